@@ -1,0 +1,8 @@
+# One word a habit; what it does is in scripts/.
+.PHONY: run test check bench bench-quick
+
+run: ; @PROMISE_PUB_SERVER_PORT="$(or $(PORT),$(PROMISE_PUB_SERVER_PORT))" exec scripts/run $(ARGS)
+test: ; @exec scripts/test $(ARGS)
+check: ; @exec scripts/check
+bench: ; @exec scripts/bench $(ARGS)
+bench-quick: ; @exec scripts/bench --quick $(ARGS)

@@ -1,0 +1,1 @@
+"""Benchmarks: promise-pub beside its peers on one machine, in one run. `make bench`."""

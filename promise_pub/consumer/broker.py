@@ -1,0 +1,168 @@
+"""RabbitMQ as the consumer needs it: queues declared, counted and deleted, and one read at full speed.
+
+Every use opens a connection of its own, so that going on after a lost one is nothing special. aiormq makes a task for
+every delivery, which costs as much as all the rest; the channel here hands deliveries over in a plain call. It leans
+on parts of aiormq that are not public: the range of versions in requirements.txt is the one this was tested with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import aiormq
+import aiormq.exceptions
+from aiormq.abc import ArgumentsType
+from aiormq.channel import Channel
+from pamqp import commands
+from pamqp.header import ContentHeader
+
+from promise_pub.config import RabbitSettings
+from promise_pub.delivery.rabbit import connect
+from promise_pub.errors import BrokerLost, BrokerRefused, QueueGone
+
+ANSWER_TIMEOUT = 10.0  # seconds for a broker that is there to answer one request
+PREFETCH = 3000  # messages: a batch on its way to disk, one filling up, one on the wire
+# A queue outlives the loss of its consumer by a day, so that a night's outage destroys nothing, and no longer. While
+# this process lives it renews the lease of its own sessions, and it deletes their queues when they end.
+EXPIRES = 24 * 3600 * 1000  # milliseconds
+_ARGUMENTS: ArgumentsType = {"x-expires": EXPIRES}
+_CHANNEL = 1
+_FRAMES = 64  # waiting between connection and channel; bounds how long parsing holds the event loop
+
+Receive = Callable[[int, str | None, bool, bytes], None]
+"""Takes one delivery: its tag, its message id, whether the broker handed it over before, its body."""
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turns aiormq's errors into BrokerError and its kinds."""
+    try:
+        yield
+    except aiormq.exceptions.ChannelNotFoundEntity as error:
+        raise QueueGone from error
+    except (
+        aiormq.exceptions.ChannelAccessRefused,
+        aiormq.exceptions.ChannelPreconditionFailed,
+    ) as error:
+        raise BrokerRefused(f"The broker refused: {error}") from error
+    except Exception as error:
+        if not _is_loss(error):
+            raise
+        raise BrokerLost(
+            f"The connection to the broker was lost: {str(error) or type(error).__name__}"
+        ) from error
+    except asyncio.CancelledError:
+        # aiormq also cancels those who wait on a channel when it closes: that is not us being cancelled.
+        task = asyncio.current_task()
+        if task and task.cancelling():
+            raise
+        raise BrokerLost from None
+
+
+def _is_loss(error: Exception) -> bool:
+    """aiormq says RuntimeError of what is closed, and a bare Exception when it knows no reason."""
+    known = isinstance(error, aiormq.exceptions.AMQPError | OSError | RuntimeError)
+    return known or type(error) is Exception
+
+
+class ReadingChannel(Channel):
+    """aiormq's channel, deliveries handed over without a task for each."""
+
+    def __init__(
+        self, connection: aiormq.Connection, receive: Receive, changed: Callable[[], None]
+    ) -> None:
+        super().__init__(connection, _CHANNEL, publisher_confirms=False, frame_buffer=_FRAMES)
+        self.queue_gone = False
+        self._receive = receive
+        self._changed = changed
+        self.on_consumer_cancel_callbacks.add(self._cancelled)
+        self.closing.add_done_callback(lambda _: changed())
+
+    async def _on_deliver_frame(self, frame: commands.Basic.Deliver) -> None:
+        header = await self._get_frame()
+        assert isinstance(header, ContentHeader)
+        message = await self._read_content(frame, header)
+        self._receive(
+            frame.delivery_tag or 0,
+            header.properties.message_id,
+            bool(frame.redelivered),
+            message.body,
+        )
+
+    def _cancelled(self, _: object) -> None:
+        self.queue_gone = True
+        self._changed()
+
+    async def read(self, queue: str) -> None:
+        with translated():
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                await self.basic_qos(prefetch_count=PREFETCH)
+                await self.basic_consume(queue, _unused)
+
+    async def ack(self, tag: int) -> None:
+        """Acks this delivery and all before it."""
+        with translated():
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                await self.basic_ack(tag, multiple=True)
+
+    async def ready(self, queue: str) -> int:
+        """How many messages the queue holds that were handed to nobody. Raises QueueGone."""
+        with translated():
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                return (await self.queue_declare(queue, passive=True)).message_count or 0
+
+
+async def _unused(_: object) -> None:
+    raise AssertionError("ReadingChannel hands deliveries over itself")
+
+
+class Broker:
+    """What the sessions ask of RabbitMQ. Every method raises BrokerError or one of its kinds."""
+
+    def __init__(self, settings: RabbitSettings) -> None:
+        self._settings = settings
+        # After a lost connection the broker holds on to what it had handed over until it misses the heartbeats.
+        self.slow_to_notice = 2.0 * settings.heartbeat
+
+    async def check(self) -> None:
+        async with connect(self._settings):
+            return
+
+    async def declare(self, queue: str) -> None:
+        async with self._channel() as channel:
+            await channel.queue_declare(queue, durable=True, arguments=_ARGUMENTS)
+
+    async def ready(self, queue: str) -> int:
+        """How many messages wait in the queue; renews its lease. Raises QueueGone."""
+        async with self._channel() as channel:
+            return (await channel.queue_declare(queue, passive=True)).message_count or 0
+
+    async def delete(self, queue: str) -> None:
+        """Deletes the queue, whatever it holds; not an error when it is gone."""
+        async with self._channel() as channel:
+            await channel.queue_delete(queue)
+
+    @asynccontextmanager
+    async def _channel(self) -> AsyncIterator[aiormq.abc.AbstractChannel]:
+        async with connect(self._settings) as connection:
+            with translated():
+                async with asyncio.timeout(ANSWER_TIMEOUT):
+                    yield await connection.channel(publisher_confirms=False)
+
+    @asynccontextmanager
+    async def reading(
+        self, queue: str, receive: Receive, changed: Callable[[], None]
+    ) -> AsyncIterator[ReadingChannel]:
+        """Reads the queue while the block runs; what is not acked by then goes back into it.
+
+        `changed` is called when the channel was lost or the queue is gone.
+        """
+        async with connect(self._settings) as connection:
+            channel = ReadingChannel(connection, receive, changed)
+            connection.channels[_CHANNEL] = channel
+            with translated():
+                await channel.open(timeout=ANSWER_TIMEOUT)
+            await channel.read(queue)
+            yield channel

@@ -1,0 +1,51 @@
+"""Message body → row, or not a usable one. No I/O."""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple, TypeGuard
+
+MAX_CHARACTERS = 127  # of employees.name and employees.mail
+MAX_BODY = (
+    1024 * 1024
+)  # bytes; parsing more would hold the event loop, and no usable row comes near it
+
+
+class RowValues(NamedTuple):
+    """What one message asks to save."""
+
+    name: str
+    mail: str
+
+
+def parse(body: bytes) -> RowValues | None:
+    """The row in a message; None when PostgreSQL would not take it or it is none. Further keys are ignored."""
+    if len(body) > MAX_BODY:
+        return None
+    try:
+        # Decoded first: given bytes, json.loads would also take UTF-16 and UTF-32.
+        row = json.loads(body.decode())
+    except (
+        ValueError,
+        RecursionError,
+    ):  # ValueError: not UTF-8, not JSON, a number of thousands of digits
+        return None
+    if not isinstance(row, dict):
+        return None
+    name, mail = row.get("name"), row.get("mail")
+    return RowValues(name, mail) if _storable(name) and _storable(mail) else None
+
+
+def _storable(value: object) -> TypeGuard[str]:
+    if not isinstance(value, str) or len(value) > MAX_CHARACTERS or "\0" in value:
+        return False
+    return value.isascii() or _encodes(value)
+
+
+def _encodes(value: str) -> bool:
+    """JSON can write half a surrogate pair, UTF-8 cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,103 @@
+"""Saves rows in batches, each committed or not at all, and knows which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import asyncpg
+
+from promise_pub.consumer.patience import Patience
+from promise_pub.consumer.rows import RowValues
+from promise_pub.db import CONNECT_TIMEOUT, queries, translated
+from promise_pub.errors import DatabaseError, DatabaseUnavailable
+
+# What a row can cause that `rows.parse` cannot foresee: an encoding other than UTF-8, a constraint or trigger of theirs.
+_ROW_REFUSED = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.RaiseError)
+
+
+class Saved(NamedTuple):
+    """Of the rows given: so many were saved, so many the database refused. The others were there before."""
+
+    saved: int
+    refused: int
+
+
+class _InDoubt(NamedTuple):
+    """A transaction whose commit was sent and not answered."""
+
+    transaction: str
+    saved: int
+
+
+class Saver:
+    """Rows → `employees`."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._queries = queries("consumer")
+
+    async def check(self) -> None:
+        """Raises DatabaseUnavailable, DatabaseRefused or SchemaMissing when rows could not be saved now."""
+        with translated():
+            async with self._pool.acquire(timeout=CONNECT_TIMEOUT) as connection:
+                await self._queries.check_employees(connection)
+
+    async def save(self, rows: Sequence[RowValues]) -> Saved:
+        """Commits the rows. Raises DatabaseError when the database stayed away longer than patience lasts.
+
+        A row the database refuses costs itself alone: its batch is halved until it stands alone.
+        """
+        try:
+            return Saved(await self._commit(rows), 0)
+        except DatabaseError as error:
+            if not isinstance(error.__cause__, _ROW_REFUSED):
+                raise
+        if len(rows) == 1:
+            return Saved(0, 1)
+        middle = len(rows) // 2
+        first, second = await self.save(rows[:middle]), await self.save(rows[middle:])
+        return Saved(first.saved + second.saved, first.refused + second.refused)
+
+    async def _commit(self, rows: Sequence[RowValues]) -> int:
+        """How many rows were saved, also when the connection broke between the commit and its answer."""
+        patience = Patience()
+        batch = _Batch(self._queries, rows)
+        while True:
+            try:
+                with translated():
+                    async with self._pool.acquire(timeout=CONNECT_TIMEOUT) as connection:
+                        return await batch.commit(connection)
+            except DatabaseError as error:
+                if isinstance(error.__cause__, _ROW_REFUSED):
+                    raise
+                await patience.wait(error)
+
+
+class _Batch:
+    """One INSERT, tried until its fate is known."""
+
+    def __init__(self, named: Any, rows: Sequence[RowValues]) -> None:
+        self._queries = named
+        self._names = [row.name for row in rows]
+        self._mails = [row.mail for row in rows]
+        self._doubt: _InDoubt | None = None
+
+    async def commit(self, connection: asyncpg.pool.PoolConnectionProxy) -> int:
+        if self._doubt and await self._was_committed(connection, self._doubt.transaction):
+            return self._doubt.saved
+        self._doubt = None
+        async with connection.transaction():
+            done = await self._queries.save_rows(connection, names=self._names, mails=self._mails)
+            self._doubt = _InDoubt(done["transaction"], done["saved"])
+        return self._doubt.saved
+
+    async def _was_committed(
+        self, connection: asyncpg.pool.PoolConnectionProxy, transaction: str
+    ) -> bool:
+        status = await self._queries.transaction_status(connection, transaction=transaction)
+        if status == "in progress":
+            raise DatabaseUnavailable(
+                "The database has not ended a transaction whose connection is gone."
+            )
+        return bool(status == "committed")

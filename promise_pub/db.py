@@ -1,0 +1,105 @@
+"""PostgreSQL: the pool, the named queries of `sql/`, and asyncpg's errors turned into ours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiosql
+import asyncpg
+
+from promise_pub.config import DatabaseSettings, asset
+from promise_pub.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable, SchemaMissing
+
+CONNECT_TIMEOUT = 10.0  # seconds; a host that swallows packets would hold a start for minutes
+COMMAND_TIMEOUT = 30.0  # seconds; every statement but the long counts, which set their own
+
+_SQL = Path(__file__).parent / "sql"
+
+_AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what asyncpg says when the server ended the connection between two statements
+    OSError,
+    TimeoutError,
+)
+_REFUSED = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.TooManyConnectionsError,
+)
+
+
+def queries(room: str) -> Any:
+    """The named queries of `sql/{room}.sql`, each an async method taking a connection or a pool."""
+    return aiosql.from_path(_SQL / f"{room}.sql", "asyncpg")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turns asyncpg's errors, and those of the socket under it, into DatabaseError and its kinds."""
+    try:
+        yield
+    except asyncpg.UndefinedTableError as error:
+        raise SchemaMissing from error
+    except _REFUSED as error:
+        raise DatabaseRefused(f"The database refused: {error}") from error
+    except _AWAY as error:
+        raise DatabaseUnavailable(f"The database cannot be reached: {_reason(error)}") from error
+    except asyncpg.PostgresError as error:
+        raise DatabaseError(f"The database failed: {error}") from error
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+@asynccontextmanager
+async def open_pool(
+    settings: DatabaseSettings, *, min_size: int = 1, max_size: int = 8
+) -> AsyncIterator[asyncpg.Pool]:
+    """A pool of connections, closed with the block. Raises DatabaseUnavailable or DatabaseRefused at once."""
+    with translated():
+        pool = await asyncpg.create_pool(
+            host=settings.host,
+            port=settings.port,
+            database=settings.dbname,
+            user=settings.user,
+            password=settings.password or None,
+            min_size=min_size,
+            max_size=max_size,
+            timeout=CONNECT_TIMEOUT,
+            command_timeout=COMMAND_TIMEOUT,
+            server_settings={"application_name": "promise-pub"},
+        )
+    try:
+        yield pool
+    finally:
+        await _close(pool)
+
+
+async def _close(pool: asyncpg.Pool) -> None:
+    """A pool waits for connections in use: when one hangs on a dead server, do not wait with it."""
+    try:
+        await asyncio.wait_for(pool.close(), timeout=5)
+    except TimeoutError:
+        pool.terminate()
+
+
+def scheme() -> str:
+    """The text of `scheme.sql`."""
+    return asset("scheme.sql").read_text(encoding="utf-8")
+
+
+async def apply_scheme(pool: asyncpg.Pool) -> None:
+    """Creates what `scheme.sql` describes and is not there yet; harmless any number of times."""
+    with translated():
+        async with pool.acquire() as connection, connection.transaction():
+            await connection.execute(scheme())

@@ -1,0 +1,1 @@
+"""The heart: one run from a stored file to its verdict."""

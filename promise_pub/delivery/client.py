@@ -1,0 +1,291 @@
+"""HTTP talk with the consumer: five calls, and every way field consumers answer them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
+
+import aiohttp
+from yarl import URL
+
+from promise_pub.config import ConsumerSettings
+from promise_pub.delivery.ports import Watch
+from promise_pub.errors import (
+    ConsumerComplaint,
+    ConsumerError,
+    ConsumerGarbage,
+    ConsumerRefused,
+    ConsumerStalled,
+    ConsumerTimeout,
+    ConsumerUnreachable,
+)
+from promise_pub.records import Mode, SessionView
+
+LOOK_EVERY = 1.0  # seconds between looks at the session while a long call waits
+LAST_LOOK_TIMEOUT = 1.0  # seconds; an ordinary answer takes milliseconds
+ABANDON_TIMEOUT = (
+    4.0  # seconds for removing the session of a failed run; the server stops within 10
+)
+ANSWER_LIMIT = 1024 * 1024  # bytes; a session object is a few hundred
+NAME_LIMIT = 255  # bytes of a queue's name in AMQP
+
+Query = Mapping[str, str | int]
+T = TypeVar("T")
+
+
+class ConsumerClient:
+    """The consumer at `settings`. See `ports.Consumer` for the promises."""
+
+    def __init__(self, http: aiohttp.ClientSession, settings: ConsumerSettings) -> None:
+        self._http = http
+        self._settings = settings
+        self._base = URL.build(scheme="http", host=settings.host, port=settings.port)
+
+    async def healthcheck(self) -> None:
+        """Whether it is alive: 200 with any body."""
+        await self._get(self._settings.healthcheck_url, {})
+
+    async def create(self) -> SessionView:
+        text = await self._get(self._settings.create_url, {})
+        session = parse_session(text, self._settings.create_url)
+        if not 0 < len(session.uuid.encode()) <= NAME_LIMIT:
+            raise ConsumerGarbage(
+                f"The consumer's {self._settings.create_url} gave no uuid that can name a queue: {_shown(text)}"
+            )
+        return session
+
+    async def process(
+        self, uuid: str, mode: Mode, idle_timeout: int, sent: int | None, watch: Watch
+    ) -> None:
+        url = self._settings.process_url
+        query: dict[str, str | int] = {"uuid": uuid, "timeout": idle_timeout, "mode": mode.value}
+        if sent is not None:
+            query["sent"] = sent
+        if mode is Mode.LIVE:
+            text = await self._get(url, query)
+        else:
+            text = await self._get_long(url, query, uuid, idle_timeout, watch)
+        if text.strip() != "OK":
+            raise ConsumerComplaint(f"The consumer's {url} answered {_shown(text)}, not OK")
+
+    async def remove(self, uuid: str, idle_timeout: int, sent: int, watch: Watch) -> SessionView:
+        url = self._settings.remove_url
+        text = await self._get_long(url, {"uuid": uuid, "sent": sent}, uuid, idle_timeout, watch)
+        return parse_session(text, url, uuid)
+
+    async def follow(self, uuid: str, watch: Watch) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            await self._look_for(uuid, watch)
+
+    async def abandon(self, uuid: str, sent: int, watch: Watch) -> bool:
+        url = self._settings.remove_url
+        try:
+            async with asyncio.timeout(ABANDON_TIMEOUT):
+                text = await self._get(url, {"uuid": uuid, "sent": sent})
+                _tell(parse_session(text, url, uuid), watch)
+                return True
+        except (ConsumerError, TimeoutError):
+            await self._look_for(uuid, watch)
+            return False
+
+    async def _look_for(self, uuid: str, watch: Watch) -> None:
+        """A look that may fail."""
+        with suppress(ConsumerError, TimeoutError):
+            async with asyncio.timeout(LAST_LOOK_TIMEOUT):
+                _tell(await self.look(uuid), watch)
+
+    async def look(self, uuid: str) -> SessionView:
+        """The session now."""
+        url = self._settings.getsession_url
+        return parse_session(await self._get(url, {"uuid": uuid}), url, uuid)
+
+    async def _get(self, path: str, query: Query) -> str:
+        """The text of an answer with status 200, within the answer timeout."""
+        return await self._ask(path, query, self._settings.answer_timeout)
+
+    async def _get_long(
+        self, path: str, query: Query, uuid: str, idle_timeout: int, watch: Watch
+    ) -> str:
+        """The same without a total timeout: as long as the session moves, the answer may take hours."""
+        call = asyncio.ensure_future(self._ask(path, query, None))
+        try:
+            await self._watch_over(
+                call, path, uuid, idle_timeout + self._settings.stall_timeout, watch
+            )
+            return await call
+        finally:
+            await _cancelled(call)
+
+    async def _watch_over(
+        self, call: asyncio.Future[str], path: str, uuid: str, patience: float, watch: Watch
+    ) -> None:
+        """Returns when the call is done; raises ConsumerStalled when no count moved for `patience` seconds."""
+        clock = asyncio.get_running_loop().time
+        last: SessionView | None = None
+        moved = clock()
+        while not (await asyncio.wait({call}, timeout=LOOK_EVERY))[0]:
+            seen = await self._glance(uuid, call)
+            if seen and (
+                last is None or (seen.received, seen.saved) != (last.received, last.saved)
+            ):
+                last, moved = seen, clock()
+                watch(seen)
+            if clock() - moved > patience and not call.done():
+                raise ConsumerStalled(_stall_message(path, patience, last), last)
+
+    async def _glance(self, uuid: str, call: asyncio.Future[str]) -> SessionView | None:
+        """One look that may fail, and ends when the long call does."""
+        look = asyncio.ensure_future(self.look(uuid))
+        try:
+            either: set[asyncio.Future[Any]] = {look, call}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            return look.result() if look.done() else None
+        except ConsumerError:
+            return None  # a look is not the call: what counts is whether the call ends and the counts move
+        finally:
+            await _cancelled(look)
+
+    async def _ask(self, path: str, query: Query, total: float | None) -> str:
+        limits = aiohttp.ClientTimeout(total=total, sock_connect=self._settings.connect_timeout)
+        try:
+            # The path goes as configured; a redirect would lead to a host nobody named.
+            url = self._base.with_path(path)
+            async with self._http.get(
+                url, params=query, timeout=limits, allow_redirects=False
+            ) as response:
+                body = await _limited(response, path)
+                if response.status != 200:
+                    raise ConsumerRefused(
+                        f"The consumer's {path} answered with status {response.status}: {_shown(body)}"
+                    )
+                return body
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise ConsumerUnreachable(
+                f"The consumer at {self._where} cannot be reached: {_plain(error)}"
+            ) from error
+        except TimeoutError as error:
+            raise ConsumerTimeout(
+                f"The consumer's {path} did not answer within {total:g} s"
+            ) from error
+        except aiohttp.ClientResponseError as error:
+            raise ConsumerGarbage(
+                f"The consumer's {path} did not answer in HTTP: {error.message}"
+            ) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise ConsumerUnreachable(f"The consumer hung up on {path}: {_plain(error)}") from error
+
+    @property
+    def _where(self) -> str:
+        return f"{self._settings.host}:{self._settings.port}"
+
+
+@asynccontextmanager
+async def open_consumer(settings: ConsumerSettings) -> AsyncIterator[ConsumerClient]:
+    """The client, its connections closed with the block."""
+    connector = aiohttp.TCPConnector(force_close=True, limit=16)
+    async with aiohttp.ClientSession(
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar()
+    ) as http:
+        # aiohttp repeats a GET whose connection breaks, and /create/ is a GET that must not happen twice: the
+        # first session would be an orphan. There is no public switch; a test holds this one to its word.
+        http._retry_connection = False
+        yield ConsumerClient(http, settings)
+
+
+def _tell(session: SessionView, watch: Watch) -> None:
+    """News only: a session without its count must not take the place of one that told it."""
+    if session.received is not None:
+        watch(session)
+
+
+def parse_session(text: str, path: str, uuid: str | None = None) -> SessionView:
+    """The session in an answer. `uuid` stands in where the answer leaves it out.
+
+    Raises ConsumerComplaint for plain text, ConsumerGarbage for JSON that is no session.
+    """
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ConsumerComplaint(
+            f"The consumer's {path} answered {_shown(text)}, not a session"
+        ) from None
+    if not isinstance(told, dict):
+        raise ConsumerGarbage(
+            f"The consumer's {path} answered {_shown(text)}, not a session object"
+        )
+    named = told.get("uuid", uuid)
+    if not isinstance(named, str) or not _is_text(named):
+        raise ConsumerGarbage(
+            f"The consumer's {path} gave a session without a usable uuid: {_shown(text)}"
+        )
+    counts = {ours: _count(told, theirs, path) for ours, theirs in _COUNTS.items()}
+    return SessionView(uuid=named, **counts)
+
+
+def _is_text(value: str) -> bool:
+    """JSON can spell half a character, and NUL, which neither AMQP's names nor PostgreSQL take."""
+    try:
+        return b"\0" not in value.encode()
+    except UnicodeEncodeError:
+        return False
+
+
+_COUNTS = {
+    "received": "checksum",
+    "saved": "saved",
+    "duplicates": "duplicates",
+    "invalid": "invalid",
+}
+
+
+def _count(told: dict[str, Any], key: str, path: str) -> int | None:
+    value = told.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+        raise ConsumerGarbage(
+            f"The consumer's {path} told {key} as {_shown(repr(value))}, not as a count"
+        )
+    return value
+
+
+async def _limited(response: aiohttp.ClientResponse, path: str) -> str:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > ANSWER_LIMIT:
+            raise ConsumerGarbage(f"The consumer's {path} answers without end")
+    return body.decode("utf-8", "replace")
+
+
+async def _cancelled(task: asyncio.Future[T]) -> None:
+    """Ends a task and waits for its end, so that its connection is closed and no error goes unread."""
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()
+
+
+def _stall_message(path: str, patience: float, last: SessionView | None) -> str:
+    known = (
+        "it never told any"
+        if last is None
+        else f"last it had received {last.received} and saved {last.saved}"
+    )
+    return f"The consumer's {path} has not ended and no count moved for {patience:g} s; {known}"
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 200 else text[:200] + "…")
+
+
+def _plain(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return error.os_error.strerror or str(error.os_error)
+    if isinstance(error, TimeoutError):
+        return "no connection in time"
+    return str(error) or type(error).__name__

@@ -1,0 +1,214 @@
+"""Runs and rejected rows in PostgreSQL, and what the employees table says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from promise_pub.db import queries, translated
+from promise_pub.errors import RunNotFound, SchemaMissing
+from promise_pub.records import (
+    Batch,
+    ConfirmLatency,
+    Counts,
+    Fault,
+    Mode,
+    Parameters,
+    Rejected,
+    Repeats,
+    RunReport,
+    Seconds,
+    SessionView,
+    State,
+    StoredFile,
+    Verdict,
+)
+
+EMPLOYEE_LIMIT = 127  # characters of a name or a mail in the employees table
+LONG_TIMEOUT = (
+    3600.0  # seconds; counting the repeats of hundreds of millions of rows sorts them on disk
+)
+
+
+class Ledger:
+    """The ledger on a pool of connections. See `ports.Ledger` for the promises."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._sql = queries("ledger")
+        self._claim: Any = None
+
+    async def check(self) -> None:
+        """Raises SchemaMissing where `scheme.sql` was never applied, DatabaseUnavailable where there is no answer."""
+        with translated():
+            if not await self._sql.has_scheme(self._pool):
+                raise SchemaMissing
+
+    async def claim(self) -> int:
+        """Marks runs that a dead server left going as interrupted; how many.
+
+        Only when no other server uses the database: the first one holds a lock, on a connection of its own, that
+        dies with its process.
+        """
+        with translated():
+            self._claim = await self._pool.acquire()
+            if not await self._sql.only_server(self._claim):
+                return 0
+            return len([row async for row in self._sql.interrupt_left_over(self._pool)])
+
+    async def release(self) -> None:
+        """Gives the lock of `claim` back."""
+        if self._claim is not None:
+            await self._pool.release(self._claim)  # which resets the connection, its locks included
+            self._claim = None
+
+    async def open(self, report: RunReport) -> None:
+        with translated():
+            await self._sql.open_run(
+                self._pool,
+                id=UUID(report.id),
+                state=report.state.value,
+                mode=report.parameters.mode.value,
+                timeout=report.parameters.timeout,
+                clear=report.parameters.clear,
+                rate=report.parameters.rate,
+                file_name=report.file.name,
+                file_bytes=report.file.bytes,
+                file_sha256=report.file.sha256,
+                created_at=report.created_at,
+            )
+
+    async def write(self, report: RunReport) -> None:
+        with translated():
+            await self._sql.write_run(self._pool, **_columns(report))
+
+    async def reject(self, run_id: str, rejected: Sequence[Rejected]) -> None:
+        with translated():
+            await self._sql.add_rejected(
+                self._pool,
+                run_id=UUID(run_id),
+                lines=[row.line for row in rejected],
+                reasons=[row.reason for row in rejected],
+                excerpts=[row.excerpt for row in rejected],
+            )
+
+    async def rejected(self, run_id: str, most: int) -> list[Rejected]:
+        """The first rejected rows of a run."""
+        with translated():
+            rows = self._sql.rejected_rows(self._pool, run_id=UUID(run_id), most=most)
+            return [Rejected(row["line"], row["reason"], row["excerpt"]) async for row in rows]
+
+    async def run(self, run_id: str) -> RunReport:
+        """One run as it was last written. Raises RunNotFound."""
+        with translated():
+            row = await self._sql.run(self._pool, id=UUID(run_id))
+        if row is None:
+            raise RunNotFound(f"There is no run {run_id}.")
+        return _report(row)
+
+    async def newest(self, most: int, skip: int = 0) -> tuple[list[RunReport], int]:
+        """A page of runs, newest first, and how many there are in all."""
+        with translated():
+            page = [
+                _report(row)
+                async for row in self._sql.newest_runs(self._pool, most=most, skip=skip)
+            ]
+            return page, await self._sql.count_runs(self._pool)
+
+    async def clear_employees(self) -> None:
+        with translated():
+            await self._sql.clear_employees(self._pool)
+
+    async def count_employees(self) -> int:
+        with translated():
+            return int(await self._sql.count_employees(self._pool))
+
+    async def highest_employee(self) -> int:
+        with translated():
+            return int(await self._sql.highest_employee(self._pool))
+
+    async def count_repeats(self, batches: AsyncIterator[Batch], highest_before: int) -> Repeats:
+        too_long = 0
+
+        async def mails() -> AsyncIterator[tuple[str]]:
+            nonlocal too_long
+            async for batch in batches:
+                for row in batch.rows:
+                    if max(len(row.name), len(row.mail)) > EMPLOYEE_LIMIT:
+                        too_long += 1
+                    else:
+                        yield (row.mail,)
+
+        with translated():
+            async with self._pool.acquire() as connection, connection.transaction():
+                await self._sql.create_run_mails(connection)
+                await connection.copy_records_to_table(
+                    "run_mails", records=mails(), timeout=LONG_TIMEOUT
+                )
+                counted = await connection.fetch(
+                    self._sql.count_repeats.sql, highest_before, timeout=LONG_TIMEOUT
+                )
+        return Repeats(
+            in_file=counted[0]["in_file"], held_before=counted[0]["held_before"], too_long=too_long
+        )
+
+
+def _columns(report: RunReport) -> dict[str, Any]:
+    return {
+        "id": UUID(report.id),
+        "state": report.state.value,
+        "started_at": report.started_at,
+        "finished_at": report.finished_at,
+        "seconds": json.dumps(asdict(report.seconds)),
+        "rows_read": report.counts.read,
+        "rows_rejected": report.counts.rejected,
+        "published": report.counts.published,
+        "confirmed": report.counts.confirmed,
+        "returned": report.counts.returned,
+        "nacked": report.counts.nacked,
+        "resent": report.counts.resent,
+        "returned_rows": report.returned_rows,
+        "nacked_rows": report.nacked_rows,
+        "session": json.dumps(asdict(report.session)) if report.session else None,
+        "db_count": report.db_count,
+        "verdict": report.verdict.value if report.verdict else None,
+        "explanation": list(report.explanation),
+        "confirm_ms": json.dumps(asdict(report.confirm_ms)) if report.confirm_ms else None,
+        "error_code": report.error.code if report.error else None,
+        "error_message": report.error.message if report.error else None,
+    }
+
+
+def _report(row: asyncpg.Record) -> RunReport:
+    return RunReport(
+        id=str(row["id"]),
+        parameters=Parameters(Mode(row["mode"]), row["timeout"], row["clear"], row["rate"]),
+        file=StoredFile(row["file_name"], row["file_bytes"], row["file_sha256"]),
+        created_at=row["created_at"],
+        state=State(row["state"]),
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        seconds=Seconds(**json.loads(row["seconds"])),
+        counts=Counts(
+            read=row["rows_read"],
+            rejected=row["rows_rejected"],
+            published=row["published"],
+            confirmed=row["confirmed"],
+            returned=row["returned"],
+            nacked=row["nacked"],
+            resent=row["resent"],
+        ),
+        returned_rows=row["returned_rows"],
+        nacked_rows=row["nacked_rows"],
+        session=SessionView(**json.loads(row["session"])) if row["session"] else None,
+        db_count=row["db_count"],
+        verdict=Verdict(row["verdict"]) if row["verdict"] else None,
+        explanation=tuple(row["explanation"]),
+        confirm_ms=ConfirmLatency(**json.loads(row["confirm_ms"])) if row["confirm_ms"] else None,
+        error=Fault(row["error_code"], row["error_message"]) if row["error_code"] else None,
+    )

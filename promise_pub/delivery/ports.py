@@ -1,0 +1,86 @@
+"""What the heart needs from the outside world. Real parts and the tests' fakes meet the same contract suites."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from promise_pub.delivery.confirms import ConfirmTracker
+from promise_pub.records import Batch, Mode, Rejected, Repeats, Row, RunReport, SessionView
+
+Watch = Callable[[SessionView], None]
+"""Called with the session as it was seen while a long call waits."""
+
+
+class Consumer(Protocol):
+    """The remote consumer. Every method raises a kind of ConsumerError."""
+
+    async def create(self) -> SessionView:
+        """A new session; its queue is declared when this returns."""
+
+    async def process(
+        self, uuid: str, mode: Mode, idle_timeout: int, sent: int | None, watch: Watch
+    ) -> None:
+        """Live: the consumer reads from now on. Batch: returns when it has read the queue empty."""
+
+    async def remove(self, uuid: str, idle_timeout: int, sent: int, watch: Watch) -> SessionView:
+        """Ends the session and returns its final counts."""
+
+    async def follow(self, uuid: str, watch: Watch) -> None:
+        """Looks at the session once a second, until it is cancelled. A look that fails is no news."""
+
+    async def abandon(self, uuid: str, sent: int, watch: Watch) -> bool:
+        """Ends a session whose run failed, within seconds; whether the consumer said that it did. Never raises."""
+
+
+class Publisher(Protocol):
+    """Publishes rows to one queue with publisher confirms; raises BrokerLost with the connection's end."""
+
+    @property
+    def tracker(self) -> ConfirmTracker:
+        """What became of the rows published so far."""
+
+    def route_to(self, queue: str) -> None:
+        """Names the queue, before the first row."""
+
+    async def publish(self, rows: Sequence[Row]) -> None:
+        """Writes consecutive rows; waits while the window is full."""
+
+    async def settle(self) -> None:
+        """Waits until every published row is confirmed, returned or nacked."""
+
+
+class OpenPublisher(Protocol):
+    """Connects to the broker for one run. Raises BrokerUnreachable or BrokerRefused."""
+
+    def __call__(
+        self, run_id: UUID, started_at: datetime
+    ) -> AbstractAsyncContextManager[Publisher]: ...
+
+
+class Ledger(Protocol):
+    """Runs and rejected rows in PostgreSQL. Every method raises a kind of DatabaseError."""
+
+    async def open(self, report: RunReport) -> None:
+        """A new run."""
+
+    async def write(self, report: RunReport) -> None:
+        """The run as it is now."""
+
+    async def reject(self, run_id: str, rejected: Sequence[Rejected]) -> None:
+        """More rejected rows of the run."""
+
+    async def clear_employees(self) -> None:
+        """Empties the employees table."""
+
+    async def count_employees(self) -> int:
+        """How many rows the employees table holds."""
+
+    async def highest_employee(self) -> int:
+        """The highest id in the employees table, 0 when it is empty."""
+
+    async def count_repeats(self, batches: AsyncIterator[Batch], highest_before: int) -> Repeats:
+        """Why rows could not be saved, in memory that does not grow with the file."""

@@ -1,0 +1,160 @@
+"""Quotes: where a record ends that may span lines, or why it does not, in work that is linear whatever the bytes are."""
+
+from __future__ import annotations
+
+import math
+import re
+from enum import Enum
+
+from promise_pub.delivery.dialect import FIELD_LIMIT, QUOTED, RECORD_LIMIT
+
+NEVER_CLOSES = "has a quote that never closes"
+CLOSES_TOO_LATE = f"has a quote that does not close within the limit of {FIELD_LIMIT:,} characters"
+TEXT_AFTER_QUOTE = "has text after a closing quote"
+
+_INSIDE_QUOTES = re.compile(QUOTED)
+_INSIDE_PLAIN = re.compile(rb"[^,\n]*+")
+_WHOLE_FIELDS = re.compile(rb'(?:(?:"%b"|[^",\n][^,\n]*+|),)*+' % QUOTED)
+_RAW_FIELD = re.compile(rb'(?:"(%b)"|[^,]*+),?' % QUOTED)
+# Fields that are surely within the limit (101,200 bytes at most), to pass over them without stepping through each.
+_SHORT_FIELDS = re.compile(rb'(?:(?:"[^"]{0,1000}+(?:""[^"]{0,1000}+){0,100}+"|[^",][^,]*+|),)*+')
+
+_QUOTE, _COMMA, _LF, _CR = b'",\n\r'
+
+
+class Place(Enum):
+    """Where a walk over a record stands."""
+
+    FIELD = "at the start of a field"
+    PLAIN = "in an unquoted field"
+    QUOTED = "inside quotes"
+    END = "at the newline that ends the record"
+    MALFORMED = "at what must not follow a closing quote"
+
+
+def walk(data: bytearray, at: int, place: Place, stop: int) -> tuple[int, Place]:
+    """Goes on from `at` up to `stop`, the end of the record or a fault in it, whichever comes first.
+
+    What cannot be told yet (a quote as the last byte: closing, or the first of two?) is left for the next call, which
+    goes on from where this one stood: nothing is read twice, however the bytes were cut.
+    """
+    while at < stop:
+        if place is Place.QUOTED:
+            moved = _walk_quoted(data, at, stop)
+        elif place is Place.PLAIN:
+            moved = _walk_plain(data, at, stop)
+        elif place is Place.FIELD:
+            moved = _walk_fields(data, at, stop)
+        else:
+            break
+        if moved == (at, place):
+            break
+        at, place = moved
+    return at, place
+
+
+def _walk_fields(data: bytearray, at: int, stop: int) -> tuple[int, Place]:
+    match = _WHOLE_FIELDS.match(data, at, stop)
+    at = match.end() if match else at
+    if at == stop:
+        return at, Place.FIELD
+    return (at + 1, Place.QUOTED) if data[at] == _QUOTE else (at, Place.PLAIN)
+
+
+def _walk_plain(data: bytearray, at: int, stop: int) -> tuple[int, Place]:
+    match = _INSIDE_PLAIN.match(data, at, stop)
+    at = match.end() if match else at
+    if at == stop:
+        return at, Place.PLAIN
+    return (at + 1, Place.FIELD) if data[at] == _COMMA else (at, Place.END)
+
+
+def _walk_quoted(data: bytearray, at: int, stop: int) -> tuple[int, Place]:
+    match = _INSIDE_QUOTES.match(data, at, stop)
+    quote = match.end() if match else at
+    after = quote + 1
+    if after >= stop:
+        return quote, Place.QUOTED
+    if data[after] == _COMMA:
+        return after + 1, Place.FIELD
+    if data[after] == _CR:
+        after += 1
+        if after == stop:
+            return quote, Place.QUOTED
+    return after, Place.END if data[after] == _LF else Place.MALFORMED
+
+
+class OpenRecords:
+    """Follows records whose first line ends inside quotes. A record that fails costs its first line only.
+
+    When every line opens a quote that leads nowhere, each must not be followed afresh. Two facts prevent it. A walk
+    that passes a newline is inside quotes there, or the record would have ended; so any later record that is open at
+    that newline goes the same way, and takes over where the walk stands. And if the walk failed on a fault, so do all
+    records that are open at a newline before the fault: those are doomed at once.
+
+    All positions are in the reader's buffer; `shift` moves them along with it.
+    """
+
+    def __init__(self) -> None:
+        self._at, self._place = 0, Place.PLAIN
+        self._doomed_before, self._reason = -1.0, ""
+
+    def shift(self, dropped: int) -> None:
+        """The buffer lost its first bytes."""
+        self._at -= dropped
+        self._doomed_before -= dropped
+
+    def enter(self, newline: int) -> str | None:
+        """A record is open at this newline. Returns why it is doomed, if it is."""
+        if newline < self._doomed_before:
+            return self._reason
+        if newline >= self._at:
+            self._at, self._place = newline + 1, Place.QUOTED
+        return None
+
+    def follow(self, data: bytearray, start: int, *, whole: bool) -> int | str | None:
+        """Follows the record that was entered last, and started at `start`.
+
+        Returns the newline that ends it, or why there is none, or None if more bytes must tell; `whole` says that
+        there are no more.
+        """
+        limit = start + RECORD_LIMIT
+        stop = min(limit, len(data))
+        self._at, self._place = walk(data, self._at, self._place, stop)
+        if self._place is Place.END:
+            return self._in_time(data, start)
+        if self._place is Place.MALFORMED:
+            return self._doom(self._at, TEXT_AFTER_QUOTE)
+        if stop == limit:
+            return CLOSES_TOO_LATE  # a record that starts later may still end within its limit
+        return self._doom(math.inf, NEVER_CLOSES) if whole else None
+
+    def _in_time(self, data: bytearray, start: int) -> int | str:
+        closing = too_late(data[start : self._at])
+        return self._at if closing is None else self._doom(start + closing, CLOSES_TOO_LATE)
+
+    def _doom(self, before: float, reason: str) -> str:
+        self._doomed_before, self._reason = before, reason
+        return reason
+
+
+def too_late(record: bytearray) -> int | None:
+    """Where the first quoted field closes that is over the limit and spans lines, if the whole record has one.
+
+    Any record that is open at a newline before that has this field too: inside it all quotes come in pairs, so a line
+    that starts inside it opens none.
+    """
+    at = 0
+    while len(record) - at > FIELD_LIMIT:
+        short = _SHORT_FIELDS.match(record, at)
+        field = _RAW_FIELD.match(record, short.end() if short else at)
+        if field is None or field.end() == at:
+            break
+        if field[1] and b"\n" in field[1] and _characters(field[1]) > FIELD_LIMIT:
+            return field.end(1)
+        at = field.end()
+    return None
+
+
+def _characters(quoted: bytes) -> int:
+    return len(quoted.decode(errors="replace")) - quoted.count(b'""')

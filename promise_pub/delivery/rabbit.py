@@ -1,0 +1,259 @@
+"""Publishes rows with confirms, many messages to a write.
+
+aiormq's connection does the handshake, TLS, authentication and heartbeats. Its own `basic_publish` takes a lock,
+awaits a drain and makes a future for every message, which is most of the time a message costs; so this channel is
+handed ready-made frames of many messages as one payload, and confirms go to a ConfirmTracker. It leans on parts of
+aiormq that are not public: the range of versions in requirements.txt is the one this was tested with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import aiormq
+import aiormq.exceptions
+from aio_pika.connection import make_url
+from aiormq.abc import ChannelFrame, ConfirmationFrameType
+from aiormq.channel import Channel
+from aiormq.connection import FrameReceiver, exception_by_code
+from pamqp import commands
+from pamqp.header import ContentHeader
+from yarl import URL
+
+from promise_pub.config import RabbitSettings
+from promise_pub.delivery.confirms import ConfirmTracker
+from promise_pub.delivery.envelope import CHANNEL, Envelope
+from promise_pub.delivery.pace import SLICE
+from promise_pub.errors import BrokerLost, BrokerRefused, BrokerUnreachable
+from promise_pub.records import Row
+
+CONNECT_TIMEOUT = 10.0  # seconds for TCP, TLS, handshake and opening the channel together
+CLOSE_TIMEOUT = 3.0  # seconds; a broker that does not answer a close is left to its heartbeat
+
+_REFUSED = (
+    aiormq.exceptions.AuthenticationError,
+    aiormq.exceptions.ProbableAuthenticationError,
+    aiormq.exceptions.ConnectionNotAllowed,
+    aiormq.exceptions.ChannelAccessRefused,
+)
+
+
+class _Connection(aiormq.Connection):
+    """aiormq's connection, which takes a broker's refusal of the vhost for an answer out of order."""
+
+    @staticmethod
+    async def _rpc(
+        request: Any, writer: Any, frame_receiver: FrameReceiver, wait_response: bool = True
+    ) -> Any:
+        heard = _Hearing(frame_receiver)
+        try:
+            return await aiormq.Connection._rpc(request, writer, heard, wait_response)
+        except aiormq.exceptions.InvalidFrameError:
+            if isinstance(heard.last, commands.Connection.Close):
+                raise exception_by_code(heard.last) from None
+            raise
+
+
+class _Hearing(FrameReceiver):
+    """Remembers the last frame."""
+
+    def __init__(self, receiver: FrameReceiver) -> None:
+        super().__init__(receiver.reader)
+        self.last: Any = None
+
+    async def get_frame(self) -> Any:
+        received = await super().get_frame()
+        _, _, self.last = received
+        return received
+
+
+class _ConfirmingChannel(Channel):
+    """aiormq's channel, its confirms and returns handed to a tracker."""
+
+    def __init__(self, connection: aiormq.Connection, tracker: ConfirmTracker) -> None:
+        super().__init__(connection, CHANNEL, publisher_confirms=True)
+        self.tracker = tracker
+        self.settled = asyncio.Event()
+
+    async def _on_confirm_frame(self, frame: ConfirmationFrameType) -> None:
+        settle = self.tracker.ack if isinstance(frame, commands.Basic.Ack) else self.tracker.nack
+        multiple = bool(getattr(frame, "multiple", False))
+        settle(frame.delivery_tag or 0, multiple=multiple, at=self.loop.time())
+        self.settled.set()
+
+    async def _on_return_frame(self, frame: commands.Basic.Return) -> None:
+        header = await self._get_frame()
+        assert isinstance(header, ContentHeader)
+        await self._read_content(frame, header)
+        _, _, number = (header.properties.message_id or "").rpartition(":")
+        if number.isdigit():
+            self.tracker.came_back(int(number))
+
+
+class RabbitPublisher:
+    """Publishes rows of one run to one queue, on a connection of its own. See `ports.Publisher`."""
+
+    def __init__(
+        self, channel: _ConfirmingChannel, window: int, run_id: UUID, started_at: datetime
+    ) -> None:
+        self.tracker = channel.tracker
+        self._channel = channel
+        self._window = window
+        self._lost = channel.closing
+        self._envelope = Envelope(run_id, started_at, channel.max_content_size)
+
+    def route_to(self, queue: str) -> None:
+        self._envelope.route_to(queue)
+
+    async def publish(self, rows: Sequence[Row]) -> None:
+        size = min(SLICE, self._window)
+        for start in range(0, len(rows), size):
+            await self._write(rows[start : start + size])
+
+    async def settle(self) -> None:
+        await self._until_unsettled(0)
+
+    async def _write(self, rows: Sequence[Row]) -> None:
+        await self._until_unsettled(self._window - len(rows))
+        drained = self._channel.create_future()
+        payload = self._envelope.frames(rows)
+        # Counted before they are written: a row that may have left is on its way, not unpublished.
+        self.tracker.sent(rows[0].number, len(rows), self._channel.loop.time())
+        await self._unless_lost(
+            self._channel.write_queue.put(
+                ChannelFrame(payload=payload, should_close=False, drain_future=drained)
+            )
+        )
+        await self._unless_lost(_wait(drained))
+
+    async def _until_unsettled(self, most: int) -> None:
+        while self.tracker.unsettled > most:
+            self._channel.settled.clear()
+            await self._unless_lost(self._channel.settled.wait())
+
+    async def _unless_lost(self, waiting: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.ensure_future(waiting)
+        try:
+            await asyncio.wait({task, self._lost}, return_when=asyncio.FIRST_COMPLETED)
+            if self._lost.done() or task.cancelled() or task.exception():
+                raise BrokerLost(self._last_words(), confirmed=self.tracker.confirmed)
+        finally:
+            task.cancel()
+
+    def _last_words(self) -> str:
+        ended = self._lost.done() and not self._lost.cancelled()
+        reason = _reason(self._lost.exception()) if ended else ""
+        return (
+            f"The connection to the broker was lost{reason}: "
+            f"{self.tracker.confirmed:,} of {self.tracker.published:,} published rows had been confirmed"
+        )
+
+
+async def _wait(future: asyncio.Future[Any]) -> None:
+    await future
+
+
+def _reason(error: BaseException | None) -> str:
+    return f" ({error})" if error and str(error) else ""
+
+
+@asynccontextmanager
+async def connect(settings: RabbitSettings) -> AsyncIterator[aiormq.Connection]:
+    """A connection to the broker, closed with the block. Raises BrokerUnreachable or BrokerRefused."""
+    connection = _Connection(_url(settings), context=await _tls(settings))
+    with _translated(settings):
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            await connection.connect()
+    try:
+        yield connection
+    finally:
+        with suppress(TimeoutError):
+            await connection.close(timeout=CLOSE_TIMEOUT)
+
+
+async def probe(settings: RabbitSettings) -> None:
+    """Connects and goes. Raises BrokerUnreachable or BrokerRefused."""
+    async with connect(settings):
+        return
+
+
+@asynccontextmanager
+async def open_publisher(
+    settings: RabbitSettings, run_id: UUID, started_at: datetime
+) -> AsyncIterator[RabbitPublisher]:
+    """A publisher for one run, its connection closed with the block. Raises BrokerUnreachable or BrokerRefused."""
+    async with connect(settings) as connection:
+        channel = _ConfirmingChannel(connection, ConfirmTracker())
+        connection.channels[CHANNEL] = channel
+        with _translated(settings):
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                await channel.open()
+        yield RabbitPublisher(channel, settings.window, run_id, started_at)
+
+
+@contextmanager
+def _translated(settings: RabbitSettings) -> Iterator[None]:
+    """Turns what aiormq raises of a connection that does not come about into BrokerRefused or BrokerUnreachable."""
+    where = f"{settings.host}:{settings.port}"
+    try:
+        yield
+    except _REFUSED as error:
+        raise BrokerRefused(
+            f"The broker at {where} refused user {settings.user} on vhost {settings.vhost}: {error}"
+        ) from error
+    except Exception as error:
+        if not _is_loss(error):
+            raise
+        raise BrokerUnreachable(
+            f"The broker at {where} cannot be reached: {_plain(error)}"
+        ) from error
+    except asyncio.CancelledError:
+        # aiormq also cancels those who wait on what it closes: that is not us being cancelled.
+        task = asyncio.current_task()
+        if task and task.cancelling():
+            raise
+        raise BrokerUnreachable(f"The broker at {where} hung up") from None
+
+
+def _is_loss(error: Exception) -> bool:
+    """aiormq says RuntimeError of what is closed, and a bare Exception when it knows no reason."""
+    known = isinstance(error, aiormq.exceptions.AMQPError | OSError | RuntimeError)
+    return known or type(error) is Exception
+
+
+def _url(settings: RabbitSettings) -> URL:
+    return make_url(
+        host=settings.host,
+        port=settings.port,
+        login=settings.user,
+        password=settings.password,
+        virtualhost=settings.vhost,
+        ssl=settings.ssl,
+        heartbeat=settings.heartbeat,
+        name="promise-pub",
+    )
+
+
+async def _tls(settings: RabbitSettings) -> ssl.SSLContext | None:
+    """Reading the authorities takes tens of milliseconds: in a thread."""
+    if not settings.ssl:
+        return None
+    return await asyncio.to_thread(ssl.create_default_context, cafile=settings.ca_certificate)
+
+
+def _plain(error: BaseException) -> str:
+    """What the system says, without the library's packaging."""
+    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    if isinstance(cause, TimeoutError) and not str(cause):
+        return f"no answer within {CONNECT_TIMEOUT:g} s"
+    number = getattr(cause, "errno", None)
+    if isinstance(number, int) and number > 0:
+        return os.strerror(number)
+    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__

@@ -1,0 +1,317 @@
+"""A CSV file's bytes → batches of Row and Rejected, in one pass and in bounded memory. `dialect.py` knows the
+format, `quotes.py` where a record of several lines ends.
+
+Most of a file is rows without a quote: those are cut by the thousand (`_bulk`). Rows with quotes take one regular
+expression each (`_one_by_one`). Everything else, from blank lines to quotes that never close, is `_odd`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count, repeat
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from promise_pub.delivery import dialect
+from promise_pub.delivery.dialect import FIELD_LIMIT, RECORD_LIMIT
+from promise_pub.delivery.quotes import TEXT_AFTER_QUOTE, OpenRecords, Place, walk
+from promise_pub.errors import StoredFileError
+from promise_pub.records import Batch, Rejected, Row
+
+__all__ = ["CHUNK", "FIELD_LIMIT", "Checkpoint", "Reader", "read_batches"]
+
+CHUNK = 65_536  # bytes read at once: about 2,000 rows, parsed in 1 ms
+# Bytes parsed for one batch. Not over FIELD_LIMIT, so that no field in it can be.
+_WINDOW = 2 * CHUNK - 1
+_ONE_BY_ONE = 2_000  # records for one batch when they are parsed singly: 3 ms
+_REJECTS = 1_000  # for one batch: 7 ms
+
+_BOM = b"\xef\xbb\xbf"
+# Not LF alone: a CR that is the file's last byte would become part of the line end, and it is data.
+_LINE_END_AT_EOF = b"\r\n"
+_NOT_SEPARATORS = bytes(set(range(256)) - set(b",\n"))
+_new_tuple = tuple.__new__  # a third of the time of calling Row
+
+
+class Checkpoint(NamedTuple):
+    """Where reading can start: a byte offset where a record starts, its line, the number its row would get."""
+
+    offset: int = 0
+    line: int = 1
+    number: int = 1
+
+
+_BEGINNING = Checkpoint()
+
+
+class Reader:
+    """Bytes in, rows and rejects out. Never raises on any bytes, and every record is either a row or a reject.
+
+    What comes out does not depend on how the bytes were cut, except how it is grouped into batches. The work is linear
+    in the bytes; never more than RECORD_LIMIT and one chunk are held.
+
+    A record that cannot be taken apart (a quote that never closes, or not within the limits; text after a closing
+    quote) costs the line it starts on.
+    """
+
+    def __init__(self, *, offset: int = 0, line: int = 1, number: int = 1) -> None:
+        """Starts at a checkpoint; `number` is the next row's. A BOM is looked for at offset 0 only."""
+        self._offset = offset  # of the buffer's first byte, in the file
+        self._line = line
+        self._number = number
+        self._buffer = bytearray()
+        self._position = 0  # in the buffer: where the next record starts
+        self._complete = 0  # in the buffer: after the last newline
+        self._may_have_bom = offset == 0
+        self._size = sys.maxsize  # of the file, once its end is known
+        self._rows: list[Row] = []
+        self._rejected: list[Rejected] = []
+        # In the buffer: the newline after the first line of a record whose end is not here yet, or -1.
+        self._open = -1
+        self._records = OpenRecords()
+        self._skipped = 0  # bytes dropped of a line that is too long
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes are held."""
+        return len(self._buffer)
+
+    def feed(self, chunk: bytes) -> Batch:
+        """Every record that is complete by now."""
+        return _merged(list(self.batches(chunk)))
+
+    def finish(self) -> Batch:
+        """The rest; a last line without newline counts."""
+        return _merged(list(self.batches(b"", last=True)))
+
+    def batches(self, chunk: bytes, *, last: bool = False) -> Iterator[Batch]:
+        """What `feed`, or `finish` if it is the last chunk, gives, in batches that take no longer than 20 ms each.
+
+        At least one, perhaps empty.
+        """
+        self._take(chunk)
+        if last:
+            self._end()
+        yield self._batch()
+        while self._unread():
+            yield self._batch()
+
+    def _take(self, chunk: bytes) -> None:
+        if self._skipped:
+            chunk = self._skip(chunk)
+        newline = chunk.rfind(b"\n")
+        if newline >= 0:
+            self._complete = len(self._buffer) + newline + 1
+        self._buffer += chunk
+        if self._may_have_bom and (self._buffer == _BOM or not _BOM.startswith(self._buffer)):
+            self._may_have_bom = False
+            self._position = len(_BOM) if self._buffer.startswith(_BOM) else 0
+
+    def _end(self) -> None:
+        self._may_have_bom = False
+        if self._skipped:
+            self._end_skipping(0)
+        self._size = self._offset + len(self._buffer)
+        if self._complete < len(self._buffer):
+            self._buffer += _LINE_END_AT_EOF
+            self._complete = len(self._buffer)
+
+    def _skip(self, chunk: bytes) -> bytes:
+        """Drops bytes up to the end of a line that is too long. Returns what follows it."""
+        newline = chunk.find(b"\n")
+        line = chunk if newline < 0 else chunk[:newline].removesuffix(b"\r")
+        self._buffer += line[: max(4 * dialect.EXCERPT - len(self._buffer), 0)]
+        if newline < 0:
+            self._skipped += len(chunk)
+            return b""
+        self._end_skipping(newline + 1)
+        return chunk[newline + 1 :]
+
+    def _start_skipping(self) -> None:
+        self._skipped = len(self._buffer)
+        del self._buffer[4 * dialect.EXCERPT :]
+
+    def _end_skipping(self, further: int) -> None:
+        self._rejected.append(Rejected(self._line, dialect.TOO_LONG, dialect.excerpt(self._buffer)))
+        self._line += 1
+        self._offset += self._skipped + further
+        self._skipped = 0
+        self._buffer.clear()
+
+    def _unread(self) -> bool:
+        return self._open < 0 and self._position < self._complete
+
+    def _batch(self) -> Batch:
+        self._parse()
+        self._trim()
+        batch = Batch(self._rows, self._rejected, min(self._offset, self._size), self._line)
+        self._rows, self._rejected = [], []
+        return batch
+
+    def _parse(self) -> None:
+        if self._open >= 0 and not self._follow() or not self._unread():
+            return
+        stop = self._window()
+        if self._buffer.find(b'"', self._position, stop) >= 0 or not self._bulk(stop):
+            self._one_by_one(stop)
+
+    def _trim(self) -> None:
+        """Drops the bytes that are done with; all places in the buffer move along."""
+        done, self._position = self._position, 0
+        del self._buffer[:done]
+        self._offset += done
+        self._complete -= done
+        self._records.shift(done)
+        if self._open >= 0:
+            self._open -= done
+        if self._complete <= 0 and not self._skipped and len(self._buffer) >= RECORD_LIMIT:
+            self._start_skipping()
+
+    def _window(self) -> int:
+        """Where to stop for one batch: after a newline, about _WINDOW bytes on."""
+        furthest = self._position + _WINDOW
+        if self._complete <= furthest:
+            return self._complete
+        before = self._buffer.rfind(b"\n", self._position, furthest)
+        return (before if before >= 0 else self._buffer.find(b"\n", furthest)) + 1
+
+    def _bulk(self, stop: int) -> bool:
+        """Cuts lines without quotes all at once, if every one of them is a row."""
+        window = self._buffer[self._position : stop]
+        separators = window.translate(None, _NOT_SEPARATORS)
+        lines = len(separators) // 2
+        if separators != b",\n" * lines or 0 in window or len(window) > _WINDOW:
+            return False
+        try:
+            text = window.decode()
+        except UnicodeDecodeError:
+            return False
+        fields = text.replace("\r\n", "\n").replace("\n", ",").split(",")
+        numbered = zip(count(self._number), fields[::2], fields[1::2], strict=False)
+        self._rows += map(_new_tuple, repeat(Row), numbered)
+        self._number += lines
+        self._line += lines
+        self._position = stop
+        return True
+
+    def _one_by_one(self, stop: int) -> None:
+        """Records up to `stop`, or until there are enough for one batch."""
+        match = dialect.ROW.match
+        for _ in range(_ONE_BY_ONE):
+            if self._position >= stop or len(self._rejected) >= _REJECTS:
+                break
+            row = match(self._buffer, self._position, min(stop, self._position + dialect.ROW_REACH))
+            if not (row and self._row(row)) and not self._odd(stop):
+                break
+
+    def _row(self, match: re.Match[bytes]) -> bool:
+        """Takes a row. False if it is not UTF-8."""
+        try:
+            name, mail = dialect.name_and_mail(match)
+        except UnicodeDecodeError:
+            return False
+        self._rows.append(Row(self._number, name, mail))
+        self._number += 1
+        self._line += match[0].count(b"\n")
+        self._position = match.end()
+        return True
+
+    def _odd(self, stop: int) -> bool:
+        """Takes blank lines, or one record of any kind. False if its end is not here yet."""
+        if blank := dialect.BLANK_LINES.match(self._buffer, self._position, stop):
+            self._line += blank[0].count(b"\n")
+            self._position = blank.end()
+            return True
+        newline = self._buffer.find(b"\n", self._position)
+        if newline + 1 - self._position > RECORD_LIMIT:
+            return self._reject_line(newline, dialect.TOO_LONG)
+        place = walk(self._buffer, self._position, Place.FIELD, newline + 1)[1]
+        if place is Place.END:
+            return self._settle(newline)
+        if place is Place.MALFORMED:
+            return self._reject_line(newline, TEXT_AFTER_QUOTE)
+        if doom := self._records.enter(newline):
+            return self._reject_line(newline, doom)
+        self._open = newline
+        return self._follow()
+
+    def _follow(self) -> bool:
+        """Goes on with the record that is open at the end of its first line. False if its end is not here yet."""
+        whole = self._size < sys.maxsize
+        end = self._records.follow(self._buffer, self._position, whole=whole)
+        if end is None:
+            return False
+        return self._settle(end) if isinstance(end, int) else self._reject_line(self._open, end)
+
+    def _settle(self, newline: int) -> bool:
+        """Takes the whole record that ends at this newline, as a row or a reject."""
+        record = bytes(self._buffer[self._position : newline]).removesuffix(b"\r")
+        judged = dialect.judge(record, self._line, self._number)
+        if isinstance(judged, Row):
+            self._rows.append(judged)
+            self._number += 1
+        else:
+            self._rejected.append(judged)
+        return self._go_on(newline, 1 + record.count(b"\n"))
+
+    def _reject_line(self, newline: int, reason: str) -> bool:
+        line = self._buffer[self._position : newline].removesuffix(b"\r")
+        self._rejected.append(Rejected(self._line, reason, dialect.excerpt(line)))
+        return self._go_on(newline, 1)
+
+    def _go_on(self, newline: int, lines: int) -> bool:
+        self._position = newline + 1
+        self._line += lines
+        self._open = -1
+        return True
+
+
+def _merged(batches: Sequence[Batch]) -> Batch:
+    if len(batches) == 1:
+        return batches[0]
+    rows = [row for batch in batches for row in batch.rows]
+    rejected = [one for batch in batches for one in batch.rejected]
+    return Batch(rows, rejected, batches[-1].offset, batches[-1].line)
+
+
+async def read_batches(
+    path: Path, *, start: Checkpoint = _BEGINNING, chunk_size: int = CHUNK
+) -> AsyncGenerator[Batch, None]:
+    """The file's batches from a checkpoint on; each takes the event loop for 20 ms at most.
+
+    The disk is read in a thread, and the file closed whatever happens (close the iterator if you leave it early:
+    `contextlib.aclosing`). Raises StoredFileError.
+    """
+    reader = Reader(**start._asdict())
+    with _opened(path, start.offset) as file:
+        chunk = b"start"
+        while chunk:
+            with _translated(path):
+                chunk = await asyncio.to_thread(file.read, chunk_size)
+            for batch in reader.batches(chunk, last=not chunk):
+                yield batch
+                await asyncio.sleep(0)
+
+
+@contextmanager
+def _opened(path: Path, offset: int) -> Iterator[BinaryIO]:
+    """Opened here, not in a thread: a task that is cancelled meanwhile would never learn of the file to close."""
+    with _translated(path):
+        file = path.open("rb")
+    with file:
+        with _translated(path):
+            file.seek(offset)
+        yield file
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise StoredFileError(f"The stored file {path.name} cannot be read: {reason}") from error

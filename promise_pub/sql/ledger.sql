@@ -1,0 +1,79 @@
+-- The queries of promise_pub/delivery/ledger.py.
+
+-- name: has_scheme()$
+-- Whether the tables of scheme.sql are there.
+SELECT to_regclass('employees') IS NOT NULL
+   AND to_regclass('runs') IS NOT NULL
+   AND to_regclass('rejected_rows') IS NOT NULL;
+
+-- name: open_run(id, state, mode, timeout, clear, rate, file_name, file_bytes, file_sha256, created_at)!
+-- A new run, waiting for its turn.
+INSERT INTO runs (id, state, mode, timeout, clear, rate, file_name, file_bytes, file_sha256, created_at)
+VALUES (:id, :state, :mode, :timeout, :clear, :rate, :file_name, :file_bytes, :file_sha256, :created_at);
+
+-- name: write_run(state, started_at, finished_at, seconds, rows_read, rows_rejected, published, confirmed, returned, nacked, resent, returned_rows, nacked_rows, session, db_count, verdict, explanation, confirm_ms, error_code, error_message, id)!
+-- The run as it is now.
+UPDATE runs
+SET state = :state, started_at = :started_at, finished_at = :finished_at, seconds = :seconds,
+    rows_read = :rows_read, rows_rejected = :rows_rejected, published = :published, confirmed = :confirmed,
+    returned = :returned, nacked = :nacked, resent = :resent,
+    returned_rows = :returned_rows, nacked_rows = :nacked_rows,
+    session = :session, db_count = :db_count, verdict = :verdict, explanation = :explanation,
+    confirm_ms = :confirm_ms, error_code = :error_code, error_message = :error_message
+WHERE id = :id;
+
+-- name: interrupt_left_over()
+-- Runs that were going when their server ended without a word; only to be called by the one server there is.
+UPDATE runs
+SET state = 'interrupted', finished_at = now(), error_code = 'interrupted',
+    error_message = 'The server ended while the run was going.'
+WHERE state IN ('queued', 'negotiating', 'publishing', 'draining')
+RETURNING id;
+
+-- name: only_server()$
+-- Whether this connection is the only one that asked, among all servers on this database, until it closes.
+SELECT pg_try_advisory_lock(hashtext('promise-pub'), hashtext('server'));
+
+-- name: add_rejected(run_id, lines, reasons, excerpts)!
+-- Rejected rows of a run.
+INSERT INTO rejected_rows (run_id, line, reason, excerpt)
+SELECT :run_id, line, reason, excerpt
+FROM unnest(:lines::bigint[], :reasons::text[], :excerpts::text[]) AS r (line, reason, excerpt)
+ON CONFLICT DO NOTHING;
+
+-- name: rejected_rows(run_id, most)
+-- Rejected rows of a run, in the order of the file.
+SELECT line, reason, excerpt FROM rejected_rows WHERE run_id = :run_id ORDER BY line LIMIT :most;
+
+-- name: run(id)^
+-- One run.
+SELECT * FROM runs WHERE id = :id;
+
+-- name: newest_runs(most, skip)
+-- A page of the history, newest first.
+SELECT * FROM runs ORDER BY created_at DESC, id LIMIT :most OFFSET :skip;
+
+-- name: count_runs()$
+SELECT count(*) FROM runs;
+
+-- name: clear_employees()!
+TRUNCATE employees;
+
+-- name: count_employees()$
+SELECT count(*) FROM employees;
+
+-- name: highest_employee()$
+-- Every row saved after this moment gets a higher id.
+SELECT coalesce(max(id), 0) FROM employees;
+
+-- name: create_run_mails()#
+-- The mails of one file, for the length of a transaction; the database sorts them, on disk where they are many.
+CREATE TEMPORARY TABLE run_mails (mail text NOT NULL) ON COMMIT DROP;
+
+-- name: count_repeats(highest_before)^
+-- Mails that stand in the file before, and distinct mails that employees held before.
+SELECT (SELECT count(*) - count(DISTINCT mail) FROM run_mails) AS in_file,
+       (SELECT count(*)
+        FROM (SELECT DISTINCT mail FROM run_mails) AS m
+        JOIN employees AS e ON e.mail = m.mail
+        WHERE e.id <= :highest_before) AS held_before;

@@ -1,0 +1,1 @@
+"""The web server's face: forms in, pages and JSON out."""

@@ -1,0 +1,183 @@
+"""What a client sends to /simulate/: parameters and a file, by form or as the body."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+import aiohttp
+from aiohttp import BodyPartReader, web
+
+from promise_pub.delivery.uploads import Upload, Uploads
+from promise_pub.errors import BadParameter, FileMissing, FileTooLarge, UploadIncomplete
+from promise_pub.records import Mode, Parameters, StoredFile
+
+FILE_FIELD = "input_file"
+FIELD_LIMIT = 1024  # bytes of a form field other than the file
+CHUNK_TIMEOUT = 60.0  # seconds without a byte before an upload counts as abandoned
+MOST_TIMEOUT = 3600  # seconds
+MOST_RATE = 1_000_000  # rows a second
+CHUNK = (
+    256 * 1024
+)  # bytes of a form's part asked for at once: aiohttp's own 8 KB cost most of an upload's time
+OVERHEAD = 64 * 1024  # bytes a multipart body may have besides the file
+
+_PLAIN = {"binary", "8bit", "7bit"}
+_RAW_TYPES = {"text/csv", "application/csv"}
+_BROKEN = (
+    aiohttp.ClientPayloadError,
+    web.RequestPayloadError,
+    aiohttp.http_exceptions.HttpProcessingError,
+    web.HTTPException,
+    ConnectionError,
+    EOFError,
+    TimeoutError,
+    AssertionError,
+    ValueError,
+    RuntimeError,
+)
+
+
+class Order(NamedTuple):
+    """What was asked: a file that is whole on disk, and how to run it."""
+
+    file: StoredFile
+    parameters: Parameters
+
+
+def _mode(value: str) -> Mode:
+    try:
+        return Mode(value)
+    except ValueError:
+        raise BadParameter(f"mode must be live or batch, not {value[:50]!r}.") from None
+
+
+def _whole(name: str, most: int, unit: str) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) > most:
+            raise BadParameter(
+                f"{name} must be a whole number of {unit} from 0 to {most}, not {value[:50]!r}."
+            )
+        return int(value)
+
+    return parse
+
+
+def _clear(value: str) -> bool:
+    if value not in ("true", "false"):
+        raise BadParameter(f"clear must be true or false, not {value[:50]!r}.")
+    return value == "true"
+
+
+_PARSERS: Mapping[str, Callable[[str], Any]] = {
+    "mode": _mode,
+    "timeout": _whole("timeout", MOST_TIMEOUT, "seconds"),
+    "clear": _clear,
+    "rate": _whole("rate", MOST_RATE, "rows a second"),
+}
+_QUERY_ONLY = ("format", "filename")
+
+
+def parse_parameters(query: Mapping[str, str], fields: Mapping[str, str]) -> Parameters:
+    """The run's parameters; the query string wins. Raises BadParameter naming the first that is wrong."""
+    given = {**fields, **{name: value for name, value in query.items() if name not in _QUERY_ONLY}}
+    for name in given:
+        if name not in _PARSERS:
+            raise BadParameter(
+                f"There is no parameter {name[:50]!r}: there are {', '.join(_PARSERS)}."
+            )
+    return Parameters(**{name: _PARSERS[name](value) for name, value in given.items()})
+
+
+def _query(request: web.Request) -> Mapping[str, str]:
+    for name in request.query:
+        if len(request.query.getall(name)) > 1:
+            raise BadParameter(f"{name[:50]} is given more than once.")
+    return dict(request.query)
+
+
+async def take_order(request: web.Request, uploads: Uploads, run_id: str) -> Order:
+    """Streams the file to disk and reads the parameters.
+
+    Raises a kind of RequestError; then nothing of the upload stays.
+    """
+    query = _query(request)
+    parse_parameters(query, {})  # what is wrong already need not wait for the file
+    if (request.content_length or 0) > uploads.limit + OVERHEAD:
+        raise FileTooLarge(f"The file is over the limit of {uploads.limit:,} bytes.")
+    async with uploads.receive(run_id) as upload:
+        with _broken_uploads():
+            name, fields = await _receive(request, upload)
+        parameters = parse_parameters(query, fields)
+        if not name and not upload.size:
+            raise FileMissing
+        return Order(await upload.finish(name), parameters)
+
+
+async def _receive(request: web.Request, upload: Upload) -> tuple[str, Mapping[str, str]]:
+    if request.content_type.startswith("multipart/"):
+        return await _receive_form(request, upload)
+    if request.content_type in _RAW_TYPES:
+        async for chunk in _timely(request.content.readany, request.content.at_eof):
+            await upload.write(chunk)
+        return request.query.get("filename") or "body.csv", {}
+    raise FileMissing
+
+
+async def _receive_form(request: web.Request, upload: Upload) -> tuple[str, Mapping[str, str]]:
+    name: str | None = None
+    fields: dict[str, str] = {}
+    form = await request.multipart()
+    while (part := await asyncio.wait_for(form.next(), CHUNK_TIMEOUT)) is not None:
+        if not isinstance(part, BodyPartReader) or not part.name:
+            raise BadParameter("The form holds a part that is no field.")
+        if part.name in fields or part.name == FILE_FIELD and name is not None:
+            raise BadParameter(f"{part.name[:50]} is given more than once.")
+        if part.headers.get("Content-Transfer-Encoding", "binary").lower() not in _PLAIN:
+            raise BadParameter(
+                f"{part.name[:50]} is sent in an encoding: send its bytes as they are."
+            )
+        if part.name == FILE_FIELD:
+            name = part.filename or ""
+            async for chunk in _timely(partial(part.read_chunk, CHUNK), part.at_eof):
+                await upload.write(chunk)
+        else:
+            fields[part.name] = await _text(part)
+    if name is None:
+        raise FileMissing
+    return name, fields
+
+
+async def _text(part: BodyPartReader) -> str:
+    value = bytearray()
+    async for chunk in _timely(partial(part.read_chunk, CHUNK), part.at_eof):
+        value += chunk
+        if len(value) > FIELD_LIMIT:
+            raise BadParameter(f"{(part.name or '')[:50]} is over {FIELD_LIMIT} bytes.")
+    return value.decode("utf-8", "replace")
+
+
+async def _timely(
+    read: Callable[[], Awaitable[bytes]], ended: Callable[[], bool]
+) -> AsyncIterator[bytes]:
+    """The chunks of a body, to its very end; an empty chunk in between is no end. Raises TimeoutError."""
+    while not ended():
+        async with asyncio.timeout(CHUNK_TIMEOUT):
+            chunk = await read()
+        yield chunk
+
+
+@contextmanager
+def _broken_uploads() -> Iterator[None]:
+    """Turns aiohttp's many ways to say that a body is not what it should be into UploadIncomplete."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise UploadIncomplete(f"The upload stood still for {CHUNK_TIMEOUT:g} s.") from error
+    except _BROKEN as error:
+        reason = " ".join(str(error).split())  # some come with line ends
+        raise UploadIncomplete(f"The upload cannot be read to its end: {reason}") from error

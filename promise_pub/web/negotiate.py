@@ -1,0 +1,84 @@
+"""One address, three faces: HTML for people, JSON for scripts, CSV for tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import aiohttp_jinja2
+from aiohttp import web
+
+from promise_pub.errors import BadParameter
+
+HTML, JSON, CSV = "html", "json", "csv"
+
+_TYPES = {
+    "application/json": JSON,
+    "application/problem+json": JSON,
+    "text/csv": CSV,
+    "text/html": HTML,
+}
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def wanted(request: web.Request, *, table: bool = False) -> str:
+    """The face the client wants: `?format=` first, then `Accept`, else HTML. CSV only where there is a table."""
+    faces = (HTML, JSON, CSV) if table else (HTML, JSON)
+    named = request.query.get("format")
+    if named is not None:
+        if named not in faces:
+            raise BadParameter(f"format must be one of {', '.join(faces)}, not {named[:50]!r}.")
+        return named
+    accepted = _by_preference(request.headers.get("Accept", ""))
+    return next((_TYPES[kind] for kind in accepted if _TYPES.get(kind) in faces), HTML)
+
+
+def _by_preference(accept: str) -> list[str]:
+    """Media types by their q value, the client's order among equals."""
+    ranked: list[tuple[float, str]] = []
+    for item in accept.split(","):
+        kind, *parameters = (part.strip() for part in item.split(";"))
+        weight = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+        try:
+            ranked.append((float(weight), kind.lower()))
+        except ValueError:
+            continue
+    return [kind for weight, kind in sorted(ranked, key=lambda pair: -pair[0]) if weight > 0]
+
+
+def page(
+    request: web.Request, template: str, context: Mapping[str, Any], status: int = 200
+) -> web.Response:
+    """A page of `templates/`."""
+    return aiohttp_jinja2.render_template(template, request, dict(context), status=status)
+
+
+def as_json(data: Any, status: int = 200, content_type: str = "application/json") -> web.Response:
+    """JSON, characters as they are."""
+    return web.json_response(
+        data,
+        status=status,
+        content_type=content_type,
+        dumps=lambda value: json.dumps(value, ensure_ascii=False),
+    )
+
+
+def as_csv(header: Sequence[str], rows: Iterable[Sequence[object]], name: str) -> web.Response:
+    """A table to download. A cell that a spreadsheet would execute is neutralised with an apostrophe."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(header)
+    writer.writerows([_harmless(cell) for cell in row] for row in rows)
+    return web.Response(
+        text=text.getvalue(),
+        content_type="text/csv",
+        charset="utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+def _harmless(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell

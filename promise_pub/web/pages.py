@@ -1,0 +1,210 @@
+"""The handlers: parse, call one service, render."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+from aiohttp import web
+
+from promise_pub.delivery.progress import ActiveRun
+from promise_pub.errors import BadParameter, DatabaseError, PromisePubError, RunNotFound
+from promise_pub.records import SUMMARY, Rejected, RunReport
+from promise_pub.web.forms import MOST_TIMEOUT, take_order
+from promise_pub.web.keys import LEDGER, PROBES, RUNS, Probe
+from promise_pub.web.negotiate import CSV, JSON, as_csv, as_json, page, wanted
+from promise_pub.web.problems import RETRY_AFTER, problem, status_of_run
+
+NEWEST = 10  # runs on the first page
+REJECTS_SHOWN = 50  # rejected rows on a run's page
+MOST_REJECTS = 10_000  # rejected rows a run stores
+MOST_PER_PAGE = 500
+PROBE_TIMEOUT = 12.0  # seconds for the slowest service to say whether it is there
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/")
+async def index(request: web.Request) -> web.Response:
+    """The form and the newest runs, or why they cannot be shown: the form needs no database."""
+    try:
+        newest, total = await request.app[LEDGER].newest(NEWEST)
+        trouble = ""
+    except DatabaseError as error:
+        newest, total, trouble = [], 0, error.message
+    context = {
+        "runs": _live(request, newest),
+        "total": total,
+        "trouble": trouble,
+        "most_timeout": MOST_TIMEOUT,
+    }
+    return page(request, "index.html", context)
+
+
+@routes.post("/simulate/")
+async def simulate(request: web.Request) -> web.Response:
+    """Takes a file, queues its run, and answers at its end, or at once with `Prefer: respond-async`."""
+    wanted(request)
+    runs = request.app[RUNS]
+    run_id = runs.admit()
+    order = await take_order(request, runs.uploads, run_id)
+    run = await runs.submit(run_id, order.file, order.parameters)
+    if _prefers_async(request):
+        return await _accepted(request, run)
+    await run.done.wait()
+    return await _run_answer(request, run.report())
+
+
+def _prefers_async(request: web.Request) -> bool:
+    preferences = ",".join(request.headers.getall("Prefer", [])).lower().split(",")
+    return "respond-async" in (preference.strip() for preference in preferences)
+
+
+async def _accepted(request: web.Request, run: ActiveRun) -> web.Response:
+    response = await _run_answer(request, request.app[RUNS].report(run))
+    response.set_status(202)
+    response.headers["Location"] = f"/runs/{run.id}"
+    response.headers["Preference-Applied"] = "respond-async"
+    return response
+
+
+@routes.get("/runs/{id}")
+async def show_run(request: web.Request) -> web.Response:
+    """One run: as it is now while it goes, as it was recorded later."""
+    return await _run_answer(request, await _find(request), asked=True)
+
+
+async def _find(request: web.Request) -> RunReport:
+    run_id = _run_id(request)
+    run = request.app[RUNS].find(run_id)
+    return request.app[RUNS].report(run) if run else await request.app[LEDGER].run(run_id)
+
+
+def _run_id(request: web.Request) -> str:
+    text = request.match_info["id"]
+    try:
+        return str(UUID(text))
+    except ValueError:
+        raise RunNotFound(f"There is no run {text[:50]}.") from None
+
+
+async def _run_answer(
+    request: web.Request, report: RunReport, *, asked: bool = False
+) -> web.Response:
+    """The run in the face the client wants. Only the one who started it gets its failure as the status."""
+    status = 200 if asked else status_of_run(report)
+    if wanted(request) == JSON:
+        if status == 200 or report.error is None:
+            return as_json(report.as_json())
+        details = problem(status, report.error.code, report.error.message, run=report.as_json())
+        response = as_json(details, status, "application/problem+json")
+    else:
+        context = {"run": report, "rejected": await _rejected(request, report)}
+        response = page(request, "run.html", context, status)
+    if status == 503:
+        response.headers["Retry-After"] = RETRY_AFTER
+    if not report.state.final:
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+async def _rejected(request: web.Request, report: RunReport) -> list[Rejected]:
+    """The first rejected rows; a run's page does without them while the database is away."""
+    if not report.counts.rejected:
+        return []
+    try:
+        return await request.app[LEDGER].rejected(report.id, REJECTS_SHOWN)
+    except DatabaseError:
+        return []
+
+
+@routes.get("/runs")
+async def list_runs(request: web.Request) -> web.Response:
+    """The history, newest first, a page at a time."""
+    face = wanted(request, table=True)
+    number, per_page = (
+        _whole(request, "page", 1, 10**9),
+        _whole(request, "per_page", 50, MOST_PER_PAGE),
+    )
+    found, total = await request.app[LEDGER].newest(per_page, (number - 1) * per_page)
+    found = _live(request, found)
+    links = _links(number, per_page, total)
+    if face == JSON:
+        response = as_json([report.as_json() for report in found])
+    elif face == CSV:
+        response = as_csv(SUMMARY, [report.summary() for report in found], "runs.csv")
+    else:
+        response = page(
+            request, "runs.html", {"runs": found, "total": total, "links": links, "number": number}
+        )
+    response.headers["X-Total-Count"] = str(total)
+    if links:
+        response.headers["Link"] = ", ".join(
+            f'<{url}>; rel="{name}"' for name, url in links.items()
+        )
+    return response
+
+
+def _live(request: web.Request, reports: list[RunReport]) -> list[RunReport]:
+    """The ledger is up to half a second old: a run that lives here tells of itself."""
+    runs = request.app[RUNS]
+    living = {report.id: runs.find(report.id) for report in reports}
+    return [runs.report(run) if (run := living[report.id]) else report for report in reports]
+
+
+def _whole(request: web.Request, name: str, default: int, most: int) -> int:
+    text = request.query.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) < 12 and 1 <= int(text) <= most):
+        raise BadParameter(f"{name} must be a whole number from 1 to {most}, not {text[:50]!r}.")
+    return int(text)
+
+
+def _links(number: int, per_page: int, total: int) -> dict[str, str]:
+    last = max(1, -(-total // per_page))
+    targets = {"first": 1, "prev": number - 1, "next": number + 1, "last": last}
+    known = {name: n for name, n in targets.items() if 1 <= n <= last and n != number}
+    return {name: f"/runs?page={n}&per_page={per_page}" for name, n in known.items()}
+
+
+@routes.get("/runs/{id}/rejects")
+async def list_rejects(request: web.Request) -> web.Response:
+    """The rejected rows of a run that are stored: CSV to download, or JSON."""
+    face = wanted(request, table=True)
+    report = await _find(request)
+    rows = await request.app[LEDGER].rejected(report.id, MOST_REJECTS)
+    if face == JSON:
+        response = as_json([row._asdict() for row in rows])
+    else:
+        response = as_csv(Rejected._fields, rows, f"rejects-{report.id}.csv")
+    response.headers["X-Total-Count"] = str(report.counts.rejected)
+    return response
+
+
+@routes.get("/healthz")
+async def alive(request: web.Request) -> web.Response:
+    """The server answers."""
+    return as_json({"alive": True})
+
+
+@routes.get("/readyz")
+async def ready(request: web.Request) -> web.Response:
+    """Whether the broker, the database and the consumer are there, each by name."""
+    probes = request.app[PROBES]
+    troubles = await asyncio.gather(*(_trouble(probe) for probe in probes.values()))
+    services = {
+        name: {"ready": trouble is None, **({"error": trouble} if trouble else {})}
+        for name, trouble in zip(probes, troubles, strict=True)
+    }
+    whole = all(service["ready"] for service in services.values())
+    return as_json({"ready": whole, **services}, 200 if whole else 503)
+
+
+async def _trouble(probe: Probe) -> str | None:
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT):
+            await probe()
+    except PromisePubError as error:
+        return error.message
+    except TimeoutError:
+        return f"no answer within {PROBE_TIMEOUT:g} s"
+    return None

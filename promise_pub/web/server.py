@@ -1,0 +1,82 @@
+"""The aiohttp application: routes, templates, headers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+import aiohttp_jinja2
+import jinja2
+from aiohttp import web
+
+from promise_pub import __version__
+from promise_pub.config import asset
+from promise_pub.delivery.ledger import Ledger
+from promise_pub.delivery.runs import Runs
+from promise_pub.web.keys import LEDGER, PROBES, RUNS, Probe
+from promise_pub.web.pages import routes
+from promise_pub.web.problems import answer_errors
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def make_app(runs: Runs, ledger: Ledger, probes: Mapping[str, Probe]) -> web.Application:
+    """The application, ready to be served. What it is given is opened and closed by its caller."""
+    app = web.Application(middlewares=[answer_errors])
+    app[RUNS], app[LEDGER], app[PROBES] = runs, ledger, probes
+    aiohttp_jinja2.setup(
+        app,
+        loader=jinja2.FileSystemLoader(asset("templates")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        filters=FILTERS,
+    )
+    aiohttp_jinja2.get_env(app).globals["version"] = __version__
+    app.add_routes(routes)
+    app.router.add_static("/static/", asset("static"))
+    app.on_response_prepare.append(_add_headers)
+    return app
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+
+
+def _moment(value: datetime | None) -> str:
+    return value.strftime("%Y-%m-%d %H:%M:%S UTC") if value else "–"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.2f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _thousands(value: int | None) -> str:
+    return "not told" if value is None else f"{value:,}"
+
+
+def _size(count: float) -> str:
+    for unit in ("bytes", "KB", "MB"):
+        if count < 1024:
+            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"
+        count /= 1024
+    return f"{count:,.1f} GB"
+
+
+FILTERS: Mapping[str, Callable[..., str]] = {
+    "moment": _moment,
+    "duration": _duration,
+    "thousands": _thousands,
+    "size": _size,
+}

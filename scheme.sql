@@ -1,0 +1,53 @@
+-- The tables of promise-pub. Can be applied any number of times: `promise-pub schema --apply`, or
+-- psql -f scheme.sql. Nothing that exists is changed or emptied.
+
+-- What a consumer saves. Its shape belongs to the consumers in the field.
+CREATE TABLE IF NOT EXISTS employees (
+    id   BIGSERIAL PRIMARY KEY,
+    name VARCHAR(127) NOT NULL,
+    mail VARCHAR(127) NOT NULL UNIQUE
+);
+
+-- One row a run: what was asked, how far it came, how it ended.
+CREATE TABLE IF NOT EXISTS runs (
+    id            UUID PRIMARY KEY,
+    state         TEXT NOT NULL CHECK (state IN ('queued', 'negotiating', 'publishing', 'draining',
+                                                 'completed', 'failed', 'cancelled', 'interrupted')),
+    mode          TEXT NOT NULL CHECK (mode IN ('live', 'batch')),
+    timeout       INTEGER NOT NULL CHECK (timeout BETWEEN 0 AND 3600),   -- seconds
+    clear         BOOLEAN NOT NULL,
+    rate          INTEGER NOT NULL CHECK (rate >= 0),                    -- rows a second, 0: no limit
+    file_name     TEXT NOT NULL,                                         -- as the client called it
+    file_bytes    BIGINT NOT NULL,
+    file_sha256   TEXT NOT NULL,
+    created_at    TIMESTAMPTZ NOT NULL,
+    started_at    TIMESTAMPTZ,
+    finished_at   TIMESTAMPTZ,
+    seconds       JSONB NOT NULL DEFAULT '{}',                           -- by part of the run
+    rows_read     BIGINT NOT NULL DEFAULT 0,
+    rows_rejected BIGINT NOT NULL DEFAULT 0,
+    published     BIGINT NOT NULL DEFAULT 0,
+    confirmed     BIGINT NOT NULL DEFAULT 0,
+    returned      BIGINT NOT NULL DEFAULT 0,
+    nacked        BIGINT NOT NULL DEFAULT 0,
+    resent        BIGINT NOT NULL DEFAULT 0,
+    returned_rows TEXT NOT NULL DEFAULT '',                              -- row numbers, as in 1-20,25
+    nacked_rows   TEXT NOT NULL DEFAULT '',
+    session       JSONB,                                                 -- as the consumer told it last
+    db_count      BIGINT,                                                -- rows in employees after the run
+    verdict       TEXT CHECK (verdict IN ('kept', 'broken', 'unknown')),
+    explanation   TEXT[] NOT NULL DEFAULT '{}',
+    confirm_ms    JSONB,
+    error_code    TEXT,
+    error_message TEXT
+);
+CREATE INDEX IF NOT EXISTS runs_newest ON runs (created_at DESC, id);
+
+-- Rejected records, the first 10,000 of a run; runs.rows_rejected counts all of them.
+CREATE TABLE IF NOT EXISTS rejected_rows (
+    run_id  UUID NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    line    BIGINT NOT NULL,
+    reason  TEXT NOT NULL,
+    excerpt TEXT NOT NULL,
+    PRIMARY KEY (run_id, line)
+);

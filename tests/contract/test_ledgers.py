@@ -1,0 +1,248 @@
+"""The contract that every ledger meets: the one on PostgreSQL, and the fake of the tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from promise_pub.config import DatabaseSettings
+from promise_pub.db import open_pool
+from promise_pub.delivery.ledger import Ledger
+from promise_pub.errors import DatabaseError, RunNotFound
+from promise_pub.records import (
+    Batch,
+    ConfirmLatency,
+    Counts,
+    Fault,
+    Mode,
+    Parameters,
+    Rejected,
+    Repeats,
+    Row,
+    RunReport,
+    Seconds,
+    SessionView,
+    State,
+    StoredFile,
+    Verdict,
+)
+from tests.fakes import FakeLedger
+
+NOW = datetime(2026, 11, 22, 10, 0, 0, 123456, tzinfo=UTC)
+
+
+@dataclass
+class Subject:
+    """A ledger, and how a consumer saves mails beside it."""
+
+    ledger: Any
+    save: Callable[..., Awaitable[None]]
+
+
+@asynccontextmanager
+async def fake(_: pytest.FixtureRequest) -> AsyncIterator[Subject]:
+    ledger = FakeLedger()
+
+    async def save(*mails: str) -> None:
+        ledger.employees += [mail for mail in mails if mail not in ledger.employees]
+
+    yield Subject(ledger, save)
+
+
+@asynccontextmanager
+async def real(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
+    database: DatabaseSettings = request.getfixturevalue("database")
+    async with open_pool(database, max_size=3) as pool:
+
+        async def save(*mails: str) -> None:
+            for mail in mails:
+                await pool.execute(
+                    "INSERT INTO employees (name, mail) VALUES ('n', $1) ON CONFLICT DO NOTHING",
+                    mail,
+                )
+
+        yield Subject(Ledger(pool), save)
+
+
+@pytest.fixture(params=["fake", "postgresql"])
+def kind(request: pytest.FixtureRequest) -> str:
+    if request.param == "postgresql":
+        request.getfixturevalue("database")
+    return str(request.param)
+
+
+@pytest.fixture
+async def subject(kind: str, request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
+    async with (fake if kind == "fake" else real)(request) as made:
+        yield made
+
+
+def report(**changes: Any) -> RunReport:
+    run = RunReport(
+        id=str(uuid4()),
+        parameters=Parameters(Mode.BATCH, timeout=3, clear=True, rate=7),
+        file=StoredFile("O'Brien \N{CRAB}.csv", 5_000_000_000, "abc"),
+        created_at=NOW,
+    )
+    return replace(run, **changes)
+
+
+async def rows(*mails: str, name: str = "n", in_batches_of: int = 2) -> AsyncIterator[Batch]:
+    everything = [Row(number, name, mail) for number, mail in enumerate(mails, 1)]
+    for start in range(0, len(everything), in_batches_of):
+        yield Batch(everything[start : start + in_batches_of], [], 0, 0)
+
+
+async def test_the_newest_runs_come_first_a_page_at_a_time(subject: Subject) -> None:
+    runs = [report(created_at=NOW + timedelta(seconds=n)) for n in (2, 0, 1)]
+    for run in runs:
+        await subject.ledger.open(run)
+    assert await subject.ledger.newest(2) == ([runs[0], runs[2]], 3)
+    assert await subject.ledger.newest(2, 2) == ([runs[1]], 3)
+    assert await subject.ledger.newest(2, 4) == ([], 3)
+
+
+async def test_a_run_that_was_opened_waits(subject: Subject) -> None:
+    run = report()
+    await subject.ledger.open(run)
+    assert await subject.ledger.run(run.id) == run
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"state": State.NEGOTIATING, "started_at": NOW},
+        {
+            "state": State.COMPLETED,
+            "started_at": NOW,
+            "finished_at": NOW,
+            "seconds": Seconds(0.1, 0.2, 3.25, 4, 7.55),
+            "counts": Counts(10**10, 2, 9, 8, 3, 1, 5),
+            "returned_rows": "1-20,25",
+            "nacked_rows": "7 and 3 more ranges",
+            "session": SessionView("u", 10**10, 8, 1, 0),
+            "db_count": 10**10,
+            "verdict": Verdict.KEPT,
+            "explanation": ("one", "it's \N{CRAB} \u202e {two}, \"three\\"),
+            "confirm_ms": ConfirmLatency(1.25, 2, 3, 4.5),
+        },
+        {"state": State.FAILED, "error": Fault("broker_lost", "gone: '; DROP TABLE runs; --")},
+        {"state": State.DRAINING, "session": SessionView("u")},
+    ],
+    ids=["going", "completed", "failed", "a silent consumer"],
+)
+async def test_what_is_written_is_what_is_read(subject: Subject, changes: Any) -> None:
+    run = report()
+    await subject.ledger.open(run)
+    written = replace(run, **changes)
+    await subject.ledger.write(replace(written, counts=Counts(read=1)))
+    await subject.ledger.write(written)
+    assert await subject.ledger.run(run.id) == written
+
+
+async def test_a_position_is_not_kept(subject: Subject) -> None:
+    run = report()
+    await subject.ledger.open(replace(run, position=3))
+    assert (await subject.ledger.run(run.id)).position is None
+
+
+async def test_a_run_is_opened_once(subject: Subject) -> None:
+    run = report()
+    await subject.ledger.open(run)
+    with pytest.raises(DatabaseError):
+        await subject.ledger.open(run)
+
+
+async def test_writing_a_run_that_was_never_opened_makes_none(subject: Subject) -> None:
+    run = report()
+    await subject.ledger.write(run)
+    with pytest.raises(RunNotFound):
+        await subject.ledger.run(run.id)
+
+
+async def test_rejected_rows_are_told_in_the_order_of_the_file_and_once(subject: Subject) -> None:
+    run = report()
+    await subject.ledger.open(run)
+    first = [Rejected(line, f"reason {line}", "<b>\N{CRAB}'\\") for line in (7, 3, 10)]
+    await subject.ledger.reject(run.id, first)
+    await subject.ledger.reject(run.id, first)  # a write that was cut off is written again
+    await subject.ledger.reject(run.id, [Rejected(5, "5", "")])
+    await subject.ledger.reject(run.id, [])
+    stored = await subject.ledger.rejected(run.id, 100)
+    assert stored == sorted([*first, Rejected(5, "5", "")])
+    assert await subject.ledger.rejected(run.id, 2) == stored[:2]
+    assert await subject.ledger.rejected(str(uuid4()), 100) == []
+
+
+async def test_rejected_rows_need_their_run(subject: Subject) -> None:
+    with pytest.raises(DatabaseError):
+        await subject.ledger.reject(str(uuid4()), [Rejected(1, "r", "x")])
+
+
+async def test_employees_are_counted_and_cleared(subject: Subject) -> None:
+    ledger = subject.ledger
+    assert (await ledger.count_employees(), await ledger.highest_employee()) == (0, 0)
+    await subject.save("a", "b", "c")
+    before = await ledger.highest_employee()
+    assert (await ledger.count_employees(), before > 0) == (3, True)
+    await ledger.clear_employees()
+    assert (await ledger.count_employees(), await ledger.highest_employee()) == (0, 0)
+    await subject.save("d")
+    assert await ledger.highest_employee() > before  # so that nobody takes it for an old one
+
+
+LONG = "x" * 128
+
+
+@pytest.mark.parametrize(
+    ("held", "mails", "repeats"),
+    [
+        ([], [], Repeats()),
+        ([], ["a", "b", "c"], Repeats()),
+        ([], ["a", "b", "a", "a", "b"], Repeats(in_file=3)),
+        (["a", "z"], ["a", "b"], Repeats(held_before=1)),
+        (["a"], ["a", "a", "b"], Repeats(in_file=1, held_before=1)),
+        ([], ["x" * 127, "x" * 127], Repeats(in_file=1)),
+        ([], [LONG, LONG, "a"], Repeats(too_long=2)),
+        ([], ["\N{CRAB}" * 127, "\N{CRAB}" * 128], Repeats(too_long=1)),
+        ([], ["A", "a", "a ", " a", "ä", "a\u0308"], Repeats()),  # alike is not the same
+        ([], ["tab\t", "tab\t", "new\nline", "back\\slash", "\\N", "\\N"], Repeats(in_file=2)),
+    ],
+)
+async def test_repeats_are_counted(
+    subject: Subject, held: list[str], mails: list[str], repeats: Repeats
+) -> None:
+    await subject.save(*held)
+    highest = await subject.ledger.highest_employee()
+    await subject.save(*{mail for mail in mails if len(mail) < 128})  # what the run saved
+    assert await subject.ledger.count_repeats(rows(*mails), highest) == repeats
+
+
+async def test_a_row_whose_name_is_too_long_holds_no_mail(subject: Subject) -> None:
+    async def batches() -> AsyncIterator[Batch]:
+        yield Batch([Row(1, LONG, "a"), Row(2, "n", "a"), Row(3, "n", "a")], [], 0, 0)
+
+    counted = await subject.ledger.count_repeats(batches(), 0)
+    assert counted == Repeats(in_file=1, too_long=1)
+
+
+async def test_what_was_cleared_was_not_held(subject: Subject) -> None:
+    await subject.save("a", "b")
+    await subject.ledger.clear_employees()
+    highest = await subject.ledger.highest_employee()
+    await subject.save("c", "a")
+    assert await subject.ledger.count_repeats(rows("a", "c"), highest) == Repeats()
+
+
+async def test_counting_twice_and_at_once_counts_the_same(subject: Subject) -> None:
+    counted = await asyncio.gather(
+        *(subject.ledger.count_repeats(rows("a", "a"), 0) for _ in range(3))
+    )
+    assert counted == [Repeats(in_file=1)] * 3

@@ -1,0 +1,337 @@
+"""Stand-ins for the broker, the consumer and the ledger, in memory.
+
+`tests/contract` holds each to the same suite as the real part. What a test wants to go wrong it sets on them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from promise_pub.delivery.confirms import ConfirmTracker
+from promise_pub.delivery.ports import Watch
+from promise_pub.errors import (
+    BrokerError,
+    BrokerLost,
+    ConsumerComplaint,
+    DatabaseError,
+    RunNotFound,
+)
+from promise_pub.records import Batch, Mode, Rejected, Repeats, Row, RunReport, SessionView
+
+EMPLOYEE_LIMIT = 127
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message as a reader of the queue sees it."""
+
+    body: bytes
+    content_type: str
+    delivery_mode: int
+    message_id: str
+    app_id: str
+    timestamp: datetime
+
+    @property
+    def mail(self) -> str:
+        return str(json.loads(self.body)["mail"])
+
+
+class FakeBroker:
+    """Queues, and publishers to them. Confirms come in the next turns of the event loop.
+
+    `away` is raised to who connects; `lose_after` rows the connection ends; a queue in `most` refuses what is over its
+    limit; while `holding`, no confirm is sent.
+    """
+
+    def __init__(self, window: int = 2048) -> None:
+        self.window = window
+        self.queues: dict[str, list[Message]] = {}
+        self.most: dict[str, int] = {}
+        self.away: BrokerError | None = None
+        self.lose_after: int | None = None
+        self.holding = False
+        self.connections = 0
+        self.most_unsettled = 0
+        self.publishers: list[FakePublisher] = []
+
+    @asynccontextmanager
+    async def open_publisher(
+        self, run_id: UUID, started_at: datetime
+    ) -> AsyncIterator[FakePublisher]:
+        await asyncio.sleep(0)
+        if self.away:
+            raise self.away
+        publisher = FakePublisher(self, run_id, started_at)
+        self.publishers.append(publisher)
+        self.connections += 1
+        try:
+            yield publisher
+        finally:
+            self.connections -= 1
+            await asyncio.sleep(0)
+
+    def take(self, queue: str, message: Message) -> str:
+        """What becomes of it: ack, nack or return."""
+        if queue not in self.queues:
+            return "return"
+        if len(self.queues[queue]) >= self.most.get(queue, 1 << 62):
+            return "nack"
+        self.queues[queue].append(message)
+        return "ack"
+
+    def cut(self) -> None:
+        """Every connection ends."""
+        for publisher in self.publishers:
+            publisher.lose()
+
+
+class FakePublisher:
+    def __init__(self, broker: FakeBroker, run_id: UUID, started_at: datetime) -> None:
+        self.tracker = ConfirmTracker()
+        self._broker = broker
+        self._run_id = run_id
+        self._started_at = started_at
+        self._queue = ""
+        self._lost = False
+        self._news = asyncio.Event()
+
+    def route_to(self, queue: str) -> None:
+        self._queue = queue
+
+    def lose(self) -> None:
+        self._lost = True
+        self._news.set()
+
+    async def publish(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            await self._until_unsettled(self._broker.window - 1)
+            self._write(row)
+
+    async def settle(self) -> None:
+        await self._until_unsettled(0)
+
+    def _write(self, row: Row) -> None:
+        loop = asyncio.get_running_loop()
+        self.tracker.sent(row.number, 1, loop.time())
+        tag = self.tracker.published
+        self._broker.most_unsettled = max(self._broker.most_unsettled, self.tracker.unsettled)
+        if self._broker.lose_after is not None and tag > self._broker.lose_after:
+            loop.call_soon(self.lose)
+            return
+        loop.call_soon(
+            self._confirm, tag, row.number, self._broker.take(self._queue, self._message(row))
+        )
+
+    def _confirm(self, tag: int, number: int, outcome: str) -> None:
+        loop = asyncio.get_running_loop()
+        if self._lost:
+            return
+        if self._broker.holding:
+            loop.call_later(0.005, self._confirm, tag, number, outcome)
+            return
+        if outcome == "return":
+            self.tracker.came_back(number)
+        settle = self.tracker.nack if outcome == "nack" else self.tracker.ack
+        settle(tag, multiple=False, at=loop.time())
+        self._news.set()
+
+    def _message(self, row: Row) -> Message:
+        body = json.dumps({"name": row.name, "mail": row.mail}, ensure_ascii=False).encode()
+        return Message(
+            body=body,
+            content_type="application/json",
+            delivery_mode=2,
+            message_id=f"{self._run_id}:{row.number}",
+            app_id="promise-pub",
+            timestamp=self._started_at.replace(microsecond=0),
+        )
+
+    async def _until_unsettled(self, most: int) -> None:
+        while self.tracker.unsettled > most:
+            if self._lost:
+                raise BrokerLost(confirmed=self.tracker.confirmed)
+            self._news.clear()
+            await self._news.wait()
+
+
+class FakeConsumer:
+    """Reads a FakeBroker's queues and saves each mail once, to a FakeLedger's employees if it is given one.
+
+    `fail` holds the error of a call by its name; a call in `hang` never ends. `told` replaces what the session says.
+    """
+
+    def __init__(self, broker: FakeBroker, ledger: FakeLedger | None = None) -> None:
+        self.broker = broker
+        self.employees = ledger.employees if ledger else []
+        self.calls: list[str] = []
+        self.fail: dict[str, Exception] = {}
+        self.hang: set[str] = set()
+        self.told: dict[str, Any] = {}
+        self.sent: list[int | None] = []
+        self.sessions: dict[str, SessionView] = {}
+        self.abandons = True
+
+    async def create(self) -> SessionView:
+        await self._call("create")
+        session = SessionView(uuid=str(uuid.uuid4()), received=0, saved=0)
+        self.sessions[session.uuid] = session
+        self.broker.queues[session.uuid] = []
+        return session
+
+    async def process(
+        self, uuid: str, mode: Mode, idle_timeout: int, sent: int | None, watch: Watch
+    ) -> None:
+        await self._call(f"process {mode.value}", sent)
+        self._known(uuid)
+        if mode is Mode.BATCH:
+            self._read(uuid)
+            watch(self.sessions[uuid])
+
+    async def remove(self, uuid: str, idle_timeout: int, sent: int, watch: Watch) -> SessionView:
+        await self._call("remove", sent)
+        self._known(uuid)
+        self._read(uuid)
+        return self._end(uuid)
+
+    async def follow(self, uuid: str, watch: Watch) -> None:
+        while True:
+            await asyncio.sleep(0)
+            watch(self.sessions[uuid])
+            await asyncio.sleep(0.01)
+
+    async def abandon(self, uuid: str, sent: int, watch: Watch) -> bool:
+        self.calls.append("abandon")
+        await asyncio.sleep(0)
+        if not self.abandons or uuid not in self.sessions:
+            return False
+        watch(self._end(uuid))
+        return True
+
+    async def _call(self, name: str, sent: int | None = None) -> None:
+        self.calls.append(name)
+        self.sent.append(sent)
+        await asyncio.sleep(0)
+        if name in self.hang:
+            await asyncio.Event().wait()
+        if name in self.fail:
+            raise self.fail[name]
+
+    def _known(self, uuid: str) -> None:
+        if uuid not in self.sessions:
+            raise ConsumerComplaint("Not a valid uuid")
+
+    def _read(self, uuid: str) -> None:
+        session, messages = self.sessions[uuid], self.broker.queues.get(uuid, [])
+        saved = 0
+        for message in messages:
+            if message.mail not in self.employees:
+                self.employees.append(message.mail)
+                saved += 1
+        self.sessions[uuid] = replace(
+            session,
+            received=(session.received or 0) + len(messages),
+            saved=(session.saved or 0) + saved,
+        )
+        messages.clear()
+
+    def _end(self, uuid: str) -> SessionView:
+        self.broker.queues.pop(uuid, None)
+        return replace(self.sessions.pop(uuid), **self.told)
+
+
+class FakeLedger:
+    """`away` is raised by every call while it is set; `slow` seconds a call takes. `writes` are all that were made."""
+
+    def __init__(self) -> None:
+        self.away: DatabaseError | None = None
+        self.slow = 0.0
+        self.runs: dict[str, RunReport] = {}
+        self.writes: list[tuple[float, RunReport]] = []
+        self.calls: list[str] = []
+        self.employees: list[str] = []
+        self._forgotten = 0  # ids of employees that are gone
+        self._rejected: defaultdict[str, dict[int, Rejected]] = defaultdict(dict)
+
+    async def _call(self, name: str) -> None:
+        self.calls.append(name)
+        await asyncio.sleep(self.slow)
+        if self.away:
+            raise self.away
+
+    async def open(self, report: RunReport) -> None:
+        await self._call("open")
+        if report.id in self.runs:
+            raise DatabaseError(f"there is a run {report.id} already")
+        self.runs[report.id] = report
+
+    async def write(self, report: RunReport) -> None:
+        await self._call("write")
+        self.writes.append((asyncio.get_running_loop().time(), report))
+        if report.id in self.runs:
+            self.runs[report.id] = report
+
+    async def reject(self, run_id: str, rejected: Sequence[Rejected]) -> None:
+        await self._call("reject")
+        if run_id not in self.runs:
+            raise DatabaseError(f"there is no run {run_id}")
+        for row in rejected:
+            self._rejected[run_id].setdefault(row.line, row)
+
+    async def rejected(self, run_id: str, most: int) -> list[Rejected]:
+        await self._call("rejected")
+        return sorted(self._rejected[run_id].values())[:most]
+
+    async def run(self, run_id: str) -> RunReport:
+        await self._call("run")
+        if run_id not in self.runs:
+            raise RunNotFound
+        return replace(self.runs[run_id], position=None)
+
+    async def newest(self, most: int, skip: int = 0) -> tuple[list[RunReport], int]:
+        await self._call("newest")
+        runs = sorted(self.runs.values(), key=lambda run: run.created_at, reverse=True)
+        return [replace(run, position=None) for run in runs[skip : skip + most]], len(runs)
+
+    async def clear_employees(self) -> None:
+        await self._call("clear_employees")
+        self._forgotten += len(self.employees)
+        self.employees.clear()
+
+    async def count_employees(self) -> int:
+        await self._call("count_employees")
+        return len(self.employees)
+
+    async def highest_employee(self) -> int:
+        await self._call("highest_employee")
+        return self._forgotten + len(self.employees) if self.employees else 0
+
+    async def count_repeats(self, batches: AsyncIterator[Batch], highest_before: int) -> Repeats:
+        await self._call("count_repeats")
+        held = set(self.employees[: max(0, highest_before - self._forgotten)])
+        seen: set[str] = set()
+        in_file = too_long = 0
+        async for batch in batches:
+            for row in batch.rows:
+                if max(len(row.name), len(row.mail)) > EMPLOYEE_LIMIT:
+                    too_long += 1
+                elif row.mail in seen:
+                    in_file += 1
+                seen |= {row.mail} if max(len(row.name), len(row.mail)) <= EMPLOYEE_LIMIT else set()
+        return Repeats(in_file=in_file, held_before=len(seen & held), too_long=too_long)
+
+
+async def until(condition: Callable[[], object], within: float = 5.0) -> None:
+    """Waits for what a test watches; fails when it does not come."""
+    async with asyncio.timeout(within):
+        while not condition():  # noqa: ASYNC110 - what is watched are plain values
+            await asyncio.sleep(0.001)

@@ -1,0 +1,289 @@
+"""The consumer client against a real HTTP server that answers as each test says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from promise_pub import errors
+from promise_pub.config import ConsumerSettings
+from promise_pub.delivery import client
+from promise_pub.delivery.client import ConsumerClient, open_consumer
+from promise_pub.records import Mode, SessionView
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+SESSION = {"uuid": "u-1", "started": "2026-01-01T00:00:00Z", "checksum": 7, "saved": 5, "host": "h"}
+
+
+def text(body: str, status: int = 200) -> Handler:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text=body, status=status)
+
+    return answer
+
+
+async def hang(_: web.Request) -> web.Response:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def hang_up(request: web.Request) -> web.Response:
+    assert request.transport
+    request.transport.abort()
+    return web.Response()
+
+
+@asynccontextmanager
+async def consumer(**handlers: Handler) -> AsyncIterator[ConsumerClient]:
+    """A client of a server with these handlers, by call; the answers are awaited half a second at most."""
+    app = web.Application()
+    for name, handler in handlers.items():
+        app.router.add_get(f"/{name}/", handler)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        async with open_consumer(settings(runner.addresses[0][1])) as opened:
+            yield opened
+    finally:
+        await runner.cleanup()
+
+
+def settings(port: int) -> ConsumerSettings:
+    return ConsumerSettings(
+        host="127.0.0.1", port=port, connect_timeout=1, answer_timeout=0.5, stall_timeout=1
+    )
+
+
+def ignore(_: SessionView) -> None:
+    """Nobody watches."""
+
+
+CALLS: dict[str, Callable[[ConsumerClient], Awaitable[Any]]] = {
+    "create": lambda c: c.create(),
+    "process": lambda c: c.process("u-1", Mode.LIVE, 5, None, ignore),
+    "remove": lambda c: c.remove("u-1", 5, 7, ignore),
+    "getSession": lambda c: c.look("u-1"),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    ("handler", "kind"),
+    [
+        (text("ERROR"), errors.ConsumerComplaint),
+        (text("Not a valid uuid"), errors.ConsumerComplaint),
+        (text(""), errors.ConsumerComplaint),
+        (text("boom", 500), errors.ConsumerRefused),
+        (text("moved", 302), errors.ConsumerRefused),
+        (text("x" * 2_000_000), errors.ConsumerGarbage),
+        (hang_up, errors.ConsumerUnreachable),
+    ],
+    ids=["ERROR", "complaint", "nothing", "500", "redirect", "endless", "hangs up"],
+)
+async def test_a_bad_answer_to_each_call_raises_its_own_error(
+    call: str, handler: Handler, kind: type[Exception]
+) -> None:
+    async with consumer(**{call: handler}) as opened:
+        with pytest.raises(kind) as caught:
+            await CALLS[call](opened)
+    assert f"/{call}/" in str(caught.value) or "cannot be reached" in str(caught.value)
+
+
+@pytest.mark.parametrize("call", ["create", "remove", "getSession"])
+@pytest.mark.parametrize(
+    "told",
+    [
+        [],
+        "u-1",
+        {"uuid": 7},
+        {"uuid": "u-1", "checksum": "7"},
+        {"uuid": "u-1", "saved": -1},
+        {"uuid": "u-1", "saved": True},
+        {"uuid": "u-1", "checksum": 1e99},
+    ],
+    ids=str,
+)
+async def test_json_that_is_no_session_is_garbage(call: str, told: object) -> None:
+    async with consumer(**{call: text(json.dumps(told))}) as opened:
+        with pytest.raises(errors.ConsumerGarbage):
+            await CALLS[call](opened)
+
+
+@pytest.mark.parametrize("uuid", ["", "x" * 256, None, "\ud800", "u\0"])
+async def test_a_session_whose_uuid_cannot_name_a_queue_is_garbage(uuid: str | None) -> None:
+    async with consumer(
+        create=text(json.dumps({"uuid": uuid} if uuid is not None else {}))
+    ) as opened:
+        with pytest.raises(errors.ConsumerGarbage):
+            await opened.create()
+
+
+async def test_missing_counts_are_not_told_and_never_zero() -> None:
+    async with consumer(getSession=text('{"uuid": "u-1", "saved": null, "unknown": 1}')) as opened:
+        assert await opened.look("u-1") == SessionView("u-1", None, None, None, None)
+
+
+async def test_the_extensions_are_read_where_they_are_told() -> None:
+    told = SESSION | {"duplicates": 2, "invalid": 0}
+    async with consumer(getSession=text(json.dumps(told))) as opened:
+        assert await opened.look("u-1") == SessionView("u-1", 7, 5, 2, 0)
+
+
+@pytest.mark.parametrize("call", ["create", "process", "getSession"])
+async def test_a_short_call_that_hangs_ends_with_the_answer_timeout(call: str) -> None:
+    async with consumer(**{call: hang}) as opened:
+        with pytest.raises(errors.ConsumerTimeout, match=r"within 0\.5 s"):
+            await CALLS[call](opened)
+
+
+async def test_a_refused_connection_is_unreachable_and_names_the_place(
+    unused_tcp_port: int,
+) -> None:
+    async with open_consumer(settings(unused_tcp_port)) as opened:
+        with pytest.raises(errors.ConsumerUnreachable, match=f"127.0.0.1:{unused_tcp_port}"):
+            await opened.healthcheck()
+
+
+async def test_a_host_that_does_not_exist_is_unreachable() -> None:
+    nowhere = replace(settings(1), host="no-such-host.invalid")
+    async with open_consumer(nowhere) as opened:
+        with pytest.raises(errors.ConsumerUnreachable):
+            await opened.create()
+
+
+async def test_an_answer_that_is_not_http_is_garbage() -> None:
+    async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"AMQP\x00\x00\x09\x01")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(shout, "127.0.0.1", 0)
+    async with server, open_consumer(settings(server.sockets[0].getsockname()[1])) as opened:
+        with pytest.raises((errors.ConsumerGarbage, errors.ConsumerUnreachable)):
+            await opened.create()
+
+
+async def test_create_is_asked_once_even_if_the_connection_breaks() -> None:
+    asked = 0
+
+    async def break_off(request: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        return await hang_up(request)
+
+    async with consumer(create=break_off, healthcheck=text("fine")) as opened:
+        await opened.healthcheck()
+        with pytest.raises(errors.ConsumerUnreachable):
+            await opened.create()
+    assert asked == 1
+
+
+async def test_live_processing_must_answer_exactly_ok() -> None:
+    async with consumer(process=text("OKAY")) as opened:
+        with pytest.raises(errors.ConsumerComplaint, match="OKAY"):
+            await CALLS["process"](opened)
+    async with consumer(process=text("OK\n")) as opened:
+        await CALLS["process"](opened)
+
+
+class Slow:
+    """A call that takes until told, and a session that moves meanwhile."""
+
+    def __init__(self, answer: str) -> None:
+        self.answer = answer
+        self.finish = asyncio.Event()
+        self.asked = asyncio.Event()
+        self.queries: list[dict[str, str]] = []
+        self.received = 0
+        self.step = 1
+
+    async def call(self, request: web.Request) -> web.Response:
+        self.queries.append(dict(request.query))
+        self.asked.set()
+        await self.finish.wait()
+        return web.Response(text=self.answer)
+
+    async def look(self, _: web.Request) -> web.Response:
+        self.received += self.step
+        return web.json_response({"uuid": "u-1", "checksum": self.received, "saved": 0})
+
+
+@pytest.fixture
+def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "LOOK_EVERY", 0.05)
+
+
+async def test_a_long_call_outlives_the_answer_timeout_while_the_session_moves(
+    look_often: None,
+) -> None:
+    slow, seen = Slow("OK"), list[SessionView]()
+
+    def watch(session: SessionView) -> None:
+        seen.append(session)
+        if (
+            len(seen) == 30
+        ):  # a second and a half: three times the answer timeout, longer than the stall timeout
+            slow.finish.set()
+
+    async with consumer(process=slow.call, getSession=slow.look) as opened:
+        await opened.process("u-1", Mode.BATCH, 0, 40, watch)
+    assert slow.queries == [{"uuid": "u-1", "timeout": "0", "mode": "batch", "sent": "40"}]
+    assert [session.received for session in seen[:3]] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("look", ["still", "broken", "hanging"])
+async def test_a_long_call_whose_session_stands_still_is_stalled(
+    look_often: None, look: str
+) -> None:
+    slow = Slow("never")
+    slow.step = 0
+    looks = {"still": slow.look, "broken": text("boom", 500), "hanging": hang}
+    async with consumer(remove=slow.call, getSession=looks[look]) as opened:
+        with pytest.raises(errors.ConsumerStalled) as caught:
+            await opened.remove("u-1", 0, 40, ignore)
+    assert caught.value.last == (SessionView("u-1", 0, 0) if look == "still" else None)
+    assert slow.queries == [{"uuid": "u-1", "sent": "40"}]
+
+
+async def test_the_answer_of_a_long_call_counts_though_looking_fails(look_often: None) -> None:
+    slow = Slow(json.dumps(SESSION))
+    asyncio.get_running_loop().call_later(0.3, slow.finish.set)
+    async with consumer(remove=slow.call, getSession=text("Not a valid uuid")) as opened:
+        assert await opened.remove("u-1", 5, 7, ignore) == SessionView("u-1", 7, 5)
+
+
+@pytest.mark.parametrize(
+    ("handler", "done"),
+    [
+        (text(json.dumps(SESSION)), True),
+        (text("ERROR"), False),
+        (text("boom", 500), False),
+        (hang, False),
+    ],
+    ids=["session", "ERROR", "500", "hangs"],
+)
+async def test_abandoning_never_raises_and_tells_whether_it_worked(
+    handler: Handler, done: bool
+) -> None:
+    async with consumer(remove=handler) as opened:
+        assert await opened.abandon("u-1", 3, ignore) is done
+
+
+async def test_cancelling_a_long_call_hangs_up_on_the_consumer(look_often: None) -> None:
+    slow = Slow("OK")
+    async with consumer(process=slow.call, getSession=slow.look) as opened:
+        call = asyncio.create_task(opened.process("u-1", Mode.BATCH, 5, 1, ignore))
+        await slow.asked.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert len(asyncio.all_tasks()) < 10

@@ -1,0 +1,207 @@
+"""What an earlier start left behind, after kill -9: found, stopped, and never confused with anything else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from promise_pub.local import places, processes
+from promise_pub.local.places import PLACES_VARIABLE
+from promise_pub.local.postgres import Postgres
+from promise_pub.local.processes import Record, Records
+from tests import services
+from tests.integration import stacks
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+# Runs a stack until killed. "unseen" takes the kernel's help away, as on a system without setpriv.
+OWNER = """
+import asyncio, sys
+from pathlib import Path
+from promise_pub.local import LocalStack, processes
+from tests.integration import stacks
+sections = sys.argv[3].split(",")
+if sys.argv[2] == "unseen":
+    processes._dying_with_us = lambda arguments, _: [str(each) for each in arguments]
+async def main():
+    async with stacks.stack(Path(sys.argv[1]), stacks.all_but(*sections)) as settings:
+        await stacks.fetch(settings.database, "INSERT INTO employees (name, mail) VALUES ('a', 'a') RETURNING id")
+        print("running", flush=True)
+        await asyncio.sleep(120)
+asyncio.run(main())
+"""
+
+
+Kill = Callable[..., Coroutine[Any, Any, list[psutil.Process]]]
+
+
+@pytest.fixture
+def killed_owner(state: Path, session_folder: Path) -> Kill:
+    """Starts a stack in another process and kills that; the processes that the stack had by then."""
+
+    async def start_and_kill(how: str, *sections: str) -> list[psutil.Process]:
+        before = services.running(session_folder)
+        owner = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            OWNER,
+            str(state),
+            how,
+            ",".join(sections),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        try:
+            assert owner.stdout
+            async with asyncio.timeout(60):
+                assert await owner.stdout.readline() == b"running\n"
+            parts = services.running(session_folder)
+        finally:
+            owner.kill()
+            await owner.communicate()
+        return [process for pid, process in parts.items() if pid not in before]
+
+    return start_and_kill
+
+
+async def test_a_stack_whose_owner_was_killed_is_stopped_and_started_anew_with_its_data(
+    state: Path, killed_owner: Kill
+) -> None:
+    left = await killed_owner("unseen", "rabbit", "database")
+    assert {"beam.smp", "epmd", "postgres"} <= stacks.names(left)
+    async with stacks.stack(state, stacks.all_but("rabbit", "database")) as settings:
+        assert not [process for process in left if services.alive(process)]
+        assert await stacks.fetch(settings.database, "SELECT count(*) FROM employees") == 1
+
+
+@pytest.mark.skipif(
+    not Path("/usr/bin/setpriv").exists(), reason="util-linux's setpriv is not here"
+)
+async def test_the_kernel_stops_a_stack_whose_owner_was_killed(killed_owner: Kill) -> None:
+    left = await killed_owner("seen", "database")
+    _, alive = await asyncio.to_thread(psutil.wait_procs, left, 10)
+    assert not [process for process in alive if services.alive(process)]
+
+
+async def test_a_database_server_without_a_record_is_known_by_its_data(
+    state: Path, killed_owner: Kill
+) -> None:
+    left = await killed_owner("unseen", "database")
+    (state / "processes.json").unlink()
+    async with stacks.stack(state, stacks.all_but("database")) as settings:
+        assert not [process for process in left if services.alive(process)]
+        assert await stacks.fetch(settings.database, "SELECT count(*) FROM employees") == 1
+
+
+def _half_made(state: Path) -> None:
+    state.mkdir(parents=True)
+    (places.prepare(state).make("data.new") / "half").mkdir()
+
+
+async def test_an_interrupted_making_of_the_data_is_begun_again(state: Path) -> None:
+    _half_made(state)
+    server = Postgres(state, Records(state / "processes.json"))
+    try:
+        settings = await server.start(stacks.quiet)
+        assert await stacks.fetch(settings, "SELECT 1") == 1
+    finally:
+        await server.stop()
+
+
+@pytest.fixture
+async def bystander() -> asyncio.subprocess.Process:
+    process = await asyncio.create_subprocess_exec("sleep", "60", start_new_session=True)
+    yield process
+    if process.returncode is None:
+        process.kill()
+    await process.wait()
+
+
+def _record(process: asyncio.subprocess.Process) -> Record:
+    started = processes.started_at(process.pid)
+    assert started
+    return Record("sleep", process.pid, started, processes._boot(), signal.SIGTERM)
+
+
+def _leave(path: Path, *records: Record) -> Records:
+    path.write_text(json.dumps([asdict(record) for record in records]))
+    return Records(path)
+
+
+@pytest.mark.parametrize("difference", [{"started": 1}, {"boot": "another"}])
+async def test_a_process_that_only_has_the_same_id_is_left_alone(
+    tmp_path: Path, bystander: asyncio.subprocess.Process, difference: dict[str, object]
+) -> None:
+    record = Record(**{**asdict(_record(bystander)), **difference})
+    assert await _leave(tmp_path / "processes.json", record).stop_leftovers() == []
+    assert bystander.returncode is None
+    assert processes.started_at(bystander.pid)
+
+
+async def test_a_recorded_process_is_stopped_and_its_record_forgotten(
+    tmp_path: Path, bystander: asyncio.subprocess.Process
+) -> None:
+    path = tmp_path / "processes.json"
+    assert await _leave(path, _record(bystander)).stop_leftovers() == ["sleep"]
+    assert await asyncio.wait_for(bystander.wait(), 5) == -signal.SIGTERM
+    assert json.loads(path.read_text()) == []
+
+
+async def test_records_cut_off_by_the_kill_are_no_obstacle(tmp_path: Path) -> None:
+    path = tmp_path / "processes.json"
+    path.write_text('[{"name": "RabbitMQ", "pi')
+    assert await Records(path).stop_leftovers() == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's data are away from the state folder")
+async def test_the_data_of_a_deleted_state_folder_are_removed_and_others_kept(
+    state: Path, monkeypatch: pytest.MonkeyPatch, services_folder: Path
+) -> None:
+    root = services_folder.parent / "places" / "orphans"
+    monkeypatch.setenv(PLACES_VARIABLE, str(root))
+    kept, deleted, away = state, state.with_name(".deleted"), state.with_name(".away")
+    for folder in (kept, deleted, away):
+        folder.mkdir(parents=True)
+    homes = [places.prepare(folder) for folder in (kept, deleted, away)]
+    (deleted / "postgresql.place").unlink()
+    (away / "postgresql.place").unlink()
+    owner = homes[2].folder / "owner"
+    owner.write_text(
+        owner.read_text().replace(str(away.stat().st_dev), "4711", 1)
+    )  # a disk that is not mounted
+    assert places.prepare(kept) == homes[0]
+    assert [home.folder.exists() for home in homes] == [True, False, True]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's data are away from the state folder")
+@pytest.mark.parametrize("mode", [0o777, 0o775])
+def test_a_place_that_others_can_write_to_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    folder = tmp_path / "places"
+    folder.mkdir()
+    folder.chmod(mode)
+    monkeypatch.setenv(PLACES_VARIABLE, str(folder))
+    with pytest.raises(places.LocalStackError, match="only root can write"):
+        places.prepare(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's data are away from the state folder")
+def test_a_place_behind_a_private_folder_is_refused_and_the_folder_stays_private(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private = tmp_path / "home"
+    private.mkdir(mode=0o700)
+    monkeypatch.setenv(PLACES_VARIABLE, str(private / "places"))
+    with pytest.raises(places.LocalStackError, match="cannot pass"):
+        places.prepare(tmp_path)
+    assert private.stat().st_mode & 0o777 == 0o700

@@ -1,0 +1,432 @@
+"""Configuration: every cast and every complaint, all complaints at once, and no secret in any of them."""
+
+from __future__ import annotations
+
+import configparser
+import os
+from dataclasses import MISSING, asdict, fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from promise_pub import config
+from promise_pub.config import SECTIONS, RabbitSettings, Settings
+from promise_pub.errors import ConfigurationError
+
+COMPLETE = """
+[rabbit]
+host = broker.example
+password = {password}
+[consumer]
+host = consumer.example
+port = 9000
+[database]
+dbname = work
+user = me
+password = {password}
+"""
+SECRET = "s3cr%t=#;hunter2"
+
+
+def write(folder: Path, text: str | bytes, name: str = "test.ini") -> Path:
+    path = folder / name
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def load(folder: Path, text: str | bytes, **environ: str) -> Settings:
+    return config.load(write(folder, text), environ)
+
+
+def problems(folder: Path, text: str | bytes, **environ: str) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        load(folder, text, **environ)
+    source = f"{folder / 'test.ini'}: "
+    assert all(problem.startswith(source) for problem in caught.value.problems)
+    return [problem.removeprefix(source) for problem in caught.value.problems]
+
+
+def test_the_defaults_are_those_documented(tmp_path: Path) -> None:
+    settings = load(tmp_path, COMPLETE.format(password="x"))
+    assert (settings.server.host, settings.server.port) == ("127.0.0.1", 8000)
+    assert (settings.server.uploads, settings.server.max_upload) == (Path("uploads"), 2 << 30)
+    assert (settings.server.keep_uploads, settings.server.max_waiting) == (30, 100)
+    assert (settings.server.ssl_certificate, settings.server.ssl_key) == (None, None)
+    rabbit = settings.rabbit
+    assert (rabbit.port, rabbit.user, rabbit.vhost, rabbit.ssl) == (5672, "guest", "/", False)
+    assert rabbit.heartbeat == 15
+    consumer = settings.consumer
+    assert (consumer.connect_timeout, consumer.answer_timeout, consumer.stall_timeout) == (
+        5,
+        10,
+        60,
+    )
+    assert consumer.getsession_url == "/getSession/"
+    assert (settings.database.host, settings.database.port) == ("localhost", 5432)
+
+
+def test_the_guest_password_is_the_default(tmp_path: Path) -> None:
+    text = COMPLETE.format(password="x").replace("password = x\n[consumer]", "[consumer]")
+    assert load(tmp_path, text).rabbit.password == "guest"
+
+
+@pytest.mark.parametrize(
+    ("section", "option", "value", "expected"),
+    [
+        ("server", "port", "0", 0),
+        ("server", "port", " 65535 ", 65535),
+        ("server", "max_upload", "500", 500),
+        ("server", "max_upload", "500K", 500 * 1024),
+        ("server", "max_upload", "20m", 20 * 1024**2),
+        ("server", "max_upload", "3 G", 3 * 1024**3),
+        ("server", "keep_uploads", "0", 0),
+        ("server", "uploads", "/some/where", Path("/some/where")),
+        ("server", "uploads", "~/up", Path.home() / "up"),
+        ("rabbit", "ssl", "yes", True),
+        ("rabbit", "ssl", "Off", False),
+        ("rabbit", "ssl", "TRUE", True),
+        ("rabbit", "window", "1", 1),
+        ("rabbit", "vhost", "a/b", "a/b"),
+        ("rabbit", "vhost", "", "/"),
+        ("consumer", "answer_timeout", "0.25", 0.25),
+        ("consumer", "healthcheck_url", "/health/", "/health/"),
+        ("database", "host", "/run/postgresql", "/run/postgresql"),
+        ("database", "port", "", 5432),
+    ],
+)
+def test_a_value_is_cast(
+    tmp_path: Path, section: str, option: str, value: str, expected: object
+) -> None:
+    variable = f"PROMISE_PUB_{section}_{option}".upper()
+    settings = load(tmp_path, COMPLETE.format(password="x"), **{variable: value})
+    assert getattr(getattr(settings, section), option) == expected
+
+
+@pytest.mark.parametrize(
+    ("section", "option", "value", "complaint"),
+    [
+        ("server", "port", "eighty", "must be a whole number, not 'eighty'"),
+        ("server", "port", "-1", "must be from 0 to 65535, not -1"),
+        ("server", "port", "65536", "must be from 0 to 65535"),
+        ("server", "port", "80.5", "must be a whole number"),
+        ("rabbit", "port", "0", "must be from 1 to 65535"),
+        ("server", "max_upload", "0", "must be a number of bytes"),
+        ("server", "max_upload", "K", "must be a number of bytes"),
+        ("server", "max_upload", "-5M", "must be a number of bytes"),
+        ("server", "max_upload", "5T", "must be a number of bytes"),
+        ("server", "max_upload", "1.5G", "must be a number of bytes"),
+        ("server", "max_upload", "٣K", "must be a number of bytes"),
+        ("server", "max_upload", "²", "must be a number of bytes"),
+        ("server", "max_waiting", "100001", "must be from 0 to 100000"),
+        ("server", "uploads", "~nobody-of-this-name/x", "names the home of nobody known here"),
+        ("server", "ssl_key", "~nobody-of-this-name/x", "names the home of nobody known here"),
+        ("server", "ssl_key", "/there/is/none", "names no file"),
+        ("rabbit", "ca_certificate", "/there/is/none", "names no file"),
+        ("rabbit", "ssl", "maybe", "must be yes or no, not 'maybe'"),
+        ("rabbit", "window", "0", "must be from 1 to 1000000"),
+        ("rabbit", "heartbeat", "3601", "must be from 1 to 3600"),
+        ("consumer", "create_url", "create/", "must be a path such as /create/"),
+        ("consumer", "create_url", "/create/?a=b", "must be a path such as /create/"),
+        ("consumer", "connect_timeout", "0", "must be over 0"),
+        ("consumer", "connect_timeout", "nan", "must be over 0"),
+        ("consumer", "connect_timeout", "inf", "must be over 0"),
+        ("consumer", "stall_timeout", "soon", "must be a number of seconds"),
+        ("rabbit", "host", "  ", "is mandatory and not set"),
+        ("database", "dbname", "", "is mandatory and not set"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_place(
+    tmp_path: Path, section: str, option: str, value: str, complaint: str
+) -> None:
+    variable = f"PROMISE_PUB_{section}_{option}".upper()
+    told = problems(tmp_path, COMPLETE.format(password="x"), **{variable: value})
+    assert f"[{section}] {option}: {complaint}" in told[0]
+
+
+def test_every_problem_is_listed_at_once(tmp_path: Path) -> None:
+    text = """
+[server]
+port = eighty
+prot = 80
+ssl_key = /there/is/none
+[rabit]
+host = x
+[consumer]
+host =
+port = 9000
+[database]
+dbname = x
+user = y
+  port = 5433
+"""
+    told = problems(tmp_path, text)
+    assert told == [
+        "[server] prot: there is no such option",
+        "[rabit]: there is no such section",
+        "[database] user: the line after it is indented, as if it belonged to it",
+        "[server] port: must be a whole number, not 'eighty'",
+        "[server] ssl_key: names no file: '/there/is/none'",
+        "[rabbit] host: is mandatory and not set",
+        "[consumer] host: is mandatory and not set",
+        "[database] user: is mandatory and not set",
+        "[database] password: is mandatory and not set",
+        "[server] ssl_certificate and ssl_key: are set together or not at all",
+    ]
+
+
+def test_reading_for_a_local_stack_lists_every_problem_but_what_is_missing(tmp_path: Path) -> None:
+    path = write(tmp_path, "[server]\nport = x\nprot = 1\n[rabbit]\nwindow = 0\n")
+    with pytest.raises(ConfigurationError) as caught:
+        config.read(path, {})
+    assert len(caught.value.problems) == 3 and "mandatory" not in str(caught.value)
+
+
+def test_without_a_file_the_environment_is_enough_and_is_named_when_it_is_not() -> None:
+    environ = {
+        "PROMISE_PUB_RABBIT_HOST": "b",
+        "PROMISE_PUB_CONSUMER_HOST": "c",
+        "PROMISE_PUB_CONSUMER_PORT": "1",
+        "PROMISE_PUB_DATABASE_DBNAME": "d",
+        "PROMISE_PUB_DATABASE_USER": "u",
+    }
+    settings = config.cast(config.read(None, {**environ, "PROMISE_PUB_DATABASE_PASSWORD": ""}))
+    assert (settings.rabbit.host, settings.database.password) == ("b", "")
+    with pytest.raises(ConfigurationError, match=r"\[database\] password: is mandatory"):
+        config.cast(config.read(None, environ))
+
+
+def test_the_environment_wins_over_the_file_and_brings_sections_it_lacks(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path,
+        COMPLETE.format(password="x"),
+        PROMISE_PUB_RABBIT_HOST="other.example",
+        PROMISE_PUB_SERVER_PORT="0",
+    )
+    assert (settings.rabbit.host, settings.server.port) == ("other.example", 0)
+
+
+@pytest.mark.parametrize("mark", ["=", ":", " = ", "  =  "])
+def test_an_empty_password_is_a_password_and_percent_signs_are_plain(
+    tmp_path: Path, mark: str
+) -> None:
+    text = COMPLETE.replace(" = ", mark)
+    assert load(tmp_path, text.format(password="")).database.password == ""
+    assert load(tmp_path, text.format(password="%(host)s%%")).database.password == "%(host)s%%"
+
+
+def test_a_password_from_the_environment_keeps_its_spaces(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path, COMPLETE.format(password="x"), PROMISE_PUB_DATABASE_PASSWORD=" two words "
+    )
+    assert settings.database.password == " two words "
+
+
+def test_no_secret_is_in_any_repr(tmp_path: Path) -> None:
+    settings = load(tmp_path, COMPLETE.format(password=SECRET))
+    assert settings.rabbit.password == settings.database.password == SECRET
+    for value in (settings, settings.rabbit, settings.database):
+        assert SECRET not in f"{value!r} {value!s} {value}"
+        assert "password" not in repr(value)
+
+
+BROKEN_WITH_SECRET = {
+    "no equals sign": f"[rabbit]\nhost = x\npassword {SECRET.replace('=', '')}\n",
+    "the equals sign in the password": f"[rabbit]\npassword {SECRET}\n",
+    "before any section": f"password = {SECRET}\n",
+    "indented under a number": f"[rabbit]\nport = 5672\n  password = {SECRET}\n",
+    "indented under a path": f"[rabbit]\nca_certificate = /x\n  password = {SECRET}\n",
+    "indented under an unknown option": f"[rabbit]\nprot = 5672\n  password = {SECRET}\n",
+    "set twice": f"[rabbit]\npassword = {SECRET}\npassword = {SECRET}\n",
+    "twice without an equals sign before it": f"[rabbit]\na {SECRET}\na {SECRET}\n",
+    "under an unknown section": f"[rabit]\npassword = {SECRET}\n",
+    "as an unknown option": f"[rabbit]\npasword = {SECRET}\n",
+    "not UTF-8": f"[rabbit]\npassword = {SECRET}\xe9\n".encode("latin-1"),
+    "in an unclosed section": f"[rabbit\npassword = {SECRET}\n",
+}
+
+
+@pytest.mark.parametrize("text", BROKEN_WITH_SECRET.values(), ids=BROKEN_WITH_SECRET)
+def test_no_complaint_about_a_broken_file_tells_a_secret(tmp_path: Path, text: str | bytes) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, text)
+    told = f"{caught.value!r} {caught.value} {caught.value.problems}"
+    assert not [piece for piece in ("s3cr", "hunter2") if piece in told]
+    assert "\xe9" not in told and "0xe9" not in told
+    assert caught.value.__cause__ is None  # nor does a traceback
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[rabbit]\nhost = x\nnonsense\nmore nonsense\n", "line 3: is neither"),
+        ("host = x\n", "line 1: stands before any [section]"),
+        ("\x00\x01\x02\x03", "line 1: stands before any [section]"),
+        ("[rabbit]\nhost = a\nHOST = b\n", "[rabbit] host: is set twice"),
+        ("[rabbit]\nhost = a\n[rabbit]\n", "[rabbit]: stands there twice"),
+        ("[DEFAULT]\nhost = a\n", "[DEFAULT]: there is no such section"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "is not UTF-8 text: byte 1"),
+        (b"PK\x03\x04\x14\x00\xff\xfe", "is not UTF-8 text: byte 7"),
+        ("[rabbit]\n = x\n", "line 2: is neither"),
+        ("", "[rabbit] host: is mandatory and not set"),
+    ],
+)
+def test_a_broken_file_is_a_complaint_with_its_line(
+    tmp_path: Path, text: str | bytes, complaint: str
+) -> None:
+    assert problems(tmp_path, text)[0].startswith(complaint)
+
+
+def test_every_broken_line_is_listed(tmp_path: Path) -> None:
+    told = problems(tmp_path, "[rabbit]\nhost = x\nnonsense\nport = 1\nmore\n")
+    assert [problem.split(":")[0] for problem in told] == ["line 3", "line 5"]
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_taken(tmp_path: Path) -> None:
+    text = COMPLETE.format(password="x").strip().replace("\n", "\r\n").encode()
+    assert load(tmp_path, b"\xef\xbb\xbf" + text).rabbit.host == "broker.example"
+
+
+def test_a_file_that_cannot_be_read_is_a_complaint(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"cannot be read: Is a directory"):
+        config.read(tmp_path, {})
+    with pytest.raises(ConfigurationError, match="there is no such configuration file"):
+        config.load(tmp_path / "none.ini", {})
+
+
+def test_a_certificate_needs_its_key(tmp_path: Path) -> None:
+    pem = write(tmp_path, "x", "some.pem")
+    complete = COMPLETE.format(password="x")
+    told = problems(tmp_path, complete + f"[server]\nssl_certificate = {pem}\n")
+    assert told == ["[server] ssl_certificate and ssl_key: are set together or not at all"]
+    both = load(tmp_path, complete + f"[server]\nssl_certificate = {pem}\nssl_key = {pem}\n")
+    assert both.server.ssl_key == pem
+    neither = complete + "[server]\nssl_certificate =\nssl_key =\n"
+    assert load(tmp_path, neither, PROMISE_PUB_SERVER_SSL_KEY=" ").server.ssl_key is None
+
+
+class TestSearch:
+    @pytest.fixture
+    def places(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+        """A configuration file at every place that is searched."""
+        (tmp_path / "here").mkdir()
+        monkeypatch.chdir(tmp_path / "here")
+        places = {"-c": tmp_path / "c.ini", "variable": tmp_path / "v.ini"}
+        places["here"] = tmp_path / "here" / "production.ini"
+        for name in ("home", "one", "two"):
+            places[name] = tmp_path / name / "promise-pub" / "production.ini"
+        for path in places.values():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("")
+        return places
+
+    @staticmethod
+    def environ(places: dict[str, Path]) -> dict[str, str]:
+        one, two = places["one"].parents[1], places["two"].parents[1]
+        return {
+            "PROMISE_PUB_CONFIG": str(places["variable"]),
+            "XDG_CONFIG_HOME": str(places["home"].parents[1]),
+            "XDG_CONFIG_DIRS": f"{one}{os.pathsep}{os.pathsep}{two}",
+        }
+
+    def test_the_places_are_searched_in_their_order(self, places: dict[str, Path]) -> None:
+        environ = self.environ(places)
+        assert config.find(places["-c"], environ) == places["-c"]
+        assert config.find(None, environ) == places["variable"]
+        del environ["PROMISE_PUB_CONFIG"]
+        for name in ("here", "home", "one", "two"):
+            found = config.find(None, environ)
+            assert found and found.resolve() == places[name]
+            places[name].unlink()
+        assert config.find(None, environ) is None
+
+    def test_a_named_file_that_is_not_there_is_an_error_and_nothing_else_is_searched(
+        self, places: dict[str, Path]
+    ) -> None:
+        places["-c"].unlink()
+        places["variable"].unlink()
+        for explicit in (places["-c"], None):
+            with pytest.raises(ConfigurationError, match="no such configuration file"):
+                config.find(explicit, self.environ(places))
+
+    def test_without_search_only_what_is_named_counts(self, places: dict[str, Path]) -> None:
+        environ = self.environ(places)
+        assert config.find(None, environ, search=False) == places["variable"]
+        del environ["PROMISE_PUB_CONFIG"]
+        assert config.find(None, environ, search=False) is None
+
+    def test_an_empty_variable_is_not_set(self, places: dict[str, Path]) -> None:
+        found = config.find(None, {**self.environ(places), "PROMISE_PUB_CONFIG": ""})
+        assert found and found.resolve() == places["here"]
+
+
+@pytest.mark.parametrize(
+    ("values", "unset"),
+    [
+        ({}, ["rabbit", "consumer", "database"]),
+        ({"rabbit": {"host": "x"}}, ["consumer", "database"]),
+        ({"rabbit": {"host": " "}}, ["rabbit", "consumer", "database"]),
+        ({"rabbit": {"host": "x"}, "consumer": {"host": "x"}}, ["consumer", "database"]),
+        ({"database": {"dbname": "x", "user": "y"}}, ["rabbit", "consumer", "database"]),
+        ({"database": {"dbname": "x", "user": "y", "password": ""}}, ["rabbit", "consumer"]),
+        ({"server": {"port": "1"}}, ["rabbit", "consumer", "database"]),
+    ],
+)
+def test_a_section_is_unset_that_lacks_a_mandatory_value(
+    values: config.Values, unset: list[str]
+) -> None:
+    assert config.unset_sections(values) == unset
+
+
+def test_the_shipped_file_documents_every_option_with_its_default(tmp_path: Path) -> None:
+    """Its options behind a semicolon are the defaults; those without one are mandatory, and empty."""
+    shipped = config.asset("production.ini").read_text(encoding="utf-8")
+    commented, plain = configparser.ConfigParser(interpolation=None), configparser.ConfigParser()
+    plain.read_string(shipped)
+    commented.read_string(_uncommented(shipped))
+    assert commented.sections() == list(SECTIONS)
+    for section, kind in SECTIONS.items():
+        assert list(commented[section]) == [option.name for option in fields(kind)]
+        mandatory = [option.name for option in fields(kind) if option.default is MISSING]
+        assert dict(plain[section]) == dict.fromkeys(mandatory, "")
+    filled = {name: {**commented[name]} for name in SECTIONS}
+    for section, option in (("rabbit", "host"), ("consumer", "host"), ("database", "dbname")):
+        filled[section][option] = "x"
+    filled["consumer"]["port"], filled["database"]["user"] = "1", "x"
+    from_file, bare = config.cast(filled), config.cast(_mandatory_of(filled))
+    assert asdict(from_file) == asdict(bare)
+
+
+def _uncommented(text: str) -> str:
+    lines = []
+    for line in text.splitlines():
+        name, _, _ = line.removeprefix(";").partition("=")
+        is_option = name.strip().replace("_", "").isalnum() and "=" in line
+        lines.append(line.removeprefix(";") if is_option else line)
+    return "\n".join(lines)
+
+
+def _mandatory_of(values: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    def is_mandatory(section: str, name: str) -> bool:
+        return any(f.name == name and f.default is MISSING for f in fields(SECTIONS[section]))
+
+    return {
+        section: {name: value for name, value in options.items() if is_mandatory(section, name)}
+        for section, options in values.items()
+    }
+
+
+def test_an_asset_is_found_in_the_checkout_and_in_an_installed_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert config.asset("scheme.sql").is_file()
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "scheme.sql").write_text("")
+    monkeypatch.setattr(config, "_PACKAGE", tmp_path)
+    assert config.asset("scheme.sql") == tmp_path / "assets" / "scheme.sql"
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings: Any = RabbitSettings(host="x")
+    with pytest.raises(AttributeError):
+        settings.host = "y"

@@ -1,0 +1,148 @@
+"""The handlers among fakes: what they make of runs, and of whatever their services raise."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+
+from promise_pub import errors
+from promise_pub.delivery.runs import Runs
+from promise_pub.delivery.uploads import Uploads
+from promise_pub.web import pages
+from promise_pub.web.problems import status_of
+from promise_pub.web.server import make_app
+from tests.fakes import FakeBroker, FakeConsumer, FakeLedger
+
+Client = TestClient[web.Request, web.Application]
+JSON = {"Accept": "application/json"}
+CSV = JSON | {"Content-Type": "text/csv"}
+
+
+class House:
+    """The application among fakes, and a client for it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.broker = FakeBroker()
+        self.ledger = FakeLedger()
+        self.consumer = FakeConsumer(self.broker, self.ledger)
+        self.uploads = Uploads(folder, limit=1000, keep_days=30)
+        self.uploads.prepare()
+        self.runs = Runs(self.ledger, self.consumer, self.broker.open_publisher, self.uploads, 2)
+        self.probes: dict[str, Any] = {}
+        self.client: Client
+
+    async def simulate(self, query: str = "?mode=batch", **headers: str) -> Any:
+        return await self.client.post(
+            f"/simulate/{query}", data=b"a,b\nbad\n", headers=CSV | headers
+        )
+
+
+@pytest.fixture
+async def house(
+    tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]
+) -> AsyncIterator[House]:
+    made = House(tmp_path)
+    async with made.runs:
+        made.client = await aiohttp_client(make_app(made.runs, made.ledger, made.probes))  # type: ignore[arg-type]
+        yield made
+
+
+async def test_a_run_is_answered_at_its_end_and_found_later(house: House) -> None:
+    answer = await house.simulate()
+    run = await answer.json()
+    assert (answer.status, run["verdict"], run["rows"]["rejected"]) == (200, "kept", 1)
+    again = await house.client.get(f"/runs/{run['id']}", headers=JSON)
+    assert await again.json() == run
+    page = await (await house.client.get(f"/runs/{run['id']}")).text()
+    assert "has 1 field, not 2" in page and "The promise is kept" in page
+
+
+@pytest.mark.parametrize(
+    ("step", "error", "status"),
+    [
+        ("create", errors.ConsumerTimeout(), 502),
+        ("remove", errors.ConsumerStalled(), 502),
+        ("create", RuntimeError("nobody foresaw it"), 500),
+    ],
+)
+async def test_a_failed_run_is_a_problem_with_its_report(
+    house: House, step: str, error: Exception, status: int
+) -> None:
+    house.consumer.fail[step] = error
+    answer = await house.simulate()
+    problem = await answer.json()
+    assert (answer.status, problem["status"]) == (status, status)
+    assert answer.content_type == "application/problem+json"
+    assert problem["run"]["state"] == "failed"
+    assert problem["code"] == problem["run"]["error"]["code"] == getattr(error, "code", "internal")
+    assert "nobody foresaw it" not in problem["detail"]
+
+
+async def test_a_stopped_server_takes_nothing_and_says_so(house: House) -> None:
+    await house.runs.stop()
+    answer = await house.simulate()
+    assert (answer.status, (await answer.json())["code"]) == (503, "server_stopping")
+    assert "Retry-After" in answer.headers
+
+
+async def test_an_error_nobody_foresaw_is_a_page_without_its_words(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any) -> None:
+        raise RuntimeError("the secret of the house")
+
+    monkeypatch.setattr(house.ledger, "newest", fail)
+    for headers in ({}, JSON):
+        answer = await house.client.get("/runs", headers=headers)
+        assert answer.status == 500 and "secret" not in await answer.text()
+
+
+async def test_pages_do_without_a_ledger_where_they_can(house: House) -> None:
+    run = await (await house.simulate()).json()
+    house.ledger.away = errors.DatabaseUnavailable("it is away")
+    assert "it is away" in await (await house.client.get("/")).text()
+    for path in ("/runs", f"/runs/{run['id']}", f"/runs/{run['id']}/rejects"):
+        assert (await house.client.get(path)).status == 503
+    assert (await house.client.get("/healthz")).status == 200
+
+
+async def test_the_empty_history_says_what_to_do(house: House) -> None:
+    assert "None yet" in await (await house.client.get("/")).text()
+    assert "Send a file" in await (await house.client.get("/runs")).text()
+
+
+@pytest.mark.parametrize("prefer", ["respond-async", "wait=5, Respond-Async"])
+async def test_an_impatient_client_is_told_where_to_look(house: House, prefer: str) -> None:
+    house.consumer.hang.add("create")
+    answer = await house.simulate(Prefer=prefer)
+    assert (answer.status, answer.headers["Preference-Applied"]) == (202, "respond-async")
+    page = await house.client.get(answer.headers["Location"])
+    assert page.headers["Cache-Control"] == "no-store"
+    assert 'http-equiv="refresh"' in await page.text()
+
+
+async def test_a_probe_that_hangs_is_not_ready(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "PROBE_TIMEOUT", 0.01)
+    house.probes["broker"] = asyncio.Event().wait
+    answer = await house.client.get("/readyz")
+    assert answer.status == 503 and "no answer" in (await answer.json())["broker"]["error"]
+
+
+def test_every_error_has_a_status() -> None:
+    assert status_of(errors.NoUsableRow) == 422
+    assert status_of(errors.ConsumerStalled) == 502
+    assert status_of(errors.SchemaMissing) == 503
+    assert status_of(errors.ConfigurationError) == 500
+
+
+async def test_head_is_answered_like_get_without_a_body(house: House) -> None:
+    answer = await house.client.head("/")
+    assert answer.status == 200 and await answer.read() == b""
