@@ -38,10 +38,11 @@ async def publish(bench: Bench) -> Section:
         title="Confirmed publish rate",
         text=(
             f"Bodies of {BODY_BYTES} bytes, persistent, mandatory, confirmed, into a fresh classic queue each time: as "
-            "consumers in the field declare it, not durable, and for the last two as the bundled consumer does, durable, "
-            "where the broker's disk is the limit for all. promise-pub is measured as a whole: `python main.py` takes the file by `POST /simulate/` with its "
-            "ledger on, against a consumer that only declares the queue; its rate is from the first row read to the "
-            "last confirm, its processor time is the whole server's from before the upload to after the answer."
+            "consumers in the field declare it, not durable, and where the table says so as the bundled consumer does, "
+            "durable: there the broker's disk is the limit for all. promise-pub is measured as a whole: `python main.py` "
+            "takes the file by `POST /simulate/` with its ledger on, against a consumer that only declares the queue; its "
+            "rate is from the first row read to the last confirm, its processor time is the whole server's from before "
+            "the upload to after the answer."
         ),
         table=_table(results, by_peer, processor),
         charts={"bench-publish.svg": bars("Confirmed rows a second (median)", medians)},

@@ -21,9 +21,7 @@ async def rate(bench: Bench) -> Section:
     async def measure() -> dict[str, Any]:
         return await _once(bench, RATE * seconds)
 
-    [rounds] = (
-        await in_rotation("rate", min(bench.rounds, 3), {f"rate={RATE}": measure}, _shown)
-    ).values()
+    [rounds] = (await in_rotation("rate", bench.rounds, {f"rate={RATE}": measure}, _shown)).values()
     held = middle([result["rate"] for result in rounds])
     most = max(int(result["most"]) for result in rounds)
     even = RATE * STRETCH

@@ -24,7 +24,7 @@ async def responsive(bench: Bench) -> Section:
     file = await bench.csv(bench.rows * 2)
     [rounds] = (
         await in_rotation(
-            "responsive", min(bench.rounds, 3), {"GET / while publishing": lambda: _once(bench, file)}, _shown
+            "responsive", bench.rounds, {"GET / while publishing": lambda: _once(bench, file)}, _shown
         )
     ).values()  # fmt: skip
     pages = [seconds for result in rounds for seconds in result["pages"]]

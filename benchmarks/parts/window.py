@@ -32,8 +32,8 @@ async def window(bench: Bench) -> Section:
     return Section(
         title="Window against rate and latency",
         text=(
-            f"promise-pub's publisher alone, {rows:,} rows, by the number of messages that may be unconfirmed. "
-            "Latency is from writing a row to its confirm, in milliseconds."
+            f"promise-pub's publisher alone, {rows:,} rows into a queue that is not durable, by the number of "
+            "messages that may be unconfirmed. Latency is from writing a row to its confirm, in milliseconds."
         ),
         table=_table(results),
         charts={
