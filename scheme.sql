@@ -1,5 +1,5 @@
 -- The tables of promise-pub. Can be applied any number of times: `promise-pub schema --apply`, or
--- psql -f scheme.sql. Nothing that exists is changed or emptied.
+-- psql -f scheme.sql. Nothing that exists is emptied; tables of an older version gain the columns they lack.
 
 -- What a consumer saves. Its shape belongs to the consumers in the field.
 CREATE TABLE IF NOT EXISTS employees (
@@ -41,6 +41,13 @@ CREATE TABLE IF NOT EXISTS runs (
     error_code    TEXT,
     error_message TEXT
 );
+-- What it takes to prove a run and to go on with it.
+ALTER TABLE runs
+    ADD COLUMN IF NOT EXISTS server  BIGINT,                             -- the name of the server that has it
+    ADD COLUMN IF NOT EXISTS digest  TEXT,                               -- of its session's accepted rows
+    ADD COLUMN IF NOT EXISTS resends JSONB NOT NULL DEFAULT '[]',        -- rows published again, and why
+    ADD COLUMN IF NOT EXISTS earlier JSONB NOT NULL DEFAULT '[]',        -- sessions before this one
+    ADD COLUMN IF NOT EXISTS going   JSONB NOT NULL DEFAULT '{}';        -- the checkpoint
 CREATE INDEX IF NOT EXISTS runs_newest ON runs (created_at DESC, id);
 
 -- Rejected records, the first 10,000 of a run; runs.rows_rejected counts all of them.

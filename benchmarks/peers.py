@@ -24,6 +24,9 @@ import aio_pika
 import pika  # type: ignore[import-untyped]
 
 from promise_pub.config import RabbitSettings
+from promise_pub.delivery.confirms import ConfirmTracker
+from promise_pub.delivery.digest import RowDigest
+from promise_pub.delivery.ports import Shipment
 from promise_pub.delivery.rabbit import open_publisher
 from promise_pub.records import Row
 
@@ -113,7 +116,8 @@ async def promise_pub(task: Task) -> Result:
     """promise-pub's publisher alone: neither file nor ledger. Tells the latency of confirms as well."""
     people = [json.loads(body) for body in task.bodies]
     rows = [Row(number, each["name"], each["mail"]) for number, each in enumerate(people, 1)]
-    async with open_publisher(task.broker, _RUN, datetime.now(UTC)) as publisher:
+    shipment = Shipment(_RUN, datetime.now(UTC), ConfirmTracker(), RowDigest())
+    async with open_publisher(task.broker, shipment) as publisher:
         publisher.route_to(task.queue)
         clock = _Clock()
         for start in range(0, len(rows), _BATCH):

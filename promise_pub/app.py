@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -13,13 +14,16 @@ from aiohttp import web
 from promise_pub.config import ServerSettings, Settings
 from promise_pub.db import open_pool
 from promise_pub.delivery import rabbit
+from promise_pub.delivery.claim import Claim
 from promise_pub.delivery.client import open_consumer
 from promise_pub.delivery.ledger import Ledger
 from promise_pub.delivery.runs import Runs
 from promise_pub.delivery.uploads import Uploads
-from promise_pub.errors import CannotListen
+from promise_pub.errors import CannotListen, PromisePubError
 from promise_pub.web.keys import Probe
 from promise_pub.web.server import make_app
+
+log = logging.getLogger(__name__)
 
 READ_BUFFER = 512 * 1024  # bytes of an upload that may wait for the disk, a connection
 CLOSE_TIMEOUT = 1.0  # seconds for answers under way once every run has ended
@@ -36,10 +40,12 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             settings.server.uploads, settings.server.max_upload, settings.server.keep_uploads
         )
         uploads.prepare()
-        ledger = Ledger(await stack.enter_async_context(open_pool(settings.database)))
-        await ledger.check()
-        await ledger.claim()
-        stack.push_async_callback(ledger.release)
+        pool = await stack.enter_async_context(open_pool(settings.database))
+        await Ledger(pool).check()
+        talks_to = f"{settings.consumer.host}:{settings.consumer.port}"
+        claim = await stack.enter_async_context(Claim(pool, talks_to))
+        ledger = Ledger(pool, claim)
+        left_over = await ledger.take_over()
         consumer = await stack.enter_async_context(open_consumer(settings.consumer))
         open_publisher = partial(rabbit.open_publisher, settings.rabbit)
         runs = Runs(ledger, consumer, open_publisher, uploads, settings.server.max_waiting)
@@ -49,10 +55,20 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             "database": ledger.check,
             "consumer": consumer.healthcheck,
         }
+        if settings.server.on_restart == "resume":
+            await _resume(runs, left_over)
         url = await _listen(stack, make_app(runs, ledger, probes), settings.server)
         # Runs end while the server still listens: those who wait for them get their answer.
         stack.push_async_callback(runs.stop)
         yield url
+
+
+async def _resume(runs: Runs, run_ids: Sequence[str]) -> None:
+    for run_id in run_ids:
+        try:
+            await runs.resume(run_id)
+        except PromisePubError as error:
+            log.warning("Run %s stays interrupted: %s", run_id, error.message)
 
 
 async def _listen(stack: AsyncExitStack, app: web.Application, settings: ServerSettings) -> str:

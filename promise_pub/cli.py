@@ -18,7 +18,14 @@ from typing import Any
 from uuid import UUID
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 from yarl import URL
 
@@ -29,7 +36,7 @@ from promise_pub.errors import BadParameter, ConfigurationError, PromisePubError
 from promise_pub.local.stack import LocalStack
 from promise_pub.records import SUMMARY, RunReport
 from promise_pub.web.forms import parse_parameters
-from promise_pub.web.remote import Json, open_remote
+from promise_pub.web.remote import Json, RemoteServer, open_remote
 
 OK, FAILED, USAGE, PROMISE_BROKEN = 0, 1, 2, 3
 HISTORY = 50  # runs that `runs` lists
@@ -167,6 +174,10 @@ async def _schema(options: argparse.Namespace) -> int:
 
 
 async def _runs(options: argparse.Namespace) -> int:
+    if options.resume:
+        if not options.id:
+            raise BadParameter("--resume takes the ID of a run")
+        return await _resume(options)
     settings = config.load(options.config)
     async with db.open_pool(settings.database, max_size=1) as pool:
         ledger = Ledger(pool)
@@ -203,20 +214,36 @@ async def _send(options: argparse.Namespace) -> int:
             run = await server.submit(
                 options.file, parameters, lambda count: bar.advance(task, count)
             )
-            async for run in server.follow(run):  # noqa: B020  the run, ever newer
-                rows = run["rows"]
-                done = (
-                    (run["session"] or {}).get("received")
-                    if run["state"] == "draining"
-                    else rows["confirmed"]
-                )
-                bar.update(
-                    task,
-                    description=run["state"],
-                    completed=done or 0,
-                    total=rows["read"] - rows["rejected"],
-                )
-    _print_run(run, options.format)
+            run = await _followed(server, run, bar, task)
+    return _ended(run, options.format)
+
+
+async def _resume(options: argparse.Namespace) -> int:
+    async with open_remote(options.server) as server:
+        with _bar(hidden=options.quiet or not err.is_terminal) as bar:
+            task = bar.add_task("resuming", total=None)
+            run = await server.resume(_uuid(options.id))
+            run = await _followed(server, run, bar, task)
+    return _ended(run, options.format)
+
+
+async def _followed(server: RemoteServer, run: Json, bar: Progress, task: TaskID) -> Json:
+    """The run as it ended; until then the bar shows how far it is."""
+    async for run in server.follow(run):  # noqa: B020  the run, ever newer
+        rows = run["rows"]
+        draining = run["state"] == "draining"
+        done = (run["session"] or {}).get("received") if draining else rows["confirmed"]
+        bar.update(
+            task,
+            description=run["state"],
+            completed=done or 0,
+            total=rows["read"] - rows["rejected"],
+        )
+    return run
+
+
+def _ended(run: Json, form: str) -> int:
+    _print_run(run, form)
     if run["state"] != "completed":
         raise PromisePubError(
             f"{run['error']['message']} ({run['error']['code']})" if run["error"] else run["state"]
@@ -248,6 +275,7 @@ def _print_run(run: Json, form: str) -> None:
         "rows sent": run["rows"]["confirmed"],
         "returned": run["rows"]["returned"],
         "refused": run["rows"]["nacked"],
+        "sent again": run["rows"]["resent"],
         "session": (run["session"] or {}).get("uuid"),
         "received": (run["session"] or {}).get("received"),
         "saved": (run["session"] or {}).get("saved"),
@@ -313,11 +341,17 @@ def _parser() -> argparse.ArgumentParser:
     send.add_argument(
         "--clear", action="store_const", const="true", help="empty the employees table first"
     )
-    send.add_argument("--server", default="http://localhost:8000", metavar="URL")
+    _add_server(send)
     _add_format(send)
 
     runs = _add(commands, "runs", _runs, "the history, or one report")
     runs.add_argument("id", nargs="?", metavar="ID")
+    runs.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with a run that did not complete, and follow it",
+    )
+    _add_server(runs)
     _add_format(runs)
 
     schema = _add(commands, "schema", _schema, "print or apply scheme.sql")
@@ -358,6 +392,10 @@ def _add_common(parser: argparse.ArgumentParser, default: Any) -> None:
         default=False if unset else default,
         help="say only what went wrong",
     )
+
+
+def _add_server(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--server", default="http://localhost:8000", metavar="URL")
 
 
 def _add_format(parser: argparse.ArgumentParser) -> None:

@@ -107,9 +107,18 @@ def _option(cast: Callable[[str], Any], default: Any = MISSING, *, secret: bool 
     return field(default=default, metadata={"cast": cast}, repr=not secret)
 
 
+def _on_restart(value: str) -> str:
+    if value not in ("mark", "resume"):
+        raise ValueError(f"must be mark or resume, not {value!r}")
+    return value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """The web server. `port` 0 takes a free one; `max_upload` in bytes, `keep_uploads` in days."""
+    """The web server. `port` 0 takes a free one; `max_upload` in bytes, `keep_uploads` in days.
+
+    `on_restart`: whether runs that a dead server left are only marked as interrupted, or resumed.
+    """
 
     host: str = _option(_text, "127.0.0.1")
     port: int = _option(_LISTENING_PORT, 8000)
@@ -117,6 +126,7 @@ class ServerSettings:
     max_upload: int = _option(_size, 2 * 1024**3)
     keep_uploads: int = _option(_whole(0, 36_500), 30)
     max_waiting: int = _option(_whole(0, 100_000), 100)
+    on_restart: str = _option(_on_restart, "mark")
     ssl_certificate: Path | None = _option(_file, None)
     ssl_key: Path | None = _option(_file, None)
 

@@ -9,7 +9,10 @@
     │   ├── FileTooLarge
     │   ├── DiskFull
     │   ├── NoUsableRow
-    │   └── RunNotFound
+    │   ├── RunNotFound
+    │   └── WrongState
+    │       ├── NotResumable
+    │       └── NotCancellable
     ├── ServerBusy                  try again later
     │   ├── TooManyWaiting
     │   └── ServerStopping
@@ -19,7 +22,8 @@
     │   ├── ConsumerRefused
     │   ├── ConsumerComplaint
     │   ├── ConsumerGarbage
-    │   └── ConsumerStalled
+    │   ├── ConsumerStalled
+    │   └── SessionLost
     ├── BrokerError                 RabbitMQ
     │   ├── BrokerUnreachable
     │   ├── BrokerRefused
@@ -30,6 +34,7 @@
     │   ├── DatabaseRefused
     │   └── SchemaMissing
     ├── CannotListen                the web server's address
+    ├── RunTaken                    another server has the run now
     ├── StoredFileError             the uploaded file is no longer what was stored
     ├── LocalStackError             what `serve --local` starts
     │   ├── PartMissing
@@ -120,6 +125,24 @@ class RunNotFound(RequestError):
     code = "run_not_found"
 
 
+class WrongState(RequestError):
+    """The run's state does not allow this."""
+
+    code = "wrong_state"
+
+
+class NotResumable(WrongState):
+    """The run cannot be gone on with."""
+
+    code = "not_resumable"
+
+
+class NotCancellable(WrongState):
+    """The run has ended already."""
+
+    code = "not_cancellable"
+
+
 class ServerBusy(PromisePubError):
     """The server cannot take another run now."""
 
@@ -184,6 +207,12 @@ class ConsumerStalled(ConsumerError):
     code = "consumer_stalled"
 
 
+class SessionLost(ConsumerError):
+    """The session cannot be gone on with: it takes a new one."""
+
+    code = "session_lost"
+
+
 class BrokerError(PromisePubError):
     """The broker failed."""
 
@@ -246,6 +275,12 @@ class CannotListen(PromisePubError):
     """The server cannot listen on its address."""
 
     code = "cannot_listen"
+
+
+class RunTaken(PromisePubError):
+    """Another server on this database has taken the run."""
+
+    code = "run_taken"
 
 
 class StoredFileError(PromisePubError):

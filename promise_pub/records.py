@@ -33,7 +33,8 @@ class State(StrEnum):
         return self in _FINAL
 
 
-_FINAL = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED, State.INTERRUPTED})
+_RESUMABLE = frozenset({State.FAILED, State.CANCELLED, State.INTERRUPTED})
+_FINAL = _RESUMABLE | {State.COMPLETED}
 
 
 class Verdict(StrEnum):
@@ -100,11 +101,31 @@ class SessionView:
     saved: int | None = None
     duplicates: int | None = None
     invalid: int | None = None
+    digest: str | None = None
+    """Of the distinct rows it received (see `delivery.digest`)."""
+    rows: str | None = None
+    """Their numbers, as in 1-20,25."""
+    ended: bool | None = None
+    """Whether it has stopped reading."""
+
+    @property
+    def done_with(self) -> int:
+        """Messages whose fate it told. It reads its queue in order, so so many of the first rows need no other session.
+
+        Without its duplicates only what it saved is sure.
+        """
+        if self.duplicates is None:
+            return self.saved or 0
+        return (self.saved or 0) + self.duplicates + (self.invalid or 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Rows by fate. read = accepted + rejected; a returned or nacked row is one the consumer never sees."""
+    """Rows by fate. read = accepted + rejected; accepted = confirmed + returned + nacked + in_flight + unpublished.
+
+    A returned or nacked row is one the consumer never sees; one in flight waits for its confirm, or to be sent again;
+    `resent` counts messages that were rows published before.
+    """
 
     read: int = 0
     rejected: int = 0
@@ -117,6 +138,67 @@ class Counts:
     @property
     def accepted(self) -> int:
         return self.read - self.rejected
+
+    @property
+    def in_flight(self) -> int:
+        return self.published - self.confirmed - self.returned - self.nacked
+
+    @property
+    def unpublished(self) -> int:
+        return self.accepted - self.published
+
+    def as_json(self) -> dict[str, int]:
+        return {**asdict(self), "in_flight": self.in_flight, "unpublished": self.unpublished}
+
+
+@dataclass(frozen=True, slots=True)
+class Resent:
+    """Rows that were published more than once, and why: they keep their `message_id`."""
+
+    rows: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierSession:
+    """A session that ended before its run did. What it told makes up for the rows from `first` to `last`."""
+
+    session: SessionView
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where a file can be taken up: a record boundary, and what became of the rows before it.
+
+    `offset` in bytes, `line` from 1, `row` the last accepted row before; `digest` over the session's rows up to it.
+    """
+
+    row: int = 0
+    offset: int = 0
+    line: int = 1
+    read: int = 0
+    rejected: int = 0
+    digest: str = ""
+    returned_rows: str = ""
+    nacked_rows: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Going:
+    """What it takes to go on with a run. The session's rows are those after `after`.
+
+    `employees` and `highest_id` are of the employees table before the session's first row, `resent` is of the run.
+    """
+
+    checkpoint: Checkpoint = Checkpoint()
+    after: int = 0
+    employees: int | None = None
+    highest_id: int = 0
+    cleared: bool = False
+    """Whether the employees table was emptied, if that was asked for."""
+    resent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +265,16 @@ class RunReport:
     confirm_ms: ConfirmLatency | None = None
     position: int | None = None
     error: Fault | None = None
+    blocked: bool = False
+    digest: str | None = None
+    resends: tuple[Resent, ...] = ()
+    earlier: tuple[EarlierSession, ...] = ()
+    going: Going = Going()
+
+    @property
+    def resumable(self) -> bool:
+        """Whether its state allows to go on with it. Its file must also be as it was."""
+        return self.state in _RESUMABLE
 
     def as_json(self) -> dict[str, Any]:
         """The run as the API tells it: only JSON types, times in RFC 3339, seconds and milliseconds rounded."""
@@ -198,10 +290,18 @@ class RunReport:
             "started_at": _rfc3339(self.started_at),
             "finished_at": _rfc3339(self.finished_at),
             "seconds": {name: round(value, 3) for name, value in asdict(self.seconds).items()},
-            "rows": asdict(self.counts),
+            "blocked": self.blocked,
+            "rows": self.counts.as_json(),
+            "digest": self.digest,
             "returned_rows": self.returned_rows,
             "nacked_rows": self.nacked_rows,
+            "resends": [asdict(resent) for resent in self.resends],
             "session": _told(self.session),
+            "earlier_sessions": [
+                {"session": _told(one.session), "first_row": one.first, "last_row": one.last}
+                for one in self.earlier
+            ],
+            "resumable": self.resumable,
             "db_count": self.db_count,
             "verdict": self.verdict and self.verdict.value,
             "explanation": list(self.explanation),
@@ -255,8 +355,9 @@ def _told(session: SessionView | None) -> dict[str, Any] | None:
     """Leaves out what the consumer did not tell of its extensions; `received` and `saved` stay, as null."""
     if session is None:
         return None
-    optional = {"duplicates", "invalid"}
-    return {k: v for k, v in asdict(session).items() if v is not None or k not in optional}
+    told = asdict(session)
+    del told["ended"]
+    return {k: v for k, v in told.items() if v is not None or k in ("uuid", "received", "saved")}
 
 
 def _rounded(latency: ConfirmLatency) -> dict[str, float]:

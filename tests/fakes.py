@@ -14,18 +14,19 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
-from promise_pub.delivery.confirms import ConfirmTracker
-from promise_pub.delivery.ports import Watch
+from promise_pub.delivery.digest import fingerprint, written
+from promise_pub.delivery.ports import Shipment, Watch
 from promise_pub.errors import (
     BrokerError,
     BrokerLost,
     ConsumerComplaint,
     DatabaseError,
+    NotResumable,
+    QueueGone,
     RunNotFound,
 )
-from promise_pub.records import Batch, Mode, Rejected, Repeats, Row, RunReport, SessionView
+from promise_pub.records import Batch, Mode, Rejected, Repeats, Row, RunReport, SessionView, State
 
 EMPLOYEE_LIMIT = 127
 
@@ -65,13 +66,11 @@ class FakeBroker:
         self.publishers: list[FakePublisher] = []
 
     @asynccontextmanager
-    async def open_publisher(
-        self, run_id: UUID, started_at: datetime
-    ) -> AsyncIterator[FakePublisher]:
+    async def open_publisher(self, shipment: Shipment) -> AsyncIterator[FakePublisher]:
         await asyncio.sleep(0)
         if self.away:
             raise self.away
-        publisher = FakePublisher(self, run_id, started_at)
+        publisher = FakePublisher(self, shipment)
         self.publishers.append(publisher)
         self.connections += 1
         try:
@@ -96,17 +95,24 @@ class FakeBroker:
 
 
 class FakePublisher:
-    def __init__(self, broker: FakeBroker, run_id: UUID, started_at: datetime) -> None:
-        self.tracker = ConfirmTracker()
+    def __init__(self, broker: FakeBroker, shipment: Shipment) -> None:
+        self.tracker = shipment.tracker
+        self.blocked = False
         self._broker = broker
-        self._run_id = run_id
-        self._started_at = started_at
+        self._shipment = shipment
         self._queue = ""
         self._lost = False
         self._news = asyncio.Event()
 
     def route_to(self, queue: str) -> None:
         self._queue = queue
+
+    async def check_queue(self) -> None:
+        await asyncio.sleep(0)
+        if self._lost:
+            raise BrokerLost(confirmed=self.tracker.confirmed)
+        if self._queue not in self._broker.queues:
+            raise QueueGone(f"The queue {self._queue} is gone.")
 
     def lose(self) -> None:
         self._lost = True
@@ -122,15 +128,17 @@ class FakePublisher:
 
     def _write(self, row: Row) -> None:
         loop = asyncio.get_running_loop()
+        message, digest = self._message(row), self._shipment.digest
+        if row.number > digest.through:
+            digest.value += fingerprint(message.message_id.encode(), message.body)
+            digest.through = row.number
         self.tracker.sent(row.number, 1, loop.time())
-        tag = self.tracker.published
+        tag = self.tracker.last_tag
         self._broker.most_unsettled = max(self._broker.most_unsettled, self.tracker.unsettled)
         if self._broker.lose_after is not None and tag > self._broker.lose_after:
             loop.call_soon(self.lose)
             return
-        loop.call_soon(
-            self._confirm, tag, row.number, self._broker.take(self._queue, self._message(row))
-        )
+        loop.call_soon(self._confirm, tag, row.number, self._broker.take(self._queue, message))
 
     def _confirm(self, tag: int, number: int, outcome: str) -> None:
         loop = asyncio.get_running_loop()
@@ -151,9 +159,9 @@ class FakePublisher:
             body=body,
             content_type="application/json",
             delivery_mode=2,
-            message_id=f"{self._run_id}:{row.number}",
+            message_id=f"{self._shipment.run_id}:{row.number}",
             app_id="promise-pub",
-            timestamp=self._started_at.replace(microsecond=0),
+            timestamp=self._shipment.started_at.replace(microsecond=0),
         )
 
     async def _until_unsettled(self, most: int) -> None:
@@ -180,6 +188,7 @@ class FakeConsumer:
         self.sent: list[int | None] = []
         self.sessions: dict[str, SessionView] = {}
         self.abandons = True
+        self._ids: defaultdict[str, set[str]] = defaultdict(set)
 
     async def create(self) -> SessionView:
         await self._call("create")
@@ -209,7 +218,12 @@ class FakeConsumer:
             watch(self.sessions[uuid])
             await asyncio.sleep(0.01)
 
-    async def abandon(self, uuid: str, sent: int, watch: Watch) -> bool:
+    async def look(self, uuid: str) -> SessionView:
+        await self._call("look")
+        self._known(uuid)
+        return self.sessions[uuid]
+
+    async def abandon(self, uuid: str, sent: int, watch: Watch, within: float) -> bool:
         self.calls.append("abandon")
         await asyncio.sleep(0)
         if not self.abandons or uuid not in self.sessions:
@@ -232,15 +246,19 @@ class FakeConsumer:
 
     def _read(self, uuid: str) -> None:
         session, messages = self.sessions[uuid], self.broker.queues.get(uuid, [])
-        saved = 0
+        saved, digest = 0, int(session.digest or "0", 16)
         for message in messages:
             if message.mail not in self.employees:
                 self.employees.append(message.mail)
                 saved += 1
+            if message.message_id not in self._ids[uuid]:
+                self._ids[uuid].add(message.message_id)
+                digest += fingerprint(message.message_id.encode(), message.body)
         self.sessions[uuid] = replace(
             session,
             received=(session.received or 0) + len(messages),
             saved=(session.saved or 0) + saved,
+            digest=written(digest),
         )
         messages.clear()
 
@@ -273,6 +291,25 @@ class FakeLedger:
         if report.id in self.runs:
             raise DatabaseError(f"there is a run {report.id} already")
         self.runs[report.id] = report
+
+    async def reopen(self, report: RunReport) -> None:
+        await self._call("reopen")
+        if not self.runs[report.id].resumable:
+            raise NotResumable
+        self.runs[report.id] = report
+
+    async def known(self, run_ids: Sequence[str]) -> set[str]:
+        await self._call("known")
+        return {run_id for run_id in run_ids if run_id in self.runs}
+
+    async def resumable(self, run_ids: Sequence[str]) -> set[str]:
+        await self._call("resumable")
+        known = [self.runs[run_id] for run_id in run_ids if run_id in self.runs]
+        return {run.id for run in known if run.state is not State.COMPLETED}
+
+    @asynccontextmanager
+    async def turn(self, lost: Callable[[], None]) -> AsyncIterator[None]:
+        yield
 
     async def write(self, report: RunReport) -> None:
         await self._call("write")

@@ -32,6 +32,13 @@ class DistinctIds:
             ranges = self._runs[run] = RowRanges()
         return ranges.add(int(number))
 
+    def rows(self, most: int) -> str | None:
+        """The row numbers, as ranges; None when they are not of one run alone, or stand in more ranges than `most`."""
+        if self._foreign or len(self._runs) > 1:
+            return None
+        ranges = next(iter(self._runs.values()), RowRanges())
+        return str(ranges) if ranges.pieces <= most else None
+
     def _add_foreign(self, message_id: str) -> bool:
         if message_id in self._foreign:
             return False

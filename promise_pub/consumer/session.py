@@ -9,8 +9,10 @@ from typing import Any
 
 from promise_pub.consumer.distinct import DistinctIds
 from promise_pub.consumer.rows import RowValues, parse
+from promise_pub.delivery.digest import MODULUS, fingerprint, written
 
 NOT_YET = "0001-01-01T00:00:00Z"
+RANGES = 10_000  # of row numbers that are told; with more gaps than that they are not
 
 
 @dataclass(slots=True)
@@ -39,6 +41,7 @@ class Session:
     in_hand: list[RowValues] = field(default_factory=list)
     """Received and not committed yet."""
     _ids: DistinctIds = field(default_factory=DistinctIds)
+    _digest: int = 0  # over the messages that `distinct` counts, and foreign ones
 
     def receive(self, message_id: str | None, body: bytes, *, redelivered: bool) -> None:
         """Counts one delivery, and takes its row in hand when it is a usable one that was not there before."""
@@ -48,6 +51,7 @@ class Session:
                 self.duplicates += 1
             return
         self.received += 1
+        self._digest = (self._digest + fingerprint((message_id or "").encode(), body)) % MODULUS
         row = parse(body)
         if row is not None:
             self.in_hand.append(row)
@@ -84,6 +88,8 @@ class Session:
             "saved": self.saved,
             "duplicates": self.duplicates,
             "invalid": self.invalid,
+            "digest": written(self._digest),
+            **({"rows": rows} if (rows := self._ids.rows(RANGES)) is not None else {}),
             "host": self.host,
         }
 

@@ -29,6 +29,7 @@ STOP_TIMEOUT = 2.0  # seconds for all that has to be stopped together
 FORGET_AFTER = (
     2 * 3600.0
 )  # seconds in which nobody asked and no message came: twice the longest idle timeout
+REMEMBERED = 100  # removed sessions whose final counts are told again to who asks again
 LOOK_EVERY = (
     300.0  # seconds between looks for sessions to forget; each renews the leases of their queues
 )
@@ -68,6 +69,7 @@ class Sessions:
         self._forget_after = forget_after
         self._host = gethostname()
         self._held: dict[str, _Held] = {}
+        self._removed: dict[str, Session] = {}
         self._stopping = False
 
     async def create(self) -> Session:
@@ -103,8 +105,10 @@ class Sessions:
         """Waits while the session is processing, deletes its queue and returns the final counts.
 
         When `sent` says that rows are missing and the queue holds messages, they are read first. Asked twice at once,
-        both get the same answer.
+        both get the same answer; so does who asks again, because the first answer was lost on its way.
         """
+        if uuid in self._removed:
+            return self._removed[uuid]
         held = self._find(uuid)
         held.tell(sent)
         if held.removal is None:
@@ -163,6 +167,9 @@ class Sessions:
         await self._delete(held.session)
         held.session.ended = held.session.ended or datetime.now(UTC)
         self._held.pop(held.session.uuid, None)
+        self._removed[held.session.uuid] = held.session
+        if len(self._removed) > REMEMBERED:
+            del self._removed[next(iter(self._removed))]
         return held.session
 
     async def _left_behind(self, held: _Held) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
@@ -12,7 +13,9 @@ import aiohttp
 from yarl import URL
 
 from promise_pub.config import ConsumerSettings
+from promise_pub.delivery.digest import is_written
 from promise_pub.delivery.ports import Watch
+from promise_pub.delivery.ranges import RowRanges
 from promise_pub.errors import (
     ConsumerComplaint,
     ConsumerError,
@@ -25,11 +28,12 @@ from promise_pub.errors import (
 from promise_pub.records import Mode, SessionView
 
 LOOK_EVERY = 1.0  # seconds between looks at the session while a long call waits
-LAST_LOOK_TIMEOUT = 1.0  # seconds; an ordinary answer takes milliseconds
-ABANDON_TIMEOUT = (
-    4.0  # seconds for removing the session of a failed run; the server stops within 10
-)
+LAST_LOOK_TIMEOUT = 0.5  # seconds; an ordinary answer takes milliseconds
+# A consumer that restarts, or a network that stumbles: seconds in which a call that may be repeated is, and between tries.
+AWAY_PATIENCE = 10.0
+FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
 ANSWER_LIMIT = 1024 * 1024  # bytes; a session object is a few hundred
+NOT_YET = "0001-01-01T00:00:00Z"
 NAME_LIMIT = 255  # bytes of a queue's name in AMQP
 
 Query = Mapping[str, str | int]
@@ -65,15 +69,19 @@ class ConsumerClient:
         if sent is not None:
             query["sent"] = sent
         if mode is Mode.LIVE:
-            text = await self._get(url, query)
+            text = await self._repeated(lambda: self._get(url, query))
         else:
-            text = await self._get_long(url, query, uuid, idle_timeout, watch)
+            text = await self._repeated(
+                lambda: self._get_long(url, query, uuid, idle_timeout, watch)
+            )
         if text.strip() != "OK":
             raise ConsumerComplaint(f"The consumer's {url} answered {_shown(text)}, not OK")
 
     async def remove(self, uuid: str, idle_timeout: int, sent: int, watch: Watch) -> SessionView:
         url = self._settings.remove_url
-        text = await self._get_long(url, {"uuid": uuid, "sent": sent}, uuid, idle_timeout, watch)
+        text = await self._repeated(
+            lambda: self._get_long(url, {"uuid": uuid, "sent": sent}, uuid, idle_timeout, watch)
+        )
         return parse_session(text, url, uuid)
 
     async def follow(self, uuid: str, watch: Watch) -> None:
@@ -81,10 +89,10 @@ class ConsumerClient:
             await asyncio.sleep(LOOK_EVERY)
             await self._look_for(uuid, watch)
 
-    async def abandon(self, uuid: str, sent: int, watch: Watch) -> bool:
+    async def abandon(self, uuid: str, sent: int, watch: Watch, within: float) -> bool:
         url = self._settings.remove_url
         try:
-            async with asyncio.timeout(ABANDON_TIMEOUT):
+            async with asyncio.timeout(within):
                 text = await self._get(url, {"uuid": uuid, "sent": sent})
                 _tell(parse_session(text, url, uuid), watch)
                 return True
@@ -99,9 +107,26 @@ class ConsumerClient:
                 _tell(await self.look(uuid), watch)
 
     async def look(self, uuid: str) -> SessionView:
-        """The session now."""
         url = self._settings.getsession_url
         return parse_session(await self._get(url, {"uuid": uuid}), url, uuid)
+
+    async def _repeated(self, call: Callable[[], Awaitable[str]]) -> str:
+        """The answer to a call that may be repeated: for ten seconds after the first time that nobody is there."""
+        clock = asyncio.get_running_loop().time
+        since: float | None = None
+        delay = FIRST_DELAY
+        while True:
+            began = clock()
+            try:
+                return await call()
+            except ConsumerUnreachable:
+                now = clock()
+                # A call that held for a while was taken: what ended it then is news.
+                since = now if since is None or now - began > AWAY_PATIENCE else since
+                if now - since >= AWAY_PATIENCE:
+                    raise
+                await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+                delay = min(2 * delay, LONGEST_DELAY)
 
     async def _get(self, path: str, query: Query) -> str:
         """The text of an answer with status 200, within the answer timeout."""
@@ -223,7 +248,21 @@ def parse_session(text: str, path: str, uuid: str | None = None) -> SessionView:
             f"The consumer's {path} gave a session without a usable uuid: {_shown(text)}"
         )
     counts = {ours: _count(told, theirs, path) for ours, theirs in _COUNTS.items()}
-    return SessionView(uuid=named, **counts)
+    return SessionView(
+        uuid=named,
+        **counts,
+        digest=told["digest"] if is_written(told.get("digest")) else None,
+        rows=told["rows"] if _is_ranges(told.get("rows")) else None,
+        ended=told["ended"] != NOT_YET if isinstance(told.get("ended"), str) else None,
+    )
+
+
+def _is_ranges(told: object) -> bool:
+    """A key that others use for something else is not told."""
+    try:
+        return isinstance(told, str) and bool(RowRanges.parse(told) or not told)
+    except ValueError:
+        return False
 
 
 def _is_text(value: str) -> bool:

@@ -2,7 +2,8 @@
 
 Delivery tags count the messages of one channel from 1. A confirm settles one tag, or with `multiple` every tag up to
 it; confirms may come in any order; a settled tag stays as it was settled; a message that comes back by basic.return
-is confirmed as well, just after, and counts as returned.
+is confirmed as well, just after, and counts as returned. Tags end with their connection, rows do not: what was on its
+way then is sent again on the next one, under new tags.
 """
 
 from __future__ import annotations
@@ -28,18 +29,38 @@ class _Sent(NamedTuple):
 _last_tag = attrgetter("last_tag")
 
 
+class Settled(NamedTuple):
+    """What became of the rows up to one of them: where a tracker takes up."""
+
+    through: int = 0
+    confirmed: int = 0
+    returned: RowRanges = RowRanges()  # read only, like nacked
+    nacked: RowRanges = RowRanges()
+    resent: int = 0
+    """Messages that were rows published before."""
+    published: int = 0
+    """The highest row ever published: those after `through` count as sent again."""
+
+
 class ConfirmTracker:
     """Settles delivery tags in time proportional to what they settle.
 
     A watermark (every tag up to it is settled) plus the sparse set beyond it, instead of a future for each message.
+    Rows are published in the order of their numbers, without gaps; every published row is confirmed, returned, nacked
+    or in flight, at every moment.
     """
 
-    def __init__(self) -> None:
-        self.published = 0
-        self.confirmed = 0
-        self.returned = RowRanges()
-        self.nacked = RowRanges()
+    def __init__(self, settled: Settled | None = None) -> None:
+        settled = settled or Settled()
+        self.published = settled.through
+        self.confirmed = settled.confirmed
+        self.returned = settled.returned.up_to(settled.through)
+        self.nacked = settled.nacked.up_to(settled.through)
+        self.resent = settled.resent
         self.latency = LatencyHistogram()
+        self._published_before = settled.published
+        self._waiting: deque[int] = deque()  # rows to be sent again, ascending
+        self.last_tag = 0
         self._watermark = 0
         self._beyond: set[int] = set()
         self._returning: set[int] = set()  # tags that came back and are not confirmed yet
@@ -47,14 +68,59 @@ class ConfirmTracker:
 
     @property
     def unsettled(self) -> int:
-        """How many messages are on their way without a confirm."""
-        return self.published - self._watermark - len(self._beyond)
+        """How many messages of this connection are on their way without a confirm."""
+        return self.last_tag - self._watermark - len(self._beyond)
+
+    @property
+    def in_flight(self) -> int:
+        """How many published rows are not settled: on their way, or to be sent again."""
+        return self.unsettled + len(self._waiting)
+
+    @property
+    def settled_through(self) -> int:
+        """Every row up to this one is settled."""
+        if self.unsettled:
+            return self._number(self._watermark + 1) - 1
+        return self._waiting[0] - 1 if self._waiting else self.published
+
+    @property
+    def waiting(self) -> list[int]:
+        """The numbers of the rows to be sent again, ascending."""
+        return [*self._waiting]
+
+    def settled(self) -> Settled:
+        """What became of the rows up to `settled_through`. Confirmed rows beyond it are not in it."""
+        through = self.settled_through
+        returned, nacked = self.returned.up_to(through), self.nacked.up_to(through)
+        confirmed = through - len(returned) - len(nacked)
+        return Settled(through, confirmed, returned, nacked, self.resent, self.published)
 
     def sent(self, first_number: int, count: int, at: float) -> None:
-        """`count` rows from `first_number` on were written, in order."""
-        first_tag = self.published + 1
+        """`count` rows from `first_number` on were written, in order: new ones, or the first that are waiting."""
+        first_tag = self.last_tag + 1
+        self.last_tag += count
+        self._sent.append(_Sent(first_tag, self.last_tag, first_number, at))
+        if self._waiting:
+            for _ in range(count):
+                self._waiting.popleft()
+            self.resent += count
+            return
+        again = min(first_number + count - 1, self._published_before) - first_number + 1
+        self.resent += max(0, again)
         self.published += count
-        self._sent.append(_Sent(first_tag, self.published, first_number, at))
+
+    def lost(self) -> int:
+        """The connection is gone, and its tags: how many rows were on their way. They wait to be sent again."""
+        tags = (
+            tag for tag in range(self._watermark + 1, self.last_tag + 1) if tag not in self._beyond
+        )
+        on_their_way = [self._number(tag) for tag in tags]
+        self._waiting.extendleft(reversed(on_their_way))
+        self.last_tag = self._watermark = 0
+        self._beyond.clear()
+        self._returning.clear()
+        self._sent.clear()
+        return len(on_their_way)
 
     def came_back(self, number: int) -> None:
         """The row came by basic.return; its confirm is still to come. Of a row not on its way, nothing is kept."""
@@ -80,9 +146,9 @@ class ConfirmTracker:
 
     def _settle(self, tag: int, *, multiple: bool, nack: bool, at: float) -> None:
         if multiple and tag == 0:
-            tag = self.published
+            tag = self.last_tag
         if (
-            tag > self.published
+            tag > self.last_tag
             or self._is_settled(tag)
             and not (multiple and tag > self._watermark)
         ):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
@@ -11,16 +12,21 @@ from uuid import UUID
 import asyncpg
 
 from promise_pub.db import queries, translated
-from promise_pub.errors import RunNotFound, SchemaMissing
+from promise_pub.delivery.claim import Claim
+from promise_pub.errors import NotResumable, RunNotFound, RunTaken, SchemaMissing
 from promise_pub.records import (
     Batch,
+    Checkpoint,
     ConfirmLatency,
     Counts,
+    EarlierSession,
     Fault,
+    Going,
     Mode,
     Parameters,
     Rejected,
     Repeats,
+    Resent,
     RunReport,
     Seconds,
     SessionView,
@@ -36,12 +42,20 @@ LONG_TIMEOUT = (
 
 
 class Ledger:
-    """The ledger on a pool of connections. See `ports.Ledger` for the promises."""
+    """The ledger on a pool of connections, as one server sees it. See `ports.Ledger` for the promises.
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    Without a claim it can be read, and nothing else.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, claim: Claim | None = None) -> None:
         self._pool = pool
         self._sql = queries("ledger")
-        self._claim: Any = None
+        self._claim = claim
+
+    @property
+    def _server(self) -> int:
+        assert self._claim
+        return self._claim.server
 
     async def check(self) -> None:
         """Raises SchemaMissing where `scheme.sql` was never applied, DatabaseUnavailable where there is no answer."""
@@ -49,23 +63,26 @@ class Ledger:
             if not await self._sql.has_scheme(self._pool):
                 raise SchemaMissing
 
-    async def claim(self) -> int:
-        """Marks runs that a dead server left going as interrupted; how many.
-
-        Only when no other server uses the database: the first one holds a lock, on a connection of its own, that
-        dies with its process.
-        """
+    async def take_over(self) -> list[str]:
+        """Marks the runs that dead servers left going as interrupted; their ids, oldest first."""
+        assert self._claim
         with translated():
-            self._claim = await self._pool.acquire()
-            if not await self._sql.only_server(self._claim):
-                return 0
-            return len([row async for row in self._sql.interrupt_left_over(self._pool)])
+            servers = [row["server"] async for row in self._sql.servers_of_going(self._pool)]
+        dead = [server for server in servers if await self._claim.is_dead(server)]
+        with translated():
+            found = self._sql.interrupt_left_over(
+                self._pool,
+                dead=[server for server in dead if server is not None],
+                nobody=None in dead,
+                server=self._server,
+            )
+            return [str(row["id"]) async for row in found]
 
-    async def release(self) -> None:
-        """Gives the lock of `claim` back."""
-        if self._claim is not None:
-            await self._pool.release(self._claim)  # which resets the connection, its locks included
-            self._claim = None
+    @asynccontextmanager
+    async def turn(self, lost: Callable[[], None]) -> AsyncIterator[None]:
+        assert self._claim
+        async with self._claim.turn(lost):
+            yield
 
     async def open(self, report: RunReport) -> None:
         with translated():
@@ -81,11 +98,33 @@ class Ledger:
                 file_bytes=report.file.bytes,
                 file_sha256=report.file.sha256,
                 created_at=report.created_at,
+                server=self._server,
             )
+
+    async def reopen(self, report: RunReport) -> None:
+        with translated():
+            reopened = await self._sql.reopen_run(
+                self._pool, id=UUID(report.id), server=self._server
+            )
+        if not reopened:
+            raise NotResumable("The run is going already.")
 
     async def write(self, report: RunReport) -> None:
         with translated():
-            await self._sql.write_run(self._pool, **_columns(report))
+            written = await self._sql.write_run(self._pool, **_columns(report), server=self._server)
+        if not written:
+            raise RunTaken
+
+    async def known(self, run_ids: Sequence[str]) -> set[str]:
+        return await self._which(self._sql.known_runs, run_ids)
+
+    async def resumable(self, run_ids: Sequence[str]) -> set[str]:
+        return await self._which(self._sql.resumable_runs, run_ids)
+
+    async def _which(self, query: Any, run_ids: Sequence[str]) -> set[str]:
+        with translated():
+            rows = query(self._pool, ids=[UUID(run_id) for run_id in run_ids])
+            return {str(row["id"]) async for row in rows}
 
     async def reject(self, run_id: str, rejected: Sequence[Rejected]) -> None:
         with translated():
@@ -181,6 +220,10 @@ def _columns(report: RunReport) -> dict[str, Any]:
         "confirm_ms": json.dumps(asdict(report.confirm_ms)) if report.confirm_ms else None,
         "error_code": report.error.code if report.error else None,
         "error_message": report.error.message if report.error else None,
+        "digest": report.digest,
+        "resends": json.dumps([asdict(one) for one in report.resends]),
+        "earlier": json.dumps([asdict(one) for one in report.earlier]),
+        "going": json.dumps(asdict(report.going)),
     }
 
 
@@ -211,4 +254,16 @@ def _report(row: asyncpg.Record) -> RunReport:
         explanation=tuple(row["explanation"]),
         confirm_ms=ConfirmLatency(**json.loads(row["confirm_ms"])) if row["confirm_ms"] else None,
         error=Fault(row["error_code"], row["error_message"]) if row["error_code"] else None,
+        digest=row["digest"],
+        resends=tuple(Resent(**one) for one in json.loads(row["resends"])),
+        earlier=tuple(_earlier(one) for one in json.loads(row["earlier"])),
+        going=_going(json.loads(row["going"])),
     )
+
+
+def _earlier(told: dict[str, Any]) -> EarlierSession:
+    return EarlierSession(SessionView(**told["session"]), told["first"], told["last"])
+
+
+def _going(told: dict[str, Any]) -> Going:
+    return Going(**{**told, "checkpoint": Checkpoint(**told["checkpoint"])}) if told else Going()

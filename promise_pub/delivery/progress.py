@@ -1,20 +1,33 @@
-"""One run while it lives in this process: what has happened to it so far."""
+"""One run while it lives in this process: what has happened to it so far, and where it can be taken up."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from typing import Self
+from uuid import UUID
 
-from promise_pub.delivery.confirms import ConfirmTracker
-from promise_pub.delivery.verdict import Judgement
+from promise_pub.delivery.confirms import ConfirmTracker, Settled
+from promise_pub.delivery.digest import RowDigest
+from promise_pub.delivery.ports import Shipment
+from promise_pub.delivery.ranges import RowRanges
+from promise_pub.delivery.steady import SteadyPublisher
+from promise_pub.delivery.verdict import Judgement, Proof
+from promise_pub.errors import DatabaseUnavailable
 from promise_pub.records import (
     Batch,
+    Checkpoint,
     Counts,
+    EarlierSession,
     Fault,
+    Going,
     Parameters,
     Rejected,
+    Resent,
     RunReport,
     Seconds,
     SessionView,
@@ -24,58 +37,205 @@ from promise_pub.records import (
 
 REJECTED_LIMIT = 10_000  # rejected rows of a run that are stored; all are counted
 RANGES_SHOWN = 1_000  # ranges of row numbers that came back or were refused, in a report
+LEDGER_PATIENCE = 60.0  # seconds without a ledger for which a run waits before it stops publishing
 
 
 class ActiveRun:
     """A run that is waiting or going, and how it ended. It observes its protocol; `report` tells the rest."""
 
-    def __init__(self, run_id: str, file: StoredFile, parameters: Parameters) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        file: StoredFile,
+        parameters: Parameters,
+        created_at: datetime | None = None,
+    ) -> None:
         self.id = run_id
         self.file = file
         self.parameters = parameters
         self.done = asyncio.Event()
-        self._created_at = datetime.now(UTC)
+        self.hurried = False
+        self.why: Fault | None = None  # of being interrupted, where it is not the server's end
+        self._created_at = created_at or datetime.now(UTC)
         self.started_at: datetime | None = None
         self._finished_at: datetime | None = None
         self._state = State.QUEUED
         self._since = time.monotonic()
         self._seconds: defaultdict[State, float] = defaultdict(float)
+        self._ledger_back = asyncio.Event()
+        self._ledger_back.set()
+        self._ledger_away_since = 0.0
+        self.going = Going()
+        self._settled = Settled()  # where the tracker took up
         self._tracker = ConfirmTracker()
+        self._publisher: SteadyPublisher | None = None
+        self._digest: str | None = None
+        self._passed: deque[Checkpoint] = deque()  # boundaries with an unsettled row before them
+        self._reasons: list[tuple[int, str]] = []  # why rows were sent again, from which count on
+        self._earlier: list[EarlierSession] = []
+        self._at = (
+            0,
+            0,
+        )  # records read and rejected where the reader is: it may go over some again
         self._read = 0
         self._rejected = 0
         self._unstored: list[Rejected] = []
         self._stored = 0
-        self._session: SessionView | None = None
-        self._left_behind = False
+        self.session: SessionView | None = None
+        self._left_behind: list[str] = []
         self._db_count: int | None = None
         self._judgement: Judgement | None = None
         self._fault: Fault | None = None
 
-    def begin(self) -> datetime:
+    @classmethod
+    def again(cls, report: RunReport) -> Self:
+        """A run that ended before its time, to be gone on with from its checkpoint."""
+        run = cls(report.id, report.file, report.parameters, report.created_at)
+        run.started_at = report.started_at
+        run._seconds.update(_spent(report.seconds))
+        run.going = report.going
+        run.session = report.session
+        run._earlier = [*report.earlier]
+        run._read, run._rejected = report.counts.read, report.counts.rejected
+        run._stored = min(run._rejected, REJECTED_LIMIT)
+        resent = 0
+        for one in report.resends:
+            run._reasons.append((resent, one.reason))
+            resent += one.rows
+        run._take_up(resent, report.counts.published)
+        if report.counts.published > run._settled.through:
+            run._reasons.append(
+                (resent, f"the run was {report.state.value} before their confirm was recorded")
+            )
+        return run
+
+    def begin(self) -> None:
         """Its turn has come."""
-        self.started_at = datetime.now(UTC)
+        self.started_at = self.started_at or datetime.now(UTC)
         self.entered(State.NEGOTIATING)
-        return self.started_at
 
     def entered(self, state: State) -> None:
         now = time.monotonic()
         self._seconds[self._state] += now - self._since
         self._state, self._since = state, now
 
-    def opened(self, tracker: ConfirmTracker) -> None:
-        self._tracker = tracker
+    # Going on: a tracker takes up at the checkpoint, a new session after the rows that earlier ones make up for.
+
+    def _take_up(self, resent: int, published: int) -> None:
+        checkpoint = self.going.checkpoint
+        returned = RowRanges.parse(checkpoint.returned_rows)
+        nacked = RowRanges.parse(checkpoint.nacked_rows)
+        self._settled = Settled(
+            through=checkpoint.row,
+            confirmed=checkpoint.row - len(returned) - len(nacked),
+            returned=returned,
+            nacked=nacked,
+            resent=resent,
+            published=published,
+        )
+        self._tracker = ConfirmTracker(self._settled)
+        self._passed.clear()
+
+    def shipment(self) -> Shipment:
+        """What is to be published from the checkpoint on."""
+        checkpoint, settled = self.going.checkpoint, self._settled
+        after = self.going.after
+        earlier = after - len(settled.returned.up_to(after)) - len(settled.nacked.up_to(after))
+        digest = RowDigest(checkpoint.row, int(checkpoint.digest or "0", 16))
+        assert self.started_at
+        self._at = (checkpoint.read, checkpoint.rejected)
+        return Shipment(UUID(self.id), self.started_at, self._tracker, digest, earlier)
+
+    def prepared(self, employees: int, highest_id: int) -> None:
+        """The employees table was like this before the session's first row."""
+        self.going = replace(self.going, employees=employees, highest_id=highest_id, cleared=True)
+
+    def next_session(self, reason: str) -> None:
+        """The session cannot be gone on with: the next one takes the rows that this one has not told to be done with."""
+        self._settle_up()
+        after = self.going.after
+        published = max(self._tracker.published, self._settled.published)
+        through = after
+        if self.session:
+            resent = self._tracker.resent - self.going.resent
+            through = min(known_through(self.session, after, resent), published)
+            self._earlier.append(EarlierSession(self.session, after + 1, through))
+        self.session = None
+        checkpoint = Checkpoint(
+            row=through,
+            returned_rows=str(self._tracker.returned.up_to(through)),
+            nacked_rows=str(self._tracker.nacked.up_to(through)),
+        )
+        self.going = Going(
+            checkpoint, after=through, cleared=self.going.cleared, resent=self._tracker.resent
+        )
+        self.again_because(f"{reason.rstrip('.')}; a new session goes on after row {through:,}")
+        self._take_up(self._tracker.resent, published)
+
+    def again_because(self, reason: str) -> None:
+        """Rows that are sent again from now on are for this reason."""
+        self._reasons.append((self._tracker.resent, reason))
+
+    # What its protocol tells it.
+
+    def opened(self, publisher: SteadyPublisher) -> None:
+        self._publisher = publisher
 
     def took(self, batch: Batch) -> None:
-        self._read += len(batch.rows) + len(batch.rejected)
-        self._rejected += len(batch.rejected)
-        room = REJECTED_LIMIT - self._stored - len(self._unstored)
-        self._unstored.extend(batch.rejected[: max(room, 0)])
+        read, rejected = self._at
+        self._at = (
+            read + len(batch.rows) + len(batch.rejected),
+            rejected + len(batch.rejected),
+        )
+        fresh = self._at[1] - self._rejected
+        if fresh > 0:
+            room = REJECTED_LIMIT - self._stored - len(self._unstored)
+            self._unstored.extend(batch.rejected[-fresh:][: max(room, 0)])
+        self._read = max(self._read, self._at[0])
+        self._rejected = max(self._rejected, self._at[1])
+
+    async def may_publish(self) -> None:
+        if self._ledger_back.is_set():
+            return
+        try:
+            async with asyncio.timeout_at(self._ledger_away_since + LEDGER_PATIENCE):
+                await self._ledger_back.wait()
+        except TimeoutError:
+            raise DatabaseUnavailable(
+                f"The database was away for {LEDGER_PATIENCE:g} s: the run stopped publishing."
+            ) from None
+
+    def passed(self, batch: Batch) -> None:
+        read, rejected = self._at
+        self._digest = self._publisher.digest if self._publisher else None
+        if read - rejected >= self.going.checkpoint.row:
+            self._passed.append(
+                Checkpoint(
+                    row=read - rejected,
+                    offset=batch.offset,
+                    line=batch.line,
+                    read=read,
+                    rejected=rejected,
+                    digest=self._digest or "",
+                )
+            )
+            self._settle_up()
 
     def saw(self, session: SessionView) -> None:
-        self._session = session
+        self.session = session
 
     def left_behind(self, session: SessionView) -> None:
-        self._left_behind = True
+        self._left_behind.append(session.uuid)
+
+    # What the ledger tells it.
+
+    def ledger_is(self, *, away: bool) -> None:
+        """Whether its progress can be recorded."""
+        if not away:
+            self._ledger_back.set()
+        elif self._ledger_back.is_set():
+            self._ledger_away_since = asyncio.get_running_loop().time()
+            self._ledger_back.clear()
 
     def unstored(self) -> list[Rejected]:
         """Rejected rows that the ledger does not hold yet."""
@@ -88,6 +248,8 @@ class ActiveRun:
 
     def complete(self, judgement: Judgement, db_count: int) -> None:
         """It ended by itself."""
+        if self._left_behind:
+            judgement = Judgement(judgement.verdict, (*judgement.explanation, self._left()))
         self._judgement, self._db_count = judgement, db_count
         self._finish(State.COMPLETED)
 
@@ -95,11 +257,16 @@ class ActiveRun:
         """It ended otherwise. A run that has ended already stays as it ended."""
         if self._state.final:
             return
-        if self._left_behind and self._session:
-            left = f"{'' if fault.message.endswith(('.', '!', '?')) else '.'} The consumer did not say that it removed the session {self._session.uuid}."
-            fault = Fault(fault.code, fault.message + left)
+        if self._left_behind:
+            stop = "" if fault.message.endswith((".", "!", "?")) else "."
+            left = self._left()
+            fault = Fault(fault.code, f"{fault.message}{stop} {left[0].upper()}{left[1:]}.")
         self._fault = fault
         self._finish(state)
+
+    def _left(self) -> str:
+        sessions = "session" if len(self._left_behind) == 1 else "sessions"
+        return f"the consumer did not say that it removed the {sessions} {', '.join(self._left_behind)}"
 
     def _finish(self, state: State) -> None:
         self.entered(state)
@@ -111,10 +278,11 @@ class ActiveRun:
         return Counts(
             read=self._read,
             rejected=self._rejected,
-            published=tracker.published,
+            published=max(tracker.published, self._settled.published),
             confirmed=tracker.confirmed,
             returned=len(tracker.returned),
             nacked=len(tracker.nacked),
+            resent=tracker.resent,
         )
 
     def lost_rows(self) -> tuple[str, str]:
@@ -122,8 +290,24 @@ class ActiveRun:
         tracker = self._tracker
         return tracker.returned.shortened(RANGES_SHOWN), tracker.nacked.shortened(RANGES_SHOWN)
 
+    def proof(self) -> Proof:
+        """What the verdict rests on besides the counts."""
+        after = self.going.after
+        returned, nacked = self._tracker.returned, self._tracker.nacked
+        lost_before = len(returned.up_to(after)) + len(nacked.up_to(after))
+        confirmed = RowRanges(
+            [(after + 1, self._tracker.published)] if self._tracker.published > after else []
+        )
+        return Proof(
+            confirmed=confirmed.without(returned).without(nacked),
+            earlier=tuple(self._earlier),
+            digest=self._digest if len(returned) + len(nacked) == lost_before else None,
+            again=self._tracker.resent > self.going.resent,
+        )
+
     def report(self, position: int | None = None) -> RunReport:
         """The run as it is now."""
+        self._settle_up()
         returned_rows, nacked_rows = self.lost_rows()
         return RunReport(
             id=self.id,
@@ -137,23 +321,66 @@ class ActiveRun:
             counts=self.counts(),
             returned_rows=returned_rows,
             nacked_rows=nacked_rows,
-            session=self._session,
+            session=self.session,
             db_count=self._db_count,
             verdict=self._judgement and self._judgement.verdict,
             explanation=self._judgement.explanation if self._judgement else (),
             confirm_ms=self._tracker.latency.summary(),
             position=position,
             error=self._fault,
+            blocked=self._state is State.PUBLISHING
+            and self._publisher is not None
+            and self._publisher.blocked,
+            digest=self._digest,
+            resends=tuple(self._resends()),
+            earlier=tuple(self._earlier),
+            going=self.going,
         )
+
+    def _settle_up(self) -> None:
+        """The checkpoint is the last boundary before which every row is settled."""
+        while self._passed and self._passed[0].row <= self._tracker.settled_through:
+            checkpoint = self._passed.popleft()
+            tracker = self._tracker
+            if tracker.returned or tracker.nacked:
+                checkpoint = replace(
+                    checkpoint,
+                    returned_rows=str(tracker.returned.up_to(checkpoint.row)),
+                    nacked_rows=str(tracker.nacked.up_to(checkpoint.row)),
+                )
+            self.going = replace(self.going, checkpoint=checkpoint)
+
+    def _resends(self) -> list[Resent]:
+        found, end = [], self._tracker.resent
+        for start, reason in reversed(self._reasons):
+            found.append(Resent(end - start, reason))
+            end = start
+        return [one for one in reversed(found) if one.rows]
 
     def _timing(self) -> Seconds:
         spent = dict(self._seconds)
         if not self._state.final:
             spent[self._state] = spent.get(self._state, 0.0) + time.monotonic() - self._since
-        return Seconds(
-            queued=spent.get(State.QUEUED, 0.0),
-            negotiating=spent.get(State.NEGOTIATING, 0.0),
-            publishing=spent.get(State.PUBLISHING, 0.0),
-            draining=spent.get(State.DRAINING, 0.0),
-            total=sum(spent.values()),
-        )
+        parts = {state.value: spent.get(state, 0.0) for state in _TIMED}
+        return Seconds(**parts, total=sum(parts.values()))
+
+
+_TIMED = (State.QUEUED, State.NEGOTIATING, State.PUBLISHING, State.DRAINING)
+
+
+def _spent(seconds: Seconds) -> Mapping[State, float]:
+    parts = asdict(seconds)
+    return {state: parts[state.value] for state in _TIMED}
+
+
+def known_through(session: SessionView, after: int, resent: int) -> int:
+    """Up to which row a session is known to be done with what it was sent from row `after` + 1 on.
+
+    It reads its queue in order, and a row that was sent again may stand in it twice. Where it tells the numbers of the
+    rows it received, a gap in them ends what is known.
+    """
+    through = after + max(0, session.done_with - resent)
+    if session.rows is not None:
+        gaps = RowRanges.parse(session.rows).missing(after + 1, through)
+        through = next((first - 1 for first, _ in gaps), through)
+    return through

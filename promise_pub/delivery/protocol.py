@@ -1,4 +1,4 @@
-"""The two protocols: the order of steps, and nothing else.
+"""The two protocols: the order of steps with one session, and nothing else.
 
 Live: create, process, publish, remove. Batch: create, publish, process, remove.
 """
@@ -15,28 +15,39 @@ from contextlib import (
 )
 from typing import Protocol
 
-from promise_pub.delivery.confirms import ConfirmTracker
 from promise_pub.delivery.pace import Pacer
-from promise_pub.delivery.ports import Consumer, Publisher
-from promise_pub.errors import BrokerError
+from promise_pub.delivery.ports import Consumer
+from promise_pub.delivery.steady import SteadyPublisher
+from promise_pub.errors import BrokerError, ConsumerComplaint, QueueGone, SessionLost
 from promise_pub.records import Batch, Mode, Parameters, SessionView, State
 
-LAST_CONFIRMS = (
-    2.0  # seconds a run that is being stopped waits for the confirms of what it has published
-)
+# Seconds that a run which is being stopped waits for the confirms of what it has published, and for the consumer to
+# remove the session; and those of one whose user waits for it.
+LAST_CONFIRMS, ABANDON = 2.0, 4.0
+HURRIED_CONFIRMS, HURRIED_ABANDON = 0.4, 1.0
 
 
 class Observer(Protocol):
     """Is told how far the run has come."""
 
+    @property
+    def hurried(self) -> bool:
+        """Whether somebody waits for the run's end."""
+
     def entered(self, state: State) -> None:
         """The run is in this state from now on."""
 
-    def opened(self, tracker: ConfirmTracker) -> None:
-        """The broker is connected; the tracker knows what became of every row."""
+    def opened(self, publisher: SteadyPublisher) -> None:
+        """The broker is connected; the publisher's tracker knows what became of every row."""
 
     def took(self, batch: Batch) -> None:
         """This was read from the file."""
+
+    async def may_publish(self) -> None:
+        """Waits while nothing may be published. Raises a kind of PromisePubError when it takes too long."""
+
+    def passed(self, batch: Batch) -> None:
+        """Every row of the batch is published."""
 
     def saw(self, session: SessionView) -> None:
         """The consumer's session is like this."""
@@ -48,89 +59,135 @@ class Observer(Protocol):
 async def carry_out(
     parameters: Parameters,
     consumer: Consumer,
-    connection: AbstractAsyncContextManager[Publisher],
+    connection: AbstractAsyncContextManager[SteadyPublisher],
     batches: AsyncIterator[Batch],
     observer: Observer,
+    session: SessionView | None = None,
 ) -> SessionView:
     """Runs the file through the protocol and returns the consumer's final counts.
 
-    The broker is connected before the session exists, so a broker that is away leaves no session behind. When a step
-    fails or the run is cancelled, the session is removed, within seconds, and the error goes on.
+    Goes on with `session` where one is given. The broker is connected before a session is created, so a broker that is
+    away leaves none behind. When a step fails or the run is cancelled, the session is removed, within seconds, and the
+    error goes on. Raises SessionLost when the rest of the rows takes another session.
     """
     observer.entered(State.NEGOTIATING)
     async with AsyncExitStack() as stack:
         publisher = await stack.enter_async_context(connection)
-        observer.opened(publisher.tracker)
-        session = await consumer.create()
+        observer.opened(publisher)
+        known = session is not None
+        session = session or await consumer.create()
+        talk = _Talk(parameters, consumer, publisher, session, observer, known=known)
         try:
             observer.saw(session)
-            await _publish_in_turn(parameters, consumer, publisher, session, batches, observer)
+            await talk.publish(batches)
             await stack.aclose()  # draining may take hours, and needs no broker
-            return await _drain(
-                parameters, consumer, session, publisher.tracker.confirmed, observer
-            )
-        except BaseException:
-            try:
-                await _last_confirms(publisher)
-            finally:
-                await _abandon(consumer, session, publisher.tracker.confirmed, observer)
+            return await talk.drain()
+        except BaseException as error:
+            await talk.give_up()
+            if isinstance(error, QueueGone):
+                raise SessionLost(error.message) from error
             raise
 
 
-async def _publish_in_turn(
-    parameters: Parameters,
-    consumer: Consumer,
-    publisher: Publisher,
-    session: SessionView,
-    batches: AsyncIterator[Batch],
-    observer: Observer,
-) -> None:
-    publisher.route_to(session.uuid)
-    if parameters.mode is Mode.LIVE:
-        await consumer.process(session.uuid, Mode.LIVE, parameters.timeout, None, observer.saw)
-    observer.entered(State.PUBLISHING)
-    async with AsyncExitStack() as stack:
-        if parameters.mode is Mode.LIVE:
-            await stack.enter_async_context(_followed(consumer, session, observer))
-        pacer = Pacer(parameters.rate)
-        async for batch in batches:
-            observer.took(batch)
-            async for rows in pacer.slices(batch.rows):
-                await publisher.publish(rows)
-        await publisher.settle()
+class _Talk:
+    """The steps with one session."""
 
+    def __init__(
+        self,
+        parameters: Parameters,
+        consumer: Consumer,
+        publisher: SteadyPublisher,
+        session: SessionView,
+        observer: Observer,
+        *,
+        known: bool,
+    ) -> None:
+        self._parameters = parameters
+        self._consumer = consumer
+        self._publisher = publisher
+        self._session = session
+        self._uuid = session.uuid
+        self._observer = observer
+        self._known = known  # the session is an old one
 
-@asynccontextmanager
-async def _followed(
-    consumer: Consumer, session: SessionView, observer: Observer
-) -> AsyncIterator[None]:
-    """While rows go out, what the consumer makes of them is seen: it is part of the truth if the run fails here."""
-    following = asyncio.ensure_future(consumer.follow(session.uuid, observer.saw))
-    try:
-        yield
-    finally:
-        following.cancel()
-        await asyncio.wait({following})
+    async def publish(self, batches: AsyncIterator[Batch]) -> None:
+        self._publisher.route_to(self._uuid)
+        if self._known:
+            await self._publisher.check_queue()
+        async with AsyncExitStack() as stack:
+            if self._parameters.mode is Mode.LIVE:
+                await self._process(None)
+            self._observer.entered(State.PUBLISHING)
+            if self._parameters.mode is Mode.LIVE:
+                await stack.enter_async_context(self._followed())
+            pacer = Pacer(self._parameters.rate)
+            async for batch in batches:
+                await self._publish(batch, pacer)
+            await self._publisher.settle()
 
+    async def _publish(self, batch: Batch, pacer: Pacer) -> None:
+        self._observer.took(batch)
+        through = self._publisher.tracker.published
+        rows = batch.rows
+        if rows and rows[0].number <= through:  # settled before this session, or this process
+            rows = [row for row in rows if row.number > through]
+        async for piece in pacer.slices(rows):
+            await self._observer.may_publish()
+            await self._publisher.publish(piece)
+        self._observer.passed(batch)
 
-async def _drain(
-    parameters: Parameters, consumer: Consumer, session: SessionView, sent: int, observer: Observer
-) -> SessionView:
-    observer.entered(State.DRAINING)
-    if parameters.mode is Mode.BATCH:
-        await consumer.process(session.uuid, Mode.BATCH, parameters.timeout, sent, observer.saw)
-    final = await consumer.remove(session.uuid, parameters.timeout, sent, observer.saw)
-    observer.saw(final)
-    return final
+    async def drain(self) -> SessionView:
+        self._observer.entered(State.DRAINING)
+        if self._parameters.mode is Mode.BATCH:
+            await self._process(self._sent)
+        final = await self._consumer.remove(
+            self._uuid, self._parameters.timeout, self._sent, self._observer.saw
+        )
+        self._observer.saw(final)
+        return final
 
+    @property
+    def _sent(self) -> int:
+        """Rows of this session that the broker has confirmed."""
+        return self._publisher.confirmed_here
 
-async def _last_confirms(publisher: Publisher) -> None:
-    """What is on its way is usually confirmed in milliseconds: wait for it, so that the counts told are right."""
-    with suppress(BrokerError, TimeoutError):
-        async with asyncio.timeout(LAST_CONFIRMS):
-            await publisher.settle()
+    async def _process(self, sent: int | None) -> None:
+        mode, timeout = self._parameters.mode, self._parameters.timeout
+        try:
+            await self._consumer.process(self._uuid, mode, timeout, sent, self._observer.saw)
+        except ConsumerComplaint as complaint:
+            if not self._known:
+                raise
+            # An old session may be reading already: what it was asked for before goes on without us.
+            with suppress(ConsumerComplaint):
+                if (await self._consumer.look(self._uuid)).ended is False:
+                    return
+            raise SessionLost(complaint.message, complaint.last) from complaint
 
+    @asynccontextmanager
+    async def _followed(self) -> AsyncIterator[None]:
+        """While rows go out, what the consumer makes of them is seen: it is part of the truth if the run fails here."""
+        following = asyncio.ensure_future(self._consumer.follow(self._uuid, self._observer.saw))
+        try:
+            yield
+        finally:
+            following.cancel()
+            await asyncio.wait({following})
 
-async def _abandon(consumer: Consumer, session: SessionView, sent: int, observer: Observer) -> None:
-    if not await consumer.abandon(session.uuid, sent, observer.saw):
-        observer.left_behind(session)
+    async def give_up(self) -> None:
+        """Ends what was begun, within seconds."""
+        try:
+            await self._last_confirms()
+        finally:
+            within = HURRIED_ABANDON if self._observer.hurried else ABANDON
+            ended = await self._consumer.abandon(self._uuid, self._sent, self._observer.saw, within)
+            if not ended:
+                self._observer.left_behind(self._session)
+
+    async def _last_confirms(self) -> None:
+        """What is on its way is usually confirmed in milliseconds: wait for it, so that the counts told are right."""
+        with suppress(BrokerError, TimeoutError):
+            async with asyncio.timeout(
+                HURRIED_CONFIRMS if self._observer.hurried else LAST_CONFIRMS
+            ):
+                await self._publisher.settle()

@@ -13,9 +13,7 @@ import os
 import ssl
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import aiormq
 import aiormq.exceptions
@@ -31,10 +29,12 @@ from promise_pub.config import RabbitSettings
 from promise_pub.delivery.confirms import ConfirmTracker
 from promise_pub.delivery.envelope import CHANNEL, Envelope
 from promise_pub.delivery.pace import SLICE
-from promise_pub.errors import BrokerLost, BrokerRefused, BrokerUnreachable
+from promise_pub.delivery.ports import Shipment
+from promise_pub.errors import BrokerLost, BrokerRefused, BrokerUnreachable, QueueGone
 from promise_pub.records import Row
 
 CONNECT_TIMEOUT = 10.0  # seconds for TCP, TLS, handshake and opening the channel together
+ANSWER_TIMEOUT = 10.0  # seconds for a broker that is there to answer one request
 CLOSE_TIMEOUT = 3.0  # seconds; a broker that does not answer a close is left to its heartbeat
 
 _REFUSED = (
@@ -46,7 +46,15 @@ _REFUSED = (
 
 
 class _Connection(aiormq.Connection):
-    """aiormq's connection, which takes a broker's refusal of the vhost for an answer out of order."""
+    """aiormq's connection, which takes a broker's refusal of the vhost for an answer out of order.
+
+    It also keeps to itself whether the broker has blocked it.
+    """
+
+    @property
+    def blocked(self) -> bool:
+        unblocked: asyncio.Event = getattr(self, "_Connection__connection_unblocked")  # noqa: B009
+        return self.connected.is_set() and not unblocked.is_set()
 
     @staticmethod
     async def _rpc(
@@ -101,21 +109,46 @@ class RabbitPublisher:
     """Publishes rows of one run to one queue, on a connection of its own. See `ports.Publisher`."""
 
     def __init__(
-        self, channel: _ConfirmingChannel, window: int, run_id: UUID, started_at: datetime
+        self,
+        connection: _Connection,
+        channel: _ConfirmingChannel,
+        window: int,
+        shipment: Shipment,
     ) -> None:
         self.tracker = channel.tracker
+        self._connection = connection
         self._channel = channel
         self._window = window
         self._lost = channel.closing
-        self._envelope = Envelope(run_id, started_at, channel.max_content_size)
+        self._queue = ""
+        self._envelope = Envelope(
+            shipment.run_id, shipment.started_at, channel.max_content_size, shipment.digest
+        )
+
+    @property
+    def blocked(self) -> bool:
+        return self._connection.blocked
 
     def route_to(self, queue: str) -> None:
+        self._queue = queue
         self._envelope.route_to(queue)
+
+    async def check_queue(self) -> None:
+        with _lost_when_broken(self.tracker):
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                # On a channel of its own: the broker closes the one that asks for a queue that is not there.
+                channel = await self._connection.channel(publisher_confirms=False)
+                try:
+                    await channel.queue_declare(self._queue, passive=True)
+                except aiormq.exceptions.ChannelNotFoundEntity as error:
+                    raise QueueGone(f"The queue {self._queue} is gone.") from error
+                await channel.close()
 
     async def publish(self, rows: Sequence[Row]) -> None:
         size = min(SLICE, self._window)
         for start in range(0, len(rows), size):
-            await self._write(rows[start : start + size])
+            for stretch in _stretches(rows[start : start + size]):
+                await self._write(stretch)
 
     async def settle(self) -> None:
         await self._until_unsettled(0)
@@ -156,6 +189,40 @@ class RabbitPublisher:
         )
 
 
+def _stretches(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Rows whose numbers follow on each other: all at once, but for rows that are sent again."""
+    start = 0
+    while start < len(rows):
+        first = rows[start].number - start
+        end = len(rows)
+        if rows[-1].number - first != end - 1:
+            end = next(
+                at for at in range(start, end + 1) if at == end or rows[at].number - first != at
+            )
+        yield rows[start:end]
+        start = end
+
+
+@contextmanager
+def _lost_when_broken(tracker: ConfirmTracker) -> Iterator[None]:
+    """Turns what aiormq raises of a connection that ends into BrokerLost."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise BrokerLost("The broker does not answer", tracker.confirmed) from error
+    except Exception as error:
+        if not _is_loss(error):
+            raise
+        raise BrokerLost(
+            f"The connection to the broker was lost{_reason(error)}", tracker.confirmed
+        ) from error
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task and task.cancelling():
+            raise
+        raise BrokerLost("The connection to the broker was lost", tracker.confirmed) from None
+
+
 async def _wait(future: asyncio.Future[Any]) -> None:
     await future
 
@@ -165,7 +232,7 @@ def _reason(error: BaseException | None) -> str:
 
 
 @asynccontextmanager
-async def connect(settings: RabbitSettings) -> AsyncIterator[aiormq.Connection]:
+async def connect(settings: RabbitSettings) -> AsyncIterator[_Connection]:
     """A connection to the broker, closed with the block. Raises BrokerUnreachable or BrokerRefused."""
     connection = _Connection(_url(settings), context=await _tls(settings))
     with _translated(settings):
@@ -186,16 +253,16 @@ async def probe(settings: RabbitSettings) -> None:
 
 @asynccontextmanager
 async def open_publisher(
-    settings: RabbitSettings, run_id: UUID, started_at: datetime
+    settings: RabbitSettings, shipment: Shipment
 ) -> AsyncIterator[RabbitPublisher]:
     """A publisher for one run, its connection closed with the block. Raises BrokerUnreachable or BrokerRefused."""
     async with connect(settings) as connection:
-        channel = _ConfirmingChannel(connection, ConfirmTracker())
+        channel = _ConfirmingChannel(connection, shipment.tracker)
         connection.channels[CHANNEL] = channel
         with _translated(settings):
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 await channel.open()
-        yield RabbitPublisher(channel, settings.window, run_id, started_at)
+        yield RabbitPublisher(connection, channel, settings.window, shipment)
 
 
 @contextmanager

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
+from collections.abc import Iterator
+from typing import Self
+
+_WRITTEN = re.compile(r"(?:\d{1,18}(?:-\d{1,18})?(?:,\d{1,18}(?:-\d{1,18})?)*)?")
 
 
 class RowRanges:
@@ -11,13 +16,33 @@ class RowRanges:
     `len` is how many numbers, `str` is them as people write them: `1-20,25`.
     """
 
-    def __init__(self) -> None:
-        self._firsts: list[int] = []
-        self._lasts: list[int] = []
-        self._count = 0
+    def __init__(self, pairs: list[tuple[int, int]] | None = None) -> None:
+        """`pairs` are disjoint and ascending: (first, last)."""
+        self._firsts = [first for first, _ in pairs or ()]
+        self._lasts = [last for _, last in pairs or ()]
+        self._count = sum(last - first + 1 for first, last in pairs or ())
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Reads what `str` writes. Raises ValueError for anything else, and where ranges are not in order."""
+        if not _WRITTEN.fullmatch(text):
+            raise ValueError(f"{text[:50]!r} is no list of ranges")
+        pairs, before = [], -1
+        for piece in text.split(",") if text else ():
+            first, _, last = piece.partition("-")
+            pairs.append((int(first), int(last or first)))
+            if not before < pairs[-1][0] <= pairs[-1][1]:
+                raise ValueError(f"{piece!r} is out of order")
+            before = pairs[-1][1]
+        return cls(pairs)
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def pieces(self) -> int:
+        """How many ranges there are."""
+        return len(self._firsts)
 
     def __contains__(self, number: int) -> bool:
         at = bisect_right(self._firsts, number) - 1
@@ -25,6 +50,36 @@ class RowRanges:
 
     def __str__(self) -> str:
         return self._text(len(self._firsts))
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        """The ranges as pairs, first and last, ascending."""
+        return zip(self._firsts, self._lasts, strict=True)
+
+    def missing(self, first: int, last: int) -> RowRanges:
+        """The numbers from `first` to `last` that are not here."""
+        gaps, at = [], first
+        start = bisect_right(self._lasts, first - 1)
+        for low, high in zip(self._firsts[start:], self._lasts[start:], strict=True):
+            if low > last:
+                break
+            if low > at:
+                gaps.append((at, low - 1))
+            at = max(at, high + 1)
+        if at <= last:
+            gaps.append((at, last))
+        return RowRanges(gaps)
+
+    def without(self, other: RowRanges) -> RowRanges:
+        """The numbers that are here and not there."""
+        return RowRanges([gap for low, high in self for gap in other.missing(low, high)])
+
+    def up_to(self, number: int) -> RowRanges:
+        """Those that are no higher."""
+        whole = bisect_right(self._lasts, number)
+        pairs = list(zip(self._firsts[:whole], self._lasts[:whole], strict=True))
+        if whole < len(self._firsts) and self._firsts[whole] <= number:
+            pairs.append((self._firsts[whole], number))
+        return RowRanges(pairs)
 
     def add(self, number: int) -> bool:
         """Adds one number; False if it was there. In ascending order it costs the same however many there are."""

@@ -4,17 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 from promise_pub.delivery.ports import Ledger
 from promise_pub.delivery.progress import ActiveRun
-from promise_pub.errors import DatabaseError
+from promise_pub.errors import DatabaseError, DatabaseUnavailable, RunTaken
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 PROGRESS_EVERY = 0.5  # seconds between writes of a run's progress to the ledger
 LAST_WRITE_DELAYS = (0.2, 0.5, 1.0, 2.0)  # seconds between tries to record how a run ended
+AGAIN_EVERY = 2.0  # seconds between further tries, until the server stops
+PATIENCE = 60.0  # seconds in which a step that needs the database is tried
+PATIENT_EVERY = 0.5  # seconds between its tries
+
+
+async def patiently(step: Callable[[], Awaitable[T]]) -> T:
+    """Does a step that needs the database, and again for a minute while it is away. Raises DatabaseError."""
+    clock = asyncio.get_running_loop().time
+    until = clock() + PATIENCE
+    while True:
+        try:
+            return await step()
+        except DatabaseUnavailable:
+            if clock() > until:
+                raise
+            await asyncio.sleep(PATIENT_EVERY)
 
 
 class Recorder:
@@ -32,7 +51,14 @@ class Recorder:
     @asynccontextmanager
     async def progress_of(self, run: ActiveRun) -> AsyncIterator[None]:
         """Writes while the block goes; ends before it does, so that no late progress overwrites how the run ended."""
+        carrying = asyncio.current_task()
         progress = asyncio.ensure_future(self._record_progress(run))
+
+        def stop(ended: asyncio.Future[None]) -> None:
+            if carrying and not ended.cancelled() and isinstance(ended.exception(), RunTaken):
+                carrying.cancel()  # another server has it
+
+        progress.add_done_callback(stop)
         try:
             yield
         finally:
@@ -51,41 +77,60 @@ class Recorder:
                 if not away:  # once an outage
                     log.warning("The progress of run %s is not recorded: %s", run.id, error.message)
                 away = True
+            run.ledger_is(away=away)
             await asyncio.sleep(PROGRESS_EVERY)
 
     async def end_of(self, run: ActiveRun) -> None:
-        """Writes how the run ended and sets its `done`. A cancellation that comes meanwhile waits for that."""
-        recording = asyncio.create_task(self._record_end(run))
+        """Writes how the run ended. Returns when that is done, or when it has failed for some seconds and goes on.
+
+        A cancellation that comes meanwhile waits for that.
+        """
+        told = asyncio.Event()
+        recording = asyncio.create_task(self._record_end(run, told))
         self._recording.add(recording)
         recording.add_done_callback(self._recording.discard)
+        waiting = asyncio.ensure_future(told.wait())
         try:
-            await asyncio.shield(recording)
+            await asyncio.shield(waiting)
         except asyncio.CancelledError:
-            await asyncio.wait({recording})
+            await asyncio.wait({waiting})
             raise
 
-    async def _record_end(self, run: ActiveRun) -> None:
+    async def _record_end(self, run: ActiveRun, told: asyncio.Event) -> None:
         self._unrecorded[run.id] = run
         try:
-            if await self._insist(run):
-                del self._unrecorded[run.id]
+            async for written in self._tries(run):
+                if written:
+                    break
+                told.set()  # whoever waits for the run need not wait for the ledger
+        except RunTaken as error:
+            log.error("The end of run %s is not recorded: %s", run.id, error.message)
+            self._unrecorded.pop(run.id)
         except Exception:
             log.exception("The end of run %s was not recorded", run.id)
+        else:
+            self._unrecorded.pop(run.id)
         finally:
-            run.done.set()
+            told.set()
 
-    async def _insist(self, run: ActiveRun) -> bool:
-        """Tries for a few seconds."""
-        for delay in (*LAST_WRITE_DELAYS, None):
-            try:
-                await self._write(run)
-                return True
-            except DatabaseError as error:
-                if delay is None:
-                    log.error("The end of run %s cannot be recorded: %s", run.id, error.message)
-                    return False
-                await asyncio.sleep(delay)
-        raise AssertionError("the last try returns")
+    async def _tries(self, run: ActiveRun) -> AsyncIterator[bool]:
+        """Tries to write how the run ended; after the first seconds each failure is told, and tried again later."""
+        for delay in LAST_WRITE_DELAYS:
+            if await self._try(run):
+                yield True
+            await asyncio.sleep(delay)
+        log.error("The end of run %s cannot be recorded now", run.id)
+        while True:
+            yield await self._try(run)
+            await asyncio.sleep(AGAIN_EVERY)
+
+    async def _try(self, run: ActiveRun) -> bool:
+        try:
+            await self._write(run)
+        except DatabaseError as error:
+            log.info("The end of run %s is not recorded: %s", run.id, error.message)
+            return False
+        return True
 
     async def _write(self, run: ActiveRun) -> None:
         if rejected := run.unstored():

@@ -5,25 +5,35 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import Any, Self
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from promise_pub.delivery.ports import Consumer, Ledger, OpenPublisher
 from promise_pub.delivery.progress import ActiveRun
 from promise_pub.delivery.protocol import carry_out
-from promise_pub.delivery.reader import read_batches
-from promise_pub.delivery.recording import Recorder
+from promise_pub.delivery.reader import Checkpoint, read_batches
+from promise_pub.delivery.recording import Recorder, patiently
+from promise_pub.delivery.steady import SteadyPublisher
 from promise_pub.delivery.uploads import Uploads
 from promise_pub.delivery.verdict import judge, needs_repeats
 from promise_pub.errors import (
+    ConsumerError,
+    ConsumerUnreachable,
+    DatabaseError,
+    NotCancellable,
+    NotResumable,
     NoUsableRow,
     PromisePubError,
     ServerStopping,
+    SessionLost,
+    StoredFileError,
     TooManyWaiting,
 )
 from promise_pub.records import (
+    Batch,
     Fault,
     Parameters,
     Rejected,
@@ -39,9 +49,13 @@ log = logging.getLogger(__name__)
 SWEEP_EVERY = 3600.0  # seconds between sweeps of the uploads folder
 STOP_TIMEOUT = 9.0  # seconds for a run to end in an orderly way when the server stops
 REJECTS_SHOWN = 20  # rejected rows told when a file holds nothing else
+MOST_SESSIONS = (
+    5  # sessions that one turn of a run may use up: a queue that keeps going is not worth more
+)
 
 _UNFORESEEN = "Run %s failed for a reason nobody foresaw"
 _INTERNAL = Fault("internal", "The server failed; its log says how.")
+_CANCELLED = Fault("cancelled", "The run was cancelled.")
 
 
 class Runs:
@@ -63,9 +77,10 @@ class Runs:
         self._max_waiting = max_waiting
         self._waiting: deque[ActiveRun] = deque()
         self._current: ActiveRun | None = None
-        self._opening = 0  # runs admitted that do not wait yet
+        self._carrying: asyncio.Task[None] | None = None
+        self._opening: set[str] = set()  # runs admitted that do not wait yet
         self._arrived = asyncio.Event()
-        self._stopping = False
+        self.stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._worker: asyncio.Task[None] | None = None
 
@@ -94,9 +109,9 @@ class Runs:
 
     def admit(self) -> str:
         """The id for a new run. Raises ServerStopping or TooManyWaiting, before a file is taken in for nothing."""
-        if self._stopping:
+        if self.stopping.is_set():
             raise ServerStopping
-        inside = len(self._waiting) + self._opening + (self._current is not None)
+        inside = len(self._waiting) + len(self._opening) + (self._current is not None)
         if inside > self._max_waiting:  # one of them goes, or will at once
             raise TooManyWaiting(f"{len(self._waiting)} runs are waiting already: try again later.")
         return str(uuid4())
@@ -109,24 +124,65 @@ class Runs:
         try:
             await self._require_usable_row(run_id)
             run = ActiveRun(run_id, file, parameters)
-            await self._open(run)
+            await self._open(run, self._ledger.open)
         except BaseException:
             await asyncio.shield(self._uploads.discard(run_id))
             raise
-        if self._stopping:
-            await self._end(run, State.INTERRUPTED, _stopped("before its turn came"))
+        await self._queue(run)
+        return run
+
+    async def resume(self, run_id: str) -> ActiveRun:
+        """Queues a run that did not complete, to go on from its checkpoint.
+
+        Raises RunNotFound, NotResumable, ServerBusy or DatabaseError.
+        """
+        if self.find(run_id):
+            raise NotResumable("The run is going, or its end is not recorded yet.")
+        report = await self._ledger.run(run_id)
+        if not report.resumable:
+            raise NotResumable(f"The run is {report.state.value}: there is nothing to resume.")
+        try:
+            await self._uploads.verify(run_id, report.file)
+        except StoredFileError as error:
+            raise NotResumable(f"The run cannot be resumed: {error.message}") from error
+        run = ActiveRun.again(report)
+        if self.find(run_id):  # somebody else was quicker
+            raise NotResumable("The run is going already.")
+        await self._open(run, self._ledger.reopen)
+        await self._queue(run)
+        return run
+
+    async def cancel(self, run_id: str) -> ActiveRun:
+        """Ends a run, within two seconds once it goes. Raises NotCancellable when it has ended, RunNotFound."""
+        run = self.find(run_id)
+        if run is None:
+            report = await self._ledger.run(run_id)
+            going = "" if report.state.final else " at another server"
+            raise NotCancellable(f"The run is {report.state.value}{going}.")
+        if run is self._current and self._carrying and not run.report().state.final:
+            run.hurried = True
+            self._carrying.cancel()
+        elif run in self._waiting:
+            self._waiting.remove(run)
+            await self._drop(run, State.CANCELLED, _CANCELLED)
+        else:
+            raise NotCancellable(f"The run is {run.report().state.value}.")
+        return run
+
+    async def _open(self, run: ActiveRun, record: Callable[[RunReport], Any]) -> None:
+        self.admit()
+        self._opening.add(run.id)  # others are admitted while the ledger is asked
+        try:
+            await record(run.report())
+        finally:
+            self._opening.discard(run.id)
+
+    async def _queue(self, run: ActiveRun) -> None:
+        if self.stopping.is_set():
+            await self._drop(run, State.INTERRUPTED, _stopped("before its turn came"))
         else:
             self._waiting.append(run)
             self._arrived.set()
-        return run
-
-    async def _open(self, run: ActiveRun) -> None:
-        self.admit()
-        self._opening += 1  # others are admitted while the ledger is asked
-        try:
-            await self._ledger.open(run.report())
-        finally:
-            self._opening -= 1
 
     async def _require_usable_row(self, run_id: str) -> None:
         rejected: list[Rejected] = []
@@ -139,8 +195,12 @@ class Runs:
 
     def find(self, run_id: str) -> ActiveRun | None:
         """The run, while it lives in this process."""
-        going = [*self._waiting, *([self._current] if self._current else [])]
-        return next((run for run in going if run.id == run_id), self._recorder.unrecorded(run_id))
+        return next(
+            (run for run in self._going() if run.id == run_id), self._recorder.unrecorded(run_id)
+        )
+
+    def _going(self) -> list[ActiveRun]:
+        return [*self._waiting, *([self._current] if self._current else [])]
 
     def report(self, run: ActiveRun) -> RunReport:
         """The run as it is now, with its position while it waits."""
@@ -150,9 +210,9 @@ class Runs:
 
     async def stop(self) -> None:
         """Ends the run that is going in an orderly way, and those that wait; takes no more."""
-        if self._stopping:
+        if self.stopping.is_set():
             return
-        self._stopping = True
+        self.stopping.set()
         waiting = [*self._waiting]
         self._waiting.clear()
         if self._worker:
@@ -161,7 +221,7 @@ class Runs:
             async with asyncio.timeout(STOP_TIMEOUT):
                 await asyncio.gather(
                     *(
-                        self._end(run, State.INTERRUPTED, _stopped("before its turn came"))
+                        self._drop(run, State.INTERRUPTED, _stopped("before its turn came"))
                         for run in waiting
                     ),
                     *([asyncio.wait({self._worker})] if self._worker else []),
@@ -170,58 +230,122 @@ class Runs:
             log.error("A run did not end within %g s and was left as it is", STOP_TIMEOUT)
 
     async def _work(self) -> None:
-        while not self._stopping:  # a cancellation may get lost in a library
+        while not self.stopping.is_set():  # a cancellation may get lost in a library
             while not self._waiting:
                 self._arrived.clear()
                 await self._arrived.wait()
-            self._current = self._waiting.popleft()
+            self._current = run = self._waiting.popleft()
+            self._carrying = self._task(self._carry(run))
             try:
-                await self._carry(self._current)
+                await asyncio.wait({self._carrying})
+            except asyncio.CancelledError:
+                self._carrying.cancel()
+                await asyncio.wait({self._carrying})
+                raise
             finally:
-                self._current = None
+                self._current = self._carrying = None
+                run.done.set()
 
     async def _carry(self, run: ActiveRun) -> None:
         """One run from its turn to its end; whatever happens is recorded."""
         try:
-            async with self._recorder.progress_of(run):
+            async with self._recorder.progress_of(run), self._ledger.turn(self._stop_carrying):
                 await self._deliver(run)
         except PromisePubError as error:
             await self._end(run, State.FAILED, Fault(error.code, error.message))
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if not (task and task.cancelling()):  # but a library that cancels who waits for it
+            if run.hurried:
+                await self._end(run, State.CANCELLED, _CANCELLED)
+            elif task and task.cancelling():
+                await self._end(
+                    run, State.INTERRUPTED, run.why or _stopped("while the run was going")
+                )
+            else:  # a library that cancels who waits for it
                 log.exception(_UNFORESEEN, run.id)
                 await self._end(run, State.FAILED, _INTERNAL)
-                return
-            await self._end(run, State.INTERRUPTED, _stopped("while the run was going"))
-            raise
         except Exception:
             log.exception(_UNFORESEEN, run.id)
             await self._end(run, State.FAILED, _INTERNAL)
         else:
             await self._recorder.end_of(run)
 
-    async def _deliver(self, run: ActiveRun) -> None:
-        started_at = run.begin()
-        if run.parameters.clear:
-            await self._ledger.clear_employees()
-        highest_before = await self._ledger.highest_employee()
-        count_before = await self._ledger.count_employees()
-        publisher = self._open_publisher(UUID(run.id), started_at)
-        async with aclosing(read_batches(self._uploads.path(run.id))) as batches:
-            session = await carry_out(run.parameters, self._consumer, publisher, batches, run)
-        db_count = await self._ledger.count_employees()
-        repeats = await self._repeats(run, session, highest_before)
-        grown = db_count - count_before
-        run.complete(judge(run.counts(), *run.lost_rows(), session, repeats, grown), db_count)
+    def _stop_carrying(self) -> None:
+        """Nobody else may be kept from the consumer any more."""
+        if self._carrying and self._current:
+            self._current.why = Fault(
+                "interrupted", "Another server talks to the consumer: the database lost our claim."
+            )
+            self._carrying.cancel()
 
-    async def _repeats(
-        self, run: ActiveRun, session: SessionView, highest_before: int
-    ) -> Repeats | None:
-        if not needs_repeats(run.counts(), session):
+    async def _deliver(self, run: ActiveRun) -> None:
+        run.begin()
+        session = await self._old_session(run)
+        for left in reversed(range(MOST_SESSIONS)):
+            await self._prepare(run)
+            try:
+                final = await self._talk(run, session)
+                break
+            except SessionLost as lost:
+                run.next_session(lost.message)
+                session = None
+                if not left:
+                    raise
+        await self._judge(run, final)
+
+    async def _old_session(self, run: ActiveRun) -> SessionView | None:
+        """The session of a run that was begun before, if the consumer still knows it."""
+        if run.session is None:
             return None
+        try:
+            return await self._consumer.look(run.session.uuid)
+        except ConsumerUnreachable:
+            raise
+        except ConsumerError as error:
+            run.next_session(f"The session {run.session.uuid} had ended ({error.message})")
+            return None
+
+    async def _prepare(self, run: ActiveRun) -> None:
+        """What the employees table holds before the session's first row."""
+        if run.going.employees is not None:
+            return
+        if run.parameters.clear and not run.going.cleared:
+            await patiently(self._ledger.clear_employees)
+        highest = await patiently(self._ledger.highest_employee)
+        run.prepared(await patiently(self._ledger.count_employees), highest)
+
+    async def _talk(self, run: ActiveRun, session: SessionView | None) -> SessionView:
+        checkpoint = run.going.checkpoint
+        start = Checkpoint(
+            checkpoint.offset, checkpoint.line, checkpoint.read - checkpoint.rejected + 1
+        )
+        publisher = SteadyPublisher(self._open_publisher, run.shipment(), run.again_because)
+        async with aclosing(read_batches(self._uploads.path(run.id), start=start)) as batches:
+            return await carry_out(run.parameters, self._consumer, publisher, batches, run, session)
+
+    async def _judge(self, run: ActiveRun, session: SessionView) -> None:
+        employees = await patiently(self._ledger.count_employees)
+        repeats = await self._repeats(run, session)
+        grown = employees - (run.going.employees or 0)
+        judgement = judge(run.counts(), *run.lost_rows(), session, repeats, grown, run.proof())
+        run.complete(judgement, employees)
+
+    async def _repeats(self, run: ActiveRun, session: SessionView) -> Repeats | None:
+        if not needs_repeats(run.counts(), session, run.proof()):
+            return None
+        return await patiently(partial(self._count_repeats, run))
+
+    async def _count_repeats(self, run: ActiveRun) -> Repeats:
+        after, highest_id = run.going.after, run.going.highest_id
         async with aclosing(read_batches(self._uploads.path(run.id))) as batches:
-            return await self._ledger.count_repeats(batches, highest_before)
+            return await self._ledger.count_repeats(
+                (_rows_after(batch, after) async for batch in batches), highest_id
+            )
+
+    async def _drop(self, run: ActiveRun, state: State, fault: Fault) -> None:
+        """The end of a run whose turn never came."""
+        await self._end(run, state, fault)
+        run.done.set()
 
     async def _end(self, run: ActiveRun, state: State, fault: Fault) -> None:
         run.fail(state, fault)
@@ -229,13 +353,28 @@ class Runs:
 
     async def _sweep(self) -> None:
         while True:
-            in_use = {
-                run.id for run in [*self._waiting, *([self._current] if self._current else [])]
-            }
-            gone = await asyncio.to_thread(self._uploads.sweep, in_use)
-            if gone:
-                log.info("Deleted %d files from the uploads folder", gone)
+            try:
+                gone = await self._uploads.sweep(self._keep, self._orphans)
+                if gone:
+                    log.info("Deleted %d files from the uploads folder", gone)
+            except DatabaseError as error:
+                log.warning("The uploads folder is not swept now: %s", error.message)
             await asyncio.sleep(SWEEP_EVERY)
+
+    async def _keep(self, run_ids: Collection[str]) -> set[str]:
+        """Of these runs with old files, those that still need them."""
+        needed = await self._ledger.resumable([*run_ids])
+        return needed | {run.id for run in self._going()} | self._opening
+
+    async def _orphans(self, run_ids: Collection[str]) -> set[str]:
+        """Of these files, those of no run."""
+        return set(run_ids) - await self._ledger.known([*run_ids]) - self._opening
+
+
+def _rows_after(batch: Batch, row: int) -> Batch:
+    if not row or not batch.rows or batch.rows[0].number > row:
+        return batch
+    return batch._replace(rows=[one for one in batch.rows if one.number > row])
 
 
 def _stopped(when: str) -> Fault:

@@ -9,10 +9,10 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import IO, ParamSpec, TypeVar
+from typing import IO, NamedTuple, ParamSpec, TypeVar
 from uuid import UUID
 
 from promise_pub.errors import DiskFull, FileTooLarge, StoredFileError
@@ -30,6 +30,8 @@ _SHORTEST_KEEP = 3600  # seconds; a file that was just taken in may not have its
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+Ask = Callable[[Collection[str]], Awaitable[set[str]]]
+"""Which of these runs something is true of."""
 
 
 class Uploads:
@@ -57,7 +59,10 @@ class Uploads:
 
     @asynccontextmanager
     async def receive(self, run_id: str) -> AsyncIterator[Upload]:
-        """Takes a file in. Unless `Upload.finish` was called when the block ends, nothing of it stays."""
+        """Takes a file in. Unless `Upload.finish` was called when the block ends, nothing of it stays.
+
+        Until then no sweep touches it: there is time to make a run of it.
+        """
         part = self._folder / f"{UUID(run_id)}.part"
         upload = Upload(part, self.path(run_id), self.limit)
         try:
@@ -74,20 +79,54 @@ class Uploads:
         """Deletes the file of a run that never came to be."""
         await _in_thread(self.path(run_id).unlink, missing_ok=True)
 
-    def sweep(self, in_use: Collection[str]) -> int:
-        """Deletes what a crash left half written, and files older than the days they are kept, but none in use.
+    async def verify(self, run_id: str, stored: StoredFile) -> None:
+        """Raises StoredFileError unless the file is still what was stored, byte for byte."""
+        path = self.path(run_id)
+        try:
+            with path.open("rb") as file:
+                if os.fstat(file.fileno()).st_size != stored.bytes:
+                    raise StoredFileError("The stored file is not as long as it was.")
+                sha256 = hashlib.sha256()
+                while block := await asyncio.to_thread(file.read, WRITE_SIZE):
+                    await asyncio.to_thread(sha256.update, block)
+        except FileNotFoundError as error:
+            raise StoredFileError("The stored file is gone.") from error
+        except OSError as error:
+            raise StoredFileError(f"The stored file cannot be read: {error.strerror}") from error
+        if sha256.hexdigest() != stored.sha256:
+            raise StoredFileError("The stored file is not what it was.")
 
-        Returns how many. Blocks: call it in a thread.
+    async def sweep(self, needed: Ask, orphans: Ask) -> int:
+        """Deletes what a crash left behind, and files older than the days they are kept, but none that is needed.
+
+        `needed` says which of these runs' old files must stay, `orphans` which files belong to no run. How many went.
         """
-        oldest, gone = time.time() - self._keep, 0
-        for file in (*self._folder.glob("*.part"), *self._folder.glob("*.csv")):
-            with suppress(OSError):  # another process may sweep as well
-                if file.suffix == ".part":
-                    gone += _remove_orphan(file)
-                elif file.stat().st_mtime < oldest and file.stem not in in_use:
-                    file.unlink()
-                    gone += 1
+        gone, files = await asyncio.to_thread(self._look)
+        ids = {file.run_id for file in files}
+        old = {file.run_id for file in files if file.old}
+        out = await orphans(ids) | (old - await needed(old)) if ids else set()
+        for run_id in out & ids:
+            gone += await asyncio.to_thread(_remove_orphan, self.path(run_id))
         return gone
+
+    def _look(self) -> tuple[int, list[_Kept]]:
+        """Deletes half written files; how many, and the whole ones. Blocks."""
+        oldest, gone, files = time.time() - self._keep, 0, []
+        for part in self._folder.glob("*.part"):
+            gone += _remove_orphan(part)
+        for file in self._folder.glob("*.csv"):
+            with suppress(
+                OSError, ValueError
+            ):  # another process may sweep as well; or the file is not ours
+                files.append(_Kept(str(UUID(file.stem)), file.stat().st_mtime < oldest))
+        return gone, files
+
+
+class _Kept(NamedTuple):
+    """A whole file, and whether it is older than files are kept."""
+
+    run_id: str
+    old: bool
 
 
 class Upload:
@@ -99,7 +138,7 @@ class Upload:
     def __init__(self, part: Path, whole: Path, limit: int) -> None:
         self._part = part
         self._whole = whole
-        self._limit = limit
+        self.limit = limit
         self._pending: list[bytes] = []
         self._pending_size = 0
         self._hash = hashlib.sha256()
@@ -111,8 +150,8 @@ class Upload:
     async def write(self, chunk: bytes) -> None:
         """Takes the next bytes."""
         self.size += len(chunk)
-        if self.size > self._limit:
-            raise FileTooLarge(f"The file is over the limit of {self._limit:,} bytes.")
+        if self.size > self.limit:
+            raise FileTooLarge(f"The file is over the limit of {self.limit:,} bytes.")
         self._pending.append(bytes(chunk))
         self._pending_size += len(chunk)
         if self._pending_size >= WRITE_SIZE:
@@ -180,7 +219,7 @@ class Upload:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._part.rename(self._whole)
-        self._file.close()
+        _sync_folder(self._whole.parent)  # the name must outlive a crash as well
 
     def close(self) -> None:
         """Removes what was not finished. Blocks."""
@@ -216,14 +255,21 @@ def _open_locked(part: Path) -> IO[bytes]:
         file.close()  # a sweep took it for an orphan before it was locked
 
 
-def _remove_orphan(part: Path) -> bool:
-    with part.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        part.unlink()
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_orphan(path: Path) -> bool:
+    """Removes a file unless somebody is at it. Another process may sweep as well."""
+    with suppress(OSError), path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
         return True
+    return False
 
 
 @contextmanager

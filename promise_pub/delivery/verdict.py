@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from promise_pub.records import Counts, Repeats, SessionView, Verdict
+from promise_pub.delivery.ranges import RowRanges
+from promise_pub.records import Counts, EarlierSession, Repeats, SessionView, Verdict
+
+_NAMED = 100  # ranges of missing rows that a sentence names
 
 
 class Judgement(NamedTuple):
@@ -13,6 +16,27 @@ class Judgement(NamedTuple):
 
     verdict: Verdict
     explanation: tuple[str, ...]
+
+
+class Proof(NamedTuple):
+    """What is known besides the counts.
+
+    `confirmed`: the session's rows that the broker confirmed; None: all of the run's. `earlier`: sessions that made up
+    for the rows before. `digest`: of the session's accepted rows, None where some of them were lost at the broker.
+    `again`: some of them were sent more than once.
+    """
+
+    confirmed: RowRanges | None = None
+    earlier: tuple[EarlierSession, ...] = ()
+    digest: str | None = None
+    again: bool = False
+
+    def equal(self, session: SessionView) -> bool:
+        """Whether the consumer received every row of the session as it was published, and no other."""
+        return self.digest is not None and self.digest == session.digest
+
+
+NO_PROOF = Proof()
 
 
 class _Finding(NamedTuple):
@@ -35,17 +59,24 @@ class _Evidence(NamedTuple):
         """
         return self.grown in (None, saved)
 
+    def explained(self, saved: int | None) -> int:
+        """Rows that could not be saved, for reasons counted here."""
+        repeats = self.repeats
+        held = repeats.held_before if saved is not None and self.held_here(saved) else 0
+        return repeats.in_file + repeats.too_long + held
 
-def needs_repeats(counts: Counts, session: SessionView) -> bool:
+
+def needs_repeats(counts: Counts, session: SessionView, proof: Proof = NO_PROOF) -> bool:
     """Whether rows are unsaved and the consumer does not say why: a second pass over the file may explain them.
 
-    Duplicates that it tells say why, unless it received messages twice: then they may hide a row that never came.
+    Duplicates that it tells say why, unless it received messages twice: then they may hide a row that never came,
+    where no digest proves that it did.
     """
     if session.received is None or session.saved is None:
         return False
     if session.duplicates is None:
         return session.saved < session.received
-    return session.saved < counts.confirmed < session.received
+    return session.saved < _confirmed(counts, proof) < session.received and not proof.equal(session)
 
 
 def judge(
@@ -55,15 +86,22 @@ def judge(
     session: SessionView,
     repeats: Repeats | None,
     grown: int | None = None,
+    proof: Proof = NO_PROOF,
 ) -> Judgement:
     """The verdict on a run that ended by itself. `grown` is how many rows the employees table gained meanwhile.
 
-    Kept only where every accepted row is confirmed, received, and saved or explained; never on a guess.
+    Kept only where every accepted row is confirmed, received, and saved or explained; never on a guess. `session`,
+    `repeats` and `grown` are of the last session, and so is what `proof` knows; for the rows before, what the earlier
+    sessions told of them stands.
     """
+    confirmed = _confirmed(counts, proof)
+    evidence = _Evidence(repeats or Repeats(), grown)
     findings = [
         *_at_the_broker(counts, returned_rows, nacked_rows),
-        *_received(counts, session),
-        *_saved(counts.confirmed, session, _Evidence(repeats or Repeats(), grown)),
+        *_earlier(proof.earlier),
+        *_received(confirmed, session, evidence, proof),
+        *_digests(session, proof),
+        *_saved(confirmed, session, evidence, proven=proof.equal(session)),
         *_in_the_table(session.saved, grown),
     ]
     bearings = {finding.bears for finding in findings}
@@ -71,6 +109,11 @@ def judge(
         v for v in (Verdict.BROKEN, Verdict.UNKNOWN, Verdict.KEPT) if v in bearings | {Verdict.KEPT}
     )
     return Judgement(verdict, tuple(finding.sentence for finding in findings))
+
+
+def _confirmed(counts: Counts, proof: Proof) -> int:
+    """How many rows of the session the broker confirmed."""
+    return counts.confirmed if proof.confirmed is None else len(proof.confirmed)
 
 
 def _at_the_broker(counts: Counts, returned_rows: str, nacked_rows: str) -> Iterator[_Finding]:
@@ -92,29 +135,85 @@ def _at_the_broker(counts: Counts, returned_rows: str, nacked_rows: str) -> Iter
         )
 
 
-def _received(counts: Counts, session: SessionView) -> Iterator[_Finding]:
-    received, confirmed = session.received, counts.confirmed
+def _earlier(sessions: tuple[EarlierSession, ...]) -> Iterator[_Finding]:
+    for one in sessions:
+        told = one.session
+        if one.last < one.first:
+            sentence = (
+                f"the session {told.uuid} ended before it told of a row that it was done with"
+            )
+        else:
+            known = f"{told.saved or 0:,} saved"
+            if told.duplicates is not None:
+                known += f", {told.duplicates:,} that were there already, {told.invalid or 0:,} not usable"
+            sentence = f"rows {one.first:,} to {one.last:,} are taken from what the session {told.uuid} told before it ended: {known}"
+        yield _Finding(Verdict.KEPT, sentence)
+
+
+def _received(
+    confirmed: int, session: SessionView, evidence: _Evidence, proof: Proof
+) -> Iterator[_Finding]:
+    received = session.received
     if received is None:
         yield _Finding(
             Verdict.UNKNOWN,
             f"the consumer does not tell how many rows it received: all that is proven is that {_were(confirmed)} confirmed",
         )
+    elif missing := _missing(session, proof):
+        yield _Finding(
+            Verdict.BROKEN,
+            f"{_were(len(missing))} confirmed and never received: {missing.shortened(_NAMED)}",
+        )
     elif received < confirmed:
         yield _Finding(
             Verdict.BROKEN, f"{_were(confirmed - received)} confirmed and never received"
         )
-    elif received > confirmed and (session.duplicates or 0) < received - confirmed:
-        yield _Finding(
-            Verdict.UNKNOWN,
-            f"the consumer received {received - confirmed:,} more than was confirmed, so its count does not prove every row",
-        )
     elif received > confirmed:
+        yield _more(received - confirmed, confirmed, session, evidence, proof)
+
+
+def _missing(session: SessionView, proof: Proof) -> RowRanges | None:
+    """The rows that were confirmed and are not among those the consumer tells."""
+    if session.rows is None or proof.confirmed is None:
+        return None
+    return proof.confirmed.without(RowRanges.parse(session.rows))
+
+
+def _more(
+    more: int, confirmed: int, session: SessionView, evidence: _Evidence, proof: Proof
+) -> _Finding:
+    """More messages than rows: harmless where something else than their number proves every row."""
+    if proof.equal(session):
+        return _Finding(Verdict.KEPT, _received_again(more))
+    if session.duplicates is None and proof.again:
+        if (session.saved or 0) + evidence.explained(session.saved) == confirmed:
+            return _Finding(Verdict.KEPT, _received_again(more))
+    elif (session.duplicates or 0) >= more:
+        return _Finding(Verdict.KEPT, _received_again(more))
+    return _Finding(
+        Verdict.UNKNOWN,
+        f"the consumer received {more:,} more than was confirmed, so its count does not prove every row",
+    )
+
+
+def _digests(session: SessionView, proof: Proof) -> Iterator[_Finding]:
+    if session.received is None or proof.digest is None:
+        return
+    if session.digest is None:
         yield _Finding(
-            Verdict.KEPT, f"{_were(received - confirmed)} received again after being received once"
+            Verdict.KEPT,
+            "the consumer tells no digest of what it received: this rests on its counts",
+        )
+    elif session.digest != proof.digest:
+        yield _Finding(
+            Verdict.BROKEN,
+            "what the consumer received is not what was published: the digests of the two differ",
         )
 
 
-def _saved(confirmed: int, session: SessionView, evidence: _Evidence) -> Iterator[_Finding]:
+def _saved(
+    confirmed: int, session: SessionView, evidence: _Evidence, *, proven: bool
+) -> Iterator[_Finding]:
     received, saved, invalid = session.received, session.saved, session.invalid or 0
     if saved is None:
         yield _Finding(Verdict.UNKNOWN, "the consumer does not tell how many rows it saved")
@@ -130,6 +229,8 @@ def _saved(confirmed: int, session: SessionView, evidence: _Evidence) -> Iterato
             yield from _counted(unsaved, saved, invalid, evidence)
     elif received <= confirmed:
         yield from _told(received - saved, session.duplicates, invalid)
+    elif proven:
+        yield from _told(confirmed - saved, session.duplicates - (received - confirmed), invalid)
     else:
         yield from _rest(received - saved, session.duplicates + invalid)
         if invalid:
@@ -212,6 +313,10 @@ def _unusable(invalid: int) -> Iterator[_Finding]:
 def _repeat_a_mail(count: int) -> str:
     verb = "repeats" if count == 1 else "repeat"
     return f"{_rows(count)} {verb} a mail that was saved before"
+
+
+def _received_again(more: int) -> str:
+    return f"{_were(more)} received again after being received once"
 
 
 def _rows(count: int) -> str:

@@ -1,38 +1,59 @@
 -- The queries of promise_pub/delivery/ledger.py.
 
 -- name: has_scheme()$
--- Whether the tables of scheme.sql are there.
+-- Whether the tables of scheme.sql are there, the newest column among them.
 SELECT to_regclass('employees') IS NOT NULL
    AND to_regclass('runs') IS NOT NULL
-   AND to_regclass('rejected_rows') IS NOT NULL;
+   AND to_regclass('rejected_rows') IS NOT NULL
+   AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('runs') AND attname = 'going');
 
--- name: open_run(id, state, mode, timeout, clear, rate, file_name, file_bytes, file_sha256, created_at)!
+-- name: open_run(id, state, mode, timeout, clear, rate, file_name, file_bytes, file_sha256, created_at, server)!
 -- A new run, waiting for its turn.
-INSERT INTO runs (id, state, mode, timeout, clear, rate, file_name, file_bytes, file_sha256, created_at)
-VALUES (:id, :state, :mode, :timeout, :clear, :rate, :file_name, :file_bytes, :file_sha256, :created_at);
+INSERT INTO runs (id, state, mode, timeout, clear, rate, file_name, file_bytes, file_sha256, created_at, server)
+VALUES (:id, :state, :mode, :timeout, :clear, :rate, :file_name, :file_bytes, :file_sha256, :created_at, :server);
 
--- name: write_run(state, started_at, finished_at, seconds, rows_read, rows_rejected, published, confirmed, returned, nacked, resent, returned_rows, nacked_rows, session, db_count, verdict, explanation, confirm_ms, error_code, error_message, id)!
--- The run as it is now.
+-- name: write_run(state, started_at, finished_at, seconds, rows_read, rows_rejected, published, confirmed, returned, nacked, resent, returned_rows, nacked_rows, session, db_count, verdict, explanation, confirm_ms, error_code, error_message, digest, resends, earlier, going, id, server)^
+-- The run as it is now, if it is still this server's.
 UPDATE runs
 SET state = :state, started_at = :started_at, finished_at = :finished_at, seconds = :seconds,
     rows_read = :rows_read, rows_rejected = :rows_rejected, published = :published, confirmed = :confirmed,
     returned = :returned, nacked = :nacked, resent = :resent,
     returned_rows = :returned_rows, nacked_rows = :nacked_rows,
     session = :session, db_count = :db_count, verdict = :verdict, explanation = :explanation,
-    confirm_ms = :confirm_ms, error_code = :error_code, error_message = :error_message
-WHERE id = :id;
-
--- name: interrupt_left_over()
--- Runs that were going when their server ended without a word; only to be called by the one server there is.
-UPDATE runs
-SET state = 'interrupted', finished_at = now(), error_code = 'interrupted',
-    error_message = 'The server ended while the run was going.'
-WHERE state IN ('queued', 'negotiating', 'publishing', 'draining')
+    confirm_ms = :confirm_ms, error_code = :error_code, error_message = :error_message,
+    digest = :digest, resends = :resends, earlier = :earlier, going = :going
+WHERE id = :id AND server = :server
 RETURNING id;
 
--- name: only_server()$
--- Whether this connection is the only one that asked, among all servers on this database, until it closes.
-SELECT pg_try_advisory_lock(hashtext('promise-pub'), hashtext('server'));
+-- name: reopen_run(id, server)^
+-- A run that did not complete waits for its turn again, and is this server's from now on.
+UPDATE runs
+SET state = 'queued', finished_at = NULL, error_code = NULL, error_message = NULL, server = :server
+WHERE id = :id AND state IN ('failed', 'cancelled', 'interrupted')
+RETURNING id;
+
+-- name: known_runs(ids)
+SELECT id FROM runs WHERE id = ANY (:ids::uuid[]);
+
+-- name: resumable_runs(ids)
+-- Those that did not complete, those that are going included.
+SELECT id FROM runs WHERE id = ANY (:ids::uuid[]) AND state <> 'completed';
+
+-- name: servers_of_going()
+-- The servers that have runs going or waiting.
+SELECT DISTINCT server FROM runs WHERE state IN ('queued', 'negotiating', 'publishing', 'draining');
+
+-- name: interrupt_left_over(dead, nobody, server)
+-- Runs of servers that ended without a word; they are this server's from now on.
+WITH marked AS (
+    UPDATE runs
+    SET state = 'interrupted', finished_at = now(), error_code = 'interrupted',
+        error_message = 'The server ended while the run was going.', server = :server
+    WHERE state IN ('queued', 'negotiating', 'publishing', 'draining')
+      AND (server = ANY (:dead::bigint[]) OR server IS NULL AND :nobody::boolean)
+    RETURNING id, created_at
+)
+SELECT id FROM marked ORDER BY created_at, id;
 
 -- name: add_rejected(run_id, lines, reasons, excerpts)!
 -- Rejected rows of a run.

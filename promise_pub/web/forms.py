@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import aiohttp
 from aiohttp import BodyPartReader, web
 
-from promise_pub.delivery.uploads import Upload, Uploads
+from promise_pub.delivery.uploads import Upload
 from promise_pub.errors import BadParameter, FileMissing, FileTooLarge, UploadIncomplete
 from promise_pub.records import Mode, Parameters, StoredFile
 
@@ -100,22 +100,18 @@ def _query(request: web.Request) -> Mapping[str, str]:
     return dict(request.query)
 
 
-async def take_order(request: web.Request, uploads: Uploads, run_id: str) -> Order:
-    """Streams the file to disk and reads the parameters.
-
-    Raises a kind of RequestError; then nothing of the upload stays.
-    """
+async def take_order(request: web.Request, upload: Upload) -> Order:
+    """Streams the file to disk and reads the parameters. Raises a kind of RequestError."""
     query = _query(request)
     parse_parameters(query, {})  # what is wrong already need not wait for the file
-    if (request.content_length or 0) > uploads.limit + OVERHEAD:
-        raise FileTooLarge(f"The file is over the limit of {uploads.limit:,} bytes.")
-    async with uploads.receive(run_id) as upload:
-        with _broken_uploads():
-            name, fields = await _receive(request, upload)
-        parameters = parse_parameters(query, fields)
-        if not name and not upload.size:
-            raise FileMissing
-        return Order(await upload.finish(name), parameters)
+    if (request.content_length or 0) > upload.limit + OVERHEAD:
+        raise FileTooLarge(f"The file is over the limit of {upload.limit:,} bytes.")
+    with _broken_uploads():
+        name, fields = await _receive(request, upload)
+    parameters = parse_parameters(query, fields)
+    if not name and not upload.size:
+        raise FileMissing
+    return Order(await upload.finish(name), parameters)
 
 
 async def _receive(request: web.Request, upload: Upload) -> tuple[str, Mapping[str, str]]:

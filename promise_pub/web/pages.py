@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 from uuid import UUID
 
 from aiohttp import web
 
 from promise_pub.delivery.progress import ActiveRun
-from promise_pub.errors import BadParameter, DatabaseError, PromisePubError, RunNotFound
+from promise_pub.delivery.runs import Runs
+from promise_pub.errors import (
+    BadParameter,
+    DatabaseError,
+    PromisePubError,
+    RunNotFound,
+    ServerStopping,
+)
 from promise_pub.records import SUMMARY, Rejected, RunReport
 from promise_pub.web.forms import MOST_TIMEOUT, take_order
 from promise_pub.web.keys import LEDGER, PROBES, RUNS, Probe
@@ -21,6 +30,7 @@ MOST_REJECTS = 10_000  # rejected rows a run stores
 MOST_PER_PAGE = 500
 PROBE_TIMEOUT = 12.0  # seconds for the slowest service to say whether it is there
 
+T = TypeVar("T")
 routes = web.RouteTableDef()
 
 
@@ -47,12 +57,27 @@ async def simulate(request: web.Request) -> web.Response:
     wanted(request)
     runs = request.app[RUNS]
     run_id = runs.admit()
-    order = await take_order(request, runs.uploads, run_id)
-    run = await runs.submit(run_id, order.file, order.parameters)
+    async with runs.uploads.receive(run_id) as upload:
+        order = await _unless_stopping(runs, take_order(request, upload))
+        run = await runs.submit(run_id, order.file, order.parameters)
     if _prefers_async(request):
         return await _accepted(request, run)
     await run.done.wait()
     return await _run_answer(request, run.report())
+
+
+async def _unless_stopping(runs: Runs, work: Coroutine[Any, Any, T]) -> T:
+    """Raises ServerStopping as soon as the server stops: an upload may take hours more."""
+    task, stopping = asyncio.ensure_future(work), asyncio.ensure_future(runs.stopping.wait())
+    try:
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ServerStopping
+        return task.result()
+    finally:
+        stopping.cancel()
+        task.cancel()
+        await asyncio.wait({task})
 
 
 def _prefers_async(request: web.Request) -> bool:
@@ -61,11 +86,26 @@ def _prefers_async(request: web.Request) -> bool:
 
 
 async def _accepted(request: web.Request, run: ActiveRun) -> web.Response:
-    response = await _run_answer(request, request.app[RUNS].report(run))
+    response = await _run_answer(request, request.app[RUNS].report(run), asked=True)
     response.set_status(202)
     response.headers["Location"] = f"/runs/{run.id}"
-    response.headers["Preference-Applied"] = "respond-async"
+    if _prefers_async(request):
+        response.headers["Preference-Applied"] = "respond-async"
     return response
+
+
+@routes.post("/runs/{id}/cancel")
+async def cancel_run(request: web.Request) -> web.Response:
+    """Ends a run, with 202 while it still ends; 409 when it has ended."""
+    wanted(request)
+    return await _accepted(request, await request.app[RUNS].cancel(_run_id(request)))
+
+
+@routes.post("/runs/{id}/resume")
+async def resume_run(request: web.Request) -> web.Response:
+    """Queues a run that did not complete, to go on where it stopped; 409 when there is nothing to go on with."""
+    wanted(request)
+    return await _accepted(request, await request.app[RUNS].resume(_run_id(request)))
 
 
 @routes.get("/runs/{id}")

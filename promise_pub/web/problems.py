@@ -20,6 +20,7 @@ RETRY_AFTER = "10"  # seconds; the order of a run's length
 _STATUS: dict[type[errors.PromisePubError], int] = {
     errors.RequestError: 400,
     errors.RunNotFound: 404,
+    errors.WrongState: 409,
     errors.FileTooLarge: 413,
     errors.DiskFull: 507,
     errors.NoUsableRow: 422,
@@ -45,7 +46,8 @@ def _kinds(kind: type[errors.PromisePubError]) -> Iterator[type[errors.PromisePu
 
 
 _STATUS_BY_CODE = {kind.code: status_of(kind) for kind in _kinds(errors.PromisePubError)} | {
-    "interrupted": 503
+    "interrupted": 503,
+    "cancelled": 409,
 }
 
 

@@ -15,6 +15,7 @@ from promise_pub.errors import ConfigurationError, ServerAnswerError, StoredFile
 from promise_pub.records import Parameters
 
 ANSWER_TIMEOUT = 30.0  # seconds; uploading has no total, only a limit on standing still
+RESUME_TIMEOUT = 600.0  # seconds; the server reads the whole file before it goes on with it
 STILL_TIMEOUT = 120.0  # seconds without a byte either way
 POLL_EVERY = 0.25  # seconds between looks at a run
 CHUNK = 256 * 1024  # bytes
@@ -64,6 +65,13 @@ class RemoteServer:
         return await self._json(
             "GET", self._url / "runs" / run_id, params={"format": "json"}, timeout=limits
         )
+
+    async def resume(self, run_id: str) -> Json:
+        """Has the run go on where it stopped; the run as it is then."""
+        headers = {"Accept": "application/json"}
+        limits = aiohttp.ClientTimeout(total=RESUME_TIMEOUT)
+        target = self._url / "runs" / run_id / "resume"
+        return await self._json("POST", target, headers=headers, timeout=limits)
 
     async def follow(self, run: Json) -> AsyncIterator[Json]:
         """The run as it goes, its end last."""

@@ -9,7 +9,9 @@ from uuid import uuid4
 
 import pytest
 
-from promise_pub.delivery.ports import Consumer
+from promise_pub.delivery.confirms import ConfirmTracker
+from promise_pub.delivery.digest import RowDigest
+from promise_pub.delivery.ports import Consumer, Shipment
 from promise_pub.errors import ConsumerComplaint, ConsumerError, ConsumerTimeout
 from promise_pub.records import Mode, Row, SessionView
 from tests.fakes import FakeBroker, FakeConsumer, FakeLedger
@@ -33,7 +35,9 @@ async def consumer(broker: FakeBroker) -> AsyncIterator[FakeConsumer]:
 
 
 async def publish(broker: FakeBroker, queue: str, *mails: str) -> None:
-    async with broker.open_publisher(uuid4(), datetime.now(UTC)) as publisher:
+    async with broker.open_publisher(
+        Shipment(uuid4(), datetime.now(UTC), ConfirmTracker(), RowDigest())
+    ) as publisher:
         publisher.route_to(queue)
         await publisher.publish([Row(n, "n", mail) for n, mail in enumerate(mails, 1)])
         await publisher.settle()
@@ -78,9 +82,9 @@ async def test_abandon_ends_a_session_and_never_raises(
     consumer: FakeConsumer, broker: FakeBroker
 ) -> None:
     session = await consumer.create()
-    assert await consumer.abandon(session.uuid, 0, ignore) is True
+    assert await consumer.abandon(session.uuid, 0, ignore, 4.0) is True
     assert not broker.queues
-    assert await consumer.abandon(session.uuid, 0, ignore) is False
+    assert await consumer.abandon(session.uuid, 0, ignore, 4.0) is False
 
 
 async def test_what_a_test_wants_to_go_wrong_does(consumer: FakeConsumer) -> None:

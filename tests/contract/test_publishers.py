@@ -30,8 +30,9 @@ from promise_pub.config import RabbitSettings
 from promise_pub.delivery import envelope as envelope_module
 from promise_pub.delivery import rabbit as module
 from promise_pub.delivery.confirms import ConfirmTracker
+from promise_pub.delivery.digest import RowDigest
 from promise_pub.delivery.envelope import Envelope
-from promise_pub.delivery.ports import Publisher
+from promise_pub.delivery.ports import Publisher, Shipment
 from promise_pub.delivery.rabbit import open_publisher, probe
 from promise_pub.errors import BrokerLost, BrokerRefused, BrokerUnreachable
 from promise_pub.records import Row
@@ -58,6 +59,10 @@ def people(count: int, first: int = 1) -> list[Row]:
     return [Row(n, f"Name {n}", f"{n}@example.com") for n in range(first, first + count)]
 
 
+def shipment() -> Shipment:
+    return Shipment(RUN, STARTED, ConfirmTracker(), RowDigest())
+
+
 class Broker(Protocol):
     """What the tests do to a broker, whichever it is."""
 
@@ -80,7 +85,7 @@ class Fake:
 
     def publisher(self, window: int = 2048) -> AbstractAsyncContextManager[Publisher]:
         self.broker.window = window
-        return self.broker.open_publisher(RUN, STARTED)
+        return self.broker.open_publisher(shipment())
 
     async def declare(self, queue: str, most: int | None = None) -> None:
         self.broker.queues[queue] = []
@@ -106,7 +111,7 @@ class Real:
         self.channel = channel
 
     def publisher(self, window: int = 2048) -> AbstractAsyncContextManager[Publisher]:
-        return open_publisher(replace(self.settings, window=window), RUN, STARTED)
+        return open_publisher(replace(self.settings, window=window), shipment())
 
     async def declare(self, queue: str, most: int | None = None) -> None:
         limits = {"x-max-length": most, "x-overflow": "reject-publish"} if most is not None else {}
@@ -156,8 +161,12 @@ class Plain(Real):
 class PlainPublisher:
     def __init__(self, channel: aio_pika.abc.AbstractChannel) -> None:
         self.tracker = ConfirmTracker()
+        self.blocked = False
         self._channel = channel
         self._queue = ""
+
+    async def check_queue(self) -> None:
+        await self._channel.declare_queue(self._queue, passive=True)
 
     def route_to(self, queue: str) -> None:
         self._queue = queue
@@ -504,7 +513,7 @@ class TestConnecting:
     async def refused(self, settings: RabbitSettings, error: type[Exception]) -> str:
         started = time.monotonic()
         with pytest.raises(error) as caught:
-            async with open_publisher(settings, RUN, STARTED):
+            async with open_publisher(settings, shipment()):
                 raise AssertionError("it was let in")
         with pytest.raises(error):
             await probe(settings)
@@ -607,7 +616,7 @@ class TestConnecting:
     async def _outcome(self, settings: RabbitSettings) -> str:
         async with asyncio.timeout(5):
             try:
-                async with open_publisher(settings, RUN, STARTED):
+                async with open_publisher(settings, shipment()):
                     return "let in"
             except BaseException as error:  # noqa: BLE001 - which it is, is what is asked
                 return type(error).__name__
@@ -632,7 +641,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 @given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=5), st.integers(8, 300))
 def test_the_frames_of_any_row_are_frames_of_amqp(texts: list[tuple[str, str]], size: int) -> None:
     """Read back by the library that knows the protocol."""
-    envelope = Envelope(RUN, STARTED, size)
+    envelope = Envelope(RUN, STARTED, size, RowDigest())
     envelope.route_to("queue-\N{CRAB}")
     rows = [Row(number, *pair) for number, pair in enumerate(texts, 1)]
     data, got = envelope.frames(rows), []

@@ -89,8 +89,9 @@ CALLS: dict[str, Callable[[ConsumerClient], Awaitable[Any]]] = {
     ids=["ERROR", "complaint", "nothing", "500", "redirect", "endless", "hangs up"],
 )
 async def test_a_bad_answer_to_each_call_raises_its_own_error(
-    call: str, handler: Handler, kind: type[Exception]
+    call: str, handler: Handler, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(client, "AWAY_PATIENCE", 0.3)
     async with consumer(**{call: handler}) as opened:
         with pytest.raises(kind) as caught:
             await CALLS[call](opened)
@@ -275,7 +276,7 @@ async def test_abandoning_never_raises_and_tells_whether_it_worked(
     handler: Handler, done: bool
 ) -> None:
     async with consumer(remove=handler) as opened:
-        assert await opened.abandon("u-1", 3, ignore) is done
+        assert await opened.abandon("u-1", 3, ignore, 1.0) is done
 
 
 async def test_cancelling_a_long_call_hangs_up_on_the_consumer(look_often: None) -> None:

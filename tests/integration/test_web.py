@@ -64,6 +64,8 @@ async def test_every_row_arrives_and_the_report_says_so(server: ServerUnderTest,
         "returned": 0,
         "nacked": 0,
         "resent": 0,
+        "in_flight": 0,
+        "unpublished": 0,
     }
     assert run["session"] == {
         "uuid": run["session"]["uuid"],
@@ -71,6 +73,8 @@ async def test_every_row_arrives_and_the_report_says_so(server: ServerUnderTest,
         "saved": 928,
         "duplicates": 72,
         "invalid": 0,
+        "digest": run["digest"],
+        "rows": "1-1000",
     }
     assert run["db_count"] == 928
     assert run["seconds"]["total"] < 5, "the idle timeout was waited for although `sent` was told"

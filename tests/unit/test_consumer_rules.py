@@ -94,6 +94,8 @@ def test_ids_of_more_runs_than_a_session_has_are_foreign(monkeypatch: pytest.Mon
 def test_a_new_session_has_not_ended(session: Session) -> None:
     assert session.as_json() == {
         "uuid": "a-uuid",
+        "digest": "0" * 32,
+        "rows": "",
         "host": "a-host",
         "started": "2026-01-02T03:04:05Z",
         "ended": NOT_YET,

@@ -7,7 +7,6 @@ import json
 import pytest
 
 from promise_pub.delivery import progress
-from promise_pub.delivery.confirms import ConfirmTracker
 from promise_pub.delivery.progress import RANGES_SHOWN, REJECTED_LIMIT, ActiveRun
 from promise_pub.delivery.verdict import Judgement
 from promise_pub.records import (
@@ -93,8 +92,9 @@ def test_of_rejected_rows_ten_thousand_are_kept_and_all_are_counted() -> None:
 
 
 def test_the_counts_are_those_of_the_tracker_at_the_moment() -> None:
-    run, tracker = active(), ConfirmTracker()
-    run.opened(tracker)
+    run = active()
+    run.begin()
+    tracker = run.shipment().tracker
     tracker.sent(1, 10, at=0.0)
     tracker.came_back(2)
     tracker.ack(5, multiple=True, at=1.0)
@@ -107,8 +107,9 @@ def test_the_counts_are_those_of_the_tracker_at_the_moment() -> None:
 
 
 def test_a_report_shows_a_thousand_ranges_of_lost_rows() -> None:
-    run, tracker = active(), ConfirmTracker()
-    run.opened(tracker)
+    run = active()
+    run.begin()
+    tracker = run.shipment().tracker
     tracker.sent(1, 4 * RANGES_SHOWN, at=0.0)
     for tag in range(1, 4 * RANGES_SHOWN, 2):
         tracker.nack(tag, multiple=False, at=0.0)

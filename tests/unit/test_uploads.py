@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,6 +20,7 @@ import pytest
 from promise_pub.delivery import uploads as module
 from promise_pub.delivery.uploads import NAME_LIMIT, WRITE_SIZE, Uploads, clean_name
 from promise_pub.errors import DiskFull, FileTooLarge, StoredFileError
+from promise_pub.records import StoredFile
 from tests.fakes import until
 
 LONG_AGO = time.time() - 40 * 86_400
@@ -126,7 +129,7 @@ async def test_cancelling_at_any_moment_leaves_nothing(
     with pytest.raises(asyncio.CancelledError):
         await task
     assert folder(uploads) == []
-    assert uploads.sweep([]) == 0
+    assert await sweep(uploads) == 0
 
 
 FULL_DISK = """
@@ -243,6 +246,15 @@ async def test_the_clients_name_is_data(
     assert folder(uploads) == [f"{run_id}.csv"]
 
 
+async def sweep(
+    uploads: Uploads, needed: Collection[str] = (), orphans: Collection[str] = ()
+) -> int:
+    async def which(among: Collection[str], of: Collection[str]) -> set[str]:
+        return {*among} & {*of}
+
+    return await uploads.sweep(partial(which, needed), partial(which, orphans))
+
+
 class TestSweep:
     @staticmethod
     def make(uploads: Uploads, name: str, when: float = LONG_AGO) -> str:
@@ -266,19 +278,31 @@ class TestSweep:
         async with uploads.receive(coming) as upload:
             await upload.write(bytes(WRITE_SIZE))
             os.utime(uploads.path(coming).with_suffix(".part"), (LONG_AGO, LONG_AGO))
-            assert uploads.sweep([in_use]) == 3
+            assert await sweep(uploads, [in_use]) == 3
             assert folder(uploads) == sorted([*kept, f"{coming}.part"])
             await upload.finish("x")
         assert folder(uploads) == sorted([*kept, f"{coming}.csv"])
 
-    def test_a_file_just_taken_in_stays_even_where_files_are_kept_for_no_day(
+    async def test_a_file_just_taken_in_stays_even_where_files_are_kept_for_no_day(
         self, tmp_path: Path
     ) -> None:
-        """Its run may not be known yet."""
         uploads = Uploads(tmp_path, limit=1, keep_days=0)
         new = self.make(uploads, f"{uuid4()}.csv", time.time() - 60)
         self.make(uploads, f"{uuid4()}.csv", time.time() - 2 * 3600)
-        assert uploads.sweep([]) == 1 and folder(uploads) == [new]
+        assert await sweep(uploads) == 1 and folder(uploads) == [new]
+
+    async def test_a_file_of_no_run_goes_unless_it_is_just_being_made_one(
+        self, uploads: Uploads, run_id: str
+    ) -> None:
+        orphan = str(uuid4())
+        self.make(uploads, f"{orphan}.csv", time.time())
+        async with uploads.receive(run_id) as upload:
+            await upload.write(b"a,b\n")
+            await upload.finish("x")
+            assert await sweep(uploads, orphans=[orphan, run_id]) == 1
+            assert folder(uploads) == [f"{run_id}.csv"]
+        assert await sweep(uploads, orphans=[run_id]) == 1
+        assert folder(uploads) == []
 
     async def test_a_sweep_that_beats_the_lock_does_not_cost_the_upload(
         self, uploads: Uploads, run_id: str, monkeypatch: pytest.MonkeyPatch
@@ -289,7 +313,7 @@ class TestSweep:
         def sweep_first(file: Any, operation: int) -> None:
             if operation == module.fcntl.LOCK_EX and not swept:
                 swept.append(None)
-                swept[0] = uploads.sweep([])
+                swept[0] = uploads._look()[0]
             plain(file, operation)
 
         monkeypatch.setattr(module.fcntl, "flock", sweep_first)
@@ -299,9 +323,38 @@ class TestSweep:
         assert swept == [1]
         assert uploads.path(run_id).read_bytes() == b"a,b\n"
 
-    def test_what_another_sweep_took_is_no_error(
+    async def test_what_another_sweep_took_is_no_error(
         self, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         gone = Path("/nowhere") / f"{uuid4()}.part"
         monkeypatch.setattr(Path, "glob", lambda *_: iter([gone, gone.with_suffix(".csv")]))
-        assert uploads.sweep([]) == 0
+        assert await sweep(uploads) == 0
+
+
+class TestVerify:
+    @pytest.fixture
+    async def stored(self, uploads: Uploads, run_id: str) -> StoredFile:
+        async with uploads.receive(run_id) as upload:
+            await upload.write(b"a,b\n" * 1_000_000)
+            return await upload.finish("x")
+
+    async def test_a_file_that_is_what_it_was(
+        self, uploads: Uploads, run_id: str, stored: StoredFile
+    ) -> None:
+        await uploads.verify(run_id, stored)
+
+    @pytest.mark.parametrize(
+        ("change", "says"),
+        [
+            (lambda path: path.unlink(), "gone"),
+            (lambda path: path.write_bytes(b"a,b\n"), "as long"),
+            (lambda path: path.write_bytes(b"a,c\n" * 1_000_000), "not what it was"),
+            (lambda path: (path.unlink(), path.mkdir()), "cannot be read"),
+        ],
+    )
+    async def test_one_that_is_not(
+        self, uploads: Uploads, run_id: str, stored: StoredFile, change: Any, says: str
+    ) -> None:
+        change(uploads.path(run_id))
+        with pytest.raises(StoredFileError, match=says):
+            await uploads.verify(run_id, stored)

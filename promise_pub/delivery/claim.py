@@ -1,0 +1,153 @@
+"""Which server does what, among all on one database: advisory locks on a connection of their own.
+
+A lock lasts as long as the connection that took it, so a server that was killed holds none. When the connection is
+lost while the server lives, it is opened anew, and the locks are taken again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from typing import Any, Self
+
+import asyncpg
+
+from promise_pub.db import CONNECT_TIMEOUT, queries, translated
+from promise_pub.errors import DatabaseError, DatabaseUnavailable
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 1.0  # seconds between looks whether the connection is still there
+ANSWER_TIMEOUT = 5.0  # seconds for the database to say so
+TURN_EVERY = 0.2  # seconds between tries for a lock that another holds
+RETAKE = 20  # tries to take our own locks again: what held them may take a moment to go
+AWAY_PATIENCE = 60.0  # seconds without the database after which a run's turn is given up
+
+
+class Claim:
+    """This server's claims. Use it as an async context manager.
+
+    `server` is its name in the ledger: a lock of that name is held while it lives. `consumer` names the consumer that
+    only one server may talk to at once.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, consumer: str) -> None:
+        self.server = secrets.randbits(62)
+        self._pool = pool
+        self._consumer = consumer
+        self._sql = queries("claims")
+        self._asking = asyncio.Lock()
+        self._connection: Any = None
+        self._backend: tuple[int, datetime] | None = None
+        self._lost: Callable[[], None] | None = None  # set while the turn is ours
+        self._keeping: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._connect()
+        self._keeping = asyncio.create_task(self._keep())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._keeping:
+            self._keeping.cancel()
+            await asyncio.wait({self._keeping})
+        await self._disconnect()
+
+    async def is_dead(self, server: int | None) -> bool:
+        """Whether the server of this name is gone; it cannot come back under it."""
+        if server is None:
+            return True
+        if server == self.server:
+            return False
+        async with self._asked() as connection:
+            dead = bool(await self._sql.lock_server(connection, server=server))
+            if dead:
+                await self._sql.unlock_server(connection, server=server)
+            return dead
+
+    @asynccontextmanager
+    async def turn(self, lost: Callable[[], None]) -> AsyncIterator[None]:
+        """See `ports.Ledger.turn`. Raises DatabaseUnavailable when the database stays away for a minute."""
+        clock = asyncio.get_running_loop().time
+        heard = clock()
+        while True:
+            try:
+                async with self._asked() as connection:
+                    if await self._sql.lock_consumer(connection, consumer=self._consumer):
+                        break
+                heard = clock()
+            except DatabaseUnavailable:
+                if clock() - heard > AWAY_PATIENCE:
+                    raise
+            await asyncio.sleep(TURN_EVERY)
+        self._lost = lost
+        try:
+            yield
+        finally:
+            self._lost = None
+            with suppress(DatabaseError):  # then the lock is gone with its connection
+                async with self._asked() as connection:
+                    await self._sql.unlock_consumer(connection, consumer=self._consumer)
+
+    @asynccontextmanager
+    async def _asked(self) -> AsyncIterator[Any]:
+        """The connection, for one question at a time."""
+        async with self._asking:
+            if self._connection is None:
+                raise DatabaseUnavailable(
+                    "The database cannot be reached: its connection was lost."
+                )
+            with translated():
+                async with asyncio.timeout(ANSWER_TIMEOUT):
+                    yield self._connection
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY if self._connection else TURN_EVERY)
+            try:
+                if self._connection is None:
+                    await self._connect()
+                async with self._asked() as connection:
+                    await self._sql.still_there(connection)
+            except DatabaseError as error:
+                log.debug("The claims' connection was lost: %s", error.message)
+                await self._disconnect()
+
+    async def _connect(self) -> None:
+        with translated():
+            connection = await self._pool.acquire(timeout=CONNECT_TIMEOUT)
+            try:
+                async with asyncio.timeout(CONNECT_TIMEOUT):
+                    await self._take(connection)
+            except BaseException:
+                await self._pool.release(connection, timeout=ANSWER_TIMEOUT)
+                raise
+        self._connection = connection
+
+    async def _take(self, connection: Any) -> None:
+        if self._backend:  # it may still hold our locks, cut off from us
+            pid, started = self._backend
+            await self._sql.end_backend(connection, pid=pid, started=started)
+        backend = await self._sql.own_backend(connection)
+        for _ in range(RETAKE):
+            if await self._sql.lock_server(connection, server=self.server):
+                break
+            await asyncio.sleep(TURN_EVERY)
+        else:
+            raise DatabaseUnavailable("The lock of this server is held by another connection.")
+        self._backend = backend["pid"], backend["started"]
+        if self._lost and not await self._sql.lock_consumer(connection, consumer=self._consumer):
+            log.error("Another server talks to the consumer now: the run that is going here stops")
+            self._lost()
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(
+                Exception
+            ):  # broken, or reset and back in the pool: its locks are gone either way
+                await self._pool.release(connection, timeout=ANSWER_TIMEOUT)
