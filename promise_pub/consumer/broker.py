@@ -1,8 +1,8 @@
 """RabbitMQ as the consumer needs it: queues declared, counted and deleted, and one read at full speed.
 
-Every use opens a connection of its own, so that going on after a lost one is nothing special. aiormq makes a task for
-every delivery, which costs as much as all the rest; the channel here hands deliveries over in a plain call. It leans
-on parts of aiormq that are not public: the range of versions in requirements.txt is the one this was tested with.
+Every use opens a connection of its own, so that going on after a lost one is nothing special. aiormq reads three frames
+and makes a task for every delivery, which costs more than all the rest; here they are taken before it reads them (see
+`delivery.frames`).
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ import aiormq
 import aiormq.exceptions
 from aiormq.abc import ArgumentsType
 from aiormq.channel import Channel
-from pamqp import commands
-from pamqp.header import ContentHeader
 
 from promise_pub.config import RabbitSettings
+from promise_pub.delivery.frames import deliveries
 from promise_pub.delivery.rabbit import connect
 from promise_pub.errors import BrokerLost, BrokerRefused, QueueGone
 
@@ -29,7 +28,6 @@ PREFETCH = 3000  # messages: a batch on its way to disk, one filling up, one on 
 EXPIRES = 24 * 3600 * 1000  # milliseconds
 _ARGUMENTS: ArgumentsType = {"x-expires": EXPIRES}
 _CHANNEL = 1
-_FRAMES = 64  # waiting between connection and channel; bounds how long parsing holds the event loop
 
 Receive = Callable[[int, str | None, bool, bytes], None]
 """Takes one delivery: its tag, its message id, whether the broker handed it over before, its body."""
@@ -68,28 +66,24 @@ def _is_loss(error: Exception) -> bool:
 
 
 class ReadingChannel(Channel):
-    """aiormq's channel, deliveries handed over without a task for each."""
+    """aiormq's channel, deliveries taken off its hands."""
 
     def __init__(
         self, connection: aiormq.Connection, receive: Receive, changed: Callable[[], None]
     ) -> None:
-        super().__init__(connection, _CHANNEL, publisher_confirms=False, frame_buffer=_FRAMES)
+        super().__init__(connection, _CHANNEL, publisher_confirms=False)
         self.queue_gone = False
         self._receive = receive
         self._changed = changed
         self.on_consumer_cancel_callbacks.add(self._cancelled)
         self.closing.add_done_callback(lambda _: changed())
 
-    async def _on_deliver_frame(self, frame: commands.Basic.Deliver) -> None:
-        header = await self._get_frame()
-        assert isinstance(header, ContentHeader)
-        message = await self._read_content(frame, header)
-        self._receive(
-            frame.delivery_tag or 0,
-            header.properties.message_id,
-            bool(frame.redelivered),
-            message.body,
-        )
+    def take_deliveries(self, buffer: bytearray) -> int:
+        """A tap."""
+        found, taken = deliveries(buffer, _CHANNEL)
+        for delivery in found:
+            self._receive(*delivery)
+        return taken
 
     def _cancelled(self, _: object) -> None:
         self.queue_gone = True
@@ -115,7 +109,7 @@ class ReadingChannel(Channel):
 
 
 async def _unused(_: object) -> None:
-    raise AssertionError("ReadingChannel hands deliveries over itself")
+    raise AssertionError("the tap takes every delivery")
 
 
 class Broker:
@@ -164,5 +158,6 @@ class Broker:
             connection.channels[_CHANNEL] = channel
             with translated():
                 await channel.open(timeout=ANSWER_TIMEOUT)
+            connection.tap(channel.take_deliveries)
             await channel.read(queue)
             yield channel

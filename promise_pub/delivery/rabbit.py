@@ -2,8 +2,9 @@
 
 aiormq's connection does the handshake, TLS, authentication and heartbeats. Its own `basic_publish` takes a lock,
 awaits a drain and makes a future for every message, which is most of the time a message costs; so this channel is
-handed ready-made frames of many messages as one payload, and confirms go to a ConfirmTracker. It leans on parts of
-aiormq that are not public: the range of versions in requirements.txt is the one this was tested with.
+handed ready-made frames of many messages as one payload, and confirms go to a ConfirmTracker, most of them before
+aiormq reads them (see `frames`). It leans on parts of aiormq that are not public: the range of versions in
+requirements.txt is the one this was tested with.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from yarl import URL
 from promise_pub.config import RabbitSettings
 from promise_pub.delivery.confirms import ConfirmTracker
 from promise_pub.delivery.envelope import CHANNEL, Envelope
+from promise_pub.delivery.frames import Tap, TappingTransport, acks
 from promise_pub.delivery.pace import SLICE
 from promise_pub.delivery.ports import Shipment
 from promise_pub.errors import BrokerLost, BrokerRefused, BrokerUnreachable, QueueGone
@@ -48,8 +50,25 @@ _REFUSED = (
 class _Connection(aiormq.Connection):
     """aiormq's connection, which takes a broker's refusal of the vhost for an answer out of order.
 
-    It also keeps to itself whether the broker has blocked it.
+    It also keeps to itself whether the broker has blocked it, and when it heard of it last.
     """
+
+    def __init__(self, settings: RabbitSettings, context: ssl.SSLContext | None) -> None:
+        self._transport = TappingTransport(tls=settings.ssl)
+        super().__init__(_url(settings), context=context, transport_factory=self._transport)
+
+    def tap(self, tap: Tap) -> None:
+        """From now on this gets the frames first. What it takes counts as a sign of life."""
+
+        def take(buffer: bytearray) -> int:
+            taken = tap(buffer)
+            if taken > 0:
+                # A busy broker sends no heartbeats, and aiormq would take it for dead.
+                setattr(self, "_Connection__last_frame_time", self.loop.time())  # noqa: B010
+            return taken
+
+        assert self._transport.reader
+        self._transport.reader.tap = take
 
     @property
     def blocked(self) -> bool:
@@ -89,6 +108,19 @@ class _ConfirmingChannel(Channel):
         super().__init__(connection, CHANNEL, publisher_confirms=True)
         self.tracker = tracker
         self.settled = asyncio.Event()
+        self._returned = False
+
+    def take_acks(self, buffer: bytearray) -> int:
+        """A tap. Once a message has come back aiormq reads all frames, so that returns are known before their acks."""
+        if self._returned:
+            return 0
+        found, taken, self._returned = acks(buffer, CHANNEL)
+        if found:
+            now = self.loop.time()
+            for confirm in found:
+                self.tracker.ack(confirm.tag, multiple=confirm.multiple, at=now)
+            self.settled.set()
+        return taken
 
     async def _on_confirm_frame(self, frame: ConfirmationFrameType) -> None:
         settle = self.tracker.ack if isinstance(frame, commands.Basic.Ack) else self.tracker.nack
@@ -234,7 +266,7 @@ def _reason(error: BaseException | None) -> str:
 @asynccontextmanager
 async def connect(settings: RabbitSettings) -> AsyncIterator[_Connection]:
     """A connection to the broker, closed with the block. Raises BrokerUnreachable or BrokerRefused."""
-    connection = _Connection(_url(settings), context=await _tls(settings))
+    connection = _Connection(settings, await _tls(settings))
     with _translated(settings):
         async with asyncio.timeout(CONNECT_TIMEOUT):
             await connection.connect()
@@ -262,6 +294,7 @@ async def open_publisher(
         with _translated(settings):
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 await channel.open()
+        connection.tap(channel.take_acks)
         yield RabbitPublisher(connection, channel, settings.window, shipment)
 
 
