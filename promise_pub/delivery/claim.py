@@ -116,6 +116,9 @@ class Claim:
             except DatabaseError as error:
                 log.debug("The claims' connection was lost: %s", error.message)
                 await self._disconnect()
+            except Exception:
+                log.exception("The claims of this server could not be kept; trying again")
+                await self._disconnect()
 
     async def _connect(self) -> None:
         with translated():

@@ -69,17 +69,23 @@ class ConsumerClient:
         if sent is not None:
             query["sent"] = sent
         if mode is Mode.LIVE:
-            text = await self._repeated(lambda: self._get(url, query))
+            text, again = await self._repeated(lambda: self._get(url, query))
         else:
-            text = await self._repeated(
+            text, again = await self._repeated(
                 lambda: self._get_long(url, query, uuid, idle_timeout, watch)
             )
-        if text.strip() != "OK":
+        if text.strip() != "OK" and not (again and await self._is_reading(uuid)):
             raise ConsumerComplaint(f"The consumer's {url} answered {_shown(text)}, not OK")
+
+    async def _is_reading(self, uuid: str) -> bool:
+        """Whether what was asked before, and not answered, goes on. `/remove/` waits for it."""
+        with suppress(ConsumerError):
+            return (await self.look(uuid)).ended is False
+        return False
 
     async def remove(self, uuid: str, idle_timeout: int, sent: int, watch: Watch) -> SessionView:
         url = self._settings.remove_url
-        text = await self._repeated(
+        text, _ = await self._repeated(
             lambda: self._get_long(url, {"uuid": uuid, "sent": sent}, uuid, idle_timeout, watch)
         )
         return parse_session(text, url, uuid)
@@ -110,15 +116,15 @@ class ConsumerClient:
         url = self._settings.getsession_url
         return parse_session(await self._get(url, {"uuid": uuid}), url, uuid)
 
-    async def _repeated(self, call: Callable[[], Awaitable[str]]) -> str:
-        """The answer to a call that may be repeated: for ten seconds after the first time that nobody is there."""
+    async def _repeated(self, call: Callable[[], Awaitable[str]]) -> tuple[str, bool]:
+        """The answer to a call that may be repeated, for ten seconds once nobody is there, and whether it was."""
         clock = asyncio.get_running_loop().time
         since: float | None = None
         delay = FIRST_DELAY
         while True:
             began = clock()
             try:
-                return await call()
+                return await call(), since is not None
             except ConsumerUnreachable:
                 now = clock()
                 # A call that held for a while was taken: what ended it then is news.

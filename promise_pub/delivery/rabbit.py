@@ -37,7 +37,7 @@ from promise_pub.records import Row
 
 CONNECT_TIMEOUT = 10.0  # seconds for TCP, TLS, handshake and opening the channel together
 ANSWER_TIMEOUT = 10.0  # seconds for a broker that is there to answer one request
-CLOSE_TIMEOUT = 3.0  # seconds; a broker that does not answer a close is left to its heartbeat
+CLOSE_TIMEOUT = 1.0  # seconds; a broker that does not answer a close is left to its heartbeat
 
 _REFUSED = (
     aiormq.exceptions.AuthenticationError,

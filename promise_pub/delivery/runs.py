@@ -121,12 +121,17 @@ class Runs:
 
         Raises NoUsableRow, ServerBusy or DatabaseError; then the file is deleted and there is no run.
         """
+        run = ActiveRun(run_id, file, parameters)
         try:
             await self._require_usable_row(run_id)
-            run = ActiveRun(run_id, file, parameters)
             await self._open(run, self._ledger.open)
         except BaseException:
             await asyncio.shield(self._uploads.discard(run_id))
+            raise
+        try:
+            await self._uploads.keep(run_id)
+        except PromisePubError as error:
+            await self._drop(run, State.FAILED, Fault(error.code, error.message))
             raise
         await self._queue(run)
         return run
@@ -186,7 +191,7 @@ class Runs:
 
     async def _require_usable_row(self, run_id: str) -> None:
         rejected: list[Rejected] = []
-        async with aclosing(read_batches(self._uploads.path(run_id))) as batches:
+        async with aclosing(read_batches(self._uploads.arrived(run_id))) as batches:
             async for batch in batches:
                 if batch.rows:
                     return
@@ -354,21 +359,20 @@ class Runs:
     async def _sweep(self) -> None:
         while True:
             try:
-                gone = await self._uploads.sweep(self._keep, self._orphans)
+                gone = await self._uploads.sweep(self._known, self._needed)
                 if gone:
                     log.info("Deleted %d files from the uploads folder", gone)
             except DatabaseError as error:
                 log.warning("The uploads folder is not swept now: %s", error.message)
             await asyncio.sleep(SWEEP_EVERY)
 
-    async def _keep(self, run_ids: Collection[str]) -> set[str]:
-        """Of these runs with old files, those that still need them."""
+    async def _known(self, run_ids: Collection[str]) -> set[str]:
+        return await self._ledger.known([*run_ids])
+
+    async def _needed(self, run_ids: Collection[str]) -> set[str]:
+        """Those that are going, or can be resumed."""
         needed = await self._ledger.resumable([*run_ids])
         return needed | {run.id for run in self._going()} | self._opening
-
-    async def _orphans(self, run_ids: Collection[str]) -> set[str]:
-        """Of these files, those of no run."""
-        return set(run_ids) - await self._ledger.known([*run_ids]) - self._opening
 
 
 def _rows_after(batch: Batch, row: int) -> Batch:

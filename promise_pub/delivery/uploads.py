@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import IO, NamedTuple, ParamSpec, TypeVar
+from typing import IO, ParamSpec, TypeVar
 from uuid import UUID
 
 from promise_pub.errors import DiskFull, FileTooLarge, StoredFileError
@@ -35,7 +35,11 @@ Ask = Callable[[Collection[str]], Awaitable[set[str]]]
 
 
 class Uploads:
-    """The folder of uploaded files: `{run id}.csv` for each, `{run id}.part` while it comes in."""
+    """The folder of uploaded files: `{run id}.csv` for each.
+
+    While it comes in it is `{run id}.part`, and `{run id}.whole` until the ledger knows its run: so a crash leaves
+    nothing in doubt, and files of another ledger's runs are left alone.
+    """
 
     def __init__(self, folder: Path, limit: int, keep_days: int) -> None:
         self._folder = folder
@@ -57,6 +61,19 @@ class Uploads:
         """Where the file of a run is kept. The id is ours, a UUID: nothing a client sent gets into a path."""
         return self._folder / f"{UUID(run_id)}.csv"
 
+    def arrived(self, run_id: str) -> Path:
+        """Where it is until the ledger knows its run."""
+        return self._folder / f"{UUID(run_id)}.whole"
+
+    async def keep(self, run_id: str) -> None:
+        """The ledger knows the run of a file that arrived."""
+        with _disk_errors():
+            await _in_thread(self._keep_whole, run_id)
+
+    def _keep_whole(self, run_id: str) -> None:
+        self.arrived(run_id).rename(self.path(run_id))
+        _sync_folder(self._folder)
+
     @asynccontextmanager
     async def receive(self, run_id: str) -> AsyncIterator[Upload]:
         """Takes a file in. Unless `Upload.finish` was called when the block ends, nothing of it stays.
@@ -64,7 +81,7 @@ class Uploads:
         Until then no sweep touches it: there is time to make a run of it.
         """
         part = self._folder / f"{UUID(run_id)}.part"
-        upload = Upload(part, self.path(run_id), self.limit)
+        upload = Upload(part, self.arrived(run_id), self.limit)
         try:
             with _disk_errors():
                 await _in_thread(upload.open)
@@ -77,7 +94,8 @@ class Uploads:
 
     async def discard(self, run_id: str) -> None:
         """Deletes the file of a run that never came to be."""
-        await _in_thread(self.path(run_id).unlink, missing_ok=True)
+        for path in (self.arrived(run_id), self.path(run_id)):
+            await _in_thread(path.unlink, missing_ok=True)
 
     async def verify(self, run_id: str, stored: StoredFile) -> None:
         """Raises StoredFileError unless the file is still what was stored, byte for byte."""
@@ -96,37 +114,47 @@ class Uploads:
         if sha256.hexdigest() != stored.sha256:
             raise StoredFileError("The stored file is not what it was.")
 
-    async def sweep(self, needed: Ask, orphans: Ask) -> int:
-        """Deletes what a crash left behind, and files older than the days they are kept, but none that is needed.
+    async def sweep(self, known: Ask, needed: Ask) -> int:
+        """Sets right what a crash left behind, and deletes files older than the days they are kept. How many went.
 
-        `needed` says which of these runs' old files must stay, `orphans` which files belong to no run. How many went.
+        `known` says which of these runs are in the ledger, `needed` which runs' old files must stay.
         """
-        gone, files = await asyncio.to_thread(self._look)
-        ids = {file.run_id for file in files}
-        old = {file.run_id for file in files if file.old}
-        out = await orphans(ids) | (old - await needed(old)) if ids else set()
-        for run_id in out & ids:
-            gone += await asyncio.to_thread(_remove_orphan, self.path(run_id))
+        gone, arrived, old = await asyncio.to_thread(self._look)
+        of_a_run = await known(arrived) if arrived else set()
+        for run_id in arrived:
+            gone += await asyncio.to_thread(self._settle, run_id, run_id in of_a_run)
+        for run_id in old - await needed(old) if old else ():
+            with suppress(OSError):  # another process may sweep as well
+                await asyncio.to_thread(self.path(run_id).unlink)
+                gone += 1
         return gone
 
-    def _look(self) -> tuple[int, list[_Kept]]:
-        """Deletes half written files; how many, and the whole ones. Blocks."""
-        oldest, gone, files = time.time() - self._keep, 0, []
-        for part in self._folder.glob("*.part"):
-            gone += _remove_orphan(part)
+    def _look(self) -> tuple[int, set[str], set[str]]:
+        """Deletes half written files; how many, the runs of those that arrived, and of those that are old. Blocks."""
+        oldest = time.time() - self._keep
+        gone = sum(_take(part, Path.unlink) for part in self._folder.glob("*.part"))
+        arrived = {run_id for file in self._folder.glob("*.whole") if (run_id := _run_id(file))}
+        old = set()
         for file in self._folder.glob("*.csv"):
-            with suppress(
-                OSError, ValueError
-            ):  # another process may sweep as well; or the file is not ours
-                files.append(_Kept(str(UUID(file.stem)), file.stat().st_mtime < oldest))
-        return gone, files
+            with suppress(OSError):
+                if file.stat().st_mtime < oldest and (run_id := _run_id(file)):
+                    old.add(run_id)
+        return gone, arrived, old
+
+    def _settle(self, run_id: str, known: bool) -> bool:
+        """Keeps the file that a crash caught between the ledger and its name; deletes it if there is no run."""
+        if known:
+            _take(self.arrived(run_id), lambda _: self._keep_whole(run_id))
+            return False
+        return _take(self.arrived(run_id), Path.unlink)
 
 
-class _Kept(NamedTuple):
-    """A whole file, and whether it is older than files are kept."""
-
-    run_id: str
-    old: bool
+def _run_id(file: Path) -> str | None:
+    """None for a file that is not ours."""
+    try:
+        return str(UUID(file.stem))
+    except ValueError:
+        return None
 
 
 class Upload:
@@ -263,11 +291,11 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _remove_orphan(path: Path) -> bool:
-    """Removes a file unless somebody is at it. Another process may sweep as well."""
+def _take(path: Path, do: Callable[[Path], object]) -> bool:
+    """Does something with a file unless somebody is at it. Another process may sweep as well."""
     with suppress(OSError), path.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink()
+        do(path)
         return True
     return False
 

@@ -554,14 +554,14 @@ async def test_files_are_swept_but_not_those_of_runs_that_need_them(
     house.uploads._keep = -1.0  # every file is old
     async with house.runs:
         completed, orphan = await house.finished(), str(uuid4())
-        house.uploads.path(orphan).write_bytes(ROWS)
+        house.uploads.arrived(orphan).write_bytes(ROWS)
         await until(lambda: not list(house.folder.iterdir()))
         async with house.holding("create"):
             going, waiting = [(await house.submit()) for _ in range(2)]
             await until(lambda: "create" in house.consumer.calls[3:])
             await house.runs.cancel(waiting.id)
-            house.uploads.path(orphan).write_bytes(ROWS)
-            await until(lambda: not house.uploads.path(orphan).exists())
+            house.uploads.arrived(orphan).write_bytes(ROWS)
+            await until(lambda: not house.uploads.arrived(orphan).exists())
             assert house.uploads.path(going.id).exists()
             assert house.uploads.path(waiting.id).exists()  # it can be resumed
         assert not house.uploads.path(completed.id).exists()

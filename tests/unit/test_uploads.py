@@ -54,10 +54,12 @@ async def test_what_came_in_is_what_is_stored(
         assert folder(uploads) == [f"{run_id}.part"]
         stored = await upload.finish("data.csv")
     whole = b"".join(chunks)
-    assert uploads.path(run_id).read_bytes() == whole
+    assert uploads.arrived(run_id).read_bytes() == whole
     assert (stored.name, stored.bytes) == ("data.csv", len(whole))
     assert stored.sha256 == hashlib.sha256(whole).hexdigest()
-    assert folder(uploads) == [f"{run_id}.csv"]
+    assert folder(uploads) == [f"{run_id}.whole"]
+    await uploads.keep(run_id)
+    assert folder(uploads) == [f"{run_id}.csv"] and uploads.path(run_id).read_bytes() == whole
     await uploads.discard(run_id)
     await uploads.discard(run_id)
     assert folder(uploads) == []
@@ -71,7 +73,7 @@ async def test_a_chunk_may_be_changed_by_its_owner_after_it_was_taken(
         await upload.write(chunk)
         chunk[:] = b"after!"
         await upload.finish("x")
-    assert uploads.path(run_id).read_bytes() == b"before"
+    assert uploads.arrived(run_id).read_bytes() == b"before"
 
 
 async def test_the_limit_is_the_last_size_that_is_taken(uploads: Uploads) -> None:
@@ -83,7 +85,7 @@ async def test_the_limit_is_the_last_size_that_is_taken(uploads: Uploads) -> Non
         async with uploads.receive(over) as upload:
             await upload.write(bytes(uploads.limit))
             await upload.write(b"x")
-    assert folder(uploads) == [f"{fits}.csv"]
+    assert folder(uploads) == [f"{fits}.whole"]
 
 
 @pytest.mark.parametrize("written", [0, 10, 3 * WRITE_SIZE])
@@ -243,16 +245,14 @@ async def test_the_clients_name_is_data(
         stored = await upload.finish(name)
     assert stored.name == shown
     shown.encode()  # which a database can hold
-    assert folder(uploads) == [f"{run_id}.csv"]
+    assert folder(uploads) == [f"{run_id}.whole"]
 
 
-async def sweep(
-    uploads: Uploads, needed: Collection[str] = (), orphans: Collection[str] = ()
-) -> int:
+async def sweep(uploads: Uploads, needed: Collection[str] = (), known: Collection[str] = ()) -> int:
     async def which(among: Collection[str], of: Collection[str]) -> set[str]:
         return {*among} & {*of}
 
-    return await uploads.sweep(partial(which, needed), partial(which, orphans))
+    return await uploads.sweep(partial(which, known), partial(which, needed))
 
 
 class TestSweep:
@@ -281,7 +281,7 @@ class TestSweep:
             assert await sweep(uploads, [in_use]) == 3
             assert folder(uploads) == sorted([*kept, f"{coming}.part"])
             await upload.finish("x")
-        assert folder(uploads) == sorted([*kept, f"{coming}.csv"])
+        assert folder(uploads) == sorted([*kept, f"{coming}.whole"])
 
     async def test_a_file_just_taken_in_stays_even_where_files_are_kept_for_no_day(
         self, tmp_path: Path
@@ -294,15 +294,16 @@ class TestSweep:
     async def test_a_file_of_no_run_goes_unless_it_is_just_being_made_one(
         self, uploads: Uploads, run_id: str
     ) -> None:
-        orphan = str(uuid4())
-        self.make(uploads, f"{orphan}.csv", time.time())
+        orphan, caught = str(uuid4()), str(uuid4())
+        for left in (orphan, caught):
+            self.make(uploads, f"{left}.whole", time.time())
         async with uploads.receive(run_id) as upload:
             await upload.write(b"a,b\n")
             await upload.finish("x")
-            assert await sweep(uploads, orphans=[orphan, run_id]) == 1
-            assert folder(uploads) == [f"{run_id}.csv"]
-        assert await sweep(uploads, orphans=[run_id]) == 1
-        assert folder(uploads) == []
+            assert await sweep(uploads, known=[caught]) == 1
+            assert folder(uploads) == sorted([f"{caught}.csv", f"{run_id}.whole"])
+        assert await sweep(uploads) == 1
+        assert folder(uploads) == [f"{caught}.csv"]
 
     async def test_a_sweep_that_beats_the_lock_does_not_cost_the_upload(
         self, uploads: Uploads, run_id: str, monkeypatch: pytest.MonkeyPatch
@@ -321,7 +322,7 @@ class TestSweep:
             await upload.write(b"a,b\n")
             await upload.finish("x")
         assert swept == [1]
-        assert uploads.path(run_id).read_bytes() == b"a,b\n"
+        assert uploads.arrived(run_id).read_bytes() == b"a,b\n"
 
     async def test_what_another_sweep_took_is_no_error(
         self, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
@@ -336,7 +337,9 @@ class TestVerify:
     async def stored(self, uploads: Uploads, run_id: str) -> StoredFile:
         async with uploads.receive(run_id) as upload:
             await upload.write(b"a,b\n" * 1_000_000)
-            return await upload.finish("x")
+            stored = await upload.finish("x")
+        await uploads.keep(run_id)
+        return stored
 
     async def test_a_file_that_is_what_it_was(
         self, uploads: Uploads, run_id: str, stored: StoredFile
