@@ -79,6 +79,7 @@ class ActiveRun:
         )  # records read and rejected where the reader is: it may go over some again
         self._read = 0
         self._rejected = 0
+        self._offered = 0  # rejected records that were to be stored, or were too many
         self._unstored: list[Rejected] = []
         self._stored = 0
         self.session: SessionView | None = None
@@ -97,7 +98,8 @@ class ActiveRun:
         run.session = report.session
         run._earlier = [*report.earlier]
         run._read, run._rejected = report.counts.read, report.counts.rejected
-        run._stored = min(run._rejected, REJECTED_LIMIT)
+        run._offered = report.going.checkpoint.rejected
+        run._stored = min(run._offered, REJECTED_LIMIT)
         resent = 0
         for one in report.resends:
             run._reasons.append((resent, one.reason))
@@ -187,10 +189,11 @@ class ActiveRun:
             read + len(batch.rows) + len(batch.rejected),
             rejected + len(batch.rejected),
         )
-        fresh = self._at[1] - self._rejected
+        fresh = self._at[1] - self._offered
         if fresh > 0:
             room = REJECTED_LIMIT - self._stored - len(self._unstored)
             self._unstored.extend(batch.rejected[-fresh:][: max(room, 0)])
+            self._offered = self._at[1]
         self._read = max(self._read, self._at[0])
         self._rejected = max(self._rejected, self._at[1])
 

@@ -133,10 +133,11 @@ class Recorder:
         return True
 
     async def _write(self, run: ActiveRun) -> None:
+        report = run.report()  # before what is awaited: every rejected row that it counts is stored before it
         if rejected := run.unstored():
             await self._ledger.reject(run.id, rejected)
             run.stored(len(rejected))
-        await self._ledger.write(run.report())
+        await self._ledger.write(report)
 
     async def close(self) -> None:
         """Gives up what is still being written."""

@@ -50,7 +50,7 @@ class House:
         async with self.uploads.receive(run_id) as upload:
             await upload.write(text)
             stored = await upload.finish("data.csv")
-        return await self.runs.submit(run_id, stored, parameters)
+            return await self.runs.submit(run_id, stored, parameters)
 
     async def finished(self, text: bytes = ROWS, parameters: Parameters = BATCH) -> ActiveRun:
         run = await self.submit(text, parameters)
