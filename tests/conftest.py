@@ -36,6 +36,11 @@ from tests.services import BackgroundLoop, RunningCommand, StartCommand
 FOLDER = pytest.StashKey[Path]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="try the faults at 500 random moments")
+    parser.addoption("--reliability", metavar="FILE", help="write what the faults came to")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """One folder for the whole session. pytest's own temporary folders would stay; in here they go too."""

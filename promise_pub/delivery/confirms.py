@@ -88,13 +88,6 @@ class ConfirmTracker:
         """The numbers of the rows to be sent again, ascending."""
         return [*self._waiting]
 
-    def settled(self) -> Settled:
-        """What became of the rows up to `settled_through`. Confirmed rows beyond it are not in it."""
-        through = self.settled_through
-        returned, nacked = self.returned.up_to(through), self.nacked.up_to(through)
-        confirmed = through - len(returned) - len(nacked)
-        return Settled(through, confirmed, returned, nacked, self.resent, self.published)
-
     def sent(self, first_number: int, count: int, at: float) -> None:
         """`count` rows from `first_number` on were written, in order: new ones, or the first that are waiting."""
         first_tag = self.last_tag + 1

@@ -65,3 +65,36 @@ def test_a_long_text_is_shortened_and_says_so() -> None:
     assert ranges.shortened(2) == "1,3 and 2,001 more ranges"
     assert ranges.shortened(2_002).endswith(",4003 and 1 more range")
     assert ranges.shortened(2_003) == ranges.shortened(5_000) == str(ranges)
+
+
+SETS = st.frozensets(st.integers(1, 40), max_size=40)
+
+
+def ranges_of(numbers: frozenset[int]) -> RowRanges:
+    ranges = RowRanges()
+    for number in numbers:
+        ranges.add(number)
+    return ranges
+
+
+@settings(deadline=None)  # a busy machine is no fault of the code
+@given(SETS, SETS, st.integers(0, 42), st.integers(0, 42))
+def test_what_is_taken_from_it_is_as_with_sets(
+    numbers: frozenset[int], others: frozenset[int], first: int, last: int
+) -> None:
+    ranges, other = ranges_of(numbers), ranges_of(others)
+    assert _read(str(ranges.missing(first, last))) == sorted({*range(first, last + 1)} - numbers)
+    assert _read(str(ranges.without(other))) == sorted(numbers - others)
+    assert _read(str(ranges.up_to(last))) == sorted(n for n in numbers if n <= last)
+    assert len(ranges.missing(first, last)) == len({*range(first, last + 1)} - numbers)
+    again = RowRanges.parse(str(ranges))
+    assert (str(again), len(again), [*again]) == (str(ranges), len(ranges), [*ranges])
+    assert again.pieces == len(str(ranges).split(",")) if numbers else again.pieces == 0
+
+
+@pytest.mark.parametrize(
+    "text", ["x", "1-", "-1", "1,,2", "1,", "5-3", "3,2", "1-4,4", "1 2", "9" * 19]
+)
+def test_what_is_not_written_so_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="ranges|order"):
+        RowRanges.parse(text)
