@@ -133,7 +133,9 @@ class Recorder:
         return True
 
     async def _write(self, run: ActiveRun) -> None:
-        report = run.report()  # before what is awaited: every rejected row that it counts is stored before it
+        report = (
+            run.report()
+        )  # before what is awaited: every rejected row that it counts is stored before it
         if rejected := run.unstored():
             await self._ledger.reject(run.id, rejected)
             run.stored(len(rejected))

@@ -44,9 +44,10 @@ class SteadyPublisher:
         self._kept: deque[Sequence[Row]] = deque()
         self._stack = AsyncExitStack()
         self._publisher: Publisher | None = None
+        self._ended: BrokerError | None = None
 
     async def __aenter__(self) -> Self:
-        await self._connect()
+        self._publisher = await self._connect()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -99,15 +100,29 @@ class SteadyPublisher:
 
     @property
     def _there(self) -> Publisher:
+        if self._ended:
+            raise self._ended
         if self._publisher is None:
             raise BrokerLost("There is no connection to the broker.", self.tracker.confirmed)
         return self._publisher
 
-    async def _connect(self) -> None:
-        self._publisher = await self._stack.enter_async_context(self._open(self._shipment))
+    async def _connect(self) -> Publisher:
+        return await self._stack.enter_async_context(self._open(self._shipment))
 
     async def _go_on(self, lost: BrokerLost) -> None:
-        """A new connection with everything sent again that was on its way. Raises `lost` when patience is over."""
+        """A new connection with everything sent again that was on its way.
+
+        Raises QueueGone, or `lost` when patience is over; then there is no going on any more.
+        """
+        if self._ended:
+            raise self._ended
+        try:
+            await self._come_back(lost)
+        except BrokerError as error:
+            self._ended = error
+            raise
+
+    async def _come_back(self, lost: BrokerLost) -> None:
         clock = asyncio.get_running_loop().time
         since, delay = clock(), FIRST_DELAY
         error: BrokerError = lost
@@ -121,21 +136,22 @@ class SteadyPublisher:
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))
             delay = min(2 * delay, LONGEST_DELAY)
             try:
-                await self._connect()
-                await self._catch_up(lost)
+                publisher = await self._connect()
+                await self._catch_up(publisher, lost)
+                self._publisher = publisher  # not before: what waits would be left out
                 return
             except QueueGone:
                 raise
             except BrokerError as again:
                 error = again
 
-    async def _catch_up(self, lost: BrokerLost) -> None:
-        self._there.route_to(self._queue)
-        await self._there.check_queue()
+    async def _catch_up(self, publisher: Publisher, lost: BrokerLost) -> None:
+        publisher.route_to(self._queue)
+        await publisher.check_queue()
         waiting = set(self.tracker.waiting)
         if waiting:
             self._notice(f"{lost.message.rstrip('.')}; they had no confirm by then")
-            await self._there.publish(
+            await publisher.publish(
                 [row for rows in self._kept for row in rows if row.number in waiting]
             )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,8 +13,6 @@ import pytest
 from promise_pub.delivery import recording, steady
 from promise_pub.delivery import runs as module
 from promise_pub.delivery.progress import REJECTED_LIMIT, ActiveRun
-from promise_pub.delivery.runs import Runs
-from promise_pub.delivery.uploads import Uploads
 from promise_pub.errors import (
     BrokerUnreachable,
     ConsumerStalled,
@@ -25,61 +22,8 @@ from promise_pub.errors import (
     TooManyWaiting,
 )
 from promise_pub.records import Mode, Parameters, State, Verdict
-from tests.fakes import FakeBroker, FakeConsumer, FakeLedger, until
-
-ROWS = b"Ann,ann@x\nBob,bob@x\nCid,cid@x\n"
-BATCH = Parameters(mode=Mode.BATCH)
-
-
-class House:
-    """Runs among fakes."""
-
-    def __init__(self, folder: Path, max_waiting: int = 100) -> None:
-        self.broker = FakeBroker()
-        self.ledger = FakeLedger()
-        self.consumer = FakeConsumer(self.broker, self.ledger)
-        self.uploads = Uploads(folder, limit=1 << 30, keep_days=30)
-        self.uploads.prepare()
-        self.folder = folder
-        self.runs = Runs(
-            self.ledger, self.consumer, self.broker.open_publisher, self.uploads, max_waiting
-        )
-
-    async def submit(self, text: bytes = ROWS, parameters: Parameters = BATCH) -> ActiveRun:
-        run_id = self.runs.admit()
-        async with self.uploads.receive(run_id) as upload:
-            await upload.write(text)
-            stored = await upload.finish("data.csv")
-            return await self.runs.submit(run_id, stored, parameters)
-
-    async def finished(self, text: bytes = ROWS, parameters: Parameters = BATCH) -> ActiveRun:
-        run = await self.submit(text, parameters)
-        await asyncio.wait_for(run.done.wait(), 10)
-        return run
-
-    @asynccontextmanager
-    async def holding(self, step: str) -> AsyncIterator[None]:
-        """While the block goes, runs stop at this step of the consumer's."""
-        gate = asyncio.Event()
-        plain = self.consumer._call
-
-        async def call(name: str, sent: int | None = None) -> None:
-            await plain(name, sent)
-            if name == step:
-                await gate.wait()
-
-        self.consumer._call = call  # type: ignore[method-assign]
-        try:
-            yield
-        finally:
-            gate.set()
-            self.consumer._call = plain  # type: ignore[method-assign]
-
-    def state(self, run: ActiveRun) -> State:
-        return self.runs.report(run).state
-
-    def recorded(self, run: ActiveRun) -> Any:
-        return self.ledger.runs[run.id]
+from tests.fakes import until
+from tests.house import BATCH, ROWS, House
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Everything as processes, killed, cut off, stalled and filled up; one checker looks from outside."""

@@ -1,0 +1,67 @@
+"""One world for all faults, and a record of what was tried."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.faults import document
+from tests.faults.checker import Record, Rows, look, nothing_left
+from tests.faults.world import Report, World, running_world
+
+RECORD = Record()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def reliability(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Writes what was tried, where that is asked for."""
+    started = time.monotonic()
+    yield
+    path = pytestconfig.getoption("reliability")
+    if path and RECORD.entries:
+        Path(path).write_text(document.text(RECORD, time.monotonic() - started), encoding="utf-8")
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def everything(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    folder = tmp_path_factory.mktemp("faults") / "world"
+    async with running_world(folder) as world:
+        yield world
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def world(everything: World) -> AsyncIterator[World]:
+    """As it should be, at the beginning of each test."""
+    await everything.heal()
+    yield everything
+    await everything.heal()
+    await nothing_left(everything)
+
+
+class Trial:
+    """One fault tried once: a run, and what became of its rows."""
+
+    def __init__(self, world: World, fault: str) -> None:
+        self._world = world
+        self._fault = fault
+
+    async def ends_kept(self, run_id: str, rows: Rows) -> Report:
+        """By itself, or resumed: in the end every row is there, once, and the report says so."""
+        report, _ = await self._world.concluded(run_id)
+        await self.record(report, rows)
+        assert report["verdict"] == "kept", (report, self._world.server.output)
+        return report
+
+    async def record(self, report: Report, rows: Rows) -> None:
+        outcome = await look(self._world, report, rows)
+        RECORD.add(self._fault, outcome)
+        assert (outcome.lost, outcome.doubled) == (0, 0), (outcome, report)
+
+
+@pytest.fixture
+def trial(world: World) -> type[Trial]:
+    return Trial

@@ -1,0 +1,47 @@
+"""docs/reliability.md: what was tried, what came of it, what is promised and what is not."""
+
+from __future__ import annotations
+
+from tests.faults.checker import Record, table
+
+_HEAD = """\
+# Reliability
+
+Written by `make soak` (`make test` tries the same faults, less often). Everything runs as processes of its own: the
+server, the bundled consumer or a double of the consumers in the field, RabbitMQ, PostgreSQL. They are killed with
+`kill -9` and started again; the lines between them are cut, stalled, delayed, and cut in the middle of a frame. After
+each fault the same checker looks from outside: at the file, at the report, and at the consumer's table by SQL.
+
+*Lost* are rows that are not in the table and that no report names; *doubled* are rows that stand there twice. *Named as
+lost* are rows that are really gone, because somebody deleted the queue that held them, say: the verdict of their runs is
+`broken`, and says which they are.
+"""
+_TAIL = """
+## What holds at every moment
+
+- accepted = confirmed + returned + nacked + in flight + not yet published, and read = accepted + rejected.
+- A row is published again only if it had no confirm when its connection was lost, or if the session it was published to
+  is gone; it keeps its `message_id`, and the report counts it (`resent`) with the reason.
+- A checkpoint is a record boundary before which every row is settled. What is resumed starts there, or earlier.
+- `kept` is said only where every accepted row was confirmed, received, and saved or explained; where the consumer tells a
+  digest, also only if it is equal to that of the file's rows.
+- A file has a run only if it is whole on disk; a run has one server; a consumer hears one server at a time.
+
+## What is not promised
+
+- A consumer that acks a message before it has saved the row can lose what it had taken when it dies: nobody else has
+  it any more. (The bundled consumer acks after the commit. Consumers in the field that read with auto-ack do not.) Its
+  counts then do not add up, the verdict is `broken` or the run fails; but without a digest and row numbers nobody can
+  say which rows they were.
+- What a session told before it died is believed as far as it goes: that it reads its queue in order.
+- Two faults at once. Most pairs are survived too; they are not tried one by one.
+- A broker that confirms a message and then loses it: a queue that is not durable goes with the broker. A new session gets
+  the rows that the old one had not told to be done with; rows the old one took and never saved are as above.
+"""
+
+
+def text(record: Record, seconds: float) -> str:
+    tried = sum(entry.tries for entry in record.entries.values())
+    rows = sum(entry.rows for entry in record.entries.values())
+    summary = f"\n{tried:,} faults with {rows:,} rows at stake, in {seconds / 60:.1f} minutes.\n"
+    return "\n".join([_HEAD, *table(record, seconds), summary]) + _TAIL

@@ -1,0 +1,114 @@
+"""The links between the processes: TCP lines that a test cuts, delays, and lets swallow what comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+CHUNK = 65_536
+
+Open = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+
+
+class Line:
+    """A proxy whose port stays, wherever what is behind it has gone.
+
+    `delay` seconds for each piece that comes through; while `stalled`, nothing does, and nothing ends; while `down`,
+    nobody gets a connection. `cut_after` so many more bytes every connection is reset, wherever that is in a frame.
+    """
+
+    def __init__(self, target: Open) -> None:
+        self.target = target
+        self.port = 0
+        self.delay = 0.0
+        self.down = False
+        self.cut_after: int | None = None
+        self.cuts = 0
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._ends: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def connections(self) -> int:
+        return len(self._ends) // 2
+
+    def cut(self) -> None:
+        """Resets every connection."""
+        self.cuts += 1
+        for writer in [*self._ends]:
+            writer.transport.abort()
+
+    def stall(self) -> None:
+        self._flowing.clear()
+
+    def heal(self) -> None:
+        """As if nothing had been. What was swallowed comes through now."""
+        self.delay, self.down, self.cut_after = 0.0, False, None
+        self._flowing.set()
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._tasks.add(task)
+        try:
+            with suppress(OSError):
+                await self._serve(reader, writer)
+        finally:
+            writer.transport.abort()
+            self._tasks.discard(task)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.down:
+            return
+        await self._flowing.wait()
+        there, back = await self.target()
+        ends = {writer, back}
+        self._ends |= ends
+        ways = [
+            asyncio.ensure_future(self._forward(reader, back)),
+            asyncio.ensure_future(self._forward(there, writer)),
+        ]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._ends -= ends
+            back.transport.abort()
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while chunk := await reader.read(CHUNK):
+            if self.delay:
+                await asyncio.sleep(self.delay)
+            await self._flowing.wait()
+            if self.cut_after is not None:
+                piece = chunk[: self.cut_after]
+                self.cut_after -= len(piece)
+                if self.cut_after <= 0:
+                    self.cut_after = None
+                    writer.write(piece)
+                    await writer.drain()
+                    self.cut()
+                    return
+            writer.write(chunk)
+            await writer.drain()
+
+    async def close(self) -> None:
+        for task in [*self._tasks]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def line_to(target: Open) -> AsyncIterator[Line]:
+    line = Line(target)
+    server = await asyncio.start_server(line.accept, "127.0.0.1", 0)
+    line.port = server.sockets[0].getsockname()[1]
+    try:
+        yield line
+    finally:
+        server.close()
+        await line.close()

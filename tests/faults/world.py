@@ -1,0 +1,358 @@
+"""All of it as processes, each link a line: what can be killed, cut off and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+import psutil
+
+from promise_pub import db
+from promise_pub.config import (
+    ConsumerSettings,
+    DatabaseSettings,
+    RabbitSettings,
+    ServerSettings,
+    Settings,
+)
+from promise_pub.local import inifile
+from promise_pub.local.postgres import Postgres
+from promise_pub.local.processes import Records
+from promise_pub.local.rabbitmq import RabbitNode
+from tests import services
+from tests.consumer_parts import ROOT
+from tests.faults.lines import Line, line_to
+from tests.services import RunningCommand
+
+PATIENCE = 90.0  # seconds after which something that was waited for has not come
+POLL = 0.03  # seconds
+FINAL = ("completed", "failed", "cancelled", "interrupted")
+JSON = {"Accept": "application/json"}
+# The machine does not crash here, only processes do: what was written is there, synced or not.
+_UNSYNCED = {"fsync": "off", "full_page_writes": "off", "max_connections": "100"}
+
+Report = dict[str, Any]
+
+
+def quiet(_: str) -> None:
+    """The tests' output is pytest's."""
+
+
+class BrokerPart:
+    """RabbitMQ. Its port changes with each start, and the lines know."""
+
+    def __init__(self, folder: Path) -> None:
+        self._node = RabbitNode(folder, Records(folder / "rabbitmq.json"))
+        self.settings: RabbitSettings
+
+    async def start(self) -> None:
+        self.settings = await self._node.start(quiet)
+
+    async def kill(self) -> None:
+        await _kill(self._node._parts[-1].process.pid)
+        await self._node.stop()
+
+    async def stop(self) -> None:
+        await self._node.stop()
+
+    async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(self.settings.host, self.settings.port)
+
+    async def control(self, *arguments: str) -> str:
+        """rabbitmqctl's evaluation of an Erlang expression, by the node's own means."""
+        return await _rabbitmqctl(self._node, *arguments)
+
+
+class DatabasePart:
+    """PostgreSQL, on its Unix socket; a line in front of it speaks TCP."""
+
+    def __init__(self, folder: Path) -> None:
+        self._server = Postgres(folder, Records(folder / "postgresql.json"), _UNSYNCED)
+        self.settings: DatabaseSettings
+
+    async def start(self) -> None:
+        self.settings = await self._server.start(quiet)
+
+    async def kill(self) -> None:
+        await _kill(self._server._parts[-1].process.pid)
+        await self._server.stop()
+
+    async def stop(self) -> None:
+        await self._server.stop()
+
+    async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_unix_connection(f"{self.settings.host}/.s.PGSQL.5432")
+
+    async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Asked directly, past every line."""
+        connection = await asyncpg.connect(
+            host=self.settings.host,
+            user=self.settings.user,
+            password=self.settings.password,
+            database=self.settings.dbname,
+            timeout=20,
+        )
+        try:
+            return list(await connection.fetch(statement, *arguments, timeout=30))
+        finally:
+            await connection.close(timeout=5)
+
+
+class CommandPart:
+    """The server or the consumer: a promise-pub process on a port that stays."""
+
+    def __init__(self, start: Callable[[], Any], ready: str) -> None:
+        self._start = start
+        self._ready = ready
+        self.command: RunningCommand | None = None
+
+    async def start(self) -> None:
+        self.command = await self._start()
+        await self.command.wait_for(self._ready, PATIENCE)
+
+    @property
+    def output(self) -> str:
+        return self.command.output if self.command else ""
+
+    async def kill(self) -> None:
+        assert self.command
+        await self.command.kill()
+        await self.command.clean_up()
+        self.command = None
+
+    async def stop(self, number: int = signal.SIGTERM) -> int:
+        """Told to stop; its exit code."""
+        assert self.command
+        command, self.command = self.command, None
+        return await command.stop(number)
+
+    async def clean_up(self) -> None:
+        if self.command:
+            await self.command.clean_up()
+
+
+class World:
+    """The server with everything it needs, and every link between them.
+
+    `lines` are named as in `server-broker`. `parts` are `server`, `consumer`, `broker` and `database`: each can be
+    killed and started again.
+    """
+
+    def __init__(self, folder: Path, http: aiohttp.ClientSession) -> None:
+        self.folder = folder
+        self.uploads = folder / "uploads"
+        self.broker = BrokerPart(folder)
+        self.database = DatabasePart(folder)
+        self.server = CommandPart(self._start_server, r"^promise-pub .* on http")
+        self.consumer = CommandPart(self._start_consumer, r"^listening on")
+        self.parts: dict[str, Any] = {
+            "server": self.server,
+            "consumer": self.consumer,
+            "broker": self.broker,
+            "database": self.database,
+        }
+        self.lines: dict[str, Line] = {}
+        self.server_port, self.consumer_port = _free_port(), _free_port()
+        self.server_options: dict[str, Any] = {}
+        self._http = http
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    async def open_consumer(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.consumer_port)
+
+    def settings(self, side: str) -> Settings:
+        """As the server's or the consumer's side sees the others: through its own lines."""
+        lines = self.lines
+        consumer_port = lines["server-consumer"].port if side == "server" else self.consumer_port
+        return Settings(
+            server=ServerSettings(
+                port=self.server_port, uploads=self.uploads, **self.server_options
+            ),
+            rabbit=replace(
+                self.broker.settings,
+                host="127.0.0.1",
+                port=lines[f"{side}-broker"].port,
+                heartbeat=2,
+            ),
+            consumer=ConsumerSettings(
+                host="127.0.0.1",
+                port=consumer_port,
+                connect_timeout=2,
+                answer_timeout=4,
+                stall_timeout=20,
+            ),
+            database=replace(
+                self.database.settings, host="127.0.0.1", port=lines[f"{side}-database"].port
+            ),
+        )
+
+    async def _start_server(self) -> RunningCommand:
+        path = self._configuration("server")
+        program = (ROOT / "main.py",)
+        return await services.start_command(("-c", path), {}, self.folder, program)
+
+    async def _start_consumer(self) -> RunningCommand:
+        path = self._configuration("consumer")
+        return await services.start_command(("consumer", "-c", path), {}, self.folder)
+
+    def _configuration(self, side: str) -> Path:
+        path = self.folder / f"{side}.ini"
+        inifile.write(path, self.settings(side))
+        return path
+
+    async def heal(self) -> None:
+        """Every line flows, and every part runs."""
+        for line in self.lines.values():
+            line.heal()
+        for part in ("consumer", "server"):
+            command = self.parts[part].command
+            if command is None or command.returncode is not None:
+                await self.parts[part].start()
+
+    async def kill(self, part: str) -> None:
+        """kill -9."""
+        await self.parts[part].kill()
+
+    async def restart(self, part: str) -> None:
+        """kill -9, and start it again."""
+        await self.kill(part)
+        await self.parts[part].start()
+
+    # What a client does.
+
+    async def ask(self, method: str, path: str, **arguments: Any) -> tuple[int, Any]:
+        """Status and JSON; tried again while the server is away."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                with suppress(aiohttp.ClientError, OSError):
+                    async with self._http.request(
+                        method, f"{self.url}{path}", headers=JSON, **arguments
+                    ) as answer:
+                        return answer.status, await answer.json(content_type=None)
+                await asyncio.sleep(POLL)
+
+    async def send(self, content: bytes, **parameters: Any) -> str:
+        """Starts a run; its id."""
+        headers = {**JSON, "Prefer": "respond-async", "Content-Type": "text/csv"}
+        url = f"{self.url}/simulate/"
+        query = {name: str(value) for name, value in parameters.items()}
+        async with self._http.post(url, data=content, params=query, headers=headers) as answer:
+            assert answer.status == 202, await answer.text()
+            return str((await answer.json())["id"])
+
+    async def report(self, run_id: str) -> Report:
+        """The run, as soon as anybody can tell."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                status, told = await self.ask("GET", f"/runs/{run_id}")
+                if status == 200:
+                    return dict(told)
+                await asyncio.sleep(POLL)
+
+    async def until(
+        self, run_id: str, true: Callable[[Report], Any], within: float = PATIENCE
+    ) -> Report:
+        """The report, once something is true of it."""
+        report: Report = {}
+        try:
+            async with asyncio.timeout(within):
+                while not true(report := await self.report(run_id)):  # noqa: ASYNC110  it is in another process
+                    await asyncio.sleep(POLL)
+        except TimeoutError:
+            raise AssertionError(
+                f"it did not come to that: {json.dumps(report)}\nserver:\n{self.server.output}\n"
+                f"consumer:\n{self.consumer.output}"
+            ) from None
+        return report
+
+    async def ended(self, run_id: str) -> Report:
+        return await self.until(run_id, lambda run: run["state"] in FINAL)
+
+    async def concluded(self, run_id: str) -> tuple[Report, int]:
+        """The run once it is completed, resumed as often as it takes; and how often that was."""
+        for resumed in range(5):
+            report = await self.ended(run_id)
+            if report["state"] == "completed":
+                return report, resumed
+            assert report["error"]["message"], report
+            await self.resume(run_id)
+        raise AssertionError(f"it was resumed five times and did not complete: {report}")
+
+    async def resume(self, run_id: str) -> None:
+        """Until the server takes it: its end may not be recorded yet."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                status, told = await self.ask("POST", f"/runs/{run_id}/resume")
+                if status == 202:
+                    return
+                assert status in (409, 503), told
+                await asyncio.sleep(0.2)
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+async def _kill(pid: int) -> None:
+    """The process and all that it started."""
+    process = psutil.Process(pid)
+    for each in [process, *process.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
+
+
+async def _rabbitmqctl(node: RabbitNode, *arguments: str) -> str:
+    environment = dict(psutil.Process(node._parts[-1].process.pid).environ())
+    process = await asyncio.create_subprocess_exec(
+        "/usr/lib/rabbitmq/bin/rabbitmqctl",
+        *arguments,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0, output.decode()
+    return output.decode()
+
+
+@asynccontextmanager
+async def running_world(folder: Path) -> AsyncIterator[World]:
+    """Everything started, and everything stopped."""
+    await asyncio.to_thread(folder.mkdir, 0o700)
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE))
+        )
+        world = World(folder, http)
+        for part in (world.database, world.broker):
+            stack.push_async_callback(part.stop)
+            await part.start()
+        async with db.open_pool(world.database.settings, max_size=1) as pool:
+            await db.apply_scheme(pool)
+        targets = {
+            "server-broker": world.broker.open,
+            "server-consumer": world.open_consumer,
+            "server-database": world.database.open,
+            "consumer-broker": world.broker.open,
+            "consumer-database": world.database.open,
+        }
+        for name, target in targets.items():
+            world.lines[name] = await stack.enter_async_context(line_to(target))
+        for command in (world.consumer, world.server):
+            stack.push_async_callback(command.clean_up)
+            await command.start()
+        yield world
