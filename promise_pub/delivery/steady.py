@@ -44,6 +44,7 @@ class SteadyPublisher:
         self._kept: deque[Sequence[Row]] = deque()
         self._stack = AsyncExitStack()
         self._publisher: Publisher | None = None
+        self._latest: Publisher | None = None  # also while it catches up
         self._ended: BrokerError | None = None
 
     async def __aenter__(self) -> Self:
@@ -70,7 +71,7 @@ class SteadyPublisher:
 
     @property
     def blocked(self) -> bool:
-        return self._publisher is not None and self._publisher.blocked
+        return self._latest is not None and self._latest.blocked
 
     def route_to(self, queue: str) -> None:
         self._queue = queue
@@ -107,7 +108,8 @@ class SteadyPublisher:
         return self._publisher
 
     async def _connect(self) -> Publisher:
-        return await self._stack.enter_async_context(self._open(self._shipment))
+        self._latest = await self._stack.enter_async_context(self._open(self._shipment))
+        return self._latest
 
     async def _go_on(self, lost: BrokerLost) -> None:
         """A new connection with everything sent again that was on its way.
