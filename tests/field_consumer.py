@@ -165,6 +165,8 @@ class FieldConsumer:
                     break
                 continue
             await self._save(session, body)
+            if self.options.die_after and session.checksum >= self.options.die_after:
+                os._exit(EXIT_TOLD_TO_DIE)
             if self.options.stall_after and session.checksum >= self.options.stall_after:
                 await asyncio.Event().wait()
         await session.channel.basic_cancel(consuming.consumer_tag)
@@ -251,6 +253,13 @@ def _options() -> argparse.Namespace:
         default=0,
         metavar="N",
         help="stop reading after N rows, but not processing",
+    )
+    parser.add_argument(
+        "--die-after",
+        type=int,
+        default=0,
+        metavar="N",
+        help="end the process after N rows, with what was taken from the queue and not saved",
     )
     parser.add_argument("--untold", action="store_true", help="tell neither checksum nor saved")
     options = parser.parse_args()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,8 +57,13 @@ class Trial:
         assert report["verdict"] == "kept", (report, self._world.server.output)
         return report
 
-    async def record(self, report: Report, rows: Rows) -> None:
+    async def record(self, report: Report, rows: Rows, *, told: int = 0) -> None:
+        """`told`: so many rows are lost, and the verdict says how many, though the consumer cannot tell which."""
         outcome = await look(self._world, report, rows)
+        if told:
+            assert report["verdict"] != "kept" and outcome.lost == told, (outcome, report)
+            assert any(str(told) in sentence.split() for sentence in report["explanation"]), report
+            outcome = replace(outcome, lost=0, named=told)
         RECORD.add(self._fault, outcome)
         assert (outcome.lost, outcome.doubled) == (0, 0), (outcome, report)
 

@@ -1,0 +1,143 @@
+"""What a broker does: queues deleted and purged, alarms, channels closed, messages refused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aio_pika
+import pytest
+
+from tests.faults.checker import Rows, adds_up
+from tests.faults.conftest import Trial
+from tests.faults.world import Report, World
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@asynccontextmanager
+async def channel(world: World) -> AsyncIterator[Any]:
+    """To the broker, past every line."""
+    broker = world.broker.settings
+    connection = await aio_pika.connect(
+        host=broker.host, port=broker.port, login=broker.user, password=broker.password
+    )
+    async with connection:
+        yield await connection.channel()
+
+
+async def publishing(world: World, rows: Rows, mode: str = "batch") -> tuple[str, str]:
+    """A run that publishes, and its queue."""
+    run_id = await world.send(rows.csv(), mode=mode, timeout=1, rate=1500)
+    report = await world.until(run_id, lambda run: run["rows"]["confirmed"] > 300)
+    return run_id, report["session"]["uuid"]
+
+
+async def test_a_queue_that_is_purged_names_its_rows(world: World, trial: type[Trial]) -> None:
+    rows = Rows(2000)
+    run_id, queue = await publishing(world, rows)
+    async with channel(world) as opened:
+        purged = await (await opened.get_queue(queue)).purge()
+    report = await world.ended(run_id)
+    await trial(world, "queue purged").record(report, rows)
+    assert report["verdict"] == "broken" and purged.message_count > 300
+    assert f"{purged.message_count:,} rows were confirmed and never received" in str(
+        report["explanation"]
+    )
+
+
+@pytest.mark.parametrize("mode", ["live", "batch"])
+async def test_a_queue_that_is_deleted_names_its_rows_or_is_gone_on_without(
+    world: World, trial: type[Trial], mode: str
+) -> None:
+    """Nobody can publish to it any more: what comes back is named, or goes to a new session."""
+    rows = Rows(2000)
+    run_id, queue = await publishing(world, rows, mode)
+    async with channel(world) as opened:
+        await opened.queue_delete(queue)
+    report = await world.ended(run_id)
+    adds_up(report)
+    if report["state"] == "completed":
+        await trial(world, "queue deleted").record(report, rows)
+        assert report["verdict"] == "broken"
+        return
+    assert report["rows"]["returned"] and report["returned_rows"]
+    await world.resume(run_id)
+    report = await world.ended(run_id)
+    await trial(world, "queue deleted").record(report, rows)
+
+
+@pytest.mark.parametrize("alarm", ["memory", "disk"])
+async def test_an_alarm_blocks_and_nothing_fails(
+    world: World, trial: type[Trial], alarm: str
+) -> None:
+    on, off = {
+        "memory": (
+            ["set_vm_memory_high_watermark", "absolute", "1"],
+            ["set_vm_memory_high_watermark", "0.4"],
+        ),
+        "disk": (["set_disk_free_limit", "1000TB"], ["set_disk_free_limit", "50MB"]),
+    }[alarm]
+    rows = Rows(4000)
+    run_id, _ = await publishing(world, rows, "live")
+    try:
+        await world.broker.control(*on)
+        report = await world.until(
+            run_id, lambda run: run["blocked"] or run["state"] != "publishing"
+        )
+        assert report["blocked"], report
+        await asyncio.sleep(1)
+        adds_up(await world.report(run_id))
+    finally:
+        await world.broker.control(*off)
+    report = await trial(world, f"{alarm} alarm of the broker").ends_kept(run_id, rows)
+    assert not report["blocked"] and report["rows"]["resent"] == 0
+
+
+async def test_a_run_that_is_blocked_can_be_cancelled(world: World, trial: type[Trial]) -> None:
+    rows = Rows(4000)
+    run_id, _ = await publishing(world, rows, "live")
+    try:
+        await world.broker.control("set_vm_memory_high_watermark", "absolute", "1")
+        await world.until(run_id, lambda run: run["blocked"])
+        status, _ = await world.ask("POST", f"/runs/{run_id}/cancel")
+        assert status == 202
+        report = await world.until(run_id, lambda run: run["state"] == "cancelled", within=20)
+        adds_up(report)
+    finally:
+        await world.broker.control("set_vm_memory_high_watermark", "0.4")
+    await world.resume(run_id)
+    await trial(world, "cancelled while the broker is blocked").ends_kept(run_id, rows)
+
+
+@pytest.mark.parametrize("mode", ["live", "batch"])
+async def test_connections_that_the_broker_closes(
+    world: World, trial: type[Trial], mode: str
+) -> None:
+    rows = Rows(3000)
+    run_id, _ = await publishing(world, rows, mode)
+    await world.broker.control("close_all_connections", "a reason of its own")
+    report = await trial(world, "connections closed by the broker").ends_kept(run_id, rows)
+    assert report["state"] == "completed"
+
+
+async def test_messages_that_are_refused_are_named(world: World, trial: type[Trial]) -> None:
+    """A queue that holds no more than so many, by a policy of the broker's."""
+    rows = Rows(1500)
+    await world.broker.control(
+        "set_policy", "full", ".*", '{"max-length": 700, "overflow": "reject-publish"}'
+    )
+    try:
+        run_id = await world.send(rows.csv(), mode="batch", timeout=1)
+        report = await world.ended(run_id)
+    finally:
+        await world.broker.control("clear_policy", "full")
+    await trial(world, "messages refused: the queue is full").record(report, rows)
+    assert report["verdict"] == "broken" and report["rows"]["nacked"] > 0
+    assert lost(report) == report["rows"]["nacked"]
+
+
+def lost(report: Report) -> int:
+    return int(report["rows"]["read"] - report["session"]["saved"])
