@@ -175,7 +175,8 @@ class FakePublisher:
 class FakeConsumer:
     """Reads a FakeBroker's queues and saves each mail once, to a FakeLedger's employees if it is given one.
 
-    `fail` holds the error of a call by its name; a call in `hang` never ends. `told` replaces what the session says.
+    `fail` holds the error of a call by its name; a call in `hang` never ends. `told` replaces what the session says;
+    `look_every` are the seconds between the looks of who follows one.
     """
 
     def __init__(self, broker: FakeBroker, ledger: FakeLedger | None = None) -> None:
@@ -188,6 +189,7 @@ class FakeConsumer:
         self.sent: list[int | None] = []
         self.sessions: dict[str, SessionView] = {}
         self.abandons = True
+        self.look_every = 0.01
         self._ids: defaultdict[str, set[str]] = defaultdict(set)
 
     async def create(self) -> SessionView:
@@ -215,8 +217,9 @@ class FakeConsumer:
     async def follow(self, uuid: str, watch: Watch) -> None:
         while True:
             await asyncio.sleep(0)
-            watch(self.sessions[uuid])
-            await asyncio.sleep(0.01)
+            if uuid in self.sessions:
+                watch(self.sessions[uuid])
+            await asyncio.sleep(self.look_every)
 
     async def look(self, uuid: str) -> SessionView:
         await self._call("look")
@@ -244,8 +247,14 @@ class FakeConsumer:
         if uuid not in self.sessions:
             raise ConsumerComplaint("Not a valid uuid")
 
-    def _read(self, uuid: str) -> None:
-        session, messages = self.sessions[uuid], self.broker.queues.get(uuid, [])
+    def restart(self) -> None:
+        """It forgets its sessions; their queues stay."""
+        self.sessions.clear()
+        self._ids.clear()
+
+    def _read(self, uuid: str, most: int | None = None) -> None:
+        session, queue = self.sessions[uuid], self.broker.queues.get(uuid, [])
+        messages = queue[:most]
         saved, digest = 0, int(session.digest or "0", 16)
         for message in messages:
             if message.mail not in self.employees:
@@ -260,7 +269,7 @@ class FakeConsumer:
             saved=(session.saved or 0) + saved,
             digest=written(digest),
         )
-        messages.clear()
+        del queue[: len(messages)]
 
     def _end(self, uuid: str) -> SessionView:
         self.broker.queues.pop(uuid, None)

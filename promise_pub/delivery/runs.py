@@ -262,11 +262,11 @@ class Runs:
             task = asyncio.current_task()
             if run.hurried:
                 await self._end(run, State.CANCELLED, _CANCELLED)
-            elif task and task.cancelling():
+            elif run.why or self.stopping.is_set() or task and task.cancelling():
                 await self._end(
                     run, State.INTERRUPTED, run.why or _stopped("while the run was going")
                 )
-            else:  # a library that cancels who waits for it
+            else:  # a library that cancels who waits for it; they lose count of cancellations, too
                 log.exception(_UNFORESEEN, run.id)
                 await self._end(run, State.FAILED, _INTERNAL)
         except Exception:

@@ -78,7 +78,7 @@ async def test_an_alarm_blocks_and_nothing_fails(
             ["set_vm_memory_high_watermark", "absolute", "1"],
             ["set_vm_memory_high_watermark", "0.4"],
         ),
-        "disk": (["set_disk_free_limit", "1000TB"], ["set_disk_free_limit", "50MB"]),
+        "disk": (["set_disk_free_limit", "999999GB"], ["set_disk_free_limit", "50MB"]),
     }[alarm]
     rows = Rows(4000)
     run_id, _ = await publishing(world, rows, "live")

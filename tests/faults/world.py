@@ -114,6 +114,7 @@ class CommandPart:
         self._start = start
         self._ready = ready
         self.command: RunningCommand | None = None
+        self.program: tuple[str, ...] | None = None  # another way to start it
 
     async def start(self) -> None:
         self.command = await self._start()
@@ -191,7 +192,7 @@ class World:
                 port=consumer_port,
                 connect_timeout=2,
                 answer_timeout=4,
-                stall_timeout=20,
+                stall_timeout=10,
             ),
             database=replace(
                 self.database.settings, host="127.0.0.1", port=lines[f"{side}-database"].port
@@ -205,6 +206,8 @@ class World:
 
     async def _start_consumer(self) -> RunningCommand:
         path = self._configuration("consumer")
+        if program := self.consumer.program:
+            return await services.start_command((), {}, self.folder, program)
         return await services.start_command(("consumer", "-c", path), {}, self.folder)
 
     def _configuration(self, side: str) -> Path:

@@ -1,0 +1,190 @@
+"""Too many, too slow, too full, and told to stop: the server answers, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import resource
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.faults.checker import Rows, adds_up
+from tests.faults.conftest import Trial
+from tests.faults.world import JSON, World
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+PIECES = b"Name,1@x\n" * 1000
+
+
+async def test_a_hundred_uploads_at_once(world: World, trial: type[Trial]) -> None:
+    """As many as may wait become runs, each whole; the others are told to come again."""
+    files = [Rows(20) for _ in range(110)]
+
+    async def send(rows: Rows) -> str | None:
+        headers = {**JSON, "Prefer": "respond-async", "Content-Type": "text/csv"}
+        query = {"mode": "batch", "timeout": "0"}
+        async with aiohttp.ClientSession() as http:
+            async with http.post(
+                f"{world.url}/simulate/", data=rows.csv(), params=query, headers=headers
+            ) as answer:
+                told = await answer.json(content_type=None)
+                if answer.status == 202:
+                    return str(told["id"])
+                assert (answer.status, told["code"]) == (503, "too_many_waiting"), told
+                assert answer.headers["Retry-After"]
+                return None
+
+    ids = await asyncio.gather(*map(send, files))
+    taken = [(run_id, rows) for run_id, rows in zip(ids, files, strict=True) if run_id]
+    assert len(taken) >= 100
+    for run_id, rows in taken:
+        await trial(world, "a hundred uploads at once").ends_kept(run_id, rows)
+
+
+async def test_two_thousand_connections_that_say_nothing(world: World, trial: type[Trial]) -> None:
+    rows = Rows(2000)
+    async with AsyncExitStack() as stack:
+        for _ in range(2000):
+            idle = stack.enter_context(socket.socket())
+            idle.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(idle, ("127.0.0.1", world.server_port))
+        run_id = await world.send(rows.csv(), mode="live", timeout=1)
+        await trial(world, "2,000 idle connections").ends_kept(run_id, rows)
+
+
+async def test_uploads_that_never_end(world: World, trial: type[Trial]) -> None:
+    """A byte now and then, from fifty clients: others are served all the while. When they go, nothing stays."""
+    rows = Rows(1000)
+    stop = asyncio.Event()
+
+    async def drip() -> None:
+        async def pieces() -> AsyncIterator[bytes]:
+            while not stop.is_set():
+                yield b"a"
+                await asyncio.sleep(0.1)
+
+        async with aiohttp.ClientSession() as http:
+            headers = {"Content-Type": "text/csv"}
+            async with http.post(
+                f"{world.url}/simulate/", data=pieces(), headers=headers
+            ) as answer:
+                await answer.read()
+
+    clients = [asyncio.create_task(drip()) for _ in range(50)]
+    try:
+        await until_files(world, ".part", 50)
+        run_id = await world.send(rows.csv(), mode="live", timeout=1)
+        await trial(world, "50 uploads that never end").ends_kept(run_id, rows)
+    finally:
+        stop.set()
+        for client in clients:
+            client.cancel()
+        await asyncio.gather(*clients, return_exceptions=True)
+    await until_files(world, ".part", 0)
+
+
+async def until_files(world: World, suffix: str, count: int) -> None:
+    async with asyncio.timeout(30):
+        while len(list(world.uploads.glob(f"*{suffix}"))) != count:  # noqa: ASYNC110  another process makes them
+            await asyncio.sleep(0.05)
+
+
+async def test_an_upload_to_a_full_disk(world: World, trial: type[Trial]) -> None:
+    """The server may write no more than so many bytes to a file, which is how a quota looks."""
+    assert world.server.command
+    pid = world.server.command.pid
+    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        status, told = await world.ask(
+            "POST", "/simulate/?filename=big.csv", data={"input_file": io.BytesIO(PIECES * 30)}
+        )
+        assert (status, told["code"]) == (507, "disk_full"), told
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
+    await until_files(world, ".part", 0)
+    rows = Rows(3000)
+    run_id = await world.send(rows.csv(), mode="batch", timeout=0)
+    await trial(world, "disk full at an upload").ends_kept(run_id, rows)
+
+
+async def test_a_consumer_that_cannot_write_its_log(world: World, trial: type[Trial]) -> None:
+    """Its standard error is a full disk, and it has much to complain about."""
+    await world.kill("consumer")
+    world.consumer.program = full_log(world.folder / "consumer.ini")
+    try:
+        await world.consumer.start()
+        rows = Rows(2500)
+        run_id = await world.send(rows.csv(), mode="live", timeout=2, rate=1500)
+        await world.until(run_id, lambda run: run["rows"]["confirmed"] > 300)
+        world.lines["consumer-database"].cut()
+        world.lines["consumer-broker"].cut()
+        await trial(world, "disk full at the consumer's log").ends_kept(run_id, rows)
+    finally:
+        await world.kill("consumer")
+        world.consumer.program = None
+
+
+def full_log(path: Path) -> tuple[str, ...]:
+    code = (
+        "import os, runpy, sys; os.dup2(os.open('/dev/full', os.O_WRONLY), 2); "
+        f"sys.argv = ['promise-pub', 'consumer', '-c', {str(path)!r}]; "
+        "runpy.run_module('promise_pub', run_name='__main__')"
+    )
+    return ("-c", code)
+
+
+@pytest.mark.parametrize("state", ["queued", "negotiating", "publishing", "draining", "uploading"])
+async def test_a_server_that_is_told_to_stop(world: World, trial: type[Trial], state: str) -> None:
+    """Exit code 0 within ten seconds, the run interrupted at its checkpoint, the session removed, and it can go on."""
+    rows = Rows(3000, repeats=3)
+    if state == "negotiating":
+        world.lines["server-consumer"].delay = 0.5
+    run_id = await world.send(rows.csv(), mode="batch", timeout=1, rate=1500)
+    waiting, last = run_id, Rows(10)
+    if state == "queued":
+        waiting = await world.send(last.csv(), mode="batch", timeout=0)
+    elif state == "draining":
+        await world.until(run_id, lambda run: run["rows"]["confirmed"] > 300)
+        world.lines["consumer-database"].stall()
+        await world.until(run_id, lambda run: run["state"] == "draining")
+    elif state == "publishing":
+        await world.until(run_id, lambda run: run["rows"]["confirmed"] > 300)
+    uploading = asyncio.create_task(endless(world)) if state == "uploading" else None
+    if uploading:
+        await until_files(world, ".part", 1)
+    command = world.server.command
+    async with asyncio.timeout(10):
+        assert await world.server.stop() == 0
+    if uploading:
+        assert await uploading == 503
+    world.lines["consumer-database"].heal()
+    world.lines["server-consumer"].heal()
+    await world.server.start()
+    report = await world.report(run_id)
+    how = (report["state"], report["error"]["code"])
+    assert how == ("interrupted", "interrupted"), (report, command and command.output)
+    adds_up(report)
+    for stopped, its in {run_id: rows, waiting: rows if waiting == run_id else last}.items():
+        await world.resume(stopped)
+        await trial(world, f"SIGTERM, {state}").ends_kept(stopped, its)
+
+
+async def endless(world: World) -> int:
+    """The status that an upload without an end gets."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        while True:
+            yield PIECES
+            await asyncio.sleep(0.05)
+
+    async with aiohttp.ClientSession() as http:
+        headers = {"Content-Type": "text/csv", "Expect": "100-continue"}
+        async with http.post(f"{world.url}/simulate/", data=pieces(), headers=headers) as answer:
+            return answer.status
