@@ -1,0 +1,236 @@
+"""Several servers on one database: who is dead is never a guess, and nothing has two servers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from promise_pub.config import DatabaseSettings
+from promise_pub.db import apply_scheme, open_pool
+from promise_pub.delivery.claim import Claim
+from promise_pub.delivery.ledger import Ledger
+from promise_pub.errors import NotResumable, RunTaken, SchemaMissing
+from promise_pub.records import Parameters, RunReport, State, StoredFile
+from tests.services import execute
+
+CONSUMER = "127.0.0.1:1"
+NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
+
+
+class Server:
+    """What one server has: a pool, a claim, a ledger."""
+
+    def __init__(self, pool: asyncpg.Pool, claim: Claim) -> None:
+        self.pool = pool
+        self.claim = claim
+        self.ledger = Ledger(pool, claim)
+
+    async def die(self) -> None:
+        """As its process would: the connections end, and nobody says why."""
+        assert self.claim._keeping
+        self.claim._keeping.cancel()
+        self.pool.terminate()
+        await asyncio.sleep(0.2)
+
+
+Start = Callable[..., Awaitable[Server]]
+
+
+@pytest.fixture
+async def start(database: DatabaseSettings) -> AsyncIterator[Start]:
+    async with AsyncExitStack() as stack:
+
+        async def start(consumer: str = CONSUMER) -> Server:
+            pool = await stack.enter_async_context(open_pool(database, max_size=3))
+            claim = await stack.enter_async_context(Claim(pool, consumer))
+            return Server(pool, claim)
+
+        yield start
+
+
+def report(state: State = State.QUEUED) -> RunReport:
+    file = StoredFile("a.csv", 4, "0" * 64)
+    return RunReport(str(uuid4()), Parameters(), file, NOW, state=state)
+
+
+async def opened(server: Server, state: State = State.PUBLISHING) -> RunReport:
+    run = report()
+    await server.ledger.open(run)
+    run = replace(run, state=state)
+    await server.ledger.write(run)
+    return run
+
+
+async def until(question: Callable[[], Awaitable[Any]]) -> None:
+    async with asyncio.timeout(20):
+        while not await question():  # noqa: ASYNC110  what is waited for is in the database
+            await asyncio.sleep(0.05)
+
+
+async def test_what_a_dead_server_left_is_marked_and_the_next_ones(start: Start) -> None:
+    first = await start()
+    runs = [await opened(first, state) for state in (State.QUEUED, State.PUBLISHING)]
+    done = await opened(first, State.COMPLETED)
+    await first.die()
+    second = await start()
+    assert await second.ledger.take_over() == sorted(run.id for run in runs)  # of one moment
+    assert await second.ledger.take_over() == []
+    for run in runs:
+        found = await second.ledger.run(run.id)
+        assert (found.state, found.error and found.error.code) == (State.INTERRUPTED, "interrupted")
+        await second.ledger.reopen(found)
+    assert (await second.ledger.run(done.id)).state is State.COMPLETED
+
+
+async def test_what_a_living_server_has_is_left_alone(start: Start) -> None:
+    first, second = await start(), await start()
+    run = await opened(first)
+    assert await second.ledger.take_over() == []
+    with pytest.raises(RunTaken):
+        await second.ledger.write(run)
+    with pytest.raises(NotResumable):
+        await second.ledger.reopen(run)
+    await first.ledger.write(run)
+
+
+async def test_a_run_of_a_server_without_a_name_is_an_older_versions(start: Start) -> None:
+    first = await start()
+    run = await opened(first)
+    await first.pool.execute("UPDATE runs SET server = NULL")
+    assert await (await start()).ledger.take_over() == [run.id]
+
+
+async def test_a_run_is_reopened_by_one_of_those_who_try(start: Start) -> None:
+    servers = [await start() for _ in range(3)]
+    run = await opened(servers[0], State.FAILED)
+    outcomes = await asyncio.gather(
+        *(server.ledger.reopen(run) for server in servers), return_exceptions=True
+    )
+    assert outcomes.count(None) == 1
+    assert sum(isinstance(outcome, NotResumable) for outcome in outcomes) == 2
+    winner = servers[outcomes.index(None)]
+    await winner.ledger.write(replace(run, state=State.PUBLISHING))
+    for loser in servers:
+        if loser is not winner:
+            with pytest.raises(RunTaken):
+                await loser.ledger.write(run)
+
+
+async def test_one_at_a_time_talks_to_a_consumer(start: Start) -> None:
+    servers = [await start() for _ in range(3)]
+    inside: list[int] = []
+
+    async def talk(number: int) -> None:
+        async with servers[number].ledger.turn(lambda: None):
+            inside.append(number)
+            assert len(inside) == 1
+            await asyncio.sleep(0.1)
+            inside.remove(number)
+
+    await asyncio.wait_for(asyncio.gather(*map(talk, range(3))), 30)
+
+
+async def test_another_consumer_is_another_turn(start: Start) -> None:
+    first, second = await start(), await start("127.0.0.1:2")
+    async with asyncio.timeout(10), first.ledger.turn(lambda: None):
+        async with second.ledger.turn(lambda: None):
+            pass
+
+
+async def test_a_turn_of_a_dead_server_is_over(start: Start) -> None:
+    first, second = await start(), await start()
+
+    async def hold() -> None:
+        async with first.ledger.turn(lambda: None):
+            await asyncio.Event().wait()
+
+    holding = asyncio.create_task(hold())
+    await until(lambda: held(second))
+    await first.die()
+    async with asyncio.timeout(20), second.ledger.turn(lambda: None):
+        pass
+    holding.cancel()
+    await asyncio.gather(holding, return_exceptions=True)
+
+
+async def held(server: Server) -> bool:
+    """Whether anybody has a turn."""
+    found = await server.pool.fetchval(
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2"
+    )
+    return bool(found)
+
+
+async def test_claims_survive_their_connection(start: Start, database: DatabaseSettings) -> None:
+    first, second = await start(), await start()
+    run = await opened(first)
+    lost: list[None] = []
+    async with first.ledger.turn(lambda: lost.append(None)):
+        for _ in range(2):
+            assert first.claim._backend
+            pid, before = first.claim._backend[0], first.claim._backend
+            await execute(database, f"SELECT pg_terminate_backend({pid})")
+            await until(lambda before=before: changed(first, before))
+            assert await second.claim.is_dead(first.claim.server) is False
+            assert await second.ledger.take_over() == []
+        trying = asyncio.create_task(take_turn(second))
+        await asyncio.sleep(0.5)
+        assert not trying.done() and not lost
+        await first.ledger.write(run)
+    await asyncio.wait_for(trying, 20)
+
+
+async def changed(server: Server, before: Any) -> bool:
+    return server.claim._connection is not None and server.claim._backend != before
+
+
+async def take_turn(server: Server) -> None:
+    async with server.ledger.turn(lambda: None):
+        pass
+
+
+async def test_a_turn_that_another_took_meanwhile_is_told(
+    start: Start, database: DatabaseSettings
+) -> None:
+    first, second = await start(), await start()
+    lost: list[None] = []
+    plain = first.claim._connect
+
+    async def too_late() -> None:
+        """The other is quicker."""
+        await taken.wait()
+        await plain()
+
+    taken = asyncio.Event()
+    async with first.ledger.turn(lambda: lost.append(None)):
+        first.claim._connect = too_late  # type: ignore[method-assign]
+        assert first.claim._backend
+        await execute(database, f"SELECT pg_terminate_backend({first.claim._backend[0]})")
+        async with asyncio.timeout(20), second.ledger.turn(lambda: None):
+            taken.set()
+            await until(lambda: told(lost))
+
+
+async def told(lost: list[None]) -> bool:
+    return bool(lost)
+
+
+async def test_tables_of_an_older_version_lack_something_and_gain_it(
+    start: Start, database: DatabaseSettings
+) -> None:
+    server = await start()
+    await server.pool.execute("ALTER TABLE runs DROP COLUMN going, DROP COLUMN server")
+    with pytest.raises(SchemaMissing, match="schema --apply"):
+        await server.ledger.check()
+    await apply_scheme(server.pool)
+    await server.ledger.check()
+    run = await opened(server)
+    assert (await server.ledger.run(run.id)).state is State.PUBLISHING
