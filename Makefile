@@ -1,8 +1,9 @@
 # One word a habit; what it does is in scripts/.
-.PHONY: run test soak check bench bench-quick
+.PHONY: run test reliability soak check bench bench-quick
 
 run: ; @PROMISE_PUB_SERVER_PORT="$(or $(PORT),$(PROMISE_PUB_SERVER_PORT))" exec scripts/run $(ARGS)
 test: ; @exec scripts/test $(ARGS)
+reliability: ; @exec scripts/test tests/faults --reliability docs/reliability.md $(ARGS)
 soak: ; @exec scripts/test tests/faults --soak --reliability docs/reliability.md $(ARGS)
 check: ; @exec scripts/check
 bench: ; @exec scripts/bench $(ARGS)

@@ -7,7 +7,8 @@ from tests.faults.checker import Record, table
 _HEAD = """\
 # Reliability
 
-Written by `make soak` (`make test` tries the same faults, less often). Everything runs as processes of its own: the
+Written by `make reliability`, which tries 40 random moments, or `make soak`, which tries 500; `make test` tries the same
+faults as the former. Everything runs as processes of its own: the
 server, the bundled consumer or a double of the consumers in the field, RabbitMQ, PostgreSQL. They are killed with
 `kill -9` and started again; the lines between them are cut, stalled, delayed, and cut in the middle of a frame. After
 each fault the same checker looks from outside: at the file, at the report, and at the consumer's table by SQL.
