@@ -110,13 +110,12 @@ class SessionView:
 
     @property
     def done_with(self) -> int:
-        """Messages whose fate it told. It reads its queue in order, so so many of the first rows need no other session.
+        """Messages whose fate it told. It saves in the order of its queue, so so many of the first need no other session.
 
-        Without its duplicates only what it saved is sure.
+        Without its duplicates only what it saved is sure. What it could not use it may tell while it still holds, and
+        may lose, usable rows that came before: that is left out.
         """
-        if self.duplicates is None:
-            return self.saved or 0
-        return (self.saved or 0) + self.duplicates + (self.invalid or 0)
+        return (self.saved or 0) + (self.duplicates or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +198,8 @@ class Going:
     cleared: bool = False
     """Whether the employees table was emptied, if that was asked for."""
     resent: int = 0
+    resumed: bool = False
+    """Whether an earlier process published to the session: how often, up to its end, the ledger does not know."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,11 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
+from promise_pub.consumer.session import Session
+from promise_pub.delivery.client import parse_session
 from promise_pub.delivery.digest import fingerprint, written
 from promise_pub.delivery.ports import Shipment, Watch
 from promise_pub.errors import (
@@ -257,7 +259,7 @@ class FakeConsumer:
         messages = queue[:most]
         saved, digest = 0, int(session.digest or "0", 16)
         for message in messages:
-            if message.mail not in self.employees:
+            if len(message.mail) <= EMPLOYEE_LIMIT and message.mail not in self.employees:
                 self.employees.append(message.mail)
                 saved += 1
             if message.message_id not in self._ids[uuid]:
@@ -274,6 +276,31 @@ class FakeConsumer:
     def _end(self, uuid: str) -> SessionView:
         self.broker.queues.pop(uuid, None)
         return replace(self.sessions.pop(uuid), **self.told)
+
+
+class TellingConsumer(FakeConsumer):
+    """Tells all that the bundled one tells, by its rules: duplicates, unusable rows, its digest, row numbers.
+
+    While `slow_to_save` what it has read stays in its hand, until the session's end.
+    """
+
+    def __init__(self, broker: FakeBroker, ledger: FakeLedger | None = None) -> None:
+        super().__init__(broker, ledger)
+        self.slow_to_save = False
+        self._counts: dict[str, Session] = {}
+
+    def _read(self, uuid: str, most: int | None = None) -> None:
+        queue = self.broker.queues.get(uuid, [])
+        counts = self._counts.setdefault(uuid, Session(uuid, "here", datetime.now(UTC)))
+        for message in queue[:most]:
+            counts.receive(message.message_id, message.body, redelivered=False)
+        del queue[:most]
+        if most is None or not self.slow_to_save:
+            rows = counts.take()
+            new = {row.mail: None for row in rows if row.mail not in self.employees}
+            self.employees += new
+            counts.settle(len(rows), saved=len(new), refused=0)
+        self.sessions[uuid] = parse_session(json.dumps(counts.as_json()), "/getSession/")
 
 
 class FakeLedger:

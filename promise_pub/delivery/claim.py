@@ -44,6 +44,7 @@ class Claim:
         self._connection: Any = None
         self._backend: tuple[int, datetime] | None = None
         self._lost: Callable[[], None] | None = None  # set while the turn is ours
+        self._tries = 0  # for the consumer's lock, on this connection, that may have got it
         self._keeping: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -77,8 +78,10 @@ class Claim:
         while True:
             try:
                 async with self._asked() as connection:
+                    self._tries += 1  # without an answer nobody knows
                     if await self._sql.lock_consumer(connection, consumer=self._consumer):
                         break
+                    self._tries -= 1
                 heard = clock()
             except DatabaseUnavailable:
                 if clock() - heard > AWAY_PATIENCE:
@@ -91,7 +94,13 @@ class Claim:
             self._lost = None
             with suppress(DatabaseError):  # then the lock is gone with its connection
                 async with self._asked() as connection:
-                    await self._sql.unlock_consumer(connection, consumer=self._consumer)
+                    await self._free(connection)
+
+    async def _free(self, connection: Any) -> None:
+        """Gives the consumer's lock back: a connection may hold it several times."""
+        while self._tries:
+            await self._sql.unlock_consumer(connection, consumer=self._consumer)
+            self._tries -= 1
 
     @asynccontextmanager
     async def _asked(self) -> AsyncIterator[Any]:
@@ -113,6 +122,8 @@ class Claim:
                     await self._connect()
                 async with self._asked() as connection:
                     await self._sql.still_there(connection)
+                    if self._lost is None:  # nobody's turn, so a cancellation left it locked
+                        await self._free(connection)
             except DatabaseError as error:
                 log.debug("The claims' connection was lost: %s", error.message)
                 await self._disconnect()
@@ -143,12 +154,20 @@ class Claim:
         else:
             raise DatabaseUnavailable("The lock of this server is held by another connection.")
         self._backend = backend["pid"], backend["started"]
-        if self._lost and not await self._sql.lock_consumer(connection, consumer=self._consumer):
+        if self._lost:
+            await self._take_turn_again(connection)
+
+    async def _take_turn_again(self, connection: Any) -> None:
+        self._tries = 1
+        if not await self._sql.lock_consumer(connection, consumer=self._consumer):
+            self._tries = 0
             log.error("Another server talks to the consumer now: the run that is going here stops")
-            self._lost()
+            if self._lost:  # the turn may have ended meanwhile
+                self._lost()
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
+        self._tries = 0
         if connection is not None:
             with suppress(
                 Exception

@@ -94,7 +94,7 @@ class ActiveRun:
         run = cls(report.id, report.file, report.parameters, report.created_at)
         run.started_at = report.started_at
         run._seconds.update(_spent(report.seconds))
-        run.going = report.going
+        run.going = replace(report.going, resumed=report.session is not None)
         run.session = report.session
         run._earlier = [*report.earlier]
         run._read, run._rejected = report.counts.read, report.counts.rejected
@@ -160,7 +160,8 @@ class ActiveRun:
         through = after
         if self.session:
             resent = self._tracker.resent - self.going.resent
-            through = min(known_through(self.session, after, resent), published)
+            through = known_through(self.session, after, resent, resumed=self.going.resumed)
+            through = min(through, published)
             self._earlier.append(EarlierSession(self.session, after + 1, through))
         self.session = None
         checkpoint = Checkpoint(
@@ -305,7 +306,7 @@ class ActiveRun:
             confirmed=confirmed.without(returned).without(nacked),
             earlier=tuple(self._earlier),
             digest=self._digest if len(returned) + len(nacked) == lost_before else None,
-            again=self._tracker.resent > self.going.resent,
+            again=self.going.resumed or self._tracker.resent > self.going.resent,
         )
 
     def report(self, position: int | None = None) -> RunReport:
@@ -376,13 +377,17 @@ def _spent(seconds: Seconds) -> Mapping[State, float]:
     return {state: parts[state.value] for state in _TIMED}
 
 
-def known_through(session: SessionView, after: int, resent: int) -> int:
+def known_through(session: SessionView, after: int, resent: int, *, resumed: bool = False) -> int:
     """Up to which row a session is known to be done with what it was sent from row `after` + 1 on.
 
-    It reads its queue in order, and a row that was sent again may stand in it twice. Where it tells the numbers of the
-    rows it received, a gap in them ends what is known.
+    It reads its queue in order, and a row that was sent again may stand in it twice. Where nobody knows how often, as
+    in one that a run was `resumed` in, at most what it saved counts: that it saves once. Where it tells the numbers of
+    the rows it received, a gap in them ends what is known.
     """
-    through = after + max(0, session.done_with - resent)
+    done = session.done_with - resent
+    if resumed:
+        done = min(done, session.saved or 0)
+    through = after + max(0, done)
     if session.rows is not None:
         gaps = RowRanges.parse(session.rows).missing(after + 1, through)
         through = next((first - 1 for first, _ in gaps), through)

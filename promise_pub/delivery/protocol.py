@@ -75,7 +75,7 @@ async def carry_out(
         publisher = await stack.enter_async_context(connection)
         observer.opened(publisher)
         known = session is not None
-        session = session or await consumer.create()
+        session = session or await _created(consumer)
         talk = _Talk(parameters, consumer, publisher, session, observer, known=known)
         try:
             observer.saw(session)
@@ -87,6 +87,20 @@ async def carry_out(
             if isinstance(error, QueueGone):
                 raise SessionLost(error.message) from error
             raise
+
+
+async def _created(consumer: Consumer) -> SessionView:
+    """A new session. Whoever is cancelled while it comes to be waits a moment for it, to have it removed."""
+    creating = asyncio.ensure_future(consumer.create())
+    try:
+        return await asyncio.shield(creating)
+    except asyncio.CancelledError:
+        await asyncio.wait({creating}, timeout=HURRIED_ABANDON)
+        if creating.done() and not creating.cancelled() and not creating.exception():
+            await consumer.abandon(creating.result().uuid, 0, lambda _: None, HURRIED_CONFIRMS)
+        raise
+    finally:
+        creating.cancel()
 
 
 class _Talk:
@@ -179,10 +193,21 @@ class _Talk:
         try:
             await self._last_confirms()
         finally:
-            within = HURRIED_ABANDON if self._observer.hurried else ABANDON
-            ended = await self._consumer.abandon(self._uuid, self._sent, self._observer.saw, within)
-            if not ended:
+            await self._abandon(HURRIED_ABANDON if self._observer.hurried else ABANDON)
+
+    async def _abandon(self, within: float) -> None:
+        """Whoever is cancelled meanwhile, again or at last, gives the consumer a moment more."""
+        asked = self._consumer.abandon(self._uuid, self._sent, self._observer.saw, within)
+        abandoning = asyncio.ensure_future(asked)
+        try:
+            await asyncio.shield(abandoning)
+        except asyncio.CancelledError:
+            await asyncio.wait({abandoning}, timeout=HURRIED_ABANDON)
+            raise
+        finally:
+            if not (abandoning.done() and abandoning.result()):
                 self._observer.left_behind(self._session)
+            abandoning.cancel()
 
     async def _last_confirms(self) -> None:
         """What is on its way is usually confirmed in milliseconds: wait for it, so that the counts told are right."""

@@ -11,6 +11,7 @@ from typing import TypeVar
 from promise_pub.delivery.ports import Ledger
 from promise_pub.delivery.progress import ActiveRun
 from promise_pub.errors import DatabaseError, DatabaseUnavailable, RunTaken
+from promise_pub.records import Fault
 
 T = TypeVar("T")
 
@@ -56,7 +57,8 @@ class Recorder:
 
         def stop(ended: asyncio.Future[None]) -> None:
             if carrying and not ended.cancelled() and isinstance(ended.exception(), RunTaken):
-                carrying.cancel()  # another server has it
+                run.why = Fault("interrupted", "Another server on this database has taken the run.")
+                carrying.cancel()
 
         progress.add_done_callback(stop)
         try:

@@ -21,6 +21,7 @@ from promise_pub.delivery.uploads import Uploads
 from promise_pub.delivery.verdict import judge, needs_repeats
 from promise_pub.errors import (
     ConsumerError,
+    ConsumerTimeout,
     ConsumerUnreachable,
     DatabaseError,
     NotCancellable,
@@ -165,8 +166,9 @@ class Runs:
             going = "" if report.state.final else " at another server"
             raise NotCancellable(f"The run is {report.state.value}{going}.")
         if run is self._current and self._carrying and not run.report().state.final:
-            run.hurried = True
-            self._carrying.cancel()
+            if not run.hurried:  # asked twice, it ends no sooner, and less orderly
+                run.hurried = True
+                self._carrying.cancel()
         elif run in self._waiting:
             self._waiting.remove(run)
             await self._drop(run, State.CANCELLED, _CANCELLED)
@@ -304,8 +306,8 @@ class Runs:
             return None
         try:
             return await self._consumer.look(run.session.uuid)
-        except ConsumerUnreachable:
-            raise
+        except (ConsumerUnreachable, ConsumerTimeout):
+            raise  # it may still have it
         except ConsumerError as error:
             run.next_session(f"The session {run.session.uuid} had ended ({error.message})")
             return None

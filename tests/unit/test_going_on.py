@@ -362,8 +362,9 @@ class TestLosses:
     [
         (SessionView("u"), 0, 0, 0),
         (SessionView("u", 10, 8), 0, 0, 8),  # of the others nobody knows
-        (SessionView("u", 10, 8, 1, 1), 0, 0, 10),
-        (SessionView("u", 12, 8, 1, 1), 0, 0, 10),  # two in hand
+        (SessionView("u", 10, 8, 2), 0, 0, 10),
+        (SessionView("u", 10, 8, 1, 1), 0, 0, 9),  # the unusable one may be the last of them
+        (SessionView("u", 12, 8, 1, 1), 0, 0, 9),  # two in hand
         (SessionView("u", 10, 8, 2), 5, 3, 12),
         (SessionView("u", 2, 2), 5, 3, 5),
         (SessionView("u", 10, 10, 0, 0, rows="1-7,9-11"), 0, 0, 7),
