@@ -1,0 +1,242 @@
+"""Claims on a real database under strain: no lock is left behind by who is cancelled, cut off or not answered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from promise_pub.config import DatabaseSettings
+from promise_pub.db import open_pool
+from promise_pub.delivery import claim as module
+from promise_pub.delivery.claim import Claim
+from promise_pub.delivery.ledger import Ledger
+from promise_pub.errors import DatabaseUnavailable, NotResumable
+from promise_pub.records import Parameters, RunReport, State, StoredFile
+from tests.fakes import until
+
+CONSUMER, ANOTHER = "127.0.0.1:1", "127.0.0.1:2"
+WITHIN = 10.0  # seconds; a test waits no longer for what comes at once
+TESTS = {"application_name": "the tests"}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(module, "TURN_EVERY", 0.02)
+
+
+class Server:
+    """A pool, a claim and a ledger, as every server has them."""
+
+    def __init__(self, pool: asyncpg.Pool, claim: Claim) -> None:
+        self.pool = pool
+        self.claim = claim
+        self.ledger = Ledger(pool, claim)
+        self.lost = asyncio.Event()
+
+    @property
+    def backend(self) -> int:
+        assert self.claim._backend
+        return self.claim._backend[0]
+
+    def turn(self) -> Any:
+        return self.ledger.turn(self.lost.set)
+
+    async def has_its_turn(self) -> bool:
+        try:
+            async with asyncio.timeout(0.3), self.turn():
+                return True
+        except TimeoutError:
+            return False
+
+
+class Database:
+    """Where servers are started, and die."""
+
+    def __init__(self, settings: DatabaseSettings, stack: AsyncExitStack, own: Any) -> None:
+        self._settings = settings
+        self._stack = stack
+        self.own = own  # a connection of the test's
+
+    async def server(self, consumer: str = CONSUMER) -> Server:
+        return await self._stack.enter_async_context(self.short_lived(consumer))
+
+    @asynccontextmanager
+    async def short_lived(self, consumer: str = CONSUMER) -> AsyncIterator[Server]:
+        async with (
+            open_pool(self._settings, max_size=3) as pool,
+            Claim(pool, consumer) as claim,
+        ):
+            yield Server(pool, claim)
+
+    async def kill(self, pid: int) -> None:
+        assert await self.own.fetchval("SELECT pg_terminate_backend($1, 5000)", pid)
+
+    async def locks(self) -> int:
+        count: int = await self.own.fetchval(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' "
+            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        return count
+
+
+@pytest.fixture
+async def database_of_many(database: DatabaseSettings) -> AsyncIterator[Database]:
+    own = await asyncpg.connect(
+        host=database.host,
+        port=database.port,
+        user=database.user,
+        password=database.password,
+        database=database.dbname,
+        server_settings=TESTS,
+        timeout=10,
+    )
+    async with AsyncExitStack() as stack:
+        yield Database(database, stack, own)
+    await own.close(timeout=5)
+
+
+def report(**changes: Any) -> RunReport:
+    run = RunReport(
+        id=str(uuid4()),
+        parameters=Parameters(),
+        file=StoredFile("data.csv", 1, "abc"),
+        created_at=datetime.now(UTC),
+    )
+    return replace(run, **changes)
+
+
+async def test_a_connection_that_is_killed_is_made_anew_with_its_locks(
+    database_of_many: Database,
+) -> None:
+    first, second = await database_of_many.server(), await database_of_many.server()
+    async with first.turn():
+        backend = first.backend
+        await database_of_many.kill(backend)
+        await until(lambda: first.backend != backend, WITHIN)
+        assert not await second.has_its_turn()
+        assert not await second.claim.is_dead(first.claim.server)
+        assert not first.lost.is_set()
+    assert await second.has_its_turn()
+    assert await database_of_many.locks() == 2  # the names of the two
+
+
+@pytest.mark.parametrize("moment", range(0, 20, 2))
+async def test_who_is_cancelled_while_it_waits_leaves_no_lock(
+    database_of_many: Database, moment: int
+) -> None:
+    first, second = await database_of_many.server(), await database_of_many.server()
+
+    async def take_the_turn() -> None:
+        async with first.turn():
+            pass
+
+    for turns in (moment, moment + 1):
+        waiting = asyncio.create_task(take_the_turn())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait({waiting}, timeout=WITHIN)
+    async with asyncio.timeout(WITHIN), second.turn():
+        pass
+
+
+async def test_an_answer_that_never_came_leaves_no_lock(
+    database_of_many: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database took the lock, and who asked gave up: the next try takes it once more."""
+    first, second = await database_of_many.server(), await database_of_many.server()
+    plain, asked = first.claim._sql.lock_consumer, 0
+
+    async def slow(connection: Any, **names: str) -> bool:
+        nonlocal asked
+        asked += 1
+        taken: bool = await plain(connection, **names)
+        if asked < 3:
+            raise TimeoutError
+        return taken
+
+    monkeypatch.setattr(first.claim._sql, "lock_consumer", slow)
+    async with asyncio.timeout(WITHIN), first.turn():
+        assert asked == 3 and not await second.has_its_turn()
+    async with asyncio.timeout(WITHIN), second.turn():
+        pass
+
+
+async def test_a_turn_that_ends_while_its_connection_is_made_anew_leaves_no_lock(
+    database_of_many: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await database_of_many.server(), await database_of_many.server()
+    plain = first.claim._sql.lock_consumer
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(connection: Any, **names: str) -> bool:
+        asked.set()
+        await go_on.wait()
+        return bool(await plain(connection, **names))
+
+    async with first.turn():
+        monkeypatch.setattr(first.claim._sql, "lock_consumer", slow)
+        await database_of_many.kill(first.backend)
+        await asyncio.wait_for(asked.wait(), WITHIN)
+    go_on.set()
+    async with asyncio.timeout(WITHIN), second.turn():
+        pass
+
+
+async def test_a_database_that_stays_away_ends_the_waiting(
+    database_of_many: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AWAY_PATIENCE", 0.1)
+    server = await database_of_many.server()
+
+    async def away() -> None:
+        raise DatabaseUnavailable
+
+    monkeypatch.setattr(server.claim, "_connect", away)
+    await database_of_many.kill(server.backend)
+    with pytest.raises(DatabaseUnavailable):
+        async with asyncio.timeout(WITHIN):
+            while True:
+                async with server.turn():
+                    await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("state", [state for state in State if state.final])
+async def test_a_run_is_reopened_once_however_many_ask(
+    database_of_many: Database, state: State
+) -> None:
+    servers = [await database_of_many.server() for _ in range(3)]
+    run = report()
+    await servers[0].ledger.open(run)
+    await servers[0].ledger.write(replace(run, state=state))
+    outcomes = await asyncio.gather(
+        *(server.ledger.reopen(run) for server in servers * 3), return_exceptions=True
+    )
+    refused = [one for one in outcomes if isinstance(one, NotResumable)]
+    assert len(outcomes) - len(refused) == (state is not State.COMPLETED)
+    with pytest.raises(NotResumable):
+        await servers[1].ledger.reopen(run)
+
+
+async def test_the_files_of_runs_that_did_not_complete_are_needed(
+    database_of_many: Database,
+) -> None:
+    server = await database_of_many.server()
+    runs = [report(state=state) for state in State]
+    for run in runs:
+        await server.ledger.open(run)
+        await server.ledger.write(run)
+    ids = [run.id for run in runs]
+    assert await server.ledger.known([*ids, str(uuid4())]) == {*ids}
+    assert await server.ledger.resumable([*ids, str(uuid4())]) == {
+        run.id for run in runs if run.state is not State.COMPLETED
+    }
