@@ -129,22 +129,51 @@ async def test_a_connection_that_is_killed_is_made_anew_with_its_locks(
     assert await database_of_many.locks() == 2  # the names of the two
 
 
-@pytest.mark.parametrize("moment", range(0, 20, 2))
-async def test_who_is_cancelled_while_it_waits_leaves_no_lock(
-    database_of_many: Database, moment: int
+async def test_who_is_cancelled_before_it_hears_of_its_lock_leaves_none(
+    database_of_many: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = await database_of_many.server(), await database_of_many.server()
+    plain, taken = first.claim._sql.lock_consumer, asyncio.Event()
+
+    async def slow(connection: Any, **names: str) -> None:
+        await plain(connection, **names)
+        taken.set()
+        await asyncio.Event().wait()
+
+    async def take_the_turn() -> None:
+        async with first.turn():
+            raise AssertionError
+
+    monkeypatch.setattr(first.claim._sql, "lock_consumer", slow)
+    waiting = asyncio.create_task(take_the_turn())
+    await asyncio.wait_for(taken.wait(), WITHIN)
+    waiting.cancel()
+    await asyncio.wait({waiting}, timeout=WITHIN)
+    async with asyncio.timeout(WITHIN), second.turn():
+        pass
+
+
+async def test_who_is_cancelled_while_it_gives_its_turn_back_leaves_no_lock(
+    database_of_many: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await database_of_many.server(), await database_of_many.server()
+    plain, asked = first.claim._sql.unlock_consumer, asyncio.Event()
+
+    async def slow(connection: Any, **names: str) -> bool:
+        if not asked.is_set():
+            asked.set()
+            await asyncio.Event().wait()
+        return bool(await plain(connection, **names))
 
     async def take_the_turn() -> None:
         async with first.turn():
             pass
 
-    for turns in (moment, moment + 1):
-        waiting = asyncio.create_task(take_the_turn())
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        waiting.cancel()
-        await asyncio.wait({waiting}, timeout=WITHIN)
+    monkeypatch.setattr(first.claim._sql, "unlock_consumer", slow)
+    ending = asyncio.create_task(take_the_turn())
+    await asyncio.wait_for(asked.wait(), WITHIN)
+    ending.cancel()
+    await asyncio.wait({ending}, timeout=WITHIN)
     async with asyncio.timeout(WITHIN), second.turn():
         pass
 
@@ -188,6 +217,7 @@ async def test_a_turn_that_ends_while_its_connection_is_made_anew_leaves_no_lock
         await database_of_many.kill(first.backend)
         await asyncio.wait_for(asked.wait(), WITHIN)
     go_on.set()
+    await until(lambda: first.claim._connection, WITHIN)
     async with asyncio.timeout(WITHIN), second.turn():
         pass
 
