@@ -87,6 +87,7 @@ async def look(world: World, report: Report, rows: Rows) -> Outcome:
     """What became of the rows of a run that completed. Its report must be right, whatever became of them."""
     adds_up(report)
     assert report["state"] == "completed" and report["rows"]["unpublished"] == 0, report
+    assert (report["rows"]["read"], report["rows"]["rejected"]) == (rows.count, 0), report
     saved = await saved_mails(world, rows)
     missing = set(rows.mails) - set(saved)
     named = _named(report)
@@ -121,7 +122,7 @@ def _numbers(text: str) -> list[int]:
 
 
 async def nothing_left(world: World) -> None:
-    """No half taken file; no queue that somebody ought to have removed."""
+    """No half taken file."""
     assert not [*world.uploads.glob("*.part"), *world.uploads.glob("*.whole")]
 
 

@@ -16,6 +16,7 @@ class Line:
 
     `delay` seconds for each piece that comes through; while `stalled`, nothing does, and nothing ends; while `down`,
     nobody gets a connection. `cut_after` so many more bytes every connection is reset, wherever that is in a frame.
+    A connection that was `lose`d never tells or takes anything again, and never ends; new ones flow.
     """
 
     def __init__(self, target: Open) -> None:
@@ -29,6 +30,7 @@ class Line:
         self._flowing.set()
         self._ends: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ways: set[asyncio.Future[None]] = set()
 
     @property
     def connections(self) -> int:
@@ -42,6 +44,13 @@ class Line:
 
     def stall(self) -> None:
         self._flowing.clear()
+
+    def lose(self) -> int:
+        """The connections there are go deaf and dumb for good; how many they were."""
+        ways, self._ways = self._ways, set()
+        for way in ways:
+            way.cancel()
+        return len(ways) // 2
 
     def heal(self) -> None:
         """As if nothing had been. What was swallowed comes through now."""
@@ -70,9 +79,13 @@ class Line:
             asyncio.ensure_future(self._forward(reader, back)),
             asyncio.ensure_future(self._forward(there, writer)),
         ]
+        self._ways |= {*ways}
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            if any(way.cancelled() for way in ways):
+                await asyncio.Event().wait()  # lost: until it is cut, or the line closed
         finally:
+            self._ways -= {*ways}
             self._ends -= ends
             back.transport.abort()
             for way in ways:

@@ -25,7 +25,7 @@ async def begin(world: World, rows: Rows, mode: str, state: str) -> str:
     """A run that is in this state and stays in it for a while."""
     if state == "negotiating":
         world.lines["server-consumer"].stall()
-    rate = {"negotiating": 0, "publishing": 1500, "draining": 6000}[state]
+    rate = {"negotiating": 0, "publishing": 1500, "draining": 2000}[state]
     run_id = await world.send(rows.csv(), mode=mode, timeout=2, rate=rate)
     if state == "draining":
         await world.until(run_id, lambda run: run["state"] == "publishing")

@@ -95,3 +95,20 @@ async def test_a_line_that_is_cut_in_the_middle_of_a_frame(
     run_id = await going(world, rows)
     world.lines[name].cut_after = after
     await trial(world, f"{name} cut in the middle of a frame").ends_kept(run_id, rows)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A database that does not answer is given half a minute for each statement: that is for the long suite."""
+    if "lost" in metafunc.fixturenames:
+        quick = [name for name in LINES if not name.endswith("database")]
+        metafunc.parametrize("lost", LINES if metafunc.config.getoption("soak") else quick)
+
+
+async def test_connections_that_are_lost_without_a_word(
+    world: World, trial: type[Trial], lost: str
+) -> None:
+    """As behind a router that forgot them: they never end, while new ones work. Time-outs and heartbeats notice."""
+    rows = Rows(2500)
+    run_id = await going(world, rows)
+    assert world.lines[lost].lose()
+    await trial(world, f"{lost} lost without a word").ends_kept(run_id, rows)
