@@ -24,6 +24,7 @@ from promise_pub.errors import (
     ConsumerTimeout,
     ConsumerUnreachable,
     DatabaseError,
+    DatabaseUnavailable,
     NotCancellable,
     NotResumable,
     NoUsableRow,
@@ -49,6 +50,7 @@ log = logging.getLogger(__name__)
 
 SWEEP_EVERY = 3600.0  # seconds between sweeps of the uploads folder
 STOP_TIMEOUT = 9.0  # seconds for a run to end in an orderly way when the server stops
+CANCEL_AGAIN = 3.0  # seconds after which a run that still goes is cancelled again
 REJECTS_SHOWN = 20  # rejected rows told when a file holds nothing else
 MOST_SESSIONS = (
     5  # sessions that one turn of a run may use up: a queue that keeps going is not worth more
@@ -168,7 +170,7 @@ class Runs:
         if run is self._current and self._carrying and not run.report().state.final:
             if not run.hurried:  # asked twice, it ends no sooner, and less orderly
                 run.hurried = True
-                self._carrying.cancel()
+                self._hurry(run)
         elif run in self._waiting:
             self._waiting.remove(run)
             await self._drop(run, State.CANCELLED, _CANCELLED)
@@ -176,11 +178,22 @@ class Runs:
             raise NotCancellable(f"The run is {run.report().state.value}.")
         return run
 
+    def _hurry(self, run: ActiveRun) -> None:
+        """Cancels it, and again where a library lost the cancellation."""
+        if run is self._current and self._carrying and not run.report().state.final:
+            self._carrying.cancel()
+            asyncio.get_running_loop().call_later(CANCEL_AGAIN, self._hurry, run)
+
     async def _open(self, run: ActiveRun, record: Callable[[RunReport], Any]) -> None:
         self.admit()
         self._opening.add(run.id)  # others are admitted while the ledger is asked
         try:
             await record(run.report())
+        except DatabaseUnavailable as error:
+            # It may be recorded all the same, as waiting, and nobody would have it.
+            run.fail(State.FAILED, Fault(error.code, error.message))
+            self._task(self._recorder.end_of(run))
+            raise
         finally:
             self._opening.discard(run.id)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,7 +20,13 @@ from promise_pub.delivery.client import parse_session
 from promise_pub.delivery.ports import Watch
 from promise_pub.delivery.progress import ActiveRun, known_through
 from promise_pub.delivery.reader import read_batches
-from promise_pub.errors import ConsumerStalled, ConsumerTimeout, RunTaken
+from promise_pub.errors import (
+    ConsumerStalled,
+    ConsumerTimeout,
+    DatabaseUnavailable,
+    NotResumable,
+    RunTaken,
+)
 from promise_pub.records import Mode, Parameters, RunReport, SessionView, State, Verdict
 from tests.fakes import until
 from tests.house import House
@@ -191,3 +198,68 @@ class TestWhatIsKnown:
         assert again.going.resumed
         again.next_session("It ended.")
         assert not again.going.resumed
+
+
+class TestALedgerThatIsCutOff:
+    """It did what it was asked, and its answer was lost."""
+
+    @staticmethod
+    def cut_off(house: House, call: str) -> None:
+        plain = getattr(house.ledger, call)
+
+        async def unanswered(report: RunReport) -> None:
+            await plain(report)
+            setattr(house.ledger, call, plain)
+            raise DatabaseUnavailable("The answer was lost.")
+
+        setattr(house.ledger, call, unanswered)
+
+    async def test_a_new_run_does_not_wait_for_ever(self, house: House) -> None:
+        self.cut_off(house, "open")
+        with pytest.raises(DatabaseUnavailable):
+            await house.submit(ROWS, LIVE)
+        (run_id,) = house.ledger.runs
+        await until(lambda: house.ledger.runs[run_id].state is State.FAILED)
+        await until(lambda: house.runs.find(run_id) is None)
+        assert list(house.folder.iterdir()) == [] and not house.consumer.calls
+        with pytest.raises(NotResumable, match="gone"):
+            await house.runs.resume(run_id)
+        assert (await ended(await house.submit(ROWS, LIVE))).verdict is Verdict.KEPT
+
+    async def test_a_run_that_was_to_be_resumed_can_still_be(self, house: House) -> None:
+        house.consumer.fail["remove"] = ConsumerStalled("it stalled")
+        run = await house.submit(ROWS, LIVE)
+        await ended(run)
+        house.consumer.fail.clear()
+        self.cut_off(house, "reopen")
+        with pytest.raises(DatabaseUnavailable):
+            await house.runs.resume(run.id)
+        await until(lambda: house.recorded(run).resumable)
+        report = await ended(await house.runs.resume(run.id))
+        assert report.verdict is Verdict.KEPT and report.counts.confirmed == 60
+
+
+async def test_the_file_of_a_run_that_can_be_resumed_is_never_swept(house: House) -> None:
+    house.consumer.fail["remove"] = ConsumerStalled("it stalled")
+    failed = await house.submit(ROWS, LIVE)
+    await ended(failed)
+    house.consumer.fail.clear()
+    done = await house.submit(ROWS, LIVE)
+    await ended(done)
+
+    async def swept() -> list[str]:
+        for file in house.folder.iterdir():
+            os.utime(file, (0, 0))
+        await house.uploads.sweep(house.runs._known, house.runs._needed)
+        return sorted(file.name for file in house.folder.iterdir())
+
+    async with house.holding("create"):
+        going = await house.submit(ROWS, LIVE)
+        assert await swept() == sorted(f"{run.id}.csv" for run in (failed, going))
+        house.ledger.away = DatabaseUnavailable("gone")
+        with pytest.raises(DatabaseUnavailable):
+            await swept()  # who does not know sweeps nothing
+        house.ledger.away = None
+    await ended(going)
+    await ended(await house.runs.resume(failed.id))
+    assert await swept() == []
