@@ -111,6 +111,10 @@ class ActiveRun:
             )
         return run
 
+    @property
+    def ousted(self) -> bool:
+        return self.why is not None
+
     def begin(self) -> None:
         """Its turn has come."""
         self.started_at = self.started_at or datetime.now(UTC)

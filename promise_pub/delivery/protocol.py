@@ -34,6 +34,10 @@ class Observer(Protocol):
     def hurried(self) -> bool:
         """Whether somebody waits for the run's end."""
 
+    @property
+    def ousted(self) -> bool:
+        """Whether another server has the run, or the consumer's ear: the session is no longer this one's to end."""
+
     def entered(self, state: State) -> None:
         """The run is in this state from now on."""
 
@@ -193,7 +197,8 @@ class _Talk:
         try:
             await self._last_confirms()
         finally:
-            await self._abandon(HURRIED_ABANDON if self._observer.hurried else ABANDON)
+            if not self._observer.ousted:
+                await self._abandon(HURRIED_ABANDON if self._observer.hurried else ABANDON)
 
     async def _abandon(self, within: float) -> None:
         """Whoever is cancelled meanwhile, again or at last, gives the consumer a moment more."""

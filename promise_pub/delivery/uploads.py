@@ -100,6 +100,8 @@ class Uploads:
     async def verify(self, run_id: str, stored: StoredFile) -> None:
         """Raises StoredFileError unless the file is still what was stored, byte for byte."""
         path = self.path(run_id)
+        # Where a crash came before it had its name, and this before the sweep.
+        await _in_thread(_take, self.arrived(run_id), lambda _: self._keep_whole(run_id))
         try:
             with path.open("rb") as file:
                 if os.fstat(file.fileno()).st_size != stored.bytes:

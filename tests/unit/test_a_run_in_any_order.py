@@ -61,7 +61,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.taken: set[tuple[str, int]] = set()  # rows that a queue ever held
         self.house.broker.take = self.note(self.house.broker.take)  # type: ignore[method-assign]
         self.house.ledger.employees.append("old@x")
-        self.lossy = False  # rows came back because their queue was deleted
+        self.lossy = False  # a queue was deleted or full: rows came back, or were refused
         self.checkpoint = (0, 0)
         self.run: ActiveRun
 
@@ -184,6 +184,12 @@ class AnyOrder(RuleBasedStateMachine):
     def the_queue_is_deleted(self) -> None:
         self.lossy = True
         self.house.broker.queues.clear()
+
+    @rule(most=st.integers(0, 20))
+    def the_queue_is_full(self, most: int) -> None:
+        self.lossy = True
+        for queue in self.house.broker.queues:
+            self.house.broker.most[queue] = most
 
     @rule(holding=st.booleans())
     def confirms_are_held(self, holding: bool) -> None:

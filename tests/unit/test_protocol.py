@@ -49,6 +49,7 @@ class Notes:
         self.left: list[SessionView] = []
         self.publisher: Any = None
         self.hurried = False
+        self.ousted = False
 
     def entered(self, state: State) -> None:
         self.states.append(state)

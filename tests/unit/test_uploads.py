@@ -346,6 +346,13 @@ class TestVerify:
     ) -> None:
         await uploads.verify(run_id, stored)
 
+    async def test_one_that_a_crash_caught_before_it_had_its_name_gets_it(
+        self, uploads: Uploads, run_id: str, stored: StoredFile
+    ) -> None:
+        uploads.path(run_id).rename(uploads.arrived(run_id))
+        await uploads.verify(run_id, stored)
+        assert uploads.path(run_id).exists() and not uploads.arrived(run_id).exists()
+
     @pytest.mark.parametrize(
         ("change", "says"),
         [
