@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -36,9 +37,13 @@ from promise_pub.records import (
 )
 
 EMPLOYEE_LIMIT = 127  # characters of a name or a mail in the employees table
+WRITE_TIMEOUT = 8.0  # seconds; a run's row takes a millisecond
 LONG_TIMEOUT = (
     3600.0  # seconds; counting the repeats of hundreds of millions of rows sorts them on disk
 )
+
+
+T = TypeVar("T")
 
 
 class Ledger:
@@ -111,9 +116,20 @@ class Ledger:
 
     async def write(self, report: RunReport) -> None:
         with translated():
-            written = await self._sql.write_run(self._pool, **_columns(report), server=self._server)
+            written = await self._soon(
+                self._sql.write_run(self._pool, **_columns(report), server=self._server)
+            )
         if not written:
             raise RunTaken
+
+    async def _soon(self, writing: Awaitable[T]) -> T:
+        """Runs wait for this. A connection that was lost without a word is not waited for, nor used again."""
+        try:
+            async with asyncio.timeout(WRITE_TIMEOUT):
+                return await writing
+        except TimeoutError:
+            await self._pool.expire_connections()
+            raise
 
     async def known(self, run_ids: Sequence[str]) -> set[str]:
         return await self._which(self._sql.known_runs, run_ids)

@@ -18,12 +18,12 @@ RECORD = Record()
 
 
 @pytest.fixture(scope="session", autouse=True)
-def reliability(pytestconfig: pytest.Config) -> Iterator[None]:
-    """Writes what was tried, where that is asked for."""
+def reliability(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Writes what was tried, where that is asked for and nothing failed."""
     started = time.monotonic()
     yield
-    path = pytestconfig.getoption("reliability")
-    if path and RECORD.entries:
+    path = request.config.getoption("reliability")
+    if path and RECORD.entries and not request.session.testsfailed:
         Path(path).write_text(document.text(RECORD, time.monotonic() - started), encoding="utf-8")
 
 
