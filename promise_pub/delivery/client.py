@@ -80,7 +80,7 @@ class ConsumerClient:
     async def _is_reading(self, uuid: str) -> bool:
         """Whether what was asked before, and not answered, goes on. `/remove/` waits for it."""
         with suppress(ConsumerError):
-            return (await self.look(uuid)).ended is False
+            return (await self._look_once(uuid)).ended is False
         return False
 
     async def remove(self, uuid: str, idle_timeout: int, sent: int, watch: Watch) -> SessionView:
@@ -110,13 +110,17 @@ class ConsumerClient:
         """A look that may fail."""
         with suppress(ConsumerError, TimeoutError):
             async with asyncio.timeout(LAST_LOOK_TIMEOUT):
-                _tell(await self.look(uuid), watch)
+                _tell(await self._look_once(uuid), watch)
 
     async def look(self, uuid: str) -> SessionView:
+        session, _ = await self._repeated(lambda: self._look_once(uuid))
+        return session
+
+    async def _look_once(self, uuid: str) -> SessionView:
         url = self._settings.getsession_url
         return parse_session(await self._get(url, {"uuid": uuid}), url, uuid)
 
-    async def _repeated(self, call: Callable[[], Awaitable[str]]) -> tuple[str, bool]:
+    async def _repeated(self, call: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
         """The answer to a call that may be repeated, for ten seconds once nobody is there, and whether it was."""
         clock = asyncio.get_running_loop().time
         since: float | None = None
@@ -170,7 +174,7 @@ class ConsumerClient:
 
     async def _glance(self, uuid: str, call: asyncio.Future[str]) -> SessionView | None:
         """One look that may fail, and ends when the long call does."""
-        look = asyncio.ensure_future(self.look(uuid))
+        look = asyncio.ensure_future(self._look_once(uuid))
         try:
             either: set[asyncio.Future[Any]] = {look, call}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)

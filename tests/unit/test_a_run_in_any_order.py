@@ -185,6 +185,14 @@ class AnyOrder(RuleBasedStateMachine):
         self.lossy = True
         self.house.broker.queues.clear()
 
+    @rule()
+    def the_queue_is_purged(self) -> None:
+        """Rows are lost that were confirmed: which a consumer has to tell that tells which it has."""
+        if isinstance(self.house.consumer, TellingConsumer):
+            self.lossy = True
+            for queue in self.house.broker.queues.values():
+                queue.clear()
+
     @rule(most=st.integers(0, 20))
     def the_queue_is_full(self, most: int) -> None:
         self.lossy = True

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -263,3 +264,19 @@ async def test_the_file_of_a_run_that_can_be_resumed_is_never_swept(house: House
     await ended(going)
     await ended(await house.runs.resume(failed.id))
     assert await swept() == []
+
+
+async def test_what_a_crash_left_in_the_folder_is_set_right_at_the_start(tmp_path: Path) -> None:
+    before = House(tmp_path)
+    before.consumer.fail["remove"] = ConsumerStalled("it stalled")
+    async with before.runs:
+        run = await before.submit(ROWS, LIVE)
+        await ended(run)
+    before.uploads.path(run.id).rename(before.uploads.arrived(run.id))  # killed before it had it
+    for orphan in (f"{uuid4()}.part", f"{uuid4()}.whole"):
+        (tmp_path / orphan).write_bytes(b"a,b\n")
+    after = House(tmp_path)
+    after.ledger = before.ledger
+    after.runs._ledger = before.ledger
+    async with after.runs:
+        await until(lambda: [file.name for file in tmp_path.iterdir()] == [f"{run.id}.csv"])
