@@ -36,6 +36,8 @@ ANSWER_LIMIT = 1024 * 1024  # bytes; a session object is a few hundred
 NOT_YET = "0001-01-01T00:00:00Z"
 NAME_LIMIT = 255  # bytes of a queue's name in AMQP
 
+_NOT_ASKED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+
 Query = Mapping[str, str | int]
 T = TypeVar("T")
 
@@ -53,7 +55,14 @@ class ConsumerClient:
         await self._get(self._settings.healthcheck_url, {})
 
     async def create(self) -> SessionView:
-        text = await self._get(self._settings.create_url, {})
+        try:
+            text = await self._get(self._settings.create_url, {})
+        except (ConsumerTimeout, ConsumerUnreachable) as error:
+            if isinstance(error.__cause__, _NOT_ASKED):
+                raise
+            raise type(error)(
+                f"{error.message}; it may have made a session all the same, which nobody knows"
+            ) from error
         session = parse_session(text, self._settings.create_url)
         if not 0 < len(session.uuid.encode()) <= NAME_LIMIT:
             raise ConsumerGarbage(
@@ -198,7 +207,7 @@ class ConsumerClient:
                         f"The consumer's {path} answered with status {response.status}: {_shown(body)}"
                     )
                 return body
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        except _NOT_ASKED as error:
             raise ConsumerUnreachable(
                 f"The consumer at {self._where} cannot be reached: {_plain(error)}"
             ) from error

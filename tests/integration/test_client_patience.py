@@ -120,3 +120,17 @@ async def test_a_look_beside_a_long_call_is_not_repeated() -> None:
     async with consumer(remove=hang, getSession=flaky.handle) as opened:
         assert not await opened.abandon("u-1", 7, seen.append, 0.2)
     assert flaky.asked == 1 and not seen
+
+
+@pytest.mark.parametrize("handler", [hang, hang_up], ids=["hangs", "hangs up"])
+async def test_a_session_that_may_have_come_to_be_unknown_is_spoken_of(handler: Handler) -> None:
+    async with consumer(create=handler) as opened:
+        with pytest.raises(errors.ConsumerError, match="may have made a session"):
+            await opened.create()
+
+
+async def test_who_was_never_asked_made_none(unused_tcp_port: int) -> None:
+    async with open_consumer(settings(unused_tcp_port)) as opened:
+        with pytest.raises(errors.ConsumerUnreachable) as caught:
+            await opened.create()
+    assert "session" not in caught.value.message
