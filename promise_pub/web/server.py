@@ -13,8 +13,9 @@ from promise_pub import __version__
 from promise_pub.config import asset
 from promise_pub.delivery.ledger import Ledger
 from promise_pub.delivery.runs import Runs
+from promise_pub.web import health, pages
+from promise_pub.web import runs as run_pages
 from promise_pub.web.keys import LEDGER, PROBES, RUNS, Probe
-from promise_pub.web.pages import routes
 from promise_pub.web.problems import answer_errors
 
 HEADERS = {
@@ -39,7 +40,8 @@ def make_app(runs: Runs, ledger: Ledger, probes: Mapping[str, Probe]) -> web.App
         filters=FILTERS,
     )
     aiohttp_jinja2.get_env(app).globals["version"] = __version__
-    app.add_routes(routes)
+    for room in (pages, run_pages, health):
+        app.add_routes(room.routes)
     app.router.add_static("/static/", asset("static"))
     app.on_response_prepare.append(_add_headers)
     return app

@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestClient
 from promise_pub import errors
 from promise_pub.delivery.runs import Runs
 from promise_pub.delivery.uploads import Uploads
-from promise_pub.web import pages
+from promise_pub.web import health
 from promise_pub.web.problems import status_of
 from promise_pub.web.server import make_app
 from tests.fakes import FakeBroker, FakeConsumer, FakeLedger
@@ -130,7 +130,7 @@ async def test_an_impatient_client_is_told_where_to_look(house: House, prefer: s
 async def test_a_probe_that_hangs_is_not_ready(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "PROBE_TIMEOUT", 0.01)
+    monkeypatch.setattr(health, "PROBE_TIMEOUT", 0.01)
     house.probes["broker"] = asyncio.Event().wait
     answer = await house.client.get("/readyz")
     assert answer.status == 503 and "no answer" in (await answer.json())["broker"]["error"]

@@ -1,0 +1,71 @@
+"""`serve`, `consumer` and `schema`: what runs until it is stopped, and what it needs."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from contextlib import AsyncExitStack
+from typing import Any
+
+from yarl import URL
+
+from promise_pub import __version__, app, config, db
+from promise_pub.cli.output import OK, err
+from promise_pub.consumer import server as consumer_server
+from promise_pub.local.stack import LocalStack
+
+
+async def serve(options: argparse.Namespace) -> int:
+    async with AsyncExitStack() as stack:
+        local = await _start_local(stack, options) if options.local else None
+        settings = local[1] if local else config.load(options.config)
+        url = await stack.enter_async_context(app.running(settings))
+        if local:
+            local[0].publish_settings(URL(url).port or 0)
+        print(f"promise-pub {__version__} on {url}", flush=True)
+        await asyncio.Event().wait()
+    return OK
+
+
+async def _start_local(
+    stack: AsyncExitStack, options: argparse.Namespace
+) -> tuple[LocalStack, config.Settings]:
+    path = config.find(options.config, os.environ, search=False)
+    values = config.read(path, os.environ)
+    with err.status("starting") as status:
+        local = LocalStack(
+            options.state, values, report=lambda text: _report(status, options, text)
+        )
+        settings = await stack.enter_async_context(local)
+    if not options.quiet:
+        for line in local.started:
+            print(line, flush=True)
+    return local, settings
+
+
+def _report(status: Any, options: argparse.Namespace, text: str) -> None:
+    status.update(text)
+    if not err.is_terminal and not options.quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
+async def consumer(options: argparse.Namespace) -> int:
+    settings = config.load(options.config)
+    await consumer_server.serve(
+        settings, on_ready=lambda url: print(f"listening on {url}", flush=True)
+    )
+    return OK
+
+
+async def schema(options: argparse.Namespace) -> int:
+    if not options.apply:
+        print(db.scheme(), end="")
+        return OK
+    settings = config.load(options.config)
+    async with db.open_pool(settings.database, max_size=1) as pool:
+        await db.apply_scheme(pool)
+    if not options.quiet:
+        print(f"The tables are in {settings.database.dbname} on {settings.database.host}.")
+    return OK

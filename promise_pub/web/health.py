@@ -1,0 +1,45 @@
+"""Whether the server lives, and whether what it needs is there."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from promise_pub.errors import PromisePubError
+from promise_pub.web.keys import PROBES, Probe
+from promise_pub.web.negotiate import as_json
+
+PROBE_TIMEOUT = 12.0  # seconds for the slowest service to say whether it is there
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/healthz")
+async def alive(request: web.Request) -> web.Response:
+    """The server answers."""
+    return as_json({"alive": True})
+
+
+@routes.get("/readyz")
+async def ready(request: web.Request) -> web.Response:
+    """Whether the broker, the database and the consumer are there, each by name."""
+    probes = request.app[PROBES]
+    troubles = await asyncio.gather(*(_trouble(probe) for probe in probes.values()))
+    services = {
+        name: {"ready": trouble is None, **({"error": trouble} if trouble else {})}
+        for name, trouble in zip(probes, troubles, strict=True)
+    }
+    whole = all(service["ready"] for service in services.values())
+    return as_json({"ready": whole, **services}, 200 if whole else 503)
+
+
+async def _trouble(probe: Probe) -> str | None:
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT):
+            await probe()
+    except PromisePubError as error:
+        return error.message
+    except TimeoutError:
+        return f"no answer within {PROBE_TIMEOUT:g} s"
+    return None
