@@ -51,6 +51,7 @@ log = logging.getLogger(__name__)
 SWEEP_EVERY = 3600.0  # seconds between sweeps of the uploads folder
 STOP_TIMEOUT = 9.0  # seconds for a run to end in an orderly way when the server stops
 CANCEL_AGAIN = 3.0  # seconds after which a run that still goes is cancelled again
+END_RECORDED = 5.0  # seconds in which the end of a run is usually in the ledger
 REJECTS_SHOWN = 20  # rejected rows told when a file holds nothing else
 MOST_SESSIONS = (
     5  # sessions that one turn of a run may use up: a queue that keeps going is not worth more
@@ -144,8 +145,7 @@ class Runs:
 
         Raises RunNotFound, NotResumable, ServerBusy or DatabaseError.
         """
-        if self.find(run_id):
-            raise NotResumable("The run is going, or its end is not recorded yet.")
+        await self._recorded(run_id)
         report = await self._ledger.run(run_id)
         if not report.resumable:
             raise NotResumable(f"The run is {report.state.value}: there is nothing to resume.")
@@ -159,6 +159,19 @@ class Runs:
         await self._open(run, self._ledger.reopen)
         await self._queue(run)
         return run
+
+    async def _recorded(self, run_id: str) -> None:
+        """The end of a run may be a moment ahead of the ledger. Raises NotResumable for one that goes."""
+        run = self.find(run_id)
+        if run and run.report().state.final:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(END_RECORDED):
+                    await run.done.wait()
+        if run := self.find(run_id):
+            ended = run.report().state.final
+            raise NotResumable(
+                "The run's end is not recorded yet." if ended else "The run is going."
+            )
 
     async def cancel(self, run_id: str) -> ActiveRun:
         """Ends a run, within two seconds once it goes. Raises NotCancellable when it has ended, RunNotFound."""

@@ -250,6 +250,14 @@ class TestResume:
             with pytest.raises(NotResumable, match="going"):
                 await house.runs.resume(run.id)
 
+    async def test_a_run_that_has_just_ended_is_taken_for_what_it_is(self, house: House) -> None:
+        """Its end is a moment ahead of the ledger, which is slow here."""
+        house.ledger.slow = 0.1
+        run = await house.submit(people(3))
+        await until(lambda: run.report().state.final)
+        with pytest.raises(NotResumable, match="completed"):
+            await house.runs.resume(run.id)
+
     async def test_rejected_rows_are_told_once_however_often_they_are_read(
         self, house: House
     ) -> None:
