@@ -47,7 +47,9 @@ ALTER TABLE runs
     ADD COLUMN IF NOT EXISTS digest  TEXT,                               -- of its session's accepted rows
     ADD COLUMN IF NOT EXISTS resends JSONB NOT NULL DEFAULT '[]',        -- rows published again, and why
     ADD COLUMN IF NOT EXISTS earlier JSONB NOT NULL DEFAULT '[]',        -- sessions before this one
-    ADD COLUMN IF NOT EXISTS going   JSONB NOT NULL DEFAULT '{}';        -- the checkpoint
+    ADD COLUMN IF NOT EXISTS going   JSONB NOT NULL DEFAULT '{}',        -- the checkpoint
+    ADD COLUMN IF NOT EXISTS samples JSONB NOT NULL DEFAULT '[]',        -- how it went over time
+    ADD COLUMN IF NOT EXISTS read_bytes BIGINT NOT NULL DEFAULT 0;       -- how far the file was read
 CREATE INDEX IF NOT EXISTS runs_newest ON runs (created_at DESC, id);
 
 -- Rejected records, the first 10,000 of a run; runs.rows_rejected counts all of them.

@@ -223,6 +223,20 @@ class ConfirmLatency:
     max: float
 
 
+class Sample(NamedTuple):
+    """A run at one moment: `at` in seconds of its work, rows by fate so far, latencies of the confirms since the
+    sample before in milliseconds. None: not told, or none came."""
+
+    at: float
+    read: int
+    published: int
+    confirmed: int
+    received: int | None
+    saved: int | None
+    p50: float | None
+    p99: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """Why a run failed: the error's stable code and its message."""
@@ -271,6 +285,9 @@ class RunReport:
     resends: tuple[Resent, ...] = ()
     earlier: tuple[EarlierSession, ...] = ()
     going: Going = Going()
+    samples: tuple[Sample, ...] = ()
+    read_bytes: int = 0
+    """How far the file was read."""
 
     @property
     def resumable(self) -> bool:
@@ -293,6 +310,7 @@ class RunReport:
             "seconds": {name: round(value, 3) for name, value in asdict(self.seconds).items()},
             "blocked": self.blocked,
             "rows": self.counts.as_json(),
+            "read_bytes": self.read_bytes,
             "digest": self.digest,
             "returned_rows": self.returned_rows,
             "nacked_rows": self.nacked_rows,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from typing import Self
 
 from promise_pub.records import ConfirmLatency
 
@@ -22,6 +23,19 @@ class LatencyHistogram:
         """`count` confirms took this long."""
         self._buckets[math.ceil(math.log(max(milliseconds, _FLOOR) / _FLOOR) / _GROWTH)] += count
         self._max = max(self._max, milliseconds)
+
+    def copy(self) -> Self:
+        """As it is now."""
+        copied = type(self)()
+        copied._buckets, copied._max = Counter(self._buckets), self._max
+        return copied
+
+    def since(self, earlier: Self) -> Self:
+        """What was added since an earlier copy. Its maximum is that of all."""
+        recent = self.copy()
+        recent._buckets.subtract(earlier._buckets)
+        recent._buckets = +recent._buckets
+        return recent
 
     def summary(self) -> ConfirmLatency | None:
         """The percentiles, or None while nothing was counted."""

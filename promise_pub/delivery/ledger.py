@@ -29,6 +29,7 @@ from promise_pub.records import (
     Repeats,
     Resent,
     RunReport,
+    Sample,
     Seconds,
     SessionView,
     State,
@@ -240,6 +241,8 @@ def _columns(report: RunReport) -> dict[str, Any]:
         "resends": json.dumps([asdict(one) for one in report.resends]),
         "earlier": json.dumps([asdict(one) for one in report.earlier]),
         "going": json.dumps(asdict(report.going)),
+        "samples": json.dumps(report.samples),
+        "read_bytes": report.read_bytes,
     }
 
 
@@ -274,6 +277,8 @@ def _report(row: asyncpg.Record) -> RunReport:
         resends=tuple(Resent(**one) for one in json.loads(row["resends"])),
         earlier=tuple(_earlier(one) for one in json.loads(row["earlier"])),
         going=_going(json.loads(row["going"])),
+        samples=tuple(Sample(*one) for one in json.loads(row["samples"])),
+        read_bytes=row["read_bytes"],
     )
 
 

@@ -16,6 +16,7 @@ from promise_pub.delivery.digest import RowDigest
 from promise_pub.delivery.ports import Shipment
 from promise_pub.delivery.ranges import RowRanges
 from promise_pub.delivery.steady import SteadyPublisher
+from promise_pub.delivery.timeline import Timeline
 from promise_pub.delivery.verdict import Judgement, Proof
 from promise_pub.errors import DatabaseUnavailable
 from promise_pub.records import (
@@ -82,6 +83,8 @@ class ActiveRun:
         self._offered = 0  # rejected records that were to be stored, or were too many
         self._unstored: list[Rejected] = []
         self._stored = 0
+        self._read_bytes = 0
+        self._timeline = Timeline()
         self.session: SessionView | None = None
         self._left_behind: list[str] = []
         self._db_count: int | None = None
@@ -100,6 +103,8 @@ class ActiveRun:
         run._read, run._rejected = report.counts.read, report.counts.rejected
         run._offered = report.going.checkpoint.rejected
         run._stored = min(run._offered, REJECTED_LIMIT)
+        run._timeline = Timeline(report.samples)
+        run._read_bytes = report.read_bytes
         resent = 0
         for one in report.resends:
             run._reasons.append((resent, one.reason))
@@ -199,6 +204,7 @@ class ActiveRun:
             room = REJECTED_LIMIT - self._stored - len(self._unstored)
             self._unstored.extend(batch.rejected[-fresh:][: max(room, 0)])
             self._offered = self._at[1]
+        self._read_bytes = max(self._read_bytes, batch.offset)
         self._read = max(self._read, self._at[0])
         self._rejected = max(self._rejected, self._at[1])
 
@@ -277,8 +283,22 @@ class ActiveRun:
         return f"the consumer did not say that it removed the {sessions} {', '.join(self._left_behind)}"
 
     def _finish(self, state: State) -> None:
+        self.sample()
         self.entered(state)
         self._finished_at = datetime.now(UTC)
+
+    async def sampled(self) -> None:
+        """Keeps its timeline, until it is cancelled."""
+        while True:
+            self.sample()
+            await asyncio.sleep(self._timeline.interval)
+
+    def sample(self) -> None:
+        """Notes how it is now, from the moment that its turn has come."""
+        if self.started_at and not self._state.final:
+            spent = self._timing()
+            worked = spent.total - spent.queued
+            self._timeline.add(worked, self.counts(), self.session, self._tracker.latency)
 
     def counts(self) -> Counts:
         """Rows by fate, at this moment."""
@@ -343,6 +363,8 @@ class ActiveRun:
             resends=tuple(self._resends()),
             earlier=tuple(self._earlier),
             going=self.going,
+            samples=self._timeline.samples,
+            read_bytes=self._read_bytes,
         )
 
     def _settle_up(self) -> None:

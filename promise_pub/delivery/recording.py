@@ -61,11 +61,13 @@ class Recorder:
                 carrying.cancel()
 
         progress.add_done_callback(stop)
+        sampling = asyncio.ensure_future(run.sampled())
         try:
             yield
         finally:
             progress.cancel()
-            await asyncio.wait({progress})
+            sampling.cancel()
+            await asyncio.wait({progress, sampling})
             if not progress.cancelled() and (error := progress.exception()):
                 log.error("The progress of run %s was not recorded", run.id, exc_info=error)
 

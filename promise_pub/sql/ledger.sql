@@ -5,14 +5,14 @@
 SELECT to_regclass('employees') IS NOT NULL
    AND to_regclass('runs') IS NOT NULL
    AND to_regclass('rejected_rows') IS NOT NULL
-   AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('runs') AND attname = 'going');
+   AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('runs') AND attname = 'read_bytes');
 
 -- name: open_run(id, state, mode, timeout, clear, rate, file_name, file_bytes, file_sha256, created_at, server)!
 -- A new run, waiting for its turn.
 INSERT INTO runs (id, state, mode, timeout, clear, rate, file_name, file_bytes, file_sha256, created_at, server)
 VALUES (:id, :state, :mode, :timeout, :clear, :rate, :file_name, :file_bytes, :file_sha256, :created_at, :server);
 
--- name: write_run(state, started_at, finished_at, seconds, rows_read, rows_rejected, published, confirmed, returned, nacked, resent, returned_rows, nacked_rows, session, db_count, verdict, explanation, confirm_ms, error_code, error_message, digest, resends, earlier, going, id, server)^
+-- name: write_run(state, started_at, finished_at, seconds, rows_read, rows_rejected, published, confirmed, returned, nacked, resent, returned_rows, nacked_rows, session, db_count, verdict, explanation, confirm_ms, error_code, error_message, digest, resends, earlier, going, samples, read_bytes, id, server)^
 -- The run as it is now, if it is still this server's.
 UPDATE runs
 SET state = :state, started_at = :started_at, finished_at = :finished_at, seconds = :seconds,
@@ -21,7 +21,7 @@ SET state = :state, started_at = :started_at, finished_at = :finished_at, second
     returned_rows = :returned_rows, nacked_rows = :nacked_rows,
     session = :session, db_count = :db_count, verdict = :verdict, explanation = :explanation,
     confirm_ms = :confirm_ms, error_code = :error_code, error_message = :error_message,
-    digest = :digest, resends = :resends, earlier = :earlier, going = :going
+    digest = :digest, resends = :resends, earlier = :earlier, going = :going, samples = :samples, read_bytes = :read_bytes
 WHERE id = :id AND server = :server
 RETURNING id;
 
