@@ -236,6 +236,24 @@ class FakeConsumer:
         watch(self._end(uuid))
         return True
 
+    @asynccontextmanager
+    async def holding(self, step: str) -> AsyncIterator[None]:
+        """While the block goes, whoever comes to this step waits."""
+        gate = asyncio.Event()
+        plain = self._call
+
+        async def call(name: str, sent: int | None = None) -> None:
+            await plain(name, sent)
+            if name == step:
+                await gate.wait()
+
+        self._call = call  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            gate.set()
+            self._call = plain  # type: ignore[method-assign]
+
     async def _call(self, name: str, sent: int | None = None) -> None:
         self.calls.append(name)
         self.sent.append(sent)

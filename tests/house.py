@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -44,23 +43,9 @@ class House:
         await asyncio.wait_for(run.done.wait(), 10)
         return run
 
-    @asynccontextmanager
-    async def holding(self, step: str) -> AsyncIterator[None]:
+    def holding(self, step: str) -> AbstractAsyncContextManager[None]:
         """While the block goes, runs stop at this step of the consumer's."""
-        gate = asyncio.Event()
-        plain = self.consumer._call
-
-        async def call(name: str, sent: int | None = None) -> None:
-            await plain(name, sent)
-            if name == step:
-                await gate.wait()
-
-        self.consumer._call = call  # type: ignore[method-assign]
-        try:
-            yield
-        finally:
-            gate.set()
-            self.consumer._call = plain  # type: ignore[method-assign]
+        return self.consumer.holding(step)
 
     def state(self, run: ActiveRun) -> State:
         return self.runs.report(run).state

@@ -85,10 +85,10 @@ async def resume_run(request: web.Request) -> web.Response:
 @routes.get("/runs/{id}")
 async def show_run(request: web.Request) -> web.Response:
     """One run: as it is now while it goes, as it was recorded later."""
-    return await _run_answer(request, await _find(request), asked=True)
+    return await _run_answer(request, await find_run(request), asked=True)
 
 
-async def _find(request: web.Request) -> RunReport:
+async def find_run(request: web.Request) -> RunReport:
     run_id = _run_id(request)
     run = request.app[RUNS].find(run_id)
     return request.app[RUNS].report(run) if run else await request.app[LEDGER].run(run_id)
@@ -136,7 +136,7 @@ async def _rejected(request: web.Request, report: RunReport) -> list[Rejected]:
 async def list_rejects(request: web.Request) -> web.Response:
     """The rejected rows of a run that are stored: CSV to download, or JSON."""
     face = wanted(request, table=True)
-    report = await _find(request)
+    report = await find_run(request)
     rows = await request.app[LEDGER].rejected(report.id, MOST_REJECTS)
     if face == JSON:
         response = as_json([row._asdict() for row in rows])

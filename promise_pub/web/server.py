@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 
 import aiohttp_jinja2
 import jinja2
@@ -13,13 +12,13 @@ from promise_pub import __version__
 from promise_pub.config import asset
 from promise_pub.delivery.ledger import Ledger
 from promise_pub.delivery.runs import Runs
-from promise_pub.web import health, pages
+from promise_pub.web import charts, health, pages, stream, wording
 from promise_pub.web import runs as run_pages
 from promise_pub.web.keys import LEDGER, PROBES, RUNS, Probe
 from promise_pub.web.problems import answer_errors
 
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -40,7 +39,7 @@ def make_app(runs: Runs, ledger: Ledger, probes: Mapping[str, Probe]) -> web.App
         filters=FILTERS,
     )
     aiohttp_jinja2.get_env(app).globals["version"] = __version__
-    for room in (pages, run_pages, health):
+    for room in (pages, run_pages, stream, health):
         app.add_routes(room.routes)
     app.router.add_static("/static/", asset("static"))
     app.on_response_prepare.append(_add_headers)
@@ -52,33 +51,11 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
         response.headers.setdefault(name, value)
 
 
-def _moment(value: datetime | None) -> str:
-    return value.strftime("%Y-%m-%d %H:%M:%S UTC") if value else "–"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.2f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def _thousands(value: int | None) -> str:
-    return "not told" if value is None else f"{value:,}"
-
-
-def _size(count: float) -> str:
-    for unit in ("bytes", "KB", "MB"):
-        if count < 1024:
-            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"
-        count /= 1024
-    return f"{count:,.1f} GB"
-
-
 FILTERS: Mapping[str, Callable[..., str]] = {
-    "moment": _moment,
-    "duration": _duration,
-    "thousands": _thousands,
-    "size": _size,
+    "moment": wording.moment,
+    "duration": wording.duration,
+    "thousands": wording.thousands,
+    "size": wording.size,
+    "state": wording.state,
+    "sparkline": charts.sparkline,
 }

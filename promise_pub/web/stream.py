@@ -1,0 +1,59 @@
+"""A run as it goes, by server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from aiohttp import web
+from aiohttp_sse import sse_response
+
+from promise_pub.errors import DatabaseError
+from promise_pub.records import RunReport
+from promise_pub.web.keys import RUNS
+from promise_pub.web.runs import find_run
+
+LOOK_EVERY = 0.2  # seconds between looks at a run of this server: five events a second at most
+LOOK_ELSEWHERE_EVERY = 1.0  # seconds between looks at the ledger, for a run of another server
+TELL_EVERY = 1.0  # seconds in which something is told though only time has passed
+SEND_TIMEOUT = 30.0  # seconds that a client may leave what it was sent unread
+ENDED = "end"  # the id of the last event
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/runs/{id}/stream")
+async def stream_run(request: web.Request) -> web.StreamResponse:
+    """`progress` whenever the run has changed, `end` when it has ended; both carry the run.
+
+    Whoever comes back with the id of the end is told, by 204, that there is nothing more.
+    """
+    report = await find_run(request)
+    if request.headers.get("Last-Event-ID") == ENDED and report.state.final:
+        return web.Response(status=204)
+    if request.method == "HEAD":
+        return web.Response(content_type="text/event-stream")
+    async with sse_response(request, send_timeout=SEND_TIMEOUT) as response:
+        # A client that has gone, or comes back when the database does.
+        with suppress(ConnectionError, TimeoutError, DatabaseError):
+            async for event, run in _events(request, report):
+                await response.send(run, event=event, id=ENDED if event == ENDED else None)
+    return response
+
+
+async def _events(request: web.Request, report: RunReport) -> AsyncIterator[tuple[str, str]]:
+    clock = asyncio.get_running_loop().time
+    told: dict[str, object] = {}
+    told_at = 0.0
+    while not report.state.final:
+        run = report.as_json()
+        changed = {**run, "seconds": None}
+        if changed != told or clock() - told_at >= TELL_EVERY:
+            told, told_at = changed, clock()
+            yield "progress", json.dumps(run, ensure_ascii=False)
+        here = request.app[RUNS].find(report.id)
+        await asyncio.sleep(LOOK_EVERY if here else LOOK_ELSEWHERE_EVERY)
+        report = await find_run(request)
+    yield ENDED, json.dumps(report.as_json(), ensure_ascii=False)

@@ -1,0 +1,103 @@
+"""A run's events: its changes, its end, and nothing after it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from promise_pub.errors import DatabaseUnavailable
+from promise_pub.records import State
+from promise_pub.web import stream
+from tests.web_house import Client, House, opened
+
+ROWS = b"".join(b"%d,%d\n" % (n, n) for n in range(100))
+SLOWLY = {"Content-Type": "text/csv", "Prefer": "respond-async", "Accept": "application/json"}
+
+
+@pytest.fixture
+async def house(
+    tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]
+) -> AsyncIterator[House]:
+    async with opened(tmp_path, aiohttp_client) as made:
+        yield made
+
+
+async def begun(house: House) -> str:
+    answer = await house.client.post("/simulate/?mode=batch&rate=100", data=ROWS, headers=SLOWLY)
+    assert answer.status == 202
+    return answer.headers["Location"]
+
+
+async def events(answer: Any) -> list[tuple[str, dict[str, Any], float]]:
+    """Name, run and moment of each event, to the end of the stream."""
+    told, name, moment = [], "", asyncio.get_running_loop().time
+    async for line in answer.content:
+        field, _, value = line.decode().strip().partition(": ")
+        if field == "event":
+            name = value
+        elif field == "data":
+            told.append((name, json.loads(value), moment()))
+    return told
+
+
+async def test_a_run_tells_how_it_goes_and_how_it_ended(house: House) -> None:
+    path = await begun(house)
+    answer = await house.client.get(f"{path}/stream")
+    assert (answer.status, answer.content_type) == (200, "text/event-stream")
+    told = await asyncio.wait_for(events(answer), 20)
+    assert [name for name, _, _ in told] == ["progress"] * (len(told) - 1) + ["end"]
+    confirmed = [run["rows"]["confirmed"] for _, run, _ in told]
+    assert confirmed == sorted(confirmed) and len(set(confirmed)) > 2 and confirmed[-1] == 100
+    assert told[-1][1]["state"] == "completed"
+    progress = [at for name, _, at in told if name == "progress"]
+    assert all(later - at > stream.LOOK_EVERY / 2 for at, later in pairwise(progress))
+
+
+async def test_a_run_that_has_ended_says_so_once(house: House) -> None:
+    run = await (await house.simulate()).json()
+    path = f"/runs/{run['id']}/stream"
+    told = await events(await house.client.get(path))
+    assert [(name, event["verdict"]) for name, event, _ in told] == [("end", "kept")]
+    again = await house.client.get(path, headers={"Last-Event-ID": "end"})
+    assert (again.status, await again.text()) == (204, "")
+    head = await house.client.head(path)
+    assert (head.status, head.content_type) == (200, "text/event-stream")
+
+
+async def test_a_run_that_stands_still_is_told_now_and_then(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(stream, "TELL_EVERY", 0.1)
+    async with house.consumer.holding("create"):
+        answer = await house.client.get(f"{await begun(house)}/stream")
+        reading = asyncio.create_task(events(answer))
+        await asyncio.sleep(0.55)
+    told = await asyncio.wait_for(reading, 20)
+    waiting = [at for _, run, at in told if run["state"] == "negotiating"]
+    assert 2 <= len(waiting) <= 8
+
+
+async def test_there_is_no_stream_of_nothing_and_none_without_a_database(house: House) -> None:
+    assert (await house.client.get("/runs/nothing/stream")).status == 404
+    run = await (await house.simulate()).json()
+    house.ledger.away = DatabaseUnavailable()
+    assert (await house.client.get(f"/runs/{run['id']}/stream")).status == 503
+
+
+async def test_a_client_that_leaves_takes_nothing_with_it(house: House) -> None:
+    path = await begun(house)
+    answer = await house.client.get(f"{path}/stream")
+    await answer.content.readline()
+    answer.close()
+    run = house.runs.find(path.rpartition("/")[2])
+    assert run
+    await asyncio.wait_for(run.done.wait(), 20)
+    assert run.report().state is State.COMPLETED

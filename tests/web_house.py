@@ -1,0 +1,50 @@
+"""The whole application among fakes, and a client for it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+
+from promise_pub.delivery.runs import Runs
+from promise_pub.delivery.uploads import Uploads
+from promise_pub.web.server import make_app
+from tests.fakes import FakeBroker, FakeConsumer, FakeLedger
+
+Client = TestClient[web.Request, web.Application]
+JSON = {"Accept": "application/json"}
+CSV = JSON | {"Content-Type": "text/csv"}
+
+
+class House:
+    """The application among fakes, and a client for it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.broker = FakeBroker()
+        self.ledger = FakeLedger()
+        self.consumer = FakeConsumer(self.broker, self.ledger)
+        self.uploads = Uploads(folder, limit=1000, keep_days=30)
+        self.uploads.prepare()
+        self.runs = Runs(self.ledger, self.consumer, self.broker.open_publisher, self.uploads, 2)
+        self.probes: dict[str, Any] = {}
+        self.client: Client
+
+    async def simulate(self, query: str = "?mode=batch", **headers: str) -> Any:
+        return await self.client.post(
+            f"/simulate/{query}", data=b"a,b\nbad\n", headers=CSV | headers
+        )
+
+
+@asynccontextmanager
+async def opened(
+    folder: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]
+) -> AsyncIterator[House]:
+    """A house that is lived in; `aiohttp_client` is pytest-aiohttp's fixture."""
+    made = House(folder)
+    async with made.runs:
+        made.client = await aiohttp_client(make_app(made.runs, made.ledger, made.probes))  # type: ignore[arg-type]
+        yield made
