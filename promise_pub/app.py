@@ -21,6 +21,7 @@ from promise_pub.delivery.runs import Runs
 from promise_pub.delivery.uploads import Uploads
 from promise_pub.errors import CannotListen, PromisePubError
 from promise_pub.web.keys import Probe
+from promise_pub.web.security import add_headers_to_broken_requests, look_around
 from promise_pub.web.server import make_app
 
 log = logging.getLogger(__name__)
@@ -33,8 +34,9 @@ CLOSE_TIMEOUT = 1.0  # seconds for answers under way once every run has ended
 async def running(settings: Settings) -> AsyncIterator[str]:
     """The web server, listening; its URL. The block's end stops it in an orderly way, within 10 seconds.
 
-    Raises DatabaseError, SchemaMissing, StoredFileError or CannotListen when it cannot start.
+    Raises ConfigurationError, DatabaseError, SchemaMissing, StoredFileError or CannotListen when it cannot start.
     """
+    doors = await look_around(settings.server)
     async with AsyncExitStack() as stack:
         uploads = Uploads(
             settings.server.uploads, settings.server.max_upload, settings.server.keep_uploads
@@ -57,7 +59,8 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         }
         if settings.server.on_restart == "resume":
             await _resume(runs, left_over)
-        url = await _listen(stack, make_app(runs, ledger, probes), settings.server)
+        app = make_app(runs, ledger, probes, doors=doors)
+        url = await _listen(stack, app, settings.server)
         # Runs end while the server still listens: those who wait for them get their answer.
         stack.push_async_callback(runs.stop)
         yield url
@@ -76,6 +79,7 @@ async def _listen(stack: AsyncExitStack, app: web.Application, settings: ServerS
         app, access_log=None, shutdown_timeout=CLOSE_TIMEOUT, read_bufsize=READ_BUFFER
     )
     await runner.setup()
+    add_headers_to_broken_requests(runner)
     stack.push_async_callback(runner.cleanup)
     tls = await asyncio.to_thread(_tls, settings)
     try:

@@ -23,6 +23,7 @@ CONFIG_VARIABLE = "PROMISE_PUB_CONFIG"
 _PACKAGE = Path(__file__).parent
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 _SWITCH = configparser.ConfigParser.BOOLEAN_STATES
+_HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
 _OPTION_NAME = re.compile(r"[a-z0-9_-]{1,40}")
 
 
@@ -107,10 +108,23 @@ def _option(cast: Callable[[str], Any], default: Any = MISSING, *, secret: bool 
     return field(default=default, metadata={"cast": cast}, repr=not secret)
 
 
-def _on_restart(value: str) -> str:
-    if value not in ("mark", "resume"):
-        raise ValueError(f"must be mark or resume, not {value!r}")
-    return value
+def _one_of(*known: str) -> Callable[[str], str]:
+    def cast(value: str) -> str:
+        if value not in known:
+            raise ValueError(f"must be {' or '.join(known)}, not {value!r}")
+        return value
+
+    return cast
+
+
+def _host_names(value: str) -> tuple[str, ...]:
+    """Names as a `Host` header has them: no scheme, no port."""
+    names = tuple(name.strip().lower() for name in value.split(","))
+    if not all(_HOST_NAME.fullmatch(name) for name in names):
+        raise ValueError(
+            f"must be names such as a.example, b.example, without ports, not {value!r}"
+        )
+    return names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +132,7 @@ class ServerSettings:
     """The web server. `port` 0 takes a free one; `max_upload` in bytes, `keep_uploads` in days.
 
     `on_restart`: whether runs that a dead server left are only marked as interrupted, or resumed.
+    `auth`: whether users log in. `hosts`: names it answers to besides its addresses.
     """
 
     host: str = _option(_text, "127.0.0.1")
@@ -126,9 +141,12 @@ class ServerSettings:
     max_upload: int = _option(_size, 2 * 1024**3)
     keep_uploads: int = _option(_whole(0, 36_500), 30)
     max_waiting: int = _option(_whole(0, 100_000), 100)
-    on_restart: str = _option(_on_restart, "mark")
+    on_restart: str = _option(_one_of("mark", "resume"), "mark")
     ssl_certificate: Path | None = _option(_file, None)
     ssl_key: Path | None = _option(_file, None)
+    auth: str = _option(_one_of("off", "users"), "off")
+    login_hours: int = _option(_whole(1, 8760), 12)
+    hosts: tuple[str, ...] = _option(_host_names, ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

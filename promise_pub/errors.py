@@ -13,6 +13,17 @@
     │   └── WrongState
     │       ├── NotResumable
     │       └── NotCancellable
+    ├── AccessError                 who may in
+    │   ├── LoginRequired
+    │   ├── LoginFailed
+    │   ├── TooManyTries
+    │   ├── TokenRefused
+    │   ├── NotAllowed
+    │   ├── CrossSite
+    │   └── WrongHost
+    ├── AccountError                users and tokens, as the command line keeps them
+    │   ├── AccountExists
+    │   └── AccountMissing
     ├── ServerBusy                  try again later
     │   ├── TooManyWaiting
     │   └── ServerStopping
@@ -141,6 +152,76 @@ class NotCancellable(WrongState):
     """The run has ended already."""
 
     code = "not_cancellable"
+
+
+class AccessError(PromisePubError):
+    """This is not for you."""
+
+    code = "access"
+
+
+class LoginRequired(AccessError):
+    """Log in, or send a token: Authorization: Bearer ..."""
+
+    code = "login_required"
+
+
+class LoginFailed(AccessError):
+    """The name or the password is wrong."""
+
+    code = "login_failed"
+
+
+class TooManyTries(AccessError):
+    """Too many logins failed. After `retry_after` seconds one may be tried again."""
+
+    code = "too_many_tries"
+
+    def __init__(self, retry_after: int) -> None:
+        self.retry_after = retry_after
+        super().__init__(f"Too many logins failed: try again in {retry_after} seconds.")
+
+
+class TokenRefused(AccessError):
+    """The token is unknown, expired or revoked."""
+
+    code = "token_refused"
+
+
+class NotAllowed(AccessError):
+    """A viewer may look; this takes an operator."""
+
+    code = "not_allowed"
+
+
+class CrossSite(AccessError):
+    """Another site's page asked for this: nothing was done."""
+
+    code = "cross_site"
+
+
+class WrongHost(AccessError):
+    """The server does not answer to this name."""
+
+    code = "wrong_host"
+
+
+class AccountError(PromisePubError):
+    """The account is not as it would have to be."""
+
+    code = "account"
+
+
+class AccountExists(AccountError):
+    """There is an account of this name already."""
+
+    code = "account_exists"
+
+
+class AccountMissing(AccountError):
+    """There is no account of this name."""
+
+    code = "account_missing"
 
 
 class ServerBusy(PromisePubError):

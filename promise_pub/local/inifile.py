@@ -21,6 +21,8 @@ def options(section: Any) -> dict[str, str]:
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(value)
     return str(value.absolute() if isinstance(value, Path) else value)
 
 

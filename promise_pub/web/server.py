@@ -16,18 +16,15 @@ from promise_pub.web import charts, health, pages, stream, wording
 from promise_pub.web import runs as run_pages
 from promise_pub.web.keys import LEDGER, PROBES, RUNS, Probe
 from promise_pub.web.problems import answer_errors
-
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+from promise_pub.web.security import DOORS, LOOPBACK, Doors, add_headers, refuse_strangers
 
 
-def make_app(runs: Runs, ledger: Ledger, probes: Mapping[str, Probe]) -> web.Application:
+def make_app(
+    runs: Runs, ledger: Ledger, probes: Mapping[str, Probe], *, doors: Doors = LOOPBACK
+) -> web.Application:
     """The application, ready to be served. What it is given is opened and closed by its caller."""
-    app = web.Application(middlewares=[answer_errors])
+    app = web.Application(middlewares=[answer_errors, refuse_strangers])
+    app[DOORS] = doors
     app[RUNS], app[LEDGER], app[PROBES] = runs, ledger, probes
     aiohttp_jinja2.setup(
         app,
@@ -42,13 +39,8 @@ def make_app(runs: Runs, ledger: Ledger, probes: Mapping[str, Probe]) -> web.App
     for room in (pages, run_pages, stream, health):
         app.add_routes(room.routes)
     app.router.add_static("/static/", asset("static"))
-    app.on_response_prepare.append(_add_headers)
+    app.on_response_prepare.append(add_headers)
     return app
-
-
-async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
 
 
 FILTERS: Mapping[str, Callable[..., str]] = {

@@ -53,6 +53,8 @@ def test_the_defaults_are_those_documented(tmp_path: Path) -> None:
     assert (settings.server.uploads, settings.server.max_upload) == (Path("uploads"), 2 << 30)
     assert (settings.server.keep_uploads, settings.server.max_waiting) == (30, 100)
     assert (settings.server.ssl_certificate, settings.server.ssl_key) == (None, None)
+    server = settings.server
+    assert (server.auth, server.login_hours, server.hosts) == ("off", 12, ())
     rabbit = settings.rabbit
     assert (rabbit.port, rabbit.user, rabbit.vhost, rabbit.ssl) == (5672, "guest", "/", False)
     assert rabbit.heartbeat == 15
@@ -83,6 +85,9 @@ def test_the_guest_password_is_the_default(tmp_path: Path) -> None:
         ("server", "keep_uploads", "0", 0),
         ("server", "uploads", "/some/where", Path("/some/where")),
         ("server", "uploads", "~/up", Path.home() / "up"),
+        ("server", "auth", "users", "users"),
+        ("server", "login_hours", "1", 1),
+        ("server", "hosts", "A.example , [::1]", ("a.example", "[::1]")),
         ("rabbit", "ssl", "yes", True),
         ("rabbit", "ssl", "Off", False),
         ("rabbit", "ssl", "TRUE", True),
@@ -123,6 +128,11 @@ def test_a_value_is_cast(
         ("server", "ssl_key", "~nobody-of-this-name/x", "names the home of nobody known here"),
         ("server", "ssl_key", "/there/is/none", "names no file"),
         ("rabbit", "ca_certificate", "/there/is/none", "names no file"),
+        ("server", "auth", "yes", "must be off or users, not 'yes'"),
+        ("server", "login_hours", "0", "must be from 1 to 8760"),
+        ("server", "hosts", "a.example:80", "must be names such as a.example, b.example"),
+        ("server", "hosts", "a.example,,b", "must be names such as a.example, b.example"),
+        ("server", "hosts", "https://a.example", "must be names such as a.example"),
         ("rabbit", "ssl", "maybe", "must be yes or no, not 'maybe'"),
         ("rabbit", "window", "0", "must be from 1 to 1000000"),
         ("rabbit", "heartbeat", "3601", "must be from 1 to 3600"),
