@@ -290,7 +290,7 @@ async def test_rejects_come_as_csv_without_formulas(server: ServerUnderTest) -> 
 async def test_an_upload_cut_off_half_way_leaves_nothing(server: ServerUnderTest) -> None:
     reader, writer = await asyncio.open_connection(server.url.host, server.url.port)
     writer.write(
-        b"POST /simulate/ HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n"
+        b"POST /simulate/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900000\r\n"
         b"Content-Type: multipart/form-data; boundary=B\r\n\r\n" + PART + b"a,b\n" * 1000
     )
     await writer.drain()
@@ -306,7 +306,7 @@ async def test_an_upload_that_stands_still_is_given_up(
     monkeypatch.setattr(forms, "CHUNK_TIMEOUT", 0.2)
     reader, writer = await asyncio.open_connection(server.url.host, server.url.port)
     writer.write(
-        b"POST /simulate/ HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\nContent-Type: text/csv\r\n\r\na,b\n"
+        b"POST /simulate/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900\r\nContent-Type: text/csv\r\n\r\na,b\n"
     )
     async with asyncio.timeout(20):
         assert b"400" in await reader.readline()
@@ -386,7 +386,7 @@ async def test_a_client_that_hangs_up_does_not_stop_its_run(server: ServerUnderT
     content = people(100)
     reader, writer = await asyncio.open_connection(server.url.host, server.url.port)
     writer.write(
-        b"POST /simulate/?rate=100&timeout=0&mode=batch HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\n"
+        b"POST /simulate/?rate=100&timeout=0&mode=batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/csv\r\n"
         + f"Content-Length: {len(content)}\r\n\r\n".encode()
         + content
     )
