@@ -60,3 +60,34 @@ CREATE TABLE IF NOT EXISTS rejected_rows (
     excerpt TEXT NOT NULL,
     PRIMARY KEY (run_id, line)
 );
+
+-- Who may in, where [server] auth = users. Passwords as argon2 hashes; a generation ends the sessions before it.
+CREATE TABLE IF NOT EXISTS access_users (
+    id         BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name       TEXT NOT NULL UNIQUE,
+    role       TEXT NOT NULL CHECK (role IN ('viewer', 'operator')),
+    password   TEXT NOT NULL,
+    generation INTEGER NOT NULL DEFAULT 1,
+    created_at TIMESTAMPTZ NOT NULL DEFAULT now()
+);
+
+-- Tokens for scripts, as SHA-256 digests: who reads this table has none of them.
+CREATE TABLE IF NOT EXISTS access_tokens (
+    name       TEXT PRIMARY KEY,
+    role       TEXT NOT NULL CHECK (role IN ('viewer', 'operator')),
+    digest     BYTEA NOT NULL UNIQUE,
+    created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    expires_at TIMESTAMPTZ NOT NULL
+);
+
+-- Sessions that were logged out of before they expired.
+CREATE TABLE IF NOT EXISTS access_ended_sessions (
+    session TEXT PRIMARY KEY,
+    until   TIMESTAMPTZ NOT NULL                                         -- when it would have expired
+);
+
+-- The key that session cookies are signed with: random, made once.
+CREATE TABLE IF NOT EXISTS access_keys (
+    name TEXT PRIMARY KEY,
+    key  BYTEA NOT NULL
+);

@@ -11,6 +11,7 @@ from functools import partial
 
 from aiohttp import web
 
+from promise_pub.accounts.store import open_guard
 from promise_pub.config import ServerSettings, Settings
 from promise_pub.db import open_pool
 from promise_pub.delivery import rabbit
@@ -59,7 +60,9 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         }
         if settings.server.on_restart == "resume":
             await _resume(runs, left_over)
-        app = make_app(runs, ledger, probes, doors=doors)
+        users = settings.server.auth == "users"
+        guard = await open_guard(pool, settings.server.login_hours) if users else None
+        app = make_app(runs, ledger, probes, doors=doors, guard=guard)
         url = await _listen(stack, app, settings.server)
         # Runs end while the server still listens: those who wait for them get their answer.
         stack.push_async_callback(runs.stop)

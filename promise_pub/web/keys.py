@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
+from promise_pub.accounts.guard import Guard
+from promise_pub.accounts.people import Visitor
 from promise_pub.delivery.ledger import Ledger
 from promise_pub.delivery.runs import Runs
 
@@ -15,3 +17,16 @@ Probe = Callable[[], Awaitable[None]]
 RUNS = web.AppKey("runs", Runs)
 LEDGER = web.AppKey("ledger", Ledger)
 PROBES: web.AppKey[Mapping[str, Probe]] = web.AppKey("probes", Mapping[str, Probe])
+
+GUARD = web.AppKey("guard", Guard)
+"""Only there where users log in."""
+VISITOR = web.RequestKey("visitor", Visitor)
+"""Who sent the request, once that is known."""
+
+
+def may_operate(request: web.Request) -> bool:
+    """Whether whoever sent the request may do more than look: everybody, where nobody logs in."""
+    if GUARD not in request.app:
+        return True
+    visitor = request.get(VISITOR)
+    return visitor is not None and visitor.may_operate

@@ -12,6 +12,7 @@ import aiohttp_jinja2
 from aiohttp import web
 
 from promise_pub.errors import BadParameter
+from promise_pub.web.keys import VISITOR, may_operate
 
 HTML, JSON, CSV = "html", "json", "csv"
 
@@ -52,8 +53,9 @@ def _by_preference(accept: str) -> list[str]:
 def page(
     request: web.Request, template: str, context: Mapping[str, Any], status: int = 200
 ) -> web.Response:
-    """A page of `templates/`."""
-    return aiohttp_jinja2.render_template(template, request, dict(context), status=status)
+    """A page of `templates/`, which know who asks and whether they may do more than look."""
+    who = {"visitor": request.get(VISITOR), "may_operate": may_operate(request)}
+    return aiohttp_jinja2.render_template(template, request, {**who, **context}, status=status)
 
 
 def as_json(data: Any, status: int = 200, content_type: str = "application/json") -> web.Response:

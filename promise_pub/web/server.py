@@ -9,10 +9,11 @@ import jinja2
 from aiohttp import web
 
 from promise_pub import __version__
+from promise_pub.accounts.guard import Guard
 from promise_pub.config import asset
 from promise_pub.delivery.ledger import Ledger
 from promise_pub.delivery.runs import Runs
-from promise_pub.web import charts, health, pages, stream, wording
+from promise_pub.web import auth, charts, health, pages, stream, wording
 from promise_pub.web import runs as run_pages
 from promise_pub.web.keys import LEDGER, PROBES, RUNS, Probe
 from promise_pub.web.problems import answer_errors
@@ -20,11 +21,21 @@ from promise_pub.web.security import DOORS, LOOPBACK, Doors, add_headers, refuse
 
 
 def make_app(
-    runs: Runs, ledger: Ledger, probes: Mapping[str, Probe], *, doors: Doors = LOOPBACK
+    runs: Runs,
+    ledger: Ledger,
+    probes: Mapping[str, Probe],
+    *,
+    doors: Doors = LOOPBACK,
+    guard: Guard | None = None,
 ) -> web.Application:
-    """The application, ready to be served. What it is given is opened and closed by its caller."""
+    """The application, ready to be served. What it is given is opened and closed by its caller.
+
+    Without a guard nobody logs in.
+    """
     app = web.Application(middlewares=[answer_errors, refuse_strangers])
     app[DOORS] = doors
+    if guard:
+        auth.set_up(app, guard)
     app[RUNS], app[LEDGER], app[PROBES] = runs, ledger, probes
     aiohttp_jinja2.setup(
         app,

@@ -1,0 +1,1 @@
+"""Who may in: users and their passwords, sessions, tokens for scripts."""
