@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from promise_pub import __version__
-from promise_pub.cli import runs, services
+from promise_pub.cli import accounts, runs, services
 from promise_pub.cli.output import FAILED, OK, USAGE
 from promise_pub.errors import BadParameter, ConfigurationError, PromisePubError
 
@@ -139,7 +139,17 @@ def _parser() -> argparse.ArgumentParser:
 
     schema = _add(commands, "schema", services.schema, "print or apply scheme.sql")
     schema.add_argument("--apply", action="store_true", help="create the tables that are not there")
+
+    accounts.add_user_commands(_group(commands, "user", "who may log in"), _add)
+    accounts.add_token_commands(_group(commands, "token", "tokens for scripts"), _add)
     return parser
+
+
+def _group(commands: Any, name: str, text: str) -> Any:
+    """A command that has commands of its own."""
+    parser = commands.add_parser(name, help=text, description=text)
+    _add_common(parser, default=argparse.SUPPRESS)
+    return parser.add_subparsers(required=True, metavar="COMMAND")
 
 
 def _add(commands: Any, name: str, command: Command, text: str) -> argparse.ArgumentParser:

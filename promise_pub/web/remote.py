@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ RESUME_TIMEOUT = 600.0  # seconds; the server reads the whole file before it goe
 STILL_TIMEOUT = 120.0  # seconds without a byte either way
 POLL_EVERY = 0.25  # seconds between looks at a run
 CHUNK = 256 * 1024  # bytes
+TOKEN_VARIABLE = "PROMISE_PUB_TOKEN"  # an argument could be read by everybody on the machine
 
 Json = dict[str, Any]
 
@@ -122,5 +124,15 @@ async def open_remote(server: str) -> AsyncIterator[RemoteServer]:
         raise ConfigurationError(
             [f"--server must be a URL such as http://localhost:8000, not {server!r}"]
         )
-    async with aiohttp.ClientSession() as http:
+    async with aiohttp.ClientSession(headers=_credentials(os.environ)) as http:
         yield RemoteServer(http, url)
+
+
+def _credentials(environ: Mapping[str, str]) -> dict[str, str]:
+    """The token for a server that lets not everybody in. It goes to that server alone, not where it may redirect to."""
+    token = environ.get(TOKEN_VARIABLE, "").strip()
+    if not token:
+        return {}
+    if not (token.isascii() and token.isprintable() and " " not in token):
+        raise ConfigurationError([f"{TOKEN_VARIABLE}: holds no token"])
+    return {"Authorization": f"Bearer {token}"}

@@ -1,0 +1,190 @@
+"""`user` and `token`: who may in. Passwords are asked for, never arguments, which everybody can read."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import getpass
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.table import Table
+
+from promise_pub import config, db
+from promise_pub.accounts.passwords import Passwords, checked_password
+from promise_pub.accounts.people import Account, Role, checked_name
+from promise_pub.accounts.store import StoredAccounts
+from promise_pub.cli.output import OK, out
+from promise_pub.errors import BadParameter
+
+DAYS = 90  # a token lasts unless told otherwise
+MOST_DAYS = 3650
+
+Add = Callable[..., argparse.ArgumentParser]
+
+
+def add_user_commands(commands: Any, add: Add) -> None:
+    adding = add(commands, "add", add_user, "let somebody log in; the password is asked for")
+    _add_name(adding)
+    _add_role(adding)
+    _add_format(add(commands, "list", list_users, "who may log in"))
+    _add_name(add(commands, "remove", remove_user, "end somebody's logins, at once"))
+    _add_name(add(commands, "password", change_password, "a new password; ends the logins so far"))
+
+
+def add_token_commands(commands: Any, add: Add) -> None:
+    adding = add(commands, "add", add_token, "a token for a script; shown this once")
+    _add_name(adding)
+    _add_role(adding)
+    adding.add_argument("--days", type=int, default=DAYS, help=f"how long it lasts ({DAYS})")
+    _add_format(add(commands, "list", list_tokens, "the tokens there are, and when they expire"))
+    _add_name(add(commands, "revoke", revoke_token, "a token lets nobody in any more, at once"))
+
+
+def _add_name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME")
+
+
+def _add_role(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--role",
+        choices=[role.value for role in Role],
+        default=Role.VIEWER.value,
+        help="viewer: may look (the default); operator: may run, cancel, resume, clear as well",
+    )
+
+
+def _add_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", choices=("text", "json", "csv"), default="text")
+
+
+# The two that ask for a password do so before the event loop starts: nothing else could go on meanwhile.
+
+
+def add_user(options: argparse.Namespace) -> Awaitable[int]:
+    settings, name = config.load(options.config), checked_name(options.name)
+    return _add_user(options, settings, name, _new_password(name))
+
+
+async def _add_user(
+    options: argparse.Namespace, settings: config.Settings, name: str, password: str
+) -> int:
+    async with _accounts(settings) as accounts:
+        await accounts.add_user(name, Role(options.role), await Passwords().hash(password))
+    _say(options, f"{name} may log in, as {options.role}.")
+    return OK
+
+
+def change_password(options: argparse.Namespace) -> Awaitable[int]:
+    settings, name = config.load(options.config), checked_name(options.name)
+    return _change_password(options, settings, name, _new_password(name))
+
+
+async def _change_password(
+    options: argparse.Namespace, settings: config.Settings, name: str, password: str
+) -> int:
+    async with _accounts(settings) as accounts:
+        await accounts.change_password(name, await Passwords().hash(password))
+    _say(options, f"{name} has a new password, and has to log in again.")
+    return OK
+
+
+async def remove_user(options: argparse.Namespace) -> int:
+    async with _accounts(config.load(options.config)) as accounts:
+        await accounts.remove_user(options.name)
+    _say(options, f"{options.name} may not log in any more.")
+    return OK
+
+
+async def list_users(options: argparse.Namespace) -> int:
+    async with _accounts(config.load(options.config)) as accounts:
+        _print(await accounts.users(), ("name", "role", "created_at"), options.format)
+    return OK
+
+
+async def add_token(options: argparse.Namespace) -> int:
+    name = checked_name(options.name)
+    if not 1 <= options.days <= MOST_DAYS:
+        raise BadParameter(f"--days must be from 1 to {MOST_DAYS}, not {options.days}")
+    async with _accounts(config.load(options.config)) as accounts:
+        token, expires_at = await accounts.add_token(name, Role(options.role), options.days)
+    print(token)
+    if not options.quiet:
+        until = f"{expires_at:%Y-%m-%d %H:%M} UTC"
+        print(
+            f"This token of a {options.role} is shown only now. It lasts until {until}.",
+            file=sys.stderr,
+        )
+    return OK
+
+
+async def revoke_token(options: argparse.Namespace) -> int:
+    async with _accounts(config.load(options.config)) as accounts:
+        await accounts.revoke_token(options.name)
+    _say(options, f"The token {options.name} lets nobody in any more.")
+    return OK
+
+
+async def list_tokens(options: argparse.Namespace) -> int:
+    async with _accounts(config.load(options.config)) as accounts:
+        _print(await accounts.tokens(), Account._fields, options.format)
+    return OK
+
+
+@asynccontextmanager
+async def _accounts(settings: config.Settings) -> AsyncIterator[StoredAccounts]:
+    async with db.open_pool(settings.database, max_size=1) as pool:
+        yield StoredAccounts(pool)
+
+
+def _new_password(name: str) -> str:
+    """Asked for twice on a terminal, unseen; else a line of the standard input."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        line = sys.stdin.readline() if sys.stdin else ""
+        return checked_password(line.rstrip("\r\n"))
+    with _interruptible():
+        password = checked_password(getpass.getpass(f"Password for {name}: "))
+        if getpass.getpass("Once more: ") != password:
+            raise BadParameter("the two passwords differ: nothing was changed")
+    return password
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C while a terminal shows nothing of what is typed has to let it show that again."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    except (KeyboardInterrupt, EOFError):
+        raise BadParameter("no password was given: nothing was changed") from None
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _say(options: argparse.Namespace, text: str) -> None:
+    if not options.quiet:
+        print(text)
+
+
+def _print(accounts: Sequence[Account], columns: Sequence[str], form: str) -> None:
+    rows = [[_cell(getattr(account, column)) for column in columns] for account in accounts]
+    if form == "json":
+        print(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=2))
+    elif form == "csv":
+        csv.writer(sys.stdout).writerows([columns, *rows])
+    else:
+        table = Table(*columns, box=None)
+        for row in rows:
+            table.add_row(*row)
+        out.print(table)
+
+
+def _cell(value: str | datetime) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return str(value)
