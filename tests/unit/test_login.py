@@ -137,6 +137,18 @@ async def test_a_viewer_looks_and_does_not_act(house: House) -> None:
     assert (await house.ask("DELETE", "/runs")).status == 403
 
 
+async def test_pages_offer_a_viewer_nothing_that_would_be_refused(house: House) -> None:
+    await house.log_in("ann")
+    run = (await house.send()).headers["Location"]
+    for name, offered in (("ann", True), ("vic", False)):
+        await house.log_in(name)
+        index = await (await house.ask("GET", "/")).text()
+        assert ('action="/simulate/"' in index) is offered
+        page = await (await house.ask("GET", run)).text()
+        assert (f'action="{run}/cancel"' in page) is offered
+        assert "Log out" in index and "Log out" in page
+
+
 async def test_an_operator_acts(house: House) -> None:
     await house.log_in("ann")
     assert (await house.send()).status == 202
