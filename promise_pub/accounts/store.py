@@ -41,25 +41,25 @@ class StoredAccounts:
 
     async def add_user(self, name: str, role: Role, password: str) -> None:
         """A new user with a hashed password. Raises AccountExists."""
-        async with _answering():
+        async with self._answering():
             added = await self._sql.add_user(self._pool, name=name, role=role, password=password)
         if not added:
             raise AccountExists(f"There is a user {name} already.")
 
     async def users(self) -> list[Account]:
-        async with _answering():
+        async with self._answering():
             return [_account(row) async for row in self._sql.users(self._pool)]
 
     async def change_password(self, name: str, password: str) -> None:
         """Ends the user's sessions as well. Raises AccountMissing."""
-        async with _answering():
+        async with self._answering():
             changed = await self._sql.change_password(self._pool, name=name, password=password)
         if not changed:
             raise AccountMissing(f"There is no user {name}.")
 
     async def remove_user(self, name: str) -> None:
         """Ends the user's sessions as well. Raises AccountMissing."""
-        async with _answering():
+        async with self._answering():
             removed = await self._sql.remove_user(self._pool, name=name)
         if not removed:
             raise AccountMissing(f"There is no user {name}.")
@@ -67,7 +67,7 @@ class StoredAccounts:
     async def add_token(self, name: str, role: Role, days: int) -> tuple[str, datetime]:
         """A new token, which nobody can tell again, and when it expires. Raises AccountExists."""
         token = TOKEN_MARK + secrets.token_urlsafe(TOKEN_BYTES)
-        async with _answering():
+        async with self._answering():
             row = await self._sql.add_token(
                 self._pool, name=name, role=role, digest=_digest(token), days=days
             )
@@ -76,56 +76,60 @@ class StoredAccounts:
         return token, row["expires_at"]
 
     async def tokens(self) -> list[Account]:
-        async with _answering():
+        async with self._answering():
             return [_account(row) async for row in self._sql.tokens(self._pool)]
 
     async def revoke_token(self, name: str) -> None:
         """Raises AccountMissing."""
-        async with _answering():
+        async with self._answering():
             revoked = await self._sql.revoke_token(self._pool, name=name)
         if not revoked:
             raise AccountMissing(f"There is no token {name}.")
 
     async def user(self, name: str) -> User | None:
-        async with _answering():
+        async with self._answering():
             row = await self._sql.user(self._pool, name=name)
         return User(**{**row, "role": Role(row["role"])}) if row else None
 
     async def rehash(self, user: User, password: str) -> None:
-        async with _answering():
+        async with self._answering():
             await self._sql.rehash(self._pool, id=user.id, old=user.password, new=password)
 
     async def visitor_of(self, session: Session) -> Visitor | None:
-        async with _answering():
+        async with self._answering():
             row = await self._sql.user_of_session(
                 self._pool, id=session.user, generation=session.generation, session=session.id
             )
         return _visitor(row)
 
     async def end(self, session: Session, until: datetime) -> None:
-        async with _answering():
+        async with self._answering():
             await self._sql.end_session(self._pool, session=session.id, until=until)
             await self._sql.forget_ended_sessions(self._pool)
 
     async def visitor_with(self, token: str) -> Visitor | None:
-        async with _answering():
+        async with self._answering():
             row = await self._sql.token(self._pool, digest=_digest(token))
         return _visitor(row)
 
     async def signing_key(self) -> bytes:
         """The key of all servers on this database: the first that asked made it."""
-        async with _answering():
+        async with self._answering():
             await self._sql.offer_key(
                 self._pool, name="session", key=secrets.token_bytes(KEY_BYTES)
             )
             return bytes(await self._sql.key(self._pool, name="session"))
 
-
-@asynccontextmanager
-async def _answering() -> AsyncIterator[None]:
-    with translated():
-        async with asyncio.timeout(ANSWER_TIMEOUT):
-            yield
+    @asynccontextmanager
+    async def _answering(self) -> AsyncIterator[None]:
+        """A connection that was lost without a word is not waited for, nor used again."""
+        with translated():
+            try:
+                async with asyncio.timeout(ANSWER_TIMEOUT):
+                    yield
+            except TimeoutError:
+                await self._pool.expire_connections()
+                raise
 
 
 def _visitor(row: asyncpg.Record | None) -> Visitor | None:

@@ -1,4 +1,4 @@
-"""How many logins may fail: for a name, and from an address."""
+"""How many logins may fail: for a name, and from an address. Each server counts for itself."""
 
 from __future__ import annotations
 
@@ -94,6 +94,6 @@ def _network(text: str) -> str:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return text[:64]
-    if address.version == 4:
+    if address.version == 4 or address.ipv4_mapped:
         return str(address)
     return str(ipaddress.ip_network((address, 64), strict=False))

@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from promise_pub import db
+from promise_pub.accounts import store
 from promise_pub.accounts.people import Role, User, Visitor
 from promise_pub.accounts.sessions import Session
 from promise_pub.accounts.store import StoredAccounts
 from promise_pub.config import DatabaseSettings
-from promise_pub.errors import AccountExists, AccountMissing
+from promise_pub.errors import AccountExists, AccountMissing, DatabaseUnavailable
 from tests.fake_accounts import FakeAccounts
 
 Accounts = StoredAccounts | FakeAccounts
@@ -151,6 +152,19 @@ async def test_all_servers_on_a_database_sign_with_one_key(database: DatabaseSet
         keys = await asyncio.gather(*(StoredAccounts(pool).signing_key() for _ in range(4)))
         assert len(set(keys)) == 1 and len(keys[0]) == 32
         assert await StoredAccounts(pool).signing_key() == keys[0]
+
+
+async def test_a_database_that_does_not_answer_counts_as_away(
+    database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "ANSWER_TIMEOUT", 0.2)
+    async with db.open_pool(database) as pool, db.open_pool(database) as other:
+        accounts = StoredAccounts(pool)
+        async with other.acquire() as holding, holding.transaction():
+            await holding.execute("LOCK TABLE access_users")
+            with pytest.raises(DatabaseUnavailable):
+                await accounts.visitor_of(Session(1, 1, "s"))
+        assert await accounts.visitor_of(Session(1, 1, "s")) is None
 
 
 async def test_the_database_holds_no_token_and_forgets_what_has_expired(

@@ -50,8 +50,10 @@ async def guarded(
     return settings(rabbit, database, unused_tcp_port, tmp_path, auth="users", host="0.0.0.0")
 
 
-async def log_in(server: ServerUnderTest, password: str = PASSWORD, **more: Any) -> Reply:
-    fields = {"name": "ann", "password": password, "next": "/runs"}
+async def log_in(
+    server: ServerUnderTest, password: str = PASSWORD, name: str = "ann", **more: Any
+) -> Reply:
+    fields = {"name": name, "password": password, "next": "/runs"}
     return await server.ask(
         "POST", "/login", data=fields, headers=BROWSER, allow_redirects=False, **more
     )
@@ -74,6 +76,12 @@ async def test_a_login_opens_the_pages_and_outlives_the_server(guarded: Settings
         gone = await server.ask("POST", "/logout", headers=cookie_of(reply), allow_redirects=False)
         assert gone.status == 303
         assert (await server.get("/runs", headers=JSON | cookie_of(reply))).status == 401
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", "ann'--", "\u202e", "x" * 5000])
+async def test_what_could_be_no_name_is_a_wrong_one(guarded: Settings, name: str) -> None:
+    async with serving(guarded) as server:
+        assert (await log_in(server, name=name)).status == 401
 
 
 async def test_the_hash_of_an_old_password_is_made_anew(

@@ -79,6 +79,9 @@ def test_the_addresses_of_one_network_count_as_one(clock: Clock) -> None:
         fail(counted, name=f"name{number}", address=f"2001:db8:1:2::{number:x}")
     refused(counted, name="another", address="2001:db8:1:2:ffff::1")
     fail(counted, name="another", address="2001:db8:1:3::1")
+    for number in range(FROM_AN_ADDRESS):
+        fail(counted, name=f"more{number}", address="::ffff:192.0.2.1")
+    fail(counted, name="another", address="::ffff:192.0.2.2")
 
 
 def test_tries_at_once_are_counted_before_they_are_answered(clock: Clock) -> None:
@@ -171,6 +174,13 @@ async def test_a_password_fits_its_hash_and_nothing_else() -> None:
     assert not await hashing.fit(hashed, PASSWORD + " ")
     assert not await hashing.fit("no hash at all", PASSWORD)
     assert not await hashing.fit(None, PASSWORD)
+
+
+async def test_the_hash_that_unknown_names_are_checked_with_lets_nobody_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(passwords.secrets, "token_hex", lambda: "guessed it")
+    assert not await Passwords(QUICK).fit(None, "guessed it")
 
 
 async def test_an_unknown_name_takes_as_much_work_as_a_wrong_password() -> None:
