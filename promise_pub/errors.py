@@ -161,7 +161,7 @@ class AccessError(PromisePubError):
 
 
 class LoginRequired(AccessError):
-    """Log in, or send a token: Authorization: Bearer ..."""
+    """Log in, or send a token: as Authorization: Bearer; promise-pub takes it from $PROMISE_PUB_TOKEN."""
 
     code = "login_required"
 

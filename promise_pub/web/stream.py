@@ -12,13 +12,14 @@ from aiohttp_sse import sse_response
 
 from promise_pub.errors import DatabaseError
 from promise_pub.records import RunReport
-from promise_pub.web.keys import RUNS
+from promise_pub.web.keys import GUARD, RUNS
 from promise_pub.web.runs import find_run
 
 LOOK_EVERY = 0.2  # seconds between looks at a run of this server: five events a second at most
 LOOK_ELSEWHERE_EVERY = 1.0  # seconds between looks at the ledger, for a run of another server
 TELL_EVERY = 1.0  # seconds in which something is told though only time has passed
 SEND_TIMEOUT = 30.0  # seconds that a client may leave what it was sent unread
+ASK_AGAIN_AFTER = 60.0  # seconds of a stream where users log in; browsers come back, and are asked again who comes
 ENDED = "end"  # the id of the last event
 
 routes = web.RouteTableDef()
@@ -36,10 +37,12 @@ async def stream_run(request: web.Request) -> web.StreamResponse:
     if request.method == "HEAD":
         return web.Response(content_type="text/event-stream")
     async with sse_response(request, send_timeout=SEND_TIMEOUT) as response:
-        # A client that has gone, or comes back when the database does.
+        longest = ASK_AGAIN_AFTER if GUARD in request.app else None
+        # A client that has gone, or comes back: when the database does, or to be asked who it is.
         with suppress(ConnectionError, TimeoutError, DatabaseError):
-            async for event, run in _events(request, report):
-                await response.send(run, event=event, id=ENDED if event == ENDED else None)
+            async with asyncio.timeout(longest):
+                async for event, run in _events(request, report):
+                    await response.send(run, event=event, id=ENDED if event == ENDED else None)
     return response
 
 

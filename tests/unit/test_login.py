@@ -19,7 +19,7 @@ from promise_pub.accounts.tries import FOR_A_NAME, Tries
 from promise_pub.delivery.runs import Runs
 from promise_pub.delivery.uploads import Uploads
 from promise_pub.errors import DatabaseUnavailable
-from promise_pub.web import auth
+from promise_pub.web import auth, stream
 from promise_pub.web.auth import COOKIE
 from promise_pub.web.security import LOOPBACK, Doors
 from promise_pub.web.server import make_app
@@ -113,6 +113,23 @@ async def test_nobody_sees_anything_without_a_login(house: House, path: str) -> 
         problem = await answer.json(content_type="application/problem+json")
         assert (answer.status, problem["code"]) == (401, "login_required")
         assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+async def test_every_route_there_is_asks_who_comes(house: House) -> None:
+    """Those that come later too: all but four, by whatever method."""
+    routes = {
+        (route.method, route.resource.canonical.replace("{id}", "x"))
+        for route in house.app(LOOPBACK).router.routes()
+        if route.resource and route.resource.canonical not in auth.OPEN
+    }
+    assert {("GET", "/"), ("GET", "/runs/x/stream"), ("POST", "/runs/x/resume")} <= routes
+    assert auth.OPEN == {"/healthz", "/static", "/login", "/logout"}
+    for method, path in routes:
+        assert (await house.ask(method, path)).status == 401, f"{method} {path}"
+    await house.log_in("vic")
+    for method, path in routes:
+        if method not in ("GET", "HEAD"):
+            assert (await house.ask(method, path)).status == 403, f"{method} {path}"
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/static/style.css", "/login"])
@@ -285,6 +302,16 @@ async def test_what_is_no_login_form_is_a_bad_request(
     headers = JSON | {"Content-Type": content_type}
     answer = await house.ask("POST", "/login", data=body, headers=headers)
     assert (answer.status, (await answer.json())["code"]) == (400, "bad_parameter")
+
+
+async def test_a_stream_asks_again_who_comes(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "ASK_AGAIN_AFTER", 0.3)
+    await house.log_in("ann")
+    path = (await house.send()).headers["Location"] + "/stream"
+    told = await (await house.ask("GET", path)).text()
+    assert "event: progress" in told and "event: end" not in told
+    await house.accounts.remove_user("ann")
+    assert (await house.ask("GET", path)).status == 401
 
 
 async def test_while_nobody_can_tell_who_may_in_nobody_may(house: House) -> None:
