@@ -269,7 +269,12 @@ async def test_a_second_server_on_the_database_leaves_the_runs_of_the_first_alon
         ({"PROMISE_PUB_DATABASE_PASSWORD": "wrong-s3cret"}, 1, "database refused"),
         ({"PROMISE_PUB_SERVER_PORT": "http"}, 2, "[server] port: must be a whole number"),
         ({"PROMISE_PUB_SERVER_UPLOADS": "/proc/nowhere"}, 1, "uploads"),
-        ({"PROMISE_PUB_SERVER_HOST": "203.0.113.1"}, 1, "Cannot listen on 203.0.113.1"),
+        ({"PROMISE_PUB_SERVER_HOST": "203.0.113.1"}, 2, "[server] auth: must be users"),
+        (
+            {"PROMISE_PUB_SERVER_HOST": "203.0.113.1", "PROMISE_PUB_SERVER_AUTH": "users"},
+            1,
+            "Cannot listen on 203.0.113.1",
+        ),
     ],
 )
 async def test_a_server_that_cannot_start_says_why_in_one_line(
