@@ -143,7 +143,7 @@ async def _fields(request: web.Request) -> Mapping[str, str]:
     try:
         async with asyncio.timeout(FORM_TIMEOUT):
             form = await request.post()
-    except (TimeoutError, ValueError, LookupError):
+    except (TimeoutError, ConnectionError, web.RequestPayloadError, ValueError, LookupError):
         raise BadParameter("The form cannot be read.") from None
     return {name: value for name, value in form.items() if isinstance(value, str)}
 

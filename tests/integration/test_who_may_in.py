@@ -84,6 +84,26 @@ async def test_what_could_be_no_name_is_a_wrong_one(guarded: Settings, name: str
         assert (await log_in(server, name=name)).status == 401
 
 
+async def test_a_login_that_breaks_off_is_nothing_unforeseen(
+    guarded: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    async with serving(guarded) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.url.port)
+        writer.write(
+            b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
+            b"Content-Type: application/x-www-form-urlencoded\r\n\r\nname=ann"
+        )
+        await asyncio.sleep(0.2)
+        writer.close()
+        await writer.wait_closed()
+        broken = form | {"Content-Encoding": "gzip"} | JSON
+        reply = await server.ask("POST", "/login", data=b"no gzip", headers=broken)
+        assert (reply.status, reply.json["code"]) == (400, "bad_parameter")
+        await asyncio.sleep(0.2)
+    assert "nobody foresaw" not in caplog.text
+
+
 async def test_the_hash_of_an_old_password_is_made_anew(
     guarded: Settings, database: DatabaseSettings
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -302,6 +303,20 @@ async def test_what_is_no_login_form_is_a_bad_request(
     headers = JSON | {"Content-Type": content_type}
     answer = await house.ask("POST", "/login", data=body, headers=headers)
     assert (answer.status, (await answer.json())["code"]) == (400, "bad_parameter")
+
+
+async def test_a_form_that_does_not_arrive_is_not_waited_for(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth, "FORM_TIMEOUT", 0.05)
+    reader, writer = await asyncio.open_connection(house.client.host, house.client.port)
+    writer.write(
+        b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
+        b"Content-Type: application/x-www-form-urlencoded\r\n\r\nname=ann"
+    )
+    assert b"400 Bad Request" in await asyncio.wait_for(reader.readline(), 10)
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_a_stream_asks_again_who_comes(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
