@@ -182,13 +182,15 @@ class ConsumerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseSettings:
-    """PostgreSQL. `host` is a name, or the folder of a Unix socket."""
+    """PostgreSQL. `host` is a name, or the folder of a Unix socket, which takes no `ssl`."""
 
     host: str = _option(_text, "localhost")
     port: int = _option(_PORT, 5432)
     dbname: str = _option(_text)
     user: str = _option(_text)
     password: str = _option(str, secret=True)
+    ssl: bool = _option(_flag, False)
+    ca_certificate: Path | None = _option(_file, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -362,6 +364,9 @@ def _contradictions(values: Values) -> Iterable[str]:
     server = values.get("server", {})
     if bool(server.get("ssl_certificate", "").strip()) != bool(server.get("ssl_key", "").strip()):
         yield "[server] ssl_certificate and ssl_key: are set together or not at all"
+    database = values.get("database", {})
+    if _SWITCH.get(database.get("ssl", "").lower()) and database.get("host", "").startswith("/"):
+        yield "[database] ssl: is for a host, not for the folder of a Unix socket"
 
 
 def unset_sections(values: Values) -> list[str]:

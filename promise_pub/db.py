@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -67,12 +68,14 @@ async def open_pool(
 ) -> AsyncIterator[asyncpg.Pool]:
     """A pool of connections, closed with the block. Raises DatabaseUnavailable or DatabaseRefused at once."""
     with translated():
+        tls = await _tls(settings)
         pool = await asyncpg.create_pool(
             host=settings.host,
             port=settings.port,
             database=settings.dbname,
             user=settings.user,
             password=settings.password or None,
+            ssl=tls,
             min_size=min_size,
             max_size=max_size,
             timeout=CONNECT_TIMEOUT,
@@ -83,6 +86,13 @@ async def open_pool(
         yield pool
     finally:
         await _close(pool)
+
+
+async def _tls(settings: DatabaseSettings) -> ssl.SSLContext | None:
+    """Certificates are checked, and that they are this host's. Reading the authorities takes a while: in a thread."""
+    if not settings.ssl:
+        return None
+    return await asyncio.to_thread(ssl.create_default_context, cafile=settings.ca_certificate)
 
 
 async def _close(pool: asyncpg.Pool) -> None:

@@ -353,7 +353,7 @@ def _plain(error: BaseException) -> str:
     cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
     if isinstance(cause, TimeoutError) and not str(cause):
         return f"no answer within {CONNECT_TIMEOUT:g} s"
-    number = getattr(cause, "errno", None)
+    number = None if isinstance(cause, ssl.SSLError) else getattr(cause, "errno", None)
     if isinstance(number, int) and number > 0:
         return os.strerror(number)
     return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__

@@ -121,7 +121,7 @@ class LocalStack:
         settings = await server.start(self._report)
         async with db.open_pool(settings, max_size=1) as pool:
             await db.apply_scheme(pool)
-        self._complete("database", settings, "host", "port", "dbname", "user", "password")
+        self._complete("database", settings, "host", "port", "dbname", "user", "password", "ssl")
         self._lines["database"] = f"PostgreSQL {server.version} on {settings.host}"
 
     async def _start_broker(self, records: Records) -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -27,6 +24,7 @@ from promise_pub.web import security
 from promise_pub.web.remote import TOKEN_VARIABLE, open_remote
 from tests.fake_accounts import QUICK
 from tests.services import StartCommand, execute
+from tests.tls import make_certificate
 from tests.web_parts import PATIENCE, Reply, ServerUnderTest, serving, settings
 
 JSON = {"Accept": "application/json"}
@@ -220,29 +218,13 @@ async def test_users_need_their_tables(guarded: Settings, database: DatabaseSett
             pass
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    if not shutil.which("openssl"):
-        if os.environ.get("CI"):
-            pytest.fail("openssl is not installed")
-        pytest.skip("openssl is not installed")
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-        + ["-nodes", "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=localhost"]
-        + ["-addext", "subjectAltName=IP:127.0.0.1"],
-        check=True,
-        capture_output=True,
-    )
-    return certificate, key
-
-
 async def test_over_tls_browsers_are_told_to_stay_and_the_cookie_goes_nowhere_else(
-    guarded: Settings, certificate: tuple[Path, Path]
+    guarded: Settings, tmp_path: Path
 ) -> None:
-    files = {"ssl_certificate": certificate[0], "ssl_key": certificate[1]}
+    certificate = make_certificate(tmp_path, "IP:127.0.0.1")
+    files = {"ssl_certificate": certificate.file, "ssl_key": certificate.key}
     chosen = replace(guarded, server=replace(guarded.server, host="127.0.0.1", **files))
-    trusted = ssl.create_default_context(cafile=str(certificate[0]))
+    trusted = ssl.create_default_context(cafile=str(certificate.file))
     async with serving(chosen) as server:
         assert server.url.scheme == "https"
         reply = await log_in(server, ssl=trusted)

@@ -436,6 +436,15 @@ def test_an_asset_is_found_in_the_checkout_and_in_an_installed_package(
     assert config.asset("scheme.sql") == tmp_path / "assets" / "scheme.sql"
 
 
+def test_tls_is_not_for_a_unix_socket(tmp_path: Path) -> None:
+    complete = COMPLETE.format(password="x")
+    environ = {"PROMISE_PUB_DATABASE_SSL": "Yes", "PROMISE_PUB_DATABASE_HOST": "/run/postgresql"}
+    told = problems(tmp_path, complete, **environ)
+    assert told == ["[database] ssl: is for a host, not for the folder of a Unix socket"]
+    del environ["PROMISE_PUB_DATABASE_HOST"]
+    assert load(tmp_path, complete, **environ).database.ssl
+
+
 def test_settings_cannot_be_changed() -> None:
     settings: Any = RabbitSettings(host="x")
     with pytest.raises(AttributeError):
