@@ -323,7 +323,8 @@ async def test_a_stream_asks_again_who_comes(house: House, monkeypatch: pytest.M
     monkeypatch.setattr(stream, "ASK_AGAIN_AFTER", 0.3)
     await house.log_in("ann")
     path = (await house.send()).headers["Location"] + "/stream"
-    told = await (await house.ask("GET", path)).text()
+    async with asyncio.timeout(10):
+        told = await (await house.ask("GET", path)).text()
     assert "event: progress" in told and "event: end" not in told
     await house.accounts.remove_user("ann")
     assert (await house.ask("GET", path)).status == 401
