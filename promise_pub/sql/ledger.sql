@@ -1,11 +1,16 @@
 -- The queries of promise_pub/delivery/ledger.py.
 
 -- name: has_scheme()$
--- Whether the tables of scheme.sql are there, the newest column among them.
+-- Whether the tables of scheme.sql are there, and every column that runs gained after its first version.
 SELECT to_regclass('employees') IS NOT NULL
    AND to_regclass('runs') IS NOT NULL
    AND to_regclass('rejected_rows') IS NOT NULL
-   AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('runs') AND attname = 'read_bytes');
+   AND NOT EXISTS (
+       SELECT FROM unnest(ARRAY['server', 'digest', 'resends', 'earlier', 'going', 'samples', 'read_bytes']) AS needed
+       WHERE needed NOT IN (
+           SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('runs') AND NOT attisdropped
+       )
+   );
 
 -- name: open_run(id, state, mode, timeout, clear, rate, file_name, file_bytes, file_sha256, created_at, server)!
 -- A new run, waiting for its turn.
