@@ -13,6 +13,7 @@ from promise_pub.web.wording import duration
 WIDTH, HEIGHT = 1000, 240  # units of a chart's own; the page stretches it
 SPARK_WIDTH, SPARK_HEIGHT = 100, 20
 TABLE_ROWS = 12  # of a chart's table: more is not read
+CLOSEST = 1e-3  # seconds between samples, which are rounded to it: a rate over less is no rate
 
 Point = tuple[float, float]
 """Seconds and a value."""
@@ -77,7 +78,7 @@ def rate(samples: Sequence[Sample], of: Callable[[Sample], int | None]) -> list[
     changes = [known[index] for index in range(len(known)) if _changes(known, index)]
     points: list[Point] = []
     for (start, before), (end, after) in pairwise(changes):
-        if end > start:
+        if end - start >= CLOSEST:
             value = max(0.0, (after - before) / (end - start))  # a new session counts from 0
             points += [(start, value), (end, value)]
     return points

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -245,6 +246,12 @@ async def test_a_killed_server_leaves_runs_that_the_next_one_marks_as_interrupte
     assert 0 < run["rows"]["confirmed"] < 500
 
 
+async def publishing(server: ServerUnderTest) -> str | None:
+    """The id of the newest run, once it publishes."""
+    newest = (await server.get("/runs?format=json")).json[:1]
+    return newest[0]["id"] if newest and newest[0]["state"] == "publishing" else None
+
+
 async def test_a_second_server_on_the_database_leaves_the_runs_of_the_first_alone(
     rabbit: RabbitSettings, database: DatabaseSettings, tmp_path: Path, listening: Listening
 ) -> None:
@@ -253,12 +260,12 @@ async def test_a_second_server_on_the_database_leaves_the_runs_of_the_first_alon
             rabbit, database, tmp_path, (consumer.health_path, URL(consumer.url).port or 0)
         )
         _, first = await listening(chosen)
-        going = asyncio.create_task(first.send(people(200), "?rate=100&mode=batch&timeout=0"))
-        await asyncio.sleep(0.7)
+        going = asyncio.create_task(first.send(people(2000), "?rate=50&mode=batch&timeout=0"))
+        run = await until(partial(publishing, first))
         _, second = await listening(chosen)
-        run = (await second.get("/runs?format=json")).json[0]
-        assert run["state"] not in ("interrupted", "completed")
-        assert (await going).json["verdict"] == "kept"
+        assert (await second.get(f"/runs/{run}?format=json")).json["state"] == "publishing"
+        assert (await first.ask("POST", f"/runs/{run}/cancel")).status == 202
+        assert (await going).json["code"] == "cancelled"
 
 
 @pytest.mark.parametrize(

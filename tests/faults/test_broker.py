@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import aio_pika
@@ -33,6 +33,17 @@ async def publishing(world: World, rows: Rows, mode: str = "batch") -> tuple[str
     run_id = await world.send(rows.csv(), mode=mode, timeout=1, rate=1500)
     report = await world.until(run_id, lambda run: run["rows"]["confirmed"] > 300)
     return run_id, report["session"]["uuid"]
+
+
+@contextmanager
+def dawdling(world: World) -> Iterator[None]:
+    """Rows go out slowly meanwhile: rabbitmqctl may take longer than the whole run."""
+    line = world.lines["server-broker"]
+    line.delay = 1.0  # for each piece
+    try:
+        yield
+    finally:
+        line.delay = 0.0
 
 
 async def test_a_queue_that_is_purged_names_its_rows(world: World, trial: type[Trial]) -> None:
@@ -83,7 +94,8 @@ async def test_an_alarm_blocks_and_nothing_fails(
     rows = Rows(4000)
     run_id, _ = await publishing(world, rows, "live")
     try:
-        await world.broker.control(*on)
+        with dawdling(world):
+            await world.broker.control(*on)
         report = await world.until(
             run_id, lambda run: run["blocked"] or run["state"] != "publishing"
         )
@@ -100,7 +112,8 @@ async def test_a_run_that_is_blocked_can_be_cancelled(world: World, trial: type[
     rows = Rows(4000)
     run_id, _ = await publishing(world, rows, "live")
     try:
-        await world.broker.control("set_vm_memory_high_watermark", "absolute", "1")
+        with dawdling(world):
+            await world.broker.control("set_vm_memory_high_watermark", "absolute", "1")
         await world.until(run_id, lambda run: run["blocked"])
         status, _ = await world.ask("POST", f"/runs/{run_id}/cancel")
         assert status == 202
@@ -118,7 +131,8 @@ async def test_connections_that_the_broker_closes(
 ) -> None:
     rows = Rows(3000)
     run_id, _ = await publishing(world, rows, mode)
-    await world.broker.control("close_all_connections", "a reason of its own")
+    with dawdling(world):
+        await world.broker.control("close_all_connections", "a reason of its own")
     report = await trial(world, "connections closed by the broker").ends_kept(run_id, rows)
     assert report["state"] == "completed"
 
