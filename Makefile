@@ -3,8 +3,8 @@
 
 run: ; @PROMISE_PUB_SERVER_PORT="$(or $(PORT),$(PROMISE_PUB_SERVER_PORT))" exec scripts/run $(ARGS)
 test: ; @exec scripts/test $(ARGS)
-reliability: ; @exec scripts/test tests/faults --reliability docs/reliability.md $(ARGS)
-soak: ; @exec scripts/test tests/faults --soak --reliability docs/reliability.md $(ARGS)
+reliability: ; @exec scripts/test -n 0 tests/faults --reliability docs/reliability.md $(ARGS)
+soak: ; @exec scripts/test -n 0 tests/faults --soak --reliability docs/reliability.md $(ARGS)
 check: ; @exec scripts/check
 bench: ; @exec scripts/bench $(ARGS)
 bench-quick: ; @exec scripts/bench --quick $(ARGS)
