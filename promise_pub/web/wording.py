@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from markupsafe import Markup
+
 from promise_pub.records import RunReport, State
 
 _STATES = {
@@ -18,8 +20,13 @@ _STATES = {
 }
 
 
-def moment(value: datetime | None) -> str:
-    return value.strftime("%Y-%m-%d %H:%M:%S UTC") if value else "–"
+def moment(value: datetime | None) -> Markup:
+    """A time as a page tells it: in UTC, until `static/page.js` puts it into the reader's zone."""
+    if value is None:
+        return Markup("–")
+    exact = value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    told = value.strftime("%Y-%m-%d %H:%M:%S UTC")
+    return Markup('<time datetime="{}">{}</time>').format(exact, told)
 
 
 def duration(seconds: float) -> str:
