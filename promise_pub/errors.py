@@ -12,6 +12,7 @@
     │   ├── RunNotFound
     │   └── WrongState
     │       ├── NotResumable
+    │       ├── NotRepeatable
     │       └── NotCancellable
     ├── AccessError                 who may in
     │   ├── LoginRequired
@@ -146,6 +147,12 @@ class NotResumable(WrongState):
     """The run cannot be gone on with."""
 
     code = "not_resumable"
+
+
+class NotRepeatable(WrongState):
+    """The run cannot be made again."""
+
+    code = "not_repeatable"
 
 
 class NotCancellable(WrongState):

@@ -9,8 +9,15 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterator,
+)
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, ParamSpec, TypeVar
 from uuid import UUID
@@ -99,16 +106,23 @@ class Uploads:
 
     async def verify(self, run_id: str, stored: StoredFile) -> None:
         """Raises StoredFileError unless the file is still what was stored, byte for byte."""
+        async with aclosing(self.read(run_id, stored)) as blocks:
+            async for _ in blocks:
+                pass
+
+    async def read(self, run_id: str, stored: StoredFile) -> AsyncGenerator[bytes]:
+        """The bytes of a file. Raises StoredFileError, before its end, unless they are what was stored."""
         path = self.path(run_id)
         # Where a crash came before it had its name, and this before the sweep.
         await _in_thread(_take, self.arrived(run_id), lambda _: self._keep_whole(run_id))
+        sha256 = hashlib.sha256()
         try:
             with path.open("rb") as file:
                 if os.fstat(file.fileno()).st_size != stored.bytes:
                     raise StoredFileError("The stored file is not as long as it was.")
-                sha256 = hashlib.sha256()
                 while block := await asyncio.to_thread(file.read, WRITE_SIZE):
                     await asyncio.to_thread(sha256.update, block)
+                    yield block
         except FileNotFoundError as error:
             raise StoredFileError("The stored file is gone.") from error
         except OSError as error:

@@ -1,4 +1,4 @@
-"""One run: sent, looked at, cancelled, resumed. The handlers parse, call one service, render."""
+"""One run: sent, looked at, cancelled, resumed, made again. The handlers parse, call one service, render."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from uuid import UUID
 
 from aiohttp import web
 
+from promise_pub.delivery.again import run_again
 from promise_pub.delivery.progress import ActiveRun
 from promise_pub.delivery.runs import Runs
 from promise_pub.errors import DatabaseError, RunNotFound, ServerStopping
@@ -80,6 +81,14 @@ async def resume_run(request: web.Request) -> web.Response:
     """Queues a run that did not complete, to go on where it stopped; 409 when there is nothing to go on with."""
     wanted(request)
     return await _accepted(request, await request.app[RUNS].resume(_run_id(request)))
+
+
+@routes.post("/runs/{id}/again")
+async def repeat_run(request: web.Request) -> web.Response:
+    """Queues a new run of the same file with the same settings; 409 when the file is no longer there as it was."""
+    wanted(request)
+    report = await find_run(request)
+    return await _accepted(request, await run_again(request.app[RUNS], report))
 
 
 @routes.get("/runs/{id}")

@@ -149,7 +149,13 @@ async def test_nobody_does_anything_without_a_login(house: House) -> None:
 async def test_a_viewer_looks_and_does_not_act(house: House) -> None:
     await house.log_in("vic")
     assert (await house.ask("GET", "/runs", headers=JSON)).status == 200
-    for path in ("/simulate/", "/runs/x/cancel", "/runs/x/resume", "/runs/x/any-new-act"):
+    for path in (
+        "/simulate/",
+        "/runs/x/cancel",
+        "/runs/x/resume",
+        "/runs/x/again",
+        "/runs/x/any-new-act",
+    ):
         answer = await house.ask("POST", path, headers=JSON)
         assert (answer.status, (await answer.json())["code"]) == (403, "not_allowed")
     assert (await house.ask("DELETE", "/runs")).status == 403
