@@ -21,8 +21,9 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line: its name, its path in the chart's units."""
+    """One line: its number among those asked for (from 1: its look), its name, its path in the chart's units."""
 
+    number: int
     name: str
     path: str
 
@@ -95,6 +96,7 @@ def _points(samples: Iterable[Sample], of: Callable[[Sample], float | None]) -> 
 
 def chart(title: str, unit: str, lines: dict[str, list[Point]]) -> Chart | None:
     """None where there is nothing to draw."""
+    numbers = {name: number for number, name in enumerate(lines, 1)}
     lines = {name: points for name, points in lines.items() if len(points) > 1}
     if not lines:
         return None
@@ -104,7 +106,8 @@ def chart(title: str, unit: str, lines: dict[str, list[Point]]) -> Chart | None:
         title=title,
         unit=unit,
         series=tuple(
-            Series(name, _path(points, end, top, WIDTH, HEIGHT)) for name, points in lines.items()
+            Series(numbers[name], name, _path(points, end, top, WIDTH, HEIGHT))
+            for name, points in lines.items()
         ),
         y_labels=tuple(_short(top * share) for share in (1, 0.5, 0)),
         x_labels=tuple(duration(end * share) for share in (0, 0.5, 1)),

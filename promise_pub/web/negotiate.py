@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -22,7 +23,11 @@ _TYPES = {
     "text/csv": CSV,
     "text/html": HTML,
 }
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# Where a spreadsheet may see a formula begin: at a cell's start, after a separator that it takes for one, behind blanks
+# and characters that nobody sees, in the full-width forms too; and, by OWASP, wherever a cell starts with a tab or line end.
+_BLANK = r"[\s\0\ufeff\u200b-\u200f\u2060]*"
+_SIGN = "[-=+@\uff0d\uff1d\uff0b\uff20\ufe63\ufe66\ufe62\ufe6b]"
+_FORMULA = re.compile(rf"\A(?=[\t\r\n\0])|(\A|[;\t\r\n])(?={_BLANK}{_SIGN})")
 
 
 def wanted(request: web.Request, *, table: bool = False) -> str:
@@ -54,8 +59,18 @@ def page(
     request: web.Request, template: str, context: Mapping[str, Any], status: int = 200
 ) -> web.Response:
     """A page of `templates/`, which know who asks and whether they may do more than look."""
-    who = {"visitor": request.get(VISITOR), "may_operate": may_operate(request)}
-    return aiohttp_jinja2.render_template(template, request, {**who, **context}, status=status)
+    return aiohttp_jinja2.render_template(
+        template, request, {**_who(request), **context}, status=status
+    )
+
+
+def fragment(request: web.Request, template: str, context: Mapping[str, Any]) -> str:
+    """A part of a page, as `page` makes it."""
+    return aiohttp_jinja2.render_string(template, request, {**_who(request), **context})
+
+
+def _who(request: web.Request) -> Mapping[str, Any]:
+    return {"visitor": request.get(VISITOR), "may_operate": may_operate(request)}
 
 
 def as_json(data: Any, status: int = 200, content_type: str = "application/json") -> web.Response:
@@ -83,4 +98,4 @@ def as_csv(header: Sequence[str], rows: Iterable[Sequence[object]], name: str) -
 
 
 def _harmless(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    return _FORMULA.sub(r"\g<0>'", cell) if isinstance(cell, str) else cell

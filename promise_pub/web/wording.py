@@ -6,7 +6,7 @@ from datetime import datetime
 
 from markupsafe import Markup
 
-from promise_pub.records import RunReport, State
+from promise_pub.records import RunReport, State, Verdict
 
 _STATES = {
     State.QUEUED: "Waiting for its turn",
@@ -17,6 +17,30 @@ _STATES = {
     State.FAILED: "Failed",
     State.CANCELLED: "Cancelled",
     State.INTERRUPTED: "Interrupted",
+}
+
+
+_ENDED = {
+    State.FAILED: "The run failed.",
+    State.CANCELLED: "The run was cancelled.",
+    State.INTERRUPTED: "The run was interrupted.",
+}
+_VERDICTS = {
+    Verdict.KEPT: "The promise is kept.",
+    Verdict.BROKEN: "The promise is broken.",
+    Verdict.UNKNOWN: "Nobody knows.",
+}
+_MEANWHILE = {
+    State.QUEUED: "Runs go one at a time, first come, first served.",
+    State.NEGOTIATING: "The broker is connected and the consumer asked for a session.",
+    State.PUBLISHING: "Rows go out, and the broker confirms that it has them.",
+    State.DRAINING: "The verdict comes when the consumer is done.",
+}
+_TONES = {
+    State.QUEUED: "waiting",
+    State.FAILED: "failed",
+    State.CANCELLED: "stopped",
+    State.INTERRUPTED: "stopped",
 }
 
 
@@ -37,6 +61,13 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def roughly(seconds: float | None) -> str:
+    """A duration that people watch: whole seconds, so that it does not flicker."""
+    if seconds is None:
+        return "–"
+    return f"{seconds:.0f} s" if seconds < 59.5 else duration(seconds)
 
 
 def thousands(value: int | None) -> str:
@@ -78,3 +109,70 @@ def seconds_left(report: RunReport) -> float | None:
     if report.state is State.DRAINING and received and worked > 1:
         return max(0, counts.confirmed - received) * worked / received + report.parameters.timeout
     return None
+
+
+def pace(report: RunReport) -> float | None:
+    """Rows a second, over all the time that rows went out. None before that can be told."""
+    spent, confirmed = report.seconds.publishing, report.counts.confirmed
+    return confirmed / spent if confirmed and spent > 0.01 else None
+
+
+def headline(report: RunReport) -> str:
+    """What there is to say about a run first: its verdict, how else it ended, or what it does."""
+    if report.verdict:
+        return _VERDICTS[report.verdict]
+    return _ENDED.get(report.state) or state(report)
+
+
+def sentence(report: RunReport) -> str:
+    """The same, a little longer."""
+    if report.error:
+        return report.error.message
+    if report.verdict is Verdict.KEPT:
+        return _kept(report)
+    if report.verdict is Verdict.BROKEN:
+        return "A row is missing, or was not saved and nothing explains it."
+    if report.verdict is Verdict.UNKNOWN:
+        confirmed = rows(report.counts.confirmed)
+        return f"The consumer does not tell enough: all that is proven is that the broker confirmed {confirmed}."
+    if report.blocked:
+        return "The run goes on by itself when that ends."
+    return _MEANWHILE.get(report.state, "")
+
+
+def _kept(report: RunReport) -> str:
+    accepted = report.counts.accepted
+    saved = report.session.saved if report.session else None
+    explained = " or explained" if report.explanation and saved != accepted else ""
+    if accepted == 1:
+        return f"The one accepted row was confirmed and received, and saved{explained}."
+    return f"All {accepted:,} accepted rows were confirmed and received, and each saved{explained}."
+
+
+def rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
+
+
+def tone(report: RunReport) -> str:
+    """The colour and the sign of a run: a verdict, failed, stopped, blocked, waiting or going."""
+    if report.verdict:
+        return report.verdict.value
+    return "blocked" if report.blocked else _TONES.get(report.state, "going")
+
+
+def tab_title(report: RunReport) -> str:
+    """What of a run a browser's tab has room for."""
+    counts = report.counts
+    if report.state is State.PUBLISHING:
+        return f"{_percent(counts.confirmed, expected_rows(report))} sent"
+    if report.state is State.DRAINING:
+        received = report.session.received if report.session else None
+        return f"{_percent(received or 0, counts.confirmed)} received"
+    if report.position:
+        return f"waiting, number {report.position}"
+    return report.verdict.value if report.verdict else report.state.value
+
+
+def _percent(part: int, whole: int) -> str:
+    """Never 100 before it is all."""
+    return f"{min(part, whole) * 100 // whole if whole else 0} %"
