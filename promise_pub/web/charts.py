@@ -110,7 +110,7 @@ def chart(title: str, unit: str, lines: dict[str, list[Point]]) -> Chart | None:
             for name, points in lines.items()
         ),
         y_labels=tuple(_short(top * share) for share in (1, 0.5, 0)),
-        x_labels=tuple(duration(end * share) for share in (0, 0.5, 1)),
+        x_labels=tuple(_moment(end * share) for share in (0, 0.5, 1)),
         head=("After", *lines),
         rows=tuple(_table(lines, end)),
     )
@@ -147,11 +147,18 @@ def _value_at(points: Sequence[Point], at: float) -> float | None:
 
 
 def nice(value: float) -> float:
-    """The next round number: 1, 2, 2.5 or 5 times a power of ten."""
+    """The next number whose half is round as well."""
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= value * 0.999999)
+    return next(
+        step * power for step in (1, 2, 3, 4, 5, 6, 8, 10) if step * power >= value * 0.999999
+    )
+
+
+def _moment(seconds: float) -> str:
+    """A duration on an axis, without digits that say nothing."""
+    return f"{seconds:.3g} s" if seconds < 10 else duration(seconds)
 
 
 def _short(value: float) -> str:

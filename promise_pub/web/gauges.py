@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from promise_pub.records import RunReport, State, Verdict
@@ -10,6 +10,8 @@ from promise_pub.web.wording import expected_rows
 
 DONE, ASIDE, LOST = "done", "aside", "lost"
 """Kinds of rows: came this far; left aside for a reason that is told; lost here."""
+
+LEAST = {DONE: 0.0, ASIDE: 1.5, LOST: 4.0}  # percent of a bar: one lost row among a million is seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,11 @@ class Gauge:
     note: str
     parts: tuple[Part, ...]
 
+    @property
+    def lost(self) -> bool:
+        """Whether rows were lost here."""
+        return any(part.kind == LOST for part in self.parts)
+
 
 def gauges(report: RunReport) -> tuple[Gauge, ...]:
     """The five of them. A bar that is full holds every row there is, or as many as are expected."""
@@ -45,19 +52,20 @@ def gauges(report: RunReport) -> tuple[Gauge, ...]:
 def _read(report: RunReport) -> Gauge:
     counts = report.counts
     expected = expected_rows(report) + counts.rejected
-    notes = []
-    if not report.state.final and report.read_bytes < report.file.bytes:
-        notes.append(f"of about {expected:,}" if counts.read else "not yet")
-    if counts.rejected:
-        notes.append(f"{counts.rejected:,} rejected")
+    if report.state is not State.COMPLETED and report.read_bytes < report.file.bytes:
+        note = f"of about {expected:,}" if counts.read else "from the file"
+    else:
+        note = f"{counts.rejected:,} rejected" if counts.rejected else "from the file"
     parts = _parts(expected, (DONE, counts.accepted), (ASIDE, counts.rejected))
-    return Gauge("Read", counts.read, ", ".join(notes) or "from the file", parts)
+    return Gauge("Read", counts.read, note, parts)
 
 
 def _published(report: RunReport) -> Gauge:
     counts, expected = report.counts, expected_rows(report)
     left = expected - counts.published
-    note = f"{left:,} {'left out' if report.state.final else 'to go'}" if left > 0 else "all rows"
+    note = (
+        f"{left:,} {'left out' if report.state.final else 'to go'}" if left > 0 else "to the broker"
+    )
     return Gauge("Published", counts.published, note, _parts(expected, (DONE, counts.published)))
 
 
@@ -80,7 +88,7 @@ def _received(report: RunReport) -> Gauge:
         return Gauge("Received", None, _untold(report), ())
     missing = max(0, report.counts.confirmed - count)
     note = _noted(
-        (missing, "missing" if report.state is State.COMPLETED else "waiting in the queue"),
+        (missing, "missing" if report.state is State.COMPLETED else "in the queue"),
         (max(0, count - report.counts.confirmed), "more than once"),
     )
     lost = missing if report.state is State.COMPLETED else 0
@@ -145,14 +153,17 @@ def _noted(*found: tuple[int, str]) -> str:
 
 
 def _parts(whole: int, *counted: tuple[str, int]) -> tuple[Part, ...]:
-    """The stretches one after the other, none beyond the bar's end."""
-    return tuple(_stretched(max(whole, 1), counted))
+    """The stretches one after the other, none beyond the bar's end; what is rare gets its room from the others."""
+    room = max(whole, sum(count for _, count in counted), 1)
+    widths = {kind: max(LEAST[kind], count / room * 100) for kind, count in counted if count > 0}
+    over = max(0.0, sum(widths.values()) - 100)
+    if over and DONE in widths:
+        widths[DONE] = max(0.0, widths[DONE] - over)
+    return tuple(_placed(widths))
 
 
-def _stretched(whole: int, counted: Iterable[tuple[str, int]]) -> Iterable[Part]:
+def _placed(widths: Mapping[str, float]) -> Iterator[Part]:
     start = 0.0
-    for kind, count in counted:
-        width = min(count / whole * 100, 100 - start)
-        if width > 0:
-            yield Part(kind, round(start, 2), round(width, 2))
-            start += width
+    for kind, width in widths.items():
+        yield Part(kind, round(start, 2), round(min(width, 100 - start), 2))
+        start += width

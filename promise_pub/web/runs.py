@@ -15,9 +15,10 @@ from promise_pub.delivery.runs import Runs
 from promise_pub.errors import DatabaseError, RunNotFound, ServerStopping
 from promise_pub.records import Rejected, RunReport
 from promise_pub.web.forms import take_order
-from promise_pub.web.keys import LEDGER, RUNS
+from promise_pub.web.keys import GUARD, LEDGER, RUNS
 from promise_pub.web.negotiate import JSON, as_csv, as_json, page, wanted
 from promise_pub.web.problems import RETRY_AFTER, problem, status_of_run
+from promise_pub.web.repeat import curl
 
 REJECTS_SHOWN = 50  # rejected rows on a run's page
 MOST_REJECTS = 10_000  # rejected rows a run stores
@@ -122,7 +123,11 @@ async def _run_answer(
         details = problem(status, report.error.code, report.error.message, run=report.as_json())
         response = as_json(details, status, "application/problem+json")
     else:
-        context = {"run": report, "rejected": await _rejected(request, report)}
+        context = {
+            "run": report,
+            "rejected": await _rejected(request, report),
+            "command": curl(report, str(request.url.origin()), token=GUARD in request.app),
+        }
         response = page(request, "run.html", context, status)
     if status == 503:
         response.headers["Retry-After"] = RETRY_AFTER

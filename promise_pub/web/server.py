@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import aiohttp_jinja2
 import jinja2
@@ -13,7 +14,7 @@ from promise_pub.accounts.guard import Guard
 from promise_pub.config import asset
 from promise_pub.delivery.ledger import Ledger
 from promise_pub.delivery.runs import Runs
-from promise_pub.web import auth, charts, health, pages, stream, wording
+from promise_pub.web import auth, charts, gauges, health, pages, stream, wording
 from promise_pub.web import runs as run_pages
 from promise_pub.web.keys import LEDGER, PROBES, RUNS, Probe
 from promise_pub.web.problems import answer_errors
@@ -54,11 +55,21 @@ def make_app(
     return app
 
 
-FILTERS: Mapping[str, Callable[..., str]] = {
+FILTERS: Mapping[str, Callable[..., Any]] = {
     "moment": wording.moment,
     "duration": wording.duration,
     "thousands": wording.thousands,
     "size": wording.size,
     "state": wording.state,
+    "roughly": wording.roughly,
+    "rounded": wording.rounded,
+    "pace": wording.pace,
+    "seconds_left": wording.seconds_left,
+    "headline": wording.headline,
+    "sentence": wording.sentence,
+    "tone": wording.tone,
+    "tab_title": wording.tab_title,
+    "gauges": gauges.gauges,
+    "charts": charts.charts,
     "sparkline": charts.sparkline,
 }

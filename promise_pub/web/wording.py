@@ -74,6 +74,13 @@ def thousands(value: int | None) -> str:
     return "not told" if value is None else f"{value:,}"
 
 
+def rounded(value: float | None) -> str:
+    """A rate, to as many digits as are worth reading."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+
+
 def size(count: float) -> str:
     for unit in ("bytes", "KB", "MB"):
         if count < 1024:
@@ -92,9 +99,9 @@ def state(report: RunReport) -> str:
 
 
 def expected_rows(report: RunReport) -> int:
-    """Accepted rows of the whole file; while it is being read, as many as its bytes make expect."""
+    """Accepted rows of the whole file; where it was not read to its end, as many as its bytes make expect."""
     accepted, read, whole = report.counts.accepted, report.read_bytes, report.file.bytes
-    if report.state.final or not 0 < read < whole:
+    if report.state is State.COMPLETED or not 0 < read < whole:
         return accepted
     return max(accepted, round(accepted * whole / read))
 

@@ -81,10 +81,10 @@ def test_a_run_that_goes_shows_what_is_on_its_way_and_loses_nothing() -> None:
     )
     shown = gauges(going)
     assert [gauge.note for gauge in shown] == [
-        "of about 105, 5 rejected",
+        "of about 105",
         "60 to go",
         "10 on their way",
-        "10 waiting in the queue",
+        "10 in the queue",
         "by the consumer",
     ]
     assert [drawn(gauge).get(DONE) for gauge in shown[1:]] == [40, 30, 20, 10]
@@ -119,6 +119,22 @@ def test_rows_of_earlier_sessions_count() -> None:
         50,
         40,
     )
+
+
+def test_one_lost_row_among_a_million_is_seen() -> None:
+    counts = Counts(read=1_000_001, rejected=1, published=10**6, confirmed=10**6)
+    session = SessionView("s", received=10**6 - 1, saved=10**6 - 1)
+    broken = replace(ENDED, verdict=Verdict.BROKEN, counts=counts, session=session)
+    read, _, confirmed, got, _ = gauges(broken)
+    assert drawn(got) == {DONE: 96, LOST: 4} and got.lost and not confirmed.lost
+    assert drawn(read) == {DONE: 98.5, ASIDE: 1.5}
+
+
+def test_a_run_that_failed_half_way_has_half_full_bars() -> None:
+    failed = replace(ENDED, state=State.FAILED, verdict=None, read_bytes=500)
+    read, published, *_ = gauges(failed)
+    assert (read.note, published.note) == ("of about 180", "80 left out")
+    assert drawn(published) == {DONE: 50}
 
 
 def test_messages_that_came_twice_are_told_and_go_over_no_end() -> None:
