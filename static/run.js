@@ -64,7 +64,7 @@ function unheard() {
 }
 
 function say(text) {
-  const place = document.querySelector("#lost");
+  const place = document.querySelector("#unheard");
   if (place.textContent !== text) place.textContent = text;
 }
 

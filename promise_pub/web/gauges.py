@@ -13,6 +13,13 @@ DONE, ASIDE, LOST = "done", "aside", "lost"
 
 LEAST = {DONE: 0.0, ASIDE: 1.5, LOST: 4.0}  # percent of a bar: one lost row among a million is seen
 
+_MISSING = {
+    State.COMPLETED: "missing",
+    State.FAILED: "not received",
+    State.CANCELLED: "not received",
+    State.INTERRUPTED: "not received",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -88,7 +95,7 @@ def _received(report: RunReport) -> Gauge:
         return Gauge("Received", None, _untold(report), ())
     missing = max(0, report.counts.confirmed - count)
     note = _noted(
-        (missing, "missing" if report.state is State.COMPLETED else "in the queue"),
+        (missing, _MISSING.get(report.state, "in the queue")),
         (max(0, count - report.counts.confirmed), "more than once"),
     )
     lost = missing if report.state is State.COMPLETED else 0
@@ -112,7 +119,7 @@ def _saved(report: RunReport) -> Gauge:
     lost = rest - aside if report.verdict is Verdict.BROKEN else 0
     if aside and not any(n for n, _ in told):
         told.append((aside, "explained"))
-    note = _noted((lost, "unexplained"), *told)
+    note = _noted((lost, "unexplained")) or _noted(*told)
     parts = _parts(expected_rows(report), (DONE, count), (ASIDE, aside), (LOST, lost))
     return Gauge("Saved", count, note or "by the consumer", parts)
 

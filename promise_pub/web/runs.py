@@ -98,14 +98,19 @@ async def show_run(request: web.Request) -> web.Response:
     return await _run_answer(request, await find_run(request), asked=True)
 
 
-async def find_run(request: web.Request) -> RunReport:
-    run_id = _run_id(request)
+async def find_run(request: web.Request, run_id: str | None = None) -> RunReport:
+    """The run with this id, or the one in the request's path. Raises RunNotFound."""
+    run_id = run_id or _run_id(request)
     run = request.app[RUNS].find(run_id)
     return request.app[RUNS].report(run) if run else await request.app[LEDGER].run(run_id)
 
 
 def _run_id(request: web.Request) -> str:
-    text = request.match_info["id"]
+    return parse_run_id(request.match_info["id"])
+
+
+def parse_run_id(text: str) -> str:
+    """The id as it is written everywhere. Raises RunNotFound for what is none."""
     try:
         return str(UUID(text))
     except ValueError:

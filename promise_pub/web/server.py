@@ -14,7 +14,7 @@ from promise_pub.accounts.guard import Guard
 from promise_pub.config import asset
 from promise_pub.delivery.ledger import Ledger
 from promise_pub.delivery.runs import Runs
-from promise_pub.web import auth, charts, gauges, health, pages, stream, wording
+from promise_pub.web import auth, charts, compare, gauges, health, pages, stream, wording
 from promise_pub.web import runs as run_pages
 from promise_pub.web.keys import LEDGER, PROBES, RUNS, Probe
 from promise_pub.web.problems import answer_errors
@@ -48,7 +48,7 @@ def make_app(
         filters=FILTERS,
     )
     aiohttp_jinja2.get_env(app).globals["version"] = __version__
-    for room in (pages, run_pages, stream, health):
+    for room in (pages, run_pages, stream, compare, health):
         app.add_routes(room.routes)
     app.router.add_static("/static/", asset("static"))
     app.on_response_prepare.append(add_headers)
