@@ -68,7 +68,7 @@ def compared(named: Sequence[tuple[str, RunReport]]) -> tuple[Chart, ...]:
     drawn = (
         chart("Rate of confirms", "rows a second", confirmed),
         chart("Rate of saving", "rows a second", saved),
-        chart("Confirm latency, 99 % within", "ms", waits),
+        chart("Confirm latency", "ms, 99 % within", waits),
     )
     return tuple(one for one in drawn if one)
 

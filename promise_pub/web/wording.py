@@ -67,7 +67,7 @@ def roughly(seconds: float | None) -> str:
     """A duration that people watch: whole seconds, so that it does not flicker."""
     if seconds is None:
         return "–"
-    return f"{seconds:.0f} s" if seconds < 59.5 else duration(seconds)
+    return f"{seconds:.0f} s" if seconds < 59.5 else duration(max(seconds, 60))
 
 
 def thousands(value: int | None) -> str:

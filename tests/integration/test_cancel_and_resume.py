@@ -76,12 +76,25 @@ async def test_a_run_is_cancelled_and_resumed_over_http(chosen: Settings) -> Non
             assert (await server.get(f"{path}/{call}")).status == 405
 
 
-@pytest.mark.parametrize("call", ["cancel", "resume"])
+@pytest.mark.parametrize("call", ["cancel", "resume", "again"])
 async def test_what_is_no_run_is_not_found(chosen: Settings, call: str) -> None:
     async with serving(chosen) as server:
         for run_id in (str(uuid4()), "nothing"):
             answer = await server.ask("POST", f"/runs/{run_id}/{call}", headers=JSON)
             assert (answer.status, answer.json["code"]) == (404, "run_not_found")
+
+
+async def test_a_run_is_made_again_from_its_file(chosen: Settings) -> None:
+    async with serving(chosen) as server:
+        first = (await server.send(people(100), "?mode=batch&timeout=0&rate=500")).json
+        answer = await server.ask("POST", f"/runs/{first['id']}/again", headers=JSON)
+        assert answer.status == 202
+        second = await ended(server, answer.headers["Location"])
+        assert second["id"] != first["id"] and second["verdict"] == "kept"
+        for same in ("file", "mode", "timeout", "rate", "clear", "digest"):
+            assert (second[same] == first[same]) is (same != "digest"), same
+        assert second["explanation"] == ["100 rows repeat a mail that was saved before"]
+        assert server.stored() == [".csv", ".csv"]
 
 
 async def test_who_waits_for_a_run_that_is_cancelled_is_told(chosen: Settings) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import html
+import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -86,6 +88,37 @@ async def test_pages_do_without_a_ledger_where_they_can(house: House) -> None:
 async def test_the_empty_history_says_what_to_do(house: House) -> None:
     assert "None yet" in await (await house.client.get("/")).text()
     assert "Send a file" in await (await house.client.get("/runs")).text()
+
+
+async def test_a_run_is_made_again_at_another_address_as_long_as_its_file_is_there(
+    house: House,
+) -> None:
+    first = await (await house.simulate("?mode=batch&timeout=9&filename=mine.csv")).json()
+    answer = await house.client.post(f"/runs/{first['id']}/again", headers=JSON)
+    second = await answer.json()
+    assert (answer.status, answer.headers["Location"]) == (202, f"/runs/{second['id']}")
+    assert second["id"] != first["id"] and second["file"] == first["file"]
+    assert (second["mode"], second["timeout"]) == ("batch", 9)
+    house.uploads.path(first["id"]).unlink()
+    answer = await house.client.post(f"/runs/{first['id']}/again", headers=JSON)
+    assert (answer.status, (await answer.json())["code"]) == (409, "not_repeatable")
+    page = await house.client.post(f"/runs/{first['id']}/again")
+    assert page.status == 409 and "The stored file is gone" in await page.text()
+    assert (await house.client.post("/runs/nothing/again", headers=JSON)).status == 404
+    assert (await house.client.get(f"/runs/{first['id']}/again")).status == 405
+
+
+async def test_a_page_has_the_curl_that_repeats_its_run(house: House) -> None:
+    run = await (await house.simulate("?mode=batch&filename=it%27s%3Bmine.csv")).json()
+    page = await (await house.client.get(f"/runs/{run['id']}")).text()
+    server = f"http://{house.client.host}:{house.client.port}"
+    command = html.unescape(page.partition('<code id="command" dir="ltr">')[2].partition("<")[0])
+    assert shlex.split(command) == [
+        "curl",
+        "-F",
+        'input_file=@"it\'s;mine.csv"',
+        f"{server}/simulate/?mode=batch",
+    ]
 
 
 @pytest.mark.parametrize("prefer", ["respond-async", "wait=5, Respond-Async"])

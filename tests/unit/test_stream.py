@@ -71,6 +71,29 @@ async def test_a_run_that_has_ended_says_so_once(house: House) -> None:
     assert (head.status, head.content_type) == (200, "text/event-stream")
 
 
+async def test_a_page_is_told_the_parts_of_it_that_change(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "DRAW_EVERY", 0.3)
+    answer = await house.client.get(f"{await begun(house)}/stream?format=html")
+    text = await asyncio.wait_for(answer.text(), 20)
+    *progress, end = text.replace("\r", "").strip().split("\n\n")
+    assert all("event: progress" in event for event in progress) and "event: end" in end
+    assert all('id="outcome"' in event and 'id="gauges"' in event for event in progress)
+    drawn = [event for event in progress if 'id="curves"' in event]
+    assert 0 < len(drawn) < len(progress), "curves come less often"
+    assert all('id="figures"' in event for event in drawn)
+    assert len({event for event in progress if "to go" in event}) > 1
+    assert "The promise is kept." in end
+    assert "<html" not in text and "retry: 1000" in text
+
+
+async def test_a_stream_has_no_other_faces(house: House) -> None:
+    path = await begun(house)
+    for face in ("csv", "xml", ""):
+        assert (await house.client.get(f"{path}/stream?format={face}")).status == 400
+
+
 async def test_a_run_that_stands_still_is_told_now_and_then(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
