@@ -95,7 +95,7 @@ def _received(report: RunReport) -> Gauge:
         return Gauge("Received", None, _untold(report), ())
     missing = max(0, report.counts.confirmed - count)
     note = _noted(
-        (missing, _MISSING.get(report.state, "in the queue")),
+        (missing, _MISSING.get(report.state, "to come")),
         (max(0, count - report.counts.confirmed), "more than once"),
     )
     lost = missing if report.state is State.COMPLETED else 0

@@ -12,7 +12,7 @@ _STATES = {
     State.QUEUED: "Waiting for its turn",
     State.NEGOTIATING: "Agreeing with the consumer",
     State.PUBLISHING: "Publishing",
-    State.DRAINING: "All is sent: the consumer reads the rest",
+    State.DRAINING: "The consumer reads the rest",
     State.COMPLETED: "Completed",
     State.FAILED: "Failed",
     State.CANCELLED: "Cancelled",
@@ -34,7 +34,7 @@ _MEANWHILE = {
     State.QUEUED: "Runs go one at a time, first come, first served.",
     State.NEGOTIATING: "The broker is connected and the consumer asked for a session.",
     State.PUBLISHING: "Rows go out, and the broker confirms that it has them.",
-    State.DRAINING: "The verdict comes when the consumer is done.",
+    State.DRAINING: "Every row is confirmed; the verdict comes when the consumer is done.",
 }
 _TONES = {
     State.QUEUED: "waiting",
@@ -133,8 +133,10 @@ def headline(report: RunReport) -> str:
 
 def sentence(report: RunReport) -> str:
     """The same, a little longer."""
-    if report.error:
+    if report.error and report.error.message != headline(report):
         return report.error.message
+    if report.state is State.CANCELLED:
+        return f"{report.counts.confirmed:,} of {rows(expected_rows(report))} are confirmed."
     if report.verdict is Verdict.KEPT:
         return _kept(report)
     if report.verdict is Verdict.BROKEN:

@@ -64,9 +64,12 @@ async def test_progress_moves_in_place_and_ends_with_the_verdict(
     assert await page.evaluate("window.stillHere"), "the page was not loaded anew"
 
 
-async def test_nothing_jumps_while_it_goes(eye: Eye, server: ServerUnderTest) -> None:
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+async def test_nothing_jumps_while_it_goes(
+    eye: Eye, server: ServerUnderTest, size: tuple[int, int]
+) -> None:
     path = await begun(server, 900)
-    page = await eye.look("/runs")
+    page = await eye.look("/runs", size=size)
     await page.add_init_script(
         """window.shifted = 0;
         new PerformanceObserver((list) => {

@@ -84,7 +84,7 @@ def test_a_run_that_goes_shows_what_is_on_its_way_and_loses_nothing() -> None:
         "of about 105",
         "60 to go",
         "10 on their way",
-        "10 in the queue",
+        "10 to come",
         "by the consumer",
     ]
     assert [drawn(gauge).get(DONE) for gauge in shown[1:]] == [40, 30, 20, 10]
