@@ -68,7 +68,7 @@ def compared(named: Sequence[tuple[str, RunReport]]) -> tuple[Chart, ...]:
     drawn = (
         chart("Rate of confirms", "rows a second", confirmed),
         chart("Rate of saving", "rows a second", saved),
-        chart("Confirm latency", "ms, 99 % within", waits),
+        chart("Confirm latency", "ms, p99", waits),
     )
     return tuple(one for one in drawn if one)
 
