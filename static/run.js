@@ -8,6 +8,9 @@ const LOST_AFTER = 2500; // milliseconds without a stream before that is said: i
 
 const main = document.querySelector("main");
 const { address } = document.querySelector("#run").dataset;
+const notice = document.body.appendChild(document.createElement("p"));
+notice.className = "unheard";
+notice.role = "status";
 let silence; // the timer that will say that the stream is lost
 
 /** Makes `old` what `fresh` is, and touches nothing that is the same: focus, scrolling and open tables stay. */
@@ -64,8 +67,7 @@ function unheard() {
 }
 
 function say(text) {
-  const place = document.querySelector("#unheard");
-  if (place.textContent !== text) place.textContent = text;
+  if (notice.textContent !== text) notice.textContent = text;
 }
 
 function follow() {
@@ -89,13 +91,17 @@ async function look() {
     if (answer.redirected) return location.reload(); // to the login
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     showPage(await answer.text());
-    heard();
   } catch {
     unheard();
     setTimeout(look, AGAIN_AFTER);
     return;
   }
+  followWhileItGoes();
+}
+
+function followWhileItGoes() {
   if ("going" in document.querySelector("#run").dataset) follow();
+  else heard(); // there is nothing more to hear
 }
 
 /** Browsers let a page write to the clipboard only where nobody can listen on the way. */
@@ -111,4 +117,4 @@ function offerCopy() {
 // The answer to a button or a form stands at the address that was asked: a reload would ask it once more.
 if (location.pathname !== address) history.replaceState(null, "", address);
 offerCopy();
-if ("going" in document.querySelector("#run").dataset) follow();
+followWhileItGoes();

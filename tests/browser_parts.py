@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright, expect
 from yarl import URL
 
 from promise_pub.errors import PartMissing
 
 CHROMIUM_VARIABLE = "PROMISE_PUB_CHROMIUM"  # where Chromium is, if not on the PATH
 PATIENCE = 20_000  # milliseconds after which a wait has failed; nothing here takes that long
+expect.set_options(timeout=PATIENCE)
 WIDE, PHONE = (1280, 900), (360, 740)
 # The first two let root start it; the others keep it from asking the world for things.
 _ARGUMENTS = (

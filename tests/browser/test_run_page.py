@@ -46,7 +46,7 @@ async def confirmed(page: Page) -> int:
 async def test_progress_moves_in_place_and_ends_with_the_verdict(
     eye: Eye, server: ServerUnderTest
 ) -> None:
-    page = await eye.look(await begun(server, 900))
+    page = await eye.look(await begun(server, 1800))
     await page.evaluate("window.stillHere = true")
     seen = [await confirmed(page)]
     titles = {await page.title()}
@@ -54,11 +54,11 @@ async def test_progress_moves_in_place_and_ends_with_the_verdict(
         await expect(page.locator(".gauges .count").nth(2)).not_to_have_text(f"{seen[-1]:,}")
         seen.append(await confirmed(page))
         titles.add(await page.title())
-    assert seen == sorted(set(seen)) and seen[-1] <= 900
+    assert seen == sorted(set(seen)) and seen[-1] <= 1800
     assert any("% sent" in title for title in titles), titles
     await expect(page.get_by_role("status").first).to_have_text("The promise is kept.")
     await expect(page.get_by_role("button", name="Run again")).to_be_visible()
-    assert await confirmed(page) == 900 and (await page.title()).startswith("kept")
+    assert await confirmed(page) == 1800 and (await page.title()).startswith("kept")
     assert await page.locator("#run[data-going]").count() == 0
     assert await page.locator("#curves svg.lines path.line").count() >= 3
     assert await page.evaluate("window.stillHere"), "the page was not loaded anew"
@@ -100,7 +100,7 @@ async def test_the_status_is_announced_when_it_changes_and_not_with_every_number
 
 @pytest.mark.parametrize("way", ["mouse", "keyboard"])
 async def test_a_run_is_cancelled_and_resumed(eye: Eye, server: ServerUnderTest, way: str) -> None:
-    page = await eye.look(path := await begun(server))
+    page = await eye.look(path := await begun(server, 3000))
     await press(page, "Cancel", way)
     status = page.get_by_role("status").first
     await expect(status).to_have_text("The run was cancelled.")
@@ -109,7 +109,7 @@ async def test_a_run_is_cancelled_and_resumed(eye: Eye, server: ServerUnderTest,
     await press(page, "Resume", way)
     await expect(status).to_have_text("The promise is kept.")
     assert page.url.endswith(path)
-    assert (await ended(server, path))["rows"]["confirmed"] == 1500
+    assert (await ended(server, path))["rows"]["confirmed"] == 3000
 
 
 async def press(page: Page, name: str, way: str) -> None:
@@ -154,7 +154,7 @@ async def test_who_has_the_focus_keeps_it_or_has_it_on_the_outcome(
 async def test_without_scripts_the_page_loads_itself_anew(
     eye: Eye, server: ServerUnderTest
 ) -> None:
-    page = await eye.look(await begun(server, 1500), scripts=False)
+    page = await eye.look(await begun(server, 3000), scripts=False)
     seen = await confirmed(page)
     await expect(page.locator(".gauges .count").nth(2)).not_to_have_text(f"{seen:,}")
     assert await confirmed(page) > seen
@@ -168,7 +168,7 @@ async def test_a_lost_stream_is_told_and_found_again(eye: Eye, server: ServerUnd
     page = await eye.look("/runs")
     await page.route("**/stream*", lambda route: route.abort())
     await page.goto(await begun(server, 3000))
-    lost = page.locator("#unheard")
+    lost = page.locator(".unheard")
     await expect(lost).to_contain_text("The connection to the server is lost")
     await page.unroute("**/stream*")
     await expect(lost).to_have_text("")
@@ -183,16 +183,16 @@ async def test_a_stream_that_is_refused_is_asked_for_again(
     page = await eye.look("/runs")
     await page.route("**/stream*", lambda route: route.fulfill(status=503))
     await page.goto(await begun(server, 3000))
-    await expect(page.locator("#unheard")).to_contain_text("lost")
+    await expect(page.locator(".unheard")).to_contain_text("lost")
     await page.unroute("**/stream*")
-    await expect(page.locator("#unheard")).to_have_text("")
+    await expect(page.locator(".unheard")).to_have_text("")
     eye.complaints.clear()  # of the stream that was refused
 
 
 async def test_a_waiting_run_tells_its_place_and_moves_up(
     eye: Eye, server: ServerUnderTest
 ) -> None:
-    await begun(server, 600)
+    await begun(server, 1800)
     answer = await server.ask(
         "POST", "/simulate/?mode=batch&timeout=0", data=people(3), headers=ASYNC
     )
