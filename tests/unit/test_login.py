@@ -170,6 +170,8 @@ async def test_pages_offer_a_viewer_nothing_that_would_be_refused(house: House) 
         assert ('action="/simulate/"' in index) is offered
         page = await (await house.ask("GET", run)).text()
         assert (f'action="{run}/cancel"' in page) is offered
+        assert ('method="post" action="/runs/' in page) is offered
+        assert "Authorization: Bearer $TOKEN" in page
         assert "Log out" in index and "Log out" in page
 
 
