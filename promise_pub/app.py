@@ -62,7 +62,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             await _resume(runs, left_over)
         users = settings.server.auth == "users"
         guard = await open_guard(pool, settings.server.login_hours) if users else None
-        app = make_app(runs, ledger, probes, doors=doors, guard=guard)
+        app = make_app(runs, ledger, probes, settings.rabbit, doors=doors, guard=guard)
         url = await _listen(stack, app, settings.server)
         # Runs end while the server still listens: those who wait for them get their answer.
         stack.push_async_callback(runs.stop)

@@ -31,6 +31,7 @@ from promise_pub.config import (
 )
 from promise_pub.consumer.server import make_app
 from promise_pub.delivery.rabbit import connect
+from tests.described_messages import DESCRIPTION, OF_THE_TESTS, inspected
 
 PATIENCE = 30  # seconds after which a test that waits has failed; nothing here takes that long
 ROOT = Path(__file__).parents[1]
@@ -92,6 +93,16 @@ def settings_of(rabbit: RabbitSettings, database: DatabaseSettings) -> Settings:
 async def bundled(
     rabbit: RabbitSettings, database: DatabaseSettings
 ) -> AsyncIterator[ConsumerUnderTest]:
+    """In this process. What promise-pub sends it has to be as described."""
+    with inspected():
+        async with _bundled(rabbit, database) as consumer:
+            yield consumer
+
+
+@asynccontextmanager
+async def _bundled(
+    rabbit: RabbitSettings, database: DatabaseSettings
+) -> AsyncIterator[ConsumerUnderTest]:
     runner = web.AppRunner(
         make_app(settings_of(rabbit, database)), access_log=None, shutdown_timeout=1
     )
@@ -110,7 +121,7 @@ async def bundled(
 async def field(
     rabbit: RabbitSettings, database: DatabaseSettings, *switches: str
 ) -> AsyncIterator[ConsumerUnderTest]:
-    """The double as a process of its own, with its switches."""
+    """The double as a process of its own, with its switches. What promise-pub sends it has to be as described."""
     arguments = [
         "-m",
         "tests.field_consumer",
@@ -118,6 +129,8 @@ async def field(
         amqp_url(rabbit),
         "--postgres",
         postgres_url(database),
+        "--described",
+        dumps(DESCRIPTION),
     ]
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
@@ -131,7 +144,8 @@ async def field(
     finally:
         with suppress(ProcessLookupError):
             process.terminate()
-        await asyncio.wait_for(process.wait(), PATIENCE)
+        complaints, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
+        assert not complaints, complaints.decode()
 
 
 def _client() -> aiohttp.ClientSession:
@@ -170,7 +184,9 @@ async def publish(
         channel = await connection.channel(publisher_confirms=False)
         for content, message_id in zip(bodies, ids, strict=True):
             # Frame by frame: basic_publish gives an id to every message that has none.
-            properties = Basic.Properties(delivery_mode=2, message_id=message_id)
+            properties = Basic.Properties(
+                delivery_mode=2, message_id=message_id, app_id=OF_THE_TESTS
+            )
             frames = [
                 Basic.Publish(routing_key=queue),
                 ContentHeader(body_size=len(content), properties=properties),

@@ -1,6 +1,6 @@
 """A double of the consumers in the field: what they really do, their failures at the flip of a switch.
 
-A process of its own that shares nothing with promise_pub: `python -m tests.field_consumer --amqp URL --postgres DSN`
+A process of its own that shares nothing with promise_pub but, in tests, what its messages are said to be: `python -m tests.field_consumer --amqp URL --postgres DSN`
 prints `listening on http://127.0.0.1:PORT` and serves until it is told to stop. Queues are non-durable and read with
 auto-ack, rows are inserted and committed one at a time, complaints come with status 200 and plain text, `/remove/`
 blocks while the session is processing, extensions are not known, and a broker away at `/create/` ends the process.
@@ -28,6 +28,8 @@ import aiormq
 import aiormq.exceptions
 import asyncpg
 from aiohttp import web
+
+from tests.described_messages import Inspector, properties_of
 
 NOT_YET = "0001-01-01T00:00:00Z"
 CALLS = ("health", "create", "process", "remove", "getSession")
@@ -70,6 +72,7 @@ class FieldConsumer:
         self.sessions: dict[str, FieldSession] = {}
         self.lost_mails: set[str] = set()
         self.pool: asyncpg.Pool
+        self.inspector = Inspector(loads(options.described)) if options.described else None
 
     def app(self) -> web.Application:
         app = web.Application()
@@ -152,6 +155,7 @@ class FieldConsumer:
         arrived: asyncio.Queue[bytes] = asyncio.Queue()
 
         async def receive(message: Any) -> None:
+            self._look(message)
             arrived.put_nowait(message.body)
 
         consuming = await session.channel.basic_consume(session.uuid, receive, no_ack=True)
@@ -170,6 +174,14 @@ class FieldConsumer:
             if self.options.stall_after and session.checksum >= self.options.stall_after:
                 await asyncio.Event().wait()
         await session.channel.basic_cancel(consuming.consumer_tag)
+
+    def _look(self, message: Any) -> None:
+        """Says which message is not as described."""
+        if self.inspector:
+            self.inspector.look(properties_of(message.header.properties), message.body)
+            for fault in self.inspector.faults:
+                sys.stdout.write(f"not as described: {fault}\n")
+            self.inspector.faults.clear()
 
     async def _save(self, session: FieldSession, body: bytes) -> None:
         session.checksum += 1
@@ -260,6 +272,9 @@ def _options() -> argparse.Namespace:
         default=0,
         metavar="N",
         help="end the process after N rows, with what was taken from the queue and not saved",
+    )
+    parser.add_argument(
+        "--described", metavar="JSON", help="what messages have to be, as /asyncapi.json tells it"
     )
     parser.add_argument("--untold", action="store_true", help="tell neither checksum nor saved")
     options = parser.parse_args()

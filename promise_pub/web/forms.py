@@ -27,7 +27,7 @@ CHUNK = (
 OVERHEAD = 64 * 1024  # bytes a multipart body may have besides the file
 
 _PLAIN = {"binary", "8bit", "7bit"}
-_RAW_TYPES = {"text/csv", "application/csv"}
+RAW_TYPES = {"text/csv", "application/csv"}
 _BROKEN = (
     aiohttp.ClientPayloadError,
     web.RequestPayloadError,
@@ -79,6 +79,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "clear": _clear,
     "rate": _whole("rate", MOST_RATE, "rows a second"),
 }
+PARAMETERS = tuple(_PARSERS)
 _QUERY_ONLY = ("format", "filename")
 
 
@@ -117,7 +118,7 @@ async def take_order(request: web.Request, upload: Upload) -> Order:
 async def _receive(request: web.Request, upload: Upload) -> tuple[str, Mapping[str, str]]:
     if request.content_type.startswith("multipart/"):
         return await _receive_form(request, upload)
-    if request.content_type in _RAW_TYPES:
+    if request.content_type in RAW_TYPES:
         async for chunk in _timely(request.content.readany, request.content.at_eof):
             await upload.write(chunk)
         return request.query.get("filename") or "body.csv", {}

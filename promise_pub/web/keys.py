@@ -8,6 +8,7 @@ from aiohttp import web
 
 from promise_pub.accounts.guard import Guard
 from promise_pub.accounts.people import Visitor
+from promise_pub.config import RabbitSettings
 from promise_pub.delivery.ledger import Ledger
 from promise_pub.delivery.runs import Runs
 
@@ -18,10 +19,15 @@ RUNS = web.AppKey("runs", Runs)
 LEDGER = web.AppKey("ledger", Ledger)
 PROBES: web.AppKey[Mapping[str, Probe]] = web.AppKey("probes", Mapping[str, Probe])
 
+BROKER = web.AppKey("broker", RabbitSettings)
+"""Where messages go; of no use to handlers but to tell it."""
+
 GUARD = web.AppKey("guard", Guard)
 """Only there where users log in."""
 VISITOR = web.RequestKey("visitor", Visitor)
 """Who sent the request, once that is known."""
+NEGOTIATED = web.RequestKey("negotiated", bool)
+"""There where the answer depends on `Accept`."""
 
 
 def may_operate(request: web.Request) -> bool:

@@ -13,7 +13,7 @@ import aiohttp_jinja2
 from aiohttp import web
 
 from promise_pub.errors import BadParameter
-from promise_pub.web.keys import VISITOR, may_operate
+from promise_pub.web.keys import NEGOTIATED, VISITOR, may_operate
 
 HTML, JSON, CSV = "html", "json", "csv"
 
@@ -32,6 +32,7 @@ _FORMULA = re.compile(rf"\A(?=[\t\r\n\0])|(\A|[;\t\r\n])(?={_BLANK}{_SIGN})")
 
 def wanted(request: web.Request, *, table: bool = False) -> str:
     """The face the client wants: `?format=` first, then `Accept`, else HTML. CSV only where there is a table."""
+    request[NEGOTIATED] = True
     faces = (HTML, JSON, CSV) if table else (HTML, JSON)
     named = request.query.get("format")
     if named is not None:
@@ -40,6 +41,12 @@ def wanted(request: web.Request, *, table: bool = False) -> str:
         return named
     accepted = _by_preference(request.headers.get("Accept", ""))
     return next((_TYPES[kind] for kind in accepted if _TYPES.get(kind) in faces), HTML)
+
+
+async def tell_what_varies(request: web.Request, response: web.StreamResponse) -> None:
+    """Caches must not give one client's face of an address to another."""
+    if NEGOTIATED in request:
+        response.headers.setdefault("Vary", "Accept")
 
 
 def _by_preference(accept: str) -> list[str]:

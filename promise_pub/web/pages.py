@@ -11,7 +11,8 @@ from promise_pub.web.keys import LEDGER, RUNS
 from promise_pub.web.negotiate import CSV, JSON, as_csv, as_json, page, wanted
 
 NEWEST = 10  # runs on the first page
-MOST_PER_PAGE = 500
+PER_PAGE, MOST_PER_PAGE = 50, 500
+MOST_PAGES = 10**9
 
 routes = web.RouteTableDef()
 
@@ -38,8 +39,8 @@ async def list_runs(request: web.Request) -> web.Response:
     """The history, newest first, a page at a time."""
     face = wanted(request, table=True)
     number, per_page = (
-        _whole(request, "page", 1, 10**9),
-        _whole(request, "per_page", 50, MOST_PER_PAGE),
+        _whole(request, "page", 1, MOST_PAGES),
+        _whole(request, "per_page", PER_PAGE, MOST_PER_PAGE),
     )
     found, total = await request.app[LEDGER].newest(per_page, (number - 1) * per_page)
     found = _live(request, found)

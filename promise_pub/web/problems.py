@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
@@ -84,9 +85,12 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except errors.PromisePubError as error:
         return _answer(request, status_of(type(error)), error.code, error.message, error)
     except web.HTTPError as error:
-        return _answer(
+        response = _answer(
             request, error.status, f"http_{error.status}", _said_by_aiohttp(request, error), None
         )
+        if "Allow" in error.headers:
+            response.headers["Allow"] = error.headers["Allow"]
+        return response
     except Exception:
         log.exception("%s %s failed for a reason nobody foresaw", request.method, request.path)
         return _answer(request, 500, "internal", "The server failed; its log says how.", None)
@@ -114,6 +118,15 @@ def _answer(
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = RETRY_AFTER
     return response
+
+
+def put_into_problem(response: web.Response) -> int:
+    """What aiohttp answers, in plain text, to what is no HTTP: whoever sent it is no browser. Its new length."""
+    detail = " ".join((response.text or "").split())
+    body = problem(response.status, f"http_{response.status}", detail)
+    response.content_type = "application/problem+json"
+    response.body = json.dumps(body, ensure_ascii=False).encode()
+    return len(response.body)
 
 
 def _face(request: web.Request) -> str:

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from promise_pub.config import ServerSettings
 from promise_pub.errors import CannotListen, ConfigurationError, CrossSite, WrongHost
-from promise_pub.web.problems import Handler
+from promise_pub.web.problems import Handler, put_into_problem
 
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -148,11 +148,19 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
 
 
 def add_headers_to_broken_requests(runner: web.AppRunner) -> None:
-    """Has the answers to what is no HTTP carry them too: aiohttp makes these itself, and sends no signal."""
+    """Has the answers to what is no HTTP carry them too, and be problem details as all others.
+
+    aiohttp makes these itself, and sends no signal.
+    """
     headers = headers_of(runner.app[DOORS])
 
     class Request(web.Request):
         async def _prepare_hook(self, response: web.StreamResponse) -> None:
+            passed_nobody = self._match_info is None or isinstance(response, web.HTTPError)
+            if passed_nobody and isinstance(response, web.Response):
+                # The length was noted, twice, before the hook was called.
+                self.writer.length = length = put_into_problem(response)
+                response.headers["Content-Length"] = str(length)
             await super()._prepare_hook(response)
             _add(headers, response)
 

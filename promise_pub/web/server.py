@@ -11,20 +11,25 @@ from aiohttp import web
 
 from promise_pub import __version__
 from promise_pub.accounts.guard import Guard
-from promise_pub.config import asset
+from promise_pub.config import RabbitSettings, asset
 from promise_pub.delivery.ledger import Ledger
 from promise_pub.delivery.runs import Runs
-from promise_pub.web import auth, charts, compare, gauges, health, pages, stream, wording
+from promise_pub.web import auth, charts, compare, docs, gauges, health, pages, stream, wording
 from promise_pub.web import runs as run_pages
-from promise_pub.web.keys import LEDGER, PROBES, RUNS, Probe
+from promise_pub.web.conditional import answer_once
+from promise_pub.web.keys import BROKER, LEDGER, PROBES, RUNS, Probe
+from promise_pub.web.negotiate import tell_what_varies
 from promise_pub.web.problems import answer_errors
 from promise_pub.web.security import DOORS, LOOPBACK, Doors, add_headers, refuse_strangers
+
+A_BROKER = RabbitSettings(host="localhost")
 
 
 def make_app(
     runs: Runs,
     ledger: Ledger,
     probes: Mapping[str, Probe],
+    broker: RabbitSettings = A_BROKER,
     *,
     doors: Doors = LOOPBACK,
     guard: Guard | None = None,
@@ -37,7 +42,8 @@ def make_app(
     app[DOORS] = doors
     if guard:
         auth.set_up(app, guard)
-    app[RUNS], app[LEDGER], app[PROBES] = runs, ledger, probes
+    app.middlewares.append(answer_once)
+    app[RUNS], app[LEDGER], app[PROBES], app[BROKER] = runs, ledger, probes, broker
     aiohttp_jinja2.setup(
         app,
         loader=jinja2.FileSystemLoader(asset("templates")),
@@ -50,8 +56,9 @@ def make_app(
     aiohttp_jinja2.get_env(app).globals["version"] = __version__
     for room in (pages, run_pages, stream, compare, health):
         app.add_routes(room.routes)
+    docs.set_up(app)
     app.router.add_static("/static/", asset("static"))
-    app.on_response_prepare.append(add_headers)
+    app.on_response_prepare.extend((tell_what_varies, add_headers))
     return app
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 from aiohttp import web
-from aiohttp_sse import sse_response
+from aiohttp_sse import EventSourceResponse, sse_response
 
 from promise_pub.errors import DatabaseError
 from promise_pub.records import RunReport
@@ -40,7 +40,7 @@ async def stream_run(request: web.Request) -> web.StreamResponse:
     if request.headers.get("Last-Event-ID") == ENDED and report.state.final:
         return web.Response(status=204)
     if request.method == "HEAD":
-        return web.Response(content_type="text/event-stream")
+        return web.Response(headers=EventSourceResponse().headers)
     async with sse_response(request, send_timeout=SEND_TIMEOUT) as response:
         longest = ASK_AGAIN_AFTER if GUARD in request.app else None
         # A client that has gone, or comes back: when the database does, or to be asked who it is.

@@ -35,6 +35,7 @@ from promise_pub.delivery.ports import Publisher, Shipment
 from promise_pub.delivery.rabbit import open_publisher, probe
 from promise_pub.errors import BrokerLost, BrokerRefused, BrokerUnreachable
 from promise_pub.records import Row
+from tests.described_messages import Inspector, properties_of
 from tests.fakes import FakeBroker, Message
 from tests.tcp_proxy import Proxy, proxy_to
 
@@ -122,8 +123,10 @@ class Real:
     async def read(self, queue: str) -> list[Message]:
         """Reads until nothing more has come for a moment: what was confirmed is there at once."""
         messages: list[Message] = []
+        inspector = Inspector()
 
         async def take(message: aio_pika.abc.AbstractIncomingMessage) -> None:
+            inspector.look(properties_of(message.properties), message.body)
             messages.append(
                 Message(
                     body=message.body,
@@ -142,6 +145,8 @@ class Real:
             seen = len(messages)
             await asyncio.sleep(0.08)
         await declared.cancel(tag)
+        assert inspector.seen == len(messages)
+        inspector.approve()
         return messages
 
     def lose_after(self, rows: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -178,8 +179,11 @@ async def test_every_answer_keeps_browsers_within_bounds(
 
 
 async def test_an_expectation_that_fails_is_answered_within_bounds_too(open_site: OpenSite) -> None:
-    answer = await (await open_site()).get("/", headers={"Expect": "miracles"})
+    site = await open_site()
+    security.add_headers_to_broken_requests(site.server.runner)  # type: ignore[attr-defined]
+    answer = await site.get("/", headers={"Expect": "miracles"})
     assert answer.status == 417 and "Content-Security-Policy" in answer.headers
+    assert (await answer.json())["code"] == "http_417"
 
 
 async def test_what_is_no_http_is_answered_within_bounds_too(open_site: OpenSite) -> None:
@@ -191,6 +195,11 @@ async def test_what_is_no_http_is_answered_within_bounds_too(open_site: OpenSite
     writer.close()
     await writer.wait_closed()
     assert answer.startswith("HTTP/1.0 400")
+    head, _, body = answer.partition("\r\n\r\n")
+    assert "Content-Type: application/problem+json" in head
+    problem = json.loads(body)
+    assert (problem["status"], problem["code"]) == (400, "http_400")
+    assert f"Content-Length: {len(body.encode())}\r\n" in head
     for name, value in security.HEADERS.items():
         assert f"{name}: {value}\r\n" in answer
 

@@ -1,0 +1,123 @@
+"""What requests are made of: parameters with their limits and defaults, and a file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from promise_pub.records import Mode, Parameters
+from promise_pub.web.forms import FILE_FIELD, MOST_RATE, MOST_TIMEOUT, PARAMETERS, RAW_TYPES
+from promise_pub.web.openapi.schemas import COUNT, TEXT, UUID, Schema, described
+
+
+def query(name: str, schema: Schema, description: str, **more: Any) -> Schema:
+    return {"name": name, "in": "query", "description": description, "schema": schema, **more}
+
+
+def header(name: str, description: str, example: str) -> Schema:
+    return {
+        "name": name,
+        "in": "header",
+        "description": description,
+        "schema": TEXT,
+        "example": example,
+    }
+
+
+def face(*named: str) -> Schema:
+    words = "The face of the answer; it overrides `Accept`."
+    return query("format", {"type": "string", "enum": [*named]}, words)
+
+
+RUN_ID: Schema = {
+    "name": "id",
+    "in": "path",
+    "required": True,
+    "description": "The run's id.",
+    "schema": UUID,
+}
+KNOWN = header("If-None-Match", "The `ETag` of what you have.", '"5f3d"')
+PREFER = header("Prefer", "`respond-async`: not to wait for the run's end.", "respond-async")
+
+
+def run_parameters() -> dict[str, tuple[Schema, str]]:
+    """The parameters of a run that the server takes, with their limits and defaults."""
+    default = Parameters()
+    known: dict[str, tuple[Schema, str]] = {
+        "mode": (
+            {
+                "type": "string",
+                "enum": [mode.value for mode in Mode],
+                "default": default.mode.value,
+            },
+            "`live`: the consumer reads while rows arrive; `batch`: once all are there.",
+        ),
+        "timeout": (
+            {**COUNT, "maximum": MOST_TIMEOUT, "default": default.timeout},
+            "Seconds: the consumer ends the session once the queue has been empty that long.",
+        ),
+        "clear": (
+            {"type": "boolean", "default": default.clear},
+            "Empty the `employees` table first: all its rows, those of earlier runs too.",
+        ),
+        "rate": (
+            {**COUNT, "maximum": MOST_RATE, "default": default.rate},
+            "Rows a second at most; 0: as fast as it goes.",
+        ),
+        **_of_the_file(),
+    }
+    return {name: known[name] for name in PARAMETERS if name in known}
+
+
+def _of_the_file() -> dict[str, tuple[Schema, str]]:
+    flag = {"type": "boolean", "default": False}
+    return {
+        "profile": (
+            {**TEXT, "pattern": "^[0-9]+:[0-9.]+(,[0-9]+:[0-9.]+)*$", "example": "100:10,1000:5"},
+            "Rows a second : seconds, repeated to the end; instead of `rate`.",
+        ),
+        "columns": ({**TEXT, "minLength": 1}, "The keys of the messages, with commas between."),
+        "header": (flag, "Take the keys from the file's first line; instead of `columns`."),
+        "delimiter": (
+            {**TEXT, "enum": [",", ";", "|", "tab"], "default": ","},
+            "What stands between fields.",
+        ),
+        "encoding": (
+            {**TEXT, "enum": ["utf-8", "latin-1", "cp1252", "iso-8859-15"], "default": "utf-8"},
+            "How the file's characters are written.",
+        ),
+        "dry_run": (flag, "Read and judge all of it, publish nothing, make no run."),
+    }
+
+
+def in_query(*names: str) -> list[Schema]:
+    """Those of these names, or all of them, as they stand in the query string."""
+    known = run_parameters().items()
+    return [query(name, *told) for name, told in known if name in names or not names]
+
+
+def file_body() -> Schema:
+    fields = {name: described(schema, words) for name, (schema, words) in run_parameters().items()}
+    file = {
+        "type": "string",
+        "format": "binary",
+        "minLength": 1,
+        "contentMediaType": "text/csv",
+        "description": "The CSV, with its name.",
+    }
+    form = {
+        "type": "object",
+        "properties": {FILE_FIELD: file, **fields},
+        "required": [FILE_FIELD],
+        "additionalProperties": False,
+    }
+    return {
+        "required": True,
+        "description": "The file, with lines such as `Ann Lee,ann@example.com`: as form data, or as the body itself. The query string wins over form fields.",
+        "content": {
+            "multipart/form-data": {
+                "schema": form,
+                "encoding": {FILE_FIELD: {"contentType": "text/csv"}},
+            },
+            **{kind: {"schema": {**TEXT, "minLength": 1}} for kind in sorted(RAW_TYPES)},
+        },
+    }

@@ -1,0 +1,45 @@
+"""What schemathesis, a process of its own, has to know to send files: what a CSV is, and that runs take time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import schemathesis
+from hypothesis import strategies as st
+
+_NAMES = st.text(
+    st.characters(codec="utf-8", exclude_categories=["C"], exclude_characters='",'), max_size=20
+)
+_ROWS = st.builds(lambda name, number: f"{name},{number}@example.com", _NAMES, st.integers(0, 99))
+_BAD = st.sampled_from(["no comma here", "one,two,three", '"never closed,x', "\0,\0"])
+_FILES = st.builds(
+    lambda rows, bad: "\n".join([*rows, *bad, ""]).encode(),
+    st.lists(_ROWS, min_size=1, max_size=4),
+    st.lists(_BAD, max_size=2),
+)
+schemathesis.openapi.media_type("text/csv", _FILES)
+schemathesis.openapi.media_type("application/csv", _FILES)
+
+_HURRIED = {"Prefer": "respond-async"}
+_SLOW = {"rate": 10}  # rows a second
+
+
+@schemathesis.deserializer("text/html")
+def read_page(*_: Any) -> None:
+    """A page has nothing that a link could lead on from."""
+
+
+@schemathesis.hook("flatmap_headers").apply_to(operation_id="simulate")
+def sometimes_do_not_wait(_: Any, headers: dict[str, str] | None) -> Any:
+    """One client in three does not wait for its run: then there is one to follow, and to cancel."""
+    return st.sampled_from([headers, headers, {**(headers or {}), **_HURRIED}])
+
+
+@schemathesis.hook
+def map_case(_: Any, case: Any) -> Any:
+    """Such a run takes a moment, and is told in JSON, so that its id can be read."""
+    hurried = dict(case.headers or {}).get("Prefer") == _HURRIED["Prefer"]
+    if hurried and case.path == "/simulate/":
+        asked = {name: value for name, value in (case.query or {}).items() if name != "format"}
+        case.query = asked | _SLOW
+    return case
