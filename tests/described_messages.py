@@ -64,7 +64,7 @@ def properties_of(properties: Any) -> dict[str, Any]:
     return {
         name: int(value.timestamp()) if isinstance(value, datetime) else value
         for name, value in told.items()
-        if value is not None and value != {} and value != ""
+        if value not in (None, {}, "")
     }
 
 

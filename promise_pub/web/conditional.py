@@ -33,6 +33,12 @@ async def answer_once(request: web.Request, handler: Handler) -> web.StreamRespo
     return response
 
 
+async def have_it_asked_again(_: web.Request, response: web.StreamResponse) -> None:
+    """A run that has ended can be resumed: what was kept of it is shown only once its mark is confirmed."""
+    if isinstance(response, web.Response) and "ETag" in response.headers:
+        response.headers.setdefault("Cache-Control", "no-cache")
+
+
 def mark_of(response: web.Response) -> str:
     """Equal for two answers that tell the same."""
     digest = hashlib.blake2b(digest_size=_MARK_BYTES)

@@ -16,7 +16,7 @@ from promise_pub.delivery.ledger import Ledger
 from promise_pub.delivery.runs import Runs
 from promise_pub.web import auth, charts, compare, docs, gauges, health, pages, stream, wording
 from promise_pub.web import runs as run_pages
-from promise_pub.web.conditional import answer_once
+from promise_pub.web.conditional import answer_once, have_it_asked_again
 from promise_pub.web.keys import BROKER, LEDGER, PROBES, RUNS, Probe
 from promise_pub.web.negotiate import tell_what_varies
 from promise_pub.web.problems import answer_errors
@@ -58,7 +58,7 @@ def make_app(
         app.add_routes(room.routes)
     docs.set_up(app)
     app.router.add_static("/static/", asset("static"))
-    app.on_response_prepare.extend((tell_what_varies, add_headers))
+    app.on_response_prepare.extend((tell_what_varies, have_it_asked_again, add_headers))
     return app
 
 

@@ -46,3 +46,11 @@ async def test_a_request_can_be_tried_on_the_page(eye: Eye, server: ServerUnderT
     await request.get_by_role("button", name="Execute").click()
     await request.locator(".live-responses-table", has_text='"alive": true').wait_for()
     assert await findings(page) == []
+    request = page.locator("[id$=-showRun]")
+    await request.locator(".opblock-summary-control").click()
+    await request.get_by_role("button", name="Try it out").click()
+    await request.get_by_placeholder("id").fill("00000000-0000-0000-0000-000000000000")
+    await request.get_by_role("button", name="Execute").click()
+    await request.locator(".live-responses-table", has_text="run_not_found").wait_for()
+    eye.complaints.clear()  # Chromium notes the 404 that was asked for
+    assert await findings(page) == []

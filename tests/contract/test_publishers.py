@@ -126,7 +126,9 @@ class Real:
         inspector = Inspector()
 
         async def take(message: aio_pika.abc.AbstractIncomingMessage) -> None:
-            inspector.look(properties_of(message.properties), message.body)
+            properties = properties_of(message.properties)
+            assert properties.pop("priority") == 0, "aio-pika makes it of none"
+            inspector.look(properties, message.body)
             messages.append(
                 Message(
                     body=message.body,

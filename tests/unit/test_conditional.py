@@ -41,6 +41,7 @@ async def test_who_has_it_already_is_not_sent_it_again(
         for name in ("ETag", "Vary", "Cache-Control", "X-Total-Count", "Content-Security-Policy"):
             assert again.headers.get(name) == first.headers.get(name)
         assert "Content-Type" not in again.headers
+    assert first.headers["Cache-Control"] == "no-cache"
     for shown in ('"other"', "no mark at all", ""):
         again = await house.client.request(method, path, headers={"If-None-Match": shown})
         assert again.status == 200
