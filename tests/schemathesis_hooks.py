@@ -25,8 +25,9 @@ _SLOW = {"rate": 10}  # rows a second
 
 
 @schemathesis.deserializer("text/html")
-def read_page(*_: Any) -> None:
-    """A page has nothing that a link could lead on from."""
+def read_page(_: Any, page: Any) -> str:
+    """A page is text, and has nothing that a link could lead on from."""
+    return str(page.text)
 
 
 @schemathesis.hook("flatmap_headers").apply_to(operation_id="simulate")
