@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from promise_pub import errors
+from promise_pub.web.compare import FEWEST, MOST
 from promise_pub.web.negotiate import CSV, HTML, JSON
 from promise_pub.web.openapi.answers import (
     BUSY,
@@ -140,11 +141,11 @@ def _stream() -> Operation:
         "tags": ["runs"],
         "summary": "A run as it goes, by server-sent events",
         "description": words,
-        "parameters": [RUN_ID, last],
+        "parameters": [RUN_ID, face(HTML, JSON), last],
         "responses": {
             "200": answer("The events, until the run has ended.", events),
             "204": answer("There is nothing more: you had the end."),
-            **problems((errors.RunNotFound, *DATABASE)),
+            **problems((errors.BadParameter, errors.RunNotFound, *DATABASE)),
         },
     }
 
@@ -185,14 +186,24 @@ def _act(name: str, summary: str, words: str, *kinds: Kind) -> Callable[[], Oper
 
 
 def _compare() -> Operation:
-    ids = {"type": "array", "items": UUID, "minItems": 2, "maxItems": 6, "uniqueItems": True}
+    ids = {
+        "type": "array",
+        "items": UUID,
+        "minItems": FEWEST,
+        "maxItems": MOST,
+        "uniqueItems": True,
+    }
     compared = whole({"runs": {"type": "array", "items": ref("Run")}, "facts": FACTS})
     return {
         "operationId": "compareRuns",
         "tags": ["runs"],
         "summary": "Runs side by side",
         "description": "As HTML without any run: some to choose from.",
-        "parameters": [query("run", ids, "Two to six runs."), face(HTML, JSON, CSV), KNOWN],
+        "parameters": [
+            query("run", ids, f"{FEWEST} to {MOST} runs."),
+            face(HTML, JSON, CSV),
+            KNOWN,
+        ],
         "responses": {
             "200": answer("The runs, and what differs.", faces(compared, csv=True), "ETag", "Vary"),
             "304": not_modified("ETag", "Vary"),
@@ -201,7 +212,18 @@ def _compare() -> Operation:
     }
 
 
-FACTS: Schema = {"type": "array", "items": {"type": "object"}}
+FACTS: Schema = {
+    "type": "array",
+    "items": whole(
+        {
+            "group": TEXT,
+            "name": TEXT,
+            "unit": TEXT,
+            "values": {"type": "array", "items": {"type": ["string", "number", "boolean", "null"]}},
+            "differs": FLAG,
+        }
+    ),
+}
 
 
 def _preview() -> Operation:
@@ -257,7 +279,7 @@ OPERATIONS: Mapping[tuple[str, str], Callable[[], Operation]] = {
         "repeatRun",
         "Make a run again",
         "A new run of the same file with the same settings.",
-        errors.WrongState,
+        errors.NotRepeatable,
         errors.DiskFull,
         *BUSY,
     ),

@@ -225,11 +225,10 @@ def run_schema(told: Mapping[str, Any]) -> Schema:
 
 
 def _event() -> Schema:
-    run = {"type": "string", "contentMediaType": "application/json", "contentSchema": ref("Run")}
     return whole(
         {
             "event": {"enum": ["progress", "end"]},
-            "data": described(run, "The run, as it is then."),
+            "data": described(TEXT, "The run, as it is then: in JSON, or as parts of its page."),
             "id": {"const": "end", "description": "With the last one alone."},
         },
         "id",
