@@ -50,6 +50,13 @@ ALTER TABLE runs
     ADD COLUMN IF NOT EXISTS going   JSONB NOT NULL DEFAULT '{}',        -- the checkpoint
     ADD COLUMN IF NOT EXISTS samples JSONB NOT NULL DEFAULT '[]',        -- how it went over time
     ADD COLUMN IF NOT EXISTS read_bytes BIGINT NOT NULL DEFAULT 0;       -- how far the file was read
+-- What its file looks like, and how fast its rows go. Runs of older versions had what stands here as the default.
+ALTER TABLE runs
+    ADD COLUMN IF NOT EXISTS columns   TEXT[]  NOT NULL DEFAULT '{name,mail}', -- the keys of its messages
+    ADD COLUMN IF NOT EXISTS header    BOOLEAN NOT NULL DEFAULT false,         -- whether its first line holds them
+    ADD COLUMN IF NOT EXISTS delimiter TEXT    NOT NULL DEFAULT ',',
+    ADD COLUMN IF NOT EXISTS encoding  TEXT    NOT NULL DEFAULT 'utf-8',
+    ADD COLUMN IF NOT EXISTS profile   TEXT;                                   -- as in 100:10,1000:5
 CREATE INDEX IF NOT EXISTS runs_newest ON runs (created_at DESC, id);
 
 -- Rejected records, the first 10,000 of a run; runs.rows_rejected counts all of them.

@@ -84,12 +84,46 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What the client asked for. `timeout` in seconds, `rate` in rows a second (0: as fast as it goes)."""
+    """What the client asked for. `timeout` in seconds, `rate` in rows a second (0: as fast as it goes).
+
+    Of the file: its `columns` are the keys of the messages; with `header` they stand in its first line, and are those
+    once a run is made of it. `delimiter` is one character.
+    """
 
     mode: Mode = Mode.LIVE
     timeout: int = 5
     clear: bool = False
     rate: int = 0
+    profile: tuple[tuple[int, float], ...] = ()
+    """Rows a second, and for how many seconds: step by step, and again from the first. Empty: `rate` holds."""
+    columns: tuple[str, ...] = ("name", "mail")
+    header: bool = False
+    delimiter: str = ","
+    encoding: str = "utf-8"
+
+    def as_json(self) -> dict[str, Any]:
+        """As they are asked for, in JSON types."""
+        return {
+            "mode": self.mode.value,
+            "timeout": self.timeout,
+            "rate": self.rate,
+            "clear": self.clear,
+            "profile": self.profile_text,
+            "columns": list(self.columns),
+            "header": self.header,
+            "delimiter": self.delimiter_name,
+            "encoding": self.encoding,
+        }
+
+    @property
+    def profile_text(self) -> str | None:
+        """The profile as it is asked for, as in 100:10,1000:0.5."""
+        return ",".join(f"{rate}:{_decimal(seconds)}" for rate, seconds in self.profile) or None
+
+    @property
+    def delimiter_name(self) -> str:
+        """The delimiter as it is asked for: a tab has a name."""
+        return "tab" if self.delimiter == "\t" else self.delimiter
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,10 +333,7 @@ class RunReport:
         return {
             "id": self.id,
             "state": self.state.value,
-            "mode": self.parameters.mode.value,
-            "timeout": self.parameters.timeout,
-            "rate": self.parameters.rate,
-            "clear": self.parameters.clear,
+            **self.parameters.as_json(),
             "file": asdict(self.file),
             "created_at": _rfc3339(self.created_at),
             "started_at": _rfc3339(self.started_at),
@@ -364,6 +395,11 @@ SUMMARY = (
     "error",
 )
 """The headings of a table of runs."""
+
+
+def _decimal(number: float) -> str:
+    """Thousandths at most, and no more digits than it takes."""
+    return f"{number:.3f}".rstrip("0").rstrip(".")
 
 
 def _rfc3339(moment: datetime | None) -> str | None:

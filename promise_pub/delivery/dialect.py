@@ -17,6 +17,21 @@ RECORD_LIMIT = 2 * (4 * FIELD_LIMIT + 2) + 3
 EXCERPT = 200  # characters of a rejected record that are kept
 MOST_FIELDS = 1_000  # counted exactly up to here: a megabyte of commas is not worth the time
 
+DELIMITERS = {",": ",", ";": ";", "|": "|", "tab": "\t"}  # by name
+# By the names a client may use, in lower case. Supersets of ASCII in which no byte of another character is one of
+# ASCII's, so that line ends, quotes and delimiters are single bytes wherever one starts to look. UTF-16 is none.
+ENCODINGS = {
+    "utf-8": "utf-8",
+    "utf8": "utf-8",
+    "latin-1": "latin-1",
+    "latin1": "latin-1",
+    "iso-8859-1": "latin-1",
+    "cp1252": "cp1252",
+    "windows-1252": "cp1252",
+    "iso-8859-15": "iso-8859-15",
+    "latin-9": "iso-8859-15",
+}
+
 TOO_LONG = f"is over the limit of {RECORD_LIMIT:,} bytes, longer than two fields can be"
 
 # Possessive quantifiers throughout: nothing is ever tried twice, so every pattern is linear in what it reads.

@@ -14,6 +14,7 @@ import asyncpg
 
 from promise_pub.db import queries, translated
 from promise_pub.delivery.claim import Claim
+from promise_pub.delivery.pace import parse_profile
 from promise_pub.errors import NotResumable, RunNotFound, RunTaken, SchemaMissing
 from promise_pub.records import (
     Batch,
@@ -96,10 +97,7 @@ class Ledger:
                 self._pool,
                 id=UUID(report.id),
                 state=report.state.value,
-                mode=report.parameters.mode.value,
-                timeout=report.parameters.timeout,
-                clear=report.parameters.clear,
-                rate=report.parameters.rate,
+                **_asked(report.parameters),
                 file_name=report.file.name,
                 file_bytes=report.file.bytes,
                 file_sha256=report.file.sha256,
@@ -214,6 +212,34 @@ class Ledger:
         )
 
 
+def _asked(parameters: Parameters) -> dict[str, Any]:
+    return {
+        "mode": parameters.mode.value,
+        "timeout": parameters.timeout,
+        "clear": parameters.clear,
+        "rate": parameters.rate,
+        "profile": parameters.profile_text,
+        "columns": list(parameters.columns),
+        "header": parameters.header,
+        "delimiter": parameters.delimiter,
+        "encoding": parameters.encoding,
+    }
+
+
+def _parameters(row: asyncpg.Record) -> Parameters:
+    return Parameters(
+        mode=Mode(row["mode"]),
+        timeout=row["timeout"],
+        clear=row["clear"],
+        rate=row["rate"],
+        profile=parse_profile(row["profile"] or ""),
+        columns=tuple(row["columns"]),
+        header=row["header"],
+        delimiter=row["delimiter"],
+        encoding=row["encoding"],
+    )
+
+
 def _columns(report: RunReport) -> dict[str, Any]:
     return {
         "id": UUID(report.id),
@@ -249,7 +275,7 @@ def _columns(report: RunReport) -> dict[str, Any]:
 def _report(row: asyncpg.Record) -> RunReport:
     return RunReport(
         id=str(row["id"]),
-        parameters=Parameters(Mode(row["mode"]), row["timeout"], row["clear"], row["rate"]),
+        parameters=_parameters(row),
         file=StoredFile(row["file_name"], row["file_bytes"], row["file_sha256"]),
         created_at=row["created_at"],
         state=State(row["state"]),

@@ -6,16 +6,19 @@ SELECT to_regclass('employees') IS NOT NULL
    AND to_regclass('runs') IS NOT NULL
    AND to_regclass('rejected_rows') IS NOT NULL
    AND NOT EXISTS (
-       SELECT FROM unnest(ARRAY['server', 'digest', 'resends', 'earlier', 'going', 'samples', 'read_bytes']) AS needed
+       SELECT FROM unnest(ARRAY['server', 'digest', 'resends', 'earlier', 'going', 'samples', 'read_bytes',
+                                'columns', 'header', 'delimiter', 'encoding', 'profile']) AS needed
        WHERE needed NOT IN (
            SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('runs') AND NOT attisdropped
        )
    );
 
--- name: open_run(id, state, mode, timeout, clear, rate, file_name, file_bytes, file_sha256, created_at, server)!
+-- name: open_run(id, state, mode, timeout, clear, rate, profile, columns, header, delimiter, encoding, file_name, file_bytes, file_sha256, created_at, server)!
 -- A new run, waiting for its turn.
-INSERT INTO runs (id, state, mode, timeout, clear, rate, file_name, file_bytes, file_sha256, created_at, server)
-VALUES (:id, :state, :mode, :timeout, :clear, :rate, :file_name, :file_bytes, :file_sha256, :created_at, :server);
+INSERT INTO runs (id, state, mode, timeout, clear, rate, profile, columns, header, delimiter, encoding,
+                  file_name, file_bytes, file_sha256, created_at, server)
+VALUES (:id, :state, :mode, :timeout, :clear, :rate, :profile, :columns, :header, :delimiter, :encoding,
+        :file_name, :file_bytes, :file_sha256, :created_at, :server);
 
 -- name: write_run(state, started_at, finished_at, seconds, rows_read, rows_rejected, published, confirmed, returned, nacked, resent, returned_rows, nacked_rows, session, db_count, verdict, explanation, confirm_ms, error_code, error_message, digest, resends, earlier, going, samples, read_bytes, id, server)^
 -- The run as it is now, if it is still this server's.

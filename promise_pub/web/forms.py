@@ -12,15 +12,17 @@ from typing import Any, NamedTuple
 import aiohttp
 from aiohttp import BodyPartReader, web
 
+from promise_pub.delivery.columns import columns_of, fault_of
+from promise_pub.delivery.dialect import DELIMITERS, ENCODINGS
+from promise_pub.delivery.pace import MOST_RATE, parse_profile
 from promise_pub.delivery.uploads import Upload
 from promise_pub.errors import BadParameter, FileMissing, FileTooLarge, UploadIncomplete
 from promise_pub.records import Mode, Parameters, StoredFile
 
 FILE_FIELD = "input_file"
-FIELD_LIMIT = 1024  # bytes of a form field other than the file
+FIELD_LIMIT = 4096  # bytes of a form field other than the file: 100 columns with names of 40
 CHUNK_TIMEOUT = 60.0  # seconds without a byte before an upload counts as abandoned
 MOST_TIMEOUT = 3600  # seconds
-MOST_RATE = 1_000_000  # rows a second
 CHUNK = (
     256 * 1024
 )  # bytes of a form's part asked for at once: aiohttp's own 8 KB cost most of an upload's time
@@ -43,10 +45,11 @@ _BROKEN = (
 
 
 class Order(NamedTuple):
-    """What was asked: a file that is whole on disk, and how to run it."""
+    """What was asked: a file that is whole on disk, and how to run it, if at all."""
 
     file: StoredFile
     parameters: Parameters
+    dry_run: bool = False
 
 
 def _mode(value: str) -> Mode:
@@ -67,31 +70,95 @@ def _whole(name: str, most: int, unit: str) -> Callable[[str], int]:
     return parse
 
 
-def _clear(value: str) -> bool:
-    if value not in ("true", "false"):
-        raise BadParameter(f"clear must be true or false, not {value[:50]!r}.")
-    return value == "true"
+def _yes(name: str) -> Callable[[str], bool]:
+    def parse(value: str) -> bool:
+        if value not in ("true", "false"):
+            raise BadParameter(f"{name} must be true or false, not {value[:50]!r}.")
+        return value == "true"
+
+    return parse
 
 
+def _columns(value: str) -> tuple[str, ...]:
+    columns = columns_of(value) if value else ()
+    if fault := fault_of(columns):
+        raise BadParameter(f"columns must be different names with commas between them: {fault}.")
+    return columns
+
+
+def _delimiter(value: str) -> str:
+    delimiter = "\t" if value == "\t" else DELIMITERS.get(value)
+    if delimiter is None:
+        raise BadParameter(f"delimiter must be one of {' '.join(DELIMITERS)}, not {value[:50]!r}.")
+    return delimiter
+
+
+def _encoding(value: str) -> str:
+    encoding = ENCODINGS.get(value.lower())
+    if encoding is None:
+        raise BadParameter(f"encoding must be one of {', '.join(ENCODINGS)}, not {value[:50]!r}.")
+    return encoding
+
+
+FILE_PARSERS: Mapping[str, Callable[[str], Any]] = {
+    "columns": _columns,
+    "header": _yes("header"),
+    "delimiter": _delimiter,
+    "encoding": _encoding,
+}
+"""Of what the file looks like."""
 _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "mode": _mode,
     "timeout": _whole("timeout", MOST_TIMEOUT, "seconds"),
-    "clear": _clear,
+    "clear": _yes("clear"),
     "rate": _whole("rate", MOST_RATE, "rows a second"),
+    "profile": parse_profile,
+    **FILE_PARSERS,
+    "dry_run": _yes("dry_run"),
 }
 PARAMETERS = tuple(_PARSERS)
 _QUERY_ONLY = ("format", "filename")
+_LEFT_EMPTY = ("columns", "profile")  # form fields: a browser sends those that nobody filled in
 
 
 def parse_parameters(query: Mapping[str, str], fields: Mapping[str, str]) -> Parameters:
-    """The run's parameters; the query string wins. Raises BadParameter naming the first that is wrong."""
-    given = {**fields, **{name: value for name, value in query.items() if name not in _QUERY_ONLY}}
+    """The run's parameters; the query string wins. Raises BadParameter naming the first that is wrong.
+
+    With header=true the columns are not known yet, and none.
+    """
+    return parse_order(query, fields)[0]
+
+
+def parse_order(query: Mapping[str, str], fields: Mapping[str, str]) -> tuple[Parameters, bool]:
+    """The parameters, and whether it is a dry run."""
+    filled = {name: value for name, value in fields.items() if value or name not in _LEFT_EMPTY}
+    given = {**filled, **{name: value for name, value in query.items() if name not in _QUERY_ONLY}}
+    values = parse_values(given, _PARSERS)
+    if values.get("rate") and values.get("profile"):
+        raise BadParameter("rate and profile are two ways to say how fast: leave one of them out.")
+    dry_run = values.pop("dry_run", False)
+    return Parameters(**values), dry_run
+
+
+def parse_values(
+    given: Mapping[str, str], parsers: Mapping[str, Callable[[str], Any]]
+) -> dict[str, Any]:
+    """What was given, each by its parser. Raises BadParameter."""
     for name in given:
-        if name not in _PARSERS:
+        if name not in parsers:
             raise BadParameter(
-                f"There is no parameter {name[:50]!r}: there are {', '.join(_PARSERS)}."
+                f"There is no parameter {name[:50]!r}: there are {', '.join(parsers)}."
             )
-    return Parameters(**{name: _PARSERS[name](value) for name, value in given.items()})
+    values = {name: parsers[name](value) for name, value in given.items()}
+    if values.get("header"):
+        if values.get("columns"):
+            raise BadParameter(
+                "header=true takes the columns from the file's first line: leave columns out."
+            )
+        values["columns"] = ()
+    elif values.get("columns") == ():
+        raise BadParameter("columns must name at least one column, as in name,mail.")
+    return values
 
 
 def _query(request: web.Request) -> Mapping[str, str]:
@@ -109,10 +176,10 @@ async def take_order(request: web.Request, upload: Upload) -> Order:
         raise FileTooLarge(f"The file is over the limit of {upload.limit:,} bytes.")
     with _broken_uploads():
         name, fields = await _receive(request, upload)
-    parameters = parse_parameters(query, fields)
+    parameters, dry_run = parse_order(query, fields)
     if not name and not upload.size:
         raise FileMissing
-    return Order(await upload.finish(name), parameters)
+    return Order(await upload.finish(name), parameters, dry_run)
 
 
 async def _receive(request: web.Request, upload: Upload) -> tuple[str, Mapping[str, str]]:

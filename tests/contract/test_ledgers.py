@@ -37,6 +37,17 @@ from promise_pub.records import (
 from tests.fakes import FakeLedger
 
 NOW = datetime(2026, 11, 22, 10, 0, 0, 123456, tzinfo=UTC)
+PARAMETERS = Parameters(
+    Mode.BATCH,
+    timeout=3,
+    clear=True,
+    rate=7,
+    profile=((100, 10.0), (7, 0.125)),
+    columns=("it's {1,2}", "NULL", '"', "\N{CRAB}"),
+    header=True,
+    delimiter="\t",
+    encoding="cp1252",
+)
 
 
 @dataclass
@@ -88,7 +99,7 @@ async def subject(kind: str, request: pytest.FixtureRequest) -> AsyncIterator[Su
 def report(**changes: Any) -> RunReport:
     run = RunReport(
         id=str(uuid4()),
-        parameters=Parameters(Mode.BATCH, timeout=3, clear=True, rate=7),
+        parameters=PARAMETERS,
         file=StoredFile("O'Brien \N{CRAB}.csv", 5_000_000_000, "abc"),
         created_at=NOW,
     )
@@ -114,6 +125,12 @@ async def test_a_run_that_was_opened_waits(subject: Subject) -> None:
     run = report()
     await subject.ledger.open(run)
     assert await subject.ledger.run(run.id) == run
+
+
+async def test_a_run_of_a_plain_file_is_one_of_names_and_mails(subject: Subject) -> None:
+    run = report(parameters=Parameters())
+    await subject.ledger.open(run)
+    assert (await subject.ledger.run(run.id)).parameters == Parameters()
 
 
 @pytest.mark.parametrize(
