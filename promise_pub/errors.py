@@ -9,6 +9,7 @@
     │   ├── FileTooLarge
     │   ├── DiskFull
     │   ├── NoUsableRow
+    │   ├── BadHeader
     │   ├── RunNotFound
     │   └── WrongState
     │       ├── NotResumable
@@ -129,6 +130,12 @@ class NoUsableRow(RequestError):
     def __init__(self, message: str | None = None, rejected: Sequence[Rejected] = ()) -> None:
         self.rejected = tuple(rejected)
         super().__init__(message)
+
+
+class BadHeader(RequestError):
+    """The file's header cannot name the columns."""
+
+    code = "bad_header"
 
 
 class RunNotFound(RequestError):

@@ -28,7 +28,17 @@ from promise_pub.errors import (
     QueueGone,
     RunNotFound,
 )
-from promise_pub.records import Batch, Mode, Rejected, Repeats, Row, RunReport, SessionView, State
+from promise_pub.records import (
+    NAME_AND_MAIL,
+    Batch,
+    Mode,
+    Rejected,
+    Repeats,
+    Row,
+    RunReport,
+    SessionView,
+    State,
+)
 
 EMPLOYEE_LIMIT = 127
 
@@ -45,8 +55,10 @@ class Message:
     timestamp: datetime
 
     @property
-    def mail(self) -> str:
-        return str(json.loads(self.body)["mail"])
+    def mail(self) -> str | None:
+        """None where there is no such column."""
+        mail: str | None = json.loads(self.body).get("mail")
+        return mail
 
 
 class FakeBroker:
@@ -156,7 +168,8 @@ class FakePublisher:
         self._news.set()
 
     def _message(self, row: Row) -> Message:
-        body = json.dumps({"name": row.name, "mail": row.mail}, ensure_ascii=False).encode()
+        columns = self._shipment.columns
+        body = json.dumps(dict(zip(columns, row.fields, strict=True)), ensure_ascii=False).encode()
         return Message(
             body=body,
             content_type="application/json",
@@ -277,8 +290,9 @@ class FakeConsumer:
         messages = queue[:most]
         saved, digest = 0, int(session.digest or "0", 16)
         for message in messages:
-            if len(message.mail) <= EMPLOYEE_LIMIT and message.mail not in self.employees:
-                self.employees.append(message.mail)
+            mail = message.mail
+            if mail is not None and len(mail) <= EMPLOYEE_LIMIT and mail not in self.employees:
+                self.employees.append(mail)
                 saved += 1
             if message.message_id not in self._ids[uuid]:
                 self._ids[uuid].add(message.message_id)
@@ -406,18 +420,25 @@ class FakeLedger:
         await self._call("highest_employee")
         return self._forgotten + len(self.employees) if self.employees else 0
 
-    async def count_repeats(self, batches: AsyncIterator[Batch], highest_before: int) -> Repeats:
+    async def count_repeats(
+        self,
+        batches: AsyncIterator[Batch],
+        highest_before: int,
+        columns: Sequence[str] = NAME_AND_MAIL,
+    ) -> Repeats:
         await self._call("count_repeats")
         held = set(self.employees[: max(0, highest_before - self._forgotten)])
         seen: set[str] = set()
         in_file = too_long = 0
         async for batch in batches:
             for row in batch.rows:
-                if max(len(row.name), len(row.mail)) > EMPLOYEE_LIMIT:
+                values = dict(zip(columns, row.fields, strict=True))
+                mail = values["mail"]
+                if max(len(values.get("name", "")), len(mail)) > EMPLOYEE_LIMIT:
                     too_long += 1
-                elif row.mail in seen:
-                    in_file += 1
-                seen |= {row.mail} if max(len(row.name), len(row.mail)) <= EMPLOYEE_LIMIT else set()
+                    continue
+                in_file += mail in seen
+                seen.add(mail)
         return Repeats(in_file=in_file, held_before=len(seen & held), too_long=too_long)
 
 

@@ -17,6 +17,7 @@ from promise_pub.delivery.claim import Claim
 from promise_pub.delivery.pace import parse_profile
 from promise_pub.errors import NotResumable, RunNotFound, RunTaken, SchemaMissing
 from promise_pub.records import (
+    NAME_AND_MAIL,
     Batch,
     Checkpoint,
     ConfirmLatency,
@@ -186,17 +187,24 @@ class Ledger:
         with translated():
             return int(await self._sql.highest_employee(self._pool))
 
-    async def count_repeats(self, batches: AsyncIterator[Batch], highest_before: int) -> Repeats:
+    async def count_repeats(
+        self,
+        batches: AsyncIterator[Batch],
+        highest_before: int,
+        columns: Sequence[str] = NAME_AND_MAIL,
+    ) -> Repeats:
         too_long = 0
+        mail = columns.index("mail") + 1  # in a row, which starts with its number
+        limited = [place for place, column in enumerate(columns, 1) if column in NAME_AND_MAIL]
 
         async def mails() -> AsyncIterator[tuple[str]]:
             nonlocal too_long
             async for batch in batches:
                 for row in batch.rows:
-                    if max(len(row.name), len(row.mail)) > EMPLOYEE_LIMIT:
+                    if any(len(row[place]) > EMPLOYEE_LIMIT for place in limited):
                         too_long += 1
                     else:
-                        yield (row.mail,)
+                        yield (row[mail],)
 
         with translated():
             async with self._pool.acquire() as connection, connection.transaction():

@@ -11,7 +11,16 @@ from uuid import UUID
 
 from promise_pub.delivery.confirms import ConfirmTracker
 from promise_pub.delivery.digest import RowDigest
-from promise_pub.records import Batch, Mode, Rejected, Repeats, Row, RunReport, SessionView
+from promise_pub.records import (
+    NAME_AND_MAIL,
+    Batch,
+    Mode,
+    Rejected,
+    Repeats,
+    Row,
+    RunReport,
+    SessionView,
+)
 
 Watch = Callable[[SessionView], None]
 """Called with the session as it was seen while a long call waits."""
@@ -51,6 +60,8 @@ class Shipment:
     digest: RowDigest
     earlier: int = 0
     """Confirmed rows that are earlier sessions'."""
+    columns: Sequence[str] = NAME_AND_MAIL
+    """The keys of the messages."""
 
 
 class Publisher(Protocol):
@@ -122,5 +133,10 @@ class Ledger(Protocol):
     async def highest_employee(self) -> int:
         """The highest id in the employees table, 0 when it is empty."""
 
-    async def count_repeats(self, batches: AsyncIterator[Batch], highest_before: int) -> Repeats:
-        """Why rows could not be saved, in memory that does not grow with the file."""
+    async def count_repeats(
+        self,
+        batches: AsyncIterator[Batch],
+        highest_before: int,
+        columns: Sequence[str] = NAME_AND_MAIL,
+    ) -> Repeats:
+        """Why rows could not be saved, in memory that does not grow with the file. One of the columns is `mail`."""

@@ -155,7 +155,14 @@ class ActiveRun:
         digest = RowDigest(checkpoint.row, int(checkpoint.digest or "0", 16))
         assert self.started_at
         self._at = (checkpoint.read, checkpoint.rejected)
-        return Shipment(UUID(self.id), self.started_at, self._tracker, digest, earlier)
+        return Shipment(
+            UUID(self.id),
+            self.started_at,
+            self._tracker,
+            digest,
+            earlier,
+            self.parameters.columns,
+        )
 
     def prepared(self, employees: int, highest_id: int) -> None:
         """The employees table was like this before the session's first row."""
@@ -331,6 +338,7 @@ class ActiveRun:
             earlier=tuple(self._earlier),
             digest=self._digest if len(returned) + len(nacked) == lost_before else None,
             again=self.going.resumed or self._tracker.resent > self.going.resent,
+            countable="mail" in self.parameters.columns,
         )
 
     def report(self, position: int | None = None) -> RunReport:

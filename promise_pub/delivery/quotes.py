@@ -6,20 +6,21 @@ import math
 import re
 from enum import Enum
 
-from promise_pub.delivery.dialect import FIELD_LIMIT, QUOTED, RECORD_LIMIT
+from promise_pub.delivery.dialect import FIELD_LIMIT, QUOTED, RECORD_LIMIT, Dialect
+
+Bytes = bytes | bytearray
 
 NEVER_CLOSES = "has a quote that never closes"
 CLOSES_TOO_LATE = f"has a quote that does not close within the limit of {FIELD_LIMIT:,} characters"
+GOES_TOO_FAR = f"has a quote that leads past the limit of {RECORD_LIMIT:,} bytes for a record"
 TEXT_AFTER_QUOTE = "has text after a closing quote"
 
-_INSIDE_QUOTES = re.compile(QUOTED)
-_INSIDE_PLAIN = re.compile(rb"[^,\n]*+")
-_WHOLE_FIELDS = re.compile(rb'(?:(?:"%b"|[^",\n][^,\n]*+|),)*+' % QUOTED)
-_RAW_FIELD = re.compile(rb'(?:"(%b)"|[^,]*+),?' % QUOTED)
-# Fields that are surely within the limit (101,200 bytes at most), to pass over them without stepping through each.
-_SHORT_FIELDS = re.compile(rb'(?:(?:"[^"]{0,1000}+(?:""[^"]{0,1000}+){0,100}+"|[^",][^,]*+|),)*+')
+# A quoted field is surely within the limit with so many characters between two quotes, and so many pairs of quotes:
+# 101,200 bytes at most.
+_SHORT_RUN, _SHORT_PAIRS = 1_000, 100
 
-_QUOTE, _COMMA, _LF, _CR = b'",\n\r'
+_INSIDE_QUOTES = re.compile(QUOTED)
+_QUOTE, _LF, _CR = b'"\n\r'
 
 
 class Place(Enum):
@@ -32,56 +33,88 @@ class Place(Enum):
     MALFORMED = "at what must not follow a closing quote"
 
 
-def walk(data: bytearray, at: int, place: Place, stop: int) -> tuple[int, Place]:
-    """Goes on from `at` up to `stop`, the end of the record or a fault in it, whichever comes first.
+class Walker:
+    """Walks over the records of a dialect, field by field."""
 
-    What cannot be told yet (a quote as the last byte: closing, or the first of two?) is left for the next call, which
-    goes on from where this one stood: nothing is read twice, however the bytes were cut.
-    """
-    while at < stop:
-        if place is Place.QUOTED:
-            moved = _walk_quoted(data, at, stop)
-        elif place is Place.PLAIN:
-            moved = _walk_plain(data, at, stop)
-        elif place is Place.FIELD:
-            moved = _walk_fields(data, at, stop)
-        else:
-            break
-        if moved == (at, place):
-            break
-        at, place = moved
-    return at, place
+    def __init__(self, dialect: Dialect) -> None:
+        d = dialect.escaped
+        self._delimiter = ord(dialect.delimiter)
+        self._encoding = dialect.encoding
+        self._inside_plain = re.compile(rb"[^%b\n]*+" % d)
+        self._whole_fields = re.compile(rb'(?:(?:"%b"|[^"%b\n][^%b\n]*+|)%b)*+' % (QUOTED, d, d, d))
+        self._raw_field = re.compile(rb'(?:"(%b)"|[^%b]*+)%b?' % (QUOTED, d, d))
+        # Fields that need not be stepped through to see that they are within the limit.
+        run = rb'[^"]{0,%d}+' % _SHORT_RUN
+        short = rb'"%b(?:""%b){0,%d}+"' % (run, run, _SHORT_PAIRS)
+        self._short_fields = re.compile(rb'(?:(?:%b|[^"%b][^%b]*+|)%b)*+' % (short, d, d, d))
 
+    def walk(self, data: Bytes, at: int, place: Place, stop: int) -> tuple[int, Place]:
+        """Goes on from `at` up to `stop`, the end of the record or a fault in it, whichever comes first.
 
-def _walk_fields(data: bytearray, at: int, stop: int) -> tuple[int, Place]:
-    match = _WHOLE_FIELDS.match(data, at, stop)
-    at = match.end() if match else at
-    if at == stop:
-        return at, Place.FIELD
-    return (at + 1, Place.QUOTED) if data[at] == _QUOTE else (at, Place.PLAIN)
+        What cannot be told yet (a quote as the last byte: closing, or the first of two?) is left for the next call,
+        which goes on from where this one stood: nothing is read twice, however the bytes were cut.
+        """
+        while at < stop:
+            if place is Place.QUOTED:
+                moved = self._quoted(data, at, stop)
+            elif place is Place.PLAIN:
+                moved = self._plain(data, at, stop)
+            elif place is Place.FIELD:
+                moved = self._fields(data, at, stop)
+            else:
+                break
+            if moved == (at, place):
+                break
+            at, place = moved
+        return at, place
 
+    def _fields(self, data: Bytes, at: int, stop: int) -> tuple[int, Place]:
+        match = self._whole_fields.match(data, at, stop)
+        at = match.end() if match else at
+        if at == stop:
+            return at, Place.FIELD
+        return (at + 1, Place.QUOTED) if data[at] == _QUOTE else (at, Place.PLAIN)
 
-def _walk_plain(data: bytearray, at: int, stop: int) -> tuple[int, Place]:
-    match = _INSIDE_PLAIN.match(data, at, stop)
-    at = match.end() if match else at
-    if at == stop:
-        return at, Place.PLAIN
-    return (at + 1, Place.FIELD) if data[at] == _COMMA else (at, Place.END)
+    def _plain(self, data: Bytes, at: int, stop: int) -> tuple[int, Place]:
+        match = self._inside_plain.match(data, at, stop)
+        at = match.end() if match else at
+        if at == stop:
+            return at, Place.PLAIN
+        return (at + 1, Place.FIELD) if data[at] == self._delimiter else (at, Place.END)
 
-
-def _walk_quoted(data: bytearray, at: int, stop: int) -> tuple[int, Place]:
-    match = _INSIDE_QUOTES.match(data, at, stop)
-    quote = match.end() if match else at
-    after = quote + 1
-    if after >= stop:
-        return quote, Place.QUOTED
-    if data[after] == _COMMA:
-        return after + 1, Place.FIELD
-    if data[after] == _CR:
-        after += 1
-        if after == stop:
+    def _quoted(self, data: Bytes, at: int, stop: int) -> tuple[int, Place]:
+        match = _INSIDE_QUOTES.match(data, at, stop)
+        quote = match.end() if match else at
+        after = quote + 1
+        if after >= stop:
             return quote, Place.QUOTED
-    return after, Place.END if data[after] == _LF else Place.MALFORMED
+        if data[after] == self._delimiter:
+            return after + 1, Place.FIELD
+        if data[after] == _CR:
+            after += 1
+            if after == stop:
+                return quote, Place.QUOTED
+        return after, Place.END if data[after] == _LF else Place.MALFORMED
+
+    def too_late(self, record: bytearray) -> int | None:
+        """Where the first quoted field closes that is over the limit and spans lines, if the whole record has one.
+
+        Any record that is open at a newline before that has this field too: inside it all quotes come in pairs, so a
+        line that starts inside it opens none.
+        """
+        at = 0
+        while len(record) - at > FIELD_LIMIT:
+            short = self._short_fields.match(record, at)
+            field = self._raw_field.match(record, short.end() if short else at)
+            if field is None or field.end() == at:
+                break
+            if field[1] and b"\n" in field[1] and self._characters(field[1]) > FIELD_LIMIT:
+                return field.end(1)
+            at = field.end()
+        return None
+
+    def _characters(self, quoted: bytes) -> int:
+        return len(quoted.decode(self._encoding, errors="replace")) - quoted.count(b'""')
 
 
 class OpenRecords:
@@ -95,7 +128,10 @@ class OpenRecords:
     All positions are in the reader's buffer; `shift` moves them along with it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, walker: Walker, width: int) -> None:
+        self._walker = walker
+        # More than two good fields may be longer than a record may be.
+        self._no_end = CLOSES_TOO_LATE if width <= 2 else GOES_TOO_FAR
         self._at, self._place = 0, Place.PLAIN
         self._doomed_before, self._reason = -1.0, ""
 
@@ -120,41 +156,19 @@ class OpenRecords:
         """
         limit = start + RECORD_LIMIT
         stop = min(limit, len(data))
-        self._at, self._place = walk(data, self._at, self._place, stop)
+        self._at, self._place = self._walker.walk(data, self._at, self._place, stop)
         if self._place is Place.END:
             return self._in_time(data, start)
         if self._place is Place.MALFORMED:
             return self._doom(self._at, TEXT_AFTER_QUOTE)
         if stop == limit:
-            return CLOSES_TOO_LATE  # a record that starts later may still end within its limit
+            return self._no_end  # a record that starts later may still end within its limit
         return self._doom(math.inf, NEVER_CLOSES) if whole else None
 
     def _in_time(self, data: bytearray, start: int) -> int | str:
-        closing = too_late(data[start : self._at])
+        closing = self._walker.too_late(data[start : self._at])
         return self._at if closing is None else self._doom(start + closing, CLOSES_TOO_LATE)
 
     def _doom(self, before: float, reason: str) -> str:
         self._doomed_before, self._reason = before, reason
         return reason
-
-
-def too_late(record: bytearray) -> int | None:
-    """Where the first quoted field closes that is over the limit and spans lines, if the whole record has one.
-
-    Any record that is open at a newline before that has this field too: inside it all quotes come in pairs, so a line
-    that starts inside it opens none.
-    """
-    at = 0
-    while len(record) - at > FIELD_LIMIT:
-        short = _SHORT_FIELDS.match(record, at)
-        field = _RAW_FIELD.match(record, short.end() if short else at)
-        if field is None or field.end() == at:
-            break
-        if field[1] and b"\n" in field[1] and _characters(field[1]) > FIELD_LIMIT:
-            return field.end(1)
-        at = field.end()
-    return None
-
-
-def _characters(quoted: bytes) -> int:
-    return len(quoted.decode(errors="replace")) - quoted.count(b'""')

@@ -154,7 +154,11 @@ class RabbitPublisher:
         self._lost = channel.closing
         self._queue = ""
         self._envelope = Envelope(
-            shipment.run_id, shipment.started_at, channel.max_content_size, shipment.digest
+            shipment.run_id,
+            shipment.started_at,
+            channel.max_content_size,
+            shipment.digest,
+            shipment.columns,
         )
 
     @property

@@ -1,5 +1,5 @@
 """A CSV file's bytes → batches of Row and Rejected, in one pass and in bounded memory. `dialect.py` knows the
-format, `quotes.py` where a record of several lines ends.
+format, `quotes.py` where a record of several lines ends, `header.py` what the first record says.
 
 Most of a file is rows without a quote: those are cut by the thousand (`_bulk`). Rows with quotes take one regular
 expression each (`_one_by_one`). Everything else, from blank lines to quotes that never close, is `_odd`.
@@ -16,13 +16,20 @@ from itertools import count, repeat
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from promise_pub.delivery import dialect
-from promise_pub.delivery.dialect import FIELD_LIMIT, RECORD_LIMIT
-from promise_pub.delivery.quotes import TEXT_AFTER_QUOTE, OpenRecords, Place, walk
+from promise_pub.delivery.dialect import (
+    BLANK_LINES,
+    EXCERPT,
+    FIELD_LIMIT,
+    PLAIN,
+    RECORD_LIMIT,
+    Dialect,
+)
+from promise_pub.delivery.header import HEADER_LIMIT, Header, find_header
+from promise_pub.delivery.quotes import TEXT_AFTER_QUOTE, OpenRecords, Place, Walker
 from promise_pub.errors import StoredFileError
 from promise_pub.records import Batch, Rejected, Row
 
-__all__ = ["CHUNK", "FIELD_LIMIT", "Checkpoint", "Reader", "read_batches"]
+__all__ = ["CHUNK", "FIELD_LIMIT", "Checkpoint", "Reader", "read_batches", "read_header"]
 
 CHUNK = 65_536  # bytes read at once: about 2,000 rows, parsed in 1 ms
 # Bytes parsed for one batch. Not over FIELD_LIMIT, so that no field in it can be.
@@ -30,10 +37,8 @@ _WINDOW = 2 * CHUNK - 1
 _ONE_BY_ONE = 2_000  # records for one batch when they are parsed singly: 3 ms
 _REJECTS = 1_000  # for one batch: 7 ms
 
-_BOM = b"\xef\xbb\xbf"
 # Not LF alone: a CR that is the file's last byte would become part of the line end, and it is data.
 _LINE_END_AT_EOF = b"\r\n"
-_NOT_SEPARATORS = bytes(set(range(256)) - set(b",\n"))
 _new_tuple = tuple.__new__  # a third of the time of calling Row
 
 
@@ -58,21 +63,33 @@ class Reader:
     quote) costs the line it starts on.
     """
 
-    def __init__(self, *, offset: int = 0, line: int = 1, number: int = 1) -> None:
-        """Starts at a checkpoint; `number` is the next row's. A BOM is looked for at offset 0 only."""
+    def __init__(
+        self,
+        dialect: Dialect = PLAIN,
+        *,
+        offset: int = 0,
+        line: int = 1,
+        number: int = 1,
+    ) -> None:
+        """Starts at a checkpoint; `number` is the next row's. A BOM is looked for at offset 0 only.
+
+        A header is not its business: start after it.
+        """
+        self._dialect = dialect
         self._offset = offset  # of the buffer's first byte, in the file
         self._line = line
         self._number = number
         self._buffer = bytearray()
         self._position = 0  # in the buffer: where the next record starts
         self._complete = 0  # in the buffer: after the last newline
-        self._may_have_bom = offset == 0
+        self._may_have_bom = offset == 0 and bool(dialect.bom)
         self._size = sys.maxsize  # of the file, once its end is known
         self._rows: list[Row] = []
         self._rejected: list[Rejected] = []
         # In the buffer: the newline after the first line of a record whose end is not here yet, or -1.
         self._open = -1
-        self._records = OpenRecords()
+        self._walker = Walker(dialect)
+        self._records = OpenRecords(self._walker, dialect.width)
         self._skipped = 0  # bytes dropped of a line that is too long
 
     @property
@@ -107,9 +124,10 @@ class Reader:
         if newline >= 0:
             self._complete = len(self._buffer) + newline + 1
         self._buffer += chunk
-        if self._may_have_bom and (self._buffer == _BOM or not _BOM.startswith(self._buffer)):
+        bom = self._dialect.bom
+        if self._may_have_bom and (self._buffer == bom or not bom.startswith(self._buffer)):
             self._may_have_bom = False
-            self._position = len(_BOM) if self._buffer.startswith(_BOM) else 0
+            self._position = len(bom) if self._buffer.startswith(bom) else 0
 
     def _end(self) -> None:
         self._may_have_bom = False
@@ -124,7 +142,7 @@ class Reader:
         """Drops bytes up to the end of a line that is too long. Returns what follows it."""
         newline = chunk.find(b"\n")
         line = chunk if newline < 0 else chunk[:newline].removesuffix(b"\r")
-        self._buffer += line[: max(4 * dialect.EXCERPT - len(self._buffer), 0)]
+        self._buffer += line[: max(4 * EXCERPT - len(self._buffer), 0)]
         if newline < 0:
             self._skipped += len(chunk)
             return b""
@@ -133,10 +151,12 @@ class Reader:
 
     def _start_skipping(self) -> None:
         self._skipped = len(self._buffer)
-        del self._buffer[4 * dialect.EXCERPT :]
+        del self._buffer[4 * EXCERPT :]
 
     def _end_skipping(self, further: int) -> None:
-        self._rejected.append(Rejected(self._line, dialect.TOO_LONG, dialect.excerpt(self._buffer)))
+        self._rejected.append(
+            Rejected(self._line, self._dialect.too_long, self._dialect.excerpt(self._buffer))
+        )
         self._line += 1
         self._offset += self._skipped + further
         self._skipped = 0
@@ -181,17 +201,22 @@ class Reader:
 
     def _bulk(self, stop: int) -> bool:
         """Cuts lines without quotes all at once, if every one of them is a row."""
+        dialect, width = self._dialect, self._dialect.width
         window = self._buffer[self._position : stop]
-        separators = window.translate(None, _NOT_SEPARATORS)
-        lines = len(separators) // 2
-        if separators != b",\n" * lines or 0 in window or len(window) > _WINDOW:
+        separators = window.translate(None, dialect.not_separators)
+        lines = len(separators) // width
+        if separators != dialect.line * lines or 0 in window or len(window) > _WINDOW:
             return False
         try:
-            text = window.decode()
+            text = window.decode(dialect.encoding).replace("\r\n", "\n")
         except UnicodeDecodeError:
             return False
-        fields = text.replace("\r\n", "\n").replace("\n", ",").split(",")
-        numbered = zip(count(self._number), fields[::2], fields[1::2], strict=False)
+        if width == 1 and (text.startswith("\n") or "\n\n" in text):
+            return False  # a blank line looks like a row with one empty field
+        fields = text.replace("\n", dialect.delimiter).split(dialect.delimiter)
+        del fields[-1]  # what follows the last line end
+        columns = [fields[column::width] for column in range(width)]
+        numbered = zip(count(self._number), *columns, strict=False)
         self._rows += map(_new_tuple, repeat(Row), numbered)
         self._number += lines
         self._line += lines
@@ -200,21 +225,21 @@ class Reader:
 
     def _one_by_one(self, stop: int) -> None:
         """Records up to `stop`, or until there are enough for one batch."""
-        match = dialect.ROW.match
+        match, reach = self._dialect.row.match, self._dialect.row_reach
         for _ in range(_ONE_BY_ONE):
             if self._position >= stop or len(self._rejected) >= _REJECTS:
                 break
-            row = match(self._buffer, self._position, min(stop, self._position + dialect.ROW_REACH))
+            row = match(self._buffer, self._position, min(stop, self._position + reach))
             if not (row and self._row(row)) and not self._odd(stop):
                 break
 
     def _row(self, match: re.Match[bytes]) -> bool:
-        """Takes a row. False if it is not UTF-8."""
+        """Takes a row. False if it is not in the encoding."""
         try:
-            name, mail = dialect.name_and_mail(match)
+            fields = self._dialect.fields(match)
         except UnicodeDecodeError:
             return False
-        self._rows.append(Row(self._number, name, mail))
+        self._rows.append(_new_tuple(Row, (self._number, *fields)))
         self._number += 1
         self._line += match[0].count(b"\n")
         self._position = match.end()
@@ -222,14 +247,14 @@ class Reader:
 
     def _odd(self, stop: int) -> bool:
         """Takes blank lines, or one record of any kind. False if its end is not here yet."""
-        if blank := dialect.BLANK_LINES.match(self._buffer, self._position, stop):
+        if blank := BLANK_LINES.match(self._buffer, self._position, stop):
             self._line += blank[0].count(b"\n")
             self._position = blank.end()
             return True
         newline = self._buffer.find(b"\n", self._position)
         if newline + 1 - self._position > RECORD_LIMIT:
-            return self._reject_line(newline, dialect.TOO_LONG)
-        place = walk(self._buffer, self._position, Place.FIELD, newline + 1)[1]
+            return self._reject_line(newline, self._dialect.too_long)
+        place = self._walker.walk(self._buffer, self._position, Place.FIELD, newline + 1)[1]
         if place is Place.END:
             return self._settle(newline)
         if place is Place.MALFORMED:
@@ -250,7 +275,7 @@ class Reader:
     def _settle(self, newline: int) -> bool:
         """Takes the whole record that ends at this newline, as a row or a reject."""
         record = bytes(self._buffer[self._position : newline]).removesuffix(b"\r")
-        judged = dialect.judge(record, self._line, self._number)
+        judged = self._dialect.judge(record, self._line, self._number)
         if isinstance(judged, Row):
             self._rows.append(judged)
             self._number += 1
@@ -260,7 +285,7 @@ class Reader:
 
     def _reject_line(self, newline: int, reason: str) -> bool:
         line = self._buffer[self._position : newline].removesuffix(b"\r")
-        self._rejected.append(Rejected(self._line, reason, dialect.excerpt(line)))
+        self._rejected.append(Rejected(self._line, reason, self._dialect.excerpt(line)))
         return self._go_on(newline, 1)
 
     def _go_on(self, newline: int, lines: int) -> bool:
@@ -279,14 +304,22 @@ def _merged(batches: Sequence[Batch]) -> Batch:
 
 
 async def read_batches(
-    path: Path, *, start: Checkpoint = _BEGINNING, chunk_size: int = CHUNK
+    path: Path,
+    dialect: Dialect = PLAIN,
+    *,
+    start: Checkpoint = _BEGINNING,
+    chunk_size: int = CHUNK,
 ) -> AsyncGenerator[Batch, None]:
-    """The file's batches from a checkpoint on; each takes the event loop for 20 ms at most.
+    """The file's batches from a checkpoint on; each takes the event loop for 20 ms at most. A header is no part of them.
 
     The disk is read in a thread, and the file closed whatever happens (close the iterator if you leave it early:
-    `contextlib.aclosing`). Raises StoredFileError.
+    `contextlib.aclosing`). Raises StoredFileError, and BadHeader where the header is not what it was.
     """
-    reader = Reader(**start._asdict())
+    if dialect.header and not start.offset:
+        if (header := await read_header(path, dialect)) is None:
+            return
+        start = Checkpoint(header.offset, header.line, start.number)
+    reader = Reader(dialect, **start._asdict())
     with _opened(path, start.offset) as file:
         chunk = b"start"
         while chunk:
@@ -295,6 +328,14 @@ async def read_batches(
             for batch in reader.batches(chunk, last=not chunk):
                 yield batch
                 await asyncio.sleep(0)
+
+
+async def read_header(path: Path, dialect: Dialect) -> Header | None:
+    """The file's header; None where it holds no record. Raises BadHeader or StoredFileError."""
+    with _opened(path, 0) as file:
+        with _translated(path):
+            head = await asyncio.to_thread(file.read, HEADER_LIMIT + 1)
+        return find_header(head, dialect, whole=len(head) <= HEADER_LIMIT)
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from functools import partial
 from typing import Any, Self
 from uuid import uuid4
 
+from promise_pub.delivery.arrival import require_usable_row, with_columns
+from promise_pub.delivery.dialect import Dialect
 from promise_pub.delivery.ports import Consumer, Ledger, OpenPublisher
 from promise_pub.delivery.progress import ActiveRun
 from promise_pub.delivery.protocol import carry_out
@@ -27,7 +29,6 @@ from promise_pub.errors import (
     DatabaseUnavailable,
     NotCancellable,
     NotResumable,
-    NoUsableRow,
     PromisePubError,
     ServerStopping,
     SessionLost,
@@ -38,7 +39,6 @@ from promise_pub.records import (
     Batch,
     Fault,
     Parameters,
-    Rejected,
     Repeats,
     RunReport,
     SessionView,
@@ -52,7 +52,6 @@ SWEEP_EVERY = 3600.0  # seconds between sweeps of the uploads folder
 STOP_TIMEOUT = 9.0  # seconds for a run to end in an orderly way when the server stops
 CANCEL_AGAIN = 3.0  # seconds after which a run that still goes is cancelled again
 END_RECORDED = 5.0  # seconds in which the end of a run is usually in the ledger
-REJECTS_SHOWN = 20  # rejected rows told when a file holds nothing else
 MOST_SESSIONS = (
     5  # sessions that one turn of a run may use up: a queue that keeps going is not worth more
 )
@@ -123,11 +122,13 @@ class Runs:
     async def submit(self, run_id: str, file: StoredFile, parameters: Parameters) -> ActiveRun:
         """Queues a run of a file that is whole on disk; its `done` is set at its end.
 
-        Raises NoUsableRow, ServerBusy or DatabaseError; then the file is deleted and there is no run.
+        Raises BadHeader, NoUsableRow, ServerBusy or DatabaseError; then the file is deleted and there is no run.
         """
-        run = ActiveRun(run_id, file, parameters)
         try:
-            await self._require_usable_row(run_id)
+            arrived = self._uploads.arrived(run_id)
+            parameters = await with_columns(arrived, parameters)
+            await require_usable_row(arrived, parameters)
+            run = ActiveRun(run_id, file, parameters)
             await self._open(run, self._ledger.open)
         except BaseException:
             await asyncio.shield(self._uploads.discard(run_id))
@@ -216,15 +217,6 @@ class Runs:
         else:
             self._waiting.append(run)
             self._arrived.set()
-
-    async def _require_usable_row(self, run_id: str) -> None:
-        rejected: list[Rejected] = []
-        async with aclosing(read_batches(self._uploads.arrived(run_id))) as batches:
-            async for batch in batches:
-                if batch.rows:
-                    return
-                rejected.extend(batch.rejected[: REJECTS_SHOWN - len(rejected)])
-        raise NoUsableRow(None if rejected else "The file is empty.", rejected)
 
     def find(self, run_id: str) -> ActiveRun | None:
         """The run, while it lives in this process."""
@@ -353,7 +345,8 @@ class Runs:
             checkpoint.offset, checkpoint.line, checkpoint.read - checkpoint.rejected + 1
         )
         publisher = SteadyPublisher(self._open_publisher, run.shipment(), run.again_because)
-        async with aclosing(read_batches(self._uploads.path(run.id), start=start)) as batches:
+        path, dialect = self._uploads.path(run.id), Dialect.of(run.parameters)
+        async with aclosing(read_batches(path, dialect, start=start)) as batches:
             return await carry_out(run.parameters, self._consumer, publisher, batches, run, session)
 
     async def _judge(self, run: ActiveRun, session: SessionView) -> None:
@@ -364,15 +357,19 @@ class Runs:
         run.complete(judgement, employees)
 
     async def _repeats(self, run: ActiveRun, session: SessionView) -> Repeats | None:
-        if not needs_repeats(run.counts(), session, run.proof()):
+        proof = run.proof()
+        if not proof.countable or not needs_repeats(run.counts(), session, proof):
             return None
         return await patiently(partial(self._count_repeats, run))
 
     async def _count_repeats(self, run: ActiveRun) -> Repeats:
         after, highest_id = run.going.after, run.going.highest_id
-        async with aclosing(read_batches(self._uploads.path(run.id))) as batches:
+        path, dialect = self._uploads.path(run.id), Dialect.of(run.parameters)
+        async with aclosing(read_batches(path, dialect)) as batches:
             return await self._ledger.count_repeats(
-                (_rows_after(batch, after) async for batch in batches), highest_id
+                (_rows_after(batch, after) async for batch in batches),
+                highest_id,
+                run.parameters.columns,
             )
 
     async def _drop(self, run: ActiveRun, state: State, fault: Fault) -> None:

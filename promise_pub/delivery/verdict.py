@@ -23,13 +23,14 @@ class Proof(NamedTuple):
 
     `confirmed`: the session's rows that the broker confirmed; None: all of the run's. `earlier`: sessions that made up
     for the rows before. `digest`: of the session's accepted rows, None where some of them were lost at the broker.
-    `again`: some of them were sent more than once.
+    `again`: some of them were sent more than once. `countable`: rows have a mail whose repeats can be counted.
     """
 
     confirmed: RowRanges | None = None
     earlier: tuple[EarlierSession, ...] = ()
     digest: str | None = None
     again: bool = False
+    countable: bool = True
 
     def equal(self, session: SessionView) -> bool:
         """Whether the consumer received every row of the session as it was published, and no other."""
@@ -47,10 +48,12 @@ class _Finding(NamedTuple):
 
 
 class _Evidence(NamedTuple):
-    """What this side counted: rows that could not be saved, and by how many rows the employees table grew."""
+    """What this side counted, if that is `countable`: rows that could not be saved, and by how many rows the employees
+    table grew."""
 
     repeats: Repeats
     grown: int | None
+    countable: bool
 
     def held_here(self, saved: int) -> bool:
         """Whether mails that employees held explain anything: only if the consumer saves to that table.
@@ -95,7 +98,7 @@ def judge(
     sessions told of them stands.
     """
     confirmed = _confirmed(counts, proof)
-    evidence = _Evidence(repeats or Repeats(), grown)
+    evidence = _Evidence(repeats or Repeats(), grown, proof.countable)
     findings = [
         *_at_the_broker(counts, returned_rows, nacked_rows),
         *_earlier(proof.earlier),
@@ -276,7 +279,13 @@ def _counted(unsaved: int, saved: int, invalid: int, evidence: _Evidence) -> Ite
             f"{_rows(repeats.too_long)}: longer than the 127 characters that employees holds",
         )
     yield from _unusable(invalid)
-    yield from _rest(unsaved, explained)
+    if evidence.countable or unsaved <= explained:
+        yield from _rest(unsaved, explained)
+    else:
+        yield _Finding(
+            Verdict.UNKNOWN,
+            f"{_were(unsaved - explained)} received and not saved, and rows without a mail cannot be counted as repeats",
+        )
 
 
 def _rest(unsaved: int, explained: int) -> Iterator[_Finding]:

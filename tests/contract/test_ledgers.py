@@ -252,6 +252,28 @@ async def test_a_row_whose_name_is_too_long_holds_no_mail(subject: Subject) -> N
     assert counted == Repeats(in_file=1, too_long=1)
 
 
+@pytest.mark.parametrize(
+    ("columns", "rows", "repeats"),
+    [
+        (("mail",), [("a",), ("b",), ("a",), (LONG,)], Repeats(1, 1, 1)),
+        (("mail", "id"), [("a", "1"), ("b", LONG), ("b", "1")], Repeats(1, 1, 0)),
+        (("id", "mail", "name"), [("1", "a", "n"), ("1", "b", LONG)], Repeats(0, 1, 1)),
+    ],
+)
+async def test_repeats_are_counted_by_the_mail_wherever_it_stands(
+    subject: Subject,
+    columns: tuple[str, ...],
+    rows: list[tuple[str, ...]],
+    repeats: Repeats,
+) -> None:
+    async def batches() -> AsyncIterator[Batch]:
+        yield Batch([Row(number, *fields) for number, fields in enumerate(rows, 1)], [], 0, 0)
+
+    await subject.save("a")
+    highest = await subject.ledger.highest_employee()
+    assert await subject.ledger.count_repeats(batches(), highest, columns) == repeats
+
+
 async def test_what_was_cleared_was_not_held(subject: Subject) -> None:
     await subject.save("a", "b")
     await subject.ledger.clear_employees()

@@ -34,7 +34,7 @@ from promise_pub.delivery.envelope import Envelope
 from promise_pub.delivery.ports import Publisher, Shipment
 from promise_pub.delivery.rabbit import open_publisher, probe
 from promise_pub.errors import BrokerLost, BrokerRefused, BrokerUnreachable
-from promise_pub.records import Row
+from promise_pub.records import NAME_AND_MAIL, Row
 from tests.described_messages import Inspector, properties_of
 from tests.fakes import FakeBroker, Message
 from tests.tcp_proxy import Proxy, proxy_to
@@ -59,14 +59,20 @@ def people(count: int, first: int = 1) -> list[Row]:
     return [Row(n, f"Name {n}", f"{n}@example.com") for n in range(first, first + count)]
 
 
-def shipment() -> Shipment:
-    return Shipment(RUN, STARTED, ConfirmTracker(), RowDigest())
+def _body(row: Row, columns: Sequence[str] = NAME_AND_MAIL) -> dict[str, str]:
+    return dict(zip(columns, row.fields, strict=True))
+
+
+def shipment(columns: Sequence[str] = NAME_AND_MAIL) -> Shipment:
+    return Shipment(RUN, STARTED, ConfirmTracker(), RowDigest(), columns=columns)
 
 
 class Broker(Protocol):
     """What the tests do to a broker, whichever it is."""
 
-    def publisher(self, window: int = 2048) -> AbstractAsyncContextManager[Publisher]: ...
+    def publisher(
+        self, window: int = 2048, columns: Sequence[str] = NAME_AND_MAIL
+    ) -> AbstractAsyncContextManager[Publisher]: ...
 
     async def declare(self, queue: str, most: int | None = None) -> None: ...
 
@@ -83,9 +89,11 @@ class Fake:
     def __init__(self) -> None:
         self.broker = FakeBroker()
 
-    def publisher(self, window: int = 2048) -> AbstractAsyncContextManager[Publisher]:
+    def publisher(
+        self, window: int = 2048, columns: Sequence[str] = NAME_AND_MAIL
+    ) -> AbstractAsyncContextManager[Publisher]:
         self.broker.window = window
-        return self.broker.open_publisher(shipment())
+        return self.broker.open_publisher(shipment(columns))
 
     async def declare(self, queue: str, most: int | None = None) -> None:
         self.broker.queues[queue] = []
@@ -110,8 +118,10 @@ class Real:
         self.proxy = proxy
         self.channel = channel
 
-    def publisher(self, window: int = 2048) -> AbstractAsyncContextManager[Publisher]:
-        return open_publisher(replace(self.settings, window=window), shipment())
+    def publisher(
+        self, window: int = 2048, columns: Sequence[str] = NAME_AND_MAIL
+    ) -> AbstractAsyncContextManager[Publisher]:
+        return open_publisher(replace(self.settings, window=window), shipment(columns))
 
     async def declare(self, queue: str, most: int | None = None) -> None:
         limits = {"x-max-length": most, "x-overflow": "reject-publish"} if most is not None else {}
@@ -159,14 +169,17 @@ class Plain(Real):
     """The same broker, published to as aio-pika's documentation does, one message at a time."""
 
     @asynccontextmanager
-    async def publisher(self, window: int = 2048) -> AsyncIterator[Publisher]:
+    async def publisher(
+        self, window: int = 2048, columns: Sequence[str] = NAME_AND_MAIL
+    ) -> AsyncIterator[Publisher]:
         async with await aio_pika.connect(_url(self.settings)) as connection:
-            yield PlainPublisher(await connection.channel(on_return_raises=True))
+            yield PlainPublisher(await connection.channel(on_return_raises=True), columns)
 
 
 class PlainPublisher:
-    def __init__(self, channel: aio_pika.abc.AbstractChannel) -> None:
+    def __init__(self, channel: aio_pika.abc.AbstractChannel, columns: Sequence[str]) -> None:
         self.tracker = ConfirmTracker()
+        self._columns = columns
         self.blocked = False
         self._channel = channel
         self._queue = ""
@@ -186,7 +199,7 @@ class PlainPublisher:
 
     async def _publish(self, row: Row) -> None:
         message = aio_pika.Message(
-            json.dumps({"name": row.name, "mail": row.mail}, ensure_ascii=False).encode(),
+            json.dumps(_body(row, self._columns), ensure_ascii=False).encode(),
             content_type="application/json",
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
             message_id=f"{RUN}:{row.number}",
@@ -294,6 +307,22 @@ async def test_a_reader_sees_the_message_that_the_contract_describes(
             app_id="promise-pub",
             timestamp=STARTED.replace(microsecond=0),
         )
+    ]
+
+
+@pytest.mark.parametrize(
+    "columns", [("id",), ("mail", "{}%s", '"', "Größe"), tuple(f"c{n}" for n in range(100))]
+)
+async def test_the_keys_are_the_columns_in_their_order(
+    broker: Broker, queue: str, columns: tuple[str, ...]
+) -> None:
+    rows = [Row(n, *(f"{n} {place}" for place in range(len(columns)))) for n in range(1, 301)]
+    async with broker.publisher(columns=columns) as publisher:
+        publisher.route_to(queue)
+        await publisher.publish(rows)
+        await publisher.settle()
+    assert [json.loads(message.body.decode()) for message in await broker.read(queue)] == [
+        _body(row, columns) for row in rows
     ]
 
 
@@ -431,7 +460,7 @@ class TestOurs:
             await publisher.publish(rows)
             await publisher.settle()
         bodies = [json.loads(message.body) for message in await ours.read(queue)]
-        assert bodies == [{"name": row.name, "mail": row.mail} for row in rows]
+        assert bodies == [_body(row) for row in rows]
 
     async def test_a_queue_deleted_in_the_midst_costs_no_count(
         self, ours: Real, queue: str
@@ -667,9 +696,7 @@ def test_the_frames_of_any_row_are_frames_of_amqp(texts: list[tuple[str, str]], 
         else:
             assert isinstance(frame, ContentBody) and 0 < len(frame.value) <= size
             got[-1][1] += frame.value
-    bodies = [
-        json.dumps({"name": r.name, "mail": r.mail}, ensure_ascii=False).encode() for r in rows
-    ]
+    bodies = [json.dumps(_body(row), ensure_ascii=False).encode() for row in rows]
     assert got == [
         [f"{RUN}:{row.number}", body, len(body)] for row, body in zip(rows, bodies, strict=True)
     ]
