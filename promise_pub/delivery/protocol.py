@@ -138,7 +138,7 @@ class _Talk:
             self._observer.entered(State.PUBLISHING)
             if self._parameters.mode is Mode.LIVE:
                 await stack.enter_async_context(self._followed())
-            pacer = Pacer(self._parameters.rate)
+            pacer = Pacer(self._parameters.rate, self._parameters.profile)
             async for batch in batches:
                 await self._publish(batch, pacer)
             await self._publisher.settle()
