@@ -110,12 +110,13 @@ class Runs:
         """Where the files of runs are kept."""
         return self._uploads
 
-    def admit(self) -> str:
-        """The id for a new run. Raises ServerStopping or TooManyWaiting, before a file is taken in for nothing."""
+    def admit(self, *, waits: bool = True) -> str:
+        """The id for a new run. Raises ServerStopping, and TooManyWaiting if it `waits` for its turn, before a file is
+        taken in for nothing."""
         if self.stopping.is_set():
             raise ServerStopping
         inside = len(self._waiting) + len(self._opening) + (self._current is not None)
-        if inside > self._max_waiting:  # one of them goes, or will at once
+        if waits and inside > self._max_waiting:  # one of them goes, or will at once
             raise TooManyWaiting(f"{len(self._waiting)} runs are waiting already: try again later.")
         return str(uuid4())
 

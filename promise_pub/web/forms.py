@@ -100,23 +100,23 @@ def _encoding(value: str) -> str:
     return encoding
 
 
-FILE_PARSERS: Mapping[str, Callable[[str], Any]] = {
+_FILE_PARSERS: Mapping[str, Callable[[str], Any]] = {
     "columns": _columns,
     "header": _yes("header"),
     "delimiter": _delimiter,
     "encoding": _encoding,
 }
-"""Of what the file looks like."""
 _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "mode": _mode,
     "timeout": _whole("timeout", MOST_TIMEOUT, "seconds"),
     "clear": _yes("clear"),
     "rate": _whole("rate", MOST_RATE, "rows a second"),
     "profile": parse_profile,
-    **FILE_PARSERS,
+    **_FILE_PARSERS,
     "dry_run": _yes("dry_run"),
 }
 PARAMETERS = tuple(_PARSERS)
+_PREVIEW_PARSERS = {**_FILE_PARSERS, "whole": _yes("whole")}
 _QUERY_ONLY = ("format", "filename")
 _LEFT_EMPTY = ("columns", "profile")  # form fields: a browser sends those that nobody filled in
 
@@ -138,6 +138,19 @@ def parse_order(query: Mapping[str, str], fields: Mapping[str, str]) -> tuple[Pa
         raise BadParameter("rate and profile are two ways to say how fast: leave one of them out.")
     dry_run = values.pop("dry_run", False)
     return Parameters(**values), dry_run
+
+
+def parse_preview(request: web.Request) -> tuple[Parameters, bool]:
+    """What the file of a preview looks like, and whether it is whole. Raises BadParameter."""
+    query = {name: value for name, value in _query(request).items() if name != "format"}
+    values = parse_values(query, _PREVIEW_PARSERS)
+    whole = values.pop("whole", False)
+    return Parameters(**values), whole
+
+
+def asks_dry_run(request: web.Request) -> bool:
+    """Whether the query string says so; a form's field is read with the file."""
+    return request.query.get("dry_run") == "true"
 
 
 def parse_values(
@@ -180,6 +193,21 @@ async def take_order(request: web.Request, upload: Upload) -> Order:
     if not name and not upload.size:
         raise FileMissing
     return Order(await upload.finish(name), parameters, dry_run)
+
+
+async def take_body(request: web.Request, limit: int, within: float) -> bytes:
+    """A small body, whole, `within` so many seconds. Raises FileTooLarge or UploadIncomplete."""
+    too_large = FileTooLarge(f"The body is over the limit of {limit:,} bytes.")
+    if (request.content_length or 0) > limit:
+        raise too_large
+    body = bytearray()
+    with _broken_uploads(f"The body was not there within {within:g} s."):
+        async with asyncio.timeout(within):
+            async for chunk in _timely(request.content.readany, request.content.at_eof):
+                body += chunk
+                if len(body) > limit:
+                    raise too_large
+    return bytes(body)
 
 
 async def _receive(request: web.Request, upload: Upload) -> tuple[str, Mapping[str, str]]:
@@ -236,12 +264,13 @@ async def _timely(
 
 
 @contextmanager
-def _broken_uploads() -> Iterator[None]:
+def _broken_uploads(too_slow: str | None = None) -> Iterator[None]:
     """Turns aiohttp's many ways to say that a body is not what it should be into UploadIncomplete."""
     try:
         yield
     except TimeoutError as error:
-        raise UploadIncomplete(f"The upload stood still for {CHUNK_TIMEOUT:g} s.") from error
+        told = too_slow or f"The upload stood still for {CHUNK_TIMEOUT:g} s."
+        raise UploadIncomplete(told) from error
     except _BROKEN as error:
         reason = " ".join(str(error).split())  # some come with line ends
         raise UploadIncomplete(f"The upload cannot be read to its end: {reason}") from error

@@ -9,6 +9,7 @@ from aiohttp import web
 from promise_pub.accounts.guard import Guard
 from promise_pub.accounts.people import Visitor
 from promise_pub.config import RabbitSettings
+from promise_pub.delivery.dry_run import DryRuns
 from promise_pub.delivery.ledger import Ledger
 from promise_pub.delivery.runs import Runs
 
@@ -17,6 +18,7 @@ Probe = Callable[[], Awaitable[None]]
 
 RUNS = web.AppKey("runs", Runs)
 LEDGER = web.AppKey("ledger", Ledger)
+DRY_RUNS = web.AppKey("dry_runs", DryRuns)
 PROBES: web.AppKey[Mapping[str, Probe]] = web.AppKey("probes", Mapping[str, Probe])
 
 BROKER = web.AppKey("broker", RabbitSettings)

@@ -14,7 +14,8 @@ from promise_pub.delivery.progress import ActiveRun
 from promise_pub.delivery.runs import Runs
 from promise_pub.errors import DatabaseError, RunNotFound, ServerStopping
 from promise_pub.records import Rejected, RunReport
-from promise_pub.web.forms import take_order
+from promise_pub.web import dry_run
+from promise_pub.web.forms import asks_dry_run, take_order
 from promise_pub.web.keys import GUARD, LEDGER, RUNS
 from promise_pub.web.negotiate import JSON, as_csv, as_json, page, wanted
 from promise_pub.web.problems import RETRY_AFTER, problem, status_of_run
@@ -29,12 +30,17 @@ routes = web.RouteTableDef()
 
 @routes.post("/simulate/")
 async def simulate(request: web.Request) -> web.Response:
-    """Takes a file, queues its run, and answers at its end, or at once with `Prefer: respond-async`."""
+    """Takes a file, queues its run, and answers at its end, or at once with `Prefer: respond-async`.
+
+    A dry run waits for no turn; when the query string says that it is one, it is not turned away for those who do.
+    """
     wanted(request)
     runs = request.app[RUNS]
-    run_id = runs.admit()
+    run_id = runs.admit(waits=not asks_dry_run(request))
     async with runs.uploads.receive(run_id) as upload:
         order = await _unless_stopping(runs, take_order(request, upload))
+        if order.dry_run:
+            return await _unless_stopping(runs, dry_run.answer(request, run_id, order))
         run = await runs.submit(run_id, order.file, order.parameters)
     if _prefers_async(request):
         return await _accepted(request, run)

@@ -12,12 +12,24 @@ from aiohttp import web
 from promise_pub import __version__
 from promise_pub.accounts.guard import Guard
 from promise_pub.config import RabbitSettings, asset
+from promise_pub.delivery.dry_run import DryRuns
 from promise_pub.delivery.ledger import Ledger
 from promise_pub.delivery.runs import Runs
-from promise_pub.web import auth, charts, compare, docs, gauges, health, pages, stream, wording
+from promise_pub.web import (
+    auth,
+    charts,
+    compare,
+    docs,
+    gauges,
+    health,
+    pages,
+    preview,
+    stream,
+    wording,
+)
 from promise_pub.web import runs as run_pages
 from promise_pub.web.conditional import answer_once, have_it_asked_again
-from promise_pub.web.keys import BROKER, LEDGER, PROBES, RUNS, Probe
+from promise_pub.web.keys import BROKER, DRY_RUNS, LEDGER, PROBES, RUNS, Probe
 from promise_pub.web.negotiate import tell_what_varies
 from promise_pub.web.problems import answer_errors
 from promise_pub.web.security import DOORS, LOOPBACK, Doors, add_headers, refuse_strangers
@@ -44,6 +56,7 @@ def make_app(
         auth.set_up(app, guard)
     app.middlewares.append(answer_once)
     app[RUNS], app[LEDGER], app[PROBES], app[BROKER] = runs, ledger, probes, broker
+    app[DRY_RUNS] = DryRuns()
     aiohttp_jinja2.setup(
         app,
         loader=jinja2.FileSystemLoader(asset("templates")),
@@ -54,7 +67,7 @@ def make_app(
         filters=FILTERS,
     )
     aiohttp_jinja2.get_env(app).globals["version"] = __version__
-    for room in (pages, run_pages, stream, compare, health):
+    for room in (pages, run_pages, stream, compare, preview, health):
         app.add_routes(room.routes)
     docs.set_up(app)
     app.router.add_static("/static/", asset("static"))
