@@ -37,9 +37,9 @@ ENCODINGS = {
     "latin-9": "iso-8859-15",
 }
 
-# Bytes a row's pattern may look at: rows are shorter, and a quote that stays open costs no more than this on each line.
+# Bytes a row's pattern may look at: most rows are shorter, and a quote that stays open costs no more than this on each
+# line.
 ROW_REACH = 2_048
-_REACH_A_FIELD = 64  # bytes, where there are so many fields that rows are longer
 
 # Possessive quantifiers throughout: nothing is ever tried twice, so every pattern is linear in what it reads.
 QUOTED = rb'[^"]*+(?:""[^"]*+)*+'  # what stands between a field's quotes
@@ -88,10 +88,6 @@ class Dialect:
         field = rb'(?:"(%b)"|(%b))%b' % (_ROW_QUOTED, plain, self.escaped)
         last = rb'(?:"(%b)"\r?\n|(%b)\n)' % (_ROW_QUOTED, plain)
         return re.compile((_NOT_BLANK if self.width == 1 else field * (self.width - 1)) + last)
-
-    @property
-    def row_reach(self) -> int:
-        return max(ROW_REACH, _REACH_A_FIELD * self.width)
 
     @cached_property
     def line(self) -> bytes:

@@ -14,7 +14,7 @@ from promise_pub.delivery.repeated import RepeatCounter
 from promise_pub.errors import NoUsableRow, TooManyWaiting
 from promise_pub.records import Parameters, Rejected, StoredFile
 
-MOST_AT_ONCE = 2  # each takes up to 40 MB, and the event loop as a run does
+MOST_AT_ONCE = 2  # each takes up to 20 MB, and the event loop as a run does
 REJECTS_TOLD = 50
 
 

@@ -22,6 +22,7 @@ from promise_pub.delivery.dialect import (
     FIELD_LIMIT,
     PLAIN,
     RECORD_LIMIT,
+    ROW_REACH,
     Dialect,
 )
 from promise_pub.delivery.header import HEADER_LIMIT, Header, find_header
@@ -225,11 +226,11 @@ class Reader:
 
     def _one_by_one(self, stop: int) -> None:
         """Records up to `stop`, or until there are enough for one batch."""
-        match, reach = self._dialect.row.match, self._dialect.row_reach
+        match = self._dialect.row.match
         for _ in range(_ONE_BY_ONE):
             if self._position >= stop or len(self._rejected) >= _REJECTS:
                 break
-            row = match(self._buffer, self._position, min(stop, self._position + reach))
+            row = match(self._buffer, self._position, min(stop, self._position + ROW_REACH))
             if not (row and self._row(row)) and not self._odd(stop):
                 break
 

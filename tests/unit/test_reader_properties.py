@@ -204,8 +204,7 @@ def small_limits(monkeypatch):
         monkeypatch.setattr(module, "FIELD_LIMIT", 8)
         monkeypatch.setattr(module, "RECORD_LIMIT", 30, raising=False)
     monkeypatch.setattr(reader, "_WINDOW", 8)
-    monkeypatch.setattr(dialect, "ROW_REACH", 8)
-    monkeypatch.setattr(dialect, "_REACH_A_FIELD", 1)
+    monkeypatch.setattr(reader, "ROW_REACH", 8)
     monkeypatch.setattr(quotes, "_SHORT_RUN", 2)
     monkeypatch.setattr(quotes, "_SHORT_PAIRS", 0)
 
