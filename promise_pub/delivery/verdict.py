@@ -231,9 +231,10 @@ def _saved(
         if unsaved or invalid:
             yield from _counted(unsaved, saved, invalid, evidence)
     elif received <= confirmed:
-        yield from _told(received - saved, session.duplicates, invalid)
+        yield from _told(received - saved, session.duplicates, invalid, evidence)
     elif proven:
-        yield from _told(confirmed - saved, session.duplicates - (received - confirmed), invalid)
+        duplicates = session.duplicates - (received - confirmed)
+        yield from _told(confirmed - saved, duplicates, invalid, evidence)
     else:
         yield from _rest(received - saved, session.duplicates + invalid)
         if invalid:
@@ -245,10 +246,11 @@ def _saved(
             yield from _counted(confirmed - saved, saved, invalid, evidence)
 
 
-def _told(unsaved: int, duplicates: int, invalid: int) -> Iterator[_Finding]:
+def _told(unsaved: int, duplicates: int, invalid: int, evidence: _Evidence) -> Iterator[_Finding]:
     """The consumer tells its duplicates: they and the rows it could not use must make up what it did not save."""
     if duplicates:
-        yield _Finding(Verdict.KEPT, _repeat_a_mail(duplicates))
+        there = f"{_were(duplicates)} there before, as the consumer tells"
+        yield _Finding(Verdict.KEPT, _repeat_a_mail(duplicates) if evidence.countable else there)
     yield from _unusable(invalid)
     yield from _rest(unsaved, duplicates + invalid)
 

@@ -151,6 +151,7 @@ async def test_a_viewer_looks_and_does_not_act(house: House) -> None:
     assert (await house.ask("GET", "/runs", headers=JSON)).status == 200
     for path in (
         "/simulate/",
+        "/preview/",
         "/runs/x/cancel",
         "/runs/x/resume",
         "/runs/x/again",

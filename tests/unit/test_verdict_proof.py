@@ -90,6 +90,30 @@ def told(
                 NO_DIGEST,
             ],
         ),
+        (  # rows without a mail: what the consumer tells of them stands, nothing is counted here
+            told(100, 97, 3),
+            Proof(ROWS, digest="d", countable=False),
+            KEPT,
+            ["3 rows were there before, as the consumer tells"],
+        ),
+        (
+            told(100, 97, 2),
+            Proof(ROWS, digest="d", countable=False),
+            BROKEN,
+            [
+                "2 rows were there before, as the consumer tells",
+                "3 rows were received and not saved, and nothing explains 1 of them",
+            ],
+        ),
+        (
+            told(100, 97),
+            Proof(ROWS, digest="d", countable=False),
+            UNKNOWN,
+            [
+                "3 rows were received and not saved, and rows without a mail cannot be counted as repeats"
+            ],
+        ),
+        (told(100, 100), Proof(ROWS, digest="d", countable=False), KEPT, []),
     ],
 )
 def test_what_proves_what(
