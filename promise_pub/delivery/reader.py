@@ -77,6 +77,7 @@ class Reader:
         A header is not its business: start after it.
         """
         self._dialect = dialect
+        self._fields = dialect.fields
         self._offset = offset  # of the buffer's first byte, in the file
         self._line = line
         self._number = number
@@ -237,7 +238,7 @@ class Reader:
     def _row(self, match: re.Match[bytes]) -> bool:
         """Takes a row. False if it is not in the encoding."""
         try:
-            fields = self._dialect.fields(match)
+            fields = self._fields(match)
         except UnicodeDecodeError:
             return False
         self._rows.append(_new_tuple(Row, (self._number, *fields)))
