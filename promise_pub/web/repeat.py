@@ -24,11 +24,12 @@ def curl(report: RunReport, origin: str, *, token: bool) -> str:
 
 
 def asked(parameters: Parameters) -> dict[str, str]:
-    """The parameters that are not as they are by themselves, as a request has them."""
+    """The parameters that are not as they are by themselves, as a request has them. A header names the columns."""
     return {
         field.name: written(value)
         for field in fields(parameters)
         if (value := getattr(parameters, field.name)) != field.default
+        and not (parameters.header and field.name == "columns")
     }
 
 
@@ -38,7 +39,7 @@ def written(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, tuple):
         pairs = all(isinstance(one, tuple) for one in value)
-        return ",".join(":".join(f"{n:g}" for n in one) if pairs else one for one in value)
+        return ",".join(":".join(f"{n:.10g}" for n in one) if pairs else one for one in value)
     return str(value)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from yarl import URL
 
 from promise_pub.records import Mode, Parameters, RunReport, StoredFile
+from promise_pub.web.forms import parse_parameters
 from promise_pub.web.repeat import curl, written
 
 HOSTILE = [
@@ -50,6 +53,21 @@ def test_what_was_chosen_is_named() -> None:
 
 
 @pytest.mark.parametrize(
+    "chosen",
+    [
+        Parameters(columns=("id", "Größe & Farbe"), delimiter="\t", encoding="cp1252"),
+        Parameters(columns=("a,b", " c"), header=True, delimiter=";"),
+        Parameters(profile=((1_000_000, 12345.678), (7, 0.5))),
+    ],
+)
+def test_what_was_chosen_is_understood_as_it_was_meant(chosen: Parameters) -> None:
+    line = curl(report(parameters=chosen), "http://localhost:8000", token=False)
+    given = dict(URL(shlex.split(line)[-1]).query)
+    known = chosen if not chosen.header else replace(chosen, columns=())  # the file has them
+    assert parse_parameters(given, {}) == known
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [
         (False, "false"),
@@ -57,6 +75,7 @@ def test_what_was_chosen_is_named() -> None:
         (Mode.LIVE, "live"),
         (("name", "mail"), "name,mail"),
         (((100, 10.0), (1000, 0.5)), "100:10,1000:0.5"),
+        (((1_000_000, 12345.678),), "1000000:12345.678"),
         ((), ""),
     ],
 )
