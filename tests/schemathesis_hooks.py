@@ -43,4 +43,22 @@ def map_case(_: Any, case: Any) -> Any:
     if hurried and case.path == "/simulate/":
         asked = {name: value for name, value in (case.query or {}).items() if name != "format"}
         case.query = asked | _SLOW
+        for given in (case.query, _fields(case)):
+            given.pop("profile", None)
     return case
+
+
+def _fields(case: Any) -> dict[str, Any]:
+    """Those of a form; the query string wins over them."""
+    return case.body if isinstance(case.body, dict) else {}
+
+
+@schemathesis.hook
+def filter_case(_: Any, case: Any) -> bool:
+    """What no schema can say of parameters: two that exclude each other, and names that must differ."""
+    given = {**_fields(case), **(case.query or {})}
+    columns = str(given.get("columns") or "")
+    names = [name.strip(" ") for name in columns.split(",")]
+    on = str(given.get("header")).lower() == "true"
+    both = bool(given.get("rate")) and str(given.get("rate")) != "0" and bool(given.get("profile"))
+    return not (both or (on and columns) or len(names) > len(set(names)))

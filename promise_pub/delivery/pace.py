@@ -98,7 +98,8 @@ class Pacer:
             self._ends += self._steps[self._step][1]
 
 
-_STEP = re.compile(r"([0-9]{1,9}):([0-9]{1,9}(?:\.[0-9]{1,3})?)")
+_NUMBER = r"(?:0|[1-9][0-9]{0,8})"
+_STEP = re.compile(rf"({_NUMBER}):({_NUMBER}(?:\.[0-9]{{1,3}})?)")
 
 
 def parse_profile(text: str) -> tuple[tuple[int, float], ...]:

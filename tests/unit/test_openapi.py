@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,8 @@ import jsonschema
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
 from promise_pub import errors
@@ -33,7 +36,7 @@ from promise_pub.records import (
 )
 from promise_pub.web import auth, forms, openapi
 from promise_pub.web.openapi import Route
-from promise_pub.web.openapi.asked import run_parameters
+from promise_pub.web.openapi.asked import COLUMNS, PROFILE, run_parameters
 from promise_pub.web.openapi.others import OPERATIONS
 from promise_pub.web.openapi.schemas import run_schema
 from promise_pub.web.problems import status_of
@@ -118,6 +121,32 @@ def test_the_limits_of_a_parameter_are_the_ones_that_hold(name: str) -> None:
     default = str(schema["default"])
     given = default.lower() if schema["type"] == "boolean" else default
     assert forms.parse_parameters({name: given}, {}) == Parameters()
+
+
+def takes(name: str, value: str) -> bool:
+    try:
+        forms.parse_parameters({name: value}, {})
+    except errors.BadParameter:
+        return False
+    return True
+
+
+_STEPS = st.from_regex(r"[0-9]{1,7}:[0-9]{1,6}(\.[0-9]{1,4})?", fullmatch=True)
+_KEYS = st.text(st.sampled_from("ab, \t\n\x85é\N{CRAB}") | st.characters(codec="utf-8"), max_size=8)
+
+
+@settings(deadline=None, max_examples=500)
+@given(st.lists(_STEPS, max_size=3).map(",".join) | st.text("01589:.,-", max_size=9))
+def test_the_pattern_of_a_profile_is_what_is_taken(profile: str) -> None:
+    assert bool(re.search(PROFILE.replace("$", r"\Z"), profile)) == takes("profile", profile)
+
+
+@settings(deadline=None, max_examples=500)
+@given(_KEYS | st.integers(98, 102).map(lambda n: " " + "x" * n + " "))
+def test_the_pattern_of_columns_is_what_is_taken_but_for_repeated_names(columns: str) -> None:
+    names = [name.strip(" ") for name in columns.split(",")]
+    fits = bool(re.search(COLUMNS.replace("$", r"\Z"), columns))
+    assert (fits and len(names) == len(set(names))) == takes("columns", columns)
 
 
 def test_every_code_that_an_answer_may_have_is_listed(tmp_path: Path) -> None:

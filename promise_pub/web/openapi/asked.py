@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from promise_pub.delivery.columns import KEY_LIMIT, MOST_COLUMNS
+from promise_pub.delivery.dialect import DELIMITERS, ENCODINGS
+from promise_pub.delivery.pace import MOST_RATE, MOST_STEPS
 from promise_pub.records import Mode, Parameters
-from promise_pub.web.forms import FILE_FIELD, MOST_RATE, MOST_TIMEOUT, PARAMETERS, RAW_TYPES
+from promise_pub.web.forms import FILE_FIELD, MOST_TIMEOUT, PARAMETERS, RAW_TYPES
 from promise_pub.web.openapi.schemas import COUNT, TEXT, UUID, Schema, described
 
 
@@ -68,21 +71,36 @@ def run_parameters() -> dict[str, tuple[Schema, str]]:
     return {name: known[name] for name in PARAMETERS if name in known}
 
 
+# Exactly what the server takes, but for names that stand there twice.
+_RATE = f"(?:[1-9][0-9]{{0,5}}|{MOST_RATE})"
+_TO_86399 = "(?:[1-9][0-9]{0,3}|[1-7][0-9]{4}|8[0-5][0-9]{3}|86[0-3][0-9]{2})"
+_SECONDS = rf"(?:0\.[1-9][0-9]{{0,2}}|{_TO_86399}(?:\.[0-9]{{1,3}})?|86400(?:\.0{{1,3}})?)"
+_STEP = f"{_RATE}:{_SECONDS}"
+PROFILE = f"^(?:{_STEP}(?:,{_STEP}){{0,{MOST_STEPS - 1}}})?$"
+_END, _WITHIN = r"[^ ,\u0000-\u001f\u007f-\u009f]", r"[^,\u0000-\u001f\u007f-\u009f]"
+_KEY = f" *{_END}(?:{_WITHIN}{{0,{KEY_LIMIT - 2}}}{_END})? *"
+COLUMNS = f"^{_KEY}(?:,{_KEY}){{0,{MOST_COLUMNS - 1}}}$"
+
+
 def _of_the_file() -> dict[str, tuple[Schema, str]]:
     flag = {"type": "boolean", "default": False}
+    default = Parameters()
     return {
         "profile": (
-            {**TEXT, "pattern": "^[0-9]+:[0-9.]+(,[0-9]+:[0-9.]+)*$", "example": "100:10,1000:5"},
+            {**TEXT, "pattern": PROFILE, "default": "", "example": "100:10,1000:5"},
             "Rows a second : seconds, repeated to the end; instead of `rate`.",
         ),
-        "columns": ({**TEXT, "minLength": 1}, "The keys of the messages, with commas between."),
+        "columns": (
+            {**TEXT, "pattern": COLUMNS, "default": ",".join(default.columns)},
+            "The keys of the messages, all different, with commas between.",
+        ),
         "header": (flag, "Take the keys from the file's first line; instead of `columns`."),
         "delimiter": (
-            {**TEXT, "enum": [",", ";", "|", "tab"], "default": ","},
+            {**TEXT, "enum": [*DELIMITERS], "default": default.delimiter_name},
             "What stands between fields.",
         ),
         "encoding": (
-            {**TEXT, "enum": ["utf-8", "latin-1", "cp1252", "iso-8859-15"], "default": "utf-8"},
+            {**TEXT, "enum": [*ENCODINGS], "default": default.encoding},
             "How the file's characters are written.",
         ),
         "dry_run": (flag, "Read and judge all of it, publish nothing, make no run."),

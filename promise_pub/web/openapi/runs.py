@@ -30,6 +30,7 @@ from promise_pub.web.openapi.asked import (
 )
 from promise_pub.web.openapi.schemas import COUNT, FLAG, TEXT, UUID, Schema, described, ref, whole
 from promise_pub.web.pages import MOST_PAGES, MOST_PER_PAGE, PER_PAGE
+from promise_pub.web.preview import LIMIT, SHOWN
 from promise_pub.web.runs import MOST_REJECTS
 
 PAGED = ("X-Total-Count", "Link")
@@ -56,6 +57,11 @@ def _a_run(description: str, *named: str) -> Schema:
     return {**told, "links": _links()}
 
 
+def _ended_or_dry() -> Schema:
+    told = _a_run("The run ended by itself; its verdict is in it. Or the report of a dry run.")
+    return told | {"content": faces({"anyOf": [ref("Run"), ref("DryRun")]})}
+
+
 def _accepted() -> Schema:
     return _a_run("The run, as it is now.", "Location", "Preference-Applied")
 
@@ -68,6 +74,7 @@ def _simulate() -> Operation:
         errors.FileTooLarge,
         errors.DiskFull,
         errors.NoUsableRow,
+        errors.BadHeader,
         *FAILED_RUN,
         *BUSY,
         *DATABASE,
@@ -81,7 +88,7 @@ def _simulate() -> Operation:
         "parameters": [*in_query(), name, face(HTML, JSON), PREFER],
         "requestBody": file_body(),
         "responses": {
-            "200": _a_run("The run ended by itself; its verdict is in it."),
+            "200": _ended_or_dry(),
             "202": _accepted(),
             **problems(sent),
             "409": problems([errors.WrongState])["409"]
@@ -227,22 +234,24 @@ FACTS: Schema = {
 
 
 def _preview() -> Operation:
-    rejected = {"type": "array", "items": ref("RejectedRow")}
+    body = {"type": "object", "additionalProperties": TEXT}
+    row = whole({"number": {"type": "integer", "minimum": 1}, "body": body})
+    sent = (errors.BadParameter, errors.UploadIncomplete, errors.FileTooLarge, errors.BadHeader)
     shown = whole(
         {
             "columns": {"type": "array", "items": TEXT},
-            "rows": {"type": "array", "items": {"type": "object"}},
-            "rejected": rejected,
-            "counts": {"type": "object", "additionalProperties": COUNT},
+            "rows": {"type": "array", "items": row, "maxItems": SHOWN},
+            "rejected": {"type": "array", "items": ref("RejectedRow"), "maxItems": SHOWN},
+            "counts": whole({"accepted": COUNT, "rejected": COUNT}),
             "more": described(FLAG, "Whether there is more than was looked at."),
         }
     )
-    whole_file = query("whole", FLAG, "Whether this is all of the file.")
+    whole_file = query("whole", {**FLAG, "default": False}, "Whether this is all of the file.")
     return {
         "operationId": "preview",
         "tags": ["runs"],
         "summary": "What the beginning of a file would become",
-        "description": "The first rows as they would be published, and what would be rejected. Nothing is kept.",
+        "description": f"The first rows as they would be published, and what would be rejected. The body is the first {LIMIT:,} bytes of the file, or less. Nothing is kept.",
         "parameters": [*in_query("columns", "header", "delimiter", "encoding"), whole_file],
         "requestBody": {
             "required": True,
@@ -250,7 +259,7 @@ def _preview() -> Operation:
         },
         "responses": {
             "200": answer("What it would become.", faces(shown, html=False)),
-            **problems((errors.BadParameter, errors.UploadIncomplete, errors.FileTooLarge)),
+            **problems(sent),
         },
     }
 

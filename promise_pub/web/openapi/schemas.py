@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from promise_pub import errors
+from promise_pub.delivery.dry_run import REJECTS_TOLD
 from promise_pub.records import Mode, State, Verdict
 
 Schema = dict[str, Any]
@@ -179,13 +180,7 @@ def _run() -> Schema:
             "description": f"Where the run is. Final: {final}.",
         },
         **_run_parameters(),
-        "file": whole(
-            {
-                "name": described(TEXT, "As the client called it."),
-                "bytes": COUNT,
-                "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
-            }
-        ),
+        "file": _file(),
         "created_at": moment,
         "started_at": nullable(moment),
         "finished_at": described(nullable(moment), "null: the run is waiting or going."),
@@ -224,6 +219,37 @@ def run_schema(told: Mapping[str, Any]) -> Schema:
     return whole(properties, description="A run, as it is now.")
 
 
+def _dry_run() -> Schema:
+    """Of the parameters it tells those of the file."""
+    asked = _run_parameters()
+    file = {name: asked[name] for name in ("columns", "header", "delimiter", "encoding")}
+    counts = ("read", "accepted", "rejected", "duplicates")
+    return whole(
+        {
+            "dry_run": {"const": True},
+            "file": _file(),
+            **file,
+            "rows": whole({name: COUNT for name in counts}),
+            "duplicates_by": {
+                "enum": ["mail", "row"],
+                "description": "What a row that repeats an earlier one has in common with it.",
+            },
+            "rejected": {"type": "array", "items": ref("RejectedRow"), "maxItems": REJECTS_TOLD},
+        },
+        description="What a run of the file would publish and reject.",
+    )
+
+
+def _file() -> Schema:
+    return whole(
+        {
+            "name": described(TEXT, "As the client called it."),
+            "bytes": COUNT,
+            "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+        }
+    )
+
+
 def _event() -> Schema:
     return whole(
         {
@@ -252,6 +278,7 @@ def schemas(told: Mapping[str, Any]) -> dict[str, Schema]:
                 "excerpt": described({"type": "string", "maxLength": 200}, "Its beginning."),
             }
         ),
+        "DryRun": _dry_run(),
         "Event": _event(),
         "Problem": _problem(),
         "Code": _code(),
