@@ -52,7 +52,9 @@
     ├── LocalStackError             what `serve --local` starts
     │   ├── PartMissing
     │   └── PartFailed
-    └── ServerAnswerError           `promise-pub send` and `runs`, of the server they ask
+    ├── ServerAnswerError           `promise-pub send` and `runs`, of the server they ask
+    │   └── ServerAway
+    └── Stopped                     whoever ran a command ended it
 
 `code` is stable: scripts may test it. The class docstring is the message unless one is given.
 """
@@ -406,3 +408,15 @@ class ServerAnswerError(PromisePubError):
     """The promise-pub server did not do what was asked."""
 
     code = "server_answer"
+
+
+class ServerAway(ServerAnswerError):
+    """The promise-pub server does not answer, or says itself that it cannot now."""
+
+    code = "server_away"
+
+
+class Stopped(PromisePubError):
+    """Stopped before the end."""
+
+    code = "stopped"

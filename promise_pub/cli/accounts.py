@@ -29,25 +29,71 @@ Add = Callable[..., argparse.ArgumentParser]
 
 
 def add_user_commands(commands: Any, add: Add) -> None:
-    adding = add(commands, "add", add_user, "let somebody log in; the password is asked for")
+    adding = add(
+        commands,
+        "add",
+        add_user,
+        "let somebody log in; the password is asked for",
+        "promise-pub user add ann --role operator",
+    )
     _add_name(adding)
     _add_role(adding)
-    _add_format(add(commands, "list", list_users, "who may log in"))
-    _add_name(add(commands, "remove", remove_user, "end somebody's logins, at once"))
-    _add_name(add(commands, "password", change_password, "a new password; ends the logins so far"))
+    _add_format(
+        add(commands, "list", list_users, "who may log in", "promise-pub user list --format json")
+    )
+    _add_name(
+        add(
+            commands,
+            "remove",
+            remove_user,
+            "end somebody's logins, at once",
+            "promise-pub user remove ann",
+        )
+    )
+    _add_name(
+        add(
+            commands,
+            "password",
+            change_password,
+            "a new password; ends the logins so far",
+            "promise-pub user password ann",
+        )
+    )
 
 
 def add_token_commands(commands: Any, add: Add) -> None:
-    adding = add(commands, "add", add_token, "a token for a script; shown this once")
+    adding = add(
+        commands,
+        "add",
+        add_token,
+        "a token for a script; shown this once",
+        "promise-pub token add ci --role operator --days 30",
+    )
     _add_name(adding)
     _add_role(adding)
     adding.add_argument("--days", type=int, default=DAYS, help=f"how long it lasts ({DAYS})")
-    _add_format(add(commands, "list", list_tokens, "the tokens there are, and when they expire"))
-    _add_name(add(commands, "revoke", revoke_token, "a token lets nobody in any more, at once"))
+    _add_format(
+        add(
+            commands,
+            "list",
+            list_tokens,
+            "the tokens there are, and when they expire",
+            "promise-pub token list --format json",
+        )
+    )
+    _add_name(
+        add(
+            commands,
+            "revoke",
+            revoke_token,
+            "a token lets nobody in any more, at once",
+            "promise-pub token revoke ci",
+        )
+    )
 
 
 def _add_name(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("name", metavar="NAME", help="of the user or the token")
 
 
 def _add_role(parser: argparse.ArgumentParser) -> None:

@@ -1,48 +1,65 @@
-"""What commands print: reports and tables for people, JSON and CSV for scripts."""
+"""What commands print on stdout: reports and tables for people, JSON and CSV for scripts."""
 
 from __future__ import annotations
 
 import csv
 import json
 import sys
+import textwrap
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-)
 from rich.table import Table
+from rich.text import Text
 
+from promise_pub.cli.gauges import VERDICT_STYLES, shown
+from promise_pub.errors import PromisePubError
 from promise_pub.records import SUMMARY, RunReport
 from promise_pub.web.remote import Json
 
 OK, FAILED, USAGE, PROMISE_BROKEN = 0, 1, 2, 3
 
-_COLUMNS = ("id", "created_at", "file", "mode", "state", "verdict", "sent", "received", "saved")
+
+class _Column(NamedTuple):
+    """From which width of the terminal on it is shown, and how narrow it may get."""
+
+    wide_enough: int
+    narrowest: int
+
+
+# In the order of SUMMARY. An id has to be whole, or it is of no use; the file's name gives way first.
+_COLUMNS = {
+    "id": _Column(0, 36),
+    "created_at": _Column(124, 24),
+    "file": _Column(68, 8),
+    "mode": _Column(140, 5),
+    "state": _Column(0, 11),
+    "verdict": _Column(58, 7),
+    "sent": _Column(80, 9),
+    "received": _Column(136, 9),
+    "saved": _Column(96, 9),
+}
+_NUMBERS = ("sent", "received", "saved")
+_NAMES = 16  # columns for the names of a report
 _UNBOUND = 200  # columns of a table that goes to a file or a pipe
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else _UNBOUND)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
-def bar(*, hidden: bool) -> Progress:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    return Progress(*columns, console=err, transient=True, disable=hidden)
+def exit_code(run: Json) -> int:
+    """What became of the promise. Raises PromisePubError for a run that did not complete."""
+    if run["state"] != "completed":
+        error = run["error"]
+        raise PromisePubError(
+            f"{error['message']} ({error['code']})" if error else f"The run is {run['state']}."
+        )
+    return OK if run["verdict"] == "kept" else PROMISE_BROKEN
 
 
 def print_run(run: Json, form: str) -> None:
-    if form == "json":
-        print(json.dumps(run, ensure_ascii=False, indent=2))
-        return
+    session = run["session"] or {}
     lines = {
         "run": run["id"],
         "file": run["file"]["name"],
@@ -54,34 +71,92 @@ def print_run(run: Json, form: str) -> None:
         "returned": run["rows"]["returned"],
         "refused": run["rows"]["nacked"],
         "sent again": run["rows"]["resent"],
-        "session": (run["session"] or {}).get("uuid"),
-        "received": (run["session"] or {}).get("received"),
-        "saved": (run["session"] or {}).get("saved"),
+        "session": session.get("uuid"),
+        "received": session.get("received"),
+        "saved": session.get("saved"),
         "database count": run["db_count"],
         "seconds": run["seconds"]["total"],
     }
-    if form == "csv":
-        writer = csv.writer(sys.stdout)
-        writer.writerows([list(lines), list(lines.values())])
-        return
-    for name, value in lines.items():
-        print(f"{name:<15} {'–' if value is None else value}")
-    for sentence in run["explanation"]:
-        print(f"{'because':<15} {sentence}")
+    _print_lines(run, lines, form)
+    for sentence in run["explanation"] if form == "text" else ():
+        _print_line("because", sentence)
+
+
+def print_dry_run(answer: Json, form: str) -> None:
+    """What a file holds, and what of it would be rejected."""
+    lines = {"file": answer["file"]["name"]}
+    lines |= {f"rows {name}": count for name, count in answer["rows"].items()}
+    _print_lines(answer, lines, form)
+    for row in answer["rejected"] if form == "text" else ():
+        _print_line(f"line {row['line']}", f"{row['reason']}: {row['excerpt']}")
+
+
+def _print_lines(whole: Json, lines: dict[str, Any], form: str) -> None:
+    if form == "json":
+        print_json(whole)
+    elif form == "csv":
+        print_csv(list(lines), list(lines.values()))
+    else:
+        for name, value in lines.items():
+            _print_line(name, "–" if value is None else _text(value))
+
+
+def _print_line(name: str, text: str) -> None:
+    """A name and what stands behind it, which on a terminal keeps to its column."""
+    width = out.width - _NAMES if sys.stdout.isatty() else 0
+    parts = textwrap.wrap(shown(text), width) if width > _NAMES else [shown(text)]
+    print(f"{name:<{_NAMES}}" + f"\n{'':<{_NAMES}}".join(parts))
+
+
+def _text(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def print_history(reports: Sequence[RunReport], form: str) -> None:
     if form == "json":
-        print(json.dumps([report.as_json() for report in reports], ensure_ascii=False, indent=2))
-        return
-    rows = [report.summary() for report in reports]
-    if form == "csv":
-        csv.writer(sys.stdout).writerows([SUMMARY, *rows])
-        return
-    table = Table(box=None)
-    for name in _COLUMNS:
-        table.add_column(name, no_wrap=name == "id")
-    for row in rows:
-        cells = dict(zip(SUMMARY, row, strict=True))
-        table.add_row(*("" if cells[name] is None else str(cells[name]) for name in _COLUMNS))
-    out.print(table)
+        print_json([report.as_json() for report in reports])
+    elif form == "csv":
+        print_csv(SUMMARY, *(report.summary() for report in reports))
+    else:
+        out.print(history_table(reports))
+
+
+def history_table(reports: Sequence[RunReport]) -> Table:
+    """The runs as a table that fits the terminal."""
+    table = Table(box=None, pad_edge=False)
+    names = [name for name, column in _COLUMNS.items() if out.width >= column.wide_enough]
+    for name in names:
+        table.add_column(
+            name,
+            no_wrap=True,
+            overflow="ellipsis",
+            min_width=_COLUMNS[name].narrowest,
+            justify="right" if name in _NUMBERS else "left",
+        )
+    for report in reports:
+        cells = dict(zip(SUMMARY, report.summary(), strict=True))
+        table.add_row(*(_cell(report, name, cells[name]) for name in names))
+    return table
+
+
+def _cell(report: RunReport, name: str, value: object) -> Text:
+    """Text, not markup: a file may be called [bold]."""
+    if value is None:
+        return Text("")
+    if name in _NUMBERS:
+        return Text(_text(value))
+    style = VERDICT_STYLES[report.verdict] if name == "verdict" and report.verdict else ""
+    return Text(shown(str(value)), style)
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_json_line(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
+def print_csv(*rows: Sequence[object]) -> None:
+    csv.writer(sys.stdout).writerows(rows)
+    sys.stdout.flush()

@@ -1,95 +1,91 @@
-"""`send` and `runs`: files to a server, its runs and what became of them."""
+"""`runs`: the history, one run, and what can be done with it."""
 
 from __future__ import annotations
 
 import argparse
-from uuid import UUID
-
-from rich.progress import Progress, TaskID
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from promise_pub import config, db
-from promise_pub.cli.output import OK, PROMISE_BROKEN, bar, err, print_history, print_run
+from promise_pub.cli.errand import Errand, run_id
+from promise_pub.cli.output import OK, exit_code, print_history, print_run
+from promise_pub.cli.watch import watch
 from promise_pub.delivery.ledger import Ledger
-from promise_pub.errors import BadParameter, PromisePubError
-from promise_pub.web.forms import parse_parameters
-from promise_pub.web.remote import Json, RemoteServer, open_remote
+from promise_pub.errors import BadParameter, NotCancellable
+from promise_pub.records import RunReport
 
 HISTORY = 50  # runs that `runs` lists
-
-
-async def send(options: argparse.Namespace) -> int:
-    given = {
-        "mode": options.mode,
-        "timeout": options.timeout,
-        "rate": options.rate,
-        "clear": options.clear,
-    }
-    parameters = parse_parameters(
-        {}, {name: value for name, value in given.items() if value is not None}
-    )
-    if not options.file.is_file():
-        raise BadParameter(f"there is no file {options.file}")
-    async with open_remote(options.server) as server:
-        with bar(hidden=options.quiet or not err.is_terminal) as progress:
-            task = progress.add_task("uploading", total=options.file.stat().st_size)
-            run = await server.submit(
-                options.file, parameters, lambda count: progress.advance(task, count)
-            )
-            run = await _followed(server, run, progress, task)
-    return _ended(run, options.format)
-
-
-async def _resume(options: argparse.Namespace) -> int:
-    async with open_remote(options.server) as server:
-        with bar(hidden=options.quiet or not err.is_terminal) as progress:
-            task = progress.add_task("resuming", total=None)
-            run = await server.resume(_uuid(options.id))
-            run = await _followed(server, run, progress, task)
-    return _ended(run, options.format)
-
-
-async def _followed(server: RemoteServer, run: Json, progress: Progress, task: TaskID) -> Json:
-    """The run as it ended; until then the bar shows how far it is."""
-    async for run in server.follow(run):  # noqa: B020  the run, ever newer
-        rows = run["rows"]
-        draining = run["state"] == "draining"
-        done = (run["session"] or {}).get("received") if draining else rows["confirmed"]
-        progress.update(
-            task,
-            description=run["state"],
-            completed=done or 0,
-            total=rows["read"] - rows["rejected"],
-        )
-    return run
-
-
-def _ended(run: Json, form: str) -> int:
-    print_run(run, form)
-    if run["state"] != "completed":
-        raise PromisePubError(
-            f"{run['error']['message']} ({run['error']['code']})" if run["error"] else run["state"]
-        )
-    return OK if run["verdict"] == "kept" else PROMISE_BROKEN
+MOST = 10_000  # runs that it lists when asked to
+AT_ONCE = 500  # runs asked for at once where some are left out
 
 
 async def runs(options: argparse.Namespace) -> int:
-    if options.resume:
-        if not options.id:
-            raise BadParameter("--resume takes the ID of a run")
-        return await _resume(options)
+    """The history, or one run: printed, watched, gone on with, ended."""
+    _check(options)
+    if options.resume or options.cancel:
+        return await _act(options)
+    async with _ledger(options) as ledger:
+        if options.watch:
+            await watch(lambda: _found(options, ledger), options)
+        elif options.id:
+            print_run((await ledger.run(run_id(options.id))).as_json(), options.format)
+        else:
+            print_history(await _found(options, ledger), options.format)
+    return OK
+
+
+def _check(options: argparse.Namespace) -> None:
+    acts = [name for name in ("resume", "cancel", "watch") if getattr(options, name)]
+    if len(acts) > 1:
+        raise BadParameter(f"--{acts[0]} and --{acts[1]} do not go together")
+    if (options.resume or options.cancel) and not options.id:
+        raise BadParameter(f"--{acts[0]} takes the ID of a run")
+    if options.id and (options.state or options.verdict or options.limit is not None):
+        raise BadParameter("--state, --verdict and --limit are for the history, not for one run")
+    if options.limit is not None and not 1 <= options.limit <= MOST:
+        raise BadParameter(f"--limit must be from 1 to {MOST}, not {options.limit}")
+    if options.id:
+        run_id(options.id)
+
+
+async def _act(options: argparse.Namespace) -> int:
+    errand = Errand(options.server)
+    async with errand.opened(quiet=options.quiet):
+        await (errand.resume if options.resume else errand.cancel)(run_id(options.id))
+        run = await errand.to_the_end()
+    print_run(run, options.format)
+    if not options.cancel:
+        return exit_code(run)
+    if run["state"] != "cancelled":
+        raise NotCancellable(f"It was {run['state']} before it could be cancelled.")
+    return OK
+
+
+@asynccontextmanager
+async def _ledger(options: argparse.Namespace) -> AsyncIterator[Ledger]:
     settings = config.load(options.config)
     async with db.open_pool(settings.database, max_size=1) as pool:
         ledger = Ledger(pool)
         await ledger.check()
-        if options.id:
-            print_run((await ledger.run(_uuid(options.id))).as_json(), options.format)
-        else:
-            print_history((await ledger.newest(HISTORY))[0], options.format)
-    return OK
+        yield ledger
 
 
-def _uuid(text: str) -> str:
-    try:
-        return str(UUID(text))
-    except ValueError:
-        raise BadParameter(f"{text!r} is no run's id") from None
+async def _found(options: argparse.Namespace, ledger: Ledger) -> list[RunReport]:
+    """The runs that were asked for, newest first."""
+    if options.id:
+        return [await ledger.run(run_id(options.id))]
+    found: list[RunReport] = []
+    limit, skip, more = options.limit or HISTORY, 0, True
+    size = AT_ONCE if options.state or options.verdict else limit
+    while more and len(found) < limit:
+        page, total = await ledger.newest(size, skip)
+        found += [report for report in page if _wanted(options, report)]
+        skip += size
+        more = skip < total
+    return found[:limit]
+
+
+def _wanted(options: argparse.Namespace, report: RunReport) -> bool:
+    return (not options.state or report.state in options.state) and (
+        not options.verdict or report.verdict in options.verdict
+    )

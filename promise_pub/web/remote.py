@@ -1,48 +1,54 @@
-"""A promise-pub server as its command line sees it: upload a file, follow its run."""
+"""A promise-pub server as its command line sees it: what can be asked of it, and its errors as ours."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 from yarl import URL
 
-from promise_pub.errors import ConfigurationError, ServerAnswerError, StoredFileError
-from promise_pub.records import Parameters
+from promise_pub.errors import (
+    ConfigurationError,
+    ServerAnswerError,
+    ServerAway,
+    StoredFileError,
+)
+from promise_pub.web.events import EventReader
 
 ANSWER_TIMEOUT = 30.0  # seconds; uploading has no total, only a limit on standing still
 RESUME_TIMEOUT = 600.0  # seconds; the server reads the whole file before it goes on with it
 STILL_TIMEOUT = 120.0  # seconds without a byte either way
-POLL_EVERY = 0.25  # seconds between looks at a run
+SILENCE_TIMEOUT = 15.0  # seconds without an event of a run; a server tells one a second at least
 CHUNK = 256 * 1024  # bytes
 TOKEN_VARIABLE = "PROMISE_PUB_TOKEN"  # an argument could be read by everybody on the machine
 
 Json = dict[str, Any]
 
 
+class NoStream(Exception):
+    """The server has no events of this run: it is an old one, or something between drops them. `run` tells."""
+
+
 class RemoteServer:
-    """One server. Every method raises ServerAnswerError with what the server said, or that it cannot be reached."""
+    """One server. Every method raises ServerAnswerError with what the server said, ServerAway where it did not."""
 
     def __init__(self, http: aiohttp.ClientSession, url: URL) -> None:
         self._http = http
-        self._url = url
+        self.url = url
 
     async def submit(
-        self, file: Path, parameters: Parameters, uploaded: Callable[[int], None]
+        self, file: Path, given: Mapping[str, str], uploaded: Callable[[int], None]
     ) -> Json:
-        """Uploads the file and starts its run; the run as it is then. `uploaded` is told how many bytes went."""
-        query = {
-            "filename": file.name,
-            "mode": parameters.mode.value,
-            "timeout": str(parameters.timeout),
-            "clear": "true" if parameters.clear else "false",
-            "rate": str(parameters.rate),
-        }
+        """Uploads the file and starts its run; the run as it is then. `uploaded` is told how many bytes went.
+
+        What is not given is for the server to choose. With `dry_run` it answers what it found in the file instead.
+        """
         headers = {
             "Content-Type": "text/csv",
             "Prefer": "respond-async",
@@ -51,11 +57,10 @@ class RemoteServer:
         limits = aiohttp.ClientTimeout(
             total=None, sock_connect=ANSWER_TIMEOUT, sock_read=STILL_TIMEOUT
         )
-        target = self._url / "simulate" / ""
         return await self._json(
             "POST",
-            target,
-            params=query,
+            self.url / "simulate" / "",
+            params={"filename": _sendable(file.name), **given},
             headers=headers,
             data=_chunks(file, uploaded),
             timeout=limits,
@@ -65,41 +70,87 @@ class RemoteServer:
         """The run now."""
         limits = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT)
         return await self._json(
-            "GET", self._url / "runs" / run_id, params={"format": "json"}, timeout=limits
+            "GET", self.url / "runs" / run_id, params={"format": "json"}, timeout=limits
         )
 
     async def resume(self, run_id: str) -> Json:
         """Has the run go on where it stopped; the run as it is then."""
+        return await self._act(run_id, "resume", RESUME_TIMEOUT)
+
+    async def cancel(self, run_id: str) -> Json:
+        """Ends the run; as it is then, it may still be ending."""
+        return await self._act(run_id, "cancel", ANSWER_TIMEOUT)
+
+    async def _act(self, run_id: str, name: str, longest: float) -> Json:
         headers = {"Accept": "application/json"}
-        limits = aiohttp.ClientTimeout(total=RESUME_TIMEOUT)
-        target = self._url / "runs" / run_id / "resume"
+        limits = aiohttp.ClientTimeout(total=longest)
+        target = self.url / "runs" / run_id / name
         return await self._json("POST", target, headers=headers, timeout=limits)
 
-    async def follow(self, run: Json) -> AsyncIterator[Json]:
-        """The run as it goes, its end last."""
-        while run["finished_at"] is None:
-            yield run
-            await asyncio.sleep(POLL_EVERY)
-            run = await self.run(run["id"])
-        yield run
+    async def stream(self, run_id: str, reader: EventReader) -> AsyncGenerator[Json, None]:
+        """The run as the server tells of it, until the stream ends, which need not be the run's end. Raises NoStream.
+
+        So it does where a stream is there and no event comes: something on the way may hold events back.
+        """
+        silent = True
+        target = self.url / "runs" / run_id / "stream"
+        limits = aiohttp.ClientTimeout(
+            total=None, sock_connect=ANSWER_TIMEOUT, sock_read=SILENCE_TIMEOUT
+        )
+        headers = {"Accept": "text/event-stream"}
+        with self._translated():
+            async with self._http.get(target, headers=headers, timeout=limits) as response:
+                if response.status >= 500:
+                    raise ServerAway(f"{self.url} answers with status {response.status}")
+                if response.status != 200 or response.content_type != "text/event-stream":
+                    raise NoStream
+                try:
+                    async for chunk in response.content.iter_any():
+                        for event in reader.feed(chunk):
+                            silent = False
+                            yield self._told(event.data)
+                except aiohttp.SocketTimeoutError:
+                    if silent:
+                        raise NoStream from None
+                    raise
+
+    def _told(self, data: str) -> Json:
+        run = json.loads(data)
+        if not isinstance(run, dict) or "finished_at" not in run:
+            raise ServerAnswerError(f"{self.url} tells of something that is no run")
+        return run
 
     async def _json(self, method: str, url: URL, **arguments: Any) -> Json:
-        try:
+        with self._translated():
             async with self._http.request(method, url, **arguments) as response:
-                answer = await response.json(content_type=None)
+                status, answer = response.status, await response.json(content_type=None)
+        if not isinstance(answer, dict) or not _KNOWN_BY & answer.keys():
+            raise ServerAnswerError(f"{self.url} is no promise-pub server: its answer is no run")
+        if status >= 400:
+            kind = ServerAway if status >= 500 else ServerAnswerError
+            raise kind(f"{answer.get('detail')} ({answer.get('code', status)})")
+        return answer
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise ServerAnswerError(
-                f"{self._url} cannot be reached: {error or type(error).__name__}"
+            raise ServerAway(
+                f"{self.url} cannot be reached: {error or type(error).__name__}"
             ) from error
         except ValueError as error:
             raise ServerAnswerError(
-                f"{self._url} is no promise-pub server: its answer is not JSON"
+                f"{self.url} is no promise-pub server: its answer is not JSON"
             ) from error
-        if not isinstance(answer, dict) or not ("id" in answer or "detail" in answer):
-            raise ServerAnswerError(f"{self._url} is no promise-pub server: its answer is no run")
-        if response.status >= 400:
-            raise ServerAnswerError(f"{answer['detail']} ({answer.get('code', response.status)})")
-        return answer
+
+
+_KNOWN_BY = {"id", "detail", "rows"}  # a run, a problem, the report of a dry run
+
+
+def _sendable(name: str) -> str:
+    """A file's name may hold bytes that are no text."""
+    return name.encode("utf-8", "replace").decode()
 
 
 async def _chunks(file: Path, uploaded: Callable[[int], None]) -> AsyncIterator[bytes]:

@@ -130,7 +130,7 @@ async def test_send_and_runs_tell_the_same_and_their_exit_codes_can_be_relied_on
         command, server = await listening(chosen)
         (tmp_path / "data.csv").write_bytes(people(30))
         to = ("--server", str(server.url))
-        quick = ("--mode", "batch", "--timeout", "0")
+        quick = ("--mode", "batch", "--timeout", "0", "-q")
 
         broken = await start_process("send", "data.csv", *to, *quick, "--format", "json")
         assert await broken.finish() == 3

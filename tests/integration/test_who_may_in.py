@@ -19,7 +19,6 @@ from promise_pub.accounts.people import Role
 from promise_pub.accounts.store import StoredAccounts
 from promise_pub.config import DatabaseSettings, RabbitSettings, Settings
 from promise_pub.errors import ConfigurationError, SchemaMissing, ServerAnswerError
-from promise_pub.records import Parameters
 from promise_pub.web import security
 from promise_pub.web.remote import TOKEN_VARIABLE, open_remote
 from tests.fake_accounts import QUICK
@@ -153,11 +152,11 @@ async def test_the_command_line_sends_the_token_of_its_environment(
             monkeypatch.setenv(TOKEN_VARIABLE, token)
             async with open_remote(str(server.url)) as remote:
                 with pytest.raises(ServerAnswerError, match=said) as caught:
-                    await remote.submit(file, Parameters(), lambda _: None)
+                    await remote.submit(file, {}, lambda _: None)
             assert not token or token not in str(caught.value)
         monkeypatch.setenv(TOKEN_VARIABLE, f"{operator}\n")
         async with open_remote(str(server.url)) as remote:
-            run = await remote.submit(file, Parameters(), lambda _: None)
+            run = await remote.submit(file, {}, lambda _: None)
             assert (await remote.run(run["id"]))["id"] == run["id"]
 
 

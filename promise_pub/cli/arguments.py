@@ -1,0 +1,262 @@
+"""What the command line takes: every command, its options, and an example of each."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from promise_pub import __version__
+from promise_pub.cli import accounts, runs, send, services
+from promise_pub.cli.output import USAGE
+from promise_pub.records import State, Verdict
+
+Command = Callable[[argparse.Namespace], Awaitable[int]]
+
+_LEVELS = 3  # of parsers within each other: promise-pub, user, add
+
+_CODES = """\
+exit codes:
+  0  the promise is kept
+  1  any other error: the run failed, the server is away, you stopped it
+  2  a wrong argument, or a wrong configuration
+  3  the run ended, and the promise is not kept
+"""
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options, with `command` to run. Ends the process with 2 for what is wrong, with 0 for --help and --version.
+
+    `endless`: whether the command goes on until it is stopped, so that being stopped is its success.
+    """
+    options = _parser().parse_args(arguments)
+    levels = [getattr(options, f"verbose_{level}", 0) for level in range(_LEVELS)]
+    options.verbose = sum(levels)
+    options.endless = getattr(options, "endless", False) or getattr(options, "watch", False)
+    return options
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line. Takes no shortened options: they would change their meaning with new ones."""
+
+    def __init__(self, level: int = 0, **arguments: Any) -> None:
+        super().__init__(
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **arguments,
+        )
+        self.level = level
+        # After the command as well as before it: there, an option not given must not undo the one before.
+        unset = None if level == 0 else argparse.SUPPRESS
+        self.add_argument("--version", action="version", version=f"promise-pub {__version__}")
+        self.add_argument(
+            "-c",
+            dest="config",
+            type=Path,
+            metavar="FILE",
+            default=unset,
+            help="the configuration file",
+        )
+        self.add_argument(
+            "-v",
+            dest=f"verbose_{level}",
+            action="count",
+            default=0,
+            help="say more, also where an error comes from; twice: everything",
+        )
+        self.add_argument(
+            "-q",
+            dest="quiet",
+            action="store_true",
+            default=unset or False,
+            help="say only what went wrong",
+        )
+
+    def error(self, message: str) -> NoReturn:
+        print(f"promise-pub: {message} (see {self.prog} --help)", file=sys.stderr)
+        sys.exit(USAGE)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="promise-pub",
+        description="Publishes a CSV and proves what became of every row.",
+        epilog="example:\n  promise-pub serve --local\n\npromise-pub COMMAND --help has an example of each command.",
+    )
+    commands = _commands(parser)
+    _add_services(commands)
+    _add_send(commands)
+    _add_runs(commands)
+    user = _add(
+        commands, "user", None, "who may log in", "promise-pub user add ann --role operator"
+    )
+    accounts.add_user_commands(_commands(user), _add)
+    token = _add(
+        commands, "token", None, "tokens for scripts", "promise-pub token add ci --days 30"
+    )
+    accounts.add_token_commands(_commands(token), _add)
+    return parser
+
+
+def _commands(parser: _Parser) -> Any:
+    """The commands that a parser has."""
+    commands: Any = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands.level = parser.level + 1
+    return commands
+
+
+def _add(commands: Any, name: str, command: Command | None, text: str, *examples: str) -> _Parser:
+    """One command, or one that has commands."""
+    lines = "".join(f"\n  {example}" for example in examples)
+    parser: _Parser = commands.add_parser(
+        name,
+        level=commands.level,
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}.",
+        epilog=f"example{'s' if len(examples) > 1 else ''}:{lines}" if examples else None,
+    )
+    if command:
+        parser.set_defaults(command=command)
+    return parser
+
+
+def _add_services(commands: Any) -> None:
+    serve = _add(
+        commands,
+        "serve",
+        services.serve,
+        "the web server",
+        "promise-pub serve --local",
+        "promise-pub serve -c production.ini",
+    )
+    serve.set_defaults(endless=True)
+    serve.add_argument(
+        "--local", action="store_true", help="start here whatever is not configured with -c"
+    )
+    serve.add_argument(
+        "--state",
+        type=Path,
+        default=Path(".local"),
+        metavar="DIR",
+        help="where --local keeps its state",
+    )
+    consumer = _add(
+        commands,
+        "consumer",
+        services.consumer,
+        "the bundled consumer alone",
+        "promise-pub consumer -c production.ini",
+    )
+    consumer.set_defaults(endless=True)
+    schema = _add(
+        commands,
+        "schema",
+        services.schema,
+        "print or apply scheme.sql",
+        "promise-pub schema --apply -c production.ini",
+    )
+    schema.add_argument("--apply", action="store_true", help="create the tables that are not there")
+
+
+def _add_send(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "send",
+        send.send,
+        "upload a file to a server, follow its run, print the report",
+        "promise-pub send data.csv --mode batch --timeout 10",
+        "promise-pub send data.csv --columns id,name,mail --delimiter ';' --junit report.xml",
+        "promise-pub send --follow http://localhost:8000/runs/7b0e0a52-8f0c-4f6e-9d3c-2f1f4f0c9a11",
+    )
+    parser.epilog = f"{parser.epilog}\n\n{_CODES}"
+    parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help="the CSV")
+    parser.add_argument(
+        "--follow", metavar="RUN", help="a run that goes already: its id or address"
+    )
+    _add_parameters(parser.add_argument_group("how the file is run"))
+    _add_server(parser)
+    parser.add_argument(
+        "--junit", type=Path, metavar="FILE", help="write the outcome there as JUnit XML, for CI"
+    )
+    _add_format(parser)
+
+
+def _add_parameters(group: Any) -> None:
+    """Their values are checked where the server checks them, so that both say the same."""
+    group.add_argument(
+        "--mode",
+        metavar="live|batch",
+        help="whether the consumer reads meanwhile, or once all is sent",
+    )
+    group.add_argument(
+        "--timeout", metavar="SECONDS", help="how long the consumer waits for more rows"
+    )
+    group.add_argument("--rate", metavar="ROWS", help="rows a second at most")
+    group.add_argument(
+        "--profile",
+        metavar="ROWS:SECONDS,…",
+        help="rows a second step by step, as in 100:10,1000:5",
+    )
+    group.add_argument("--columns", metavar="NAME,…", help="the keys of the messages")
+    flag = {"action": "store_const", "const": "true"}
+    group.add_argument("--header", **flag, help="the keys stand in the file's first line")
+    group.add_argument("--delimiter", metavar="CHARACTER", help="what separates values, or: tab")
+    group.add_argument("--encoding", metavar="NAME", help="the file's encoding")
+    group.add_argument("--clear", **flag, help="empty the employees table first")
+    group.add_argument(
+        "--dry-run", **flag, help="only say what the file holds; nothing is published"
+    )
+
+
+def _add_runs(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "runs",
+        runs.runs,
+        "the history, or one run",
+        "promise-pub runs --state failed --limit 10",
+        "promise-pub runs --watch",
+        "promise-pub runs 7b0e0a52-8f0c-4f6e-9d3c-2f1f4f0c9a11 --resume",
+    )
+    parser.add_argument("id", nargs="?", metavar="ID", help="one run; without it, the newest ones")
+    parser.add_argument("--watch", action="store_true", help="show it as it changes, until Ctrl-C")
+    parser.add_argument(
+        "--state",
+        action="append",
+        choices=[state.value for state in State],
+        metavar="STATE",
+        help="runs in this state alone, or in one of several: " + ", ".join(State),
+    )
+    parser.add_argument(
+        "--verdict",
+        action="append",
+        choices=[verdict.value for verdict in Verdict],
+        metavar="VERDICT",
+        help="runs with this verdict alone, or one of several: " + ", ".join(Verdict),
+    )
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help=f"so many runs at most ({runs.HISTORY})"
+    )
+    acts = parser.add_argument_group("at a server")
+    acts.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with a run that did not complete, and follow it; exits as send",
+    )
+    acts.add_argument("--cancel", action="store_true", help="end a run that goes")
+    _add_server(acts)
+    _add_format(parser)
+
+
+def _add_server(parser: Any) -> None:
+    parser.add_argument(
+        "--server", metavar="URL", help="the server, http://localhost:8000 unless told otherwise"
+    )
+
+
+def _add_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format", choices=("text", "json", "csv"), default="text", help="of what is printed"
+    )

@@ -1,0 +1,130 @@
+"""What a command shows on stderr while it follows a run: a picture on a terminal, a line now and then in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.progress import Progress
+
+from promise_pub.cli.gauges import line, picture, shown, upload_picture
+from promise_pub.cli.output import err
+from promise_pub.records import RunReport
+from promise_pub.web import wording
+
+LINE_EVERY = 10.0  # seconds; a log of an hour is then some hundred lines
+PER_SECOND = 8  # pictures
+
+
+class Display(Protocol):
+    """Shows a run from the upload of its file to its end."""
+
+    def uploading(self, name: str, size: int) -> None:
+        """A file of `size` bytes is about to go."""
+
+    def uploaded(self, count: int) -> None:
+        """So many bytes more went."""
+
+    def show(self, report: RunReport) -> None:
+        """The run as it is now."""
+
+    def trouble(self, text: str) -> None:
+        """Why there is no news; "" when there is again."""
+
+
+@contextmanager
+def open_display(*, quiet: bool) -> Iterator[Display]:
+    """The display that suits stderr; gone, or complete, after the block."""
+    if quiet:
+        yield Lines(lambda text: None)
+    elif sys.stderr.isatty() and not err.is_dumb_terminal:
+        with Picture(err, keep=not sys.stdout.isatty()) as shown_here:
+            yield shown_here
+    else:
+        yield Lines(lambda text: print(text, file=sys.stderr, flush=True))
+
+
+class Lines:
+    """A line at each change of state, and every LINE_EVERY seconds in between."""
+
+    def __init__(
+        self, write: Callable[[str], None], now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._write = write
+        self._now = now
+        self._told_at = now()
+        self._told: object = None
+        self._size = self._sent = 0
+        self._trouble = ""
+
+    def uploading(self, name: str, size: int) -> None:
+        self._size = size
+        self._say(f"Uploading {shown(name)}: {wording.size(size)}")
+
+    def uploaded(self, count: int) -> None:
+        self._sent += count
+        if self._due():
+            self._say(f"Uploaded {wording.size(self._sent)} of {wording.size(self._size)}")
+
+    def show(self, report: RunReport) -> None:
+        about = (report.state, report.blocked, report.position)
+        if about != self._told or self._due():
+            self._told = about
+            self._say(line(report))
+
+    def trouble(self, text: str) -> None:
+        if bool(text) != bool(self._trouble):
+            self._say(f"{text}: trying again" if text else "The server answers again")
+        self._trouble = text
+
+    def _due(self) -> bool:
+        return self._now() - self._told_at >= LINE_EVERY
+
+    def _say(self, text: str) -> None:
+        self._told_at = self._now()
+        self._write(text)
+
+
+class Picture:
+    """A picture in place: the upload's bar, then the run's gauges. It stays when told to, where no report replaces it."""
+
+    def __init__(self, console: Console, *, keep: bool) -> None:
+        self._upload = Progress(console=console, auto_refresh=False)  # for its estimate of the rate
+        self._report: RunReport | None = None
+        self._trouble = ""
+        self._live = Live(
+            console=console,
+            get_renderable=self.rendered,
+            refresh_per_second=PER_SECOND,
+            transient=not keep,
+        )
+
+    def __enter__(self) -> Picture:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def rendered(self) -> RenderableType:
+        if self._report:
+            return picture(self._report, self._trouble)
+        return upload_picture(self._upload.tasks[0]) if self._upload.tasks else ""
+
+    def uploading(self, name: str, size: int) -> None:
+        self._upload.add_task(name, total=size)
+
+    def uploaded(self, count: int) -> None:
+        for task in self._upload.task_ids:
+            self._upload.advance(task, count)
+
+    def show(self, report: RunReport) -> None:
+        self._report = report
+
+    def trouble(self, text: str) -> None:
+        self._trouble = text and f"{text}: trying again"

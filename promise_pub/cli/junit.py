@@ -1,0 +1,205 @@
+"""A run as a JUnit report, for CI: a test case for the verdict, and one for each way of losing rows."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from junitparser import Error, Failure, Skipped, TestCase, TestSuite
+
+from promise_pub.errors import BadParameter, PromisePubError
+from promise_pub.web.remote import Json
+
+Result = TypeVar("Result", Error, Failure, Skipped)
+
+SUITE = "promise-pub"
+VERDICT = "the promise is kept"
+
+# What XML 1.0 cannot hold, not even escaped.
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_PROPERTIES = (
+    "id state verdict mode timeout rate profile clear columns header delimiter encoding file rows "
+    "session db_count confirm_ms seconds digest"
+).split()
+
+
+class _Loss(NamedTuple):
+    """A way of losing rows: the case that says there is none, and how the verdict tells of it.
+
+    `untold` are the sentences of what could not be judged, `counted` is where the number is known before any verdict.
+    """
+
+    case: str
+    told: str
+    untold: str = "(?!)"
+    counted: str = ""
+
+
+# The sentences are those of delivery.verdict; a test holds the two together.
+_LOSSES = (
+    _Loss("no row comes back from the broker", "came back from the broker", counted="returned"),
+    _Loss("no row is refused by the broker", "refused by the broker", counted="nacked"),
+    _Loss(
+        "every row is confirmed by the broker", "never confirmed by the broker|the broker settled"
+    ),
+    _Loss(
+        "every confirmed row is received",
+        "confirmed and never received",
+        "not tell how many rows it received|more than was confirmed",
+    ),
+    _Loss(
+        "every received row is saved, or it is explained why not",
+        "nothing explains|more than it received|counts contradict each other",
+        "not tell how many rows it saved|which of them it received again|employees grew|but it grew",
+    ),
+    _Loss("what is received is what was published", "digests of the two differ", "tells no digest"),
+)
+
+
+def report(run: Json | None, error: PromisePubError | None, name: str, host: str) -> bytes:
+    """The XML, of a run that ended, or of the error that kept it from one, or from being followed there.
+
+    `name` is what was to be sent, `host` the server's. Failures are broken promises, errors are what kept it from being
+    judged, and skipped is what was not: rejected rows among it, for a promise can be kept without them.
+    """
+    suite = TestSuite(SUITE)
+    suite.hostname = _xml(host)
+    if run:
+        suite.timestamp = (run["started_at"] or run["created_at"]).removesuffix("Z")
+        for key, value in _properties(run):
+            suite.add_property(key, value)
+    else:
+        suite.add_property("file.name", _xml(name))
+    for case in _cases(run, error):
+        suite.add_testcase(case)
+    document = io.BytesIO()
+    suite.write(document)
+    return document.getvalue()
+
+
+def _properties(run: Json, prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key in _PROPERTIES if not prefix else run:
+        value: Any = run.get(key)
+        if isinstance(value, dict):
+            yield from _properties(value, f"{prefix}{key}.")
+        elif isinstance(value, list):
+            yield f"{prefix}{key}", _xml(",".join(map(str, value)))
+        elif value is not None:
+            yield (
+                f"{prefix}{key}",
+                _xml(str(value).lower() if value in (True, False) else str(value)),
+            )
+
+
+def _cases(run: Json | None, error: PromisePubError | None) -> Iterator[TestCase]:
+    yield _verdict(run, error)
+    yield _rejected(run)
+    for loss in _LOSSES:
+        yield _case(loss.case, _judged(run, loss))
+
+
+def _case(name: str, result: Error | Failure | Skipped | None, time: float = 0) -> TestCase:
+    case = TestCase(name, SUITE, time)
+    if result is not None:
+        case.result = result
+    return case
+
+
+def _verdict(run: Json | None, error: PromisePubError | None) -> TestCase:
+    took = run["seconds"]["total"] if run else 0
+    if error:
+        return _case(VERDICT, _result(Error, error.code, [error.message]), took)
+    assert run
+    if run["state"] != "completed":
+        fault = run["error"] or {"code": run["state"], "message": f"The run was {run['state']}."}
+        return _case(VERDICT, _result(Error, fault["code"], [fault["message"]]), took)
+    if run["verdict"] != "kept":
+        told = run["explanation"] or [f"The promise is {run['verdict']}."]
+        return _case(VERDICT, _result(Failure, run["verdict"], told), took)
+    return _case(VERDICT, None, took)
+
+
+def _rejected(run: Json | None) -> TestCase:
+    return _case("no row is rejected", _skipped_rejects(run))
+
+
+def _skipped_rejects(run: Json | None) -> Skipped | None:
+    if run is None:
+        return _result(Skipped, "unknown", ["There is no run."])
+    count = run["rows"]["rejected"]
+    what = "1 row was" if count == 1 else f"{count:,} rows were"
+    told = f"{what} rejected and not published: /runs/{run['id']}/rejects names them"
+    return _result(Skipped, "rejected", [told]) if count else None
+
+
+def _judged(run: Json | None, loss: _Loss) -> Failure | Skipped | None:
+    """What the verdict says of this loss; before there is one, what the counts say."""
+    if run is None:
+        return _result(Skipped, "unknown", ["There is no run."])
+    if run["state"] != "completed":
+        return _counted(run, loss)
+    told = [sentence for sentence in run["explanation"] if re.search(loss.told, sentence)]
+    untold = [sentence for sentence in run["explanation"] if re.search(loss.untold, sentence)]
+    if told:
+        return _result(Failure, "lost", told)
+    return _result(Skipped, "unknown", untold) if untold else None
+
+
+def _counted(run: Json, loss: _Loss) -> Failure | Skipped:
+    count = run["rows"][loss.counted] if loss.counted else 0
+    if not count:
+        return _result(Skipped, "unknown", [f"The run is {run['state']}: there is no verdict."])
+    rows = run.get(f"{loss.counted}_rows") or ""
+    return _result(Failure, "lost", [f"{loss.counted}: {count:,} ({rows})"])
+
+
+def _result(kind: type[Result], code: str, sentences: list[str]) -> Result:
+    result = kind(_xml(sentences[0]), code)
+    result.text = _xml("\n".join(sentences))
+    return result
+
+
+def _xml(text: str) -> str:
+    """Text as XML can hold it: a file may have any name."""
+    return _NOT_XML.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def check_place(path: Path) -> None:
+    """Raises BadParameter where no report can be written: better known before a run than after it."""
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise BadParameter(f"--junit: there can be no file {path}")
+
+
+def write(path: Path, document: bytes) -> None:
+    """Whole or not at all, where it is a file; what else stands there, such as a pipe, is written to. Raises OSError."""
+    if path.exists() and not path.is_file():
+        path.write_bytes(document)
+        return
+    path = path.resolve()  # a link stays one
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(document)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(_mode(path))
+        Path(name).replace(path)
+    except BaseException:
+        with suppress(OSError):
+            Path(name).unlink()
+        raise
+
+
+def _mode(path: Path) -> int:
+    """As any new file has it: a report is for others to read."""
+    if path.exists():
+        return path.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask

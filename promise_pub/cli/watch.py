@@ -1,0 +1,113 @@
+"""`runs --watch`: in place on a terminal, a line for each change elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from promise_pub.cli.gauges import line, picture, shown
+from promise_pub.cli.output import history_table, out, print_csv, print_json_line
+from promise_pub.errors import DatabaseError
+from promise_pub.records import SUMMARY, RunReport
+
+LOOK_EVERY = 1.0  # seconds; the ledger is half a second old
+PATIENCE = 60.0  # seconds that the database may be away
+AROUND = 3  # lines of a terminal that are no run's
+
+Look = Callable[[], Awaitable[list[RunReport]]]
+Show = Callable[[Sequence[RunReport], str], None]
+
+
+async def watch(look: Look, options: argparse.Namespace) -> None:
+    """Shows what `look` finds until it is stopped. Raises DatabaseError when that fails for PATIENCE seconds."""
+    clock = asyncio.get_running_loop().time
+    found: list[RunReport] = []
+    seen_at = clock()
+    with _screen(options) as show:
+        while True:
+            trouble = ""
+            try:
+                found, seen_at = await look(), clock()
+            except DatabaseError as error:
+                if not found or clock() - seen_at > PATIENCE:
+                    raise
+                trouble = error.message
+            show(found, trouble)
+            await asyncio.sleep(LOOK_EVERY)
+
+
+@contextmanager
+def _screen(options: argparse.Namespace) -> Iterator[Show]:
+    if options.format == "text" and sys.stdout.isatty() and not out.is_dumb_terminal:
+        with InPlace(out, one=bool(options.id)) as screen:
+            yield screen
+    else:
+        if options.format == "csv":
+            print_csv(SUMMARY)
+        yield Changes(_PRINTERS[options.format])
+
+
+class InPlace:
+    """Draws the runs where they were drawn before, and leaves them there at its end."""
+
+    def __init__(self, console: Console, *, one: bool) -> None:
+        self._one = one
+        self._console = console
+        self._live = Live(console=console, auto_refresh=False)
+
+    def __enter__(self) -> InPlace:
+        self._live.start()
+        self._body: RenderableType = ""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.update(self._body)
+        self._live.stop()
+
+    def __call__(self, found: Sequence[RunReport], trouble: str) -> None:
+        room = max(1, self._console.height - AROUND)
+        self._body = picture(found[0]) if self._one else history_table(found[:room])
+        hint = (
+            Text(f"{trouble}: trying again", "yellow")
+            if trouble
+            else Text("Ctrl-C ends this", "dim")
+        )
+        self._live.update(Group(self._body, hint), refresh=True)
+
+
+class Changes:
+    """Prints a run when it is not what it was. Passing time alone is no change."""
+
+    def __init__(self, write: Callable[[RunReport], None]) -> None:
+        self._write = write
+        self._told: dict[str, object] = {}
+        self._trouble = ""
+
+    def __call__(self, found: Sequence[RunReport], trouble: str) -> None:
+        if trouble and not self._trouble:
+            print(f"promise-pub: {trouble}: trying again", file=sys.stderr, flush=True)
+        self._trouble = trouble
+        for report in reversed(found):  # oldest first, as in a log
+            about = {**report.as_json(), "seconds": None}
+            if self._told.get(report.id) != about:
+                self._told[report.id] = about
+                self._write(report)
+
+
+def _print_line(report: RunReport) -> None:
+    print(f"{report.id}  {shown(report.file.name)}  {line(report)}", flush=True)
+
+
+_PRINTERS: dict[str, Callable[[RunReport], Any]] = {
+    "text": _print_line,
+    "json": lambda report: print_json_line(report.as_json()),
+    "csv": lambda report: print_csv(report.summary()),
+}

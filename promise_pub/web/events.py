@@ -1,0 +1,72 @@
+"""Server-sent events out of bytes, however these are cut. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+MOST_BYTES = 16 * 1024 * 1024  # of one event; a run that names a million ranges of rows stays below
+
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class Event(NamedTuple):
+    """One event of a stream. `name` is `message` where the stream gives none."""
+
+    name: str
+    data: str
+
+
+class EventReader:
+    """Takes the bytes of a stream as they come. What the stream ends in the middle of is no event.
+
+    Ids are not kept: who comes back here wants to be told of the end again. `retry` is how many seconds the stream
+    asks to leave before that, None where it does not say.
+    """
+
+    def __init__(self) -> None:
+        self.retry: float | None = None
+        self._line = b""
+        self._begun = False
+        self._after_return = False
+        self._name, self._data = "", list[str]()
+        self._held = 0
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        """The events that are whole with these bytes. Raises ValueError for one over MOST_BYTES."""
+        if self._after_return and chunk:  # a line's end may be cut in two
+            chunk = chunk.removeprefix(b"\n")
+            self._after_return = False
+        self._after_return = chunk.endswith(b"\r") or (self._after_return and not chunk)
+        *whole, rest = _LINE_END.split(chunk)
+        lines = [self._line + line if number == 0 else line for number, line in enumerate(whole)]
+        self._line = rest if whole else self._line + rest
+        events = [event for line in lines if (event := self._take(line))]
+        if self._held + len(self._line) > MOST_BYTES:
+            raise ValueError(f"an event is over {MOST_BYTES:,} bytes")
+        return events
+
+    def _take(self, line: bytes) -> Event | None:
+        if not self._begun:
+            self._begun, line = True, line.removeprefix(_BYTE_ORDER_MARK)
+        if not line:
+            return self._dispatch()
+        self._held += len(line)
+        field, _, value = line.decode("utf-8", "replace").partition(":")
+        self._note(field, value.removeprefix(" "))
+        return None
+
+    def _note(self, field: str, value: str) -> None:
+        """One field. A comment is a field without a name, and nobody's."""
+        if field == "data":
+            self._data.append(value)
+        elif field == "event":
+            self._name = value
+        elif field == "retry" and value.isascii() and value.isdigit() and len(value) < 10:
+            self.retry = int(value) / 1000
+
+    def _dispatch(self) -> Event | None:
+        name, data = self._name, self._data
+        self._name, self._data, self._held = "", [], 0
+        return Event(name or "message", "\n".join(data)) if data else None
