@@ -6,10 +6,10 @@ import csv
 import json
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -41,6 +41,7 @@ _COLUMNS = {
     "saved": _Column(96, 9),
 }
 _NUMBERS = ("sent", "received", "saved")
+_GAP = 2  # columns between two of them
 _NAMES = 16  # columns for the names of a report
 _UNBOUND = 200  # columns of a table that goes to a file or a pipe
 
@@ -123,20 +124,32 @@ def print_history(reports: Sequence[RunReport], form: str) -> None:
 
 def history_table(reports: Sequence[RunReport]) -> Table:
     """The runs as a table that fits the terminal."""
-    table = Table(box=None, pad_edge=False)
     names = [name for name, column in _COLUMNS.items() if out.width >= column.wide_enough]
-    for name in names:
-        table.add_column(
-            name,
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=_COLUMNS[name].narrowest,
-            justify="right" if name in _NUMBERS else "left",
-        )
-    for report in reports:
-        cells = dict(zip(SUMMARY, report.summary(), strict=True))
-        table.add_row(*(_cell(report, name, cells[name]) for name in names))
+    rows = [_cells(report) for report in reports]
+    table = Table(box=None, pad_edge=False)
+    for name, width in _widths(names, rows).items():
+        justify: JustifyMethod = "right" if name in _NUMBERS else "left"
+        table.add_column(name, no_wrap=True, overflow="ellipsis", width=width, justify=justify)
+    for row in rows:
+        table.add_row(*(row[name] for name in names))
     return table
+
+
+def _widths(names: Sequence[str], rows: Sequence[Mapping[str, Text]]) -> dict[str, int]:
+    """What each column takes; the names of files take what the others leave."""
+    widths = {
+        name: max([_COLUMNS[name].narrowest, *(row[name].cell_len for row in rows)])
+        for name in names
+    }
+    if "file" in widths:
+        others = sum(widths.values()) - widths["file"] + _GAP * (len(names) - 1)
+        widths["file"] = max(_COLUMNS["file"].narrowest, min(widths["file"], out.width - others))
+    return widths
+
+
+def _cells(report: RunReport) -> dict[str, Text]:
+    values = zip(SUMMARY, report.summary(), strict=True)
+    return {name: _cell(report, name, value) for name, value in values}
 
 
 def _cell(report: RunReport, name: str, value: object) -> Text:

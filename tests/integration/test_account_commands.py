@@ -5,13 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
-import select
 import signal
-import subprocess
 import sys
-import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,9 +24,9 @@ from promise_pub.config import (
 )
 from promise_pub.local import inifile
 from tests import services
+from tests.terminal import PATIENCE, Terminal
 
 PASSWORD = "correct horse"
-PATIENCE = 30  # seconds after which a terminal shows nothing more
 
 
 class Said(NamedTuple):
@@ -151,46 +147,12 @@ def test_without_tables_it_is_said_how_to_make_them(
     assert said.code == 1 and "promise-pub schema --apply" in said.err
 
 
-class Terminal:
-    """A command at a terminal of its own."""
-
-    def __init__(self, configuration: Path, *arguments: str) -> None:
-        self._ours, theirs = os.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "promise_pub", "-c", configuration, *arguments],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-        )
-        self.shown = ""
-        self.theirs = theirs
-
-    def read_until(self, text: str) -> None:
-        while text not in self.shown:
-            assert select.select([self._ours], [], [], PATIENCE)[0], self.shown
-            self.shown += os.read(self._ours, 1024).decode()
-
-    def type(self, text: str) -> None:
-        os.write(self._ours, text.encode())
-
-    @property
-    def shows_what_is_typed(self) -> bool:
-        return bool(termios.tcgetattr(self.theirs)[3] & termios.ECHO)
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        os.close(self._ours)
-        os.close(self.theirs)
-
-
 @pytest.fixture
 def terminal(configuration: Path) -> Any:
     opened: list[Terminal] = []
 
     def start(*arguments: str) -> Terminal:
-        opened.append(Terminal(configuration, *arguments))
+        opened.append(Terminal("-c", configuration, *arguments))
         return opened[-1]
 
     yield start

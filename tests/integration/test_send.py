@@ -1,0 +1,352 @@
+"""`send` and `runs` as processes, against a real server: what they show, what they end with, and what they leave going."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from junitparser import JUnitXml, TestSuite
+from yarl import URL
+
+from promise_pub.config import DatabaseSettings, RabbitSettings, Settings
+from tests import consumer_parts
+from tests.services import RunningCommand, StartCommand
+from tests.terminal import Terminal
+from tests.web_parts import ServerUnderTest, client, people, settings, until
+
+RUN = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+
+class Place:
+    """A server process and a consumer, a file to send, and commands."""
+
+    def __init__(
+        self,
+        chosen: Settings,
+        start: StartCommand,
+        write: Callable[[Settings], Path],
+        stack: AsyncExitStack,
+    ) -> None:
+        self.chosen = chosen
+        self.folder = chosen.server.uploads.parent
+        self.file = self.folder / "data.csv"
+        self.url = f"http://127.0.0.1:{chosen.server.port}"
+        self._start = start
+        self._write = write
+        self._stack = stack
+        self.server: ServerUnderTest
+
+    async def serve(self, **server: Any) -> RunningCommand:
+        """Starts the server, at the same address each time."""
+        changed = replace(self.chosen, server=replace(self.chosen.server, **server))
+        command = await self._start("serve", "-c", self._write(changed))
+        await command.wait_for(r"on http://127\.0\.0\.1:\d+$")
+        http = await self._stack.enter_async_context(client())
+        self.server = ServerUnderTest(self.url, http, self.chosen.server.uploads)
+        return command
+
+    @property
+    def configuration(self) -> Path:
+        return self._write(self.chosen)
+
+    async def command(self, *arguments: str | Path, **more: Any) -> RunningCommand:
+        return await self._start(*arguments, **more)
+
+    async def send(self, *arguments: str | Path) -> RunningCommand:
+        return await self.command("send", *arguments, "--server", self.url)
+
+    async def going(self, count: int = 1000, rate: int = 100) -> str:
+        """The id of a run that takes a while."""
+        headers = {"Accept": "application/json", "Prefer": "respond-async"}
+        query = f"/simulate/?rate={rate}&timeout=0"
+        reply = await self.server.ask(
+            "POST", query, data=people(count), headers=headers | {"Content-Type": "text/csv"}
+        )
+        return str(reply.json["id"])
+
+    async def run(self, run_id: str) -> Any:
+        return (await self.server.get(f"/runs/{run_id}?format=json")).json
+
+    async def until_confirmed(self, run_id: str, rows: int = 1) -> None:
+        async def look() -> bool:
+            return bool((await self.run(run_id))["rows"]["confirmed"] >= rows)
+
+        await until(look)
+
+
+@pytest.fixture
+async def place(
+    rabbit: RabbitSettings,
+    database: DatabaseSettings,
+    tmp_path: Path,
+    unused_tcp_port: int,
+    start_process: StartCommand,
+    settings_file: Callable[[Settings], Path],
+) -> AsyncIterator[Place]:
+    async with AsyncExitStack() as stack:
+        consumer = await stack.enter_async_context(consumer_parts.bundled(rabbit, database))
+        chosen = settings(rabbit, database, consumer, tmp_path, port=unused_tcp_port)
+        made = Place(chosen, start_process, settings_file, stack)
+        made.file.write_bytes(people(500, repeats=2) + b"bad\n")
+        yield made
+
+
+def suite(path: Path) -> TestSuite:
+    return next(iter(JUnitXml.fromfile(str(path))))
+
+
+def results(path: Path) -> dict[str, list[str]]:
+    return {case.name: [type(one).__name__ for one in case.result] for case in suite(path)}
+
+
+async def test_a_file_that_is_sent_is_followed_in_lines_and_reported_to_ci(place: Place) -> None:
+    await place.serve()
+    sent = await place.send("data.csv", "--rate", "1000", "--junit", "report.xml")
+    assert await sent.finish() == 0
+    lines = sent.output.splitlines()
+    assert lines[0] == f"Uploading data.csv: {place.file.stat().st_size / 1024:.1f} KB"
+    assert any(line.startswith("Publishing: read ") for line in lines)
+    ended = next(line for line in lines if line.startswith("Completed: read 501"))
+    assert "received 500, saved 498; 1 rejected" in ended and "the promise is kept" in ended
+    assert "promise         kept" in lines
+    assert not re.search(r"\x1b|━", sent.output)
+    report = suite(place.folder / "report.xml")
+    assert (report.tests, report.failures, report.errors, report.skipped) == (8, 0, 0, 1)
+    told = {one.name: one.value for one in report.properties()}
+    assert (told["file.name"], told["rows.rejected"], told["rows.confirmed"]) == (
+        "data.csv",
+        "1",
+        "500",
+    )
+
+
+async def test_a_run_that_goes_can_be_followed_and_one_that_ended_looked_at(place: Place) -> None:
+    await place.serve()
+    run_id = await place.going(300)
+    by_id, by_address = (
+        await place.send("--follow", run_id, "-q", "--format", "json"),
+        await place.command(
+            "send", "--follow", f"{place.url}/runs/{run_id}?format=html", "-q", "--format", "csv"
+        ),
+    )
+    assert (await by_id.finish(), await by_address.finish()) == (0, 0)
+    run = json.loads(by_id.output)
+    assert (run["id"], run["verdict"], run["rows"]["confirmed"]) == (run_id, "kept", 300)
+    assert f"{run_id}," in by_address.output
+    later = await place.send("--follow", run_id, "--format", "json", "-q", "--junit", "late.xml")
+    assert await later.finish() == 0 and json.loads(later.output) == await place.run(run_id)
+    assert suite(place.folder / "late.xml").failures == 0
+    nowhere = await place.send("--follow", run_id[:-4] + "0000")
+    assert await nowhere.finish() == 1 and "run_not_found" in nowhere.output
+
+
+async def test_a_broken_promise_is_a_failure_and_what_never_ran_is_an_error(
+    place: Place, rabbit: RabbitSettings, database: DatabaseSettings
+) -> None:
+    async with consumer_parts.field(rabbit, database, "--lose", "2") as double:
+        consumer = replace(
+            place.chosen.consumer,
+            port=URL(double.url).port or 0,
+            healthcheck_url=double.health_path,
+        )
+        place.chosen = replace(place.chosen, consumer=consumer)
+        server = await place.serve()
+        arguments = ("--mode", "batch", "--timeout", "0", "--junit", "broken.xml", "-q")
+        broken = await place.send("data.csv", *arguments)
+        assert await broken.finish() == 3
+        told = results(place.folder / "broken.xml")
+        failed = [name for name, kinds in told.items() if kinds == ["Failure"]]
+        assert failed == [
+            "the promise is kept",
+            "every received row is saved, or it is explained why not",
+        ]
+
+        (place.folder / "bad.csv").write_text("bad\n")
+        refused = await place.send("bad.csv", "--junit", "refused.xml")
+        assert await refused.finish() == 1 and "no_usable_row" in refused.output
+        await server.stop()
+    away = await place.send("data.csv", "--junit", "away.xml", "-q")
+    assert await away.finish() == 1
+    assert away.output.count("\n") == 1 and "cannot be reached" in away.output
+    missing = await place.send("missing.csv", "--junit", "missing.xml")
+    assert await missing.finish() == 2
+    for name in ("refused", "away", "missing"):
+        told = results(place.folder / f"{name}.xml")
+        assert told.pop("the promise is kept") == ["Error"]
+        assert all(kinds == ["Skipped"] for kinds in told.values())
+
+
+async def test_ctrl_c_leaves_the_run_going_and_says_how_to_follow_and_end_it(place: Place) -> None:
+    await place.serve()
+    place.file.write_bytes(people(3000))
+    sent = await place.send("data.csv", "--rate", "100", "--junit", "stopped.xml")
+    await sent.wait_for("^Publishing: ")
+    assert await sent.stop(signal.SIGINT) == 1
+    said = sent.output.splitlines()[-1]
+    assert said.startswith("promise-pub: Stopped following: the run goes on")
+    assert "Traceback" not in sent.output
+    followed, ended = re.findall(r"promise-pub (send|runs) .*?(" + RUN + ")", said)
+    run_id = followed[1]
+    assert (followed[0], ended) == ("send", ("runs", run_id))
+    assert said.count(f"--server {place.url}") == 2
+    assert results(place.folder / "stopped.xml")["the promise is kept"] == ["Error"]
+    assert (await place.run(run_id))["finished_at"] is None
+
+    at = ("--server", place.url)
+    cancelled = await place.command("runs", run_id, "--cancel", "-q", "--format", "json", *at)
+    assert await cancelled.finish() == 0
+    assert json.loads(cancelled.output)["state"] == "cancelled"
+    again = await place.command("runs", run_id, "--cancel", *at)
+    assert await again.finish() == 1 and "not_cancellable" in again.output
+    resumed = await place.command("runs", run_id, "--resume", *at)
+    await resumed.wait_for("^Publishing: ")
+    assert await resumed.stop(signal.SIGTERM) == 1
+    assert "Stopped following: the run goes on" in resumed.output
+
+
+async def test_an_upload_that_is_stopped_makes_no_run(
+    place: Place, aiohttp_server: Callable[[web.Application], Awaitable[Any]]
+) -> None:
+    asked, over = asyncio.Event(), asyncio.Event()
+
+    async def does_not_read(request: web.Request) -> web.Response:
+        asked.set()
+        await over.wait()
+        assert request.transport
+        request.transport.abort()
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/simulate/", does_not_read)
+    url = str((await aiohttp_server(app)).make_url("/"))
+    with place.file.open("wb") as file:
+        file.truncate(64 * 1024 * 1024)
+    sent = await place.command("send", "data.csv", "--server", url)
+    await asyncio.wait_for(asked.wait(), 30)
+    assert await sent.stop(signal.SIGINT) == 1
+    over.set()
+    assert sent.output.endswith("Stopped before all of the file was sent: there is no run of it.\n")
+
+
+@pytest.mark.parametrize(
+    ("on_restart", "code", "said"),
+    [("mark", 1, "(interrupted)"), ("resume", 0, "promise         kept")],
+)
+async def test_a_server_that_dies_and_comes_back_is_waited_for(
+    place: Place, on_restart: str, code: int, said: str
+) -> None:
+    server = await place.serve()
+    place.file.write_bytes(people(400))
+    sent = await place.send("data.csv", "--rate", "100", "--timeout", "1")
+    await sent.wait_for("^Publishing: ")
+    await asyncio.sleep(1)
+    await server.kill()
+    await sent.wait_for("trying again")
+    await place.serve(on_restart=on_restart)
+    assert await sent.finish() == code
+    assert "The server answers again" in sent.output and said in sent.output
+    assert sent.output.count("trying again") == 1
+
+
+async def test_on_a_terminal_there_are_five_gauges_and_then_the_report(place: Place) -> None:
+    await place.serve()
+    place.file.write_bytes(people(300))
+    arguments = ("send", place.file, "--server", place.url, "--rate", "100", "--timeout", "0")
+    for columns, env in ((60, {}), (100, {"NO_COLOR": "1"})):
+        screen = Terminal(*arguments, columns=columns, env=env)
+        try:
+            assert await asyncio.to_thread(screen.finish) == 0
+            drawn = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.shown)
+            for name in ("read", "published", "confirmed", "received", "saved"):
+                assert re.search(rf"{name} +━*[╸╺]?━* +[0-9–]", drawn), drawn
+            assert re.search(r"Publishing · 0:0\d", drawn)
+            assert "promise         kept" in drawn
+            # Taken away before the report, and the cursor shown again.
+            assert "\x1b[2K" in screen.shown and screen.shown.rstrip().count("\x1b[?25h") == 1
+            colours = re.findall(r"\x1b\[(?:[0-9;]*;)?(?:3[1-7]|38;[0-9;]+)m", screen.shown)
+            assert bool(colours) is not bool(env)
+            assert max(map(len, drawn.replace("\r", "\n").splitlines())) <= columns
+        finally:
+            screen.close()
+
+
+async def test_ctrl_c_on_a_terminal_gives_it_back(place: Place) -> None:
+    await place.serve()
+    place.file.write_bytes(people(3000))
+    screen = Terminal("send", place.file, "--server", place.url, "--rate", "100")
+    try:
+        await asyncio.to_thread(screen.read_until, "Publishing")
+        screen.type("\x03")
+        assert await asyncio.to_thread(screen.finish) == 1
+        assert "Stopped following: the run goes on" in screen.shown
+        assert screen.shown.rindex("\x1b[?25h") > screen.shown.rindex("\x1b[?25l")
+    finally:
+        screen.close()
+
+
+async def test_the_history_is_filtered_limited_and_watched(place: Place) -> None:
+    await place.serve()
+    kept = await place.going(5, 0)
+    await until(lambda: ended(place, kept))
+    ini = ("-c", place.configuration)
+    follow = await place.command("runs", "--watch", *ini)
+    await follow.wait_for(rf"^{kept}  body\.csv  Completed: .*the promise is kept$")
+    going = await place.going(3000)
+    await follow.wait_for(rf"^{going}  body\.csv  Publishing: ")
+    one = await place.command("runs", going, "--watch", "--format", "json", *ini)
+    await one.wait_for(r"^\{.*\}$")
+    screen = Terminal("runs", "--watch", *map(str, ini), columns=100)
+    try:
+        await asyncio.to_thread(screen.read_until, f"{going}.*publishing")
+        await place.server.ask("POST", f"/runs/{going}/cancel")
+        await asyncio.to_thread(screen.read_until, f"{going}.*cancelled")
+        screen.type("\x03")
+        assert await asyncio.to_thread(screen.finish) == 0
+    finally:
+        screen.close()
+    await follow.wait_for(rf"^{going}  body\.csv  Cancelled: ")
+    await one.wait_for('"state": "cancelled"')
+    assert (await follow.stop(signal.SIGINT), await one.stop(signal.SIGTERM)) == (0, 0)
+    assert follow.output.count(kept) == 1
+    assert len({line for line in one.output.splitlines()}) == len(one.output.splitlines())
+
+    for arguments, found in [
+        ((), [going, kept]),
+        (("--limit", "1"), [going]),
+        (("--state", "completed"), [kept]),
+        (("--verdict", "kept", "--limit", "5"), [kept]),
+        (("--state", "cancelled", "--verdict", "kept"), []),
+    ]:
+        listed = await place.command("runs", "--format", "json", *arguments, *ini)
+        assert await listed.finish() == 0
+        assert [run["id"] for run in json.loads(listed.output)] == found
+
+
+async def ended(place: Place, run_id: str) -> bool:
+    return bool((await place.run(run_id))["finished_at"])
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [("runs", "promise-pub schema --apply"), (None, "Cannot listen on 127.0.0.1:")],
+)
+async def test_a_server_that_cannot_start_says_why_in_a_line(
+    place: Place, database: DatabaseSettings, table: str | None, said: str
+) -> None:
+    if table:
+        async with consumer_parts.database_connection(database) as connection:
+            await connection.execute(f"DROP TABLE {table} CASCADE")
+    else:
+        await place.serve()
+    second = await place.command("serve", "-c", place.configuration)
+    assert await second.finish() == 1
+    assert said in second.output and second.output.count("\n") == 1

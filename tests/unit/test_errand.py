@@ -1,0 +1,143 @@
+"""What a command says when a server is lost sight of, refuses, or answers for a file that it does not run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from promise_pub.cli import arguments
+from promise_pub.cli.errand import SERVER, Errand
+from promise_pub.errors import ServerAnswerError, ServerAway, Stopped
+from promise_pub.web import following
+from tests.run_parts import RUN, ended, report
+
+Serve = Callable[..., Awaitable[str]]
+
+
+@pytest.fixture
+def serve(aiohttp_server: Any) -> Serve:
+    """A server that answers each path as told: with JSON, or with a status; its address."""
+
+    async def start(**answers: Any) -> str:
+        app = web.Application()
+        for path, answer in answers.items():
+            app.router.add_route("*", path.replace("RUN", RUN).replace("_", "/"), answering(answer))
+        return str((await aiohttp_server(app)).make_url("/"))
+
+    return start
+
+
+def answering(answer: Any) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handle(request: web.Request) -> web.Response:
+        await request.read()
+        if isinstance(answer, int):
+            return web.json_response({"detail": "No.", "code": "no"}, status=answer)
+        return web.json_response(answer)
+
+    return handle
+
+
+async def test_a_server_that_stays_away_is_named_with_how_to_go_on(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "PATIENCE", 0.1)
+    monkeypatch.setattr(following, "FIRST_PAUSE", 0.05)
+    url = await serve(_runs_RUN=report().as_json(), _runs_RUN_stream=502)
+    errand = Errand(url)
+    with pytest.raises(ServerAway) as caught:
+        async with errand.opened(quiet=True):
+            await errand.find(RUN)
+            await errand.to_the_end()
+    assert caught.value.message == (
+        f"{url} answers with status 502 (for 0 s). The run may go on; to follow it: promise-pub send --follow {RUN} "
+        f"--server {url} -- to end it: promise-pub runs {RUN} --cancel --server {url}"
+    )
+    assert errand.run == report().as_json()
+
+
+@pytest.mark.parametrize(("status", "kind"), [(404, ServerAnswerError), (503, ServerAway)])
+async def test_one_that_refuses_is_quoted(serve: Serve, status: int, kind: type) -> None:
+    errand = Errand(await serve(_runs_RUN=status))
+    with pytest.raises(kind) as caught:
+        async with errand.opened(quiet=True):
+            await errand.find(RUN)
+    assert caught.value.message == "No. (no)"
+
+
+async def test_stopped_before_any_answer_it_does_not_say_what_it_does_not_know(
+    serve: Serve, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("a,b\n")
+    held = asyncio.Event()
+
+    async def holds(errand: Errand) -> None:
+        async with errand.opened(quiet=True):
+            await errand.submit(file, {})
+            held.set()
+            await asyncio.sleep(60)
+
+    errand = Errand(await serve(_simulate_={"rows": {}}))
+    task = asyncio.create_task(holds(errand))
+    await held.wait()
+    task.cancel()
+    with pytest.raises(Stopped, match="its history shows whether there is a run"):
+        await task
+
+
+async def test_the_usual_server_is_not_repeated() -> None:
+    errand = Errand(None)
+    errand.run = report().as_json()
+    with pytest.raises(Stopped) as caught:
+        async with errand.opened(quiet=True):
+            raise asyncio.CancelledError
+    assert errand.url == SERVER and "--server" not in caught.value.message
+
+
+PARAMETERS = {
+    "mode": "batch",
+    "timeout": "1",
+    "rate": "5",
+    "clear": "true",
+}
+
+
+async def test_what_is_given_goes_to_the_server_as_it_is_and_nothing_else(
+    aiohttp_server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[dict[str, str]] = []
+
+    async def simulate(request: web.Request) -> web.Response:
+        asked.append(dict(request.query))
+        assert await request.read() == b"a,b\n"
+        return web.json_response(ended().as_json())
+
+    app = web.Application()
+    app.router.add_post("/simulate/", simulate)
+    url = str((await aiohttp_server(app)).make_url("/"))
+    file = tmp_path / "a b.csv"
+    file.write_text("a,b\n")
+    switches = [f"--{name}={value}" for name, value in PARAMETERS.items() if value != "true"]
+    for given in ([], [*switches, "--clear"]):
+        options = arguments.parse(["send", str(file), "--server", url, *given, "-q"])
+        assert await options.command(options) == 0
+    assert asked == [{"filename": "a b.csv"}, {"filename": "a b.csv", **PARAMETERS}]
+    assert capsys.readouterr().out.count("promise         kept") == 2
+
+
+async def test_a_report_is_printed_though_its_copy_cannot_be_written(
+    serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = await serve(_runs_RUN=ended().as_json())
+    options = arguments.parse(
+        ["send", "--follow", RUN, "--server", url, "--junit", "/proc/report.xml", "--format=json"]
+    )
+    with pytest.raises(OSError, match=r"report\.xml"):
+        await options.command(options)
+    assert json.loads(capsys.readouterr().out)["id"] == RUN
