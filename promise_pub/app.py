@@ -88,9 +88,7 @@ async def _listen(stack: AsyncExitStack, app: web.Application, settings: ServerS
     try:
         await web.TCPSite(runner, settings.host, settings.port, ssl_context=tls).start()
     except OSError as error:
-        raise CannotListen(
-            f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}"
-        ) from error
+        raise CannotListen.at(settings.host, settings.port, error) from error
     port = runner.addresses[0][1]
     return f"{'https' if tls else 'http'}://{settings.host}:{port}"
 

@@ -67,7 +67,7 @@ async def open_pool(
     settings: DatabaseSettings, *, min_size: int = 1, max_size: int = 8
 ) -> AsyncIterator[asyncpg.Pool]:
     """A pool of connections, closed with the block. Raises DatabaseUnavailable or DatabaseRefused at once."""
-    with translated():
+    with _told_where(settings), translated():
         tls = await _tls(settings)
         pool = await asyncpg.create_pool(
             host=settings.host,
@@ -86,6 +86,16 @@ async def open_pool(
         yield pool
     finally:
         await _close(pool)
+
+
+@contextmanager
+def _told_where(settings: DatabaseSettings) -> Iterator[None]:
+    """Which database it was that could not be reached."""
+    try:
+        yield
+    except DatabaseUnavailable as error:
+        where = f"[database] host {settings.host}, port {settings.port}"
+        raise DatabaseUnavailable(f"{error.message} ({where})") from error
 
 
 async def _tls(settings: DatabaseSettings) -> ssl.SSLContext | None:

@@ -61,8 +61,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 if TYPE_CHECKING:
     from promise_pub.records import Rejected, SessionView
@@ -372,6 +373,13 @@ class CannotListen(PromisePubError):
     """The server cannot listen on its address."""
 
     code = "cannot_listen"
+
+    @classmethod
+    def at(cls, host: str, port: int, error: OSError) -> Self:
+        """In the system's own words: asyncio's tell the address once more."""
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror
+        return cls(f"Cannot listen on {host}:{port}: {reason}")
 
 
 class RunTaken(PromisePubError):

@@ -85,11 +85,21 @@ def print_run(run: Json, form: str) -> None:
 
 def print_dry_run(answer: Json, form: str) -> None:
     """What a file holds, and what of it would be rejected."""
-    lines = {"file": answer["file"]["name"]}
-    lines |= {f"rows {name}": count for name, count in answer["rows"].items()}
+    rows, first = answer["rows"], answer["rejected"]
+    lines = {
+        "file": answer["file"]["name"],
+        "columns": ",".join(answer["columns"]),
+        "rows read": rows["read"],
+        "rejected": rows["rejected"],
+        "rows to send": rows["accepted"],
+        "repeats": rows["duplicates"],
+    }
     _print_lines(answer, lines, form)
-    for row in answer["rejected"] if form == "text" else ():
-        _print_line(f"line {row['line']}", f"{row['reason']}: {row['excerpt']}")
+    if form == "text":
+        for row in first:
+            _print_line(f"line {row['line']:,}", f"{row['reason']}: {row['excerpt']}")
+        if rows["rejected"] > len(first):
+            _print_line("", f"and {rows['rejected'] - len(first):,} more")
 
 
 def _print_lines(whole: Json, lines: dict[str, Any], form: str) -> None:

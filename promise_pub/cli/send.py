@@ -74,7 +74,10 @@ def _given(options: argparse.Namespace) -> dict[str, str]:
         return given
     parse_parameters(given, {})
     if not options.file.is_file():
-        raise BadParameter(f"there is no file {options.file}")
+        is_there = options.file.exists()
+        raise BadParameter(
+            f"{options.file} is no file" if is_there else f"there is no file {options.file}"
+        )
     return given
 
 

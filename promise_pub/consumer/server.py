@@ -80,7 +80,7 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
     try:
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
-        raise CannotListen(f"Cannot listen on {host}:{port}: {error.strerror}") from error
+        raise CannotListen.at(host, port, error) from error
 
 
 async def health(_: web.Request) -> web.Response:

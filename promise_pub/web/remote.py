@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -22,7 +24,7 @@ from promise_pub.errors import (
 from promise_pub.web.events import EventReader
 
 ANSWER_TIMEOUT = 30.0  # seconds; uploading has no total, only a limit on standing still
-RESUME_TIMEOUT = 600.0  # seconds; the server reads the whole file before it goes on with it
+READ_TIMEOUT = 600.0  # seconds in which a server reads a whole file before it answers
 STILL_TIMEOUT = 120.0  # seconds without a byte either way
 SILENCE_TIMEOUT = 15.0  # seconds without an event of a run; a server tells one a second at least
 CHUNK = 256 * 1024  # bytes
@@ -54,9 +56,8 @@ class RemoteServer:
             "Prefer": "respond-async",
             "Accept": "application/json",
         }
-        limits = aiohttp.ClientTimeout(
-            total=None, sock_connect=ANSWER_TIMEOUT, sock_read=STILL_TIMEOUT
-        )
+        still = READ_TIMEOUT if "dry_run" in given else STILL_TIMEOUT
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=ANSWER_TIMEOUT, sock_read=still)
         return await self._json(
             "POST",
             self.url / "simulate" / "",
@@ -75,7 +76,7 @@ class RemoteServer:
 
     async def resume(self, run_id: str) -> Json:
         """Has the run go on where it stopped; the run as it is then."""
-        return await self._act(run_id, "resume", RESUME_TIMEOUT)
+        return await self._act(run_id, "resume", READ_TIMEOUT)
 
     async def cancel(self, run_id: str) -> Json:
         """Ends the run; as it is then, it may still be ending."""
@@ -136,9 +137,9 @@ class RemoteServer:
         try:
             yield
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise ServerAway(
-                f"{self.url} cannot be reached: {error or type(error).__name__}"
-            ) from error
+            if isinstance(error.__cause__, StoredFileError):  # the file failed, not the server
+                raise error.__cause__ from None
+            raise ServerAway(f"{self.url} cannot be reached: {_reason(error)}") from error
         except ValueError as error:
             raise ServerAnswerError(
                 f"{self.url} is no promise-pub server: its answer is not JSON"
@@ -146,6 +147,20 @@ class RemoteServer:
 
 
 _KNOWN_BY = {"id", "detail", "rows"}  # a run, a problem, the report of a dry run
+
+
+def _reason(error: Exception) -> str:
+    """The system's own words, where aiohttp has wrapped them into its own."""
+    cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {cause.verify_message}"
+    if isinstance(cause, ssl.SSLError):
+        return f"TLS failed: {cause.reason}"
+    if isinstance(cause, OSError) and (cause.errno or 0) > 0:
+        return os.strerror(cause.errno or 0)
+    if isinstance(cause, socket.gaierror):
+        return cause.strerror or str(cause)
+    return str(error) or type(error).__name__
 
 
 def _sendable(name: str) -> str:

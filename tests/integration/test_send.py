@@ -185,6 +185,23 @@ async def test_a_broken_promise_is_a_failure_and_what_never_ran_is_an_error(
         assert all(kinds == ["Skipped"] for kinds in told.values())
 
 
+async def test_a_file_of_any_columns_is_looked_at_and_sent(place: Place) -> None:
+    await place.serve()
+    place.file.write_text("id;name\n1;Ann\n2\n3;Zoé\n", encoding="latin-1")
+    of_the_file = ("--header", "--delimiter", ";", "--encoding", "latin1")
+    dry = await place.send("data.csv", *of_the_file, "--dry-run", "-q")
+    assert await dry.finish() == 0
+    assert "columns         id,name\nrows read       3\nrejected        1" in dry.output
+    assert (await place.server.get("/runs?format=json")).json == []
+    wrong = await place.send("data.csv", *of_the_file, "--columns", "a,b")
+    assert await wrong.finish() == 2 and "leave columns out" in wrong.output
+    sent = await place.send("data.csv", *of_the_file, "--profile", "50:1", "--format=json", "-q")
+    assert await sent.finish() in (0, 3)
+    run = json.loads(sent.output)
+    assert (run["state"], run["columns"], run["profile"]) == ("completed", ["id", "name"], "50:1")
+    assert (run["rows"]["confirmed"], run["rows"]["rejected"]) == (2, 1)
+
+
 async def test_ctrl_c_leaves_the_run_going_and_says_how_to_follow_and_end_it(place: Place) -> None:
     await place.serve()
     place.file.write_bytes(people(3000))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,10 @@ from aiohttp import web
 
 from promise_pub.cli import arguments
 from promise_pub.cli.errand import SERVER, Errand
-from promise_pub.errors import ServerAnswerError, ServerAway, Stopped
+from promise_pub.errors import ServerAnswerError, ServerAway, Stopped, StoredFileError
 from promise_pub.web import following
 from tests.run_parts import RUN, ended, report
+from tests.tls import make_certificate
 
 Serve = Callable[..., Awaitable[str]]
 
@@ -105,7 +108,11 @@ PARAMETERS = {
     "timeout": "1",
     "rate": "5",
     "clear": "true",
+    "columns": "id,name",
+    "delimiter": "tab",
+    "encoding": "latin-1",
 }
+OTHERS = {"profile": "100:10,1000:5", "header": "true", "delimiter": ";"}
 
 
 async def test_what_is_given_goes_to_the_server_as_it_is_and_nothing_else(
@@ -123,12 +130,56 @@ async def test_what_is_given_goes_to_the_server_as_it_is_and_nothing_else(
     url = str((await aiohttp_server(app)).make_url("/"))
     file = tmp_path / "a b.csv"
     file.write_text("a,b\n")
-    switches = [f"--{name}={value}" for name, value in PARAMETERS.items() if value != "true"]
-    for given in ([], [*switches, "--clear"]):
-        options = arguments.parse(["send", str(file), "--server", url, *given, "-q"])
+    for given in ({}, PARAMETERS, OTHERS):
+        switches = [
+            f"--{name}" if value == "true" else f"--{name}={value}" for name, value in given.items()
+        ]
+        options = arguments.parse(["send", str(file), "--server", url, *switches, "-q"])
         assert await options.command(options) == 0
-    assert asked == [{"filename": "a b.csv"}, {"filename": "a b.csv", **PARAMETERS}]
-    assert capsys.readouterr().out.count("promise         kept") == 2
+    assert asked == [{"filename": "a b.csv", **given} for given in ({}, PARAMETERS, OTHERS)]
+    assert capsys.readouterr().out.count("promise         kept") == 3
+
+
+DRY = {
+    "dry_run": True,
+    "file": {"name": "a\x1b.csv", "bytes": 4, "sha256": ""},
+    "columns": ["name", "mail"],
+    "rows": {"read": 5002, "accepted": 5000, "rejected": 2, "duplicates": 7},
+    "rejected": [{"line": 1234, "reason": "1 column, not 2", "excerpt": "bad\x07"}],
+}
+
+
+DRY_TEXT = """\
+file            a�.csv
+columns         name,mail
+rows read       5,002
+rejected        2
+rows to send    5,000
+repeats         7
+line 1,234      1 column, not 2: bad�
+                and 1 more
+"""
+DRY_CSV = """\
+file,columns,rows read,rejected,rows to send,repeats
+a\x1b.csv,"name,mail",5002,2,5000,7
+"""
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [("text", DRY_TEXT), ("csv", DRY_CSV), ("json", json.dumps(DRY, indent=2) + "\n")],
+)
+async def test_a_dry_run_is_told_in_each_format(
+    serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str, told: str
+) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("a,b\n")
+    url = await serve(_simulate_=DRY)
+    options = arguments.parse(
+        ["send", str(file), "--dry-run", "--server", url, "--format", form, "-q"]
+    )
+    assert await options.command(options) == 0
+    assert capsys.readouterr().out.replace("\r\n", "\n") == told
 
 
 async def test_a_report_is_printed_though_its_copy_cannot_be_written(
@@ -141,3 +192,54 @@ async def test_a_report_is_printed_though_its_copy_cannot_be_written(
     with pytest.raises(OSError, match=r"report\.xml"):
         await options.command(options)
     assert json.loads(capsys.readouterr().out)["id"] == RUN
+
+
+async def test_why_a_server_cannot_be_reached_is_said_in_the_systems_words(tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path, "IP:127.0.0.1")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate.file, certificate.key)
+    runner = web.ServerRunner(web.Server(answering({})))
+    await runner.setup()
+    secret = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+    plain = web.TCPSite(runner, "127.0.0.1", 0)
+    await secret.start()
+    await plain.start()
+    (_, secret_port), (_, plain_port) = runner.addresses
+    for url, said in {
+        "http://127.0.0.1:1": "Connection refused",
+        "http://nowhere.invalid": "",
+        f"https://127.0.0.1:{secret_port}": "its certificate is not trusted: self-signed certificate",
+        f"https://127.0.0.1:{plain_port}": "TLS failed: ",
+    }.items():
+        errand = Errand(url)
+        with pytest.raises(ServerAway) as caught:
+            async with errand.opened(quiet=True):
+                await errand.find(RUN)
+        assert caught.value.message.startswith(f"{url} cannot be reached: {said}")
+        assert "ssl:default" not in caught.value.message
+    await runner.cleanup()
+
+
+async def test_a_file_that_cannot_be_read_is_not_the_servers_fault(serve: Serve) -> None:
+    errand = Errand(await serve(_simulate_={"id": RUN}))
+    with pytest.raises(StoredFileError, match="mem cannot be read: Input/output error"):
+        async with errand.opened(quiet=True):
+            await errand.submit(Path("/proc/self/mem"), {})
+
+
+async def test_a_name_that_is_no_text_is_sent_as_text(aiohttp_server: Any, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    async def simulate(request: web.Request) -> web.Response:
+        asked.append(request.query["filename"])
+        await request.read()
+        return web.json_response(ended().as_json())
+
+    app = web.Application()
+    app.router.add_post("/simulate/", simulate)
+    errand = Errand(str((await aiohttp_server(app)).make_url("/")))
+    file = tmp_path / os.fsdecode(b"a\xff.csv")
+    file.write_text("a,b\n")
+    async with errand.opened(quiet=True):
+        await errand.submit(file, {})
+    assert asked == ["a?.csv"]
