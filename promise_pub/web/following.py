@@ -90,8 +90,9 @@ class _Patience:
         """Raises the error, with how long was tried, when there was patience enough."""
         now = asyncio.get_running_loop().time()
         self._since = now if self._since is None else self._since
-        if now - self._since >= PATIENCE:
+        left = self._since + PATIENCE - now
+        if left <= 0:
             raise ServerAway(f"{error.message} (for {PATIENCE:.0f} s)") from error
-        self._trouble(error.message)
+        self._trouble(f"{error.message}: trying again for {left:.0f} s")
         await asyncio.sleep(self._pause)
         self._pause = min(self._pause * 2, LONGEST_PAUSE)

@@ -54,7 +54,7 @@ def test_a_log_tells_of_trouble_once_and_that_it_is_over() -> None:
     lines = Lines(said.append, Clock())
     for text in ("refused", "refused", "", "", "reset"):
         lines.trouble(text)
-    assert said == ["refused: trying again", "The server answers again", "reset: trying again"]
+    assert said == ["refused", "The server answers again", "reset"]
 
 
 def test_a_picture_goes_from_the_upload_to_the_run_and_has_the_trouble_in_it() -> None:
@@ -69,7 +69,7 @@ def test_a_picture_goes_from_the_upload_to_the_run_and_has_the_trouble_in_it() -
         picture.show(report())
         assert "Publishing" in drawn(picture.rendered(), 60)
         picture.trouble("refused")
-        assert drawn(picture.rendered(), 60).endswith("refused: trying again\n")
+        assert drawn(picture.rendered(), 60).endswith("refused\n")
         picture.trouble("")
         assert "refused" not in drawn(picture.rendered(), 60)
 
