@@ -74,15 +74,17 @@ async def _found(options: argparse.Namespace, ledger: Ledger) -> list[RunReport]
     """The runs that were asked for, newest first."""
     if options.id:
         return [await ledger.run(run_id(options.id))]
-    found: list[RunReport] = []
+    found: dict[
+        str, RunReport
+    ] = {}  # a run that comes meanwhile pushes one onto the next page again
     limit, skip, more = options.limit or HISTORY, 0, True
     size = AT_ONCE if options.state or options.verdict else limit
     while more and len(found) < limit:
         page, total = await ledger.newest(size, skip)
-        found += [report for report in page if _wanted(options, report)]
+        found |= {report.id: report for report in page if _wanted(options, report)}
         skip += size
         more = skip < total
-    return found[:limit]
+    return list(found.values())[:limit]
 
 
 def _wanted(options: argparse.Namespace, report: RunReport) -> bool:

@@ -202,6 +202,18 @@ async def test_a_file_of_any_columns_is_looked_at_and_sent(place: Place) -> None
     assert (run["rows"]["confirmed"], run["rows"]["rejected"]) == (2, 1)
 
 
+@pytest.mark.parametrize("size", [4_000_000, 100_000_000])
+async def test_a_file_over_the_limit_is_refused_in_the_servers_words(
+    place: Place, size: int
+) -> None:
+    await place.serve(max_upload=1_000_000)
+    with place.file.open("wb") as file:
+        file.truncate(size)
+    sent = await place.send("data.csv", "-q")
+    assert await sent.finish() == 1
+    assert "(file_too_large)" in sent.output and sent.output.count("\n") == 1
+
+
 async def test_ctrl_c_leaves_the_run_going_and_says_how_to_follow_and_end_it(place: Place) -> None:
     await place.serve()
     place.file.write_bytes(people(3000))
