@@ -229,6 +229,13 @@ def told(**changes: Any) -> SessionView:
             6,
             Skipped,
         ),
+        (
+            COUNTS,
+            told(saved=9, duplicates=None),
+            {"repeats": Repeats(), "proof": Proof(countable=False)},
+            6,
+            Skipped,
+        ),
         (COUNTS, told(digest="other"), {"proof": PROOF}, 7, Failure),
         (COUNTS, told(), {"proof": PROOF}, 7, Skipped),
     ],
