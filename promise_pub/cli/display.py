@@ -12,8 +12,8 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress import Progress
 
-from promise_pub.cli.gauges import line, picture, shown, upload_picture
 from promise_pub.cli.output import err
+from promise_pub.cli.picture import line, picture, shown, upload_picture
 from promise_pub.records import RunReport
 from promise_pub.web import wording
 

@@ -13,7 +13,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from promise_pub.cli.gauges import VERDICT_STYLES, shown
+from promise_pub.cli.picture import VERDICT_STYLES, shown
 from promise_pub.errors import PromisePubError
 from promise_pub.records import SUMMARY, RunReport
 from promise_pub.web.remote import Json

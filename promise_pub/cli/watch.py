@@ -13,8 +13,8 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from promise_pub.cli.gauges import line, picture, shown
 from promise_pub.cli.output import history_table, out, print_csv, print_json_line
+from promise_pub.cli.picture import line, picture, shown
 from promise_pub.errors import DatabaseError
 from promise_pub.records import SUMMARY, RunReport
 

@@ -8,6 +8,7 @@ from typing import Any
 from promise_pub.errors import ServerAnswerError
 from promise_pub.records import (
     Counts,
+    EarlierSession,
     Fault,
     Mode,
     Parameters,
@@ -46,6 +47,7 @@ def _report(run: dict[str, Any]) -> RunReport:
         verdict=Verdict(run["verdict"]) if run["verdict"] else None,
         explanation=tuple(run["explanation"]),
         position=run["position"],
+        earlier=tuple(_earlier(one) for one in run.get("earlier_sessions", ())),
         error=Fault(error["code"], error["message"]) if error else None,
         blocked=bool(run.get("blocked")),
         read_bytes=int(run.get("read_bytes", 0)),
@@ -55,4 +57,12 @@ def _report(run: dict[str, Any]) -> RunReport:
 def _session(told: dict[str, Any] | None) -> SessionView | None:
     if told is None:
         return None
-    return SessionView(uuid=told["uuid"], received=told["received"], saved=told["saved"])
+    counts = {name: told.get(name) for name in ("received", "saved", "duplicates", "invalid")}
+    return SessionView(uuid=told["uuid"], **counts)
+
+
+def _earlier(told: dict[str, Any]) -> EarlierSession:
+    session = _session(told["session"])
+    if session is None:
+        raise ValueError("an earlier session is none")
+    return EarlierSession(session, told["first_row"], told["last_row"])

@@ -13,7 +13,7 @@ from promise_pub.cli.display import LINE_EVERY, Lines, Picture, open_display
 from promise_pub.records import State
 from promise_pub.web.told import as_report
 from tests.run_parts import ended, report
-from tests.unit.test_gauges import drawn
+from tests.unit.test_picture import drawn
 
 
 class Clock:

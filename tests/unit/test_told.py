@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from promise_pub.cli.gauges import line
+from promise_pub.cli.picture import line
 from promise_pub.errors import ServerAnswerError
-from promise_pub.records import Fault, RunReport, State, Verdict
+from promise_pub.records import EarlierSession, Fault, RunReport, SessionView, State, Verdict
+from promise_pub.web.gauges import gauges
 from promise_pub.web.told import as_report
 from tests.run_parts import ended, report
 
@@ -20,12 +21,14 @@ from tests.run_parts import ended, report
         report(session=None, blocked=True),
         report(state=State.QUEUED, position=2),
         report(state=State.FAILED, error=Fault("queue_gone", "It is gone.")),
+        report(earlier=(EarlierSession(SessionView("a", saved=7), 1, 9),)),
         ended(Verdict.BROKEN, "1 row was confirmed and never received"),
     ],
 )
 def test_what_was_told_is_shown_as_what_is_known(run: RunReport) -> None:
     told = as_report(run.as_json())
     assert line(told) == line(run)
+    assert gauges(told) == gauges(run)
     assert (told.verdict, told.explanation, told.file) == (run.verdict, run.explanation, run.file)
 
 

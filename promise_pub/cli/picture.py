@@ -2,55 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.progress import Task
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
+from promise_pub.cli.bars import NOTES_FROM, Row, Rows, row_of
 from promise_pub.records import RunReport, State, Verdict
 from promise_pub.web import wording
+from promise_pub.web.gauges import DONE, Part, gauges
 
 WIDEST = 100  # columns; a longer bar is no better
 MARGIN = 3  # columns on the right: the ^C that a terminal shows must not break the last line in two
-NO_BAR_BELOW = 36  # columns; the numbers then need all of them
 
+NOTED = ("rejected", "returned", "refused")  # losses that a gauge's note names
 VERDICT_STYLES = {Verdict.KEPT: "green", Verdict.BROKEN: "bold red", Verdict.UNKNOWN: "yellow"}
 
 
-class Gauge(NamedTuple):
-    """One of the five numbers, None where nobody told it, and how much of all there is it makes, from 0 to 1."""
-
-    name: str
-    rows: int | None
-    share: float
-
-
-def gauges(report: RunReport) -> tuple[Gauge, ...]:
-    """read → published → confirmed → received → saved: where the rows are."""
-    counts, session, expected = report.counts, report.session, wording.expected_rows(report)
-    further = {
-        "published": counts.published,
-        "confirmed": counts.confirmed,
-        "received": session.received if session else None,
-        "saved": session.saved if session else None,
-    }
-    read = Gauge("read", counts.read, _read(report))
-    return read, *(Gauge(name, count, _share(count, expected)) for name, count in further.items())
-
-
-def _read(report: RunReport) -> float:
-    return 1.0 if report.state.final else _share(report.read_bytes, report.file.bytes)
-
-
-def _share(count: int | None, whole: int) -> float:
-    return min(1.0, (count or 0) / whole) if whole else 0.0
-
-
-def losses(report: RunReport) -> list[str]:
+def losses(report: RunReport, besides: Sequence[str] = ()) -> list[str]:
     """What did not go the straight way, where there is any."""
     counts = report.counts
     kinds = {
@@ -59,7 +29,7 @@ def losses(report: RunReport) -> list[str]:
         "refused": counts.nacked,
         "sent again": counts.resent,
     }
-    return [f"{count:,} {name}" for name, count in kinds.items() if count]
+    return [f"{count:,} {name}" for name, count in kinds.items() if count and name not in besides]
 
 
 def clock(seconds: float) -> str:
@@ -92,13 +62,24 @@ def picture(report: RunReport, trouble: str = "") -> RenderableType:
 def _lines(report: RunReport, trouble: str) -> Iterator[RenderableType]:
     yield Text(shown(report.file.name), "bold", no_wrap=True, overflow="ellipsis")
     yield Text.assemble(_state(report), " · ", " · ".join(timing(report)))
-    yield _Bars((gauge.name, gauge.share, _number(gauge.rows)) for gauge in gauges(report))
-    if lost := losses(report):
-        yield Text(" · ".join(lost), "yellow")
+    yield Rows([row_of(gauge) for gauge in gauges(report)])
+    yield _Losses(report)
     if reason := _reason(report):
         yield Text(reason, "red")
     if trouble:
         yield Text(trouble, "yellow")
+
+
+class _Losses:
+    """A line for what the notes beside the bars do not say, which is all of it where there is no room for them."""
+
+    def __init__(self, report: RunReport) -> None:
+        self._report = report
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        noted = NOTED if options.max_width >= NOTES_FROM else ()
+        if lost := losses(self._report, besides=noted):
+            yield Text(" · ".join(lost), "yellow")
 
 
 def _reason(report: RunReport) -> str:
@@ -117,10 +98,6 @@ def _state(report: RunReport) -> Text:
     return Text(state, "cyan")
 
 
-def _number(count: int | None) -> str:
-    return "–" if count is None else f"{count:,}"
-
-
 def upload_picture(upload: Task) -> RenderableType:
     """A file on its way, in the place and the shape that its run takes next."""
     sent, size = upload.completed, upload.total or 0
@@ -134,7 +111,7 @@ def upload_picture(upload: Task) -> RenderableType:
     lines = (
         Text(shown(upload.description), "bold", no_wrap=True, overflow="ellipsis"),
         Text.assemble((told[0], "cyan"), "".join(f" · {part}" for part in told[1:])),
-        _Bars([("uploaded", share, f"{share:.0%}")]),
+        Rows([Row("uploaded", (Part(DONE, 0, share * 100),), f"{share:.0%}", "")]),
     )
     return _Fitted(Group(*lines))
 
@@ -151,29 +128,12 @@ class _Fitted:
         yield from console.render(self._drawn, fitted)
 
 
-class _Bars:
-    """Names, bars as wide as there is room, and what stands behind them."""
-
-    def __init__(self, rows: Iterable[tuple[str, float, str]]) -> None:
-        self._rows = tuple(rows)
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        with_bars = options.max_width >= NO_BAR_BELOW
-        table = Table.grid(padding=(0, 2, 0, 0), expand=with_bars)
-        table.add_column(no_wrap=True, min_width=len("published"))
-        if with_bars:
-            table.add_column(ratio=1)
-        table.add_column(no_wrap=True, justify="right", min_width=len("1,000,000"))
-        for name, share, text in self._rows:
-            bar = [ProgressBar(total=1.0, completed=share)] if with_bars else []
-            table.add_row(name, *bar, text)
-        yield table
-
-
 def line(report: RunReport) -> str:
     """The run in a line, for a log."""
     counts = ", ".join(
-        f"{gauge.name} {gauge.rows:,}" for gauge in gauges(report) if gauge.rows is not None
+        f"{gauge.name.lower()} {gauge.count:,}"
+        for gauge in gauges(report)
+        if gauge.count is not None
     )
     told = [f"{wording.state(report)}: {counts}", *losses(report), *timing(report)]
     if report.verdict:
