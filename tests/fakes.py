@@ -18,6 +18,7 @@ from typing import Any
 from promise_pub.consumer.session import Session
 from promise_pub.delivery.client import parse_session
 from promise_pub.delivery.digest import fingerprint, written
+from promise_pub.delivery.history import NEWEST_FIRST, Selection, Sort
 from promise_pub.delivery.ports import Shipment, Watch
 from promise_pub.errors import (
     BrokerError,
@@ -335,6 +336,23 @@ class TellingConsumer(FakeConsumer):
         self.sessions[uuid] = parse_session(json.dumps(counts.as_json()), "/getSession/")
 
 
+def _meets(run: RunReport, which: Selection) -> bool:
+    return (
+        which.state in (None, run.state)
+        and which.verdict in (None, run.verdict)
+        and which.mode in (None, run.parameters.mode)
+        and which.file.lower() in run.file.name.lower()
+    )
+
+
+_KEYS: dict[Sort, Callable[[RunReport], Any]] = {
+    Sort.STARTED: lambda run: run.created_at,
+    Sort.FILE: lambda run: run.file.name.lower(),
+    Sort.SENT: lambda run: run.counts.confirmed,
+    Sort.SECONDS: lambda run: run.seconds.total,
+}
+
+
 class FakeLedger:
     """`away` is raised by every call while it is set; `slow` seconds a call takes. `writes` are all that were made."""
 
@@ -402,9 +420,15 @@ class FakeLedger:
             raise RunNotFound
         return replace(self.runs[run_id], position=None)
 
-    async def newest(self, most: int, skip: int = 0) -> tuple[list[RunReport], int]:
+    async def newest(
+        self, most: int, skip: int = 0, which: Selection = NEWEST_FIRST
+    ) -> tuple[list[RunReport], int]:
         await self._call("newest")
-        runs = sorted(self.runs.values(), key=lambda run: run.created_at, reverse=True)
+        runs = sorted(
+            (run for run in self.runs.values() if _meets(run, which)),
+            key=lambda run: (_KEYS[which.sort](run), run.id),
+            reverse=which.descending,
+        )
         return [replace(run, position=None) for run in runs[skip : skip + most]], len(runs)
 
     async def clear_employees(self) -> None:

@@ -14,6 +14,7 @@ import asyncpg
 
 from promise_pub.db import queries, translated
 from promise_pub.delivery.claim import Claim
+from promise_pub.delivery.history import NEWEST_FIRST, Selection
 from promise_pub.delivery.pace import parse_profile
 from promise_pub.errors import NotResumable, RunNotFound, RunTaken, SchemaMissing
 from promise_pub.records import (
@@ -166,14 +167,16 @@ class Ledger:
             raise RunNotFound(f"There is no run {run_id}.")
         return _report(row)
 
-    async def newest(self, most: int, skip: int = 0) -> tuple[list[RunReport], int]:
-        """A page of runs, newest first, and how many there are in all."""
+    async def newest(
+        self, most: int, skip: int = 0, which: Selection = NEWEST_FIRST
+    ) -> tuple[list[RunReport], int]:
+        """A page of these runs, in their order, and how many there are in all."""
+        in_order = getattr(self._sql, f"runs_by_{which.sort.value}")
+        wanted = _filters(which)
         with translated():
-            page = [
-                _report(row)
-                async for row in self._sql.newest_runs(self._pool, most=most, skip=skip)
-            ]
-            return page, await self._sql.count_runs(self._pool)
+            rows = in_order(self._pool, **wanted, descending=which.descending, most=most, skip=skip)
+            page = [_report(row) async for row in rows]
+            return page, await self._sql.count_runs(self._pool, **wanted)
 
     async def clear_employees(self) -> None:
         with translated():
@@ -246,6 +249,15 @@ def _parameters(row: asyncpg.Record) -> Parameters:
         delimiter=row["delimiter"],
         encoding=row["encoding"],
     )
+
+
+def _filters(which: Selection) -> dict[str, str | None]:
+    return {
+        "state": which.state and which.state.value,
+        "verdict": which.verdict and which.verdict.value,
+        "mode": which.mode and which.mode.value,
+        "file": which.file,
+    }
 
 
 def _columns(report: RunReport) -> dict[str, Any]:

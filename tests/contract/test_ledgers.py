@@ -15,6 +15,7 @@ import pytest
 from promise_pub.config import DatabaseSettings
 from promise_pub.db import open_pool
 from promise_pub.delivery.claim import Claim
+from promise_pub.delivery.history import Selection, Sort
 from promise_pub.delivery.ledger import Ledger
 from promise_pub.errors import DatabaseError, RunNotFound, RunTaken
 from promise_pub.records import (
@@ -119,6 +120,116 @@ async def test_the_newest_runs_come_first_a_page_at_a_time(subject: Subject) -> 
     assert await subject.ledger.newest(2) == ([runs[0], runs[2]], 3)
     assert await subject.ledger.newest(2, 2) == ([runs[1]], 3)
     assert await subject.ledger.newest(2, 4) == ([], 3)
+
+
+async def kept(ledger: Any, *runs: RunReport) -> None:
+    for run in runs:
+        await ledger.open(run)
+        await ledger.write(run)
+
+
+def named(name: str, **changes: Any) -> RunReport:
+    return report(file=StoredFile(name, 1, "h"), **changes)
+
+
+@pytest.mark.parametrize(
+    ("sort", "names"),
+    [
+        (Sort.STARTED, ["b.csv", "Ärzte.csv", "A.csv", "c.csv"]),
+        (Sort.FILE, ["A.csv", "b.csv", "c.csv", "Ärzte.csv"]),
+        (Sort.SENT, ["c.csv", "A.csv", "b.csv", "Ärzte.csv"]),
+        (Sort.SECONDS, ["Ärzte.csv", "b.csv", "c.csv", "A.csv"]),
+    ],
+)
+async def test_the_history_is_sorted_both_ways(
+    subject: Subject, sort: Sort, names: list[str]
+) -> None:
+    for at, name, sent, seconds in [
+        (3, "c.csv", 0, 10.0),
+        (0, "b.csv", 20, 9.5),
+        (2, "A.csv", 3, 100.0),
+        (1, "Ärzte.csv", 100, 0.0),
+    ]:
+        run = named(
+            name,
+            created_at=NOW + timedelta(seconds=at),
+            counts=Counts(confirmed=sent),
+            seconds=Seconds(total=seconds),
+        )
+        await kept(subject.ledger, run)
+    for descending in (False, True):
+        which = Selection(sort=sort, descending=descending)
+        whole = [*reversed(names)] if descending else names
+        for most, skip in ((4, 0), (2, 1), (3, 3)):
+            page, total = await subject.ledger.newest(most, skip, which)
+            assert [run.file.name for run in page] == whole[skip : skip + most]
+            assert total == 4
+
+
+@pytest.mark.parametrize("sort", Sort)
+async def test_equal_runs_stand_in_one_order_over_all_pages(subject: Subject, sort: Sort) -> None:
+    runs = [report() for _ in range(5)]
+    await kept(subject.ledger, *runs)
+    ids = sorted(run.id for run in runs)
+    for descending in (False, True):
+        which = Selection(sort=sort, descending=descending)
+        pages = [(await subject.ledger.newest(2, skip, which))[0] for skip in (0, 2, 4)]
+        shown = [run.id for page in pages for run in page]
+        assert shown == ([*reversed(ids)] if descending else ids)
+
+
+@pytest.mark.parametrize(
+    ("which", "names"),
+    [
+        (Selection(), ["1.csv", "2.csv", "3.csv", "4.csv"]),
+        (Selection(state=State.COMPLETED), ["1.csv", "2.csv"]),
+        (Selection(state=State.QUEUED), []),
+        (Selection(verdict=Verdict.BROKEN), ["2.csv"]),
+        (Selection(mode=Mode.LIVE), ["1.csv", "4.csv"]),
+        (Selection(mode=Mode.LIVE, state=State.FAILED), ["4.csv"]),
+        (Selection(file="3."), ["3.csv"]),
+        (Selection(file=".CSV", verdict=Verdict.KEPT), ["1.csv"]),
+    ],
+)
+async def test_the_history_holds_what_was_asked_for_and_counts_it(
+    subject: Subject, which: Selection, names: list[str]
+) -> None:
+    live, batch = Parameters(Mode.LIVE), Parameters(Mode.BATCH)
+    await kept(
+        subject.ledger,
+        named("1.csv", parameters=live, state=State.COMPLETED, verdict=Verdict.KEPT),
+        named("2.csv", parameters=batch, state=State.COMPLETED, verdict=Verdict.BROKEN),
+        named("3.csv", parameters=batch, state=State.FAILED, error=Fault("c", "m")),
+        named("4.csv", parameters=live, state=State.FAILED, error=Fault("c", "m")),
+    )
+    page, total = await subject.ledger.newest(
+        10, 0, replace(which, sort=Sort.FILE, descending=False)
+    )
+    assert ([run.file.name for run in page], total) == (names, len(names))
+    assert (await subject.ledger.newest(1, 1, which))[1] == len(names)
+
+
+@pytest.mark.parametrize(
+    ("part", "names"),
+    [
+        ("%", ["50%.csv"]),
+        ("_", ["a_b.csv"]),
+        ("\\", ["back\\slash.csv"]),
+        ("'; --", ["'; --.csv"]),
+        ("ä", ["ÄRZTE.csv"]),
+        ("\N{CRAB}", ["\N{CRAB}.csv"]),
+        ("A_B", ["a_b.csv"]),
+        ("nowhere", []),
+    ],
+)
+async def test_every_character_of_a_file_name_stands_for_itself(
+    subject: Subject, part: str, names: list[str]
+) -> None:
+    for name in ("50%.csv", "a_b.csv", "axb.csv", "back\\slash.csv", "'; --.csv", "ÄRZTE.csv"):
+        await kept(subject.ledger, named(name))
+    await kept(subject.ledger, named("\N{CRAB}.csv"))
+    page, _ = await subject.ledger.newest(10, 0, Selection(file=part))
+    assert [run.file.name for run in page] == names
 
 
 async def test_a_run_that_was_opened_waits(subject: Subject) -> None:
