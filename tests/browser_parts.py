@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright, expect
+from playwright.async_api import (
+    Browser,
+    ConsoleMessage,
+    FilePayload,
+    Page,
+    Request,
+    async_playwright,
+    expect,
+)
 from yarl import URL
 
 from promise_pub.errors import PartMissing
@@ -117,3 +125,43 @@ async def overflows(page: Page) -> bool:
             "document.documentElement.scrollWidth > document.documentElement.clientWidth"
         )
     )
+
+
+async def tab_to(page: Page, selector: str, most: int = 60) -> None:
+    """Presses Tab until an element has the focus, as somebody without a mouse does. Fails when it never gets it."""
+    for _ in range(most):
+        await page.keyboard.press("Tab")
+        if await page.locator(f"{selector}:focus").count():
+            return
+    raise AssertionError(f"Tab does not lead to {selector}")
+
+
+async def slow_down(page: Page, bytes_a_second: int) -> None:
+    """The page's uploads go as if over a slow line."""
+    line = await page.context.new_cdp_session(page)
+    await line.send(
+        "Network.emulateNetworkConditions",
+        {
+            "offline": False,
+            "latency": 0,
+            "downloadThroughput": -1,
+            "uploadThroughput": bytes_a_second,
+        },
+    )
+
+
+def a_file(content: bytes, name: str = "people.csv") -> FilePayload:
+    """A file as a browser is given one to choose."""
+    return {"name": name, "mimeType": "text/csv", "buffer": content}
+
+
+async def shifted(page: Page) -> float:
+    """How far what was there already has moved since the page was opened: 0 is not at all."""
+    moved = await page.evaluate("""() => new Promise((tell) => {
+        let sum = 0;
+        new PerformanceObserver((list) => {
+            for (const entry of list.getEntries()) sum += entry.value;
+        }).observe({type: "layout-shift", buffered: true});
+        setTimeout(() => tell(sum), 200);
+    })""")
+    return float(moved)

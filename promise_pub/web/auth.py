@@ -21,6 +21,7 @@ from promise_pub.errors import (
     TokenRefused,
     TooManyTries,
 )
+from promise_pub.web.advice import what_to_do
 from promise_pub.web.keys import GUARD, VISITOR
 from promise_pub.web.negotiate import HTML, as_json, page, wanted
 from promise_pub.web.problems import Handler, problem, status_of
@@ -161,8 +162,13 @@ def _refused(request: web.Request, error: LoginFailed | TooManyTries, after: str
 
 
 def _form(request: web.Request, after: str, error: AccessError | None = None) -> web.Response:
-    context = {"after": after, "trouble": error.message if error else ""}
-    response = page(request, "login.html", context, status_of(type(error)) if error else 200)
+    status = status_of(type(error)) if error else 200
+    context = {
+        "after": after,
+        "trouble": error.message if error else "",
+        "advice": what_to_do(status, error.code) if error else "",
+    }
+    response = page(request, "login.html", context, status)
     response.headers["Cache-Control"] = "no-store"
     return response
 

@@ -65,19 +65,23 @@ def _by_preference(accept: str) -> list[str]:
 def page(
     request: web.Request, template: str, context: Mapping[str, Any], status: int = 200
 ) -> web.Response:
-    """A page of `templates/`, which know who asks and whether they may do more than look."""
+    """A page of `templates/`, which know where they are, who asks and whether they may do more than look."""
     return aiohttp_jinja2.render_template(
-        template, request, {**_who(request), **context}, status=status
+        template, request, {**_known(request), **context}, status=status
     )
 
 
 def fragment(request: web.Request, template: str, context: Mapping[str, Any]) -> str:
     """A part of a page, as `page` makes it."""
-    return aiohttp_jinja2.render_string(template, request, {**_who(request), **context})
+    return aiohttp_jinja2.render_string(template, request, {**_known(request), **context})
 
 
-def _who(request: web.Request) -> Mapping[str, Any]:
-    return {"visitor": request.get(VISITOR), "may_operate": may_operate(request)}
+def _known(request: web.Request) -> Mapping[str, Any]:
+    return {
+        "here": request.path,
+        "visitor": request.get(VISITOR),
+        "may_operate": may_operate(request),
+    }
 
 
 def as_json(data: Any, status: int = 200, content_type: str = "application/json") -> web.Response:

@@ -1,18 +1,25 @@
-"""The pages about all runs: the form with the newest ones, the history."""
+"""The first page: the form with the newest runs, and what it has to know of the employees table."""
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 
-from promise_pub.errors import BadParameter, DatabaseError
-from promise_pub.records import SUMMARY, RunReport
+from promise_pub.delivery.dialect import DELIMITERS, ENCODINGS
+from promise_pub.delivery.pace import MOST_RATE
+from promise_pub.errors import DatabaseError, DatabaseUnavailable
+from promise_pub.records import RunReport
 from promise_pub.web.forms import MOST_TIMEOUT
-from promise_pub.web.keys import LEDGER, RUNS
-from promise_pub.web.negotiate import CSV, JSON, as_csv, as_json, page, wanted
+from promise_pub.web.history import as_they_are_now
+from promise_pub.web.keys import LEDGER, RUNS, may_operate
+from promise_pub.web.negotiate import as_json, page
 
 NEWEST = 10  # runs on the first page
-PER_PAGE, MOST_PER_PAGE = 50, 500
-MOST_PAGES = 10**9
+COUNT_FOR_PAGE = 0.25  # seconds that the page waits for the count of employees: it can do without
+COUNT_WHEN_ASKED = 10.0  # seconds; a table of many millions takes some
+
+_DELIMITER_WORDS = {",": "comma ,", ";": "semicolon ;", "|": "vertical bar |"}
 
 routes = web.RouteTableDef()
 
@@ -20,63 +27,52 @@ routes = web.RouteTableDef()
 @routes.get("/")
 async def index(request: web.Request) -> web.Response:
     """The form and the newest runs, or why they cannot be shown: the form needs no database."""
-    try:
-        newest, total = await request.app[LEDGER].newest(NEWEST)
-        trouble = ""
-    except DatabaseError as error:
-        newest, total, trouble = [], 0, error.message
+    (newest, total, trouble), employees = await asyncio.gather(
+        _newest(request), _employees(request, COUNT_FOR_PAGE)
+    )
     context = {
-        "runs": _live(request, newest),
+        "runs": newest,
         "total": total,
         "trouble": trouble,
+        "employees": employees,
         "most_timeout": MOST_TIMEOUT,
+        "most_rate": MOST_RATE,
+        "most_upload": request.app[RUNS].uploads.limit,
+        "delimiters": [(name, _DELIMITER_WORDS.get(name, name)) for name in DELIMITERS],
+        "encodings": [*dict.fromkeys(ENCODINGS.values())],
     }
     return page(request, "index.html", context)
 
 
-@routes.get("/runs")
-async def list_runs(request: web.Request) -> web.Response:
-    """The history, newest first, a page at a time."""
-    face = wanted(request, table=True)
-    number, per_page = (
-        _whole(request, "page", 1, MOST_PAGES),
-        _whole(request, "per_page", PER_PAGE, MOST_PER_PAGE),
-    )
-    found, total = await request.app[LEDGER].newest(per_page, (number - 1) * per_page)
-    found = _live(request, found)
-    links = _links(number, per_page, total)
-    if face == JSON:
-        response = as_json([report.as_json() for report in found])
-    elif face == CSV:
-        response = as_csv(SUMMARY, [report.summary() for report in found], "runs.csv")
-    else:
-        response = page(
-            request, "runs.html", {"runs": found, "total": total, "links": links, "number": number}
-        )
-    response.headers["X-Total-Count"] = str(total)
-    if links:
-        response.headers["Link"] = ", ".join(
-            f'<{url}>; rel="{name}"' for name, url in links.items()
-        )
+async def _newest(request: web.Request) -> tuple[list[RunReport], int, str]:
+    try:
+        newest, total = await request.app[LEDGER].newest(NEWEST)
+    except DatabaseError as error:
+        return [], 0, error.message
+    return as_they_are_now(request, newest), total, ""
+
+
+async def _employees(request: web.Request, within: float) -> int | None:
+    """None where it is not known in time, or of no use: who may only look empties nothing."""
+    if not may_operate(request):
+        return None
+    try:
+        async with asyncio.timeout(within):
+            return await request.app[LEDGER].count_employees()
+    except (DatabaseError, TimeoutError):
+        return None
+
+
+@routes.get("/employees")
+async def count_employees(request: web.Request) -> web.Response:
+    """How many rows `clear` would delete now, so that nobody confirms a number they do not see."""
+    try:
+        async with asyncio.timeout(COUNT_WHEN_ASKED):
+            count = await request.app[LEDGER].count_employees()
+    except TimeoutError:
+        raise DatabaseUnavailable(
+            f"The database did not count the employees in {COUNT_WHEN_ASKED:g} s."
+        ) from None
+    response = as_json({"count": count})
+    response.headers["Cache-Control"] = "no-store"
     return response
-
-
-def _live(request: web.Request, reports: list[RunReport]) -> list[RunReport]:
-    """The ledger is up to half a second old: a run that lives here tells of itself."""
-    runs = request.app[RUNS]
-    living = {report.id: runs.find(report.id) for report in reports}
-    return [runs.report(run) if (run := living[report.id]) else report for report in reports]
-
-
-def _whole(request: web.Request, name: str, default: int, most: int) -> int:
-    text = request.query.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and len(text) < 12 and 1 <= int(text) <= most):
-        raise BadParameter(f"{name} must be a whole number from 1 to {most}, not {text[:50]!r}.")
-    return int(text)
-
-
-def _links(number: int, per_page: int, total: int) -> dict[str, str]:
-    last = max(1, -(-total // per_page))
-    targets = {"first": 1, "prev": number - 1, "next": number + 1, "last": last}
-    known = {name: n for name, n in targets.items() if 1 <= n <= last and n != number}
-    return {name: f"/runs?page={n}&per_page={per_page}" for name, n in known.items()}

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from promise_pub import errors
 from promise_pub.records import RunReport, State
+from promise_pub.web.advice import title_of, what_to_do
 from promise_pub.web.negotiate import HTML, JSON, as_json, page, wanted
 
 log = logging.getLogger(__name__)
@@ -103,16 +104,19 @@ def _answer(
     rejected = (
         [row._asdict() for row in error.rejected] if isinstance(error, errors.NoUsableRow) else []
     )
+    advice = what_to_do(status, code)
     if _face(request) == JSON:
-        body = problem(status, code, detail, **({"rejected": rejected} if rejected else {}))
+        more = {"advice": advice, **({"rejected": rejected} if rejected else {})}
+        body = problem(status, code, detail, **more)
         response = as_json(body, status, "application/problem+json")
     else:
-        title = HTTPStatus(status).phrase
         context = {
-            "title": title,
+            "title": title_of(status),
             "status": status,
+            "phrase": HTTPStatus(status).phrase,
             "code": code,
             "detail": detail,
+            "advice": advice,
             "rejected": rejected,
         }
         response = page(request, "error.html", context, status)

@@ -22,6 +22,7 @@ from promise_pub.web import (
     docs,
     gauges,
     health,
+    history,
     pages,
     preview,
     stream,
@@ -67,7 +68,7 @@ def make_app(
         filters=FILTERS,
     )
     aiohttp_jinja2.get_env(app).globals["version"] = __version__
-    for room in (pages, run_pages, stream, compare, preview, health):
+    for room in (pages, history, run_pages, stream, compare, preview, health):
         app.add_routes(room.routes)
     docs.set_up(app)
     app.router.add_static("/static/", asset("static"))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import html
+import re
 import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
 from promise_pub import errors
-from promise_pub.web import health
+from promise_pub.delivery.dialect import DELIMITERS, ENCODINGS
+from promise_pub.web import forms, health, pages
 from promise_pub.web.problems import status_of
 from tests.web_house import JSON, Client, House, opened
 
@@ -87,7 +90,7 @@ async def test_pages_do_without_a_ledger_where_they_can(house: House) -> None:
 
 async def test_the_empty_history_says_what_to_do(house: House) -> None:
     assert "None yet" in await (await house.client.get("/")).text()
-    assert "Send a file" in await (await house.client.get("/runs")).text()
+    assert "No runs yet" in await (await house.client.get("/runs")).text()
 
 
 async def test_a_run_is_made_again_at_another_address_as_long_as_its_file_is_there(
@@ -150,3 +153,96 @@ def test_every_error_has_a_status() -> None:
 async def test_head_is_answered_like_get_without_a_body(house: House) -> None:
     answer = await house.client.head("/")
     assert answer.status == 200 and await answer.read() == b""
+
+
+async def test_the_form_names_the_rows_that_would_be_deleted(house: House) -> None:
+    house.ledger.employees += ["a", "b"]
+    assert "Delete all 2 rows of the" in await (await house.client.get("/")).text()
+    house.ledger.employees.pop()
+    assert "Delete the one row of the" in await (await house.client.get("/")).text()
+    assert await (await house.client.get("/employees")).json() == {"count": 1}
+
+
+async def test_the_form_does_without_a_count_that_does_not_come(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "COUNT_FOR_PAGE", 0.01)
+    monkeypatch.setattr(pages, "COUNT_WHEN_ASKED", 0.01)
+    monkeypatch.setattr(house.ledger, "count_employees", asyncio.Event().wait)
+    page = await (await house.client.get("/")).text()
+    assert "Delete all rows of the" in page and "the database does not tell now" in page
+    answer = await house.client.get("/employees", headers=JSON)
+    assert (answer.status, (await answer.json())["code"]) == (503, "database_unavailable")
+
+
+async def test_the_form_does_without_a_database(house: House) -> None:
+    house.ledger.away = errors.DatabaseUnavailable("it is away")
+    page = await (await house.client.get("/")).text()
+    assert "it is away" in page and "Delete all rows of the" in page and 'id="send"' in page
+    assert (await house.client.get("/employees")).status == 503
+
+
+async def test_the_form_offers_what_the_server_takes(house: House) -> None:
+    page = await (await house.client.get("/")).text()
+    assert 'data-most-upload="1000"' in page and "At most 1,000 bytes" in page
+    for name in ("input_file", *forms._PARSERS):
+        assert f'name="{name}"' in page, name
+    for name in DELIMITERS:
+        assert f'<option value="{name}">' in page
+    for name in set(ENCODINGS.values()):
+        assert f"<option>{name}</option>" in page
+
+
+async def test_the_form_as_it_comes_makes_a_run(house: House) -> None:
+    """Browsers without scripts send every field, those that nobody filled in too."""
+    page = await (await house.client.get("/")).text()
+    form = aiohttp.FormData()
+    for tag in re.findall(r"<input[^>]*>", page):
+        kind, name = (re.search(rf' {what}="(.*?)"', tag) for what in ("type", "name"))
+        if not kind or kind[1] == "number":
+            value = re.search(r' value="(.*?)"', tag)
+            form.add_field(name[1] if name else "", value[1] if value else "")
+    form.add_field("delimiter", ",")
+    form.add_field("encoding", "utf-8")
+    form.add_field("input_file", b"a,b\n", filename="a.csv")
+    answer = await house.client.post("/simulate/", data=form)
+    assert answer.status == 200 and "a.csv" in await answer.text()
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "title", "advice"),
+    [
+        ("/nowhere", 404, "Nothing here", "Check the address"),
+        ("/runs/7b0e0a52-0000-0000-0000-000000000000", 404, "Nothing here", "list of runs"),
+        ("/runs?state=odd", 400, "That cannot be done as it is", "Change what is named above"),
+        ("/simulate/", 405, "Not this way", "Go on from one of the pages"),
+    ],
+)
+async def test_an_error_page_says_what_happened_and_what_to_do(
+    house: House, path: str, status: int, title: str, advice: str
+) -> None:
+    answer = await house.client.get(path)
+    page = await answer.text()
+    assert answer.status == status and f"<h1>{title}</h1>" in page and advice in page
+    told = await (await house.client.get(path, headers=JSON)).json()
+    assert (told["status"], advice in told["advice"]) == (status, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "current"),
+    [
+        ("/", 'href="/" aria-current="page"'),
+        ("/runs", 'href="/runs" aria-current="page"'),
+        ("/nowhere", ""),
+    ],
+)
+async def test_the_frame_tells_where_one_is(house: House, path: str, current: str) -> None:
+    page = await (await house.client.get(path)).text()
+    assert page.count("aria-current") == bool(current) and current in page
+    assert page.index('href="#main"') < page.index("<header") and '<main id="main"' in page
+
+
+async def test_a_run_is_below_the_runs(house: House) -> None:
+    run = await (await house.simulate()).json()
+    page = await (await house.client.get(f"/runs/{run['id']}")).text()
+    assert 'href="/runs" aria-current="true"' in page

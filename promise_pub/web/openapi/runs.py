@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 
 from promise_pub import errors
+from promise_pub.delivery.history import NEWEST_FIRST, Sort
+from promise_pub.delivery.uploads import NAME_LIMIT
+from promise_pub.records import Mode, State, Verdict
 from promise_pub.web.compare import FEWEST, MOST
+from promise_pub.web.history import MOST_PAGES, MOST_PER_PAGE, ORDERS, PER_PAGE
 from promise_pub.web.negotiate import CSV, HTML, JSON
 from promise_pub.web.openapi.answers import (
     BUSY,
@@ -29,7 +34,6 @@ from promise_pub.web.openapi.asked import (
     query,
 )
 from promise_pub.web.openapi.schemas import COUNT, FLAG, TEXT, UUID, Schema, described, ref, whole
-from promise_pub.web.pages import MOST_PAGES, MOST_PER_PAGE, PER_PAGE
 from promise_pub.web.preview import LIMIT, SHOWN
 from promise_pub.web.runs import MOST_REJECTS
 
@@ -97,6 +101,30 @@ def _simulate() -> Operation:
     }
 
 
+def _filters() -> list[Schema]:
+    sort = {**_one_of(Sort), "default": NEWEST_FIRST.sort.value}
+    return [
+        query("state", _one_of(State), "Only runs in this state."),
+        query("verdict", _one_of(Verdict), "Only runs with this verdict."),
+        query("mode", _one_of(Mode), "Only runs in this mode."),
+        query(
+            "file",
+            {**TEXT, "maxLength": NAME_LIMIT},
+            "Only runs whose file's name has this in it, upper and lower case alike.",
+        ),
+        query("sort", sort, "What they are sorted by."),
+        query(
+            "order",
+            {"type": "string", "enum": [*ORDERS]},
+            "`desc` where nothing is said, `asc` for names.",
+        ),
+    ]
+
+
+def _one_of(kind: type[StrEnum]) -> Schema:
+    return {"type": "string", "enum": [one.value for one in kind]}
+
+
 def _history() -> Operation:
     number = {"type": "integer", "minimum": 1}
     runs = {"type": "array", "items": ref("Run")}
@@ -104,8 +132,9 @@ def _history() -> Operation:
     return {
         "operationId": "listRuns",
         "tags": ["runs"],
-        "summary": "The history, newest first",
+        "summary": "The history, newest first where no other order is asked for",
         "parameters": [
+            *_filters(),
             query("page", {**number, "maximum": MOST_PAGES, "default": 1}, "Which page."),
             query(
                 "per_page",

@@ -97,6 +97,7 @@ def _problem() -> Schema:
             },
             "detail": described(TEXT, "What happened, for people."),
             "code": ref("Code"),
+            "advice": described(TEXT, "What to do about it, for people."),
             "rejected": {
                 "type": "array",
                 "items": ref("RejectedRow"),
@@ -104,6 +105,7 @@ def _problem() -> Schema:
             },
             "run": described(ref("Run"), "Where a run failed that you waited for."),
         },
+        "advice",
         "rejected",
         "run",
         description="Problem details (RFC 9457).",
