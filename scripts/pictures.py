@@ -1,0 +1,152 @@
+"""Pictures of every page, by a real Chromium from a real server: `make doc` writes them to docs/pictures/.
+
+The server is `promise-pub serve --local` in a folder of its own. What it is sent is made here, so that every picture
+shows something: repeated mails, rejected rows, a run that goes, one that was cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from playwright.async_api import Page
+from yarl import URL
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.browser_parts import PHONE, Eye, chromium  # noqa: E402  the project's folder comes first
+from tests.services import start_command  # noqa: E402
+
+DOCS = ROOT / "docs"
+PICTURES = DOCS / "pictures"
+DESKTOP = (1100, 800)
+START_TIMEOUT = 120.0  # seconds for the local stack
+JSON = {"Accept": "application/json"}
+
+
+def people(count: int, *, repeats: int = 0, bad: int = 0) -> bytes:
+    """Rows, of which some repeat a mail and some are none."""
+    rows = [f"Person {number},person{number}@example.com" for number in range(count - repeats)]
+    rows += [f"Again {number},person{number}@example.com" for number in range(repeats)]
+    rows += [f"Somebody without a mail {number}" for number in range(bad)]
+    return "\n".join(rows).encode() + b"\n"
+
+
+class Server:
+    """The server that is looked at."""
+
+    def __init__(self, url: URL, http: aiohttp.ClientSession) -> None:
+        self.url = url
+        self._http = http
+
+    async def send(self, content: bytes, name: str, **parameters: Any) -> str:
+        """Starts a run; its id."""
+        query = {"filename": name, **{key: str(value) for key, value in parameters.items()}}
+        headers = {**JSON, "Content-Type": "text/csv", "Prefer": "respond-async"}
+        target = self.url / "simulate" / ""
+        async with self._http.post(target, data=content, params=query, headers=headers) as answer:
+            answer.raise_for_status()
+            return str((await answer.json())["id"])
+
+    async def ended(self, run_id: str) -> str:
+        while (await self.get(f"runs/{run_id}"))["finished_at"] is None:
+            await asyncio.sleep(0.1)
+        return run_id
+
+    async def cancel(self, run_id: str) -> None:
+        async with self._http.post(self.url / "runs" / run_id / "cancel", headers=JSON) as answer:
+            answer.raise_for_status()
+
+    async def get(self, path: str) -> Any:
+        async with self._http.get(self.url.joinpath(path), headers=JSON) as answer:
+            answer.raise_for_status()
+            return await answer.json(content_type=None)
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[Server]:
+    with tempfile.TemporaryDirectory(prefix="promise-pub-doc-") as name:
+        folder = Path(name)
+        environment = {"PROMISE_PUB_SERVER_PORT": "0"}
+        command = await start_command(
+            ("serve", "--local", "--state", folder / ".local"), environment, folder
+        )
+        try:
+            found = await command.wait_for(r"^promise-pub .* on (http\S+)", START_TIMEOUT)
+            async with aiohttp.ClientSession() as http:
+                yield Server(URL(found[1]), http)
+            await command.stop()
+        finally:
+            await command.clean_up()
+
+
+async def take_pictures(server: Server, eye: Eye) -> None:
+    """Every page, in a state that shows what it is for."""
+    kept = await server.ended(
+        await server.send(people(11_275, repeats=72, bad=2), "people.csv", rate=6000)
+    )
+    slow = await server.ended(
+        await server.send(people(5_000), "people-slowly.csv", mode="batch", profile="500:1,4000:1")
+    )
+    cancelled = await server.send(people(5_000), "too-many.csv", rate=500)
+    await asyncio.sleep(1.5)
+    await server.cancel(cancelled)
+    await server.ended(cancelled)
+    going = await server.send(people(30_000), "a-long-one.csv", rate=2000, timeout=2)
+    page = await eye.look("/", size=DESKTOP)
+    await page.set_input_files(
+        "input[type=file]",
+        {"name": "people.csv", "mimeType": "text/csv", "buffer": people(200, bad=1)},
+    )
+    await page.wait_for_timeout(1500)
+    await save(page, "form")
+    await shot(eye, "/", "form-phone", size=PHONE)
+    running = await eye.look(f"/runs/{going}", size=DESKTOP)
+    await running.wait_for_timeout(5000)
+    await save(running, "run-going")
+    await server.cancel(going)
+    await shot(eye, f"/runs/{kept}", "run")
+    await shot(eye, f"/runs/{kept}", "run-dark", dark=True)
+    await shot(eye, f"/runs/{kept}", "run-phone", size=PHONE)
+    await shot(eye, f"/runs/{cancelled}", "run-cancelled")
+    await shot(eye, "/runs", "runs")
+    await shot(eye, f"/compare?run={kept}&run={slow}", "compare")
+    await shot(eye, "/docs", "api")
+    await shot(eye, "/nowhere", "error")
+
+
+async def shot(
+    eye: Eye, path: str, name: str, *, size: tuple[int, int] = DESKTOP, dark: bool = False
+) -> None:
+    page = await eye.look(path, size=size, dark=dark)
+    await page.wait_for_timeout(500)
+    await save(page, name)
+
+
+async def save(page: Page, name: str) -> None:
+    await page.screenshot(path=PICTURES / f"{name}.png", full_page=name != "api")
+    await page.context.close()
+
+
+async def main() -> None:
+    PICTURES.mkdir(exist_ok=True)
+    async with serving() as server, chromium() as browser:
+        await take_pictures(server, Eye(browser, server.url))
+        for name in ("openapi", "asyncapi"):
+            described = await server.get(f"{name}.json")
+            text = json.dumps(described, ensure_ascii=False, indent=2) + "\n"
+            (DOCS / f"{name}.json").write_text(text, encoding="utf-8")
+    for path in sorted(PICTURES.iterdir()):
+        print(f"{path.relative_to(ROOT)}  {path.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
