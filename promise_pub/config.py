@@ -70,6 +70,16 @@ def _size(value: str) -> int:
     return int(digits) * _UNITS[unit]
 
 
+def _size_within(low: int, high: int) -> Callable[[str], int]:
+    def cast(value: str) -> int:
+        size = 0 if value == "0" else _size(value)
+        if not low <= size <= high:
+            raise ValueError(f"must be from {low} to {high} bytes, not {value}")
+        return size
+
+    return cast
+
+
 def _flag(value: str) -> bool:
     try:
         return _SWITCH[value.lower()]
@@ -132,7 +142,9 @@ class ServerSettings:
     """The web server. `port` 0 takes a free one; `max_upload` in bytes, `keep_uploads` in days.
 
     `on_restart`: whether runs that a dead server left are only marked as interrupted, or resumed.
-    `auth`: whether users log in. `hosts`: names it answers to besides its addresses.
+    `auth`: whether users log in. `hosts`: names it answers to besides its addresses. `max_header`: bytes of the request
+    line, and of each header; `max_headers` of these. `max_fields` of a form, `max_parameters` of a query.
+    `min_upload_rate` in bytes a second, 0 for none. Timeouts in seconds.
     """
 
     host: str = _option(_text, "127.0.0.1")
@@ -147,6 +159,16 @@ class ServerSettings:
     auth: str = _option(_one_of("off", "users"), "off")
     login_hours: int = _option(_whole(1, 8760), 12)
     hosts: tuple[str, ...] = _option(_host_names, ())
+    log_format: str = _option(_one_of("text", "json"), "text")
+    log_level: str = _option(_one_of("debug", "info", "warning", "error"), "info")
+    max_header: int = _option(_size_within(1024, 64 * 1024), 8 * 1024)
+    max_headers: int = _option(_whole(16, 1000), 64)
+    max_fields: int = _option(_whole(1, 1000), 20)
+    max_parameters: int = _option(_whole(1, 1000), 40)
+    min_upload_rate: int = _option(_size_within(0, 1024**3), 1024)
+    max_connections: int = _option(_whole(1, 100_000), 1000)
+    header_timeout: float = _option(_seconds, 20.0)
+    idle_timeout: float = _option(_seconds, 75.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
