@@ -23,7 +23,7 @@ from promise_pub.delivery.runs import Runs
 from promise_pub.delivery.uploads import Uploads
 from promise_pub.errors import CannotListen, PromisePubError
 from promise_pub.logs import told
-from promise_pub.web.access import AccessLogger
+from promise_pub.web.access import access_logger
 from promise_pub.web.connections import CONNECTIONS
 from promise_pub.web.keys import Probe
 from promise_pub.web.limits import Limits
@@ -45,6 +45,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
     """
     doors = await look_around(settings.server)
     async with AsyncExitStack() as stack:
+        stack.callback(log.info, "Stopped")
         uploads = Uploads(
             settings.server.uploads, settings.server.max_upload, settings.server.keep_uploads
         )
@@ -72,12 +73,14 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         app = make_app(
             runs, ledger, probes, settings.rabbit, doors=doors, guard=guard, limits=limits
         )
-        url = await _listen(stack, app, settings.server)
+        url = await listen(stack, app, settings.server)
         # Runs end while the server still listens: those who wait for them get their answer.
         stack.push_async_callback(runs.stop)
         log.info("Listening", extra=told(url=url, version=__version__))
-        yield url
-        log.info("Stopping")
+        try:
+            yield url
+        finally:
+            log.info("Stopping")
 
 
 async def _resume(runs: Runs, run_ids: Sequence[str]) -> None:
@@ -88,10 +91,14 @@ async def _resume(runs: Runs, run_ids: Sequence[str]) -> None:
             log.warning("Run %s stays interrupted: %s", run_id, error.message)
 
 
-async def _listen(stack: AsyncExitStack, app: web.Application, settings: ServerSettings) -> str:
+async def listen(stack: AsyncExitStack, app: web.Application, settings: ServerSettings) -> str:
+    """Has the application served, until the stack is closed, within the limits that are set; its URL.
+
+    Raises CannotListen.
+    """
     runner = web.AppRunner(
         app,
-        access_log_class=AccessLogger,
+        access_log_class=access_logger(app),
         shutdown_timeout=CLOSE_TIMEOUT,
         read_bufsize=READ_BUFFER,
         max_line_size=settings.max_header,

@@ -11,7 +11,7 @@ from aiohttp.abc import AbstractAccessLogger
 
 from promise_pub.logs import REQUEST, told
 from promise_pub.web.connections import CONNECTIONS
-from promise_pub.web.keys import CODE, VISITOR
+from promise_pub.web.keys import CODE, ROUTE, VISITOR
 from promise_pub.web.metrics import METRICS
 from promise_pub.web.problems import Handler
 
@@ -33,8 +33,10 @@ def id_of(request: web.BaseRequest) -> str:
 
 @web.middleware
 async def name_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Has every log line of the request tell its id."""
+    """Has every log line of the request tell its id, and its figures the route that was found for it."""
     REQUEST.set(id_of(request))
+    if resource := request.match_info.route.resource:
+        request[ROUTE] = resource.canonical
     return await handler(request)
 
 
@@ -43,34 +45,32 @@ async def add_id(request: web.BaseRequest, response: web.StreamResponse) -> None
     response.headers[HEADER] = id_of(request)
 
 
-class AccessLogger(AbstractAccessLogger):
-    """Counts every answer and logs a line for it, once it is written, or its client has gone.
+def access_logger(app: web.Application) -> type[AbstractAccessLogger]:
+    """What aiohttp is to tell every answer of the application to, once it is written, or its client has gone."""
 
-    The query is left out: anything may stand in it.
-    """
-
-    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        visitor = request.get(VISITOR)
-        app = request.app if isinstance(request, web.Request) and _is_routed(request) else None
-        if app:
-            app[METRICS].answered(request, response.status, time)  # type: ignore[arg-type]
+    class AccessLogger(AbstractAccessLogger):
+        def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
             app[CONNECTIONS].is_busy(request.protocol, busy=False)
-        log.info(
-            "Request",
-            extra=told(
-                request=id_of(request),
-                method=request.method,
-                path=request.path,
-                status=response.status,
-                code=request.get(CODE),
-                bytes=response.body_length,
-                ms=round(time * 1000, 1),
-                client=request.remote,
-                user=visitor and visitor.name,
-            ),
-        )
+            app[METRICS].answered(request.method, request.get(ROUTE), response.status, time)
+            _tell(request, response, time)
+
+    return AccessLogger
 
 
-def _is_routed(request: web.Request) -> bool:
-    """Not what was no HTTP."""
-    return getattr(request, "_match_info", None) is not None
+def _tell(request: web.BaseRequest, response: web.StreamResponse, seconds: float) -> None:
+    """A line for it. The query is left out: anything may stand in it."""
+    visitor = request.get(VISITOR)
+    log.info(
+        "Request",
+        extra=told(
+            request=id_of(request),
+            method=request.method,
+            path=request.path,
+            status=response.status,
+            code=request.get(CODE),
+            bytes=response.body_length,
+            ms=round(seconds * 1000, 1),
+            client=request.remote,
+            user=visitor and visitor.name,
+        ),
+    )

@@ -94,11 +94,9 @@ class Metrics:
         ).labels(__version__).set(1)
         self.handler = make_aiohttp_handler(self.registry)
 
-    def answered(self, request: web.Request, status: int, seconds: float) -> None:
-        """A request was answered so. Its route counts, not its path, and none but those that there are."""
-        resource = request.match_info.route.resource
-        route = resource.canonical if resource else _OTHER
-        method = request.method if request.method in _METHODS else _OTHER
+    def answered(self, method: str, route: str | None, status: int, seconds: float) -> None:
+        """A request was answered so. `route` is a template, where one was found."""
+        method, route = method if method in _METHODS else _OTHER, route or _OTHER
         self._answers.labels(method, route, str(status)).inc()
         self._seconds.labels(method, route).observe(seconds)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from promise_pub.errors import PromisePubError
 from promise_pub.web.keys import Probe
+
+log = logging.getLogger(__name__)
 
 KEPT = 10.0  # seconds for which an answer is good enough
 PROBE_TIMEOUT = 5.0  # seconds for a service to answer, before it counts as away
@@ -46,12 +49,16 @@ class Probing:
         try:
             async with asyncio.timeout(PROBE_TIMEOUT):
                 await probe()
+            up = True
         except (PromisePubError, TimeoutError):
-            self.seen[name] = Look(False, time.time())
-        else:
-            self.seen[name] = Look(True, time.time())
-        finally:
-            del self._asking[name]
+            up = False
+        except Exception:
+            log.exception(
+                "Whether the %s is there cannot be told, for a reason nobody foresaw", name
+            )
+            up = False
+        self.seen[name] = Look(up, time.time())
+        del self._asking[name]
 
     async def close(self) -> None:
         """Gives up what is being asked."""

@@ -1,0 +1,208 @@
+"""How much a request may be and how slowly it may come. Each of these fails when its limit is taken away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from promise_pub.errors import UploadTooSlow
+from promise_pub.web import limits
+from promise_pub.web.limits import RateFloor
+from tests.listening import Site, site
+
+JSON = {"Accept": "application/json"}
+CSV = JSON | {"Content-Type": "text/csv", "Prefer": "respond-async"}
+HEAD = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+
+
+async def said(there: Site, text: bytes) -> bytes:
+    """The first line of the answer."""
+    raw = await there.raw(text)
+    line = await raw.until(b"\r\n")
+    await raw.close()
+    return line
+
+
+async def test_a_request_line_is_no_longer_than_it_may_be(tmp_path: Path) -> None:
+    async with site(tmp_path, max_header=2000) as there:
+        fits = b"GET /healthz?" + b"q" * 1900 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        assert b" 200 " in await said(there, fits)
+        assert b" 400 " in await said(there, fits.replace(b"q" * 1900, b"q" * 2100))
+
+
+async def test_a_header_is_no_longer_than_it_may_be(tmp_path: Path) -> None:
+    async with site(tmp_path, max_header=2000) as there:
+        for name, value in ((b"X", b"v" * 2100), (b"X" * 2100, b"v")):
+            fits = HEAD + name[:1800] + b": " + value[:1800] + b"\r\n\r\n"
+            assert b" 200 " in await said(there, fits)
+            assert b" 400 " in await said(there, HEAD + name + b": " + value + b"\r\n\r\n")
+
+
+async def test_a_request_has_no_more_headers_than_it_may_have(tmp_path: Path) -> None:
+    async with site(tmp_path, max_headers=20) as there:
+        for count, status in ((19, b" 200 "), (30, b" 400 ")):
+            more = b"".join(b"X-%d: v\r\n" % number for number in range(count))
+            assert status in await said(there, HEAD + more + b"\r\n")
+
+
+async def test_a_query_has_no_more_parameters_than_it_may_have(tmp_path: Path) -> None:
+    async with site(tmp_path, max_parameters=3) as there:
+        for path in ("healthz", "nothing", "static/style.css"):
+            async with there.http.get(f"{there.url}/{path}?a&b&c&d", headers=JSON) as answer:
+                problem = await answer.json()
+                assert (answer.status, problem["code"]) == (400, "bad_parameter")
+                assert "at most 3" in problem["detail"]
+        async with there.http.get(f"{there.url}/healthz?a&b&c") as answer:
+            assert answer.status == 200
+
+
+async def test_a_form_has_no_more_fields_than_it_may_have(tmp_path: Path) -> None:
+    """It is refused at the first one too many: those after it are not kept."""
+
+    async def send(*fields: str) -> tuple[int, str]:
+        form = aiohttp.FormData()
+        for name in fields:
+            form.add_field(name, "live", content_type="text/plain")
+        form.add_field("input_file", b"Ann,ann@x\n", filename="a.csv")
+        async with there.http.post(there.url / "simulate/", data=form, headers=CSV_FORM) as answer:
+            return answer.status, (await answer.json()).get("detail", "")
+
+    CSV_FORM = JSON | {"Prefer": "respond-async"}
+    async with site(tmp_path, max_fields=3) as there:
+        assert (await send("mode"))[0] == 202
+        assert await send("a", "b") == (
+            400,
+            "There is no parameter 'a': there are mode, timeout, clear, rate.",
+        )
+        assert await send("a", "b", "c") == (400, "A form has at most 3 fields.")
+        assert await send(*map(str, range(100))) == (400, "A form has at most 3 fields.")
+
+
+async def test_a_field_of_a_form_is_no_longer_than_it_may_be(tmp_path: Path) -> None:
+    async with site(tmp_path) as there:
+        form = aiohttp.FormData()
+        form.add_field("mode", "x" * 2000, content_type="text/plain")
+        async with there.http.post(there.url / "simulate/", data=form, headers=JSON) as answer:
+            assert answer.status == 400
+            assert "mode is over 1024 bytes" in (await answer.json())["detail"]
+
+
+def dripping(pause: float) -> AsyncIterator[bytes]:
+    async def drops() -> AsyncIterator[bytes]:
+        while True:
+            yield b"Ann,ann@x\n"
+            await asyncio.sleep(pause)
+
+    return drops()
+
+
+@pytest.mark.parametrize("pause", [0.01, 5.0])
+@pytest.mark.parametrize("how", ["body", "input_file", "mode"])
+async def test_an_upload_that_drips_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pause: float, how: str
+) -> None:
+    """Whether something comes now and then, or nothing at all, and in whatever part of a form."""
+    monkeypatch.setattr(limits, "RATE_PERIOD", 0.2)
+    async with site(tmp_path, min_upload_rate=100_000) as there:
+        data: Any = dripping(pause)
+        if how != "body":
+            form = aiohttp.MultipartWriter("form-data")
+            form.append(data).set_content_disposition("form-data", name=how)
+            data = form
+        headers = CSV if how == "body" else JSON
+        async with there.http.post(there.url / "simulate/", data=data, headers=headers) as answer:
+            problem = await answer.json()
+            assert (answer.status, problem["code"]) == (408, "upload_too_slow")
+            assert answer.headers["Connection"] == "close"
+        assert await asyncio.to_thread(lambda: [*tmp_path.iterdir()]) == []
+
+
+class Clock:
+    """Time that passes where a test says so."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def takes(self, seconds: float, brings: int) -> Any:
+        async def read() -> bytes:
+            self.now += seconds
+            return b"x" * brings
+
+        return read
+
+
+async def test_each_period_has_to_bring_enough_whatever_came_before() -> None:
+    clock = Clock()
+    floor = RateFloor(100, clock)
+    await floor.next(clock.takes(1, 10**6))
+    for _ in range(29):
+        await floor.next(clock.takes(1, 0))  # on an average of the period that was a lot
+    for _ in range(29):
+        await floor.next(clock.takes(1, 99))
+    with pytest.raises(UploadTooSlow, match="2,970 bytes in 30 s"):
+        await floor.next(clock.takes(1, 99))
+
+
+async def test_a_slow_disk_is_not_the_clients_fault() -> None:
+    clock = Clock()
+    floor = RateFloor(100, clock)
+    for _ in range(100):
+        assert len(await floor.next(clock.takes(0.9, 100))) == 100
+        clock.now += 1000
+
+
+async def test_without_a_floor_everybody_has_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "RATE_PERIOD", 0.01)
+    clock = Clock()
+    floor = RateFloor(0, clock)
+
+    async def read() -> bytes:
+        await asyncio.sleep(0.03)
+        clock.now += 10**6
+        return b""
+
+    for _ in range(3):
+        assert await floor.next(read) == b""
+
+
+async def test_a_reading_is_broken_off_only_where_it_is_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A multipart reader that is interrupted loses what it has taken from the stream."""
+    monkeypatch.setattr(limits, "RATE_PERIOD", 0.05)
+    broken_off = 0
+
+    async def slow() -> bytes:
+        nonlocal broken_off
+        try:
+            await asyncio.sleep(0.07)
+        except asyncio.CancelledError:
+            broken_off += 1
+            raise
+        return b"x" * 10
+
+    async def quick() -> bytes:
+        return b"x" * 10
+
+    floor = RateFloor(100)
+    await floor.next(quick)  # all that a period has to bring
+    assert await floor.next(slow) == b"x" * 10
+    assert broken_off == 0
+    with pytest.raises(UploadTooSlow):
+        await floor.next(slow)
+    assert broken_off == 1
+
+
+async def test_a_timeout_of_the_reading_itself_is_no_slowness() -> None:
+    async def read() -> bytes:
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        await RateFloor(100).next(read)
