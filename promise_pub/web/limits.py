@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Self
@@ -65,9 +64,8 @@ class RateFloor:
     should, whatever came before.
     """
 
-    def __init__(self, rate: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, rate: int) -> None:
         self._rate = rate
-        self._clock = clock
         self._waited = 0.0
         self._came = 0
 
@@ -75,7 +73,8 @@ class RateFloor:
         """What `read` gives. Raises UploadTooSlow; only then is a reading broken off, which may lose bytes."""
         if not self._rate:
             return await read()
-        began = self._clock()
+        clock = asyncio.get_running_loop().time
+        began = clock()
         try:
             async with asyncio.timeout(self._patience()) as patience:
                 chunk = await read()
@@ -83,7 +82,7 @@ class RateFloor:
             if patience.expired():
                 raise self._too_slow() from None
             raise
-        self._waited += self._clock() - began
+        self._waited += clock() - began
         self._came += len(chunk)
         if self._waited >= RATE_PERIOD:
             if not self._is_enough():

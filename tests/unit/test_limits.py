@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from promise_pub.accounts.guard import Guard
+from promise_pub.accounts.passwords import Passwords
+from promise_pub.accounts.sessions import Sessions
+from promise_pub.accounts.tries import Tries
 from promise_pub.errors import UploadTooSlow
 from promise_pub.web import limits
-from promise_pub.web.limits import RateFloor
+from promise_pub.web.limits import RATE_PERIOD, RateFloor
+from tests.fake_accounts import QUICK, FakeAccounts
 from tests.listening import Site, site
+from tests.virtual_time import VirtualTimeLoop
 
 JSON = {"Accept": "application/json"}
 CSV = JSON | {"Content-Type": "text/csv", "Prefer": "respond-async"}
@@ -92,6 +98,16 @@ async def test_a_field_of_a_form_is_no_longer_than_it_may_be(tmp_path: Path) -> 
             assert "mode is over 1024 bytes" in (await answer.json())["detail"]
 
 
+async def test_a_login_has_no_more_fields_than_it_may_have(tmp_path: Path) -> None:
+    guard = Guard(FakeAccounts(), Sessions(b"k" * 32, hours=1), Passwords(QUICK), Tries())
+    fields = {str(number): "x" for number in range(4)}
+    async with site(tmp_path, guard=guard, max_fields=3) as there:
+        for count, status in ((3, 401), (4, 413)):
+            form = dict([*fields.items()][:count])
+            async with there.http.post(there.url / "login", data=form, headers=JSON) as answer:
+                assert answer.status == status
+
+
 def dripping(pause: float) -> AsyncIterator[bytes]:
     async def drops() -> AsyncIterator[bytes]:
         while True:
@@ -122,87 +138,82 @@ async def test_an_upload_that_drips_is_cut_off(
         assert await asyncio.to_thread(lambda: [*tmp_path.iterdir()]) == []
 
 
-class Clock:
-    """Time that passes where a test says so."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def takes(self, seconds: float, brings: int) -> Any:
-        async def read() -> bytes:
-            self.now += seconds
-            return b"x" * brings
-
-        return read
-
-
-async def test_each_period_has_to_bring_enough_whatever_came_before() -> None:
-    clock = Clock()
-    floor = RateFloor(100, clock)
-    await floor.next(clock.takes(1, 10**6))
-    for _ in range(29):
-        await floor.next(clock.takes(1, 0))  # on an average of the period that was a lot
-    for _ in range(29):
-        await floor.next(clock.takes(1, 99))
-    with pytest.raises(UploadTooSlow, match="2,970 bytes in 30 s"):
-        await floor.next(clock.takes(1, 99))
-
-
-async def test_a_slow_disk_is_not_the_clients_fault() -> None:
-    clock = Clock()
-    floor = RateFloor(100, clock)
-    for _ in range(100):
-        assert len(await floor.next(clock.takes(0.9, 100))) == 100
-        clock.now += 1000
-
-
-async def test_without_a_floor_everybody_has_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "RATE_PERIOD", 0.01)
-    clock = Clock()
-    floor = RateFloor(0, clock)
-
+def takes(seconds: float, brings: int) -> Callable[[], Awaitable[bytes]]:
     async def read() -> bytes:
-        await asyncio.sleep(0.03)
-        clock.now += 10**6
-        return b""
+        await asyncio.sleep(seconds)
+        return b"x" * brings
 
-    for _ in range(3):
-        assert await floor.next(read) == b""
+    return read
 
 
-async def test_a_reading_is_broken_off_only_where_it_is_the_end(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def virtually(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """In a time that passes as fast as it is waited for."""
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(work())
+
+
+def test_each_period_has_to_bring_enough_whatever_came_before() -> None:
+    async def work() -> None:
+        floor = RateFloor(100)
+        await floor.next(takes(1, 10**6))
+        for _ in range(29):
+            await floor.next(takes(1, 0))  # on an average of the period that was a lot
+        for _ in range(29):
+            await floor.next(takes(1, 99))
+        with pytest.raises(UploadTooSlow, match="2,871 bytes in 30 s"):
+            await floor.next(takes(1, 99))
+
+    virtually(work)
+
+
+def test_who_says_nothing_is_not_waited_for_any_longer() -> None:
+    async def work() -> None:
+        clock = asyncio.get_running_loop().time
+        with pytest.raises(UploadTooSlow):
+            await RateFloor(100).next(takes(3600, 10**9))
+        assert clock() == pytest.approx(RATE_PERIOD)
+
+    virtually(work)
+
+
+def test_a_slow_disk_is_not_the_clients_fault() -> None:
+    async def work() -> None:
+        floor = RateFloor(100)
+        for _ in range(100):
+            assert len(await floor.next(takes(0.9, 100))) == 100
+            await asyncio.sleep(1000)
+
+    virtually(work)
+
+
+def test_without_a_floor_everybody_has_time() -> None:
+    async def work() -> None:
+        floor = RateFloor(0)
+        for _ in range(3):
+            assert await floor.next(takes(10**6, 0)) == b""
+
+    virtually(work)
+
+
+def test_a_reading_is_broken_off_only_where_it_is_the_end() -> None:
     """A multipart reader that is interrupted loses what it has taken from the stream."""
-    monkeypatch.setattr(limits, "RATE_PERIOD", 0.05)
-    broken_off = 0
 
-    async def slow() -> bytes:
-        nonlocal broken_off
-        try:
-            await asyncio.sleep(0.07)
-        except asyncio.CancelledError:
-            broken_off += 1
-            raise
-        return b"x" * 10
+    async def work() -> None:
+        floor = RateFloor(100)
+        await floor.next(takes(0, 100 * 30))  # all that a period has to bring
+        assert await floor.next(takes(45, 10)) == b"x" * 10
+        with pytest.raises(UploadTooSlow):
+            await floor.next(takes(45, 10**9))
 
-    async def quick() -> bytes:
-        return b"x" * 10
-
-    floor = RateFloor(100)
-    await floor.next(quick)  # all that a period has to bring
-    assert await floor.next(slow) == b"x" * 10
-    assert broken_off == 0
-    with pytest.raises(UploadTooSlow):
-        await floor.next(slow)
-    assert broken_off == 1
+    virtually(work)
 
 
-async def test_a_timeout_of_the_reading_itself_is_no_slowness() -> None:
-    async def read() -> bytes:
-        raise TimeoutError
+def test_a_timeout_of_the_reading_itself_is_no_slowness() -> None:
+    async def work() -> None:
+        async def read() -> bytes:
+            raise TimeoutError
 
-    with pytest.raises(TimeoutError):
-        await RateFloor(100).next(read)
+        with pytest.raises(TimeoutError):
+            await RateFloor(100).next(read)
+
+    virtually(work)
