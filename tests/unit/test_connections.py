@@ -13,7 +13,13 @@ from typing import Any
 import pytest
 
 from promise_pub.web import connections, security
-from promise_pub.web.connections import CONNECTIONS, Connections
+from promise_pub.web.connections import (
+    CONNECTIONS,
+    READ_AT_LEAST,
+    READ_PERIOD,
+    Connection,
+    Connections,
+)
 from promise_pub.web.limits import Limits
 from tests.fakes import until
 from tests.listening import Raw, Site, site
@@ -208,6 +214,43 @@ async def test_an_answer_whose_connection_closes_is_not_kept_for_who_does_not_re
         await until(lambda: count(there) == 0)
         assert closed(there) == {"unread": 1}
         await raw.close()
+
+
+class Kept(asyncio.Transport):
+    """A transport with the end of an answer that its client has not read."""
+
+    def __init__(self, *, closing: bool) -> None:
+        super().__init__()
+        self.closing = closing
+        self.left = 1000
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def get_write_buffer_size(self) -> int:
+        return self.left
+
+
+def test_the_end_of_an_answer_is_not_kept_once_its_connection_closes() -> None:
+    """It is too little for the server to be told that it waits."""
+    for closing in (True, False):
+        connection = Connection(Connections(limits(1), {}), asyncio.Protocol)
+        connection.transport = Kept(closing=closing)
+        assert not connection.is_unread(0.0)
+        assert not connection.is_unread(READ_PERIOD)
+        assert connection.is_unread(READ_PERIOD + 1) is closing
+
+
+def test_who_reads_has_time_again() -> None:
+    connection = Connection(Connections(limits(1), {}), asyncio.Protocol)
+    connection.transport = kept = Kept(closing=True)
+    kept.left = 10 * READ_AT_LEAST + 10
+    for period in range(10):
+        assert not connection.is_unread(period * (READ_PERIOD + 1))
+        kept.left -= READ_AT_LEAST
+    assert not connection.is_unread(10 * (READ_PERIOD + 1))
+    kept.left = 0  # the last bytes are fewer
+    assert not connection.is_unread(11 * (READ_PERIOD + 1))
 
 
 def limits(most: int) -> Limits:
