@@ -44,8 +44,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
     Raises ConfigurationError, DatabaseError, SchemaMissing, StoredFileError or CannotListen when it cannot start.
     """
     doors = await look_around(settings.server)
-    async with AsyncExitStack() as stack:
-        stack.callback(log.info, "Stopped")
+    async with AsyncExitStack() as last, AsyncExitStack() as stack:
         uploads = Uploads(
             settings.server.uploads, settings.server.max_upload, settings.server.keep_uploads
         )
@@ -77,6 +76,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         # Runs end while the server still listens: those who wait for them get their answer.
         stack.push_async_callback(runs.stop)
         log.info("Listening", extra=told(url=url, version=__version__))
+        last.callback(log.info, "Stopped")
         try:
             yield url
         finally:
