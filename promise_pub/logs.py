@@ -203,8 +203,13 @@ def logging_to(
 
 
 def set_level(level: int) -> None:
-    """What is logged from now on. Libraries are heard only where everything is told."""
+    """What is logged from now on."""
     logging.getLogger().setLevel(level)
+    _quiet_libraries(level)
+
+
+def _quiet_libraries(level: int) -> None:
+    """They are heard only where everything is told."""
     for name in _CHATTY:
         quiet = level > logging.DEBUG
         logging.getLogger(name).setLevel(logging.CRITICAL if quiet else logging.NOTSET)
@@ -214,5 +219,5 @@ def set_up(level: int) -> None:
     """For a command that logs little, and waits for nobody: text on standard error."""
     handler = logging.StreamHandler()
     handler.setFormatter(TextFormatter(all_told=level <= logging.DEBUG))
-    logging.basicConfig(handlers=[handler])
-    set_level(level)
+    logging.basicConfig(handlers=[handler], level=level)
+    _quiet_libraries(level)

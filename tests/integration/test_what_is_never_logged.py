@@ -202,7 +202,8 @@ async def test_no_row_and_no_secret_gets_into_the_log(
                 assert ROW in reply.text
         await asyncio.sleep(0)
     log = read()
-    assert [word for word in (*never, token, token.removeprefix("ppub_")) if word in log] == []
+    secret = (*never, token, token.removeprefix("ppub_"))
+    assert [word for word in secret if word.lower() in log.lower()] == [], "whatever its case"
     for event in (
         "Listening",
         "Login: ann",

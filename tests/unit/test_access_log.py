@@ -6,15 +6,17 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from yarl import URL
 
 from promise_pub.logs import logging_to
 from tests.listening import site
+from tests.web_house import Client, opened
 
 Lines = Callable[[], list[dict[str, Any]]]
 HEADER = "X-Request-ID"
@@ -54,6 +56,14 @@ async def test_what_could_be_no_id_is_replaced(tmp_path: Path, sent: str) -> Non
         async with there.http.get(there.url / "healthz") as answer:
             assert made != answer.headers[HEADER]
     assert re.fullmatch("[0-9a-f]{16}", made)
+
+
+async def test_every_application_gives_an_id_back_however_it_is_served(
+    tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]
+) -> None:
+    async with opened(tmp_path, aiohttp_client) as house:
+        answer = await house.client.get("/healthz", headers={HEADER: "q1"})
+        assert answer.headers[HEADER] == "q1"
 
 
 async def test_answers_that_aiohttp_makes_itself_have_one_too(tmp_path: Path, lines: Lines) -> None:
