@@ -81,10 +81,8 @@ async def test_a_form_has_no_more_fields_than_it_may_have(tmp_path: Path) -> Non
     CSV_FORM = JSON | {"Prefer": "respond-async"}
     async with site(tmp_path, max_fields=3) as there:
         assert (await send("mode"))[0] == 202
-        assert await send("a", "b") == (
-            400,
-            "There is no parameter 'a': there are mode, timeout, clear, rate.",
-        )
+        status, detail = await send("a", "b")
+        assert status == 400 and detail.startswith("There is no parameter 'a'")
         assert await send("a", "b", "c") == (400, "A form has at most 3 fields.")
         assert await send(*map(str, range(100))) == (400, "A form has at most 3 fields.")
 

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from promise_pub import __version__
 from promise_pub.errors import BrokerUnreachable
 from promise_pub.records import Mode, Parameters, Sample
 from promise_pub.web import metrics, probing
@@ -51,7 +52,7 @@ async def test_runs_rows_and_latencies_are_told(tmp_path: Path) -> None:
         ]
         assert buckets == sorted(buckets) and buckets[-1] <= 2
         assert after["promise_pub_runs_going",] == after["promise_pub_runs_waiting",] == 0
-        assert after["promise_pub_build_info", "0.1.0"] == 1
+        assert after["promise_pub_build_info", __version__] == 1
 
 
 async def test_a_run_that_goes_and_those_that_wait_are_told(tmp_path: Path) -> None:
