@@ -34,6 +34,11 @@ def _logging(
     return logs.logging_to(sys.stderr.fileno(), level, settings.log_format)
 
 
+def _say(line: str) -> None:
+    """In one piece: the log, which another thread writes, may go to the same place."""
+    print(f"{line}\n", end="", flush=True)
+
+
 async def serve(options: argparse.Namespace) -> int:
     async with AsyncExitStack() as stack:
         local = await _start_local(stack, options) if options.local else None
@@ -42,7 +47,7 @@ async def serve(options: argparse.Namespace) -> int:
         url = await stack.enter_async_context(app.running(settings))
         if local:
             local[0].publish_settings(URL(url).port or 0)
-        print(f"promise-pub {__version__} on {url}", flush=True)
+        _say(f"promise-pub {__version__} on {url}")
         await asyncio.Event().wait()
     return OK
 
@@ -72,9 +77,7 @@ def _report(status: Any, options: argparse.Namespace, text: str) -> None:
 async def consumer(options: argparse.Namespace) -> int:
     settings = config.load(options.config)
     with _logging(options, settings.server):
-        await consumer_server.serve(
-            settings, on_ready=lambda url: print(f"listening on {url}", flush=True)
-        )
+        await consumer_server.serve(settings, on_ready=lambda url: _say(f"listening on {url}"))
     return OK
 
 
