@@ -11,6 +11,7 @@ from functools import partial
 
 from aiohttp import web
 
+from promise_pub import __version__
 from promise_pub.accounts.store import open_guard
 from promise_pub.config import ServerSettings, Settings
 from promise_pub.db import open_pool
@@ -21,13 +22,18 @@ from promise_pub.delivery.ledger import Ledger
 from promise_pub.delivery.runs import Runs
 from promise_pub.delivery.uploads import Uploads
 from promise_pub.errors import CannotListen, PromisePubError
+from promise_pub.logs import told
+from promise_pub.web.access import access_logger
+from promise_pub.web.connections import CONNECTIONS
 from promise_pub.web.keys import Probe
+from promise_pub.web.limits import Limits
 from promise_pub.web.security import add_headers_to_broken_requests, look_around
 from promise_pub.web.server import make_app
 
 log = logging.getLogger(__name__)
 
 READ_BUFFER = 512 * 1024  # bytes of an upload that may wait for the disk, a connection
+BACKLOG = 512  # connections that wait to be accepted while the loop is at something else
 CLOSE_TIMEOUT = 1.0  # seconds for answers under way once every run has ended
 
 
@@ -38,7 +44,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
     Raises ConfigurationError, DatabaseError, SchemaMissing, StoredFileError or CannotListen when it cannot start.
     """
     doors = await look_around(settings.server)
-    async with AsyncExitStack() as stack:
+    async with AsyncExitStack() as last, AsyncExitStack() as stack:
         uploads = Uploads(
             settings.server.uploads, settings.server.max_upload, settings.server.keep_uploads
         )
@@ -62,11 +68,19 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             await _resume(runs, left_over)
         users = settings.server.auth == "users"
         guard = await open_guard(pool, settings.server.login_hours) if users else None
-        app = make_app(runs, ledger, probes, settings.rabbit, doors=doors, guard=guard)
-        url = await _listen(stack, app, settings.server)
+        limits = Limits.of(settings.server)
+        app = make_app(
+            runs, ledger, probes, settings.rabbit, doors=doors, guard=guard, limits=limits
+        )
+        url = await listen(stack, app, settings.server)
         # Runs end while the server still listens: those who wait for them get their answer.
         stack.push_async_callback(runs.stop)
-        yield url
+        log.info("Listening", extra=told(url=url, version=__version__))
+        last.callback(log.info, "Stopped")
+        try:
+            yield url
+        finally:
+            log.info("Stopping")
 
 
 async def _resume(runs: Runs, run_ids: Sequence[str]) -> None:
@@ -77,20 +91,52 @@ async def _resume(runs: Runs, run_ids: Sequence[str]) -> None:
             log.warning("Run %s stays interrupted: %s", run_id, error.message)
 
 
-async def _listen(stack: AsyncExitStack, app: web.Application, settings: ServerSettings) -> str:
+async def listen(stack: AsyncExitStack, app: web.Application, settings: ServerSettings) -> str:
+    """Has the application served, until the stack is closed, within the limits that are set; its URL.
+
+    Raises CannotListen.
+    """
     runner = web.AppRunner(
-        app, access_log=None, shutdown_timeout=CLOSE_TIMEOUT, read_bufsize=READ_BUFFER
+        app,
+        access_log_class=access_logger(app),
+        shutdown_timeout=CLOSE_TIMEOUT,
+        read_bufsize=READ_BUFFER,
+        max_line_size=settings.max_header,
+        max_field_size=settings.max_header,
+        max_headers=settings.max_headers,
+        keepalive_timeout=settings.idle_timeout,
     )
     await runner.setup()
     add_headers_to_broken_requests(runner)
     stack.push_async_callback(runner.cleanup)
     tls = await asyncio.to_thread(_tls, settings)
+    port = await _open(stack, runner, settings, tls)
+    return f"{'https' if tls else 'http'}://{settings.host}:{port}"
+
+
+async def _open(
+    stack: AsyncExitStack,
+    runner: web.AppRunner,
+    settings: ServerSettings,
+    tls: ssl.SSLContext | None,
+) -> int:
+    """Listens, and has connections counted, which aiohttp's own sites do not. The port."""
+    connections = runner.app[CONNECTIONS]
+    connections.limit_to_files()
+    assert runner.server
     try:
-        await web.TCPSite(runner, settings.host, settings.port, ssl_context=tls).start()
+        listening = await asyncio.get_running_loop().create_server(
+            connections.opening(runner.server),
+            settings.host,
+            settings.port,
+            ssl=tls,
+            ssl_handshake_timeout=settings.header_timeout if tls else None,
+            backlog=BACKLOG,
+        )
     except OSError as error:
         raise CannotListen.at(settings.host, settings.port, error) from error
-    port = runner.addresses[0][1]
-    return f"{'https' if tls else 'http'}://{settings.host}:{port}"
+    stack.callback(listening.close)
+    return int(listening.sockets[0].getsockname()[1])
 
 
 def _tls(settings: ServerSettings) -> ssl.SSLContext | None:

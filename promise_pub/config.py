@@ -14,6 +14,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from promise_pub import casts
 from promise_pub.errors import ConfigurationError
 
 FILE_NAME = "production.ini"
@@ -21,9 +22,6 @@ ENVIRONMENT_PREFIX = "PROMISE_PUB_"
 CONFIG_VARIABLE = "PROMISE_PUB_CONFIG"
 
 _PACKAGE = Path(__file__).parent
-_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
-_SWITCH = configparser.ConfigParser.BOOLEAN_STATES
-_HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
 _OPTION_NAME = re.compile(r"[a-z0-9_-]{1,40}")
 
 
@@ -33,74 +31,8 @@ def asset(name: str) -> Path:
     return installed if installed.exists() else _PACKAGE.parent / name
 
 
-def _text(value: str) -> str:
-    if not value:
-        raise ValueError("must not be empty")
-    return value
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def cast(value: str) -> int:
-        try:
-            number = int(value)
-        except ValueError:
-            raise ValueError(f"must be a whole number, not {value!r}") from None
-        if not low <= number <= high:
-            raise ValueError(f"must be from {low} to {high}, not {number}")
-        return number
-
-    return cast
-
-
-def _seconds(value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        raise ValueError(f"must be a number of seconds, not {value!r}") from None
-    if not 0 < number <= 86_400:  # also refuses nan
-        raise ValueError(f"must be over 0 and at most 86400 seconds, not {value}")
-    return number
-
-
-def _size(value: str) -> int:
-    unit = value[-1:].upper() if value[-1:].isalpha() else ""
-    digits = value[: len(value) - len(unit)].strip()
-    if unit not in _UNITS or not digits.isascii() or not digits.isdigit() or int(digits) == 0:
-        raise ValueError(f"must be a number of bytes such as 500K, 20M or 2G, not {value!r}")
-    return int(digits) * _UNITS[unit]
-
-
-def _flag(value: str) -> bool:
-    try:
-        return _SWITCH[value.lower()]
-    except KeyError:
-        raise ValueError(f"must be yes or no, not {value!r}") from None
-
-
-def _url_path(value: str) -> str:
-    if not value.startswith("/") or any(c in value for c in "?# \t"):
-        raise ValueError(f"must be a path such as /create/, not {value!r}")
-    return value
-
-
-def _folder(value: str) -> Path:
-    try:
-        return Path(_text(value)).expanduser()
-    except RuntimeError:
-        raise ValueError(f"names the home of nobody known here: {value!r}") from None
-
-
-def _file(value: str) -> Path | None:
-    if not value:
-        return None
-    path = _folder(value)
-    if not path.is_file():
-        raise ValueError(f"names no file: {value!r}")
-    return path
-
-
-_PORT = _whole(1, 65535)
-_LISTENING_PORT = _whole(0, 65535)
+_PORT = casts.whole(1, 65535)
+_LISTENING_PORT = casts.whole(0, 65535)
 
 
 def _option(cast: Callable[[str], Any], default: Any = MISSING, *, secret: bool = False) -> Any:
@@ -108,89 +40,82 @@ def _option(cast: Callable[[str], Any], default: Any = MISSING, *, secret: bool 
     return field(default=default, metadata={"cast": cast}, repr=not secret)
 
 
-def _one_of(*known: str) -> Callable[[str], str]:
-    def cast(value: str) -> str:
-        if value not in known:
-            raise ValueError(f"must be {' or '.join(known)}, not {value!r}")
-        return value
-
-    return cast
-
-
-def _host_names(value: str) -> tuple[str, ...]:
-    """Names as a `Host` header has them: no scheme, no port."""
-    names = tuple(name.strip().lower() for name in value.split(","))
-    if not all(_HOST_NAME.fullmatch(name) for name in names):
-        raise ValueError(
-            f"must be names such as a.example, b.example, without ports, not {value!r}"
-        )
-    return names
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
     """The web server. `port` 0 takes a free one; `max_upload` in bytes, `keep_uploads` in days.
 
     `on_restart`: whether runs that a dead server left are only marked as interrupted, or resumed.
-    `auth`: whether users log in. `hosts`: names it answers to besides its addresses.
+    `auth`: whether users log in. `hosts`: names it answers to besides its addresses. `max_header`: bytes of the request
+    line, and of each header; `max_headers` of these. `max_fields` of a form, `max_parameters` of a query.
+    `min_upload_rate` in bytes a second, 0 for none. Timeouts in seconds.
     """
 
-    host: str = _option(_text, "127.0.0.1")
+    host: str = _option(casts.text, "127.0.0.1")
     port: int = _option(_LISTENING_PORT, 8000)
-    uploads: Path = _option(_folder, Path("uploads"))
-    max_upload: int = _option(_size, 2 * 1024**3)
-    keep_uploads: int = _option(_whole(0, 36_500), 30)
-    max_waiting: int = _option(_whole(0, 100_000), 100)
-    on_restart: str = _option(_one_of("mark", "resume"), "mark")
-    ssl_certificate: Path | None = _option(_file, None)
-    ssl_key: Path | None = _option(_file, None)
-    auth: str = _option(_one_of("off", "users"), "off")
-    login_hours: int = _option(_whole(1, 8760), 12)
-    hosts: tuple[str, ...] = _option(_host_names, ())
+    uploads: Path = _option(casts.folder, Path("uploads"))
+    max_upload: int = _option(casts.size, 2 * 1024**3)
+    keep_uploads: int = _option(casts.whole(0, 36_500), 30)
+    max_waiting: int = _option(casts.whole(0, 100_000), 100)
+    on_restart: str = _option(casts.one_of("mark", "resume"), "mark")
+    ssl_certificate: Path | None = _option(casts.file, None)
+    ssl_key: Path | None = _option(casts.file, None)
+    auth: str = _option(casts.one_of("off", "users"), "off")
+    login_hours: int = _option(casts.whole(1, 8760), 12)
+    hosts: tuple[str, ...] = _option(casts.host_names, ())
+    log_format: str = _option(casts.one_of("text", "json"), "text")
+    log_level: str = _option(casts.one_of("debug", "info", "warning", "error"), "info")
+    max_header: int = _option(casts.size_within(1024, 64 * 1024), 8 * 1024)
+    max_headers: int = _option(casts.whole(16, 1000), 64)
+    max_fields: int = _option(casts.whole(1, 1000), 20)
+    max_parameters: int = _option(casts.whole(1, 1000), 40)
+    min_upload_rate: int = _option(casts.size_within(0, 1024**3), 1024)
+    max_connections: int = _option(casts.whole(1, 100_000), 1000)
+    header_timeout: float = _option(casts.seconds, 20.0)
+    idle_timeout: float = _option(casts.seconds, 75.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RabbitSettings:
     """The broker. `window` is how many messages may be unconfirmed at once, `heartbeat` in seconds."""
 
-    host: str = _option(_text)
+    host: str = _option(casts.text)
     port: int = _option(_PORT, 5672)
-    user: str = _option(_text, "guest")
+    user: str = _option(casts.text, "guest")
     password: str = _option(str, "guest", secret=True)
-    vhost: str = _option(_text, "/")
-    ssl: bool = _option(_flag, False)
-    ca_certificate: Path | None = _option(_file, None)
-    window: int = _option(_whole(1, 1_000_000), 1024)
-    heartbeat: int = _option(_whole(1, 3600), 15)
+    vhost: str = _option(casts.text, "/")
+    ssl: bool = _option(casts.flag, False)
+    ca_certificate: Path | None = _option(casts.file, None)
+    window: int = _option(casts.whole(1, 1_000_000), 1024)
+    heartbeat: int = _option(casts.whole(1, 3600), 15)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumerSettings:
     """The consumer under test, or, for `promise-pub consumer`, where the bundled one listens. Timeouts in seconds."""
 
-    host: str = _option(_text)
+    host: str = _option(casts.text)
     port: int = _option(_LISTENING_PORT)
-    healthcheck_url: str = _option(_url_path, "/healthcheck/")
-    create_url: str = _option(_url_path, "/create/")
-    remove_url: str = _option(_url_path, "/remove/")
-    process_url: str = _option(_url_path, "/process/")
-    getsession_url: str = _option(_url_path, "/getSession/")
-    connect_timeout: float = _option(_seconds, 5.0)
-    answer_timeout: float = _option(_seconds, 10.0)
-    stall_timeout: float = _option(_seconds, 60.0)
+    healthcheck_url: str = _option(casts.url_path, "/healthcheck/")
+    create_url: str = _option(casts.url_path, "/create/")
+    remove_url: str = _option(casts.url_path, "/remove/")
+    process_url: str = _option(casts.url_path, "/process/")
+    getsession_url: str = _option(casts.url_path, "/getSession/")
+    connect_timeout: float = _option(casts.seconds, 5.0)
+    answer_timeout: float = _option(casts.seconds, 10.0)
+    stall_timeout: float = _option(casts.seconds, 60.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseSettings:
     """PostgreSQL. `host` is a name, or the folder of a Unix socket, which takes no `ssl`."""
 
-    host: str = _option(_text, "localhost")
+    host: str = _option(casts.text, "localhost")
     port: int = _option(_PORT, 5432)
-    dbname: str = _option(_text)
-    user: str = _option(_text)
+    dbname: str = _option(casts.text)
+    user: str = _option(casts.text)
     password: str = _option(str, secret=True)
-    ssl: bool = _option(_flag, False)
-    ca_certificate: Path | None = _option(_file, None)
+    ssl: bool = _option(casts.flag, False)
+    ca_certificate: Path | None = _option(casts.file, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -365,7 +290,9 @@ def _contradictions(values: Values) -> Iterable[str]:
     if bool(server.get("ssl_certificate", "").strip()) != bool(server.get("ssl_key", "").strip()):
         yield "[server] ssl_certificate and ssl_key: are set together or not at all"
     database = values.get("database", {})
-    if _SWITCH.get(database.get("ssl", "").lower()) and database.get("host", "").startswith("/"):
+    if casts.SWITCH.get(database.get("ssl", "").lower()) and database.get("host", "").startswith(
+        "/"
+    ):
         yield "[database] ssl: is for a host, not for the folder of a Unix socket"
 
 

@@ -51,15 +51,18 @@ def translated() -> Iterator[None]:
     except asyncpg.UndefinedTableError as error:
         raise SchemaMissing from error
     except _REFUSED as error:
-        raise DatabaseRefused(f"The database refused: {error}") from error
+        raise DatabaseRefused(f"The database refused: {_reason(error)}") from error
     except _AWAY as error:
         raise DatabaseUnavailable(f"The database cannot be reached: {_reason(error)}") from error
     except asyncpg.PostgresError as error:
-        raise DatabaseError(f"The database failed: {error}") from error
+        raise DatabaseError(f"The database failed: {_reason(error)}") from error
 
 
 def _reason(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    """What went wrong in a line. The details below it, and values that do not fit, quote what was to be stored."""
+    if isinstance(error, asyncpg.DataError):
+        return f"a value cannot be stored ({type(error).__name__})"
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 @asynccontextmanager

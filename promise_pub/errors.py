@@ -6,6 +6,7 @@
     │   ├── BadParameter
     │   ├── FileMissing
     │   ├── UploadIncomplete
+    │   ├── UploadTooSlow
     │   ├── FileTooLarge
     │   ├── DiskFull
     │   ├── NoUsableRow
@@ -111,6 +112,12 @@ class UploadIncomplete(RequestError):
     """The upload ended before the file was whole."""
 
     code = "upload_incomplete"
+
+
+class UploadTooSlow(RequestError):
+    """The upload came in too slowly and was cut off."""
+
+    code = "upload_too_slow"
 
 
 class FileTooLarge(RequestError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import math
 import time
 from collections import OrderedDict
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 
 from promise_pub.accounts.people import LONGEST_NAME
 from promise_pub.errors import LoginFailed, PromisePubError, TooManyTries
+
+log = logging.getLogger(__name__)
 
 WINDOW = 15 * 60.0  # seconds for which a failed try counts
 FOR_A_NAME = 10  # tries in that time: a person's typing errors, and 350,000 guesses a year
@@ -74,6 +77,7 @@ class Tries:
         """
         name, address = name[: LONGEST_NAME + 1], _network(address)
         if wait := max(self._names.wait(name), self._addresses.wait(address)):
+            log.warning("Login refused: too many failed, now from %s", address)
             raise TooManyTries(math.ceil(wait))
         by_name, by_address = self._names.add(name), self._addresses.add(address)
         try:

@@ -12,20 +12,18 @@ import traceback
 from collections.abc import Awaitable, Sequence
 from io import TextIOWrapper
 
+from promise_pub import logs
+from promise_pub.cli import services
 from promise_pub.cli.arguments import parse
 from promise_pub.cli.output import FAILED, OK, USAGE
 from promise_pub.errors import BadParameter, ConfigurationError, PromisePubError, Stopped
-
-_LEVELS = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO, 2: logging.DEBUG}
-# They log as errors, with tracebacks, what is reported in better words anyway, or what strangers send.
-_CHATTY = ("aiormq", "aio_pika", "asyncio", "asyncpg", "aiohttp.server")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0 success, 1 any other error, 2 configuration or usage."""
     _let_everything_be_written()
     options = parse(arguments)
-    _set_up_logging(options)
+    logs.set_up(services.log_level(options, logging.WARNING))
     try:
         code = asyncio.run(_until_signal(options.command(options), endless=options.endless))
         sys.stdout.flush()
@@ -90,12 +88,3 @@ async def _until_signal(command: Awaitable[int], *, endless: bool) -> int:
         if endless:
             return OK
         raise Stopped from None
-
-
-def _set_up_logging(options: argparse.Namespace) -> None:
-    level = -1 if options.quiet else min(options.verbose, 2)
-    logging.basicConfig(
-        level=_LEVELS[level], format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    for name in _CHATTY if level < 2 else ():
-        logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -4,27 +4,50 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack
 from typing import Any
 
 from yarl import URL
 
-from promise_pub import __version__, app, config, db
+from promise_pub import __version__, app, config, db, logs
 from promise_pub.cli.output import OK, err
 from promise_pub.consumer import server as consumer_server
 from promise_pub.local.stack import LocalStack
+
+
+def log_level(options: argparse.Namespace, usual: int) -> int:
+    """-q: errors; -v: events, -vv: everything; neither: as usual."""
+    if options.quiet:
+        return logging.ERROR
+    wanted = (usual, logging.INFO, logging.DEBUG)[min(options.verbose, 2)]
+    return min(wanted, usual)
+
+
+def _logging(
+    options: argparse.Namespace, settings: config.ServerSettings
+) -> AbstractContextManager[object]:
+    """Has a service log as it is configured, and waits for nobody who reads that."""
+    level = log_level(options, logging.getLevelNamesMapping()[settings.log_level.upper()])
+    return logs.logging_to(sys.stderr.fileno(), level, settings.log_format)
+
+
+def _say(line: str) -> None:
+    """In one piece: the log, which another thread writes, may go to the same place."""
+    print(f"{line}\n", end="", flush=True)
 
 
 async def serve(options: argparse.Namespace) -> int:
     async with AsyncExitStack() as stack:
         local = await _start_local(stack, options) if options.local else None
         settings = local[1] if local else config.load(options.config)
+        stack.enter_context(_logging(options, settings.server))
         url = await stack.enter_async_context(app.running(settings))
         if local:
             local[0].publish_settings(URL(url).port or 0)
-        print(f"promise-pub {__version__} on {url}", flush=True)
+        _say(f"promise-pub {__version__} on {url}")
         await asyncio.Event().wait()
     return OK
 
@@ -53,9 +76,8 @@ def _report(status: Any, options: argparse.Namespace, text: str) -> None:
 
 async def consumer(options: argparse.Namespace) -> int:
     settings = config.load(options.config)
-    await consumer_server.serve(
-        settings, on_ready=lambda url: print(f"listening on {url}", flush=True)
-    )
+    with _logging(options, settings.server):
+        await consumer_server.serve(settings, on_ready=lambda url: _say(f"listening on {url}"))
     return OK
 
 

@@ -211,7 +211,7 @@ def _ender(held: _Held) -> Callable[[asyncio.Task[None]], None]:
         log.error(
             "Session %s: reading ended: %s",
             held.session.uuid,
-            error,
+            error if expected else type(error).__name__,  # which may quote a row
             exc_info=None if expected else error,
         )
 

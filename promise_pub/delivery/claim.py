@@ -120,12 +120,14 @@ class Claim:
             try:
                 if self._connection is None:
                     await self._connect()
+                    log.info("The connection to the database is back")
                 async with self._asked() as connection:
                     await self._sql.still_there(connection)
                     if self._lost is None:  # nobody's turn, so a cancellation left it locked
                         await self._free(connection)
             except DatabaseError as error:
-                log.debug("The claims' connection was lost: %s", error.message)
+                if self._connection:  # once an outage
+                    log.warning("The connection to the database was lost: %s", error.message)
                 await self._disconnect()
             except Exception:
                 log.exception("The claims of this server could not be kept; trying again")

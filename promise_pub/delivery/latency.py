@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import Counter
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Self
 
 from promise_pub.records import ConfirmLatency
@@ -13,21 +16,40 @@ _FLOOR = 0.01  # milliseconds; anything quicker counts as this
 
 
 class LatencyHistogram:
-    """Counts milliseconds in buckets that grow by 2 %; the maximum is exact."""
+    """Counts milliseconds in buckets that grow by 2 %; the maximum and the sum are exact."""
 
     def __init__(self) -> None:
         self._buckets: Counter[int] = Counter()
         self._max = 0.0
+        self.sum = 0.0  # milliseconds
 
     def add(self, milliseconds: float, count: int) -> None:
         """`count` confirms took this long."""
-        self._buckets[math.ceil(math.log(max(milliseconds, _FLOOR) / _FLOOR) / _GROWTH)] += count
+        self._buckets[_bucket(milliseconds)] += count
         self._max = max(self._max, milliseconds)
+        self.sum += milliseconds * count
+
+    def merge(self, other: Self) -> None:
+        """Counts what the other has counted, too."""
+        self._buckets.update(other._buckets)
+        self._max = max(self._max, other._max)
+        self.sum += other.sum
+
+    def up_to(self, bounds: Sequence[float]) -> list[int]:
+        """How many took at most so many milliseconds, for each of these, ascending; some of those 2 % over count in."""
+        buckets = sorted(self._buckets)
+        counts = [0, *accumulate(self._buckets[bucket] for bucket in buckets)]
+        return [counts[bisect_right(buckets, _bucket(bound))] for bound in bounds]
+
+    @property
+    def count(self) -> int:
+        return self._buckets.total()
 
     def copy(self) -> Self:
         """As it is now."""
         copied = type(self)()
         copied._buckets, copied._max = Counter(self._buckets), self._max
+        copied.sum = self.sum
         return copied
 
     def since(self, earlier: Self) -> Self:
@@ -35,6 +57,7 @@ class LatencyHistogram:
         recent = self.copy()
         recent._buckets.subtract(earlier._buckets)
         recent._buckets = +recent._buckets
+        recent.sum -= earlier.sum
         return recent
 
     def summary(self) -> ConfirmLatency | None:
@@ -51,3 +74,7 @@ class LatencyHistogram:
             if seen >= wanted:
                 return min(_FLOOR * math.exp(bucket * _GROWTH), self._max)
         return self._max
+
+
+def _bucket(milliseconds: float) -> int:
+    return math.ceil(math.log(max(milliseconds, _FLOOR) / _FLOOR) / _GROWTH)

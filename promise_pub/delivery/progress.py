@@ -13,6 +13,7 @@ from uuid import UUID
 
 from promise_pub.delivery.confirms import ConfirmTracker, Settled
 from promise_pub.delivery.digest import RowDigest
+from promise_pub.delivery.latency import LatencyHistogram
 from promise_pub.delivery.ports import Shipment
 from promise_pub.delivery.ranges import RowRanges
 from promise_pub.delivery.steady import SteadyPublisher
@@ -30,6 +31,7 @@ from promise_pub.records import (
     Rejected,
     Resent,
     RunReport,
+    Sample,
     Seconds,
     SessionView,
     State,
@@ -320,6 +322,22 @@ class ActiveRun:
             resent=tracker.resent,
         )
 
+    @property
+    def blocked(self) -> bool:
+        """Whether the broker does not read now."""
+        publisher = self._publisher if self._state is State.PUBLISHING else None
+        return publisher is not None and publisher.blocked
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """How it went so far."""
+        return self._timeline.samples
+
+    @property
+    def latency(self) -> LatencyHistogram:
+        """How long the confirms of this session took; a new one counts anew."""
+        return self._tracker.latency
+
     def lost_rows(self) -> tuple[str, str]:
         """The numbers of the rows that came back, and of those the broker refused."""
         tracker = self._tracker
@@ -364,14 +382,12 @@ class ActiveRun:
             confirm_ms=self._tracker.latency.summary(),
             position=position,
             error=self._fault,
-            blocked=self._state is State.PUBLISHING
-            and self._publisher is not None
-            and self._publisher.blocked,
+            blocked=self.blocked,
             digest=self._digest,
             resends=tuple(self._resends()),
             earlier=tuple(self._earlier),
             going=self.going,
-            samples=self._timeline.samples,
+            samples=self.samples,
             read_bytes=self._read_bytes,
         )
 

@@ -6,6 +6,7 @@ Live: create, process, publish, remove. Batch: create, publish, process, remove.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import (
     AbstractAsyncContextManager,
@@ -19,7 +20,10 @@ from promise_pub.delivery.pace import Pacer
 from promise_pub.delivery.ports import Consumer
 from promise_pub.delivery.steady import SteadyPublisher
 from promise_pub.errors import BrokerError, ConsumerComplaint, QueueGone, SessionLost
+from promise_pub.logs import told
 from promise_pub.records import Batch, Mode, Parameters, SessionView, State
+
+log = logging.getLogger(__name__)
 
 # Seconds that a run which is being stopped waits for the confirms of what it has published, and for the consumer to
 # remove the session; and those of one whose user waits for it.
@@ -162,6 +166,7 @@ class _Talk:
             self._uuid, self._parameters.timeout, self._sent, self._observer.saw
         )
         self._observer.saw(final)
+        log.info("Session removed", extra=told(session=self._uuid))
         return final
 
     @property
@@ -210,7 +215,10 @@ class _Talk:
             await asyncio.wait({abandoning}, timeout=HURRIED_ABANDON)
             raise
         finally:
-            if not (abandoning.done() and abandoning.result()):
+            if abandoning.done() and abandoning.result():
+                log.info("Session removed", extra=told(session=self._uuid))
+            else:
+                log.warning("Session left behind", extra=told(session=self._uuid))
                 self._observer.left_behind(self._session)
             abandoning.cancel()
 

@@ -76,6 +76,8 @@ class Recorder:
         while True:
             try:
                 await self._write(run)
+                if away:
+                    log.info("The progress of run %s is recorded again", run.id)
                 away = False
             except DatabaseError as error:
                 if not away:  # once an outage

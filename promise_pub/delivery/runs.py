@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Self
 from uuid import uuid4
 
+from promise_pub.delivery import events
 from promise_pub.delivery.arrival import require_usable_row, with_columns
 from promise_pub.delivery.dialect import Dialect
 from promise_pub.delivery.ports import Consumer, Ledger, OpenPublisher
@@ -19,6 +20,7 @@ from promise_pub.delivery.protocol import carry_out
 from promise_pub.delivery.reader import Checkpoint, read_batches
 from promise_pub.delivery.recording import Recorder, patiently
 from promise_pub.delivery.steady import SteadyPublisher
+from promise_pub.delivery.tally import Tally
 from promise_pub.delivery.uploads import Uploads
 from promise_pub.delivery.verdict import judge, needs_repeats
 from promise_pub.errors import (
@@ -35,6 +37,7 @@ from promise_pub.errors import (
     StoredFileError,
     TooManyWaiting,
 )
+from promise_pub.logs import RUN
 from promise_pub.records import (
     Batch,
     Fault,
@@ -78,6 +81,7 @@ class Runs:
         self._open_publisher = open_publisher
         self._uploads = uploads
         self._max_waiting = max_waiting
+        self.tally = Tally()
         self._waiting: deque[ActiveRun] = deque()
         self._current: ActiveRun | None = None
         self._carrying: asyncio.Task[None] | None = None
@@ -104,6 +108,16 @@ class Runs:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for their turn."""
+        return len(self._waiting)
+
+    @property
+    def current(self) -> ActiveRun | None:
+        """The run whose turn it is."""
+        return self._current
 
     @property
     def uploads(self) -> Uploads:
@@ -218,6 +232,7 @@ class Runs:
         else:
             self._waiting.append(run)
             self._arrived.set()
+            events.queued(run.report())
 
     def find(self, run_id: str) -> ActiveRun | None:
         """The run, while it lives in this process."""
@@ -274,6 +289,7 @@ class Runs:
 
     async def _carry(self, run: ActiveRun) -> None:
         """One run from its turn to its end; whatever happens is recorded."""
+        RUN.set(run.id)
         try:
             async with self._recorder.progress_of(run), self._ledger.turn(self._stop_carrying):
                 await self._deliver(run)
@@ -294,7 +310,7 @@ class Runs:
             log.exception(_UNFORESEEN, run.id)
             await self._end(run, State.FAILED, _INTERNAL)
         else:
-            await self._recorder.end_of(run)
+            await self._ended(run)
 
     def _stop_carrying(self) -> None:
         """Nobody else may be kept from the consumer any more."""
@@ -306,6 +322,8 @@ class Runs:
 
     async def _deliver(self, run: ActiveRun) -> None:
         run.begin()
+        self.tally.begin(run)
+        events.started(run.report())
         session = await self._old_session(run)
         for left in reversed(range(MOST_SESSIONS)):
             await self._prepare(run)
@@ -313,7 +331,7 @@ class Runs:
                 final = await self._talk(run, session)
                 break
             except SessionLost as lost:
-                run.next_session(lost.message)
+                self._next_session(run, lost.message)
                 session = None
                 if not left:
                     raise
@@ -328,8 +346,13 @@ class Runs:
         except (ConsumerUnreachable, ConsumerTimeout):
             raise  # it may still have it
         except ConsumerError as error:
-            run.next_session(f"The session {run.session.uuid} had ended ({error.message})")
+            self._next_session(run, f"The session {run.session.uuid} had ended ({error.message})")
             return None
+
+    def _next_session(self, run: ActiveRun, reason: str) -> None:
+        self.tally.look()
+        run.next_session(reason)
+        self.tally.look()  # its counts have started over
 
     async def _prepare(self, run: ActiveRun) -> None:
         """What the employees table holds before the session's first row."""
@@ -380,6 +403,11 @@ class Runs:
 
     async def _end(self, run: ActiveRun, state: State, fault: Fault) -> None:
         run.fail(state, fault)
+        await self._ended(run)
+
+    async def _ended(self, run: ActiveRun) -> None:
+        self.tally.end(run)
+        events.ended(run.report())
         await self._recorder.end_of(run)
 
     async def _sweep(self) -> None:

@@ -16,6 +16,7 @@ from typing import Self
 from promise_pub.delivery.confirms import ConfirmTracker
 from promise_pub.delivery.ports import OpenPublisher, Publisher, Shipment
 from promise_pub.errors import BrokerError, BrokerLost, QueueGone
+from promise_pub.logs import told
 from promise_pub.records import Row
 
 log = logging.getLogger(__name__)
@@ -141,6 +142,7 @@ class SteadyPublisher:
                 publisher = await self._connect()
                 await self._catch_up(publisher, lost)
                 self._publisher = publisher  # not before: what waits would be left out
+                log.info("The broker is back", extra=told(away=round(clock() - since, 3)))
                 return
             except QueueGone:
                 raise

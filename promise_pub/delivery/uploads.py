@@ -6,6 +6,7 @@ import asyncio
 import errno
 import fcntl
 import hashlib
+import logging
 import os
 import tempfile
 import time
@@ -22,8 +23,11 @@ from pathlib import Path
 from typing import IO, ParamSpec, TypeVar
 from uuid import UUID
 
-from promise_pub.errors import DiskFull, FileTooLarge, StoredFileError
+from promise_pub.errors import DiskFull, FileTooLarge, PromisePubError, StoredFileError
+from promise_pub.logs import told
 from promise_pub.records import StoredFile
+
+log = logging.getLogger(__name__)
 
 # Bytes handed to a thread at once: hashing and writing them take about a millisecond.
 WRITE_SIZE = 1024 * 1024
@@ -93,6 +97,9 @@ class Uploads:
             with _disk_errors():
                 await _in_thread(upload.open)
             yield upload
+        except PromisePubError as error:
+            log.info("Upload refused", extra=told(code=error.code, bytes=upload.size))
+            raise
         finally:
             try:
                 await upload.settle()

@@ -8,6 +8,8 @@ from http import HTTPStatus
 _BY_CODE: Mapping[str, str] = {
     "no_file": "Choose a CSV on the form, then send it.",
     "upload_incomplete": "Nothing was run. Send the file again; if it breaks off again, look at the line between.",
+    "upload_too_slow": "Nothing was run. Send the file again over a quicker line, or have the server's [server] "
+    "min_upload_rate lowered.",
     "file_too_large": "Split the file, or have the server's [server] max_upload raised.",
     "disk_full": "Have room made on the server's disk, then send the file again; nothing of it was kept.",
     "no_usable_row": "See what is wrong with the first lines below. If the columns are others, or the delimiter or the "
@@ -36,6 +38,7 @@ _BY_STATUS: Mapping[int, str] = {
     403: "Ask whoever keeps the server for the right to do this.",
     404: "Check the address, or go on from one of the pages above.",
     405: "Go on from one of the pages above.",
+    408: "Try again over a quicker line.",
     409: "Look at it again: it has changed meanwhile.",
     413: "Send less at once.",
     421: "Use the server's own address.",
@@ -54,6 +57,7 @@ _TITLES: Mapping[int, str] = {
     403: "Not allowed",
     404: "Nothing here",
     405: "Not this way",
+    408: "Too slow",
     409: "Not in this state",
     413: "Too large",
     421: "Not this server's name",

@@ -22,7 +22,7 @@ from promise_pub.errors import (
     TooManyTries,
 )
 from promise_pub.web.advice import what_to_do
-from promise_pub.web.keys import GUARD, VISITOR
+from promise_pub.web.keys import CODE, GUARD, VISITOR
 from promise_pub.web.negotiate import HTML, as_json, page, wanted
 from promise_pub.web.problems import Handler, problem, status_of
 from promise_pub.web.security import DOORS, SAFE_METHODS
@@ -58,6 +58,7 @@ async def ask_who_comes(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         visitor = await _visitor(request, request.app[GUARD])
     except (LoginRequired, TokenRefused) as error:
+        request[CODE] = error.code
         return _turned_away(request, error)
     request[VISITOR] = visitor
     if request.method not in SAFE_METHODS and not visitor.may_operate:
@@ -155,6 +156,7 @@ def _local(path: str) -> str:
 
 
 def _refused(request: web.Request, error: LoginFailed | TooManyTries, after: str) -> web.Response:
+    request[CODE] = error.code
     response = _form(request, after, error) if _is_browser(request) else _problem(error)
     if isinstance(error, TooManyTries):
         response.headers["Retry-After"] = str(error.retry_after)

@@ -18,6 +18,7 @@ from promise_pub.delivery.pace import MOST_RATE, parse_profile
 from promise_pub.delivery.uploads import Upload
 from promise_pub.errors import BadParameter, FileMissing, FileTooLarge, UploadIncomplete
 from promise_pub.records import Mode, Parameters, StoredFile
+from promise_pub.web.limits import LIMITS, Limits, RateFloor
 
 FILE_FIELD = "input_file"
 FIELD_LIMIT = 4096  # bytes of a form field other than the file: 100 columns with names of 40
@@ -188,7 +189,7 @@ async def take_order(request: web.Request, upload: Upload) -> Order:
     if (request.content_length or 0) > upload.limit + OVERHEAD:
         raise FileTooLarge(f"The file is over the limit of {upload.limit:,} bytes.")
     with _broken_uploads():
-        name, fields = await _receive(request, upload)
+        name, fields = await _receive(request, upload, request.app[LIMITS])
     parameters, dry_run = parse_order(query, fields)
     if not name and not upload.size:
         raise FileMissing
@@ -200,33 +201,39 @@ async def take_body(request: web.Request, limit: int, within: float) -> bytes:
     too_large = FileTooLarge(f"The body is over the limit of {limit:,} bytes.")
     if (request.content_length or 0) > limit:
         raise too_large
-    body = bytearray()
+    body, floor = bytearray(), RateFloor(request.app[LIMITS].upload_rate)
     with _broken_uploads(f"The body was not there within {within:g} s."):
         async with asyncio.timeout(within):
-            async for chunk in _timely(request.content.readany, request.content.at_eof):
+            async for chunk in _timely(request.content.readany, request.content.at_eof, floor):
                 body += chunk
                 if len(body) > limit:
                     raise too_large
     return bytes(body)
 
 
-async def _receive(request: web.Request, upload: Upload) -> tuple[str, Mapping[str, str]]:
+async def _receive(
+    request: web.Request, upload: Upload, limits: Limits
+) -> tuple[str, Mapping[str, str]]:
+    floor = RateFloor(limits.upload_rate)
     if request.content_type.startswith("multipart/"):
-        return await _receive_form(request, upload)
+        return await _receive_form(request, upload, floor, limits)
     if request.content_type in RAW_TYPES:
-        async for chunk in _timely(request.content.readany, request.content.at_eof):
+        async for chunk in _timely(request.content.readany, request.content.at_eof, floor):
             await upload.write(chunk)
         return request.query.get("filename") or "body.csv", {}
     raise FileMissing
 
 
-async def _receive_form(request: web.Request, upload: Upload) -> tuple[str, Mapping[str, str]]:
+async def _receive_form(
+    request: web.Request, upload: Upload, floor: RateFloor, limits: Limits
+) -> tuple[str, Mapping[str, str]]:
     name: str | None = None
     fields: dict[str, str] = {}
     form = await request.multipart()
     while (part := await asyncio.wait_for(form.next(), CHUNK_TIMEOUT)) is not None:
         if not isinstance(part, BodyPartReader) or not part.name:
             raise BadParameter("The form holds a part that is no field.")
+        limits.check_fields(len(fields) + 1)
         if part.name in fields or part.name == FILE_FIELD and name is not None:
             raise BadParameter(f"{part.name[:50]} is given more than once.")
         if part.headers.get("Content-Transfer-Encoding", "binary").lower() not in _PLAIN:
@@ -235,18 +242,18 @@ async def _receive_form(request: web.Request, upload: Upload) -> tuple[str, Mapp
             )
         if part.name == FILE_FIELD:
             name = part.filename or ""
-            async for chunk in _timely(partial(part.read_chunk, CHUNK), part.at_eof):
+            async for chunk in _timely(partial(part.read_chunk, CHUNK), part.at_eof, floor):
                 await upload.write(chunk)
         else:
-            fields[part.name] = await _text(part)
+            fields[part.name] = await _text(part, floor)
     if name is None:
         raise FileMissing
     return name, fields
 
 
-async def _text(part: BodyPartReader) -> str:
+async def _text(part: BodyPartReader, floor: RateFloor) -> str:
     value = bytearray()
-    async for chunk in _timely(partial(part.read_chunk, CHUNK), part.at_eof):
+    async for chunk in _timely(partial(part.read_chunk, CHUNK), part.at_eof, floor):
         value += chunk
         if len(value) > FIELD_LIMIT:
             raise BadParameter(f"{(part.name or '')[:50]} is over {FIELD_LIMIT} bytes.")
@@ -254,12 +261,15 @@ async def _text(part: BodyPartReader) -> str:
 
 
 async def _timely(
-    read: Callable[[], Awaitable[bytes]], ended: Callable[[], bool]
+    read: Callable[[], Awaitable[bytes]], ended: Callable[[], bool], floor: RateFloor
 ) -> AsyncIterator[bytes]:
-    """The chunks of a body, to its very end; an empty chunk in between is no end. Raises TimeoutError."""
+    """The chunks of a body, to its very end; an empty chunk in between is no end.
+
+    Raises TimeoutError, or UploadTooSlow.
+    """
     while not ended():
         async with asyncio.timeout(CHUNK_TIMEOUT):
-            chunk = await read()
+            chunk = await floor.next(read)
         yield chunk
 
 

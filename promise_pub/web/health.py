@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from aiohttp import web
 
 from promise_pub.errors import PromisePubError
 from promise_pub.web.keys import PROBES, Probe
 from promise_pub.web.negotiate import as_json
+
+log = logging.getLogger(__name__)
 
 PROBE_TIMEOUT = 12.0  # seconds for the slowest service to say whether it is there
 
@@ -25,7 +28,7 @@ async def alive(request: web.Request) -> web.Response:
 async def ready(request: web.Request) -> web.Response:
     """Whether the broker, the database and the consumer are there, each by name."""
     probes = request.app[PROBES]
-    troubles = await asyncio.gather(*(_trouble(probe) for probe in probes.values()))
+    troubles = await asyncio.gather(*(_trouble(*named) for named in probes.items()))
     services = {
         name: {"ready": trouble is None, **({"error": trouble} if trouble else {})}
         for name, trouble in zip(probes, troubles, strict=True)
@@ -34,7 +37,7 @@ async def ready(request: web.Request) -> web.Response:
     return as_json({"ready": whole, **services}, 200 if whole else 503)
 
 
-async def _trouble(probe: Probe) -> str | None:
+async def _trouble(name: str, probe: Probe) -> str | None:
     try:
         async with asyncio.timeout(PROBE_TIMEOUT):
             await probe()
@@ -42,4 +45,7 @@ async def _trouble(probe: Probe) -> str | None:
         return error.message
     except TimeoutError:
         return f"no answer within {PROBE_TIMEOUT:g} s"
+    except Exception:
+        log.exception("Whether the %s is there cannot be told, for a reason nobody foresaw", name)
+        return "The server failed; its log says how."
     return None

@@ -31,6 +31,11 @@ VISITOR = web.RequestKey("visitor", Visitor)
 NEGOTIATED = web.RequestKey("negotiated", bool)
 """There where the answer depends on `Accept`."""
 
+ROUTE = web.RequestKey("route", str)
+"""The template of the path, where there is one."""
+CODE = web.RequestKey("code", str)
+"""The code of the error that was the answer, for the log."""
+
 
 def may_operate(request: web.Request) -> bool:
     """Whether whoever sent the request may do more than look: everybody, where nobody logs in."""

@@ -13,6 +13,7 @@ from aiohttp import web
 from promise_pub import errors
 from promise_pub.records import RunReport, State
 from promise_pub.web.advice import title_of, what_to_do
+from promise_pub.web.keys import CODE
 from promise_pub.web.negotiate import HTML, JSON, as_json, page, wanted
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ _STATUS: dict[type[errors.PromisePubError], int] = {
     errors.RequestError: 400,
     errors.RunNotFound: 404,
     errors.WrongState: 409,
+    errors.UploadTooSlow: 408,
     errors.FileTooLarge: 413,
     errors.DiskFull: 507,
     errors.NoUsableRow: 422,
@@ -122,6 +124,9 @@ def _answer(
         response = page(request, "error.html", context, status)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = RETRY_AFTER
+    if status == HTTPStatus.REQUEST_TIMEOUT:
+        response.force_close()  # the rest of what is too slow is not waited for
+    request[CODE] = code
     return response
 
 

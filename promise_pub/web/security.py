@@ -14,6 +14,7 @@ from aiohttp import web
 
 from promise_pub.config import ServerSettings
 from promise_pub.errors import CannotListen, ConfigurationError, CrossSite, WrongHost
+from promise_pub.web.access import add_id
 from promise_pub.web.problems import Handler, put_into_problem
 
 HEADERS: Mapping[str, str] = {
@@ -163,6 +164,7 @@ def add_headers_to_broken_requests(runner: web.AppRunner) -> None:
                 response.headers["Content-Length"] = str(length)
             await super()._prepare_hook(response)
             _add(headers, response)
+            await add_id(self, response)
 
     assert runner.server
     runner.server.request_factory = partial(runner.app._make_request, _cls=Request)

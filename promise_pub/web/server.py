@@ -23,17 +23,28 @@ from promise_pub.web import (
     gauges,
     health,
     history,
+    metrics,
     pages,
     preview,
     stream,
     wording,
 )
 from promise_pub.web import runs as run_pages
+from promise_pub.web.access import add_id, name_requests
 from promise_pub.web.conditional import answer_once, have_it_asked_again
+from promise_pub.web.connections import CONNECTIONS, Connections, keep_busy
 from promise_pub.web.keys import BROKER, DRY_RUNS, LEDGER, PROBES, RUNS, Probe
+from promise_pub.web.limits import LIMITS, USUAL, Limits, count_parameters
 from promise_pub.web.negotiate import tell_what_varies
 from promise_pub.web.problems import answer_errors
-from promise_pub.web.security import DOORS, LOOPBACK, Doors, add_headers, refuse_strangers
+from promise_pub.web.security import (
+    DOORS,
+    LOOPBACK,
+    Doors,
+    add_headers,
+    headers_of,
+    refuse_strangers,
+)
 
 A_BROKER = RabbitSettings(host="localhost")
 
@@ -46,13 +57,20 @@ def make_app(
     *,
     doors: Doors = LOOPBACK,
     guard: Guard | None = None,
+    limits: Limits = USUAL,
 ) -> web.Application:
     """The application, ready to be served. What it is given is opened and closed by its caller.
 
     Without a guard nobody logs in.
     """
-    app = web.Application(middlewares=[answer_errors, refuse_strangers])
-    app[DOORS] = doors
+    app = web.Application(
+        middlewares=[keep_busy, name_requests, answer_errors, refuse_strangers, count_parameters],
+        client_max_fields=limits.fields,
+    )
+    app[DOORS], app[LIMITS] = doors, limits
+    app[CONNECTIONS] = Connections(limits, headers_of(doors))
+    app.cleanup_ctx.append(app[CONNECTIONS].sweeping)
+    metrics.set_up(app, runs, probes)
     if guard:
         auth.set_up(app, guard)
     app.middlewares.append(answer_once)
@@ -68,11 +86,11 @@ def make_app(
         filters=FILTERS,
     )
     aiohttp_jinja2.get_env(app).globals["version"] = __version__
-    for room in (pages, history, run_pages, stream, compare, preview, health):
+    for room in (pages, history, run_pages, stream, compare, preview, health, metrics):
         app.add_routes(room.routes)
     docs.set_up(app)
     app.router.add_static("/static/", asset("static"))
-    app.on_response_prepare.extend((tell_what_varies, have_it_asked_again, add_headers))
+    app.on_response_prepare.extend((tell_what_varies, have_it_asked_again, add_headers, add_id))
     return app
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from promise_pub import cli
+from promise_pub.accounts.passwords import Passwords
 from promise_pub.config import (
     ConsumerSettings,
     DatabaseSettings,
@@ -24,6 +26,7 @@ from promise_pub.config import (
 )
 from promise_pub.local import inifile
 from tests import services
+from tests.integration import stacks
 from tests.terminal import PATIENCE, Terminal
 
 PASSWORD = "correct horse"
@@ -88,6 +91,21 @@ def test_a_user_is_added_listed_changed_and_removed(command: Command) -> None:
     assert "name" in text and "bob" in text and "viewer" in text
     rows = list(csv.reader(io.StringIO(command("user", "list", "--format", "csv").out)))
     assert rows[0] == ["name", "role", "created_at"] and rows[1][:2] == ["bob", "viewer"]
+
+
+def test_a_password_is_kept_as_its_hash_whether_new_or_changed(
+    command: Command, database: DatabaseSettings
+) -> None:
+    async def fits(password: str) -> bool:
+        hashed = await stacks.fetch(database, "SELECT password FROM access_users")
+        assert isinstance(hashed, str) and hashed.startswith("$argon2id$")
+        assert password not in hashed
+        return await Passwords().fit(hashed, password)
+
+    assert command("user", "add", "ann").code == 0
+    assert asyncio.run(fits(PASSWORD))
+    assert command("user", "password", "ann", typed="another horse\n").code == 0
+    assert asyncio.run(fits("another horse")) and not asyncio.run(fits(PASSWORD))
 
 
 def test_a_token_is_shown_once_alone_on_the_standard_output(command: Command) -> None:

@@ -55,6 +55,11 @@ def test_the_defaults_are_those_documented(tmp_path: Path) -> None:
     assert (settings.server.ssl_certificate, settings.server.ssl_key) == (None, None)
     server = settings.server
     assert (server.auth, server.login_hours, server.hosts) == ("off", 12, ())
+    assert (server.log_format, server.log_level) == ("text", "info")
+    assert (server.max_header, server.max_headers) == (8192, 64)
+    assert (server.max_fields, server.max_parameters) == (20, 40)
+    assert (server.min_upload_rate, server.max_connections) == (1024, 1000)
+    assert (server.header_timeout, server.idle_timeout) == (20, 75)
     rabbit = settings.rabbit
     assert (rabbit.port, rabbit.user, rabbit.vhost, rabbit.ssl) == (5672, "guest", "/", False)
     assert rabbit.heartbeat == 15
@@ -88,6 +93,14 @@ def test_the_guest_password_is_the_default(tmp_path: Path) -> None:
         ("server", "auth", "users", "users"),
         ("server", "login_hours", "1", 1),
         ("server", "hosts", "A.example , [::1]", ("a.example", "[::1]")),
+        ("server", "log_format", "json", "json"),
+        ("server", "log_level", "warning", "warning"),
+        ("server", "max_header", "64K", 65536),
+        ("server", "max_header", "1024", 1024),
+        ("server", "min_upload_rate", "0", 0),
+        ("server", "min_upload_rate", "20K", 20480),
+        ("server", "max_connections", "1", 1),
+        ("server", "idle_timeout", "0.5", 0.5),
         ("rabbit", "ssl", "yes", True),
         ("rabbit", "ssl", "Off", False),
         ("rabbit", "ssl", "TRUE", True),
@@ -130,6 +143,18 @@ def test_a_value_is_cast(
         ("rabbit", "ca_certificate", "/there/is/none", "names no file"),
         ("server", "auth", "yes", "must be off or users, not 'yes'"),
         ("server", "login_hours", "0", "must be from 1 to 8760"),
+        ("server", "log_format", "xml", "must be text or json, not 'xml'"),
+        ("server", "log_level", "INFO", "must be debug or info or warning or error, not 'INFO'"),
+        ("server", "max_header", "0", "must be from 1024 to 65536 bytes, not 0"),
+        ("server", "max_header", "65K", "must be from 1024 to 65536 bytes, not 65K"),
+        ("server", "max_header", "big", "must be a number of bytes"),
+        ("server", "max_headers", "15", "must be from 16 to 1000"),
+        ("server", "max_fields", "0", "must be from 1 to 1000"),
+        ("server", "max_parameters", "1001", "must be from 1 to 1000"),
+        ("server", "min_upload_rate", "-1", "must be a number of bytes"),
+        ("server", "min_upload_rate", "2G", "must be from 0 to 1073741824 bytes, not 2G"),
+        ("server", "max_connections", "0", "must be from 1 to 100000"),
+        ("server", "header_timeout", "0", "must be over 0 and at most 86400 seconds"),
         ("server", "hosts", "a.example:80", "must be names such as a.example, b.example"),
         ("server", "hosts", "a.example,,b", "must be names such as a.example, b.example"),
         ("server", "hosts", "https://a.example", "must be names such as a.example"),

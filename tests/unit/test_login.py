@@ -148,7 +148,8 @@ async def test_nobody_does_anything_without_a_login(house: House) -> None:
 
 async def test_a_viewer_looks_and_does_not_act(house: House) -> None:
     await house.log_in("vic")
-    assert (await house.ask("GET", "/runs", headers=JSON)).status == 200
+    for path in ("/runs", "/metrics", "/readyz"):
+        assert (await house.ask("GET", path, headers=JSON)).status == 200
     for path in (
         "/simulate/",
         "/preview/",

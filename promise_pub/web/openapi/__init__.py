@@ -128,7 +128,11 @@ def _complete(method: str, path: str, operation: Operation, login: bool) -> Oper
 
 
 def _common(method: str, closed: bool) -> Iterator[tuple[str, Any]]:
-    kinds: list[type[errors.PromisePubError]] = [errors.WrongHost]
+    kinds: list[type[errors.PromisePubError]] = [
+        errors.BadParameter,  # too many of them
+        errors.ServerBusy,  # too many connections
+        errors.WrongHost,
+    ]
     acts = method not in SAFE_METHODS
     if acts:
         kinds.append(errors.CrossSite)

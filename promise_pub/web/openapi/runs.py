@@ -75,6 +75,7 @@ def _simulate() -> Operation:
         errors.BadParameter,
         errors.FileMissing,
         errors.UploadIncomplete,
+        errors.UploadTooSlow,
         errors.FileTooLarge,
         errors.DiskFull,
         errors.NoUsableRow,
@@ -265,7 +266,13 @@ FACTS: Schema = {
 def _preview() -> Operation:
     body = {"type": "object", "additionalProperties": TEXT}
     row = whole({"number": {"type": "integer", "minimum": 1}, "body": body})
-    sent = (errors.BadParameter, errors.UploadIncomplete, errors.FileTooLarge, errors.BadHeader)
+    sent = (
+        errors.BadParameter,
+        errors.UploadIncomplete,
+        errors.UploadTooSlow,
+        errors.FileTooLarge,
+        errors.BadHeader,
+    )
     shown = whole(
         {
             "columns": {"type": "array", "items": TEXT},

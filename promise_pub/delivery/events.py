@@ -1,0 +1,59 @@
+"""A run's life as the log tells it: a line when it is queued, when its turn comes, when it ends."""
+
+from __future__ import annotations
+
+import logging
+
+from promise_pub.logs import told
+from promise_pub.records import RunReport, State
+
+log = logging.getLogger(__name__)
+
+_QUOTING = ("consumer_complaint", "consumer_garbage", "consumer_refused", "session_lost")
+"""Codes of errors whose message says what the consumer said, which may be a row."""
+
+
+def queued(report: RunReport) -> None:
+    file, parameters = report.file, report.parameters
+    log.info(
+        "Run queued",
+        extra=told(
+            run=report.id,
+            file=file.name,
+            bytes=file.bytes,
+            mode=parameters.mode.value,
+            clear=parameters.clear or None,
+            resumed=report.session is not None or None,
+        ),
+    )
+
+
+def started(report: RunReport) -> None:
+    log.info("Run started", extra=told(run=report.id, waited=round(report.seconds.queued, 3)))
+
+
+def ended(report: RunReport) -> None:
+    """With its verdict, or why there is none, and its counts."""
+    counts, session, error = report.counts, report.session, report.error
+    log.log(
+        logging.WARNING if report.state is State.FAILED else logging.INFO,
+        "Run ended",
+        extra=told(
+            run=report.id,
+            state=report.state.value,
+            verdict=report.verdict and report.verdict.value,
+            code=error and error.code,
+            error=error.message if error and error.code not in _QUOTING else None,
+            read=counts.read,
+            rejected=counts.rejected,
+            published=counts.published,
+            confirmed=counts.confirmed,
+            returned=counts.returned or None,
+            nacked=counts.nacked or None,
+            resent=counts.resent or None,
+            session=session and session.uuid,
+            received=session and session.received,
+            saved=session and session.saved,
+            seconds=round(report.seconds.total, 3),
+        ),
+    )
