@@ -57,7 +57,7 @@ class Server:
             return str((await answer.json())["id"])
 
     async def ended(self, run_id: str) -> str:
-        while (await self.get(f"runs/{run_id}"))["finished_at"] is None:
+        while (await self.get(f"runs/{run_id}"))["finished_at"] is None:  # noqa: ASYNC110  it is in another process
             await asyncio.sleep(0.1)
         return run_id
 
