@@ -169,9 +169,8 @@ def counts_are_right(report: Report, inserts: int, *, resumed: bool) -> None:
     session, earlier = report["session"], [one["session"] for one in report["earlier_sessions"]]
     told = [one["saved"] for one in (*earlier, session) if one["saved"] is not None]
     assert sum(told) <= inserts, (inserts, report)
-    if (
-        told and not earlier and not resumed
-    ):  # a server that is killed may not have noted its session yet
+    # A server that is killed may not have noted its first session yet.
+    if told and not earlier and not resumed:
         assert session["saved"] == inserts, (inserts, report)
     if "duplicates" not in session:
         return

@@ -24,10 +24,10 @@ PATIENCE = 90.0  # seconds after which something that was waited for has not com
 # The machine does not crash here, only processes do: what was written is there, synced or not.
 _UNSYNCED = {"fsync": "off", "full_page_writes": "off", "max_connections": "100"}
 _QUEUES = """
-[{element(4, amqqueue:get_name(Q)), Readers} ||
+[{binary_to_list(element(4, amqqueue:get_name(Q))), Readers} ||
     Q <- rabbit_amqqueue:list(), [{consumers, Readers}] <- [catch rabbit_amqqueue:info(Q, [consumers])]].
 """
-_QUEUE = re.compile(r'\{(?:<<"|#Bin<)([^">]+).*?, (\d+)\}')
+_QUEUE = re.compile(r'\{"([^"]+)", (\d+)\}')
 _ALARMS = {
     "memory": (
         "vm_memory_monitor:set_vm_memory_high_watermark({absolute, 1}).",
