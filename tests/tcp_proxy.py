@@ -10,21 +10,31 @@ CHUNK = 65_536
 
 
 class Proxy:
-    """Forwards both ways. `cut_after` bytes from the clients, every connection is reset."""
+    """Forwards both ways. `cut_after` bytes from the clients, counted from the first, every connection is reset.
+
+    What comes up to that byte gets through, wherever in a frame it ends; after it nothing does, on new connections
+    neither, until `cut_after` is None again.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._target = host, port
         self._writers: set[asyncio.StreamWriter] = set()
         self._going = asyncio.Event()
         self._going.set()
-        self._forwarded = 0
+        self.forwarded = 0  # bytes from the clients, those that were cut off too
         self.cut_after: int | None = None
+        self.passed = bytearray()  # what got through since `cut_in`
         self.port = 0
 
     def cut(self) -> None:
         """Resets every connection."""
         for writer in self._writers:
             writer.transport.abort()
+
+    def cut_in(self, count: int) -> None:
+        """Cuts after so many more bytes."""
+        self.passed.clear()
+        self.cut_after = self.forwarded + count
 
     def stall(self) -> None:
         """Nothing comes through any more, and nothing ends."""
@@ -48,14 +58,25 @@ class Proxy:
         with suppress(ConnectionError):
             while chunk := await reader.read(CHUNK):
                 await self._going.wait()
-                if counted and self.cut_after is not None:
-                    self._forwarded += len(chunk)
-                    if self._forwarded > self.cut_after:
-                        self.cut()
-                        return
+                if counted and await self._cut_off(chunk, writer):
+                    return
                 writer.write(chunk)
                 await writer.drain()
         writer.close()
+
+    async def _cut_off(self, chunk: bytes, writer: asyncio.StreamWriter) -> bool:
+        """Whether the cut falls into this piece. The broker gets what is before it, and then the end."""
+        before, self.forwarded = self.forwarded, self.forwarded + len(chunk)
+        if self.cut_after is None or self.forwarded < self.cut_after:
+            self.passed += chunk
+            return False
+        piece = chunk[: max(0, self.cut_after - before)]
+        self.passed += piece
+        writer.write(piece)
+        writer.close()
+        await writer.wait_closed()
+        self.cut()
+        return True
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from promise_pub.consumer.broker import Broker
-from promise_pub.consumer.patience import raise_if_cancelled
+from promise_pub.consumer.patience import Patience, raise_if_cancelled
 from promise_pub.consumer.reading import Reading
 from promise_pub.consumer.saver import Saver
 from promise_pub.consumer.session import Session
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CREATE_TIMEOUT = 8.0  # seconds; publishers wait 10 for the answer
-DELETE_TIMEOUT = 5.0  # seconds; a queue that could not be deleted expires by itself
+DELETE_TIMEOUT = 5.0  # seconds; a broker that takes longer is asked again when nobody waits for it
 STOP_TIMEOUT = 2.0  # seconds for all that has to be stopped together
 FORGET_AFTER = (
     2 * 3600.0
@@ -71,6 +71,7 @@ class Sessions:
         self._held: dict[str, _Held] = {}
         self._removed: dict[str, Session] = {}
         self._stopping = False
+        self._late: set[asyncio.Task[None]] = set()  # deletions that nobody waits for
 
     async def create(self) -> Session:
         """A session with its queue declared. Raises BrokerError or DatabaseError when either is away."""
@@ -133,6 +134,7 @@ class Sessions:
         self._stopping = True
         everything, self._held = list(self._held.values()), {}
         tasks = [task for held in everything for task in (held.removal, held.processing) if task]
+        tasks += self._late
         for task in tasks:
             task.cancel()
         deletions = [asyncio.create_task(self._delete(held.session)) for held in everything]
@@ -186,7 +188,24 @@ class Sessions:
             async with asyncio.timeout(DELETE_TIMEOUT):
                 await self._broker.delete(session.uuid)
         except (BrokerError, TimeoutError) as error:
-            log.warning("Queue %s was not deleted and will expire: %s", session.uuid, error)
+            log.warning("Queue %s was not deleted yet: %s", session.uuid, error)
+            if not self._stopping:
+                late = asyncio.create_task(self._delete_late(session.uuid))
+                self._late.add(late)
+                late.add_done_callback(self._late.discard)
+
+    async def _delete_late(self, queue: str) -> None:
+        """When the broker is back. After a quarter of an hour the queue is left to expire."""
+        patience = Patience()
+        try:
+            while True:
+                try:
+                    await self._broker.delete(queue)
+                    return
+                except BrokerError as error:
+                    await patience.wait(error)
+        except BrokerError as error:
+            log.warning("Queue %s was not deleted and will expire: %s", queue, error.message)
 
     async def _look(self, held: _Held) -> None:
         waiting, held.waiting = held.waiting, await self._broker.ready(held.session.uuid)

@@ -30,9 +30,10 @@ _confirm = Struct(">QB").unpack_from  # delivery tag, bits
 _content = Struct(
     ">HHQH"
 ).unpack_from  # class, weight, size of the body, which properties there are
-_BASIC, _ACK, _DELIVER, _RETURN = 60, 80, 60, 50
+_BASIC, _ACK, _NACK, _DELIVER, _RETURN = 60, 80, 120, 60, 50
+_CONFIRMS = ((_BASIC, _ACK), (_BASIC, _NACK))
 _METHOD_FRAME, _BODY_FRAME = 1, 3
-_SIZE_OF_ACK = _METHOD + 9 + 1
+_SIZE_OF_CONFIRM = _METHOD + 9 + 1
 
 
 class TappedReader:
@@ -101,16 +102,18 @@ class TappingTransport(TransportFactory):
 
 
 class Confirm(NamedTuple):
-    """A basic.ack."""
+    """A basic.ack, or a basic.nack."""
 
     tag: int
     multiple: bool
+    nack: bool = False
 
 
-def acks(buffer: bytearray, channel: int) -> tuple[list[Confirm], int, bool]:
-    """The acks at the beginning of the buffer, how many bytes they are or MORE, and whether a return comes next.
+def confirms(buffer: bytearray, channel: int) -> tuple[list[Confirm], int, bool]:
+    """The confirms at the beginning of the buffer, how many bytes they are or MORE, and whether a return comes next.
 
-    A message that came back is confirmed right after: who takes confirms must know of the return before.
+    A message that came back is confirmed right after: who takes confirms must know of the return before. Nacks are
+    taken as acks are, however few they be: one that went by way of aiormq would be overtaken by the acks behind it.
     """
     found: list[Confirm] = []
     at, size = 0, len(buffer)
@@ -124,13 +127,13 @@ def acks(buffer: bytearray, channel: int) -> tuple[list[Confirm], int, bool]:
         called = _method(buffer, at + _HEADER)
         if called == (_BASIC, _RETURN):
             return found, at, True
-        if called != (_BASIC, _ACK):
+        if called not in _CONFIRMS:
             break
-        if size - at < _SIZE_OF_ACK:
+        if size - at < _SIZE_OF_CONFIRM:
             return found, at or MORE, False
         tag, bits = _confirm(buffer, at + _METHOD)
-        found.append(Confirm(tag, bool(bits & 1)))
-        at += _SIZE_OF_ACK
+        found.append(Confirm(tag, bool(bits & 1), called[1] == _NACK))
+        at += _SIZE_OF_CONFIRM
     return found, at, False
 
 

@@ -29,7 +29,7 @@ from yarl import URL
 from promise_pub.config import RabbitSettings
 from promise_pub.delivery.confirms import ConfirmTracker
 from promise_pub.delivery.envelope import CHANNEL, Envelope
-from promise_pub.delivery.frames import Tap, TappingTransport, acks
+from promise_pub.delivery.frames import Tap, TappingTransport, confirms
 from promise_pub.delivery.pace import SLICE
 from promise_pub.delivery.ports import Shipment
 from promise_pub.errors import BrokerLost, BrokerRefused, BrokerUnreachable, QueueGone
@@ -110,15 +110,16 @@ class _ConfirmingChannel(Channel):
         self.settled = asyncio.Event()
         self._returned = False
 
-    def take_acks(self, buffer: bytearray) -> int:
+    def take_confirms(self, buffer: bytearray) -> int:
         """A tap. Once a message has come back aiormq reads all frames, so that returns are known before their acks."""
         if self._returned:
             return 0
-        found, taken, self._returned = acks(buffer, CHANNEL)
+        found, taken, self._returned = confirms(buffer, CHANNEL)
         if found:
             now = self.loop.time()
             for confirm in found:
-                self.tracker.ack(confirm.tag, multiple=confirm.multiple, at=now)
+                settle = self.tracker.nack if confirm.nack else self.tracker.ack
+                settle(confirm.tag, multiple=confirm.multiple, at=now)
             self.settled.set()
         return taken
 
@@ -298,7 +299,7 @@ async def open_publisher(
         with _translated(settings):
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 await channel.open()
-        connection.tap(channel.take_acks)
+        connection.tap(channel.take_confirms)
         yield RabbitPublisher(connection, channel, settings.window, shipment)
 
 

@@ -108,6 +108,39 @@ async def test_a_broker_that_stays_away_ends_the_session_with_the_counts_known(
         assert counts(await consumer.remove(uuid, sent=20)) == (10, 10, 0, 0)
 
 
+async def test_a_queue_that_cannot_be_deleted_is_deleted_when_the_broker_is_back(
+    rabbit: RabbitSettings, database: DatabaseSettings
+) -> None:
+    """Whoever asked for it was answered meanwhile: the counts are known."""
+    async with line_to(rabbit) as (line, through_line), bundled(through_line, database) as consumer:
+        uuid = await consumer.create()
+        await publish(rabbit, uuid, people(3))
+        await line.cut()
+        assert counts(await consumer.remove(uuid)) == (0, 0, 0, 0)
+        assert await queue_exists(rabbit, uuid)
+        await line.put_back()
+        async with asyncio.timeout(PATIENCE):
+            while await queue_exists(rabbit, uuid):  # noqa: ASYNC110  the broker is another process
+                await asyncio.sleep(0.02)
+
+
+async def test_a_queue_that_never_can_be_deleted_is_left_to_expire(
+    rabbit: RabbitSettings,
+    database: DatabaseSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(patience, "LIMIT", 0.1)
+    async with line_to(rabbit) as (line, through_line), bundled(through_line, database) as consumer:
+        uuid = await consumer.create()
+        await line.cut()
+        await consumer.remove(uuid)
+        async with asyncio.timeout(PATIENCE):
+            while f"{uuid} was not deleted and will expire" not in caplog.text:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+    await delete_queue(rabbit, uuid)
+
+
 async def test_create_says_that_the_broker_is_away_and_works_when_it_is_back(
     rabbit: RabbitSettings, database: DatabaseSettings
 ) -> None:

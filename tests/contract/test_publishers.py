@@ -131,7 +131,7 @@ class Real:
         await self.channel.queue_delete(queue)
 
     async def read(self, queue: str) -> list[Message]:
-        """Reads until nothing more has come for a moment: what was confirmed is there at once."""
+        """Everything the broker has by now: what was confirmed is there at once."""
         messages: list[Message] = []
         inspector = Inspector()
 
@@ -150,39 +150,51 @@ class Real:
                 )
             )
 
+        there = await self.count(queue)
         declared = await self.channel.get_queue(queue)
         tag = await declared.consume(take, no_ack=True)
-        seen = -1
-        while seen != len(messages):
-            seen = len(messages)
-            await asyncio.sleep(0.08)
+        async with asyncio.timeout(20):
+            while len(messages) < there:  # noqa: ASYNC110  aio-pika calls back
+                await asyncio.sleep(0.01)
         await declared.cancel(tag)
         assert inspector.seen == len(messages)
         inspector.approve()
         return messages
+
+    async def count(self, queue: str) -> int:
+        """Messages that wait in it."""
+        declared = await self.channel.declare_queue(queue, passive=True)
+        return int(declared.declaration_result.message_count or 0)
 
     def lose_after(self, rows: int) -> None:
         self.proxy.cut_after = rows * 250  # bytes: about what a row's frames take
 
 
 class Plain(Real):
-    """The same broker, published to as aio-pika's documentation does, one message at a time."""
+    """The same broker, published to as aio-pika's documentation does, a window of messages at a time."""
 
     @asynccontextmanager
     async def publisher(
         self, window: int = 2048, columns: Sequence[str] = NAME_AND_MAIL
     ) -> AsyncIterator[Publisher]:
         async with await aio_pika.connect(_url(self.settings)) as connection:
-            yield PlainPublisher(await connection.channel(on_return_raises=True), columns)
+            yield PlainPublisher(await connection.channel(on_return_raises=True), window, columns)
 
 
 class PlainPublisher:
-    def __init__(self, channel: aio_pika.abc.AbstractChannel, columns: Sequence[str]) -> None:
+    def __init__(
+        self, channel: aio_pika.abc.AbstractChannel, window: int, columns: Sequence[str]
+    ) -> None:
         self.tracker = ConfirmTracker()
+        self._channel: Any = channel
+        self._window = window
         self._columns = columns
-        self.blocked = False
-        self._channel = channel
         self._queue = ""
+
+    @property
+    def blocked(self) -> bool:
+        connection = self._channel._connection.transport.connection
+        return not connection._Connection__connection_unblocked.is_set()
 
     async def check_queue(self) -> None:
         await self._channel.declare_queue(self._queue, passive=True)
@@ -191,8 +203,11 @@ class PlainPublisher:
         self._queue = queue
 
     async def publish(self, rows: Sequence[Row]) -> None:
-        for row in rows:
-            await self._publish(row)
+        for start in range(0, len(rows), self._window):
+            together = map(self._publish, rows[start : start + self._window])
+            ends = await asyncio.gather(*together, return_exceptions=True)
+            for error in filter(None, ends):
+                raise BrokerLost(confirmed=self.tracker.confirmed) from error
 
     async def settle(self) -> None:
         """Every row was settled when publish returned."""
@@ -207,15 +222,13 @@ class PlainPublisher:
             timestamp=STARTED,
         )
         self.tracker.sent(row.number, 1, 0.0)
-        tag, settle = self.tracker.published, self.tracker.ack
+        tag, settle = self.tracker.last_tag, self.tracker.ack
         try:
             await self._channel.default_exchange.publish(message, self._queue, mandatory=True)
         except aiormq.exceptions.PublishError:
             self.tracker.came_back(row.number)
         except aiormq.exceptions.DeliveryError:
             settle = self.tracker.nack
-        except (aiormq.exceptions.AMQPError, RuntimeError, asyncio.CancelledError) as error:
-            raise BrokerLost(confirmed=self.tracker.confirmed) from error
         settle(tag, multiple=False, at=0.0)
 
 
@@ -439,6 +452,52 @@ async def test_once_the_connection_is_lost_nothing_waits_for_ever(
         with pytest.raises(BrokerLost):
             await publisher.publish(people(2_000, first=3_000))
             await publisher.settle()
+
+
+@pytest.mark.parametrize("after", [1, 3, 9, 57, 130, 263, 2_000, 9_001, 65_537])
+@pytest.mark.parametrize("kind", [Real, Plain])
+async def test_a_connection_that_is_cut_at_any_byte_costs_what_was_not_whole_by_then(
+    rabbit: RabbitSettings, kind: type[Real], after: int
+) -> None:
+    """In the head of a frame, in its middle, before its last byte: the broker has every message before, and no other."""
+    queue = f"test-{uuid4()}"
+    async with real_broker(kind, rabbit) as broker:
+        await broker.declare(queue)
+        with pytest.raises(BrokerLost) as caught:
+            async with asyncio.timeout(20), broker.publisher(window=500) as publisher:
+                publisher.route_to(queue)
+                broker.proxy.cut_in(after)
+                await publisher.publish(people(1_000))
+                await publisher.settle()
+        tracker = publisher.tracker
+        assert caught.value.confirmed == tracker.confirmed
+        assert tracker.published == tracker.confirmed + tracker.unsettled
+        assert len(broker.proxy.passed) == after
+        whole = whole_messages(broker.proxy.passed)
+        await until_count(broker, queue, whole)
+        assert numbers(await broker.read(queue)) == [*range(1, whole + 1)]
+        assert tracker.confirmed <= whole <= tracker.published
+
+
+def whole_messages(data: bytes) -> int:
+    """Each ends with the last of the frames that hold its body."""
+    count = left = 0
+    while len(data) >= 7 and len(data) >= (size := int.from_bytes(data[3:7], "big") + 8):
+        _, _, frame = pamqp_frame.unmarshal(bytes(data[:size]))
+        data = data[size:]
+        if isinstance(frame, ContentHeader):
+            left = frame.body_size
+        elif isinstance(frame, ContentBody):
+            left -= len(frame.value)
+            count += left == 0
+    return count
+
+
+async def until_count(broker: Real, queue: str, count: int) -> None:
+    """What a lost connection brought is taken in when the broker gets to it."""
+    async with asyncio.timeout(20):
+        while await broker.count(queue) != count:  # noqa: ASYNC110  it is in another process
+            await asyncio.sleep(0.02)
 
 
 class TestOurs:

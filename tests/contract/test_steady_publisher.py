@@ -106,10 +106,10 @@ async def test_a_connection_that_is_cut_in_the_middle_of_a_frame_costs_no_row(
     async with desk.open() as steady:
         await steady.publish(ROWS[:1])
         await steady.settle()
-        proxy.cut_after = proxy._forwarded + size
+        proxy.cut_in(size)
 
         async def mend() -> None:
-            await until(lambda: proxy._forwarded > (proxy.cut_after or 0), WITHIN)
+            await until(lambda: proxy.forwarded >= (proxy.cut_after or 0), WITHIN)
             proxy.cut_after = None
 
         mending = asyncio.create_task(mend())

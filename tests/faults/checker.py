@@ -1,9 +1,17 @@
-"""Looks from outside, after each fault: what the file holds, what the report tells, what the consumer's table has."""
+"""Looks from outside, after each fault: what the file holds, what the report tells, what the consumer's database has.
+
+Nothing here asks promise-pub how it counts, hashes or writes: the file's rows are known from their making, messages
+are written as the contract has them, and the digest is summed as docs/architecture.md defines it.
+"""
 
 from __future__ import annotations
 
+import json
 import time
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any
 from uuid import uuid4
 
@@ -22,13 +30,32 @@ class Rows:
     def mails(self) -> list[str]:
         return [f"{n % (self.count - self.repeats)}@{self.mark}" for n in range(self.count)]
 
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        return [(f"Name {n}", mail) for n, mail in enumerate(self.mails)]
+
+    @property
+    def firsts(self) -> set[tuple[str, str]]:
+        """The rows to be saved: of each mail the first."""
+        return set(self.pairs[: self.count - self.repeats])
+
     def csv(self) -> bytes:
-        return "".join(f"Name {n},{mail}\n" for n, mail in enumerate(self.mails)).encode()
+        return "".join(f"{name},{mail}\n" for name, mail in self.pairs).encode()
+
+    def digest(self, run_id: str, numbers: Iterable[int]) -> str:
+        """Of the messages of these rows."""
+        pairs, total = self.pairs, 0
+        for number in numbers:
+            name, mail = pairs[number - 1]
+            body = json.dumps({"name": name, "mail": mail}, ensure_ascii=False)
+            message = f"{run_id}:{number}\0{body}".encode()
+            total += int.from_bytes(blake2b(message, digest_size=16).digest(), "big")
+        return f"{total % 2**128:032x}"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the rows: those not in the table though nothing says so, and those there twice."""
+    """What became of the rows: those not in the table though nothing says so, and inserts there were too many."""
 
     rows: int
     lost: int
@@ -76,32 +103,81 @@ def adds_up(report: Report) -> None:
     assert sum(one["rows"] for one in report["resends"]) == rows["resent"], report
 
 
-async def saved_mails(world: World, rows: Rows) -> list[str]:
-    found = await world.database.fetch(
-        "SELECT mail FROM employees WHERE mail LIKE $1", f"%@{rows.mark}"
-    )
-    return [row["mail"] for row in found]
+@dataclass(frozen=True)
+class Saved:
+    """The rows of one file in the consumer's database: those in the table, and every insert there ever was."""
+
+    table: list[tuple[str, str]]
+    inserts: list[tuple[str, str]]
+
+    @property
+    def doubled(self) -> int:
+        """Inserts beyond the first of each mail: `employees` itself shows none of them, its mails are UNIQUE."""
+        return sum(count - 1 for count in Counter(mail for _, mail in self.inserts).values())
 
 
-async def look(world: World, report: Report, rows: Rows) -> Outcome:
-    """What became of the rows of a run that completed. Its report must be right, whatever became of them."""
+async def saved(world: World, rows: Rows) -> Saved:
+    found = []
+    for table in ("employees", "every_insert"):
+        statement = f"SELECT name, mail FROM {table} WHERE mail LIKE $1"
+        told = await world.database.fetch(statement, f"%@{rows.mark}")
+        found.append([(row["name"], row["mail"]) for row in told])
+    return Saved(*found)
+
+
+async def look(world: World, report: Report, rows: Rows, *, truthful: bool = True) -> Outcome:
+    """What became of the rows of a run that completed. Its report must be right, whatever became of them.
+
+    It cannot be better than a consumer whose counts are no `truthful` ones.
+    """
     adds_up(report)
     assert report["state"] == "completed" and report["rows"]["unpublished"] == 0, report
     assert (report["rows"]["read"], report["rows"]["rejected"]) == (rows.count, 0), report
-    saved = await saved_mails(world, rows)
-    missing = set(rows.mails) - set(saved)
+    there = await saved(world, rows)
+    strange = (set(there.table) | set(there.inserts)) - rows.firsts
+    assert not strange, (sorted(strange)[:5], report)  # under another's name, or another's mail
+    digests_are_right(report, rows)
+    if truthful:
+        counts_are_right(report, len(there.inserts), resumed=report["id"] in world.resumed)
+    missing = {mail for _, mail in rows.firsts - set(there.table)}
     named = _named(report)
     unnamed = {
         mail for number, mail in enumerate(rows.mails, 1) if mail in missing and number not in named
     }
-    doubled = len(saved) - len(set(saved))
     if report["verdict"] == "kept":
         assert not missing, (sorted(missing)[:5], report)
         told = report["session"].get("digest")
         assert told in (None, report["digest"]), report
     return Outcome(
-        rows.count, len(unnamed), doubled, len(missing) - len(unnamed), report["verdict"]
+        rows.count, len(unnamed), there.doubled, len(missing) - len(unnamed), report["verdict"]
     )
+
+
+def digests_are_right(report: Report, rows: Rows) -> None:
+    """The report's is of the session's rows, the consumer's of those that it says it received."""
+    first = report["earlier_sessions"][-1]["last_row"] + 1 if report["earlier_sessions"] else 1
+    expected = rows.digest(report["id"], range(first, rows.count + 1))
+    assert report["digest"] == expected, (expected, report)
+    session = report["session"]
+    if "digest" in session:
+        received = rows.digest(report["id"], _numbers(session["rows"]))
+        assert session["digest"] == received, (received, report)
+
+
+def counts_are_right(report: Report, inserts: int, *, resumed: bool) -> None:
+    """What the sessions told beside what was really inserted: a row counted twice as saved would be one too many."""
+    session, earlier = report["session"], [one["session"] for one in report["earlier_sessions"]]
+    told = [one["saved"] for one in (*earlier, session) if one["saved"] is not None]
+    assert sum(told) <= inserts, (inserts, report)
+    # A server that is killed may not have noted its first session yet.
+    if told and not earlier and not resumed:
+        assert session["saved"] == inserts, (inserts, report)
+    if "duplicates" not in session:
+        return
+    assert session["received"] == session["saved"] + session["duplicates"], report
+    again = session["received"] - len(_numbers(session["rows"]))
+    # How often its rows went out at the end of a server that was killed, a run that is resumed does not know.
+    assert again >= 0 and (resumed or again <= report["rows"]["resent"]), report
 
 
 def _named(report: Report) -> set[int]:
@@ -119,11 +195,6 @@ def _numbers(text: str) -> list[int]:
         first, _, last = piece.partition("-")
         found += range(int(first), int(last or first) + 1)
     return found
-
-
-async def nothing_left(world: World) -> None:
-    """No half taken file."""
-    assert not [*world.uploads.glob("*.part"), *world.uploads.glob("*.whole")]
 
 
 def table(record: Record, seconds: float) -> list[str]:

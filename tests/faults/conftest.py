@@ -11,7 +11,8 @@ import pytest
 import pytest_asyncio
 
 from tests.faults import document
-from tests.faults.checker import Record, Rows, look, nothing_left
+from tests.faults.checker import Record, Rows, look
+from tests.faults.remains import Remains
 from tests.faults.world import Report, World, running_world
 
 RECORD = Record()
@@ -34,13 +35,18 @@ async def everything(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
         yield world
 
 
+@pytest.fixture(scope="session")
+def remains(everything: World) -> Remains:
+    return Remains(everything)
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def world(everything: World) -> AsyncIterator[World]:
+async def world(everything: World, remains: Remains) -> AsyncIterator[World]:
     """As it should be, at the beginning of each test."""
     await everything.heal()
     yield everything
     await everything.heal()
-    await nothing_left(everything)
+    await remains.nothing_left()
 
 
 class Trial:
@@ -57,12 +63,18 @@ class Trial:
         assert report["verdict"] == "kept", (report, self._world.server.output)
         return report
 
-    async def record(self, report: Report, rows: Rows, *, told: int = 0) -> None:
-        """`told`: so many rows are lost, and the verdict says how many, though the consumer cannot tell which."""
-        outcome = await look(self._world, report, rows)
+    async def record(
+        self, report: Report, rows: Rows, *, told: int = 0, by: int = 0, lies: bool = False
+    ) -> None:
+        """`told`: so many rows are lost, and the verdict says how many, though the consumer cannot tell which.
+
+        `by`: another number that says so. `lies`: the consumer's counts are not what it saved.
+        """
+        outcome = await look(self._world, report, rows, truthful=not lies)
         if told:
             assert report["verdict"] != "kept" and outcome.lost == told, (outcome, report)
-            assert any(str(told) in sentence.split() for sentence in report["explanation"]), report
+            words = " ".join(report["explanation"]).split()
+            assert str(by or told) in words, report
             outcome = replace(outcome, lost=0, named=told)
         RECORD.add(self._fault, outcome)
         assert (outcome.lost, outcome.doubled) == (0, 0), (outcome, report)

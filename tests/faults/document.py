@@ -8,14 +8,22 @@ _HEAD = """\
 # Reliability
 
 Written by `make reliability`, which tries 40 random moments, or `make soak`, which tries 500; `make test` tries the same
-faults as the former. Everything runs as processes of its own: the
-server, the bundled consumer or a double of the consumers in the field, RabbitMQ, PostgreSQL. They are killed with
-`kill -9` and started again; the lines between them are cut, stalled, delayed, and cut in the middle of a frame. After
-each fault the same checker looks from outside: at the file, at the report, and at the consumer's table by SQL.
+faults as the former. Everything runs as processes of its own: the server, the bundled consumer or a double of the
+consumers in the field, RabbitMQ, PostgreSQL. They are killed with `kill -9` and started again; the lines between them
+are cut, stalled, delayed, and cut in the middle of a frame; the broker closes channels, raises alarms, refuses; the
+clock jumps. After each fault the same checker looks from outside:
 
-*Lost* are rows that are not in the table and that no report names; *doubled* are rows that stand there twice. *Named as
-lost* are rows that are really gone, because somebody deleted the queue that held them, say: the verdict of their runs is
-`broken`, and says which they are.
+- **at the file**: which rows are to be saved, of each mail the first, and what their digest is, which it sums itself;
+- **at the consumer's database**: the table, and a note that a trigger makes of every insert. The table's mails are
+  unique, so a row that is saved, lost and saved again, or saved once and counted twice, shows only there;
+- **at the report**: rows by fate add up; its digest is the file's, the consumer's is that of the rows that it says it
+  received; what the sessions say they saved is what was inserted; what was received again was told as sent again;
+- **at what is left** when every run has ended: no half taken file, no connection to broker or consumer, no session at
+  the consumer, no queue unless its consumer was killed, no lock but the name of the server that lives, no transaction.
+
+*Lost* are rows that are not in the table and that no report names; *doubled* are inserts beyond one for each mail.
+*Named as lost* are rows that are really gone, because somebody deleted the queue that held them, say: the verdict of
+their runs is `broken`, and says which they are.
 """
 _TAIL = """
 ## What holds at every moment
@@ -35,6 +43,10 @@ _TAIL = """
   counts then do not add up, the verdict is `broken` or the run fails; but without a digest and row numbers nobody can
   say which rows they were.
 - What a session told before it died is believed as far as it goes: that it reads its queue in order.
+- That nothing stays of what was killed. The queue of a consumer that was killed expires after a day. A session whose
+  `/create/` was answered to nobody holds nothing, and the bundled consumer forgets it after two hours. A server that is
+  killed in its first half second with a session has not noted it yet: the run goes on in another, which finds there what
+  the first one saved, and counts it as repeats.
 - Two faults at once. Most pairs are survived too; they are not tried one by one.
 - A broker that confirms a message and then loses it: a queue that is not durable goes with the broker. A new session gets
   the rows that the old one had not told to be done with; rows the old one took and never saved are as above.

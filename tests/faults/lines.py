@@ -16,7 +16,8 @@ class Line:
 
     `delay` seconds for each piece that comes through; while `stalled`, nothing does, and nothing ends; while `down`,
     nobody gets a connection. `cut_after` so many more bytes every connection is reset, wherever that is in a frame.
-    A connection that was `lose`d never tells or takes anything again, and never ends; new ones flow.
+    A connection that was `lose`d never tells or takes anything again, and does not end before the line is healed; new
+    ones flow.
     """
 
     def __init__(self, target: Open) -> None:
@@ -26,6 +27,10 @@ class Line:
         self.down = False
         self.cut_after: int | None = None
         self.cuts = 0
+        self.pieces = 0  # that came, let through or not
+        self.asked = 0  # connections that were asked for, whatever came of them
+        self.held = 0  # pieces and connections that wait for the line to flow
+        self._healed = asyncio.Event()
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._ends: set[asyncio.StreamWriter] = set()
@@ -52,10 +57,29 @@ class Line:
             way.cancel()
         return len(ways) // 2
 
-    def heal(self) -> None:
-        """As if nothing had been. What was swallowed comes through now."""
-        self.delay, self.down, self.cut_after = 0.0, False, None
+    def flow(self) -> None:
+        """What was swallowed comes through now."""
         self._flowing.set()
+
+    def heal(self) -> None:
+        """As if nothing had been. What was lost ends."""
+        self.delay, self.down, self.cut_after = 0.0, False, None
+        self.flow()
+        self._healed.set()
+        self._healed = asyncio.Event()
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Waits for what this side sees of the line."""
+        async with asyncio.timeout(60):
+            while not true():  # noqa: ASYNC110  many things make it so
+                await asyncio.sleep(0.02)
+
+    async def _open_for(self) -> None:
+        self.held += 1
+        try:
+            await self._flowing.wait()
+        finally:
+            self.held -= 1
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -69,9 +93,10 @@ class Line:
             self._tasks.discard(task)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.asked += 1
         if self.down:
             return
-        await self._flowing.wait()
+        await self._open_for()
         there, back = await self.target()
         ends = {writer, back}
         self._ends |= ends
@@ -83,7 +108,7 @@ class Line:
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             if any(way.cancelled() for way in ways):
-                await asyncio.Event().wait()  # lost: until it is cut, or the line closed
+                await self._healed.wait()  # lost
         finally:
             self._ways -= {*ways}
             self._ends -= ends
@@ -94,9 +119,10 @@ class Line:
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while chunk := await reader.read(CHUNK):
+            self.pieces += 1
             if self.delay:
                 await asyncio.sleep(self.delay)
-            await self._flowing.wait()
+            await self._open_for()
             if self.cut_after is not None:
                 piece = chunk[: self.cut_after]
                 self.cut_after -= len(piece)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aio_pika
@@ -28,6 +28,19 @@ async def channel(world: World) -> AsyncIterator[Any]:
         yield await connection.channel()
 
 
+# On every channel that one of a run's connections has, as if its client had asked for it.
+_FORBIDDEN = (
+    "[rabbit_channel:do(P, {'queue.declare', 0, <<\"there-is-none\">>, true, false, false, false, false, []})"
+    " || P <- rabbit_channel:list()]."
+)
+
+
+async def blocked(world: World, run_id: str) -> Report:
+    report = await world.until(run_id, lambda run: run["blocked"] or run["state"] != "publishing")
+    assert report["blocked"], report
+    return report
+
+
 async def publishing(world: World, rows: Rows, mode: str = "batch") -> tuple[str, str]:
     """A run that publishes, and its queue."""
     run_id = await world.send(rows.csv(), mode=mode, timeout=1, rate=1500)
@@ -35,20 +48,10 @@ async def publishing(world: World, rows: Rows, mode: str = "batch") -> tuple[str
     return run_id, report["session"]["uuid"]
 
 
-@contextmanager
-def dawdling(world: World) -> Iterator[None]:
-    """Rows go out slowly meanwhile: rabbitmqctl may take longer than the whole run."""
-    line = world.lines["server-broker"]
-    line.delay = 1.0  # for each piece
-    try:
-        yield
-    finally:
-        line.delay = 0.0
-
-
 async def test_a_queue_that_is_purged_names_its_rows(world: World, trial: type[Trial]) -> None:
     rows = Rows(2000)
     run_id, queue = await publishing(world, rows)
+    assert queue in await world.broker.queues()
     async with channel(world) as opened:
         purged = await (await opened.get_queue(queue)).purge()
     report = await world.ended(run_id)
@@ -84,26 +87,14 @@ async def test_a_queue_that_is_deleted_names_its_rows_or_is_gone_on_without(
 async def test_an_alarm_blocks_and_nothing_fails(
     world: World, trial: type[Trial], alarm: str
 ) -> None:
-    on, off = {
-        "memory": (
-            ["set_vm_memory_high_watermark", "absolute", "1"],
-            ["set_vm_memory_high_watermark", "0.4"],
-        ),
-        "disk": (["set_disk_free_limit", "999999GB"], ["set_disk_free_limit", "50MB"]),
-    }[alarm]
     rows = Rows(4000)
     run_id, _ = await publishing(world, rows, "live")
-    try:
-        with dawdling(world):
-            await world.broker.control(*on)
-        report = await world.until(
-            run_id, lambda run: run["blocked"] or run["state"] != "publishing"
-        )
-        assert report["blocked"], report
-        await asyncio.sleep(1)
-        adds_up(await world.report(run_id))
-    finally:
-        await world.broker.control(*off)
+    async with world.broker.alarmed(alarm):
+        report = await blocked(world, run_id)
+        await asyncio.sleep(1)  # for a while
+        later = await world.report(run_id)
+        adds_up(later)
+        assert (later["state"], later["error"]) == ("publishing", None), (report, later)
     report = await trial(world, f"{alarm} alarm of the broker").ends_kept(run_id, rows)
     assert not report["blocked"] and report["rows"]["resent"] == 0
 
@@ -111,16 +102,12 @@ async def test_an_alarm_blocks_and_nothing_fails(
 async def test_a_run_that_is_blocked_can_be_cancelled(world: World, trial: type[Trial]) -> None:
     rows = Rows(4000)
     run_id, _ = await publishing(world, rows, "live")
-    try:
-        with dawdling(world):
-            await world.broker.control("set_vm_memory_high_watermark", "absolute", "1")
-        await world.until(run_id, lambda run: run["blocked"])
+    async with world.broker.alarmed():
+        await blocked(world, run_id)
         status, _ = await world.ask("POST", f"/runs/{run_id}/cancel")
         assert status == 202
         report = await world.until(run_id, lambda run: run["state"] == "cancelled", within=20)
         adds_up(report)
-    finally:
-        await world.broker.control("set_vm_memory_high_watermark", "0.4")
     await world.resume(run_id)
     await trial(world, "cancelled while the broker is blocked").ends_kept(run_id, rows)
 
@@ -131,23 +118,35 @@ async def test_connections_that_the_broker_closes(
 ) -> None:
     rows = Rows(3000)
     run_id, _ = await publishing(world, rows, mode)
-    with dawdling(world):
-        await world.broker.control("close_all_connections", "a reason of its own")
+    await world.broker.control(
+        '[rabbit_networking:close_connection(P, "a reason of its own") || P <- rabbit_networking:connections()].'
+    )
     report = await trial(world, "connections closed by the broker").ends_kept(run_id, rows)
-    assert report["state"] == "completed"
+    assert run_id not in world.resumed and "a reason of its own" in str(report["resends"])
+
+
+@pytest.mark.parametrize("mode", ["live", "batch"])
+async def test_channels_that_the_broker_closes(world: World, trial: type[Trial], mode: str) -> None:
+    """As it does with one that asks for what is not there; in live mode the consumer's is closed as well."""
+    rows = Rows(3000, repeats=4)
+    run_id, _ = await publishing(world, rows, mode)
+    await world.broker.control(_FORBIDDEN)
+    report = await trial(world, "channels closed by the broker").ends_kept(run_id, rows)
+    assert run_id not in world.resumed and "no queue 'there-is-none'" in str(report["resends"])
 
 
 async def test_messages_that_are_refused_are_named(world: World, trial: type[Trial]) -> None:
     """A queue that holds no more than so many, by a policy of the broker's."""
     rows = Rows(1500)
     await world.broker.control(
-        "set_policy", "full", ".*", '{"max-length": 700, "overflow": "reject-publish"}'
+        'rabbit_policy:set(<<"/">>, <<"full">>, <<".*">>, [{<<"max-length">>, 700}, '
+        '{<<"overflow">>, <<"reject-publish">>}], 0, <<"all">>, <<"tests">>).'
     )
     try:
         run_id = await world.send(rows.csv(), mode="batch", timeout=1)
         report = await world.ended(run_id)
     finally:
-        await world.broker.control("clear_policy", "full")
+        await world.broker.control('rabbit_policy:delete(<<"/">>, <<"full">>, <<"tests">>).')
     await trial(world, "messages refused: the queue is full").record(report, rows)
     assert report["verdict"] == "broken" and report["rows"]["nacked"] > 0
     assert lost(report) == report["rows"]["nacked"]

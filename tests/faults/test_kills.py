@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.faults.checker import Rows, adds_up
 from tests.faults.conftest import Trial
-from tests.faults.world import World
+from tests.faults.world import World, until_files
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -21,51 +25,97 @@ SEED = 20261124
 WEIGHTS = {"server": 14, "consumer": 12, "database": 10, "broker": 4}
 
 
-async def begin(world: World, rows: Rows, mode: str, state: str) -> str:
-    """A run that is in this state and stays in it for a while."""
+@asynccontextmanager
+async def begun(world: World, rows: Rows, mode: str, state: str) -> AsyncIterator[str]:
+    """A run that is in this state and stays in it as long as the block lasts, and a while longer."""
     if state == "negotiating":
         world.lines["server-consumer"].stall()
-    rate = {"negotiating": 0, "publishing": 1500, "draining": 2000}[state]
+    rate = {"negotiating": 0, "publishing": 1500, "draining": 2000, "blocked": 1500}[state]
     run_id = await world.send(rows.csv(), mode=mode, timeout=2, rate=rate)
-    if state == "draining":
-        await world.until(run_id, lambda run: run["state"] == "publishing")
-        world.lines["consumer-database"].stall()
-    await world.until(run_id, lambda run: run["state"] == state and started(run, state))
-    return run_id
+    async with AsyncExitStack() as stack:
+        if state == "blocked":
+            await world.until(run_id, lambda run: started(run, "publishing"))
+            await stack.enter_async_context(world.broker.alarmed())
+            await world.until(run_id, lambda run: run["blocked"])
+        elif state == "draining":
+            await world.until(run_id, lambda run: run["state"] == "publishing")
+            world.lines["consumer-database"].stall()
+        if state != "blocked":
+            await world.until(run_id, lambda run: run["state"] == state and started(run, state))
+        yield run_id
 
 
 def started(run: dict[str, Any], state: str) -> bool:
     return bool(state != "publishing" or run["rows"]["confirmed"] > 300)
 
 
-@pytest.mark.parametrize("state", ["negotiating", "publishing", "draining"])
-@pytest.mark.parametrize("mode", ["live", "batch"])
-@pytest.mark.parametrize("part", PARTS)
+STATES = [
+    *itertools.product(PARTS, ["live", "batch"], ["negotiating", "publishing", "draining"]),
+    *zip(PARTS, itertools.cycle(["live", "batch"]), itertools.repeat("blocked")),
+]
+
+
+@pytest.mark.parametrize(("part", "mode", "state"), STATES)
 async def test_a_part_that_is_killed_in_a_state(
     world: World, trial: type[Trial], part: str, mode: str, state: str
 ) -> None:
     rows = Rows(3000, repeats=7)
-    run_id = await begin(world, rows, mode, state)
-    await world.kill(part)
+    async with begun(world, rows, mode, state) as run_id:
+        await world.kill(part)
     for line in world.lines.values():
         line.heal()
     await world.parts[part].start()
     await trial(world, f"kill -9 {part}, {state}").ends_kept(run_id, rows)
 
 
-async def test_a_server_that_is_killed_leaves_those_that_waited_to_be_resumed(
-    world: World, trial: type[Trial]
+@pytest.mark.parametrize(("part", "mode"), [*zip(PARTS, itertools.cycle(["batch", "live"]))])
+async def test_a_part_that_is_killed_while_a_run_waits_its_turn(
+    world: World, trial: type[Trial], part: str, mode: str
 ) -> None:
+    """It waits on, or ended with the server and can be resumed."""
     first, second = Rows(2000), Rows(100)
-    ids = [await begin(world, first, "batch", "publishing")]
-    ids.append(await world.send(second.csv(), mode="batch", timeout=1))
-    await world.until(ids[1], lambda run: run["state"] == "queued")
-    await world.restart("server")
-    for run_id, rows in zip(ids, (first, second), strict=True):
-        report = await world.report(run_id)
-        assert (report["state"], report["error"]["code"]) == ("interrupted", "interrupted")
-        adds_up(report)
-        await trial(world, "kill -9 server, queued").ends_kept(run_id, rows)
+    async with begun(world, first, mode, "publishing") as going:
+        waiting = await world.send(second.csv(), mode=mode, timeout=1)
+        await world.until(waiting, lambda run: run["state"] == "queued")
+        await world.kill(part)
+    await world.parts[part].start()
+    for run_id, rows in ((going, first), (waiting, second)):
+        if part == "server":
+            report = await world.report(run_id)
+            assert (report["state"], report["error"]["code"]) == ("interrupted", "interrupted")
+            adds_up(report)
+        await trial(world, f"kill -9 {part}, queued").ends_kept(run_id, rows)
+
+
+@pytest.mark.parametrize(("part", "mode"), [*zip(PARTS, itertools.cycle(["live", "batch"]))])
+async def test_a_part_that_is_killed_while_a_file_comes_in(
+    world: World, trial: type[Trial], part: str, mode: str
+) -> None:
+    """Without the server there is no file and no run; without another part the file comes in all the same."""
+    rows = Rows(1500, repeats=2)
+    middle, runs = len(rows.csv()) // 2, await world.runs()
+    go_on = asyncio.Event()
+
+    async def halves() -> AsyncIterator[bytes]:
+        yield rows.csv()[:middle]
+        await go_on.wait()
+        yield rows.csv()[middle:]
+
+    uploading = asyncio.create_task(world.send(halves(), mode=mode, timeout=1))
+    try:
+        await until_files(world, ".part", 1)
+        await world.restart(part)
+    finally:
+        go_on.set()
+    if part == "server":
+        with pytest.raises((aiohttp.ClientError, OSError)):
+            await uploading
+        await until_files(world, ".part", 0)
+        assert await world.runs() == runs
+        run_id = await world.send(rows.csv(), mode=mode, timeout=1)
+    else:
+        run_id = await uploading
+    await trial(world, f"kill -9 {part}, uploading").ends_kept(run_id, rows)
 
 
 def moments(config: pytest.Config) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -13,132 +12,31 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import asyncpg
-import psutil
 
 from promise_pub import db
-from promise_pub.config import (
-    ConsumerSettings,
-    DatabaseSettings,
-    RabbitSettings,
-    ServerSettings,
-    Settings,
-)
+from promise_pub.config import ConsumerSettings, ServerSettings, Settings
 from promise_pub.local import inifile
-from promise_pub.local.postgres import Postgres
-from promise_pub.local.processes import Records
-from promise_pub.local.rabbitmq import RabbitNode
 from tests import services
 from tests.consumer_parts import ROOT
 from tests.faults.lines import Line, line_to
+from tests.faults.parts import PATIENCE, BrokerPart, CommandPart, DatabasePart
 from tests.services import RunningCommand
 
-PATIENCE = 90.0  # seconds after which something that was waited for has not come
 POLL = 0.03  # seconds
 FINAL = ("completed", "failed", "cancelled", "interrupted")
 JSON = {"Accept": "application/json"}
-# The machine does not crash here, only processes do: what was written is there, synced or not.
-_UNSYNCED = {"fsync": "off", "full_page_writes": "off", "max_connections": "100"}
+# `mail` is UNIQUE in employees, so a row saved twice leaves no trace there: every insert that was committed leaves one
+# here, of rows that were deleted or changed since as well.
+_EVERY_INSERT = (
+    "CREATE TABLE every_insert (id BIGSERIAL PRIMARY KEY, name TEXT NOT NULL, mail TEXT NOT NULL)",
+    """
+    CREATE FUNCTION note_insert() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN INSERT INTO every_insert (name, mail) VALUES (NEW.name, NEW.mail); RETURN NULL; END $$
+    """,
+    "CREATE TRIGGER note_insert AFTER INSERT ON employees FOR EACH ROW EXECUTE FUNCTION note_insert()",
+)
 
 Report = dict[str, Any]
-
-
-def quiet(_: str) -> None:
-    """The tests' output is pytest's."""
-
-
-class BrokerPart:
-    """RabbitMQ. Its port changes with each start, and the lines know."""
-
-    def __init__(self, folder: Path) -> None:
-        self._node = RabbitNode(folder, Records(folder / "rabbitmq.json"))
-        self.settings: RabbitSettings
-
-    async def start(self) -> None:
-        self.settings = await self._node.start(quiet)
-
-    async def kill(self) -> None:
-        await _kill(self._node._parts[-1].process.pid)
-        await self._node.stop()
-
-    async def stop(self) -> None:
-        await self._node.stop()
-
-    async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection(self.settings.host, self.settings.port)
-
-    async def control(self, *arguments: str) -> str:
-        """rabbitmqctl's evaluation of an Erlang expression, by the node's own means."""
-        return await _rabbitmqctl(self._node, *arguments)
-
-
-class DatabasePart:
-    """PostgreSQL, on its Unix socket; a line in front of it speaks TCP."""
-
-    def __init__(self, folder: Path) -> None:
-        self._server = Postgres(folder, Records(folder / "postgresql.json"), _UNSYNCED)
-        self.settings: DatabaseSettings
-
-    async def start(self) -> None:
-        self.settings = await self._server.start(quiet)
-
-    async def kill(self) -> None:
-        await _kill(self._server._parts[-1].process.pid)
-        await self._server.stop()
-
-    async def stop(self) -> None:
-        await self._server.stop()
-
-    async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_unix_connection(f"{self.settings.host}/.s.PGSQL.5432")
-
-    async def fetch(self, statement: str, *arguments: Any) -> list[asyncpg.Record]:
-        """Asked directly, past every line."""
-        connection = await asyncpg.connect(
-            host=self.settings.host,
-            user=self.settings.user,
-            password=self.settings.password,
-            database=self.settings.dbname,
-            timeout=20,
-        )
-        try:
-            return list(await connection.fetch(statement, *arguments, timeout=30))
-        finally:
-            await connection.close(timeout=5)
-
-
-class CommandPart:
-    """The server or the consumer: a promise-pub process on a port that stays."""
-
-    def __init__(self, start: Callable[[], Any], ready: str) -> None:
-        self._start = start
-        self._ready = ready
-        self.command: RunningCommand | None = None
-        self.program: tuple[str, ...] | None = None  # another way to start it
-
-    async def start(self) -> None:
-        self.command = await self._start()
-        await self.command.wait_for(self._ready, PATIENCE)
-
-    @property
-    def output(self) -> str:
-        return self.command.output if self.command else ""
-
-    async def kill(self) -> None:
-        assert self.command
-        await self.command.kill()
-        await self.command.clean_up()
-        self.command = None
-
-    async def stop(self, number: int = signal.SIGTERM) -> int:
-        """Told to stop; its exit code."""
-        assert self.command
-        command, self.command = self.command, None
-        return await command.stop(number)
-
-    async def clean_up(self) -> None:
-        if self.command:
-            await self.command.clean_up()
 
 
 class World:
@@ -164,6 +62,8 @@ class World:
         self.lines: dict[str, Line] = {}
         self.server_port, self.consumer_port = _free_port(), _free_port()
         self.server_options: dict[str, Any] = {}
+        self.resumed: set[str] = set()  # runs that more than one process, or turn, has published
+        self.widowed: set[str] = set()  # queues whose consumer was killed
         self._http = http
 
     @property
@@ -202,13 +102,16 @@ class World:
     async def _start_server(self) -> RunningCommand:
         path = self._configuration("server")
         program = (ROOT / "main.py",)
-        return await services.start_command(("-c", path), {}, self.folder, program)
+        return await services.start_command(
+            ("-c", path), self.server.environment, self.folder, program
+        )
 
     async def _start_consumer(self) -> RunningCommand:
         path = self._configuration("consumer")
+        environment = self.consumer.environment
         if program := self.consumer.program:
-            return await services.start_command((), {}, self.folder, program)
-        return await services.start_command(("consumer", "-c", path), {}, self.folder)
+            return await services.start_command((), environment, self.folder, program)
+        return await services.start_command(("consumer", "-c", path), environment, self.folder)
 
     def _configuration(self, side: str) -> Path:
         path = self.folder / f"{side}.ini"
@@ -227,6 +130,18 @@ class World:
     async def kill(self, part: str) -> None:
         """kill -9."""
         await self.parts[part].kill()
+        if part == "consumer":
+            await self.widow()
+
+    async def widow(self) -> None:
+        """The consumer's process is gone, and its sessions with it: nobody deletes their queues before they expire."""
+        self.widowed |= set(await self.broker.queues())
+
+    async def consumer_knows(self, uuid: str) -> bool:
+        """Whether the bundled consumer has a session of that name, asked past every line."""
+        url = f"http://127.0.0.1:{self.consumer_port}/getSession/"
+        async with self._http.get(url, params={"uuid": uuid}) as answer:
+            return await answer.text() != "Not a valid uuid"
 
     async def restart(self, part: str) -> None:
         """kill -9, and start it again."""
@@ -246,7 +161,7 @@ class World:
                         return answer.status, await answer.json(content_type=None)
                 await asyncio.sleep(POLL)
 
-    async def send(self, content: bytes, **parameters: Any) -> str:
+    async def send(self, content: bytes | AsyncIterator[bytes], **parameters: Any) -> str:
         """Starts a run; its id."""
         headers = {**JSON, "Prefer": "respond-async", "Content-Type": "text/csv"}
         url = f"{self.url}/simulate/"
@@ -254,6 +169,11 @@ class World:
         async with self._http.post(url, data=content, params=query, headers=headers) as answer:
             assert answer.status == 202, await answer.text()
             return str((await answer.json())["id"])
+
+    async def runs(self) -> int:
+        """How many there are, whatever became of them."""
+        (row,) = await self.database.fetch("SELECT count(*) FROM runs")
+        return int(row["count"])
 
     async def report(self, run_id: str) -> Report:
         """The run, as soon as anybody can tell."""
@@ -295,6 +215,7 @@ class World:
 
     async def resume(self, run_id: str) -> None:
         """Until the server takes it: its end may not be recorded yet."""
+        self.resumed.add(run_id)
         async with asyncio.timeout(PATIENCE):
             while True:
                 status, told = await self.ask("POST", f"/runs/{run_id}/resume")
@@ -304,32 +225,16 @@ class World:
                 await asyncio.sleep(0.2)
 
 
+async def until_files(world: World, suffix: str, count: int) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while len(list(world.uploads.glob(f"*{suffix}"))) != count:  # noqa: ASYNC110  another process makes them
+            await asyncio.sleep(0.05)
+
+
 def _free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
-
-
-async def _kill(pid: int) -> None:
-    """The process and all that it started."""
-    process = psutil.Process(pid)
-    for each in [process, *process.children(recursive=True)]:
-        with suppress(psutil.NoSuchProcess):
-            each.kill()
-
-
-async def _rabbitmqctl(node: RabbitNode, *arguments: str) -> str:
-    environment = dict(psutil.Process(node._parts[-1].process.pid).environ())
-    process = await asyncio.create_subprocess_exec(
-        "/usr/lib/rabbitmq/bin/rabbitmqctl",
-        *arguments,
-        env=environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode == 0, output.decode()
-    return output.decode()
 
 
 @asynccontextmanager
@@ -346,6 +251,8 @@ async def running_world(folder: Path) -> AsyncIterator[World]:
             await part.start()
         async with db.open_pool(world.database.settings, max_size=1) as pool:
             await db.apply_scheme(pool)
+        for statement in _EVERY_INSERT:
+            await world.database.fetch(statement)
         targets = {
             "server-broker": world.broker.open,
             "server-consumer": world.open_consumer,

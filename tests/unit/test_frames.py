@@ -19,7 +19,7 @@ from promise_pub.delivery.frames import (
     Confirm,
     Delivery,
     TappedReader,
-    acks,
+    confirms,
     deliveries,
 )
 
@@ -50,12 +50,12 @@ DELIVERIES = st.builds(
     st.binary(max_size=300),
     st.integers(1, 120),
 )
-ACKS = st.builds(Confirm, st.integers(0, 2**63 - 1), st.booleans())
+CONFIRMS = st.builds(Confirm, st.integers(0, 2**63 - 1), st.booleans(), st.booleans())
 OTHERS = st.sampled_from(
     [
         (0, Heartbeat()),
         (0, commands.Connection.Blocked("low on memory")),
-        (CHANNEL, commands.Basic.Nack(7, True, False)),
+        (2, commands.Basic.Nack(7, True, False)),
         (CHANNEL, commands.Channel.CloseOk()),
         (2, commands.Basic.Ack(3, True)),
         (CHANNEL, commands.Basic.ConsumeOk("tag")),
@@ -65,6 +65,8 @@ OTHERS = st.sampled_from(
 
 def marshal(what: Any) -> bytes:
     if isinstance(what, Confirm):
+        if what.nack:
+            return frame.marshal(commands.Basic.Nack(what.tag, what.multiple, False), CHANNEL)
         return frame.marshal(commands.Basic.Ack(what.tag, what.multiple), CHANNEL)
     channel, value = what
     return frame.marshal(value, channel)
@@ -110,12 +112,14 @@ async def left_for_aiormq(reader: TappedReader) -> bytes:
 
 
 @settings(deadline=None)  # a busy machine is no fault of the code
-@given(st.lists(ACKS | OTHERS, max_size=12), st.lists(st.integers(0, 5_000), max_size=12))
-def test_acks_are_taken_and_the_rest_is_left_in_its_order(sent: list[Any], cuts: list[int]) -> None:
+@given(st.lists(CONFIRMS | OTHERS, max_size=12), st.lists(st.integers(0, 5_000), max_size=12))
+def test_confirms_are_taken_and_the_rest_is_left_in_its_order(
+    sent: list[Any], cuts: list[int]
+) -> None:
     taken: list[Confirm] = []
 
     def tap(buffer: bytearray) -> int:
-        found, size, returned = acks(buffer, CHANNEL)
+        found, size, returned = confirms(buffer, CHANNEL)
         assert not returned
         taken.extend(found)
         return size
@@ -159,9 +163,13 @@ def test_deliveries_are_taken_whole_and_the_rest_is_left(sent: list[Any], cuts: 
 def test_a_return_is_told_before_the_ack_that_follows_it() -> None:
     returned = frame.marshal(commands.Basic.Return(312, "NO_ROUTE", "", "q"), CHANNEL)
     ack = marshal(Confirm(5, False))
-    assert acks(bytearray(ack + returned + ack), CHANNEL) == ([Confirm(5, False)], len(ack), True)
-    assert acks(bytearray(returned + ack), CHANNEL) == ([], 0, True)
-    assert acks(bytearray(returned[:10]), CHANNEL) == ([], MORE, False)
+    assert confirms(bytearray(ack + returned + ack), CHANNEL) == (
+        [Confirm(5, False)],
+        len(ack),
+        True,
+    )
+    assert confirms(bytearray(returned + ack), CHANNEL) == ([], 0, True)
+    assert confirms(bytearray(returned[:10]), CHANNEL) == ([], MORE, False)
 
 
 async def test_a_tap_set_while_a_frame_is_waited_for_gets_it() -> None:
@@ -172,7 +180,7 @@ async def test_a_tap_set_while_a_frame_is_waited_for_gets_it() -> None:
     taken: list[Confirm] = []
 
     def tap(buffer: bytearray) -> int:
-        found, size, _ = acks(buffer, CHANNEL)
+        found, size, _ = confirms(buffer, CHANNEL)
         taken.extend(found)
         return size
 
@@ -184,7 +192,7 @@ async def test_a_tap_set_while_a_frame_is_waited_for_gets_it() -> None:
 
 async def test_an_end_in_the_middle_of_a_frame_is_an_end_for_aiormq_too() -> None:
     reader = TappedReader(Stream(marshal(Confirm(1, True))[:15], [3, 9]))  # type: ignore[arg-type]
-    reader.tap = lambda buffer: acks(buffer, CHANNEL)[1]
+    reader.tap = lambda buffer: confirms(buffer, CHANNEL)[1]
     assert (
         await reader.readexactly(1) + await reader.readexactly(6) == marshal(Confirm(1, True))[:7]
     )
