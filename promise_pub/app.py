@@ -45,8 +45,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         uploads.prepare()
         pool = await stack.enter_async_context(open_pool(settings.database))
         await Ledger(pool).check()
-        talks_to = f"{settings.consumer.host}:{settings.consumer.port}"
-        claim = await stack.enter_async_context(Claim(pool, talks_to))
+        claim = await stack.enter_async_context(Claim(pool))
         ledger = Ledger(pool, claim)
         left_over = await ledger.take_over()
         consumer = await stack.enter_async_context(open_consumer(settings.consumer))
