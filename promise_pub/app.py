@@ -11,6 +11,7 @@ from functools import partial
 
 from aiohttp import web
 
+from promise_pub import addresses
 from promise_pub.accounts.store import open_guard
 from promise_pub.config import ServerSettings, Settings
 from promise_pub.db import open_pool
@@ -21,6 +22,7 @@ from promise_pub.delivery.ledger import Ledger
 from promise_pub.delivery.runs import Runs
 from promise_pub.delivery.uploads import Uploads
 from promise_pub.errors import CannotListen, PromisePubError
+from promise_pub.listening import allow_many_files, telling_of_refused_connections
 from promise_pub.web.keys import Probe
 from promise_pub.web.security import add_headers_to_broken_requests, look_around
 from promise_pub.web.server import make_app
@@ -38,7 +40,9 @@ async def running(settings: Settings) -> AsyncIterator[str]:
     Raises ConfigurationError, DatabaseError, SchemaMissing, StoredFileError or CannotListen when it cannot start.
     """
     doors = await look_around(settings.server)
+    allow_many_files()
     async with AsyncExitStack() as stack:
+        stack.enter_context(telling_of_refused_connections())
         uploads = Uploads(
             settings.server.uploads, settings.server.max_upload, settings.server.keep_uploads
         )
@@ -89,7 +93,7 @@ async def _listen(stack: AsyncExitStack, app: web.Application, settings: ServerS
     except OSError as error:
         raise CannotListen.at(settings.host, settings.port, error) from error
     port = runner.addresses[0][1]
-    return f"{'https' if tls else 'http'}://{settings.host}:{port}"
+    return addresses.url(settings.host, port, tls=tls is not None)
 
 
 def _tls(settings: ServerSettings) -> ssl.SSLContext | None:

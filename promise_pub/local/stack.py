@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from promise_pub import config, db
+from promise_pub.addresses import place, url
 from promise_pub.config import Settings, Values
 from promise_pub.errors import LocalStackError
 from promise_pub.local import inifile
@@ -129,14 +130,14 @@ class LocalStack:
         self._open.push_async_callback(node.stop)
         settings = await node.start(self._report)
         self._complete("rabbit", settings, "host", "port", "user", "password", "vhost", "ssl")
-        self._lines["rabbit"] = f"RabbitMQ {node.version} on {settings.host}:{settings.port}"
+        self._lines["rabbit"] = f"RabbitMQ {node.version} on {place(settings.host, settings.port)}"
 
     async def _start_consumer(self, records: Records) -> None:
         consumer = BundledConsumer(self._state, records)
         self._open.push_async_callback(consumer.stop)
         settings = await consumer.start(config.cast(self._with_placeholders()), self._report)
         self._complete("consumer", settings, "host", "port")
-        self._lines["consumer"] = f"bundled consumer on http://{settings.host}:{settings.port}"
+        self._lines["consumer"] = f"bundled consumer on {url(settings.host, settings.port)}"
 
     def _complete(self, section: str, settings: Any, *names: str) -> None:
         """Sets what reaches the part; what was configured besides, such as a timeout, stays."""

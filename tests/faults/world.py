@@ -24,6 +24,7 @@ from promise_pub.config import (
     ServerSettings,
     Settings,
 )
+from promise_pub.listening import allow_many_files
 from promise_pub.local import inifile
 from promise_pub.local.postgres import Postgres
 from promise_pub.local.processes import Records
@@ -39,6 +40,14 @@ FINAL = ("completed", "failed", "cancelled", "interrupted")
 JSON = {"Accept": "application/json"}
 # The machine does not crash here, only processes do: what was written is there, synced or not.
 _UNSYNCED = {"fsync": "off", "full_page_writes": "off", "max_connections": "100"}
+
+# main.py with the limit of open files that a login shell or systemd usually gives.
+_WITH_FEW_FILES = f"""
+import resource, runpy, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (1024, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+sys.argv[0] = {str(ROOT / "main.py")!r}
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 Report = dict[str, Any]
 
@@ -201,8 +210,7 @@ class World:
 
     async def _start_server(self) -> RunningCommand:
         path = self._configuration("server")
-        program = (ROOT / "main.py",)
-        return await services.start_command(("-c", path), {}, self.folder, program)
+        return await services.start_command(("-c", path), {}, self.folder, ("-c", _WITH_FEW_FILES))
 
     async def _start_consumer(self) -> RunningCommand:
         path = self._configuration("consumer")
@@ -335,6 +343,7 @@ async def _rabbitmqctl(node: RabbitNode, *arguments: str) -> str:
 @asynccontextmanager
 async def running_world(folder: Path) -> AsyncIterator[World]:
     """Everything started, and everything stopped."""
+    allow_many_files()  # the clients are here
     await asyncio.to_thread(folder.mkdir, 0o700)
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(
