@@ -20,7 +20,7 @@ from promise_pub.local.stack import LocalStack
 async def serve(options: argparse.Namespace) -> int:
     async with AsyncExitStack() as stack:
         local = await _start_local(stack, options) if options.local else None
-        settings = local[1] if local else config.load(options.config)
+        settings = local[1] if local else config.load(options.config, talks=True)
         url = await stack.enter_async_context(app.running(settings))
         if local:
             local[0].publish_settings(URL(url).port or 0)

@@ -15,7 +15,8 @@ from typing import Any
 
 from promise_pub import config, db
 from promise_pub.addresses import place, url
-from promise_pub.config import Settings, Values
+from promise_pub.config import Settings
+from promise_pub.configfile import Values
 from promise_pub.errors import LocalStackError
 from promise_pub.local import inifile
 from promise_pub.local.bundled_consumer import BundledConsumer
@@ -81,9 +82,8 @@ class LocalStack:
         inifile.write(self._state / SETTINGS_FILE, replace(self._settings, server=server))
 
     async def _start(self) -> Settings:
-        config.cast(
-            self._with_placeholders()
-        )  # a mistake in what is configured shows before anything starts
+        # A mistake in what is configured shows before anything starts.
+        config.cast(self._with_placeholders(), talks="consumer" not in self._missing)
         try:
             self._prepare_folder()
             records = Records(self._state / "processes.json")

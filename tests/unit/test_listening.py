@@ -9,6 +9,7 @@ import os
 import resource
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -80,9 +81,7 @@ async def test_a_connection_that_gets_no_file_is_told_once_and_accepted_later(
         server = await asyncio.start_server(accept, "127.0.0.1", 0)
         with socket.socket() as client:
             client.setblocking(False)
-            highest = max(map(int, os.listdir("/proc/self/fd")))
-            resource.setrlimit(resource.RLIMIT_NOFILE, (highest, limits[1]))
-            taken = fill_up()
+            taken = fill_up(limits[1])
             port = server.sockets[0].getsockname()[1]
             await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", port))
             async with asyncio.timeout(10):
@@ -99,8 +98,10 @@ async def test_a_connection_that_gets_no_file_is_told_once_and_accepted_later(
     ]
 
 
-def fill_up() -> list[int]:
-    """Takes every file that may still be opened."""
+def fill_up(hard: int) -> list[int]:
+    """Takes every file that may still be opened, once they are limited to about those there are."""
+    highest = max(int(each.name) for each in Path("/proc/self/fd").iterdir())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest, hard))
     taken: list[int] = []
     try:
         while True:

@@ -1,0 +1,137 @@
+"""What stands for a value in a configuration file → the value, or why it is none: each raises ValueError that says so."""
+
+from __future__ import annotations
+
+import configparser
+import re
+from collections.abc import Callable
+from ipaddress import IPv6Address
+from pathlib import Path
+
+SWITCH = configparser.ConfigParser.BOOLEAN_STATES
+
+_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
+_HOST = re.compile(r"[^\s/\\@?#,:\[\]]+")
+_HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
+
+
+def text(value: str) -> str:
+    if not value:
+        raise ValueError("must not be empty")
+    return value
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """In plain digits: `int` also takes 8_000, and the digits of every script."""
+
+    def cast(value: str) -> int:
+        if not _WHOLE.fullmatch(value):
+            raise ValueError(f"must be a whole number, not {value!r}")
+        number = int(value)
+        if not low <= number <= high:
+            raise ValueError(f"must be from {low} to {high}, not {number}")
+        return number
+
+    return cast
+
+
+def seconds(value: str) -> float:
+    try:
+        number = float(value) if value.isascii() and "_" not in value else None
+    except ValueError:
+        number = None
+    if number is None:
+        raise ValueError(f"must be a number of seconds, not {value!r}")
+    if not 0 < number <= 86_400:  # also refuses nan
+        raise ValueError(f"must be over 0 and at most 86400 seconds, not {value}")
+    return number
+
+
+def size(value: str) -> int:
+    unit = value[-1:].upper() if value[-1:].isalpha() else ""
+    digits = value[: len(value) - len(unit)].strip()
+    if unit not in _UNITS or not _WHOLE.fullmatch(digits) or int(digits) <= 0:
+        raise ValueError(f"must be a number of bytes such as 500K, 20M or 2G, not {value!r}")
+    return int(digits) * _UNITS[unit]
+
+
+def size_within(low: int, high: int) -> Callable[[str], int]:
+    def cast(value: str) -> int:
+        count = 0 if value == "0" else size(value)
+        if not low <= count <= high:
+            raise ValueError(f"must be from {low} to {high} bytes, not {value}")
+        return count
+
+    return cast
+
+
+def flag(value: str) -> bool:
+    try:
+        return SWITCH[value.lower()]
+    except KeyError:
+        raise ValueError(f"must be yes or no, not {value!r}") from None
+
+
+def url_path(value: str) -> str:
+    if not value.startswith("/") or any(c in value for c in "?# \t"):
+        raise ValueError(f"must be a path such as /create/, not {value!r}")
+    return value
+
+
+def folder(value: str) -> Path:
+    try:
+        return Path(text(value)).expanduser()
+    except RuntimeError:
+        raise ValueError(f"names the home of nobody known here: {value!r}") from None
+
+
+def file(value: str) -> Path | None:
+    if not value:
+        return None
+    path = folder(value)
+    if not path.is_file():
+        raise ValueError(f"names no file: {value!r}")
+    return path
+
+
+def one_of(*known: str) -> Callable[[str], str]:
+    def cast(value: str) -> str:
+        if value not in known:
+            raise ValueError(f"must be {' or '.join(known)}, not {value!r}")
+        return value
+
+    return cast
+
+
+def host(value: str) -> str:
+    """A name or an address to listen on, or to connect to. The brackets that an IPv6 address has in URLs are dropped."""
+    plain = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+    if not (_is_ipv6(plain) or plain == value and _HOST.fullmatch(value)):
+        raise ValueError(
+            f"must be a host name or an address, without scheme and port, not {value!r}"
+        )
+    return plain
+
+
+def _is_ipv6(value: str) -> bool:
+    try:
+        IPv6Address(value)
+    except ValueError:
+        return False
+    return True
+
+
+def host_or_folder(value: str) -> str:
+    """A host, or the folder of a Unix socket."""
+    return value if value.startswith("/") else host(value)
+
+
+def host_names(value: str) -> tuple[str, ...]:
+    """Names as a `Host` header has them: no scheme, no port."""
+    names = tuple(name.strip().lower() for name in value.split(","))
+    if not all(_HOST_NAME.fullmatch(name) for name in names):
+        raise ValueError(
+            f"must be names such as a.example, b.example, without ports, not {value!r}"
+        )
+    return names
