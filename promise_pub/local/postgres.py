@@ -17,7 +17,14 @@ import asyncpg
 from promise_pub.config import DatabaseSettings
 from promise_pub.errors import PartFailed
 from promise_pub.local import places
-from promise_pub.local.processes import Part, Records, spawn, stop_process, write_private
+from promise_pub.local.processes import (
+    STOP_GRACE,
+    Part,
+    Records,
+    spawn,
+    stop_process,
+    write_private,
+)
 
 DATABASE = "promise_pub"
 USER = "promise_pub"
@@ -138,10 +145,28 @@ def _password(home: places.Home) -> str:
 
 
 async def _stop_leftover(home: places.Home) -> None:
-    """A server that lost its record too: only the data folder still tells of it."""
+    """A server that lost its record too: only the data folder still tells of it.
+
+    When it has gone, so does the file that names it. PostgreSQL itself goes by the process id alone, and would never
+    start again where that is another process's now, or that of a corpse which nobody takes away.
+    """
     pid = places.postmaster(home.data)
     if pid is not None:
         await stop_process("PostgreSQL", pid, _FAST_SHUTDOWN)
+    await _all_gone(home.data)
+    (home.data / "postmaster.pid").unlink(missing_ok=True)
+
+
+async def _all_gone(data: Path) -> None:
+    """Waits for the children of a postmaster that was killed: two servers on one folder would destroy it."""
+    try:
+        async with asyncio.timeout(STOP_GRACE):
+            while left := await asyncio.to_thread(places.working_in, data):
+                await asyncio.sleep(_POLL)
+    except TimeoutError:
+        raise PartFailed(
+            f"A PostgreSQL left by an earlier start still works in {data}: process {left[0]}."
+        ) from None
 
 
 def _init_arguments(home: places.Home, data: Path, password_file: Path) -> list[str | Path]:
