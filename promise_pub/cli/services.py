@@ -25,6 +25,8 @@ async def serve(options: argparse.Namespace) -> int:
         if local:
             local[0].publish_settings(URL(url).port or 0)
         print(f"promise-pub {__version__} on {url}", flush=True)
+        if local:
+            await local[0].look_after()
         await asyncio.Event().wait()
     return OK
 

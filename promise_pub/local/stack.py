@@ -23,6 +23,7 @@ from promise_pub.local.bundled_consumer import BundledConsumer
 from promise_pub.local.postgres import Postgres
 from promise_pub.local.processes import Records
 from promise_pub.local.rabbitmq import RabbitNode
+from promise_pub.local.watch import Service, keep_up
 
 SETTINGS_FILE = "local.ini"
 
@@ -49,6 +50,7 @@ class LocalStack:
         self._open = AsyncExitStack()
         self._settings: Settings | None = None
         self._lines: dict[str, str] = {}
+        self._services: list[Service] = []
 
     @property
     def started(self) -> Sequence[str]:
@@ -80,6 +82,18 @@ class LocalStack:
             raise LocalStackError("The local stack has not started.")
         server = replace(self._settings.server, port=port)
         inifile.write(self._state / SETTINGS_FILE, replace(self._settings, server=server))
+
+    async def look_after(self) -> None:
+        """Starts again whatever ends, at the same addresses. Returns where nothing was started here.
+
+        Raises PartFailed when a part does not stay up.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                for service in self._services:
+                    group.create_task(keep_up(service))
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
 
     async def _start(self) -> Settings:
         # A mistake in what is configured shows before anything starts.
@@ -122,6 +136,7 @@ class LocalStack:
         settings = await server.start(self._report)
         async with db.open_pool(settings, max_size=1) as pool:
             await db.apply_scheme(pool)
+        self._services.append(server)
         self._complete("database", settings, "host", "port", "dbname", "user", "password", "ssl")
         self._lines["database"] = f"PostgreSQL {server.version} on {settings.host}"
 
@@ -129,6 +144,7 @@ class LocalStack:
         node = RabbitNode(self._state, records)
         self._open.push_async_callback(node.stop)
         settings = await node.start(self._report)
+        self._services.append(node)
         self._complete("rabbit", settings, "host", "port", "user", "password", "vhost", "ssl")
         self._lines["rabbit"] = f"RabbitMQ {node.version} on {place(settings.host, settings.port)}"
 
@@ -136,6 +152,7 @@ class LocalStack:
         consumer = BundledConsumer(self._state, records)
         self._open.push_async_callback(consumer.stop)
         settings = await consumer.start(config.cast(self._with_placeholders()), self._report)
+        self._services.append(consumer)
         self._complete("consumer", settings, "host", "port")
         self._lines["consumer"] = f"bundled consumer on {url(settings.host, settings.port)}"
 
