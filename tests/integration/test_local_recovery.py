@@ -138,6 +138,46 @@ def _another(account: Account | None, *, corpse: bool) -> Iterator[subprocess.Po
         process.wait()
 
 
+# Takes in whatever loses its parent, and never asks how it ended: every corpse stays, as in many a container.
+HEEDLESS = """
+import ctypes, subprocess, sys, time
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+owner = subprocess.Popen([sys.executable, "-c", *sys.argv[1:]])
+time.sleep(180)
+"""
+
+
+async def test_a_stack_killed_with_all_its_parts_starts_again_though_their_corpses_stay(
+    state: Path, session_folder: Path
+) -> None:
+    before = services.running(session_folder)
+    heedless = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-c", HEEDLESS, OWNER, str(state), "unseen", "rabbit,database"),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert heedless.stdout
+        async with asyncio.timeout(90):
+            assert await heedless.stdout.readline() == b"running\n"
+        parts = [
+            each for pid, each in services.running(session_folder).items() if pid not in before
+        ]
+        owner, *_ = psutil.Process(heedless.pid).children()
+        for process in (owner, *parts):
+            process.kill()
+        postmaster = int((await asyncio.to_thread(_postmaster_pid, state)).read_text().split()[0])
+        async with asyncio.timeout(20):
+            while psutil.Process(postmaster).status() != psutil.STATUS_ZOMBIE:  # noqa: ASYNC110  nobody tells
+                await asyncio.sleep(0.05)
+        async with stacks.stack(state, stacks.all_but("rabbit", "database")) as settings:
+            assert await stacks.fetch(settings.database, "SELECT count(*) FROM employees") == 1
+        assert psutil.Process(postmaster).status() == psutil.STATUS_ZOMBIE
+    finally:
+        heedless.kill()
+        await heedless.communicate()
+
+
 async def test_what_still_works_in_the_data_is_not_joined(
     state: Path, killed_owner: Kill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
