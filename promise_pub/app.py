@@ -11,7 +11,7 @@ from functools import partial
 
 from aiohttp import web
 
-from promise_pub import __version__
+from promise_pub import __version__, addresses
 from promise_pub.accounts.store import open_guard
 from promise_pub.config import ServerSettings, Settings
 from promise_pub.db import open_pool
@@ -22,6 +22,7 @@ from promise_pub.delivery.ledger import Ledger
 from promise_pub.delivery.runs import Runs
 from promise_pub.delivery.uploads import Uploads
 from promise_pub.errors import CannotListen, PromisePubError
+from promise_pub.listening import telling_of_refused_connections
 from promise_pub.logs import told
 from promise_pub.web.access import access_logger
 from promise_pub.web.connections import CONNECTIONS
@@ -45,14 +46,14 @@ async def running(settings: Settings) -> AsyncIterator[str]:
     """
     doors = await look_around(settings.server)
     async with AsyncExitStack() as last, AsyncExitStack() as stack:
+        stack.enter_context(telling_of_refused_connections())
         uploads = Uploads(
             settings.server.uploads, settings.server.max_upload, settings.server.keep_uploads
         )
         uploads.prepare()
         pool = await stack.enter_async_context(open_pool(settings.database))
         await Ledger(pool).check()
-        talks_to = f"{settings.consumer.host}:{settings.consumer.port}"
-        claim = await stack.enter_async_context(Claim(pool, talks_to))
+        claim = await stack.enter_async_context(Claim(pool))
         ledger = Ledger(pool, claim)
         left_over = await ledger.take_over()
         consumer = await stack.enter_async_context(open_consumer(settings.consumer))
@@ -111,7 +112,7 @@ async def listen(stack: AsyncExitStack, app: web.Application, settings: ServerSe
     stack.push_async_callback(runner.cleanup)
     tls = await asyncio.to_thread(_tls, settings)
     port = await _open(stack, runner, settings, tls)
-    return f"{'https' if tls else 'http'}://{settings.host}:{port}"
+    return addresses.url(settings.host, port, tls=tls is not None)
 
 
 async def _open(

@@ -5,11 +5,14 @@ from __future__ import annotations
 import configparser
 import re
 from collections.abc import Callable
+from ipaddress import IPv6Address
 from pathlib import Path
 
 SWITCH = configparser.ConfigParser.BOOLEAN_STATES
 
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
+_HOST = re.compile(r"[^\s/\\@?#,:\[\]]+")
 _HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
 
 
@@ -20,11 +23,12 @@ def text(value: str) -> str:
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
+    """In plain digits: `int` also takes 8_000, and the digits of every script."""
+
     def cast(value: str) -> int:
-        try:
-            number = int(value)
-        except ValueError:
-            raise ValueError(f"must be a whole number, not {value!r}") from None
+        if not _WHOLE.fullmatch(value):
+            raise ValueError(f"must be a whole number, not {value!r}")
+        number = int(value)
         if not low <= number <= high:
             raise ValueError(f"must be from {low} to {high}, not {number}")
         return number
@@ -34,9 +38,11 @@ def whole(low: int, high: int) -> Callable[[str], int]:
 
 def seconds(value: str) -> float:
     try:
-        number = float(value)
+        number = float(value) if value.isascii() and "_" not in value else None
     except ValueError:
-        raise ValueError(f"must be a number of seconds, not {value!r}") from None
+        number = None
+    if number is None:
+        raise ValueError(f"must be a number of seconds, not {value!r}")
     if not 0 < number <= 86_400:  # also refuses nan
         raise ValueError(f"must be over 0 and at most 86400 seconds, not {value}")
     return number
@@ -45,7 +51,7 @@ def seconds(value: str) -> float:
 def size(value: str) -> int:
     unit = value[-1:].upper() if value[-1:].isalpha() else ""
     digits = value[: len(value) - len(unit)].strip()
-    if unit not in _UNITS or not digits.isascii() or not digits.isdigit() or int(digits) == 0:
+    if unit not in _UNITS or not _WHOLE.fullmatch(digits) or int(digits) <= 0:
         raise ValueError(f"must be a number of bytes such as 500K, 20M or 2G, not {value!r}")
     return int(digits) * _UNITS[unit]
 
@@ -96,6 +102,29 @@ def one_of(*known: str) -> Callable[[str], str]:
         return value
 
     return cast
+
+
+def host(value: str) -> str:
+    """A name or an address to listen on, or to connect to. The brackets that an IPv6 address has in URLs are dropped."""
+    plain = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+    if not (_is_ipv6(plain) or plain == value and _HOST.fullmatch(value)):
+        raise ValueError(
+            f"must be a host name or an address, without scheme and port, not {value!r}"
+        )
+    return plain
+
+
+def _is_ipv6(value: str) -> bool:
+    try:
+        IPv6Address(value)
+    except ValueError:
+        return False
+    return True
+
+
+def host_or_folder(value: str) -> str:
+    """A host, or the folder of a Unix socket."""
+    return value if value.startswith("/") else host(value)
 
 
 def host_names(value: str) -> tuple[str, ...]:

@@ -6,15 +6,15 @@ environment (`PROMISE_PUB_{SECTION}_{OPTION}`) and the documentation in `product
 
 from __future__ import annotations
 
-import configparser
+import difflib
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from promise_pub import casts
+from promise_pub import casts, configfile
+from promise_pub.configfile import Values
 from promise_pub.errors import ConfigurationError
 
 FILE_NAME = "production.ini"
@@ -22,7 +22,6 @@ ENVIRONMENT_PREFIX = "PROMISE_PUB_"
 CONFIG_VARIABLE = "PROMISE_PUB_CONFIG"
 
 _PACKAGE = Path(__file__).parent
-_OPTION_NAME = re.compile(r"[a-z0-9_-]{1,40}")
 
 
 def asset(name: str) -> Path:
@@ -50,7 +49,7 @@ class ServerSettings:
     `min_upload_rate` in bytes a second, 0 for none. Timeouts in seconds.
     """
 
-    host: str = _option(casts.text, "127.0.0.1")
+    host: str = _option(casts.host, "127.0.0.1")
     port: int = _option(_LISTENING_PORT, 8000)
     uploads: Path = _option(casts.folder, Path("uploads"))
     max_upload: int = _option(casts.size, 2 * 1024**3)
@@ -78,7 +77,7 @@ class ServerSettings:
 class RabbitSettings:
     """The broker. `window` is how many messages may be unconfirmed at once, `heartbeat` in seconds."""
 
-    host: str = _option(casts.text)
+    host: str = _option(casts.host)
     port: int = _option(_PORT, 5672)
     user: str = _option(casts.text, "guest")
     password: str = _option(str, "guest", secret=True)
@@ -93,7 +92,7 @@ class RabbitSettings:
 class ConsumerSettings:
     """The consumer under test, or, for `promise-pub consumer`, where the bundled one listens. Timeouts in seconds."""
 
-    host: str = _option(casts.text)
+    host: str = _option(casts.host)
     port: int = _option(_LISTENING_PORT)
     healthcheck_url: str = _option(casts.url_path, "/healthcheck/")
     create_url: str = _option(casts.url_path, "/create/")
@@ -109,7 +108,7 @@ class ConsumerSettings:
 class DatabaseSettings:
     """PostgreSQL. `host` is a name, or the folder of a Unix socket, which takes no `ssl`."""
 
-    host: str = _option(casts.text, "localhost")
+    host: str = _option(casts.host_or_folder, "localhost")
     port: int = _option(_PORT, 5432)
     dbname: str = _option(casts.text)
     user: str = _option(casts.text)
@@ -129,9 +128,6 @@ class Settings:
 
 
 SECTIONS: Mapping[str, type[Any]] = dict(get_type_hints(Settings))
-
-Values = dict[str, dict[str, str]]
-"""Sections and their options, not cast yet."""
 
 
 def find(explicit: Path | None, environ: Mapping[str, str], *, search: bool = True) -> Path | None:
@@ -171,83 +167,61 @@ def read(path: Path | None, environ: Mapping[str, str]) -> Values:
 
 
 def _gather(path: Path | None, environ: Mapping[str, str]) -> tuple[Values, list[str]]:
-    values = _read_file(path) if path else {}
-    problems = [*_unknown(values, str(path)), *_over_several_lines(values, str(path))]
-    for section, option, value in _from_environment(environ):
-        values.setdefault(section, {})[option] = value
+    values, problems = configfile.read(path) if path else ({}, [])
+    wrong = [*_unknown(values), *configfile.over_several_lines(values)]
+    problems += [f"{path}: {problem}" for problem in wrong]
+    problems += _unknown_in_environment(environ)
+    for section, option, variable in _variables():
+        if variable in environ:
+            values.setdefault(section, {})[option] = environ[variable]
     return values, problems
 
 
-def _read_file(path: Path) -> Values:
-    parser = configparser.ConfigParser(interpolation=None, default_section="\0none")
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            parser.read_file(file)
-    except OSError as error:
-        raise ConfigurationError([f"{path}: cannot be read: {error.strerror}"]) from error
-    # These quote the offending source, which may hold a password: name the place only.
-    except UnicodeDecodeError as error:
-        raise ConfigurationError([f"{path}: is not UTF-8 text: byte {error.start + 1}"]) from None
-    except configparser.Error as error:
-        raise ConfigurationError(_syntax_problems(path, error)) from None
-    return {name: dict(parser[name]) for name in parser.sections()}
-
-
-def _syntax_problems(path: Path, error: configparser.Error) -> list[str]:
-    if isinstance(error, configparser.DuplicateOptionError):
-        return [f"{path}: [{error.section}] {_shown(error.option)}: is set twice"]
-    if isinstance(error, configparser.DuplicateSectionError):
-        return [f"{path}: [{error.section}]: stands there twice"]
-    if isinstance(error, configparser.MissingSectionHeaderError):
-        return [f"{path}: line {error.lineno}: stands before any [section]"]
-    lines = sorted({number for number, _ in getattr(error, "errors", [])})
-    return [f"{path}: line {line}: is neither a [section] nor an option = value" for line in lines]
-
-
-def _shown(option: str) -> str:
-    """An option's name, unless it may be something else: `password my=secret` has the name `password my`."""
-    return option if _OPTION_NAME.fullmatch(option) else "(what stands before the = is no name)"
-
-
-def _over_several_lines(values: Values, source: str) -> Iterable[str]:
-    """configparser takes an indented line for more of the value above it; no option here has such a value."""
-    for section, options in values.items():
-        for name in [name for name, value in options.items() if "\n" in value]:
-            del options[name]
-            yield f"{source}: [{section}] {_shown(name)}: the line after it is indented, as if it belonged to it"
-
-
-def _unknown(values: Values, source: str) -> Iterable[str]:
+def _unknown(values: Values) -> Iterable[str]:
     for section, options in values.items():
         if section not in SECTIONS:
-            yield f"{source}: [{section}]: there is no such section"
+            yield f"[{section}]: there is no such section"
             continue
         known = {option.name for option in fields(SECTIONS[section])}
         yield from (
-            f"{source}: [{section}] {_shown(name)}: there is no such option"
+            f"[{section}] {configfile.shown(name)}: there is no such option"
             for name in options
             if name not in known
         )
 
 
-def _from_environment(environ: Mapping[str, str]) -> Iterable[tuple[str, str, str]]:
+def _variables() -> Iterable[tuple[str, str, str]]:
+    """Every option, and the variable of the environment that sets it."""
     for section, kind in SECTIONS.items():
         for option in fields(kind):
-            value = environ.get(f"{ENVIRONMENT_PREFIX}{section}_{option.name}".upper())
-            if value is not None:
-                yield section, option.name, value
+            yield section, option.name, f"{ENVIRONMENT_PREFIX}{section}_{option.name}".upper()
 
 
-def cast(values: Values, *, source: str = "configuration") -> Settings:
-    """Settings out of what `read` gave. Raises ConfigurationError with every missing or wrong option, not the first."""
-    options, problems = _cast_all(values, source)
+def _unknown_in_environment(environ: Mapping[str, str]) -> Iterable[str]:
+    """Variables named like options that are none. What begins otherwise, as PROMISE_PUB_TOKEN does, is something else's."""
+    for section, kind in SECTIONS.items():
+        prefix = f"{ENVIRONMENT_PREFIX}{section}_".upper()
+        known = [option.name.upper() for option in fields(kind)]
+        given = [name.removeprefix(prefix) for name in environ if name.startswith(prefix)]
+        for name in sorted(set(given) - set(known)):
+            near = difflib.get_close_matches(name, known, n=1)
+            meant = f": {prefix}{near[0]} is meant?" if near else ""
+            yield f"environment: {prefix}{name}: there is no such option{meant}"
+
+
+def cast(values: Values, *, source: str = "configuration", talks: bool = False) -> Settings:
+    """Settings out of what `read` gave. Raises ConfigurationError with every missing or wrong option, not the first.
+
+    With `talks` the consumer is one to talk to, and not the one that will listen where it is told.
+    """
+    options, problems = _cast_all(values, source, talks=talks)
     if problems:
         raise ConfigurationError(problems)
     return Settings(**{name: kind(**options[name]) for name, kind in SECTIONS.items()})
 
 
 def _cast_all(
-    values: Values, source: str, *, all_set: bool = True
+    values: Values, source: str, *, all_set: bool = True, talks: bool = False
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Every option that is set, cast, and what is wrong; with `all_set`, that includes what is missing."""
     options: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
@@ -264,6 +238,8 @@ def _cast_all(
                 except ValueError as error:
                     problems.append(f"[{section}] {option.name}: {error}")
     problems.extend(_contradictions(values))
+    if talks and options["consumer"].get("port") == 0:
+        problems.append("[consumer] port: must be from 1 to 65535, not 0: it is to be talked to")
     return options, [f"{source}: {problem}" for problem in problems]
 
 
@@ -305,13 +281,18 @@ def unset_sections(values: Values) -> list[str]:
     ]
 
 
-def load(explicit: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings in effect for a command. Raises ConfigurationError listing every problem."""
+def load(
+    explicit: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    talks: bool = False,
+) -> Settings:
+    """The settings in effect for a command, which `talks` to the consumer. Raises ConfigurationError with every problem."""
     environ = os.environ if environ is None else environ
     path = find(explicit, environ)
     source = str(path or "environment, without a configuration file")
     values, problems = _gather(path, environ)
     if problems:
-        _, more = _cast_all(values, source)
+        _, more = _cast_all(values, source, talks=talks)
         raise ConfigurationError([*problems, *more])
-    return cast(values, source=source)
+    return cast(values, source=source, talks=talks)

@@ -66,6 +66,8 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Self
 
+from promise_pub.addresses import place
+
 if TYPE_CHECKING:
     from promise_pub.records import Rejected, SessionView
 
@@ -386,7 +388,7 @@ class CannotListen(PromisePubError):
         """In the system's own words: asyncio's tell the address once more."""
         number = error.errno or 0
         reason = os.strerror(number) if number > 0 else error.strerror
-        return cls(f"Cannot listen on {host}:{port}: {reason}")
+        return cls(f"Cannot listen on {place(host, port)}: {reason}")
 
 
 class RunTaken(PromisePubError):

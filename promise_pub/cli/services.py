@@ -42,12 +42,14 @@ def _say(line: str) -> None:
 async def serve(options: argparse.Namespace) -> int:
     async with AsyncExitStack() as stack:
         local = await _start_local(stack, options) if options.local else None
-        settings = local[1] if local else config.load(options.config)
+        settings = local[1] if local else config.load(options.config, talks=True)
         stack.enter_context(_logging(options, settings.server))
         url = await stack.enter_async_context(app.running(settings))
         if local:
             local[0].publish_settings(URL(url).port or 0)
         _say(f"promise-pub {__version__} on {url}")
+        if local:
+            await local[0].look_after()
         await asyncio.Event().wait()
     return OK
 

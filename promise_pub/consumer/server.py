@@ -15,6 +15,7 @@ from typing import NamedTuple
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from promise_pub.addresses import url
 from promise_pub.config import Settings
 from promise_pub.consumer.broker import Broker
 from promise_pub.consumer.saver import Saver
@@ -27,6 +28,7 @@ from promise_pub.errors import (
     DatabaseError,
     ServerStopping,
 )
+from promise_pub.listening import allow_many_files, telling_of_refused_connections
 from promise_pub.records import Mode
 
 LONGEST_TIMEOUT = 24 * 3600  # seconds; our publisher asks for an hour at most
@@ -64,13 +66,14 @@ async def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
 
     `on_ready` gets its URL once it listens. Raises BrokerError, DatabaseError or CannotListen.
     """
+    allow_many_files()
     runner = web.AppRunner(make_app(settings), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
     stop = asyncio.Event()
-    with _signals(stop):
+    with _signals(stop), telling_of_refused_connections():
         try:
             await runner.setup()
             await _listen(runner, settings.consumer.host, settings.consumer.port)
-            on_ready(_url(settings.consumer.host, runner.addresses[0][1]))
+            on_ready(url(settings.consumer.host, runner.addresses[0][1]))
             await stop.wait()
         finally:
             await runner.cleanup()
@@ -196,7 +199,3 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
-
-
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

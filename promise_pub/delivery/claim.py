@@ -31,20 +31,20 @@ AWAY_PATIENCE = 60.0  # seconds without the database after which a run's turn is
 class Claim:
     """This server's claims. Use it as an async context manager.
 
-    `server` is its name in the ledger: a lock of that name is held while it lives. `consumer` names the consumer that
-    only one server may talk to at once.
+    `server` is its name in the ledger: a lock of that name is held while it lives. The turn is one for the whole
+    database, whatever consumers its servers talk to: all of these save to its employees, which a run may clear, and
+    counts before it and after.
     """
 
-    def __init__(self, pool: asyncpg.Pool, consumer: str) -> None:
+    def __init__(self, pool: asyncpg.Pool) -> None:
         self.server = secrets.randbits(62)
         self._pool = pool
-        self._consumer = consumer
         self._sql = queries("claims")
         self._asking = asyncio.Lock()
         self._connection: Any = None
         self._backend: tuple[int, datetime] | None = None
         self._lost: Callable[[], None] | None = None  # set while the turn is ours
-        self._tries = 0  # for the consumer's lock, on this connection, that may have got it
+        self._tries = 0  # for the turn's lock, on this connection, that may have got it
         self._keeping: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -79,7 +79,7 @@ class Claim:
             try:
                 async with self._asked() as connection:
                     self._tries += 1  # without an answer nobody knows
-                    if await self._sql.lock_consumer(connection, consumer=self._consumer):
+                    if await self._sql.lock_turn(connection):
                         break
                     self._tries -= 1
                 heard = clock()
@@ -97,9 +97,9 @@ class Claim:
                     await self._free(connection)
 
     async def _free(self, connection: Any) -> None:
-        """Gives the consumer's lock back: a connection may hold it several times."""
+        """Gives the turn's lock back: a connection may hold it several times."""
         while self._tries:
-            await self._sql.unlock_consumer(connection, consumer=self._consumer)
+            await self._sql.unlock_turn(connection)
             self._tries -= 1
 
     @asynccontextmanager
@@ -161,9 +161,9 @@ class Claim:
 
     async def _take_turn_again(self, connection: Any) -> None:
         self._tries = 1
-        if not await self._sql.lock_consumer(connection, consumer=self._consumer):
+        if not await self._sql.lock_turn(connection):
             self._tries = 0
-            log.error("Another server talks to the consumer now: the run that is going here stops")
+            log.error("Another server has the turn now: the run that is going here stops")
             if self._lost:  # the turn may have ended meanwhile
                 self._lost()
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import aiohttp
 from yarl import URL
 
+from promise_pub.addresses import place
 from promise_pub.config import ConsumerSettings
 from promise_pub.delivery.digest import is_written
 from promise_pub.delivery.ports import Watch
@@ -224,7 +225,7 @@ class ConsumerClient:
 
     @property
     def _where(self) -> str:
-        return f"{self._settings.host}:{self._settings.port}"
+        return place(self._settings.host, self._settings.port)
 
 
 @asynccontextmanager

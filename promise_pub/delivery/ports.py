@@ -116,7 +116,7 @@ class Ledger(Protocol):
         """Which of these are runs that did not complete."""
 
     def turn(self, lost: Callable[[], None]) -> AbstractAsyncContextManager[None]:
-        """Waits until no other server on this database talks to the consumer, and keeps it so while the block goes.
+        """Waits until no other server on this database talks to a consumer, and keeps it so while the block goes.
 
         Calls `lost` when that can no longer be promised.
         """

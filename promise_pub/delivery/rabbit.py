@@ -26,6 +26,7 @@ from pamqp import commands
 from pamqp.header import ContentHeader
 from yarl import URL
 
+from promise_pub.addresses import place
 from promise_pub.config import RabbitSettings
 from promise_pub.delivery.confirms import ConfirmTracker
 from promise_pub.delivery.envelope import CHANNEL, Envelope
@@ -306,7 +307,7 @@ async def open_publisher(
 @contextmanager
 def _translated(settings: RabbitSettings) -> Iterator[None]:
     """Turns what aiormq raises of a connection that does not come about into BrokerRefused or BrokerUnreachable."""
-    where = f"{settings.host}:{settings.port}"
+    where = place(settings.host, settings.port)
     try:
         yield
     except _REFUSED as error:

@@ -85,7 +85,7 @@ class Runs:
         self._waiting: deque[ActiveRun] = deque()
         self._current: ActiveRun | None = None
         self._carrying: asyncio.Task[None] | None = None
-        self._opening: set[str] = set()  # runs admitted that do not wait yet
+        self._opening: dict[str, ActiveRun] = {}  # runs admitted that do not wait yet
         self._arrived = asyncio.Event()
         self.stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -153,7 +153,10 @@ class Runs:
         except PromisePubError as error:
             await self._drop(run, State.FAILED, Fault(error.code, error.message))
             raise
-        await self._queue(run)
+        else:
+            await self._queue(run)
+        finally:
+            self._opening.pop(run_id)
         return run
 
     async def resume(self, run_id: str) -> ActiveRun:
@@ -173,7 +176,10 @@ class Runs:
         if self.find(run_id):  # somebody else was quicker
             raise NotResumable("The run is going already.")
         await self._open(run, self._ledger.reopen)
-        await self._queue(run)
+        try:
+            await self._queue(run)
+        finally:
+            self._opening.pop(run_id)
         return run
 
     async def _recorded(self, run_id: str) -> None:
@@ -203,6 +209,8 @@ class Runs:
         elif run in self._waiting:
             self._waiting.remove(run)
             await self._drop(run, State.CANCELLED, _CANCELLED)
+        elif run.id in self._opening and not run.report().state.final:
+            run.hurried = True  # it ends instead of waiting
         else:
             raise NotCancellable(f"The run is {run.report().state.value}.")
         return run
@@ -214,21 +222,24 @@ class Runs:
             asyncio.get_running_loop().call_later(CANCEL_AGAIN, self._hurry, run)
 
     async def _open(self, run: ActiveRun, record: Callable[[RunReport], Any]) -> None:
+        """Records it, and counts it in: whoever asks for it finds it, until it waits. Then it is the caller's to count out."""
         self.admit()
-        self._opening.add(run.id)  # others are admitted while the ledger is asked
+        self._opening[run.id] = run  # others are admitted while the ledger is asked
         try:
             await record(run.report())
-        except DatabaseUnavailable as error:
-            # It may be recorded all the same, as waiting, and nobody would have it.
-            run.fail(State.FAILED, Fault(error.code, error.message))
-            self._task(self._recorder.end_of(run))
+        except BaseException as error:
+            self._opening.pop(run.id)
+            if isinstance(error, DatabaseUnavailable):
+                # It may be recorded all the same, as waiting, and nobody would have it.
+                run.fail(State.FAILED, Fault(error.code, error.message))
+                self._task(self._recorder.end_of(run))
             raise
-        finally:
-            self._opening.discard(run.id)
 
     async def _queue(self, run: ActiveRun) -> None:
         if self.stopping.is_set():
             await self._drop(run, State.INTERRUPTED, _stopped("before its turn came"))
+        elif run.hurried:
+            await self._drop(run, State.CANCELLED, _CANCELLED)
         else:
             self._waiting.append(run)
             self._arrived.set()
@@ -241,7 +252,9 @@ class Runs:
         )
 
     def _going(self) -> list[ActiveRun]:
-        return [*self._waiting, *([self._current] if self._current else [])]
+        """Those that wait, the one whose turn it is, and those that do not wait yet."""
+        current = [self._current] if self._current else []
+        return [*self._waiting, *current, *self._opening.values()]
 
     def report(self, run: ActiveRun) -> RunReport:
         """The run as it is now, with its position while it waits."""
@@ -426,7 +439,7 @@ class Runs:
     async def _needed(self, run_ids: Collection[str]) -> set[str]:
         """Those that are going, or can be resumed."""
         needed = await self._ledger.resumable([*run_ids])
-        return needed | {run.id for run in self._going()} | self._opening
+        return needed | {run.id for run in self._going()}
 
 
 def _rows_after(batch: Batch, row: int) -> Batch:

@@ -29,13 +29,30 @@ class BundledConsumer:
         self._records = records
         self._command = command
         self._part: Part | None = None
+        self._settings: Settings | None = None
         self._reading: asyncio.Task[None] | None = None
 
     async def start(self, settings: Settings, report: Callable[[str], None]) -> ConsumerSettings:
         """The consumer's settings with its real port. `settings` tell it the broker and the database."""
         report("starting the bundled consumer")
         consumer = replace(settings.consumer, host=_LOOPBACK, port=0)
-        inifile.write(self._file, replace(settings, consumer=consumer))
+        port = await self._start(replace(settings, consumer=consumer))
+        self._settings = replace(settings, consumer=replace(consumer, port=port))
+        return self._settings.consumer
+
+    @property
+    def part(self) -> Part:
+        assert self._part
+        return self._part
+
+    async def start_again(self) -> None:
+        """On the same port; its sessions are gone. Raises PartFailed."""
+        assert self._settings
+        await self._end()
+        await self._start(self._settings)
+
+    async def _start(self, settings: Settings) -> int:
+        inifile.write(self._file, settings)
         self._part = await spawn(
             "bundled consumer",
             self._command,
@@ -47,16 +64,18 @@ class BundledConsumer:
         )
         try:
             async with asyncio.timeout(READY_TIMEOUT):
-                port = await self._port(self._part)
+                return await self._port(self._part)
         except TimeoutError:
             raise self._part.failure() from None
-        return replace(consumer, port=port)
 
-    async def stop(self) -> None:
+    async def _end(self) -> None:
         if self._part:
             await self._part.stop()
         if self._reading:
             await self._reading
+
+    async def stop(self) -> None:
+        await self._end()
         self._file.unlink(missing_ok=True)
 
     @property

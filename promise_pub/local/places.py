@@ -176,6 +176,16 @@ def postmaster(data: Path) -> int | None:
     return None
 
 
+def working_in(data: Path) -> list[int]:
+    """Every process of a server of this data: all of them work in its folder, those too that outlive their postmaster."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # ended meanwhile, or somebody else's
+            if (process / "cwd").readlink() == data.resolve():
+                found.append(int(process.name))
+    return found
+
+
 def _copied(package: Path, places: Path) -> Path:
     """The programs where `nobody` can run them: copied once for each build, then kept."""
     target = places / f"postgresql-{_build(package)}"

@@ -17,7 +17,14 @@ import asyncpg
 from promise_pub.config import DatabaseSettings
 from promise_pub.errors import PartFailed
 from promise_pub.local import places
-from promise_pub.local.processes import Part, Records, spawn, stop_process, write_private
+from promise_pub.local.processes import (
+    STOP_GRACE,
+    Part,
+    Records,
+    spawn,
+    stop_process,
+    write_private,
+)
 
 DATABASE = "promise_pub"
 USER = "promise_pub"
@@ -54,6 +61,7 @@ class Postgres:
         self._records = records
         self._options = {**_OPTIONS, **(options or {})}
         self._parts: list[Part] = []
+        self._at: tuple[places.Home, Path, DatabaseSettings] | None = None  # once it is known
         self.version = ""
 
     async def start(self, report: Callable[[str], None]) -> DatabaseSettings:
@@ -69,17 +77,37 @@ class Postgres:
         settings = DatabaseSettings(
             host=str(folder), dbname=DATABASE, user=USER, password=_password(home)
         )
+        self._at = home, folder, settings
+        await self._serve()
+        return settings
+
+    async def _serve(self) -> None:
+        assert self._at
+        home, folder, settings = self._at
         server = await self._spawn(
             "PostgreSQL", home, _server_arguments(home, folder, self._options)
         )
         await self._ready(server, settings)
-        return settings
+
+    @property
+    def part(self) -> Part:
+        return self._parts[-1]
+
+    async def start_again(self) -> None:
+        """On the same socket. Raises PartFailed."""
+        assert self._at
+        await self._stop_parts()
+        await _stop_leftover(self._at[0])
+        await self._serve()
 
     async def stop(self) -> None:
+        await self._stop_parts()
+        await asyncio.to_thread(places.remove_socket_folder, self._state)
+
+    async def _stop_parts(self) -> None:
         while self._parts:
             await self._parts[-1].stop()
             self._parts.pop()
-        await asyncio.to_thread(places.remove_socket_folder, self._state)
 
     async def _make(self, home: places.Home) -> None:
         """Makes the data folder whole or not at all: an interrupted start leaves none that looks finished."""
@@ -138,10 +166,28 @@ def _password(home: places.Home) -> str:
 
 
 async def _stop_leftover(home: places.Home) -> None:
-    """A server that lost its record too: only the data folder still tells of it."""
+    """A server that lost its record too: only the data folder still tells of it.
+
+    When it has gone, so does the file that names it. PostgreSQL itself goes by the process id alone, and would never
+    start again where that is another process's now, or that of a corpse which nobody takes away.
+    """
     pid = places.postmaster(home.data)
     if pid is not None:
         await stop_process("PostgreSQL", pid, _FAST_SHUTDOWN)
+    await _all_gone(home.data)
+    (home.data / "postmaster.pid").unlink(missing_ok=True)
+
+
+async def _all_gone(data: Path) -> None:
+    """Waits for the children of a postmaster that was killed: two servers on one folder would destroy it."""
+    try:
+        async with asyncio.timeout(STOP_GRACE):
+            while left := await asyncio.to_thread(places.working_in, data):  # noqa: ASYNC110  not our children
+                await asyncio.sleep(_POLL)
+    except TimeoutError:
+        raise PartFailed(
+            f"A PostgreSQL left by an earlier start still works in {data}: process {left[0]}."
+        ) from None
 
 
 def _init_arguments(home: places.Home, data: Path, password_file: Path) -> list[str | Path]:

@@ -172,10 +172,20 @@ class Part:
             else f"It said nothing in {self._log}."
         )
 
-    def failure(self) -> PartFailed:
+    @property
+    def log_of_before(self) -> Path:
+        """Where its log is once it is started again."""
+        return _before(self._log)
+
+    def end(self) -> str:
+        """How it ended, in a few words."""
         code = self.process.returncode
-        how = f"ended with exit code {code}" if self.ended else "is not ready in time"
-        return PartFailed(f"{self.name} {how}: {self.last_words()}")
+        if code is not None and code < 0:
+            return f"{self.name} was killed by signal {-code}"
+        return f"{self.name} {'is not ready in time' if code is None else f'ended with exit code {code}'}"
+
+    def failure(self) -> PartFailed:
+        return PartFailed(f"{self.end()}: {self.last_words()}")
 
     async def finish(self, within: float) -> None:
         """Waits for a part that ends by itself. Raises PartFailed unless it ends well, in so many seconds."""
@@ -254,8 +264,12 @@ def _identity(account: Account | None) -> dict[str, Any]:
 def open_log(path: Path) -> IO[bytes]:
     """A log for people: of this start, with the one before beside it, so that neither grows for ever."""
     if path.exists():
-        path.replace(path.with_suffix(path.suffix + ".1"))
+        path.replace(_before(path))
     return open(path, "wb", opener=_private)
+
+
+def _before(log: Path) -> Path:
+    return log.with_suffix(f"{log.suffix}.1")
 
 
 def write_private(path: Path, text: str) -> None:

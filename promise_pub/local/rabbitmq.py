@@ -101,6 +101,7 @@ class RabbitNode:
         self._home = state / "rabbitmq"
         self._records = records
         self._parts: list[Part] = []
+        self._at: tuple[Path, Path, Ports] | None = None  # once they are known
         self.version = ""
 
     async def start(self, report: Callable[[str], None]) -> RabbitSettings:
@@ -110,11 +111,26 @@ class RabbitNode:
         await asyncio.to_thread(_kill_strays, self._home)
         report("starting RabbitMQ")
         for _ in range(TRIES):
+            self._at = server, epmd, free_ports()
             try:
-                return await self._start(server, epmd, free_ports())
+                return await self._start(*self._at)
             except PortTaken:
                 await self.stop()
         raise PartFailed(f"RabbitMQ found its ports taken, {TRIES} times in a row.")
+
+    @property
+    def part(self) -> Part:
+        """The node. Its epmd is missed by nobody: the node makes another when it needs one."""
+        return self._parts[-1]
+
+    async def start_again(self) -> None:
+        """On the same ports, with its queues. Raises PartFailed."""
+        assert self._at
+        await self.stop()
+        try:
+            await self._start(*self._at)
+        except PortTaken:
+            raise PartFailed("RabbitMQ found its ports taken.") from None
 
     async def stop(self) -> None:
         """A node that is still starting would first finish that, or hang in it; it holds nothing yet."""

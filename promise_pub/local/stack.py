@@ -14,13 +14,16 @@ from types import TracebackType
 from typing import Any
 
 from promise_pub import config, db
-from promise_pub.config import Settings, Values
+from promise_pub.addresses import place, url
+from promise_pub.config import Settings
+from promise_pub.configfile import Values
 from promise_pub.errors import LocalStackError
 from promise_pub.local import inifile
 from promise_pub.local.bundled_consumer import BundledConsumer
 from promise_pub.local.postgres import Postgres
 from promise_pub.local.processes import Records
 from promise_pub.local.rabbitmq import RabbitNode
+from promise_pub.local.watch import Service, keep_up
 
 SETTINGS_FILE = "local.ini"
 
@@ -47,6 +50,7 @@ class LocalStack:
         self._open = AsyncExitStack()
         self._settings: Settings | None = None
         self._lines: dict[str, str] = {}
+        self._services: list[Service] = []
 
     @property
     def started(self) -> Sequence[str]:
@@ -79,10 +83,21 @@ class LocalStack:
         server = replace(self._settings.server, port=port)
         inifile.write(self._state / SETTINGS_FILE, replace(self._settings, server=server))
 
+    async def look_after(self) -> None:
+        """Starts again whatever ends, at the same addresses. Returns where nothing was started here.
+
+        Raises PartFailed when a part does not stay up.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                for service in self._services:
+                    group.create_task(keep_up(service))
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+
     async def _start(self) -> Settings:
-        config.cast(
-            self._with_placeholders()
-        )  # a mistake in what is configured shows before anything starts
+        # A mistake in what is configured shows before anything starts.
+        config.cast(self._with_placeholders(), talks="consumer" not in self._missing)
         try:
             self._prepare_folder()
             records = Records(self._state / "processes.json")
@@ -121,6 +136,7 @@ class LocalStack:
         settings = await server.start(self._report)
         async with db.open_pool(settings, max_size=1) as pool:
             await db.apply_scheme(pool)
+        self._services.append(server)
         self._complete("database", settings, "host", "port", "dbname", "user", "password", "ssl")
         self._lines["database"] = f"PostgreSQL {server.version} on {settings.host}"
 
@@ -128,15 +144,17 @@ class LocalStack:
         node = RabbitNode(self._state, records)
         self._open.push_async_callback(node.stop)
         settings = await node.start(self._report)
+        self._services.append(node)
         self._complete("rabbit", settings, "host", "port", "user", "password", "vhost", "ssl")
-        self._lines["rabbit"] = f"RabbitMQ {node.version} on {settings.host}:{settings.port}"
+        self._lines["rabbit"] = f"RabbitMQ {node.version} on {place(settings.host, settings.port)}"
 
     async def _start_consumer(self, records: Records) -> None:
         consumer = BundledConsumer(self._state, records)
         self._open.push_async_callback(consumer.stop)
         settings = await consumer.start(config.cast(self._with_placeholders()), self._report)
+        self._services.append(consumer)
         self._complete("consumer", settings, "host", "port")
-        self._lines["consumer"] = f"bundled consumer on http://{settings.host}:{settings.port}"
+        self._lines["consumer"] = f"bundled consumer on {url(settings.host, settings.port)}"
 
     def _complete(self, section: str, settings: Any, *names: str) -> None:
         """Sets what reaches the part; what was configured besides, such as a timeout, stays."""

@@ -18,9 +18,9 @@ SELECT pg_try_advisory_lock(:server);
 -- name: unlock_server(server)$
 SELECT pg_advisory_unlock(:server);
 
--- name: lock_consumer(consumer)$
--- Whether nobody else talks to this consumer.
-SELECT pg_try_advisory_lock(hashtext('promise-pub consumer'), hashtext(:consumer));
+-- name: lock_turn()$
+-- Whether no other server on this database has the turn. Two keys: a server's name, which is one, never meets them.
+SELECT pg_try_advisory_lock(hashtext('promise-pub'), hashtext('turn'));
 
--- name: unlock_consumer(consumer)$
-SELECT pg_advisory_unlock(hashtext('promise-pub consumer'), hashtext(:consumer));
+-- name: unlock_turn()$
+SELECT pg_advisory_unlock(hashtext('promise-pub'), hashtext('turn'));

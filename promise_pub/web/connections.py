@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import resource
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
@@ -18,6 +17,7 @@ from typing import Any, cast
 from aiohttp import web
 
 from promise_pub.errors import ServerBusy
+from promise_pub.listening import allow_many_files
 from promise_pub.logs import told
 from promise_pub.web.limits import Limits
 from promise_pub.web.problems import Handler, problem
@@ -57,15 +57,11 @@ class Connections:
         return len(self._all)
 
     def limit_to_files(self) -> None:
-        """No more than there can be open files: the limit is raised as far as it may be. Tells where that is too low."""
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = self._most + FILES_BESIDES
-        if soft != resource.RLIM_INFINITY and soft < wanted:
-            most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-            if most < wanted:
-                self._most = max(1, most - FILES_BESIDES)
-                log.warning("Fewer connections than configured", extra=told(most=self._most))
+        """No more than there can be open files. Tells where that is fewer than are wanted."""
+        most = allow_many_files() - FILES_BESIDES
+        if most < self._most:
+            self._most = max(1, most)
+            log.warning("Fewer connections than configured", extra=told(most=self._most))
 
     def opening(self, make: Callable[[], asyncio.Protocol]) -> Callable[[], asyncio.Protocol]:
         """A protocol factory, of one that makes aiohttp's own protocols."""

@@ -12,6 +12,7 @@ from promise_pub.delivery.dialect import Dialect
 from promise_pub.delivery.header import find_header
 from promise_pub.delivery.reader import Reader
 from promise_pub.records import Batch, Parameters, Rejected, Row
+from promise_pub.web.expect import expect_patiently
 from promise_pub.web.forms import parse_preview, take_body
 from promise_pub.web.negotiate import as_json
 
@@ -22,7 +23,7 @@ SHOWN = 10  # rows, and rejected records
 routes = web.RouteTableDef()
 
 
-@routes.post("/preview/")
+@routes.post("/preview/", expect_handler=expect_patiently)
 async def preview(request: web.Request) -> web.Response:
     """Judges the first bytes of a file, which are the body. What is cut off at their end is not judged, unless they
     are `whole`: all of it."""

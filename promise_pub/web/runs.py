@@ -15,6 +15,7 @@ from promise_pub.delivery.runs import Runs
 from promise_pub.errors import DatabaseError, RunNotFound, ServerStopping
 from promise_pub.records import Rejected, RunReport
 from promise_pub.web import dry_run
+from promise_pub.web.expect import expect_patiently
 from promise_pub.web.forms import asks_dry_run, take_order
 from promise_pub.web.keys import GUARD, LEDGER, RUNS
 from promise_pub.web.negotiate import JSON, as_csv, as_json, page, wanted
@@ -28,7 +29,7 @@ T = TypeVar("T")
 routes = web.RouteTableDef()
 
 
-@routes.post("/simulate/")
+@routes.post("/simulate/", expect_handler=expect_patiently)
 async def simulate(request: web.Request) -> web.Response:
     """Takes a file, queues its run, and answers at its end, or at once with `Prefer: respond-async`.
 

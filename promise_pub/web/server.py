@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import aiohttp_jinja2
 import jinja2
-from aiohttp import web
+from aiohttp import BadContentDispositionHeader, BadContentDispositionParam, web
 
 from promise_pub import __version__
 from promise_pub.accounts.guard import Guard
@@ -33,6 +34,7 @@ from promise_pub.web import runs as run_pages
 from promise_pub.web.access import add_id, name_requests
 from promise_pub.web.conditional import answer_once, have_it_asked_again
 from promise_pub.web.connections import CONNECTIONS, Connections, keep_busy
+from promise_pub.web.expect import close_unasked
 from promise_pub.web.keys import BROKER, DRY_RUNS, LEDGER, PROBES, RUNS, Probe
 from promise_pub.web.limits import LIMITS, USUAL, Limits, count_parameters
 from promise_pub.web.negotiate import tell_what_varies
@@ -86,6 +88,10 @@ def make_app(
         filters=FILTERS,
     )
     aiohttp_jinja2.get_env(app).globals["version"] = __version__
+    app.on_response_prepare.append(close_unasked)
+    # It quotes what strangers send, to who can do nothing about it; such a file has no name, or such a field.
+    warnings.simplefilter("ignore", BadContentDispositionParam)
+    warnings.simplefilter("ignore", BadContentDispositionHeader)
     for room in (pages, history, run_pages, stream, compare, preview, health, metrics):
         app.add_routes(room.routes)
     docs.set_up(app)

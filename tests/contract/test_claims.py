@@ -22,7 +22,6 @@ from promise_pub.errors import NotResumable, RunTaken, SchemaMissing
 from promise_pub.records import Parameters, RunReport, State, StoredFile
 from tests.services import execute
 
-CONSUMER = "127.0.0.1:1"
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 
 
@@ -49,9 +48,9 @@ Start = Callable[..., Awaitable[Server]]
 async def start(database: DatabaseSettings) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
-        async def start(consumer: str = CONSUMER) -> Server:
+        async def start() -> Server:
             pool = await stack.enter_async_context(open_pool(database, max_size=3))
-            claim = await stack.enter_async_context(Claim(pool, consumer))
+            claim = await stack.enter_async_context(Claim(pool))
             return Server(pool, claim)
 
         yield start
@@ -125,7 +124,7 @@ async def test_a_run_is_reopened_by_one_of_those_who_try(start: Start) -> None:
                 await loser.ledger.write(run)
 
 
-async def test_one_at_a_time_talks_to_a_consumer(start: Start) -> None:
+async def test_one_server_at_a_time_has_the_turn(start: Start) -> None:
     servers = [await start() for _ in range(3)]
     inside: list[int] = []
 
@@ -137,13 +136,6 @@ async def test_one_at_a_time_talks_to_a_consumer(start: Start) -> None:
             inside.remove(number)
 
     await asyncio.wait_for(asyncio.gather(*map(talk, range(3))), 30)
-
-
-async def test_another_consumer_is_another_turn(start: Start) -> None:
-    first, second = await start(), await start("127.0.0.1:2")
-    async with asyncio.timeout(10), first.ledger.turn(lambda: None):
-        async with second.ledger.turn(lambda: None):
-            pass
 
 
 async def test_a_turn_of_a_dead_server_is_over(start: Start) -> None:

@@ -22,7 +22,6 @@ from promise_pub.errors import DatabaseUnavailable, NotResumable
 from promise_pub.records import Parameters, RunReport, State, StoredFile
 from tests.fakes import until
 
-CONSUMER, ANOTHER = "127.0.0.1:1", "127.0.0.1:2"
 WITHIN = 10.0  # seconds; a test waits no longer for what comes at once
 TESTS = {"application_name": "the tests"}
 
@@ -66,14 +65,14 @@ class Database:
         self._stack = stack
         self.own = own  # a connection of the test's
 
-    async def server(self, consumer: str = CONSUMER) -> Server:
-        return await self._stack.enter_async_context(self.short_lived(consumer))
+    async def server(self) -> Server:
+        return await self._stack.enter_async_context(self.short_lived())
 
     @asynccontextmanager
-    async def short_lived(self, consumer: str = CONSUMER) -> AsyncIterator[Server]:
+    async def short_lived(self) -> AsyncIterator[Server]:
         async with (
             open_pool(self._settings, max_size=3) as pool,
-            Claim(pool, consumer) as claim,
+            Claim(pool) as claim,
         ):
             yield Server(pool, claim)
 
@@ -133,10 +132,10 @@ async def test_who_is_cancelled_before_it_hears_of_its_lock_leaves_none(
     database_of_many: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = await database_of_many.server(), await database_of_many.server()
-    plain, taken = first.claim._sql.lock_consumer, asyncio.Event()
+    plain, taken = first.claim._sql.lock_turn, asyncio.Event()
 
-    async def slow(connection: Any, **names: str) -> None:
-        await plain(connection, **names)
+    async def slow(connection: Any) -> None:
+        await plain(connection)
         taken.set()
         await asyncio.Event().wait()
 
@@ -144,7 +143,7 @@ async def test_who_is_cancelled_before_it_hears_of_its_lock_leaves_none(
         async with first.turn():
             raise AssertionError
 
-    monkeypatch.setattr(first.claim._sql, "lock_consumer", slow)
+    monkeypatch.setattr(first.claim._sql, "lock_turn", slow)
     waiting = asyncio.create_task(take_the_turn())
     await asyncio.wait_for(taken.wait(), WITHIN)
     waiting.cancel()
@@ -157,19 +156,19 @@ async def test_who_is_cancelled_while_it_gives_its_turn_back_leaves_no_lock(
     database_of_many: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = await database_of_many.server(), await database_of_many.server()
-    plain, asked = first.claim._sql.unlock_consumer, asyncio.Event()
+    plain, asked = first.claim._sql.unlock_turn, asyncio.Event()
 
-    async def slow(connection: Any, **names: str) -> bool:
+    async def slow(connection: Any) -> bool:
         if not asked.is_set():
             asked.set()
             await asyncio.Event().wait()
-        return bool(await plain(connection, **names))
+        return bool(await plain(connection))
 
     async def take_the_turn() -> None:
         async with first.turn():
             pass
 
-    monkeypatch.setattr(first.claim._sql, "unlock_consumer", slow)
+    monkeypatch.setattr(first.claim._sql, "unlock_turn", slow)
     ending = asyncio.create_task(take_the_turn())
     await asyncio.wait_for(asked.wait(), WITHIN)
     ending.cancel()
@@ -183,17 +182,17 @@ async def test_an_answer_that_never_came_leaves_no_lock(
 ) -> None:
     """The database took the lock, and who asked gave up: the next try takes it once more."""
     first, second = await database_of_many.server(), await database_of_many.server()
-    plain, asked = first.claim._sql.lock_consumer, 0
+    plain, asked = first.claim._sql.lock_turn, 0
 
-    async def slow(connection: Any, **names: str) -> bool:
+    async def slow(connection: Any) -> bool:
         nonlocal asked
         asked += 1
-        taken: bool = await plain(connection, **names)
+        taken: bool = await plain(connection)
         if asked < 3:
             raise TimeoutError
         return taken
 
-    monkeypatch.setattr(first.claim._sql, "lock_consumer", slow)
+    monkeypatch.setattr(first.claim._sql, "lock_turn", slow)
     async with asyncio.timeout(WITHIN), first.turn():
         assert asked == 3 and not await second.has_its_turn()
     async with asyncio.timeout(WITHIN), second.turn():
@@ -204,16 +203,16 @@ async def test_a_turn_that_ends_while_its_connection_is_made_anew_leaves_no_lock
     database_of_many: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = await database_of_many.server(), await database_of_many.server()
-    plain = first.claim._sql.lock_consumer
+    plain = first.claim._sql.lock_turn
     asked, go_on = asyncio.Event(), asyncio.Event()
 
-    async def slow(connection: Any, **names: str) -> bool:
+    async def slow(connection: Any) -> bool:
         asked.set()
         await go_on.wait()
-        return bool(await plain(connection, **names))
+        return bool(await plain(connection))
 
     async with first.turn():
-        monkeypatch.setattr(first.claim._sql, "lock_consumer", slow)
+        monkeypatch.setattr(first.claim._sql, "lock_turn", slow)
         await database_of_many.kill(first.backend)
         await asyncio.wait_for(asked.wait(), WITHIN)
     go_on.set()

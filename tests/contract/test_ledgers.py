@@ -72,7 +72,7 @@ async def fake(_: pytest.FixtureRequest) -> AsyncIterator[Subject]:
 @asynccontextmanager
 async def real(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     database: DatabaseSettings = request.getfixturevalue("database")
-    async with open_pool(database, max_size=3) as pool, Claim(pool, "127.0.0.1:1") as claim:
+    async with open_pool(database, max_size=3) as pool, Claim(pool) as claim:
 
         async def save(*mails: str) -> None:
             for mail in mails:

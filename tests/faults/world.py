@@ -15,6 +15,7 @@ import aiohttp
 
 from promise_pub import db
 from promise_pub.config import ConsumerSettings, ServerSettings, Settings
+from promise_pub.listening import allow_many_files
 from promise_pub.local import inifile
 from tests import services
 from tests.consumer_parts import ROOT
@@ -35,6 +36,14 @@ _EVERY_INSERT = (
     """,
     "CREATE TRIGGER note_insert AFTER INSERT ON employees FOR EACH ROW EXECUTE FUNCTION note_insert()",
 )
+
+# main.py with the limit of open files that a login shell or systemd usually gives.
+_WITH_FEW_FILES = f"""
+import resource, runpy, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (1024, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+sys.argv[0] = {str(ROOT / "main.py")!r}
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 Report = dict[str, Any]
 
@@ -101,9 +110,9 @@ class World:
 
     async def _start_server(self) -> RunningCommand:
         path = self._configuration("server")
-        program = (ROOT / "main.py",)
+        environment = self.server.environment
         return await services.start_command(
-            ("-c", path), self.server.environment, self.folder, program
+            ("-c", path), environment, self.folder, ("-c", _WITH_FEW_FILES)
         )
 
     async def _start_consumer(self) -> RunningCommand:
@@ -240,6 +249,7 @@ def _free_port() -> int:
 @asynccontextmanager
 async def running_world(folder: Path) -> AsyncIterator[World]:
     """Everything started, and everything stopped."""
+    allow_many_files()  # the clients are here
     await asyncio.to_thread(folder.mkdir, 0o700)
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(

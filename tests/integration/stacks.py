@@ -10,7 +10,8 @@ import asyncpg
 import psutil
 
 from promise_pub import config
-from promise_pub.config import DatabaseSettings, RabbitSettings, Settings, Values
+from promise_pub.config import DatabaseSettings, RabbitSettings, Settings
+from promise_pub.configfile import Values
 from promise_pub.local import LocalStack, inifile
 
 # A consumer as far as the stack knows it: it reads its configuration, says where it listens, and goes on talking.

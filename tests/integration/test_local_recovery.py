@@ -6,8 +6,10 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,11 @@ from typing import Any
 import psutil
 import pytest
 
-from promise_pub.local import places, processes
+from promise_pub.errors import PartFailed
+from promise_pub.local import places, postgres, processes
 from promise_pub.local.places import PLACES_VARIABLE
 from promise_pub.local.postgres import Postgres
-from promise_pub.local.processes import Record, Records
+from promise_pub.local.processes import Account, Record, Records
 from tests import services
 from tests.integration import stacks
 
@@ -100,6 +103,113 @@ async def test_a_database_server_without_a_record_is_known_by_its_data(
     async with stacks.stack(state, stacks.all_but("database")) as settings:
         assert not [process for process in left if services.alive(process)]
         assert await stacks.fetch(settings.database, "SELECT count(*) FROM employees") == 1
+
+
+def _postmaster_pid(state: Path) -> Path:
+    return places.prepare(state).data / "postmaster.pid"
+
+
+@pytest.mark.parametrize("whose", ["another process", "a corpse that nobody takes away"])
+async def test_a_database_whose_process_id_is_taken_starts_all_the_same(
+    state: Path, killed_owner: Kill, whose: str
+) -> None:
+    for process in await killed_owner("unseen", "database"):
+        process.kill()
+    stale = await asyncio.to_thread(_postmaster_pid, state)
+    with _another(places.prepare(state).account, corpse="corpse" in whose) as other:
+        _, *rest = stale.read_text().splitlines()
+        stale.write_text("\n".join([str(other.pid), *rest, ""]))
+        async with stacks.stack(state, stacks.all_but("database")) as settings:
+            assert await stacks.fetch(settings.database, "SELECT count(*) FROM employees") == 1
+        assert other.returncode is None
+
+
+@contextmanager
+def _another(account: Account | None, *, corpse: bool) -> Iterator[subprocess.Popen[bytes]]:
+    """Another process of the account that PostgreSQL runs as; as a corpse it has ended, and nobody has asked how."""
+    command = ["true"] if corpse else ["sleep", "60"]
+    process = subprocess.Popen(command, user=account.uid if account else None)
+    if corpse:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+# Takes in whatever loses its parent, and never asks how it ended: every corpse stays, as in many a container.
+HEEDLESS = """
+import ctypes, subprocess, sys, time
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+owner = subprocess.Popen([sys.executable, "-c", *sys.argv[1:]])
+time.sleep(180)
+"""
+
+
+async def test_a_stack_killed_with_all_its_parts_starts_again_though_their_corpses_stay(
+    state: Path, session_folder: Path
+) -> None:
+    before = services.running(session_folder)
+    heedless = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-c", HEEDLESS, OWNER, str(state), "unseen", "rabbit,database"),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert heedless.stdout
+        async with asyncio.timeout(90):
+            assert await heedless.stdout.readline() == b"running\n"
+        parts = [
+            each for pid, each in services.running(session_folder).items() if pid not in before
+        ]
+        owner, *_ = psutil.Process(heedless.pid).children()
+        for process in (owner, *parts):
+            process.kill()
+        postmaster = int((await asyncio.to_thread(_postmaster_pid, state)).read_text().split()[0])
+        async with asyncio.timeout(20):
+            while psutil.Process(postmaster).status() != psutil.STATUS_ZOMBIE:  # noqa: ASYNC110  nobody tells
+                await asyncio.sleep(0.05)
+        async with stacks.stack(state, stacks.all_but("rabbit", "database")) as settings:
+            assert await stacks.fetch(settings.database, "SELECT count(*) FROM employees") == 1
+        assert psutil.Process(postmaster).status() == psutil.STATUS_ZOMBIE
+    finally:
+        heedless.kill()
+        await heedless.communicate()
+
+
+async def test_what_still_works_in_the_data_is_not_joined(
+    state: Path, killed_owner: Kill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A postmaster's children may outlive it for a while; its file stays as long, and nothing is started."""
+    for process in await killed_owner("unseen", "database"):
+        process.kill()
+    stale = await asyncio.to_thread(_postmaster_pid, state)
+    monkeypatch.setattr(postgres, "STOP_GRACE", 0.2)
+    child = await asyncio.create_subprocess_exec("sleep", "60", cwd=stale.parent)
+    try:
+        with pytest.raises(PartFailed, match=f"still works in .*: process {child.pid}"):
+            async with stacks.stack(state, stacks.all_but("database")):
+                pytest.fail("it started")
+        assert stale.exists()
+    finally:
+        child.kill()
+        await child.wait()
+
+
+async def test_a_link_in_place_of_the_file_that_names_a_server_is_not_followed(
+    state: Path, killed_owner: Kill, tmp_path: Path
+) -> None:
+    for process in await killed_owner("unseen", "database"):
+        process.kill()
+    stale = await asyncio.to_thread(_postmaster_pid, state)
+    elsewhere = tmp_path / "somebody's"
+    elsewhere.write_text(str(os.getpid()))
+    stale.unlink()
+    stale.symlink_to(elsewhere)
+    async with stacks.stack(state, stacks.all_but("database")) as settings:
+        assert await stacks.fetch(settings.database, "SELECT 1") == 1
+    assert elsewhere.read_text() == str(os.getpid())
 
 
 def _half_made(state: Path) -> None:

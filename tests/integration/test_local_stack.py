@@ -5,17 +5,25 @@ from __future__ import annotations
 import asyncio
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from promise_pub.config import DatabaseSettings, RabbitSettings
+from promise_pub.config import (
+    ConsumerSettings,
+    DatabaseSettings,
+    RabbitSettings,
+    ServerSettings,
+    Settings,
+)
 from promise_pub.errors import ConfigurationError, LocalStackError, PartFailed, PartMissing
 from promise_pub.local import LocalStack, places, rabbitmq
 from promise_pub.local.bundled_consumer import BundledConsumer
 from promise_pub.local.stack import _whatever_happens
 from tests import services
 from tests.integration import stacks
+from tests.services import StartCommand
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -127,6 +135,25 @@ async def test_a_mistake_in_what_is_configured_shows_before_anything_starts(stat
         async with stacks.stack(state, {"rabbit": {"window": "many"}}):
             pytest.fail("it started")
     assert not _files_in(state.parent)
+
+
+async def test_a_consumer_that_is_configured_needs_its_port(
+    state: Path, settings_file: Callable[[Settings], Path], start_process: StartCommand
+) -> None:
+    state.parent.mkdir()
+    unknown_port = {"consumer": {"host": "127.0.0.1", "port": "0"}}
+    with pytest.raises(ConfigurationError, match=r"\[consumer\] port: must be from 1 to 65535"):
+        async with stacks.stack(state, unknown_port):
+            pytest.fail("it started")
+    settings = Settings(
+        server=ServerSettings(),
+        rabbit=RabbitSettings(host="127.0.0.1"),
+        consumer=ConsumerSettings(host="127.0.0.1", port=0),
+        database=DatabaseSettings(dbname="a", user="b", password="c"),
+    )
+    server = await start_process("serve", "-c", settings_file(settings))
+    assert await server.finish() == 2
+    assert "[consumer] port: must be from 1 to 65535, not 0" in server.output
 
 
 async def test_a_missing_server_is_named_with_the_command_that_installs_it(

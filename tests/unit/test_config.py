@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import os
+from collections.abc import Callable
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from promise_pub import config
 from promise_pub.config import SECTIONS, RabbitSettings, Settings
+from promise_pub.configfile import Values
 from promise_pub.errors import ConfigurationError
 
 COMPLETE = """
@@ -110,6 +112,12 @@ def test_the_guest_password_is_the_default(tmp_path: Path) -> None:
         ("consumer", "answer_timeout", "0.25", 0.25),
         ("consumer", "healthcheck_url", "/health/", "/health/"),
         ("database", "host", "/run/postgresql", "/run/postgresql"),
+        ("database", "host", "/a folder/run", "/a folder/run"),
+        ("database", "host", "db_1.example.", "db_1.example."),
+        ("server", "host", "::1", "::1"),
+        ("server", "host", "[::1]", "::1"),
+        ("rabbit", "host", "fe80::1%lo", "fe80::1%lo"),
+        ("consumer", "host", "bücher.example", "bücher.example"),
         ("database", "port", "", 5432),
     ],
 )
@@ -128,7 +136,20 @@ def test_a_value_is_cast(
         ("server", "port", "-1", "must be from 0 to 65535, not -1"),
         ("server", "port", "65536", "must be from 0 to 65535"),
         ("server", "port", "80.5", "must be a whole number"),
+        ("server", "port", "8_000", "must be a whole number, not '8_000'"),
+        ("server", "port", "+80", "must be a whole number"),
+        ("server", "port", "٨٠٠٠", "must be a whole number"),
+        ("server", "port", "8" * 5000, "must be a whole number"),
         ("rabbit", "port", "0", "must be from 1 to 65535"),
+        ("rabbit", "host", "a b", "must be a host name or an address"),
+        ("rabbit", "host", "amqp://a", "must be a host name or an address"),
+        ("rabbit", "host", "a.example:5672", "must be a host name or an address, without scheme"),
+        ("rabbit", "host", "[a.example]", "must be a host name or an address"),
+        ("consumer", "host", "a/b", "must be a host name or an address"),
+        ("consumer", "host", "me@a", "must be a host name or an address"),
+        ("server", "host", "1:2", "must be a host name or an address"),
+        ("database", "host", "run/postgresql", "must be a host name or an address"),
+        ("database", "host", "a,b", "must be a host name or an address"),
         ("server", "max_upload", "0", "must be a number of bytes"),
         ("server", "max_upload", "K", "must be a number of bytes"),
         ("server", "max_upload", "-5M", "must be a number of bytes"),
@@ -136,6 +157,7 @@ def test_a_value_is_cast(
         ("server", "max_upload", "1.5G", "must be a number of bytes"),
         ("server", "max_upload", "٣K", "must be a number of bytes"),
         ("server", "max_upload", "²", "must be a number of bytes"),
+        ("server", "max_upload", "1" * 5000, "must be a number of bytes"),
         ("server", "max_waiting", "100001", "must be from 0 to 100000"),
         ("server", "uploads", "~nobody-of-this-name/x", "names the home of nobody known here"),
         ("server", "ssl_key", "~nobody-of-this-name/x", "names the home of nobody known here"),
@@ -167,6 +189,8 @@ def test_a_value_is_cast(
         ("consumer", "connect_timeout", "nan", "must be over 0"),
         ("consumer", "connect_timeout", "inf", "must be over 0"),
         ("consumer", "stall_timeout", "soon", "must be a number of seconds"),
+        ("consumer", "stall_timeout", "1_0", "must be a number of seconds"),
+        ("consumer", "stall_timeout", "٣", "must be a number of seconds"),
         ("rabbit", "host", "  ", "is mandatory and not set"),
         ("database", "dbname", "", "is mandatory and not set"),
     ],
@@ -313,8 +337,84 @@ def test_a_broken_file_is_a_complaint_with_its_line(
 
 
 def test_every_broken_line_is_listed(tmp_path: Path) -> None:
-    told = problems(tmp_path, "[rabbit]\nhost = x\nnonsense\nport = 1\nmore\n")
-    assert [problem.split(":")[0] for problem in told] == ["line 3", "line 5"]
+    text = COMPLETE.format(password="x").replace("port = 9000", "nonsense\nport = 9000\nmore")
+    told = problems(tmp_path, text)
+    assert [problem.split(":")[0] for problem in told] == ["line 7", "line 9"]
+
+
+def test_what_is_there_twice_hides_no_other_problem(tmp_path: Path) -> None:
+    text = """
+before = any
+section = x
+[rabbit]
+host = a
+nonsense
+host = b
+HOST = c
+  host = d
+window = 0
+[consumer]
+host = c
+[rabbit]
+heartbeat = 0
+hsot = x
+host = e
+[consumer]
+port = 9000
+[database]
+dbname = x
+user = y
+password = z
+"""
+    assert problems(tmp_path, text) == [
+        "line 2: stands before any [section]",
+        "line 6: is neither a [section] nor an option = value",
+        "[rabbit] host: is set twice",
+        "[rabbit] host: is set twice",
+        "[rabbit]: stands there twice",
+        "[consumer]: stands there twice",
+        "[rabbit] hsot: there is no such option",
+        "[rabbit] window: must be from 1 to 1000000, not 0",
+        "[rabbit] heartbeat: must be from 1 to 3600, not 0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("PROMISE_PUB_SERVER_PROT", ": PROMISE_PUB_SERVER_PORT is meant?"),
+        ("PROMISE_PUB_DATABASE_DBNAM", ": PROMISE_PUB_DATABASE_DBNAME is meant?"),
+        ("PROMISE_PUB_RABBIT_", ""),
+        ("PROMISE_PUB_SERVER_WHATEVER_MAY_BE_MEANT_BY_THIS_ONE", ""),
+    ],
+)
+@pytest.mark.parametrize("within", [config.load, config.read])
+def test_a_misspelt_variable_is_told_with_the_one_that_is_near(
+    tmp_path: Path, within: Callable[[Path, dict[str, str]], Any], variable: str, meant: str
+) -> None:
+    path = write(tmp_path, COMPLETE.format(password="x"))
+    with pytest.raises(ConfigurationError) as caught:
+        within(path, {variable: SECRET})
+    assert caught.value.problems == (f"environment: {variable}: there is no such option{meant}",)
+
+
+def test_variables_that_are_no_options_are_left_alone(tmp_path: Path) -> None:
+    others = ("TOKEN", "LOCAL_PLACES", "CHROMIUM", "TEST_MARK", "SERVER", "SERVERS_PORT", "X")
+    environ = {f"PROMISE_PUB_{name}": "anything" for name in others}
+    environ["PROMISE_PUB_CONFIG"] = str(write(tmp_path, COMPLETE.format(password="x")))
+    assert config.load(None, environ).rabbit.host == "broker.example"
+
+
+def test_the_consumer_itself_may_listen_on_any_port_but_is_talked_to_on_one(tmp_path: Path) -> None:
+    text = COMPLETE.format(password="x").replace("9000", "0") + "[server]\nport = x\n"
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigurationError) as caught:
+        config.load(path, {}, talks=True)
+    assert [problem.partition("[")[2] for problem in caught.value.problems] == [
+        "server] port: must be a whole number, not 'x'",
+        "consumer] port: must be from 1 to 65535, not 0: it is to be talked to",
+    ]
+    assert config.load(path, {"PROMISE_PUB_SERVER_PORT": "1"}).consumer.port == 0
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_taken(tmp_path: Path) -> None:
@@ -407,9 +507,7 @@ class TestSearch:
         ({"server": {"port": "1"}}, ["rabbit", "consumer", "database"]),
     ],
 )
-def test_a_section_is_unset_that_lacks_a_mandatory_value(
-    values: config.Values, unset: list[str]
-) -> None:
+def test_a_section_is_unset_that_lacks_a_mandatory_value(values: Values, unset: list[str]) -> None:
     assert config.unset_sections(values) == unset
 
 

@@ -19,6 +19,7 @@ from promise_pub.errors import (
     DatabaseUnavailable,
     NoUsableRow,
     ServerStopping,
+    StoredFileError,
     TooManyWaiting,
 )
 from promise_pub.records import Mode, Parameters, State, Verdict
@@ -89,8 +90,7 @@ async def test_runs_go_first_come_first_served_and_one_at_a_time(house: House) -
         asyncio.create_task(run.done.wait()).add_done_callback(
             lambda _, run=run: order.append(run.id)
         )
-    await asyncio.wait_for(rest[-1].done.wait(), 10)
-    await asyncio.sleep(0)
+    await until(lambda: len(order) == 5)  # a callback comes a few turns of the loop after its event
     assert order == [run.id for run in (first, *rest)]
     assert house.consumer.calls == ["create", "process batch", "remove"] * 5
     starts = [(r.started_at, r.finished_at) for r in map(house.runs.report, (first, *rest))]
@@ -283,6 +283,36 @@ async def test_of_rejected_rows_ten_thousand_are_stored_and_all_are_counted(hous
     assert house.recorded(run).verdict is Verdict.KEPT
 
 
+class SlowToKeep:
+    """A house whose uploads are kept when `go_on` is set, or not at all."""
+
+    def __init__(self, folder: Path) -> None:
+        self.house = House(folder, max_waiting=0)
+        self.go_on = asyncio.Event()
+        self.fails = False
+        self._keep = self.house.uploads.keep
+        self._asked: asyncio.Queue[str] = asyncio.Queue()
+        self.house.uploads.keep = self._slowly  # type: ignore[method-assign]
+
+    async def _slowly(self, run_id: str) -> None:
+        self._asked.put_nowait(run_id)
+        await self.go_on.wait()
+        if self.fails:
+            raise StoredFileError
+        await self._keep(run_id)
+
+    async def asked(self) -> str:
+        """The run whose file is to be kept."""
+        return await asyncio.wait_for(self._asked.get(), 5)
+
+
+@pytest.fixture
+async def slow_to_keep(tmp_path: Path) -> AsyncIterator[SlowToKeep]:
+    slow = SlowToKeep(tmp_path / "uploads")
+    async with slow.house.runs:
+        yield slow
+
+
 class TestWaiting:
     async def test_no_more_wait_than_may(self, tmp_path: Path) -> None:
         house = House(tmp_path / "uploads", max_waiting=2)
@@ -305,6 +335,46 @@ class TestWaiting:
             kinds = [type(outcome) for outcome in outcomes]
             assert kinds.count(ActiveRun) == 3 and kinds.count(TooManyWaiting) == 5
             assert len(list(house.folder.iterdir())) == 3
+
+    async def test_a_run_whose_file_is_slow_to_be_kept_counts_as_waiting(
+        self, slow_to_keep: SlowToKeep
+    ) -> None:
+        house = slow_to_keep.house
+        coming = asyncio.create_task(house.submit())
+        run_id = await slow_to_keep.asked()
+        found = house.runs.find(run_id)
+        assert found and house.state(found) is State.QUEUED
+        with pytest.raises(TooManyWaiting):
+            house.runs.admit()
+        slow_to_keep.go_on.set()
+        assert await coming is found
+        await asyncio.wait_for(found.done.wait(), 5)
+        assert house.recorded(found).state is State.COMPLETED
+        house.runs.admit()
+
+    async def test_a_run_that_does_not_wait_yet_is_cancelled(
+        self, slow_to_keep: SlowToKeep
+    ) -> None:
+        house = slow_to_keep.house
+        coming = asyncio.create_task(house.submit())
+        run_id = await slow_to_keep.asked()
+        cancelled = await house.runs.cancel(run_id)
+        slow_to_keep.go_on.set()
+        assert await coming is cancelled and cancelled.done.is_set()
+        assert house.recorded(cancelled).state is State.CANCELLED
+        assert house.consumer.calls == []
+        house.runs.admit()
+
+    async def test_a_run_whose_file_is_not_kept_makes_room(self, slow_to_keep: SlowToKeep) -> None:
+        house = slow_to_keep.house
+        slow_to_keep.fails = True
+        coming = asyncio.create_task(house.submit())
+        run_id = await slow_to_keep.asked()
+        slow_to_keep.go_on.set()
+        with pytest.raises(StoredFileError):
+            await coming
+        assert house.ledger.runs[run_id].state is State.FAILED
+        house.runs.admit()
 
     async def test_where_none_may_wait_one_still_goes(self, tmp_path: Path) -> None:
         house = House(tmp_path / "uploads", max_waiting=0)
