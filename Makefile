@@ -1,5 +1,5 @@
 # One word a habit; what it does is in scripts/.
-.PHONY: run test reliability soak check bench bench-quick
+.PHONY: run test reliability soak check bench bench-quick doc
 
 run: ; @PROMISE_PUB_SERVER_PORT="$(or $(PORT),$(PROMISE_PUB_SERVER_PORT))" exec scripts/run $(ARGS)
 test: ; @exec scripts/test $(ARGS)
@@ -8,3 +8,4 @@ soak: ; @exec scripts/test -n 0 tests/faults --soak --reliability docs/reliabili
 check: ; @exec scripts/check
 bench: ; @exec scripts/bench $(ARGS)
 bench-quick: ; @exec scripts/bench --quick $(ARGS)
+doc: ; @exec scripts/doc

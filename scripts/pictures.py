@@ -7,7 +7,6 @@ shows something: repeated mails, rejected rows, a run that goes, one that was ca
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -25,9 +24,8 @@ sys.path.insert(0, str(ROOT))
 from tests.browser_parts import PHONE, Eye, chromium  # noqa: E402  the project's folder comes first
 from tests.services import start_command  # noqa: E402
 
-DOCS = ROOT / "docs"
-PICTURES = DOCS / "pictures"
-DESKTOP = (1100, 800)
+PICTURES = ROOT / "docs" / "pictures"
+DESKTOP = (1100, 900)
 START_TIMEOUT = 120.0  # seconds for the local stack
 JSON = {"Accept": "application/json"}
 
@@ -132,7 +130,7 @@ async def shot(
 
 
 async def save(page: Page, name: str) -> None:
-    await page.screenshot(path=PICTURES / f"{name}.png", full_page=name != "api")
+    await page.screenshot(path=PICTURES / f"{name}.png")
     await page.context.close()
 
 
@@ -140,10 +138,6 @@ async def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     async with serving() as server, chromium() as browser:
         await take_pictures(server, Eye(browser, server.url))
-        for name in ("openapi", "asyncapi"):
-            described = await server.get(f"{name}.json")
-            text = json.dumps(described, ensure_ascii=False, indent=2) + "\n"
-            (DOCS / f"{name}.json").write_text(text, encoding="utf-8")
     for path in sorted(PICTURES.iterdir()):
         print(f"{path.relative_to(ROOT)}  {path.stat().st_size:,} bytes")
 
