@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,13 @@ async def test_a_database_server_without_a_record_is_known_by_its_data(
         assert await stacks.fetch(settings.database, "SELECT count(*) FROM employees") == 1
 
 
+def kill(parts: list[psutil.Process]) -> None:
+    """kill -9; some were short-lived."""
+    for process in parts:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
 def _postmaster_pid(state: Path) -> Path:
     return places.prepare(state).data / "postmaster.pid"
 
@@ -113,8 +120,7 @@ def _postmaster_pid(state: Path) -> Path:
 async def test_a_database_whose_process_id_is_taken_starts_all_the_same(
     state: Path, killed_owner: Kill, whose: str
 ) -> None:
-    for process in await killed_owner("unseen", "database"):
-        process.kill()
+    kill(await killed_owner("unseen", "database"))
     stale = await asyncio.to_thread(_postmaster_pid, state)
     with _another(places.prepare(state).account, corpse="corpse" in whose) as other:
         _, *rest = stale.read_text().splitlines()
@@ -164,8 +170,7 @@ async def test_a_stack_killed_with_all_its_parts_starts_again_though_their_corps
             each for pid, each in services.running(session_folder).items() if pid not in before
         ]
         owner, *_ = psutil.Process(heedless.pid).children()
-        for process in (owner, *parts):
-            process.kill()
+        kill([owner, *parts])
         postmaster = int((await asyncio.to_thread(_postmaster_pid, state)).read_text().split()[0])
         async with asyncio.timeout(20):
             while psutil.Process(postmaster).status() != psutil.STATUS_ZOMBIE:  # noqa: ASYNC110  nobody tells
@@ -182,8 +187,7 @@ async def test_what_still_works_in_the_data_is_not_joined(
     state: Path, killed_owner: Kill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A postmaster's children may outlive it for a while; its file stays as long, and nothing is started."""
-    for process in await killed_owner("unseen", "database"):
-        process.kill()
+    kill(await killed_owner("unseen", "database"))
     stale = await asyncio.to_thread(_postmaster_pid, state)
     monkeypatch.setattr(postgres, "STOP_GRACE", 0.2)
     child = await asyncio.create_subprocess_exec("sleep", "60", cwd=stale.parent)
@@ -200,8 +204,7 @@ async def test_what_still_works_in_the_data_is_not_joined(
 async def test_a_link_in_place_of_the_file_that_names_a_server_is_not_followed(
     state: Path, killed_owner: Kill, tmp_path: Path
 ) -> None:
-    for process in await killed_owner("unseen", "database"):
-        process.kill()
+    kill(await killed_owner("unseen", "database"))
     stale = await asyncio.to_thread(_postmaster_pid, state)
     elsewhere = tmp_path / "somebody's"
     elsewhere.write_text(str(os.getpid()))
