@@ -123,7 +123,7 @@ async def test_the_command_line_resumes_and_follows(
         await ended(server, path)
         run_id = path.rpartition("/")[2]
         to = ("--server", str(server.url))
-        resumed = await start_process("runs", run_id, "--resume", *to, "--format", "json")
+        resumed = await start_process("runs", run_id, "--resume", *to, "--format", "json", "-q")
         assert await resumed.finish() == 0, resumed.output
         assert json.loads(resumed.output)["verdict"] == "kept"
         again = await start_process("runs", run_id, "--resume", *to)
