@@ -1,4 +1,4 @@
-"""Runs from upload to verdict: first come, first served, one at a time."""
+"""Runs from upload to their end: first come, first served, one at a time. What one does in its turn: delivering.py."""
 
 from __future__ import annotations
 
@@ -6,45 +6,33 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Collection, Coroutine
-from contextlib import aclosing, suppress
-from functools import partial
+from contextlib import suppress
 from typing import Any, Self
 from uuid import uuid4
 
 from promise_pub.delivery import events
 from promise_pub.delivery.arrival import require_usable_row, with_columns
-from promise_pub.delivery.dialect import Dialect
+from promise_pub.delivery.delivering import Delivery
 from promise_pub.delivery.ports import Consumer, Ledger, OpenPublisher
 from promise_pub.delivery.progress import ActiveRun
-from promise_pub.delivery.protocol import carry_out
-from promise_pub.delivery.reader import Checkpoint, read_batches
-from promise_pub.delivery.recording import Recorder, patiently
-from promise_pub.delivery.steady import SteadyPublisher
+from promise_pub.delivery.recording import Recorder
 from promise_pub.delivery.tally import Tally
 from promise_pub.delivery.uploads import Uploads
-from promise_pub.delivery.verdict import judge, needs_repeats
 from promise_pub.errors import (
-    ConsumerError,
-    ConsumerTimeout,
-    ConsumerUnreachable,
     DatabaseError,
     DatabaseUnavailable,
     NotCancellable,
     NotResumable,
     PromisePubError,
     ServerStopping,
-    SessionLost,
     StoredFileError,
     TooManyWaiting,
 )
 from promise_pub.logs import RUN
 from promise_pub.records import (
-    Batch,
     Fault,
     Parameters,
-    Repeats,
     RunReport,
-    SessionView,
     State,
     StoredFile,
 )
@@ -55,9 +43,6 @@ SWEEP_EVERY = 3600.0  # seconds between sweeps of the uploads folder
 STOP_TIMEOUT = 9.0  # seconds for a run to end in an orderly way when the server stops
 CANCEL_AGAIN = 3.0  # seconds after which a run that still goes is cancelled again
 END_RECORDED = 5.0  # seconds in which the end of a run is usually in the ledger
-MOST_SESSIONS = (
-    5  # sessions that one turn of a run may use up: a queue that keeps going is not worth more
-)
 
 _UNFORESEEN = "Run %s failed for a reason nobody foresaw"
 _INTERNAL = Fault("internal", "The server failed; its log says how.")
@@ -77,11 +62,10 @@ class Runs:
     ) -> None:
         self._ledger = ledger
         self._recorder = Recorder(ledger)
-        self._consumer = consumer
-        self._open_publisher = open_publisher
         self._uploads = uploads
         self._max_waiting = max_waiting
         self.tally = Tally()
+        self._delivery = Delivery(ledger, consumer, open_publisher, uploads, self.tally)
         self._waiting: deque[ActiveRun] = deque()
         self._current: ActiveRun | None = None
         self._carrying: asyncio.Task[None] | None = None
@@ -305,7 +289,7 @@ class Runs:
         RUN.set(run.id)
         try:
             async with self._recorder.progress_of(run), self._ledger.turn(self._stop_carrying):
-                await self._deliver(run)
+                await self._delivery.deliver(run)
         except PromisePubError as error:
             await self._end(run, State.FAILED, Fault(error.code, error.message))
         except asyncio.CancelledError:
@@ -332,82 +316,6 @@ class Runs:
                 "interrupted", "Another server talks to the consumer: the database lost our claim."
             )
             self._carrying.cancel()
-
-    async def _deliver(self, run: ActiveRun) -> None:
-        run.begin()
-        self.tally.begin(run)
-        events.started(run.report())
-        session = await self._old_session(run)
-        for left in reversed(range(MOST_SESSIONS)):
-            await self._prepare(run)
-            try:
-                final = await self._talk(run, session)
-                break
-            except SessionLost as lost:
-                self._next_session(run, lost.message)
-                session = None
-                if not left:
-                    raise
-        await self._judge(run, final)
-
-    async def _old_session(self, run: ActiveRun) -> SessionView | None:
-        """The session of a run that was begun before, if the consumer still knows it."""
-        if run.session is None:
-            return None
-        try:
-            return await self._consumer.look(run.session.uuid)
-        except (ConsumerUnreachable, ConsumerTimeout):
-            raise  # it may still have it
-        except ConsumerError as error:
-            self._next_session(run, f"The session {run.session.uuid} had ended ({error.message})")
-            return None
-
-    def _next_session(self, run: ActiveRun, reason: str) -> None:
-        self.tally.look()
-        run.next_session(reason)
-        self.tally.look()  # its counts have started over
-
-    async def _prepare(self, run: ActiveRun) -> None:
-        """What the employees table holds before the session's first row."""
-        if run.going.employees is not None:
-            return
-        if run.parameters.clear and not run.going.cleared:
-            await patiently(self._ledger.clear_employees)
-        highest = await patiently(self._ledger.highest_employee)
-        run.prepared(await patiently(self._ledger.count_employees), highest)
-
-    async def _talk(self, run: ActiveRun, session: SessionView | None) -> SessionView:
-        checkpoint = run.going.checkpoint
-        start = Checkpoint(
-            checkpoint.offset, checkpoint.line, checkpoint.read - checkpoint.rejected + 1
-        )
-        publisher = SteadyPublisher(self._open_publisher, run.shipment(), run.again_because)
-        path, dialect = self._uploads.path(run.id), Dialect.of(run.parameters)
-        async with aclosing(read_batches(path, dialect, start=start)) as batches:
-            return await carry_out(run.parameters, self._consumer, publisher, batches, run, session)
-
-    async def _judge(self, run: ActiveRun, session: SessionView) -> None:
-        employees = await patiently(self._ledger.count_employees)
-        repeats = await self._repeats(run, session)
-        grown = employees - (run.going.employees or 0)
-        judgement = judge(run.counts(), *run.lost_rows(), session, repeats, grown, run.proof())
-        run.complete(judgement, employees)
-
-    async def _repeats(self, run: ActiveRun, session: SessionView) -> Repeats | None:
-        proof = run.proof()
-        if not proof.countable or not needs_repeats(run.counts(), session, proof):
-            return None
-        return await patiently(partial(self._count_repeats, run))
-
-    async def _count_repeats(self, run: ActiveRun) -> Repeats:
-        after, highest_id = run.going.after, run.going.highest_id
-        path, dialect = self._uploads.path(run.id), Dialect.of(run.parameters)
-        async with aclosing(read_batches(path, dialect)) as batches:
-            return await self._ledger.count_repeats(
-                (_rows_after(batch, after) async for batch in batches),
-                highest_id,
-                run.parameters.columns,
-            )
 
     async def _drop(self, run: ActiveRun, state: State, fault: Fault) -> None:
         """The end of a run whose turn never came."""
@@ -440,12 +348,6 @@ class Runs:
         """Those that are going, or can be resumed."""
         needed = await self._ledger.resumable([*run_ids])
         return needed | {run.id for run in self._going()}
-
-
-def _rows_after(batch: Batch, row: int) -> Batch:
-    if not row or not batch.rows or batch.rows[0].number > row:
-        return batch
-    return batch._replace(rows=[one for one in batch.rows if one.number > row])
 
 
 def _stopped(when: str) -> Fault:

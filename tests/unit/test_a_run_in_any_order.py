@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from promise_pub.delivery import runs as runs_module
+from promise_pub.delivery import delivering
 from promise_pub.delivery.progress import ActiveRun
 from promise_pub.delivery.reader import read_batches
 from promise_pub.delivery.runs import Runs
@@ -55,7 +55,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.stack.enter_context(without_threads())
         folder = self.stack.enter_context(tempfile.TemporaryDirectory())
         small = partial(read_batches, chunk_size=64)
-        self.stack.enter_context(patch.object(runs_module, "read_batches", small))
+        self.stack.enter_context(patch.object(delivering, "read_batches", small))
         self.house = House(Path(folder))
         self.house.broker.window = 4
         self.taken: set[tuple[str, int]] = set()  # rows that a queue ever held
@@ -89,7 +89,7 @@ class AnyOrder(RuleBasedStateMachine):
         if tells:
             self.house.consumer = TellingConsumer(self.house.broker, self.house.ledger)
             self.house.consumer.slow_to_save = slow
-            self.house.runs._consumer = self.house.consumer
+            self.house.runs._delivery._consumer = self.house.consumer
         self.house.consumer.look_every = 0.1
         self.do(self.house.runs.__aenter__())
         self.run = self.do(self.house.submit(TEXT, Parameters(mode=mode, rate=rate)))

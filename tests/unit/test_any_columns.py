@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from promise_pub.delivery import runs
+from promise_pub.delivery import delivering
 from promise_pub.delivery.reader import read_batches
 from promise_pub.errors import BadHeader, NoUsableRow
 from promise_pub.records import Mode, Parameters, State, Verdict
@@ -37,7 +37,7 @@ class Seeing(FakeConsumer):
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     house = House(tmp_path / "uploads")
-    house.runs._consumer = house.consumer = Seeing(house)
+    house.runs._delivery._consumer = house.consumer = Seeing(house)
     async with house.runs:
         yield house
 
@@ -82,7 +82,7 @@ async def test_a_run_with_a_header_goes_on_where_it_stopped(
     house: House, monkeypatch: pytest.MonkeyPatch, mode: Mode, keeps: bool
 ) -> None:
     # So that checkpoints lie within the file, as they do in large ones.
-    monkeypatch.setattr(runs, "read_batches", partial(read_batches, chunk_size=50))
+    monkeypatch.setattr(delivering, "read_batches", partial(read_batches, chunk_size=50))
     house.consumer.abandons = not keeps
     lines = [f"{n},{n}@x" for n in range(1, 61)]
     lines[1:1] = ["", "bad"]
@@ -127,7 +127,7 @@ async def test_rows_without_a_mail_are_not_said_to_repeat_one(house: House) -> N
 async def test_a_consumer_that_tells_says_that_it_could_use_none(
     house: House, columns: tuple[str, ...]
 ) -> None:
-    house.runs._consumer = TellingConsumer(house.broker, house.ledger)
+    house.runs._delivery._consumer = TellingConsumer(house.broker, house.ledger)
     text = "\n".join(",".join(["x"] * len(columns)) for _ in range(3)).encode()
     run = await house.finished(text, Parameters(mode=Mode.BATCH, columns=columns))
     report = house.recorded(run)

@@ -15,8 +15,7 @@ from uuid import uuid4
 import pytest
 
 from promise_pub.consumer.session import Session
-from promise_pub.delivery import recording, steady
-from promise_pub.delivery import runs as runs_module
+from promise_pub.delivery import delivering, recording, steady
 from promise_pub.delivery.client import parse_session
 from promise_pub.delivery.ports import Watch
 from promise_pub.delivery.progress import ActiveRun, known_through
@@ -41,7 +40,7 @@ ROWS = b"".join(b"N%d,%d@x\n" % (n, n) for n in range(60))
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steady, "FIRST_DELAY", 0.0)
     monkeypatch.setattr(recording, "PROGRESS_EVERY", 0.005)
-    monkeypatch.setattr(runs_module, "read_batches", partial(read_batches, chunk_size=64))
+    monkeypatch.setattr(delivering, "read_batches", partial(read_batches, chunk_size=64))
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from promise_pub.delivery import progress, recording, steady
-from promise_pub.delivery import runs as runs_module
+from promise_pub.delivery import delivering, progress, recording, steady
 from promise_pub.delivery.progress import ActiveRun, known_through
 from promise_pub.delivery.reader import read_batches
 from promise_pub.delivery.runs import Runs
@@ -55,7 +54,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recording, "PROGRESS_EVERY", 0.005)
     monkeypatch.setattr(recording, "AGAIN_EVERY", 0.01)
     monkeypatch.setattr(recording, "PATIENT_EVERY", 0.01)
-    monkeypatch.setattr(runs_module, "read_batches", partial(read_batches, chunk_size=64))
+    monkeypatch.setattr(delivering, "read_batches", partial(read_batches, chunk_size=64))
 
 
 @pytest.fixture
