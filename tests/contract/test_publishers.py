@@ -459,7 +459,10 @@ async def test_once_the_connection_is_lost_nothing_waits_for_ever(
 async def test_a_connection_that_is_cut_at_any_byte_costs_what_was_not_whole_by_then(
     rabbit: RabbitSettings, kind: type[Real], after: int
 ) -> None:
-    """In the head of a frame, in its middle, before its last byte: the broker has every message before, and no other."""
+    """In the head of a frame, in its middle, before its last byte: nothing after it came, all that was confirmed did.
+
+    Between the two the broker may drop what it had read, when the connection goes.
+    """
     queue = f"test-{uuid4()}"
     async with real_broker(kind, rabbit) as broker:
         await broker.declare(queue)
@@ -474,9 +477,9 @@ async def test_a_connection_that_is_cut_at_any_byte_costs_what_was_not_whole_by_
         assert tracker.published == tracker.confirmed + tracker.unsettled
         assert len(broker.proxy.passed) == after
         whole = whole_messages(broker.proxy.passed)
-        await until_count(broker, queue, whole)
-        assert numbers(await broker.read(queue)) == [*range(1, whole + 1)]
-        assert tracker.confirmed <= whole <= tracker.published
+        held = numbers(await broker.read(queue))
+        assert held == [*range(1, len(held) + 1)]
+        assert tracker.confirmed <= len(held) <= whole <= tracker.published
 
 
 def whole_messages(data: bytes) -> int:
@@ -491,13 +494,6 @@ def whole_messages(data: bytes) -> int:
             left -= len(frame.value)
             count += left == 0
     return count
-
-
-async def until_count(broker: Real, queue: str, count: int) -> None:
-    """What a lost connection brought is taken in when the broker gets to it."""
-    async with asyncio.timeout(20):
-        while await broker.count(queue) != count:  # noqa: ASYNC110  it is in another process
-            await asyncio.sleep(0.02)
 
 
 class TestOurs:
