@@ -20,7 +20,7 @@ from promise_pub.accounts.passwords import Passwords
 from promise_pub.accounts.people import Role
 from promise_pub.accounts.store import StoredAccounts
 from promise_pub.config import DatabaseSettings, RabbitSettings
-from promise_pub.delivery import runs as delivery
+from promise_pub.delivery import delivering
 from promise_pub.delivery.ledger import Ledger
 from promise_pub.logs import logging_to
 from promise_pub.web import pages
@@ -128,7 +128,7 @@ async def fail_unforeseen(
         raise ValueError(f"cannot take {ROW}")
 
     with monkeypatch.context() as patch:
-        patch.setattr(delivery, "judge", fail)
+        patch.setattr(delivering, "judge", fail)
         assert (await send(server, who, FILE, "mode=batch")).status == 500
     with monkeypatch.context() as patch:
         patch.setattr(Ledger, "reject", fail)
