@@ -19,7 +19,8 @@ clock jumps. After each fault the same checker looks from outside:
 - **at the report**: rows by fate add up; its digest is the file's, the consumer's is that of the rows that it says it
   received; what the sessions say they saved is what was inserted; what was received again was told as sent again;
 - **at what is left** when every run has ended: no half taken file, no connection to broker or consumer, no session at
-  the consumer, no queue unless its consumer was killed, no lock but the name of the server that lives, no transaction.
+  the consumer, no queue unless its consumer was killed or the broker forgot, when it was, that it had deleted it; no
+  lock but the name of the server that lives, no transaction.
 
 *Lost* are rows that are not in the table and that no report names; *doubled* are inserts beyond one for each mail.
 *Named as lost* are rows that are really gone, because somebody deleted the queue that held them, say: the verdict of
@@ -43,7 +44,8 @@ _TAIL = """
   counts then do not add up, the verdict is `broken` or the run fails; but without a digest and row numbers nobody can
   say which rows they were.
 - What a session told before it died is believed as far as it goes: that it reads its queue in order.
-- That nothing stays of what was killed. The queue of a consumer that was killed expires after a day. A session whose
+- That nothing stays of what was killed. The queue of a consumer that was killed expires after a day; so does one that
+  RabbitMQ had deleted just before it was killed, and has again when it starts. A session whose
   `/create/` was answered to nobody holds nothing, and the bundled consumer forgets it after two hours. A server that is
   killed in its first half second with a session has not noted it yet: the run goes on in another, which finds there what
   the first one saved, and counts it as repeats.

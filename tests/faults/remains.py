@@ -63,7 +63,7 @@ class Remains:
         return left if locks == [(1, True)] else [*left, f"locks {locks}"]
 
     async def _sessions(self) -> list[str]:
-        """Those that a run told of are gone at the consumer and at the broker, unless their consumer was killed.
+        """Those that a run told of are gone at the consumer, and at the broker unless one of the two was killed.
 
         Those that no run told of had their /create/ answered to nobody: the consumer forgets them. They hold nothing,
         and nobody reads them.
@@ -71,7 +71,8 @@ class Remains:
         known = {row["uuid"] for row in await self._world.database.fetch(_SESSIONS)}
         queues = await self._world.broker.queues()
         left = [f"queue {name}, read by {count}" for name, count in queues.items() if count]
-        left += [f"queue {name}" for name in queues.keys() & known - self._world.widowed]
+        excused = self._world.widowed | self._world.undone
+        left += [f"queue {name}" for name in queues.keys() & known - excused]
         for uuid in known - self._looked_at:
             if await self._world.consumer_knows(uuid):
                 left.append(f"session {uuid}")

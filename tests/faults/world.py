@@ -73,6 +73,9 @@ class World:
         self.server_options: dict[str, Any] = {}
         self.resumed: set[str] = set()  # runs that more than one process, or turn, has published
         self.widowed: set[str] = set()  # queues whose consumer was killed
+        self.undone: set[str] = (
+            set()
+        )  # queues that a broker which was killed may have again, though deleted
         self._http = http
 
     @property
@@ -138,9 +141,18 @@ class World:
 
     async def kill(self, part: str) -> None:
         """kill -9."""
+        if part == "broker":
+            self.undone |= await self.removed_sessions()
         await self.parts[part].kill()
         if part == "consumer":
             await self.widow()
+
+    async def removed_sessions(self) -> set[str]:
+        """Those of runs that completed."""
+        found = await self.database.fetch(
+            "SELECT session->>'uuid' AS uuid FROM runs WHERE state = 'completed'"
+        )
+        return {row["uuid"] for row in found}
 
     async def widow(self) -> None:
         """The consumer's process is gone, and its sessions with it: nobody deletes their queues before they expire."""
