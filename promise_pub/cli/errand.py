@@ -84,7 +84,7 @@ class Errand:
         return "Stopped before the server answered: its history shows whether there is a run."
 
     def _how_to_go_on(self, run: Json) -> str:
-        where = "" if self.url == SERVER else f" --server {self.url}"
+        where = "" if self.url == SERVER else f" --server {self._server.shown}"
         return (
             f"to follow it: promise-pub send --follow {run['id']}{where} -- "
             f"to end it: promise-pub runs {run['id']} --cancel{where}"

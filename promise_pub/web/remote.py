@@ -43,6 +43,7 @@ class RemoteServer:
     def __init__(self, http: aiohttp.ClientSession, url: URL) -> None:
         self._http = http
         self.url = url
+        self.shown = without_credentials(url)
 
     async def submit(
         self, file: Path, given: Mapping[str, str], uploaded: Callable[[int], None]
@@ -102,7 +103,7 @@ class RemoteServer:
         with self._translated():
             async with self._http.get(target, headers=headers, timeout=limits) as response:
                 if response.status >= 500:
-                    raise ServerAway(f"{self.url} answers with status {response.status}")
+                    raise ServerAway(f"{self.shown} answers with status {response.status}")
                 if response.status != 200 or response.content_type != "text/event-stream":
                     raise NoStream
                 try:
@@ -118,7 +119,7 @@ class RemoteServer:
     def _told(self, data: str) -> Json:
         run = json.loads(data)
         if not isinstance(run, dict) or "finished_at" not in run:
-            raise ServerAnswerError(f"{self.url} tells of something that is no run")
+            raise ServerAnswerError(f"{self.shown} tells of something that is no run")
         return run
 
     async def _json(self, method: str, url: URL, **arguments: Any) -> Json:
@@ -126,7 +127,7 @@ class RemoteServer:
             async with self._http.request(method, url, **arguments) as response:
                 status, answer = response.status, await response.json(content_type=None)
         if not isinstance(answer, dict) or not _KNOWN_BY & answer.keys():
-            raise ServerAnswerError(f"{self.url} is no promise-pub server: its answer is no run")
+            raise ServerAnswerError(f"{self.shown} is no promise-pub server: its answer is no run")
         if status >= 400:
             kind = ServerAway if status >= 500 else ServerAnswerError
             raise kind(f"{answer.get('detail')} ({answer.get('code', status)})")
@@ -139,10 +140,10 @@ class RemoteServer:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             if isinstance(error.__cause__, StoredFileError):  # the file failed, not the server
                 raise error.__cause__ from None
-            raise ServerAway(f"{self.url} cannot be reached: {_reason(error)}") from error
+            raise ServerAway(f"{self.shown} cannot be reached: {_reason(error)}") from error
         except ValueError as error:
             raise ServerAnswerError(
-                f"{self.url} is no promise-pub server: its answer is not JSON"
+                f"{self.shown} is no promise-pub server: its answer is not JSON"
             ) from error
 
 
@@ -192,6 +193,11 @@ async def open_remote(server: str) -> AsyncIterator[RemoteServer]:
         )
     async with aiohttp.ClientSession(headers=_credentials(os.environ)) as http:
         yield RemoteServer(http, url)
+
+
+def without_credentials(url: URL) -> URL:
+    """A server's address as it may be shown: what lets somebody in stays out of logs."""
+    return url.with_user(None)
 
 
 def _credentials(environ: Mapping[str, str]) -> dict[str, str]:

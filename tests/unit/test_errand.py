@@ -220,6 +220,14 @@ async def test_why_a_server_cannot_be_reached_is_said_in_the_systems_words(tmp_p
     await runner.cleanup()
 
 
+async def test_what_lets_somebody_in_is_not_shown() -> None:
+    errand = Errand("http://ann:s3cret@127.0.0.1:1")
+    with pytest.raises(ServerAway, match=r"^http://127\.0\.0\.1:1 cannot be reached") as caught:
+        async with errand.opened(quiet=True):
+            await errand.find(RUN)
+    assert "s3cret" not in f"{caught.value.message} {errand._how_to_go_on({'id': RUN})}"
+
+
 async def test_a_file_that_cannot_be_read_is_not_the_servers_fault(serve: Serve) -> None:
     errand = Errand(await serve(_simulate_={"id": RUN}))
     with pytest.raises(StoredFileError, match="mem cannot be read: Input/output error"):
