@@ -27,6 +27,7 @@ class Line:
         self.down = False
         self.cut_after: int | None = None
         self.cuts = 0
+        self._cut_next = False
         self.pieces = 0  # that came, let through or not
         self.asked = 0  # connections that were asked for, whatever came of them
         self.held = 0  # pieces and connections that wait for the line to flow
@@ -47,6 +48,16 @@ class Line:
         for writer in [*self._ends]:
             writer.transport.abort()
 
+    def cut_in_use(self) -> None:
+        """Resets every connection; where there is none, the next one as soon as it is there.
+
+        A call that takes some milliseconds is not there for long enough to be waited for.
+        """
+        if self._ends:
+            self.cut()
+        else:
+            self._cut_next = True
+
     def stall(self) -> None:
         self._flowing.clear()
 
@@ -64,6 +75,7 @@ class Line:
     def heal(self) -> None:
         """As if nothing had been. What was lost ends."""
         self.delay, self.down, self.cut_after = 0.0, False, None
+        self._cut_next = False
         self.flow()
         self._healed.set()
         self._healed = asyncio.Event()
@@ -105,6 +117,9 @@ class Line:
             asyncio.ensure_future(self._forward(there, writer)),
         ]
         self._ways |= {*ways}
+        if self._cut_next:
+            self._cut_next = False
+            self.cut()
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             if any(way.cancelled() for way in ways):

@@ -66,13 +66,14 @@ async def used_again(world: World, line: Line, run_id: str) -> None:
 async def test_a_line_that_is_cut(world: World, trial: type[Trial], name: str, mode: str) -> None:
     """And again as soon as somebody has come back."""
     rows, line = Rows(2500, repeats=5), world.lines[name]
+    cuts = line.cuts
     async with in_use(world, rows, mode, name) as run_id:
-        await line.until(lambda: line.connections > 0)
-        line.cut()
+        line.cut_in_use()
     for _ in range(2):
         await used_again(world, line, run_id)
-        line.cut()
+        line.cut_in_use()
     await trial(world, f"{name} cut").ends_kept(run_id, rows)
+    assert line.cuts > cuts
 
 
 @pytest.mark.parametrize(("name", "mode"), BATCH_FIRST)
