@@ -110,3 +110,30 @@ CREATE TABLE IF NOT EXISTS access_keys (
     name TEXT PRIMARY KEY,
     key  BYTEA NOT NULL
 );
+
+-- Every page that somebody was shown. Sessions are what their hits say: they have no row of their own.
+CREATE TABLE IF NOT EXISTS visit_hits (
+    id         UUID PRIMARY KEY,                                         -- grows as hits come; a hit written twice is one
+    at         TIMESTAMPTZ NOT NULL,
+    session_id UUID NOT NULL,
+    page       TEXT NOT NULL,                                            -- the route's template, as in /runs/{id}
+    path       TEXT,
+    method     TEXT,
+    status     INTEGER,
+    ip         INET,
+    port       INTEGER,
+    user_agent TEXT,
+    referrer   TEXT,
+    headers    JSONB NOT NULL DEFAULT '[]',                              -- [[name, value], …], as they came
+    took_ms    REAL
+);
+-- The chains of pages of a million hits are read from this index alone, in their order.
+CREATE INDEX IF NOT EXISTS visit_hits_by_session ON visit_hits (session_id, at, id) INCLUDE (page);
+CREATE INDEX IF NOT EXISTS visit_hits_by_time ON visit_hits (at);
+ALTER TABLE visit_hits SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.02);
+
+-- Sessions that are to be forgotten: what servers still hold of them is not written. Swept after some days.
+CREATE TABLE IF NOT EXISTS visit_forgotten (
+    session_id UUID PRIMARY KEY,
+    at         TIMESTAMPTZ NOT NULL DEFAULT now()
+);

@@ -13,6 +13,7 @@ SWITCH = configparser.ConfigParser.BOOLEAN_STATES
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _HOST = re.compile(r"[^\s/\\@?#,:\[\]]+")
+_COOKIE_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 _HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
 
 
@@ -135,3 +136,20 @@ def host_names(value: str) -> tuple[str, ...]:
             f"must be names such as a.example, b.example, without ports, not {value!r}"
         )
     return names
+
+
+def cookie_name(value: str) -> str:
+    """A token of RFC 6265. A name with a prefix that browsers make demands of could be refused by them."""
+    if not _COOKIE_NAME.fullmatch(value) or value.lower().startswith(("__host-", "__secure-")):
+        raise ValueError(f"must be a name of letters, digits and _ or -, not {value!r}")
+    return value
+
+
+def minutes(value: str) -> float:
+    try:
+        number = float(value) if value.isascii() and "_" not in value else None
+    except ValueError:
+        number = None
+    if number is None or not 0 < number <= 10_080:  # a week; also refuses nan
+        raise ValueError(f"must be over 0 and at most 10080 minutes, not {value!r}")
+    return number

@@ -118,6 +118,20 @@ class DatabaseSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VisitsSettings:
+    """Whether it is noted who looks at pages. `keep` in days, `idle` in minutes: a session ends after so many without a hit.
+
+    `anonymise`: only the first 24 bits of an IPv4 address are kept, or 48 of an IPv6 one. `cookie`: its name.
+    """
+
+    enabled: bool = _option(casts.flag, True)
+    keep: int = _option(casts.whole(1, 36_500), 90)
+    anonymise: bool = _option(casts.flag, False)
+    cookie: str = _option(casts.cookie_name, "PROMISE_PUB_ID")
+    idle: float = _option(casts.minutes, 30.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything a process of promise-pub needs to know, section by section."""
 
@@ -125,6 +139,7 @@ class Settings:
     rabbit: RabbitSettings
     consumer: ConsumerSettings
     database: DatabaseSettings
+    visits: VisitsSettings = VisitsSettings()
 
 
 SECTIONS: Mapping[str, type[Any]] = dict(get_type_hints(Settings))

@@ -12,6 +12,7 @@
     │   ├── NoUsableRow
     │   ├── BadHeader
     │   ├── RunNotFound
+    │   ├── SessionNotFound
     │   └── WrongState
     │       ├── NotResumable
     │       ├── NotRepeatable
@@ -46,10 +47,12 @@
     ├── DatabaseError               PostgreSQL
     │   ├── DatabaseUnavailable
     │   ├── DatabaseRefused
-    │   └── SchemaMissing
+    │   ├── SchemaMissing
+    │   └── HitRefused
     ├── CannotListen                the web server's address
     ├── RunTaken                    another server has the run now
     ├── StoredFileError             the uploaded file is no longer what was stored
+    ├── ImportRefused               a file of page hits holds what is none
     ├── LocalStackError             what `serve --local` starts
     │   ├── PartMissing
     │   └── PartFailed
@@ -154,6 +157,12 @@ class RunNotFound(RequestError):
     """There is no such run."""
 
     code = "run_not_found"
+
+
+class SessionNotFound(RequestError):
+    """There is no such session of a visitor."""
+
+    code = "session_not_found"
 
 
 class WrongState(RequestError):
@@ -378,6 +387,12 @@ class SchemaMissing(DatabaseError):
     code = "schema_missing"
 
 
+class HitRefused(DatabaseError):
+    """The database cannot keep a page hit as it is."""
+
+    code = "hit_refused"
+
+
 class CannotListen(PromisePubError):
     """The server cannot listen on its address."""
 
@@ -401,6 +416,12 @@ class StoredFileError(PromisePubError):
     """The stored file is gone or cannot be read."""
 
     code = "stored_file"
+
+
+class ImportRefused(PromisePubError):
+    """The file holds what is no page hit. Nothing of it was taken."""
+
+    code = "import_refused"
 
 
 class LocalStackError(PromisePubError):
