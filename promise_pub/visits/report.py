@@ -124,4 +124,3 @@ class Transitions:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 6)
-

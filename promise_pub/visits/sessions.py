@@ -13,7 +13,9 @@ from uuid import UUID, uuid4
 from promise_pub.errors import DatabaseError
 
 MOST_REMEMBERED = 10_000  # sessions, the latest: about 3 MB. Others are asked for again
-ASK_TIMEOUT = 0.1  # seconds that a page may wait to hear whether a session is known: a lookup takes 1 ms
+ASK_TIMEOUT = (
+    0.1  # seconds that a page may wait to hear whether a session is known: a lookup takes 1 ms
+)
 REST = 5.0  # seconds without asking, after there was no answer
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

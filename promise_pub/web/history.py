@@ -17,10 +17,14 @@ from promise_pub.records import SUMMARY, Mode, RunReport, State, Verdict
 from promise_pub.web.compare import MOST
 from promise_pub.web.keys import LEDGER, RUNS
 from promise_pub.web.negotiate import CSV, JSON, as_csv, as_json, page, wanted
-
-PER_PAGE = 50
-MOST_PER_PAGE = 500
-MOST_PAGES = 10**9
+from promise_pub.web.paging import (
+    PER_PAGE,
+    Paging,
+    check_known,
+    parse_paging,
+    single,
+    tell_pages,
+)
 
 ORDERS = {"asc": False, "desc": True}
 PARAMETERS = ("state", "verdict", "mode", "file", "sort", "order", "page", "per_page", "format")
@@ -34,12 +38,7 @@ class View:
     """What a request asks the history for. An address of it names only what is not the default."""
 
     which: Selection = NEWEST_FIRST
-    page: int = 1
-    per_page: int = PER_PAGE
-
-    @property
-    def skip(self) -> int:
-        return (self.page - 1) * self.per_page
+    paging: Paging = Paging()
 
     @property
     def asked(self) -> Mapping[str, str]:
@@ -52,7 +51,7 @@ class View:
             "file": which.file,
             "sort": which.sort.value if which.sort is not NEWEST_FIRST.sort else "",
             "order": "" if which.descending is _first_order(which.sort) else _order(which),
-            "per_page": str(self.per_page) if self.per_page != PER_PAGE else "",
+            "per_page": str(self.paging.per_page) if self.paging.per_page != PER_PAGE else "",
         }
         return {name: value for name, value in given.items() if value}
 
@@ -65,25 +64,16 @@ class View:
         sort = Sort(name)
         again = sort is self.which.sort
         descending = not self.which.descending if again else _first_order(sort)
-        return replace(
-            self, page=1, which=replace(self.which, sort=sort, descending=descending)
-        ).url()
+        return replace(self, which=replace(self.which, sort=sort, descending=descending)).url()
 
     @property
     def order(self) -> str:
         """As `aria-sort` has it."""
         return "descending" if self.which.descending else "ascending"
 
-    def pages(self, total: int) -> int:
-        """How many pages so many runs take."""
-        return max(1, -(-total // self.per_page))
-
     def links(self, total: int) -> dict[str, str]:
         """Where the other pages are, by their relation to this one."""
-        last = self.pages(total)
-        targets = {"first": 1, "prev": self.page - 1, "next": self.page + 1, "last": last}
-        known = {name: n for name, n in targets.items() if 1 <= n <= last and n != self.page}
-        return {name: self.url(page=str(n)) for name, n in known.items()}
+        return self.paging.links(total, lambda n: self.url(page=str(n)))
 
 
 def _first_order(sort: Sort) -> bool:
@@ -97,11 +87,7 @@ def _order(which: Selection) -> str:
 
 def parse_view(query: Mapping[str, str]) -> View:
     """What the query string asks for; an empty value is none. Raises BadParameter naming what there is."""
-    for name in query:
-        if name not in PARAMETERS:
-            raise BadParameter(
-                f"There is no parameter {name[:50]!r}: there are {', '.join(PARAMETERS)}."
-            )
+    check_known(query, PARAMETERS)
     sort = _one_of(query, "sort", Sort) or NEWEST_FIRST.sort
     which = Selection(
         state=_one_of(query, "state", State),
@@ -111,8 +97,7 @@ def parse_view(query: Mapping[str, str]) -> View:
         sort=sort,
         descending=_descending(query.get("order", ""), sort),
     )
-    number = _whole(query, "page", 1, MOST_PAGES)
-    return View(which, number, _whole(query, "per_page", PER_PAGE, MOST_PER_PAGE))
+    return View(which, parse_paging(query))
 
 
 def _one_of(query: Mapping[str, str], name: str, kind: type[Value]) -> Value | None:
@@ -140,26 +125,14 @@ def _part_of_a_name(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text.strip())
 
 
-def _whole(query: Mapping[str, str], name: str, default: int, most: int) -> int:
-    text = query.get(name) or str(default)
-    if not (text.isascii() and text.isdigit() and len(text) < 12 and 1 <= int(text) <= most):
-        raise BadParameter(f"{name} must be a whole number from 1 to {most}, not {text[:50]!r}.")
-    return int(text)
-
-
-def _query(request: web.Request) -> Mapping[str, str]:
-    for name in request.query:
-        if len(request.query.getall(name)) > 1:
-            raise BadParameter(f"{name[:50]} is given more than once.")
-    return dict(request.query)
-
-
 @routes.get("/runs")
 async def list_runs(request: web.Request) -> web.Response:
     """The history, newest first where no other order is asked for."""
     face = wanted(request, table=True)
-    view = parse_view(_query(request))
-    found, total = await request.app[LEDGER].newest(view.per_page, view.skip, view.which)
+    view = parse_view(single(request, PARAMETERS))
+    found, total = await request.app[LEDGER].newest(
+        view.paging.per_page, view.paging.skip, view.which
+    )
     found = as_they_are_now(request, found)
     links = view.links(total)
     if face == JSON:
@@ -169,11 +142,7 @@ async def list_runs(request: web.Request) -> web.Response:
     else:
         context = {"runs": found, "total": total, "links": links, "view": view, **_CHOICES}
         response = page(request, "runs.html", context)
-    response.headers["X-Total-Count"] = str(total)
-    if links:
-        response.headers["Link"] = ", ".join(
-            f'<{url}>; rel="{name}"' for name, url in links.items()
-        )
+    tell_pages(response, total, links)
     return response
 
 

@@ -28,6 +28,7 @@ from promise_pub.records import (
     Verdict,
 )
 from promise_pub.web.history import PARAMETERS, View, parse_view
+from promise_pub.web.paging import Paging
 from tests.web_house import JSON, Client, House, opened
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -57,7 +58,7 @@ async def names(house: House, query: str) -> list[str]:
 
 
 def test_nothing_asked_is_the_newest_first() -> None:
-    assert parse_view({}) == View(NEWEST_FIRST, page=1, per_page=50)
+    assert parse_view({}) == View(NEWEST_FIRST, Paging(page=1, per_page=50))
     empty = dict.fromkeys(PARAMETERS, "")
     assert parse_view(empty) == parse_view({}), "browsers send the fields that nobody filled in"
 
@@ -82,7 +83,7 @@ def test_everything_can_be_asked_for_at_once() -> None:
         descending=False,
     )
     view = parse_view(query)
-    assert view == View(which, 3, 7) and view.skip == 14
+    assert view == View(which, Paging(3, 7)) and view.paging.skip == 14
 
 
 @pytest.mark.parametrize("sort", Sort)

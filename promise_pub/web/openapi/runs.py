@@ -10,7 +10,7 @@ from promise_pub.delivery.history import NEWEST_FIRST, Sort
 from promise_pub.delivery.uploads import NAME_LIMIT
 from promise_pub.records import Mode, State, Verdict
 from promise_pub.web.compare import FEWEST, MOST
-from promise_pub.web.history import MOST_PAGES, MOST_PER_PAGE, ORDERS, PER_PAGE
+from promise_pub.web.history import ORDERS
 from promise_pub.web.negotiate import CSV, HTML, JSON
 from promise_pub.web.openapi.answers import (
     BUSY,
@@ -34,6 +34,7 @@ from promise_pub.web.openapi.asked import (
     query,
 )
 from promise_pub.web.openapi.schemas import COUNT, FLAG, TEXT, UUID, Schema, described, ref, whole
+from promise_pub.web.paging import MOST_PAGES, MOST_PER_PAGE, PER_PAGE
 from promise_pub.web.preview import LIMIT, SHOWN
 from promise_pub.web.runs import MOST_REJECTS
 
