@@ -7,13 +7,14 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from functools import partial
 
 from aiohttp import web
 
 from promise_pub import __version__, addresses
 from promise_pub.accounts.store import open_guard
-from promise_pub.config import ServerSettings, Settings
+from promise_pub.config import ServerSettings, Settings, VisitsSettings
 from promise_pub.db import open_pool
 from promise_pub.delivery import rabbit
 from promise_pub.delivery.claim import Claim
@@ -24,12 +25,17 @@ from promise_pub.delivery.uploads import Uploads
 from promise_pub.errors import CannotListen, PromisePubError
 from promise_pub.listening import telling_of_refused_connections
 from promise_pub.logs import told
+from promise_pub.visits.hits import Ids
+from promise_pub.visits.recorder import Recorder
+from promise_pub.visits.sessions import Sessions
+from promise_pub.visits.store import StoredVisits
 from promise_pub.web.access import access_logger
 from promise_pub.web.connections import CONNECTIONS
 from promise_pub.web.keys import Probe
 from promise_pub.web.limits import Limits
 from promise_pub.web.security import add_headers_to_broken_requests, look_around
 from promise_pub.web.server import make_app
+from promise_pub.web.visiting import Visiting
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +75,18 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             await _resume(runs, left_over)
         users = settings.server.auth == "users"
         guard = await open_guard(pool, settings.server.login_hours) if users else None
-        limits = Limits.of(settings.server)
+        visits = StoredVisits(pool, timedelta(minutes=settings.visits.idle))
+        visiting = await _note_visits(stack, visits, settings.visits)
         app = make_app(
-            runs, ledger, probes, settings.rabbit, doors=doors, guard=guard, limits=limits
+            runs,
+            ledger,
+            probes,
+            settings.rabbit,
+            doors=doors,
+            guard=guard,
+            limits=Limits.of(settings.server),
+            visits=visits,
+            visiting=visiting,
         )
         url = await listen(stack, app, settings.server)
         # Runs end while the server still listens: those who wait for them get their answer.
@@ -82,6 +97,18 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             yield url
         finally:
             log.info("Stopping")
+
+
+async def _note_visits(
+    stack: AsyncExitStack, visits: StoredVisits, settings: VisitsSettings
+) -> Visiting | None:
+    """What notes visits until the stack is closed, if that is wanted. Raises SchemaMissing."""
+    await visits.check()
+    if not settings.enabled:
+        return None
+    sessions = Sessions(visits.last_hit, settings.idle * 60)
+    recorder = await stack.enter_async_context(Recorder(visits, settings.keep, sessions.forget))
+    return Visiting(recorder, sessions, settings, Ids())
 
 
 async def _resume(runs: Runs, run_ids: Sequence[str]) -> None:

@@ -168,6 +168,7 @@ class Recorder:
             await asyncio.sleep(pause)
 
     async def _sweep(self, now: datetime) -> None:
-        while await self._keeper.sweep(now - self._keep, SWEPT_AT_ONCE) == SWEPT_AT_ONCE:
-            await asyncio.sleep(0)  # others write in between
+        swept = SWEPT_AT_ONCE
+        while swept == SWEPT_AT_ONCE:  # a piece at a time: others write in between
+            swept = await self._keeper.sweep(now - self._keep, SWEPT_AT_ONCE)
         await self._keeper.sweep_forgotten(now - REMEMBERED)

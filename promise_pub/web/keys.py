@@ -31,6 +31,9 @@ VISITOR = web.RequestKey("visitor", Visitor)
 NEGOTIATED = web.RequestKey("negotiated", bool)
 """There where the answer depends on `Accept`."""
 
+SHOWN = web.RequestKey("shown", bool)
+"""There where the answer is a page for people."""
+
 ROUTE = web.RequestKey("route", str)
 """The template of the path, where there is one."""
 CODE = web.RequestKey("code", str)

@@ -27,6 +27,7 @@ from prometheus_client.registry import Collector
 from promise_pub import __version__
 from promise_pub.delivery.runs import Runs
 from promise_pub.records import Sample, State, Verdict
+from promise_pub.visits.recorder import Recorder
 from promise_pub.web.connections import CONNECTIONS, Connections
 from promise_pub.web.keys import Probe
 from promise_pub.web.probing import Probing
@@ -63,13 +64,21 @@ routes = web.RouteTableDef()
 class Metrics:
     """Everything that is measured. Answers are counted as they are given, all else is looked up."""
 
-    def __init__(self, runs: Runs, probes: Mapping[str, Probe], connections: Connections) -> None:
+    def __init__(
+        self,
+        runs: Runs,
+        probes: Mapping[str, Probe],
+        connections: Connections,
+        recorder: Recorder | None = None,
+    ) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
         self.probing = Probing(probes)
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        self._looks = _RunFigures(runs), _ServerFigures(self.probing, connections)
-        self._seen = _Seen(self._looks)
+        looks: list[Collector] = [_RunFigures(runs), _ServerFigures(self.probing, connections)]
+        if recorder:
+            looks.append(_VisitFigures(recorder))
+        self._seen = _Seen(looks)
         self.registry.register(self._seen)
         self._answers = Counter(
             "promise_pub_http_requests",
@@ -246,11 +255,33 @@ class _ServerFigures(Collector):
         yield _gauge("http_connections", "Connections there are.", len(self._connections))
 
 
+class _VisitFigures(Collector):
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    def collect(self) -> Iterable[Metric]:
+        recorded = self._recorder.recorded
+        hits = CounterMetricFamily(
+            "promise_pub_page_hits",
+            "Pages that were shown and noted, by what became of the note.",
+            labels=["fate"],
+        )
+        hits.add_metric(["written"], recorded.written)
+        hits.add_metric(["lost"], recorded.lost)
+        yield hits
+        yield _gauge("page_hits_waiting", "Notes that wait for the database.", recorded.waiting)
+
+
 def _gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(f"promise_pub_{name}", text, value=value)
 
 
-def set_up(app: web.Application, runs: Runs, probes: Mapping[str, Probe]) -> None:
+def set_up(
+    app: web.Application,
+    runs: Runs,
+    probes: Mapping[str, Probe],
+    recorder: Recorder | None = None,
+) -> None:
     """Has the application measure; its connections are there already."""
-    app[METRICS] = measured = Metrics(runs, probes, app[CONNECTIONS])
+    app[METRICS] = measured = Metrics(runs, probes, app[CONNECTIONS], recorder)
     app.cleanup_ctx.append(measured.measuring)

@@ -13,7 +13,11 @@ import aiohttp_jinja2
 from aiohttp import web
 
 from promise_pub.errors import BadParameter
-from promise_pub.web.keys import NEGOTIATED, VISITOR, may_operate
+from promise_pub.web.keys import NEGOTIATED, SHOWN, VISITOR, may_operate
+
+# What the pages lead to; one that comes later takes its place here.
+_ROOMS = (("/", "New run"), ("/runs", "Runs"))
+_ROOMS_OF_OPERATORS = (("/visits", "Visits"),)
 
 HTML, JSON, CSV = "html", "json", "csv"
 
@@ -66,6 +70,7 @@ def page(
     request: web.Request, template: str, context: Mapping[str, Any], status: int = 200
 ) -> web.Response:
     """A page of `templates/`, which know where they are, who asks and whether they may do more than look."""
+    request[SHOWN] = True
     return aiohttp_jinja2.render_template(
         template, request, {**_known(request), **context}, status=status
     )
@@ -81,6 +86,7 @@ def _known(request: web.Request) -> Mapping[str, Any]:
         "here": request.path,
         "visitor": request.get(VISITOR),
         "may_operate": may_operate(request),
+        "rooms": _ROOMS + _ROOMS_OF_OPERATORS if may_operate(request) else _ROOMS,
     }
 
 

@@ -23,6 +23,7 @@ RETRY_AFTER = "10"  # seconds; the order of a run's length
 _STATUS: dict[type[errors.PromisePubError], int] = {
     errors.RequestError: 400,
     errors.RunNotFound: 404,
+    errors.SessionNotFound: 404,
     errors.WrongState: 409,
     errors.UploadTooSlow: 408,
     errors.FileTooLarge: 413,

@@ -16,6 +16,7 @@ from promise_pub.config import RabbitSettings, asset
 from promise_pub.delivery.dry_run import DryRuns
 from promise_pub.delivery.ledger import Ledger
 from promise_pub.delivery.runs import Runs
+from promise_pub.visits.store import StoredVisits
 from promise_pub.web import (
     auth,
     charts,
@@ -31,6 +32,7 @@ from promise_pub.web import (
     wording,
 )
 from promise_pub.web import runs as run_pages
+from promise_pub.web import visits as visits_pages
 from promise_pub.web.access import add_id, name_requests
 from promise_pub.web.conditional import answer_once, have_it_asked_again
 from promise_pub.web.connections import CONNECTIONS, Connections, keep_busy
@@ -47,6 +49,7 @@ from promise_pub.web.security import (
     headers_of,
     refuse_strangers,
 )
+from promise_pub.web.visiting import VISITING, Visiting, note_visits
 
 A_BROKER = RabbitSettings(host="localhost")
 
@@ -60,19 +63,24 @@ def make_app(
     doors: Doors = LOOPBACK,
     guard: Guard | None = None,
     limits: Limits = USUAL,
+    visits: StoredVisits | None = None,
+    visiting: Visiting | None = None,
 ) -> web.Application:
     """The application, ready to be served. What it is given is opened and closed by its caller.
 
-    Without a guard nobody logs in.
+    Without a guard nobody logs in, without `visiting` no visit is noted, without `visits` none are shown.
     """
     app = web.Application(
         middlewares=[keep_busy, name_requests, answer_errors, refuse_strangers, count_parameters],
         client_max_fields=limits.fields,
     )
     app[DOORS], app[LIMITS] = doors, limits
+    if visiting:
+        app[VISITING] = visiting
+        app.middlewares.insert(app.middlewares.index(answer_errors), note_visits)
     app[CONNECTIONS] = Connections(limits, headers_of(doors))
     app.cleanup_ctx.append(app[CONNECTIONS].sweeping)
-    metrics.set_up(app, runs, probes)
+    metrics.set_up(app, runs, probes, visiting and visiting.recorder)
     if guard:
         auth.set_up(app, guard)
     app.middlewares.append(answer_once)
@@ -94,6 +102,8 @@ def make_app(
     warnings.simplefilter("ignore", BadContentDispositionHeader)
     for room in (pages, history, run_pages, stream, compare, preview, health, metrics):
         app.add_routes(room.routes)
+    if visits:
+        visits_pages.set_up(app, visits)
     docs.set_up(app)
     app.router.add_static("/static/", asset("static"))
     app.on_response_prepare.extend((tell_what_varies, have_it_asked_again, add_headers, add_id))

@@ -38,6 +38,7 @@ _TAGS = {
     "pages": "For people.",
     "state": "For whoever watches the server.",
     "descriptions": "For whoever writes programs.",
+    "visits": "Who was shown which pages, and where they went next.",
     "access": "Logging in and out.",
 }
 

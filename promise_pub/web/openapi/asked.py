@@ -10,6 +10,7 @@ from promise_pub.delivery.pace import MOST_RATE, MOST_STEPS
 from promise_pub.records import Mode, Parameters
 from promise_pub.web.forms import FILE_FIELD, MOST_TIMEOUT, PARAMETERS, RAW_TYPES
 from promise_pub.web.openapi.schemas import COUNT, TEXT, UUID, Schema, described
+from promise_pub.web.paging import MOST_PAGES, MOST_PER_PAGE, PER_PAGE
 
 
 def query(name: str, schema: Schema, description: str, **more: Any) -> Schema:
@@ -40,6 +41,23 @@ RUN_ID: Schema = {
 }
 KNOWN = header("If-None-Match", "The `ETag` of what you have.", '"5f3d"')
 PREFER = header("Prefer", "`respond-async`: not to wait for the run's end.", "respond-async")
+
+
+PAGED = ("X-Total-Count", "Link")
+"""What an answer tells of the other pages."""
+
+
+def paged(what: str) -> list[Schema]:
+    """Which page is asked for, of a list of these."""
+    number = {"type": "integer", "minimum": 1}
+    return [
+        query("page", {**number, "maximum": MOST_PAGES, "default": 1}, "Which page."),
+        query(
+            "per_page",
+            {**number, "maximum": MOST_PER_PAGE, "default": PER_PAGE},
+            f"{what} on a page.",
+        ),
+    ]
 
 
 def run_parameters() -> dict[str, tuple[Schema, str]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from promise_pub import errors
 from promise_pub.accounts.passwords import LONGEST
 from promise_pub.accounts.people import LONGEST_NAME
-from promise_pub.web.openapi import runs
+from promise_pub.web.openapi import runs, visits
 from promise_pub.web.openapi.answers import (
     DATABASE,
     Operation,
@@ -153,6 +153,7 @@ OPERATIONS: Mapping[tuple[str, str], Callable[[], Operation]] = {
         "asyncapi", "The messages published (AsyncAPI 3.0)", "application/json", {"type": "object"}
     ),
     ("GET", "/docs"): _document("docs", "This API as a page", "text/html", TEXT),
+    **visits.OPERATIONS,
     ("GET", "/login"): _login_form,
     ("POST", "/login"): _log_in,
     ("POST", "/logout"): _log_out,

@@ -25,20 +25,19 @@ from promise_pub.web.openapi.answers import (
 )
 from promise_pub.web.openapi.asked import (
     KNOWN,
+    PAGED,
     PREFER,
     RUN_ID,
     face,
     file_body,
     header,
     in_query,
+    paged,
     query,
 )
 from promise_pub.web.openapi.schemas import COUNT, FLAG, TEXT, UUID, Schema, described, ref, whole
-from promise_pub.web.paging import MOST_PAGES, MOST_PER_PAGE, PER_PAGE
 from promise_pub.web.preview import LIMIT, SHOWN
 from promise_pub.web.runs import MOST_REJECTS
-
-PAGED = ("X-Total-Count", "Link")
 
 
 def _links() -> dict[str, Schema]:
@@ -128,7 +127,6 @@ def _one_of(kind: type[StrEnum]) -> Schema:
 
 
 def _history() -> Operation:
-    number = {"type": "integer", "minimum": 1}
     runs = {"type": "array", "items": ref("Run")}
     listed = answer("A page of runs.", faces(runs, csv=True), "ETag", "Vary", *PAGED)
     return {
@@ -137,12 +135,7 @@ def _history() -> Operation:
         "summary": "The history, newest first where no other order is asked for",
         "parameters": [
             *_filters(),
-            query("page", {**number, "maximum": MOST_PAGES, "default": 1}, "Which page."),
-            query(
-                "per_page",
-                {**number, "maximum": MOST_PER_PAGE, "default": PER_PAGE},
-                "Runs on a page.",
-            ),
+            *paged("Runs"),
             face(HTML, JSON, CSV),
             KNOWN,
         ],

@@ -1,0 +1,174 @@
+"""The record of visits in three faces: who came, which pages they saw, where they went next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+from uuid import UUID
+
+from aiohttp import web
+from markupsafe import Markup
+
+from promise_pub.errors import NotAllowed, SessionNotFound
+from promise_pub.visits.chains import percent
+from promise_pub.visits.graph import svg
+from promise_pub.visits.hits import COLUMNS
+from promise_pub.visits.recorder import Recorded
+from promise_pub.visits.report import SESSION_COLUMNS, PageFigures, Transitions
+from promise_pub.visits.since import parse_since
+from promise_pub.visits.store import MOST_HITS, StoredVisits
+from promise_pub.web.keys import may_operate
+from promise_pub.web.negotiate import CSV, JSON, as_csv, as_json, page, wanted
+from promise_pub.web.paging import PER_PAGE, Paging, parse_paging, single, tell_pages
+from promise_pub.web.visiting import VISITING
+
+VISITS = web.AppKey("visits", StoredVisits)
+PARAMETERS = ("since", "page", "per_page", "format")
+SPANS = (("", "ever"), ("24h", "the last 24 hours"), ("7d", "7 days"), ("30d", "30 days"))
+
+routes = web.RouteTableDef()
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a request asks for. `asked` is `since` as it was written."""
+
+    asked: str
+    since: datetime | None
+    paging: Paging
+
+    def url(self, **more: str) -> str:
+        """An address that names only what is not the default."""
+        given = {
+            **more,
+            "since": self.asked,
+            "per_page": str(self.paging.per_page) if self.paging.per_page != PER_PAGE else "",
+        }
+        query = urlencode({name: value for name, value in given.items() if value})
+        return f"/visits?{query}" if query else "/visits"
+
+
+def _view(request: web.Request) -> View:
+    query = single(request, PARAMETERS)
+    asked = query.get("since", "").strip()
+    return View(asked, parse_since(asked, datetime.now(UTC)), parse_paging(query))
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Transitions as a page shows them: drawn, and in figures."""
+
+    told: Transitions
+    graph: Markup
+    pages: Sequence[PageFigures]
+    lines: Sequence[tuple[str, str, int, str]]
+
+
+def _picture(told: Transitions) -> Picture:
+    lines = [
+        (page, target.page, target.count, percent(target.count, _leaving(told, page)))
+        for page in told.chains.pages()
+        for target in told.chains.targets(page)
+    ]
+    return Picture(told, Markup(svg(told.chains)), told.pages(), lines)
+
+
+def _leaving(told: Transitions, page: str) -> int:
+    return int(told.chains.graph.out_degree(page, weight="count"))
+
+
+@routes.get("/visits")
+async def list_visits(request: web.Request) -> web.Response:
+    """The sessions, the newest hit first, and how all of them went through the pages."""
+    _for_operators(request)
+    face = wanted(request, table=True)
+    view = _view(request)
+    visits = request.app[VISITS]
+    found, total = await visits.sessions(view.paging.per_page, view.paging.skip, view.since)
+    links = view.paging.links(total, lambda n: view.url(page=str(n)))
+    if face == CSV:
+        response = as_csv(SESSION_COLUMNS, [one.row() for one in found], "sessions.csv")
+    else:
+        told = await visits.transitions(since=view.since)
+        recorded = _recorded(request)
+        if face == JSON:
+            response = as_json(
+                {
+                    "sessions": [one.as_json() for one in found],
+                    "transitions": await asyncio.to_thread(told.as_json),
+                    "recording": recorded and asdict(recorded),
+                }
+            )
+        else:
+            context = {
+                "sessions": found,
+                "total": total,
+                "links": links,
+                "view": view,
+                "picture": await asyncio.to_thread(_picture, told),
+                "recorded": recorded,
+                "spans": SPANS,
+            }
+            response = page(request, "visits.html", context)
+    tell_pages(response, total, links)
+    return response
+
+
+@routes.get("/visits/{session_id}")
+async def show_visit(request: web.Request) -> web.Response:
+    """One session: its way through the pages in the order of time."""
+    _for_operators(request)
+    face = wanted(request, table=True)
+    single(request, ("format",))
+    session = _session_id(request.match_info["session_id"])
+    visits = request.app[VISITS]
+    summary, hits = await visits.session(session)
+    if face == CSV:
+        response = as_csv(COLUMNS, [hit.row() for hit in hits], f"session-{session}.csv")
+    else:
+        told = await visits.transitions(session)
+        if face == JSON:
+            response = as_json(
+                {
+                    "session": summary.as_json(),
+                    "hits": [hit.as_json() for hit in hits],
+                    "transitions": await asyncio.to_thread(told.as_json),
+                }
+            )
+        else:
+            context = {
+                "session": summary,
+                "hits": hits,
+                "most": MOST_HITS,
+                "picture": await asyncio.to_thread(_picture, told),
+            }
+            response = page(request, "visit.html", context)
+    response.headers["X-Total-Count"] = str(summary.hits)
+    return response
+
+
+def _for_operators(request: web.Request) -> None:
+    """Who came by, and from where, is nothing for everybody who may look at runs."""
+    if not may_operate(request):
+        raise NotAllowed
+
+
+def _session_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise SessionNotFound(f"There is no session {text[:50]}.") from None
+
+
+def _recorded(request: web.Request) -> Recorded | None:
+    """What this server noted; None where it notes nothing."""
+    return request.app[VISITING].recorder.recorded if VISITING in request.app else None
+
+
+def set_up(app: web.Application, visits: StoredVisits) -> None:
+    """Has the application show the record."""
+    app[VISITS] = visits
+    app.add_routes(routes)
