@@ -7,12 +7,16 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
+from textwrap import dedent
 from typing import NamedTuple
 
 from promise_pub.visits.chains import EXIT, Chains, Step, chains_of
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 IDLE = timedelta(minutes=30)
+
+ONE = "Transitions for session 00000000-0000-0000-0000-000000000001:"
+ALL = "Transitions for all sessions:"
 
 
 class Hit(NamedTuple):
@@ -53,3 +57,8 @@ def hits_of(walks: Iterable[Sequence[str]]) -> list[Hit]:
 def walked(*walks: str) -> Chains:
     """The chains of walks such as "/ /runs exit" (it ended) and "/ /runs" (it still goes)."""
     return chains_of(steps_of(hits_of(walk.split() for walk in walks), NOW, IDLE))
+
+
+def text(block: str) -> str:
+    """A drawing out of the test that has it, without the test's margin."""
+    return dedent(block).removeprefix("\n")

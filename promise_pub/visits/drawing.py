@@ -15,9 +15,7 @@ from promise_pub.visits.labels import beginning, shortened, shown
 NOTHING = "No hits yet."
 GAP = " "  # on both sides of an arrow
 FRAME = len("|  |")  # what a box takes besides its label
-SHORTEST = (
-    5  # columns of a shortened label: with a character or two, no page could be told from another
-)
+SHORTEST = 5  # columns of a shortened label: less of it would tell no page from another
 
 
 class Row(NamedTuple):
@@ -87,9 +85,8 @@ def _widest(labels: Iterable[str | None]) -> int:
 
 def _lines(row: Row, widest: int) -> Iterator[str]:
     blank = " " * len(row.arrow)
-    for page, arrow, target in zip(
-        _box(row.page), (blank, row.arrow, blank), _box(row.target), strict=True
-    ):
+    middle = (blank, row.arrow, blank)
+    for page, arrow, target in zip(_box(row.page), middle, _box(row.target), strict=True):
         yield GAP.join([page + " " * (widest - cell_len(page)), arrow, target])
 
 

@@ -38,11 +38,13 @@ def beginning(text: str, columns: int) -> str:
 
 def _ending(text: str, columns: int) -> str:
     text = text[max(0, len(text) - columns) :]
-    while text and (
-        cell_len(text) > columns or not cell_len(text[0])
-    ):  # no accent goes over to the dots
+    while text and (cell_len(text) > columns or _accent(text[0])):  # none goes over to the dots
         text = text[1:]
     return text
+
+
+def _accent(character: str) -> bool:
+    return not cell_len(character)
 
 
 def _plain(character: str) -> bool:
