@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from promise_pub import __version__
-from promise_pub.cli import accounts, runs, send, services
+from promise_pub.cli import accounts, runs, send, services, visits
 from promise_pub.cli.output import USAGE
 from promise_pub.records import State, Verdict
 
@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_services(commands)
     _add_send(commands)
     _add_runs(commands)
+    _add_visits(commands)
     user = _add(
         commands, "user", None, "who may log in", "promise-pub user add ann --role operator"
     )
@@ -250,13 +251,67 @@ def _add_runs(commands: Any) -> None:
     _add_format(parser)
 
 
+def _add_visits(commands: Any) -> None:
+    sessions = _add(
+        commands,
+        "sessions",
+        visits.sessions,
+        "the sessions of who was shown pages, the newest first",
+        "promise-pub sessions --since 24h",
+    )
+    _add_since(sessions)
+    sessions.add_argument(
+        "--limit", type=int, metavar="N", help=f"so many at most ({visits.SESSIONS})"
+    )
+    _add_format(sessions)
+    transitions = _add(
+        commands,
+        "transitions",
+        visits.transitions,
+        "how people went from page to page",
+        "promise-pub transitions --since 7d",
+        "promise-pub transitions --format svg > transitions.svg",
+    )
+    transitions.add_argument("--session-id", metavar="UUID", help="in this session alone")
+    _add_since(transitions)
+    _add_format(transitions, "dot", "svg")
+    more = _commands(_add(commands, "visits", None, "keep the record of page hits"))
+    forget = _add(
+        more,
+        "forget",
+        visits.forget,
+        "delete what there is of a session, for good",
+        "promise-pub visits forget 5f0c9a11-8f0c-4f6e-9d3c-2f1f4f0c9a11",
+    )
+    forget.add_argument("session", metavar="SESSION", help="its id")
+    importing = _add(
+        more,
+        "import",
+        visits.import_file,
+        "take hits from CSV, or from a JSON object a line: at, session_id and page at least",
+        "promise-pub visits import hits.csv",
+    )
+    importing.add_argument("file", type=Path, metavar="FILE")
+
+
+def _add_since(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--since",
+        metavar="WHEN",
+        help="nothing before then: 24h, 7d, 2026-11-24, 2026-11-24T12:00Z",
+    )
+
+
 def _add_server(parser: Any) -> None:
     parser.add_argument(
         "--server", metavar="URL", help="the server, http://localhost:8000 unless told otherwise"
     )
 
 
-def _add_format(parser: argparse.ArgumentParser) -> None:
+def _add_format(parser: argparse.ArgumentParser, *more: str) -> None:
     parser.add_argument(
-        "--format", choices=("text", "json", "csv"), default="text", help="of what is printed"
+        "--format",
+        choices=("text", "json", "csv", *more),
+        default="text",
+        help="of what is printed",
     )

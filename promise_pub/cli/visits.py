@@ -1,0 +1,179 @@
+"""`sessions`, `transitions` and `visits`: who was shown which pages, and where they went next."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from rich.table import Table
+from rich.text import Text
+
+from promise_pub import config, db
+from promise_pub.cli.output import OK, out, print_csv, print_json
+from promise_pub.config import VisitsSettings
+from promise_pub.errors import BadParameter
+from promise_pub.visits.dot import dot
+from promise_pub.visits.drawing import draw
+from promise_pub.visits.graph import svg
+from promise_pub.visits.hits import Hit
+from promise_pub.visits.importing import read_hits
+from promise_pub.visits.labels import shown
+from promise_pub.visits.report import (
+    SESSION_COLUMNS,
+    TRANSITION_COLUMNS,
+    SessionSummary,
+    Transitions,
+)
+from promise_pub.visits.since import parse_since
+from promise_pub.visits.store import StoredVisits
+
+SESSIONS = 50  # that are listed
+MOST = 10_000  # that are listed when asked to
+
+
+async def sessions(options: argparse.Namespace) -> int:
+    """The sessions, the newest hit first."""
+    limit = SESSIONS if options.limit is None else options.limit
+    if not 1 <= limit <= MOST:
+        raise BadParameter(f"--limit must be from 1 to {MOST}, not {limit}")
+    since = _since(options)
+    async with _visits(options) as (visits, _):
+        found, _ = await visits.sessions(limit, since=since)
+    if options.format == "json":
+        print_json([one.as_json() for one in found])
+    elif options.format == "csv":
+        print_csv(SESSION_COLUMNS, *(one.row() for one in found))
+    elif found:
+        out.print(_table_of(found))
+    else:
+        print("No sessions yet." if since is None else "No sessions since then.")
+    return OK
+
+
+def _table_of(found: Sequence[SessionSummary]) -> Table:
+    """An id has to be whole, or it is of no use; the client gives way first."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("session", no_wrap=True, min_width=36)
+    for name in ("first hit", "last hit"):
+        table.add_column(name, no_wrap=True)
+    for name in ("hits", "pages"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("client", no_wrap=True, overflow="ellipsis")
+    for one in found:
+        client = " ".join(str(part) for part in (one.ip, one.user_agent) if part)
+        cells = (one.session_id, _at(one.first), _at(one.last), f"{one.hits:,}", f"{one.pages:,}")
+        table.add_row(*(str(cell) for cell in cells), Text(shown(client)))
+    return table
+
+
+def _at(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def transitions(options: argparse.Namespace) -> int:
+    """How a session, or all of them, went from page to page."""
+    since = _since(options)
+    session = _session(options.session_id) if options.session_id else None
+    async with _visits(options) as (visits, _):
+        told = await visits.transitions(session, since)
+    if options.format == "json":
+        print_json(told.as_json())
+    elif options.format == "csv":
+        print_csv(TRANSITION_COLUMNS, *told.rows())
+    elif options.format == "dot":
+        print(dot(told.chains), end="")
+    elif options.format == "svg":
+        print(svg(told.chains, standalone=True))
+    else:
+        _draw(told)
+    return OK
+
+
+def _draw(told: Transitions) -> None:
+    """Drawn; all sessions with their figures beneath."""
+    print(draw(told.chains, told.title, out.width if sys.stdout.isatty() else None), end="")
+    if told.session is None and told.chains.hits:
+        print(f"\n{_summary(told)}\n")
+        out.print(_figures(told))
+
+
+def _summary(told: Transitions) -> str:
+    chains = told.chains
+    left = ""
+    if chains.bounce_rate is not None:
+        left = f"; {100 * chains.bounce_rate:.0f} % of those left after one page"
+    hits = f"{chains.hits:,} hit{'' if chains.hits == 1 else 's'}"
+    of = f"{chains.sessions:,} session{'' if chains.sessions == 1 else 's'}"
+    return f"{hits} in {of}, {chains.ended:,} of them ended{left}."
+
+
+def _figures(told: Transitions) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("page", overflow="ellipsis", no_wrap=True)
+    for name in ("hits", "entries", "share of time", "pages until exit"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for page in told.pages():
+        until = "–" if page.until_exit is None else f"{page.until_exit:.1f}"
+        table.add_row(
+            Text(shown(page.page)),
+            f"{page.hits:,}",
+            f"{page.entries:,}",
+            f"{100 * page.share:.1f} %",
+            until,
+        )
+    return table
+
+
+async def forget(options: argparse.Namespace) -> int:
+    """Deletes what there is of a session."""
+    session = _session(options.session)
+    async with _visits(options) as (visits, _):
+        hits = await visits.forget(session)
+    if not options.quiet:
+        print(f"Session {session} is forgotten, with {hits:,} hit{'' if hits == 1 else 's'}.")
+    return OK
+
+
+async def import_file(options: argparse.Namespace) -> int:
+    """Takes the hits of a file, all of them or none."""
+    async with _visits(options) as (visits, settings):
+        imported = await visits.import_hits(_batches(options.file, settings.anonymise))
+    if not options.quiet:
+        left_out = imported.forgotten and f", {imported.forgotten:,} of forgotten sessions left out"
+        print(f"{imported.given:,} hits read, {imported.added:,} of them new{left_out or ''}.")
+    return OK
+
+
+async def _batches(path: Path, anonymise: bool) -> AsyncIterator[Sequence[Hit]]:
+    """Read in a thread."""
+    batches = read_hits(path, anonymise=anonymise)
+    while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+        yield batch
+
+
+def _since(options: argparse.Namespace) -> datetime | None:
+    return parse_since(options.since or "", datetime.now(UTC), "--since")
+
+
+def _session(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise BadParameter(f"{text!r} is no session's id") from None
+
+
+@asynccontextmanager
+async def _visits(
+    options: argparse.Namespace,
+) -> AsyncIterator[tuple[StoredVisits, VisitsSettings]]:
+    settings = config.load(options.config)
+    async with db.open_pool(settings.database, max_size=1) as pool:
+        visits = StoredVisits(pool, timedelta(minutes=settings.visits.idle))
+        await visits.check()
+        yield visits, settings.visits

@@ -1,0 +1,204 @@
+"""Hits out of a file: CSV with a header, or a JSON object a line. Each is taken as it would be noted, or the file is none.
+
+A hit is told by `hits.COLUMNS`; only `at`, `session_id` and `page` must be there. Its id, where the file has none,
+follows from its line, so that a file that is imported again adds nothing, and hits of one moment keep their order.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from hashlib import blake2b
+from ipaddress import ip_address
+from itertools import chain
+from pathlib import Path
+from typing import Any, TextIO
+from uuid import UUID
+
+from promise_pub.errors import ImportRefused
+from promise_pub.visits.chains import EXIT
+from promise_pub.visits.hits import (
+    COLUMNS,
+    LONGEST_PAGE,
+    Address,
+    Hit,
+    cut_short,
+    headers_of,
+    make_id,
+    text_of,
+)
+
+BATCH = 1000  # hits at a time
+MOST_PROBLEMS = 20  # that are told: who has more reads no further
+NEEDED = ("at", "session_id", "page")
+
+Record = Mapping[str, Any]
+
+
+def read_hits(path: Path, *, anonymise: bool = False) -> Iterator[list[Hit]]:
+    """The file's hits, BATCH of them at a time, in constant memory. It is read meanwhile: take them in a thread.
+
+    Raises ImportRefused at the end, naming each line that holds no hit, or the first MOST_PROBLEMS of them; OSError
+    where the file cannot be read.
+    """
+    problems: list[str] = []
+    batch: list[Hit] = []
+    with path.open(encoding="utf-8-sig", errors="strict", newline="") as file:
+        for line, record in _records(file, problems):
+            try:
+                batch.append(_hit(record, line, anonymise=anonymise))
+            except ValueError as error:
+                problems.append(f"line {line}: {error}")
+            if len(problems) >= MOST_PROBLEMS:
+                break
+            if len(batch) == BATCH:
+                yield batch
+                batch = []
+    if problems:
+        raise ImportRefused("\n".join([f"{path}: nothing was imported", *problems]))
+    if batch:
+        yield batch
+
+
+def _records(file: TextIO, problems: list[str]) -> Iterator[tuple[int, Record]]:
+    """Each record with the line it begins or, in CSV, ends on. What makes the rest unreadable ends it."""
+    try:
+        first = next((line for line in file if line.strip()), "")
+        rest = chain([first], file)
+        yield from _json_lines(rest, problems) if first.lstrip()[:1] == "{" else _table(rest)
+    except UnicodeDecodeError:
+        problems.append("it is not UTF-8")
+    except (csv.Error, ValueError) as error:
+        problems.append(str(error))
+
+
+def _json_lines(lines: Iterator[str], problems: list[str]) -> Iterator[tuple[int, Record]]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        if isinstance(record, dict):
+            yield number, record
+        else:
+            problems.append(f"line {number}: is no JSON object")
+            if len(problems) >= MOST_PROBLEMS:
+                return
+
+
+def _table(lines: Iterator[str]) -> Iterator[tuple[int, Record]]:
+    reader = csv.DictReader(lines, strict=True)
+    names = reader.fieldnames or ()
+    if missing := [name for name in NEEDED if name not in names]:
+        raise ValueError(f"line 1: there is no column {missing[0]}: a hit has {', '.join(NEEDED)}")
+    for record in reader:
+        if None in record or None in record.values():
+            raise ValueError(f"line {reader.line_num}: has not as many fields as the first one")
+        yield reader.line_num, {name: value or None for name, value in record.items()}
+
+
+def _hit(record: Record, line: int, *, anonymise: bool) -> Hit:
+    """Raises ValueError that says what is wrong with it."""
+    if unknown := [name for name in record if name not in COLUMNS]:
+        raise ValueError(f"there is no {unknown[0]!r:.50} in a hit: there are {', '.join(COLUMNS)}")
+    values = {name: record.get(name) for name in COLUMNS}
+    at = _needed(values, "at", _moment)
+    address = _one(values, "ip", _address)
+    return Hit(
+        id=_one(values, "id", _uuid) or _id_of(at, line, record),
+        at=at,
+        session_id=_needed(values, "session_id", _uuid),
+        page=_needed(values, "page", _page),
+        path=_one(values, "path", _text),
+        method=_one(values, "method", _text),
+        status=_one(values, "status", _whole(999)),
+        ip=cut_short(address) if address and anonymise else address,
+        port=None if anonymise else _one(values, "port", _whole(65535)),
+        user_agent=_one(values, "user_agent", _text),
+        referrer=_one(values, "referrer", _text),
+        headers=headers_of(_one(values, "headers", _pairs) or (), anonymise=anonymise),
+        took_ms=_one(values, "took_ms", _milliseconds),
+    )
+
+
+def _id_of(at: datetime, line: int, record: Record) -> UUID:
+    told = json.dumps(record, sort_keys=True).encode()
+    return make_id(at, line, int.from_bytes(blake2b(told, digest_size=6).digest()))
+
+
+def _one(values: Record, name: str, cast: Callable[[Any], Any]) -> Any:
+    if values[name] is None:
+        return None
+    try:
+        return cast(values[name])
+    except (ValueError, TypeError, OverflowError):
+        raise ValueError(f"{name} cannot be {str(values[name])[:50]!r}") from None
+
+
+def _needed(values: Record, name: str, cast: Callable[[Any], Any]) -> Any:
+    if values[name] is None:
+        raise ValueError(f"{name} is missing")
+    return _one(values, name, cast)
+
+
+def _moment(value: str) -> datetime:
+    """In UTC, where it tells no zone."""
+    at = datetime.fromisoformat(value)
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def _uuid(value: str) -> UUID:
+    return UUID(value)
+
+
+def _text(value: object) -> str | None:
+    if not isinstance(value, str):
+        raise TypeError
+    return text_of(value)
+
+
+def _page(value: object) -> str:
+    """What the end of a session is called is no page."""
+    text = _text(value)
+    if not text or len(text) > LONGEST_PAGE or text == EXIT:
+        raise ValueError
+    return text
+
+
+def _address(value: str) -> Address:
+    return ip_address(value)
+
+
+def _whole(most: int) -> Callable[[Any], int]:
+    def cast(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise TypeError
+        number = int(value)
+        if not 0 <= number <= most:
+            raise ValueError
+        return number
+
+    return cast
+
+
+def _milliseconds(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise TypeError
+    number = float(value)
+    if not 0 <= number < 1e9:  # refuses nan too
+        raise ValueError
+    return number
+
+
+def _pairs(value: object) -> Sequence[tuple[str, str]]:
+    pairs = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(pairs, list):
+        raise TypeError
+    for pair in pairs:
+        if not (isinstance(pair, list) and [type(part) for part in pair] == [str, str]):
+            raise TypeError
+    return [(name, text) for name, text in pairs]
