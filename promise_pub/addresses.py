@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
 
 def place(host: str, port: int) -> str:
     """`localhost:8000`, `127.0.0.1:8000`, `[::1]:8000`: an IPv6 address has colons of its own."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import configparser
 import re
 from collections.abc import Callable
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network, ip_interface, ip_network
 from pathlib import Path
+
+from promise_pub.addresses import Network
 
 SWITCH = configparser.ConfigParser.BOOLEAN_STATES
 
@@ -153,3 +155,31 @@ def minutes(value: str) -> float:
     if number is None or not 0 < number <= 10_080:  # a week; also refuses nan
         raise ValueError(f"must be over 0 and at most 10080 minutes, not {value!r}")
     return number
+
+
+def networks(value: str) -> tuple[Network, ...]:
+    """Addresses and networks, separated by commas; an address is a network of one."""
+    return tuple(_network(part.strip()) for part in value.split(","))
+
+
+def _network(text: str) -> Network:
+    try:
+        given = ip_interface(text)
+    except ValueError:
+        given = None
+    if given is None or "%" in text:
+        raise ValueError(
+            "must be addresses and networks such as 127.0.0.1, 10.0.0.0/8, ::1, "
+            f"without names, ports and zones, not {text!r}"
+        )
+    if given.ip != given.network.network_address:
+        raise ValueError(
+            f"{text} is an address in a network: {given.network} or {given.ip} is meant?"
+        )
+    return _as_v4(given.network)
+
+
+def _as_v4(network: Network) -> Network:
+    """::ffff:10.0.0.0/104 is 10.0.0.0/8, and what is compared with it is written so."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    return ip_network((mapped, network.prefixlen - 96)) if mapped else network

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from promise_pub import casts, configfile
+from promise_pub.addresses import Network
 from promise_pub.configfile import Values
 from promise_pub.errors import ConfigurationError
 
@@ -44,7 +45,7 @@ class ServerSettings:
     """The web server. `port` 0 takes a free one; `max_upload` in bytes, `keep_uploads` in days.
 
     `on_restart`: whether runs that a dead server left are only marked as interrupted, or resumed.
-    `auth`: whether users log in. `hosts`: names it answers to besides its addresses. `max_header`: bytes of the request
+    `auth`: whether users log in. `hosts`: names it answers to besides its addresses. `trusted_proxies`: whose `X-Forwarded-For` is believed. `max_header`: bytes of the request
     line, and of each header; `max_headers` of these. `max_fields` of a form, `max_parameters` of a query.
     `min_upload_rate` in bytes a second, 0 for none. Timeouts in seconds.
     """
@@ -61,6 +62,7 @@ class ServerSettings:
     auth: str = _option(casts.one_of("off", "users"), "off")
     login_hours: int = _option(casts.whole(1, 8760), 12)
     hosts: tuple[str, ...] = _option(casts.host_names, ())
+    trusted_proxies: tuple[Network, ...] = _option(casts.networks, ())
     log_format: str = _option(casts.one_of("text", "json"), "text")
     log_level: str = _option(casts.one_of("debug", "info", "warning", "error"), "info")
     max_header: int = _option(casts.size_within(1024, 64 * 1024), 8 * 1024)

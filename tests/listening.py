@@ -17,6 +17,7 @@ from promise_pub.accounts.guard import Guard
 from promise_pub.app import listen
 from promise_pub.config import ServerSettings
 from promise_pub.web.limits import Limits
+from promise_pub.web.security import look_around
 from promise_pub.web.server import make_app
 from tests.web_house import House
 
@@ -94,6 +95,7 @@ async def site(
         house.runs,
         house.ledger,  # type: ignore[arg-type]
         house.probes,
+        doors=await look_around(settings),
         guard=guard,
         limits=Limits.of(settings),
     )

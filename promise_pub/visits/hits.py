@@ -12,7 +12,7 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
-Address = IPv4Address | IPv6Address
+from promise_pub.addresses import Address
 
 LONGEST_PAGE = 200  # characters: a page has to go into an index
 LONGEST_TEXT = 2000  # characters of a path, a browser's name, a referrer

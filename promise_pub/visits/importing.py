@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any, TextIO
 from uuid import UUID
 
+from promise_pub.addresses import Address
 from promise_pub.errors import ImportRefused
 from promise_pub.visits.chains import EXIT
 from promise_pub.visits.hits import (
     COLUMNS,
     LONGEST_PAGE,
-    Address,
     Hit,
     cut_short,
     headers_of,

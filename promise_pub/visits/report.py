@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from promise_pub.addresses import Address
 from promise_pub.visits.chains import Chains
-from promise_pub.visits.hits import Address, moment
+from promise_pub.visits.hits import moment
 
 SESSION_COLUMNS = (
     "session_id",

@@ -13,10 +13,11 @@ from uuid import UUID
 
 import asyncpg
 
+from promise_pub.addresses import Address
 from promise_pub.db import queries, translated
 from promise_pub.errors import HitRefused, SchemaMissing, SessionNotFound
 from promise_pub.visits.chains import Step, chains_of
-from promise_pub.visits.hits import Address, Hit
+from promise_pub.visits.hits import Hit
 from promise_pub.visits.report import SessionSummary, Transitions
 
 ANSWER_TIMEOUT = 8.0  # seconds for what takes milliseconds

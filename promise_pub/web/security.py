@@ -12,6 +12,7 @@ from functools import partial
 
 from aiohttp import web
 
+from promise_pub.addresses import Network
 from promise_pub.config import ServerSettings
 from promise_pub.errors import CannotListen, ConfigurationError, CrossSite, WrongHost
 from promise_pub.web.access import add_id
@@ -38,11 +39,12 @@ _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+?)\.?(?::[0-9]*)?")
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """How the server is reached: from this machine only, by which names besides its addresses, over TLS."""
+    """How the server is reached: from this machine only, by which names besides its addresses, over TLS, through whom."""
 
     loopback: bool = True
     hosts: frozenset[str] = frozenset()
     tls: bool = False
+    trusted_proxies: tuple[Network, ...] = ()
 
 
 LOOPBACK = Doors()
@@ -62,7 +64,8 @@ async def look_around(settings: ServerSettings) -> Doors:
                 f"[server] auth: must be users where host is no loopback address: others reach {settings.host}"
             ]
         )
-    return Doors(loopback, frozenset(settings.hosts), settings.ssl_certificate is not None)
+    tls = settings.ssl_certificate is not None
+    return Doors(loopback, frozenset(settings.hosts), tls, settings.trusted_proxies)
 
 
 async def _addresses(host: str) -> set[str]:

@@ -34,6 +34,7 @@ from promise_pub.web import (
 from promise_pub.web import runs as run_pages
 from promise_pub.web import visits as visits_pages
 from promise_pub.web.access import add_id, name_requests
+from promise_pub.web.clients import TRUSTED_PROXIES
 from promise_pub.web.conditional import answer_once, have_it_asked_again
 from promise_pub.web.connections import CONNECTIONS, Connections, keep_busy
 from promise_pub.web.expect import close_unasked
@@ -78,6 +79,7 @@ def make_app(
     if visiting:
         app[VISITING] = visiting
         app.middlewares.insert(app.middlewares.index(answer_errors), note_visits)
+    app[TRUSTED_PROXIES] = doors.trusted_proxies
     app[CONNECTIONS] = Connections(limits, headers_of(doors))
     app.cleanup_ctx.append(app[CONNECTIONS].sweeping)
     metrics.set_up(app, runs, probes, visiting and visiting.recorder)

@@ -6,6 +6,7 @@ import configparser
 import os
 from collections.abc import Callable
 from dataclasses import MISSING, asdict, fields
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from promise_pub import config
 from promise_pub.config import SECTIONS, RabbitSettings, Settings
 from promise_pub.configfile import Values
 from promise_pub.errors import ConfigurationError
+from promise_pub.local import inifile
 
 COMPLETE = """
 [rabbit]
@@ -57,6 +59,7 @@ def test_the_defaults_are_those_documented(tmp_path: Path) -> None:
     assert (settings.server.ssl_certificate, settings.server.ssl_key) == (None, None)
     server = settings.server
     assert (server.auth, server.login_hours, server.hosts) == ("off", 12, ())
+    assert server.trusted_proxies == ()
     assert (server.log_format, server.log_level) == ("text", "info")
     assert (server.max_header, server.max_headers) == (8192, 64)
     assert (server.max_fields, server.max_parameters) == (20, 40)
@@ -95,6 +98,16 @@ def test_the_guest_password_is_the_default(tmp_path: Path) -> None:
         ("server", "auth", "users", "users"),
         ("server", "login_hours", "1", 1),
         ("server", "hosts", "A.example , [::1]", ("a.example", "[::1]")),
+        ("server", "trusted_proxies", "127.0.0.1", (ip_network("127.0.0.1/32"),)),
+        (
+            "server",
+            "trusted_proxies",
+            "10.0.0.0/8 ,::1,fd00::/8",
+            (ip_network("10.0.0.0/8"), ip_network("::1/128"), ip_network("fd00::/8")),
+        ),
+        ("server", "trusted_proxies", "10.1.0.0/255.255.0.0", (ip_network("10.1.0.0/16"),)),
+        ("server", "trusted_proxies", "::ffff:10.0.0.0/104", (ip_network("10.0.0.0/8"),)),
+        ("server", "trusted_proxies", " ", ()),
         ("server", "log_format", "json", "json"),
         ("server", "log_level", "warning", "warning"),
         ("server", "max_header", "64K", 65536),
@@ -180,6 +193,43 @@ def test_a_value_is_cast(
         ("server", "hosts", "a.example:80", "must be names such as a.example, b.example"),
         ("server", "hosts", "a.example,,b", "must be names such as a.example, b.example"),
         ("server", "hosts", "https://a.example", "must be names such as a.example"),
+        (
+            "server",
+            "trusted_proxies",
+            "10.0.0.5/8",
+            "10.0.0.5/8 is an address in a network: 10.0.0.0/8 or 10.0.0.5 is meant?",
+        ),
+        (
+            "server",
+            "trusted_proxies",
+            "127.0.0.1, fd00::1/8",
+            "fd00::1/8 is an address in a network: fd00::/8 or fd00::1 is meant?",
+        ),
+        *(
+            (
+                "server",
+                "trusted_proxies",
+                value,
+                (
+                    "must be addresses and networks such as 127.0.0.1, 10.0.0.0/8, ::1, "
+                    f"without names, ports and zones, not {wrong!r}"
+                ),
+            )
+            for value, wrong in (
+                ("127.0.0.1, proxy.example", "proxy.example"),
+                ("localhost", "localhost"),
+                ("127.0.0.1:80", "127.0.0.1:80"),
+                ("[::1]", "[::1]"),
+                ("fe80::1%eth0", "fe80::1%eth0"),
+                ("10.0.0.0/33", "10.0.0.0/33"),
+                ("10.0.0.0/", "10.0.0.0/"),
+                ("10.1", "10.1"),
+                ("2130706433", "2130706433"),
+                ("127.0.0.1,,::1", ""),
+                ("127.0.0.1,", ""),
+                ("127.0.0.1 ::1", "127.0.0.1 ::1"),
+            )
+        ),
         ("rabbit", "ssl", "maybe", "must be yes or no, not 'maybe'"),
         ("rabbit", "window", "0", "must be from 1 to 1000000"),
         ("rabbit", "heartbeat", "3601", "must be from 1 to 3600"),
@@ -566,6 +616,23 @@ def test_tls_is_not_for_a_unix_socket(tmp_path: Path) -> None:
     assert told == ["[database] ssl: is for a host, not for the folder of a Unix socket"]
     del environ["PROMISE_PUB_DATABASE_HOST"]
     assert load(tmp_path, complete, **environ).database.ssl
+
+
+def test_settings_that_are_written_as_a_file_are_read_as_they_were(tmp_path: Path) -> None:
+    """Every kind of value: the parts that `serve --local` starts are told so."""
+    text = (
+        COMPLETE.format(password="x")
+        + """[server]
+uploads = /some where/else
+max_upload = 3G
+hosts = a.example, [::1]
+trusted_proxies = 127.0.0.1, 10.0.0.0/8, ::1, fd00::/8
+idle_timeout = 0.5
+"""
+    )
+    for settings in (load(tmp_path, text), load(tmp_path, text, PROMISE_PUB_RABBIT_SSL="yes")):
+        inifile.write(tmp_path / "written.ini", settings)
+        assert config.load(tmp_path / "written.ini", {}) == settings
 
 
 def test_settings_cannot_be_changed() -> None:

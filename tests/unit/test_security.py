@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
+from promise_pub.casts import networks
 from promise_pub.config import ServerSettings
 from promise_pub.delivery.runs import Runs
 from promise_pub.delivery.uploads import Uploads
@@ -221,6 +222,12 @@ async def test_beyond_loopback_nobody_is_let_in_without_a_login(host: str) -> No
         await look_around(ServerSettings(host=host))
     doors = await look_around(ServerSettings(host=host, auth="users", hosts=("a.example",)))
     assert doors == Doors(loopback=False, hosts=frozenset({"a.example"}))
+
+
+async def test_only_proxies_that_are_named_are_trusted() -> None:
+    named = networks("127.0.0.1, 10.0.0.0/8")
+    assert (await look_around(ServerSettings(trusted_proxies=named))).trusted_proxies == named
+    assert (await look_around(ServerSettings())).trusted_proxies == LOOPBACK.trusted_proxies == ()
 
 
 async def test_a_host_with_one_address_beyond_loopback_is_beyond(
