@@ -40,25 +40,35 @@ Record = Mapping[str, Any]
 def read_hits(path: Path, *, anonymise: bool = False) -> Iterator[list[Hit]]:
     """The file's hits, BATCH of them at a time, in constant memory. It is read meanwhile: take them in a thread.
 
-    Raises ImportRefused at the end, naming each line that holds no hit, or the first MOST_PROBLEMS of them; OSError
-    where the file cannot be read.
+    Raises ImportRefused where it cannot be read, and at the end of one that holds what is no hit, naming each such
+    line, or the first MOST_PROBLEMS of them.
     """
     problems: list[str] = []
-    batch: list[Hit] = []
-    with path.open(encoding="utf-8-sig", errors="strict", newline="") as file:
-        for line, record in _records(file, problems):
-            try:
-                batch.append(_hit(record, line, anonymise=anonymise))
-            except ValueError as error:
-                problems.append(f"line {line}: {error}")
-            if len(problems) >= MOST_PROBLEMS:
-                break
-            if len(batch) == BATCH:
-                yield batch
-                batch = []
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield from _batches(file, problems, anonymise)
+    except OSError as error:
+        raise ImportRefused(f"{path}: cannot be read: {error.strerror or error}") from error
     if problems:
         raise ImportRefused("\n".join([f"{path}: nothing was imported", *problems]))
-    if batch:
+
+
+def _batches(file: TextIO, problems: list[str], anonymise: bool) -> Iterator[list[Hit]]:
+    """Those before the first problem; what comes then is looked at for more of them."""
+    batch: list[Hit] = []
+    for line, record in _records(file, problems):
+        try:
+            batch.append(_hit(record, line, anonymise=anonymise))
+        except ValueError as error:
+            problems.append(f"line {line}: {error}")
+        if len(problems) >= MOST_PROBLEMS:
+            return
+        if problems:
+            batch.clear()
+        elif len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch and not problems:
         yield batch
 
 

@@ -82,7 +82,7 @@ def make_app(
     app[TRUSTED_PROXIES] = doors.trusted_proxies
     app[CONNECTIONS] = Connections(limits, headers_of(doors))
     app.cleanup_ctx.append(app[CONNECTIONS].sweeping)
-    metrics.set_up(app, runs, probes, visiting and visiting.recorder)
+    metrics.set_up(app, runs, probes, visiting.recorder if visiting else None)
     if guard:
         auth.set_up(app, guard)
     app.middlewares.append(answer_once)

@@ -109,7 +109,7 @@ def _hit(
 ) -> Hit:
     anonymise = visiting.settings.anonymise
     client = client_of(request)
-    address = client and client.address
+    address = client.address if client else None
     return Hit(
         id=visiting.ids.next(at),
         at=at,
