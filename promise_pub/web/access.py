@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
 from promise_pub.logs import REQUEST, told
+from promise_pub.web.clients import client_of
 from promise_pub.web.connections import CONNECTIONS
 from promise_pub.web.keys import CODE, ROUTE, VISITOR
 from promise_pub.web.metrics import METRICS
@@ -59,7 +60,7 @@ def access_logger(app: web.Application) -> type[AbstractAccessLogger]:
 
 def _tell(request: web.BaseRequest, response: web.StreamResponse, seconds: float) -> None:
     """A line for it. The query is left out: anything may stand in it."""
-    visitor = request.get(VISITOR)
+    visitor, client = request.get(VISITOR), client_of(request)
     log.info(
         "Request",
         extra=told(
@@ -70,7 +71,7 @@ def _tell(request: web.BaseRequest, response: web.StreamResponse, seconds: float
             code=request.get(CODE),
             bytes=response.body_length,
             ms=round(seconds * 1000, 1),
-            client=request.remote,
+            client=client and str(client.address),
             user=visitor and visitor.name,
         ),
     )

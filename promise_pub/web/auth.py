@@ -22,6 +22,7 @@ from promise_pub.errors import (
     TooManyTries,
 )
 from promise_pub.web.advice import what_to_do
+from promise_pub.web.clients import client_of
 from promise_pub.web.keys import CODE, GUARD, VISITOR
 from promise_pub.web.negotiate import HTML, as_json, page, wanted
 from promise_pub.web.problems import Handler, problem, status_of
@@ -118,8 +119,10 @@ async def log_in(request: web.Request) -> web.Response:
     fields = await _fields(request)
     after = _local(fields.get("next", ""))
     name, password = fields.get("name", ""), fields.get("password", "")
+    client = client_of(request)
+    address = str(client.address) if client else ""
     try:
-        sealed = await request.app[GUARD].log_in(name, password, request.remote or "")
+        sealed = await request.app[GUARD].log_in(name, password, address)
     except (LoginFailed, TooManyTries) as error:
         return _refused(request, error, after)
     response = _see(after)

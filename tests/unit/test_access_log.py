@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
+from promise_pub.casts import networks
 from promise_pub.logs import logging_to
 from tests.listening import site
 from tests.web_house import Client, opened
@@ -105,6 +106,33 @@ async def test_every_request_has_one_line_without_its_query(tmp_path: Path, line
     }
     assert (other["status"], other["code"]) == (404, "http_404")
     assert other["path"].startswith("/nothing") and "s3cret" not in str(lines())
+
+
+@pytest.mark.parametrize(
+    ("proxies", "told"),
+    [("127.0.0.1", ["203.0.113.1", "2001:db8::1", "127.0.0.1"]), ("127.0.0.2", ["127.0.0.1"] * 3)],
+)
+async def test_the_client_of_a_line_is_the_one_behind_a_trusted_proxy(
+    tmp_path: Path, lines: Lines, proxies: str, told: list[str]
+) -> None:
+    async with site(tmp_path, trusted_proxies=networks(proxies)) as there:
+        for forwarded in (
+            "198.51.100.1, 203.0.113.1",
+            "[2001:db8::1%eth0]:80",
+            "\tforged=1 client=2",
+        ):
+            headers = {"X-Forwarded-For": forwarded}
+            async with there.http.get(there.url / "healthz", headers=headers) as answer:
+                assert answer.status == 200
+    assert [line["client"] for line in requests(lines)] == told
+
+
+async def test_what_is_no_http_is_its_peers(tmp_path: Path, lines: Lines) -> None:
+    async with site(tmp_path, trusted_proxies=networks("127.0.0.1")) as there:
+        raw = await there.raw(b"GET / HTTP/1.1\r\nX-Forwarded-For: 1.2.3.4\r\nno header\r\n\r\n")
+        assert (await raw.rest()).startswith(b"HTTP/1.0 400")
+        await raw.close()
+    assert [(line["status"], line["client"]) for line in requests(lines)] == [(400, "127.0.0.1")]
 
 
 async def test_the_lines_of_a_request_and_of_a_run_tell_which(tmp_path: Path, lines: Lines) -> None:

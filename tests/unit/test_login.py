@@ -16,7 +16,8 @@ from promise_pub.accounts.guard import Guard
 from promise_pub.accounts.passwords import Passwords
 from promise_pub.accounts.people import Role
 from promise_pub.accounts.sessions import Sessions
-from promise_pub.accounts.tries import FOR_A_NAME, Tries
+from promise_pub.accounts.tries import FOR_A_NAME, FROM_AN_ADDRESS, Tries
+from promise_pub.casts import networks
 from promise_pub.delivery.runs import Runs
 from promise_pub.delivery.uploads import Uploads
 from promise_pub.errors import DatabaseUnavailable
@@ -274,6 +275,38 @@ async def test_who_guesses_too_often_waits(house: House) -> None:
     told = await house.ask("POST", "/login", data=fields, headers=JSON)
     assert (told.status, (await told.json())["code"]) == (429, "too_many_tries")
     assert (await house.log_in("vic")).status == 303
+
+
+async def guess(house: House, name: str, forwarded: str) -> int:
+    fields = {"name": name, "password": "wrong horse"}
+    headers = JSON | {"X-Forwarded-For": forwarded}
+    return int((await house.ask("POST", "/login", data=fields, headers=headers)).status)
+
+
+async def test_behind_a_trusted_proxy_each_client_has_its_own_tries(open_house: OpenHouse) -> None:
+    house = await open_house(Doors(trusted_proxies=networks("127.0.0.1")))
+    for n in range(FROM_AN_ADDRESS):
+        assert await guess(house, f"name{n}", "203.0.113.1") == 401
+    assert await guess(house, "another", "203.0.113.1") == 429
+    assert await guess(house, "another", "203.0.113.2") == 401
+    assert (await house.log_in("ann")).status == 303, "nor is the proxy's own address used up"
+
+
+async def test_what_a_client_writes_before_its_address_makes_it_nobody_else(
+    open_house: OpenHouse,
+) -> None:
+    house = await open_house(Doors(trusted_proxies=networks("127.0.0.1")))
+    for n in range(FROM_AN_ADDRESS):
+        assert await guess(house, f"name{n}", f"198.51.100.{n}, 203.0.113.1") == 401
+    assert await guess(house, "another", "198.51.100.99, 203.0.113.1") == 429
+    assert await guess(house, "another", "198.51.100.1") == 401, "nor is it used up for others"
+
+
+async def test_who_is_no_trusted_proxy_stays_the_one_it_is(open_house: OpenHouse) -> None:
+    house = await open_house(Doors(trusted_proxies=networks("127.0.0.2")))
+    for n in range(FROM_AN_ADDRESS):
+        assert await guess(house, f"name{n}", f"203.0.113.{n}") == 401
+    assert await guess(house, "another", "203.0.113.99") == 429
 
 
 @pytest.mark.parametrize(
