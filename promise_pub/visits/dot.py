@@ -8,7 +8,7 @@ from promise_pub.visits.chains import EXIT, Chains, percent
 from promise_pub.visits.labels import shown
 
 FONT = "Helvetica,Arial,sans-serif"
-THINNEST, THICKEST = 1, 5  # points of an arrow that nobody takes, and of one that all take
+THINNEST, THICKEST = 1, 4  # points of an arrow that nobody takes, and of one that all take
 
 
 def dot(chains: Chains) -> str:
@@ -30,11 +30,10 @@ def _nodes(chains: Chains) -> Iterator[str]:
 
 
 def _node(page: str, count: int, unit: str, shape: str) -> str:
+    name = _escaped(page)
+    label = name.replace("&", "&amp;")  # in labels, and there alone, Graphviz knows entities
     told = f"{count:,} {unit if count == 1 else f'{unit}s'}"
-    name = _escaped(page).replace(
-        "&", "&amp;"
-    )  # in labels, and there alone, Graphviz knows entities
-    return f'"{_escaped(page)}" [label="{name}\\n{told}", shape={shape}];'
+    return f'"{name}" [label="{label}\\n{told}", shape={shape}];'
 
 
 def _edges(chains: Chains) -> Iterator[str]:
@@ -48,5 +47,5 @@ def _edges(chains: Chains) -> Iterator[str]:
 
 
 def _escaped(text: str) -> str:
-    """What stands for a text between quotes: there Graphviz reads \\" as a quote and, in a label, \\\\ as a backslash."""
+    r"""What stands for a text in quotes: there Graphviz reads \" as a quote and, in a label, \\ as a backslash."""
     return shown(text).replace("\\", "\\\\").replace('"', '\\"')

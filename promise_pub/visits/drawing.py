@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 
 from promise_pub.visits.chains import Chains, percent
 from promise_pub.visits.labels import beginning, shortened, shown
@@ -99,5 +99,5 @@ def _box(label: str | None) -> tuple[str, str, str]:
 
 def _broken(title: str, width: int) -> list[str]:
     """The title in lines: who it is about must not be cut off."""
-    lines = textwrap.wrap(title, width, break_on_hyphens=False) or [""]
-    return [beginning(line, width) for line in lines]
+    lines = textwrap.wrap(title, width, break_on_hyphens=False)  # by characters, which may be wide
+    return [part for line in lines for part in chop_cells(line, width)] or [""]

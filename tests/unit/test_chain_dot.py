@@ -30,10 +30,10 @@ def test_a_graph_is_drawn_from_left_to_right() -> None:
           "/" [label="/\n1,102 hits", shape=box];
           "/runs/{id}" [label="/runs/{id}\n2 hits", shape=box];
           "exit" [label="exit\n1,101 sessions", shape=oval];
-          "/" -> "exit" [label=">99 %", penwidth=5.00];
+          "/" -> "exit" [label=">99 %", penwidth=4.00];
           "/" -> "/runs/{id}" [label="<1 %", penwidth=1.00];
-          "/runs/{id}" -> "/runs/{id}" [label="50 %", penwidth=3.00];
-          "/runs/{id}" -> "exit" [label="50 %", penwidth=3.00];
+          "/runs/{id}" -> "/runs/{id}" [label="50 %", penwidth=2.50];
+          "/runs/{id}" -> "exit" [label="50 %", penwidth=2.50];
         }
         """)
 
@@ -80,7 +80,7 @@ def of_one(page: str) -> Chains:
 # What Graphviz's scanner takes for a quoted string: https://graphviz.org/doc/info/lang.html
 QUOTED = r'"((?:[^"\\]|\\.)*)"'
 NODE = re.compile(rf"  {QUOTED} \[label={QUOTED}, shape=(?:box|oval)\];")
-EDGE = re.compile(rf'  {QUOTED} -> {QUOTED} \[label="([<>]?\d+) %", penwidth=([1-5]\.\d\d)\];')
+EDGE = re.compile(rf'  {QUOTED} -> {QUOTED} \[label="([<>]?\d+) %", penwidth=([1-4]\.\d\d)\];')
 
 
 def nodes(told: str) -> dict[str, str]:

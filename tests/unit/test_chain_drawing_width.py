@@ -152,3 +152,18 @@ def test_a_page_without_arrows_has_the_whole_width() -> None:
         | /runs/{id}/h...ry/{number} |
         +----------------------------+
         """)
+
+
+def test_a_title_goes_on_in_the_next_line_whatever_its_characters_take() -> None:
+    assert draw(walked(), "of 日本語日本語 alone:", 9) == text("""
+        of 日本語
+        日本語
+        alone:
+
+        No hits y
+        """)
+
+
+@pytest.mark.parametrize("width", [40, None])
+def test_a_title_may_be_empty(width: int | None) -> None:
+    assert draw(walked(), "", width) == "\n\nNo hits yet.\n"
