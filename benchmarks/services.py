@@ -144,6 +144,12 @@ class Services:
         )
 
     @contextmanager
+    def for_commands(self, database: DatabaseSettings) -> Iterator[Path]:
+        """The configuration of a command that asks the database alone."""
+        with self._configuration(self._for_consumer(database)) as file:
+            yield file
+
+    @contextmanager
     def _configuration(self, settings: Settings) -> Iterator[Path]:
         file = self.folder / f"{uuid.uuid4().hex[:8]}.ini"
         inifile.write(file, settings)

@@ -7,12 +7,15 @@ shows something: repeated mails, rejected rows, a run that goes, one that was ca
 from __future__ import annotations
 
 import asyncio
+import random
 import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import aiohttp
 from playwright.async_api import Page
@@ -28,6 +31,7 @@ PICTURES = ROOT / "docs" / "pictures"
 DESKTOP = (1100, 900)
 START_TIMEOUT = 120.0  # seconds for the local stack
 JSON = {"Accept": "application/json"}
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
 def people(count: int, *, repeats: int = 0, bad: int = 0) -> bytes:
@@ -38,12 +42,57 @@ def people(count: int, *, repeats: int = 0, bad: int = 0) -> bytes:
     return "\n".join(rows).encode() + b"\n"
 
 
+# Where people go from each page, and how often; None: away.
+WAYS: dict[str, dict[str | None, int]] = {
+    "/": {"/simulate/": 25, "/runs": 20, "/runs/{id}": 30, "/docs": 8, "/": 5, None: 12},
+    "/simulate/": {"/runs/{id}": 50, "/": 30, None: 20},
+    "/runs": {"/runs/{id}": 50, "/compare": 15, "/": 15, "/runs": 10, None: 10},
+    "/runs/{id}": {"/": 25, "/runs": 25, "/runs/{id}": 15, "/runs/{id}/rejects": 10, None: 25},
+    "/runs/{id}/rejects": {"/runs/{id}": 80, None: 20},
+    "/compare": {"/runs": 50, "/runs/{id}": 30, None: 20},
+    "/docs": {"/": 30, "not found": 10, None: 60},
+    "/visits": {"/visits/{session_id}": 60, "/": 20, None: 20},
+    "/visits/{session_id}": {"/visits": 70, None: 30},
+    "not found": {"/": 60, None: 40},
+    "/login": {"/": 80, "/login": 15, None: 5},
+}
+ENTRIES = {"/": 60, "/runs/{id}": 15, "/runs": 10, "/login": 8, "/visits": 5, "/docs": 2}
+
+
+def visits(sessions: int) -> str:
+    """So many people's ways through the pages in the last days, always the same, as `visits import` takes them."""
+    chance = random.Random(7)
+    now = datetime.now(UTC)
+    lines = ["at,session_id,page,ip,user_agent"]
+    for _ in range(sessions):
+        session = UUID(int=chance.getrandbits(128), version=4)
+        at = now - timedelta(hours=1 + 200 * chance.random())
+        page: str | None = chance.choices([*ENTRIES], [*ENTRIES.values()])[0]
+        while page:
+            lines.append(
+                f"{at.isoformat()},{session},{page},203.0.113.{chance.randrange(256)},{BROWSER}"
+            )
+            at += timedelta(seconds=chance.expovariate(0.05))
+            page = chance.choices([*WAYS[page]], [*WAYS[page].values()])[0]
+    return "\n".join(lines)
+
+
 class Server:
     """The server that is looked at."""
 
-    def __init__(self, url: URL, http: aiohttp.ClientSession) -> None:
+    def __init__(self, url: URL, http: aiohttp.ClientSession, folder: Path) -> None:
         self.url = url
         self._http = http
+        self._folder = folder
+
+    async def visited(self, hits: str) -> None:
+        file = self._folder / "hits.csv"
+        file.write_text(hits, encoding="utf-8")
+        configuration = self._folder / ".local" / "local.ini"
+        command = await start_command(
+            ("visits", "import", file, "-c", configuration), {}, self._folder
+        )
+        assert await command.finish() == 0, command.output
 
     async def send(self, content: bytes, name: str, **parameters: Any) -> str:
         """Starts a run; its id."""
@@ -80,7 +129,7 @@ async def serving() -> AsyncIterator[Server]:
         try:
             found = await command.wait_for(r"^promise-pub .* on (http\S+)", START_TIMEOUT)
             async with aiohttp.ClientSession() as http:
-                yield Server(URL(found[1]), http)
+                yield Server(URL(found[1]), http, folder)
             await command.stop()
         finally:
             await command.clean_up()
@@ -118,6 +167,14 @@ async def take_pictures(server: Server, eye: Eye) -> None:
     await shot(eye, "/runs", "runs")
     await shot(eye, f"/compare?run={kept}&run={slow}", "compare")
     await shot(eye, "/docs", "api")
+    await server.visited(visits(400))
+    await shot(eye, "/visits?since=30d", "visits")
+    await shot(eye, "/visits?since=30d", "visits-dark", dark=True)
+    await shot(eye, "/visits?since=30d", "visits-phone", size=PHONE)
+    longest = max(
+        (await server.get("visits"))["sessions"], key=lambda session: int(session["hits"])
+    )
+    await shot(eye, f"/visits/{longest['session_id']}", "visit")
     await shot(eye, "/nowhere", "error")
 
 

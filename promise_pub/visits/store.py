@@ -25,6 +25,12 @@ COUNT_TIMEOUT = 60.0  # seconds for what goes over every hit: a million take one
 LONG_TIMEOUT = 3600.0  # seconds for an import as a whole
 MOST_HITS = 10_000  # of one session that are told
 
+_CANNOT_BE_KEPT = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,  # a page that is too long for its index
+)
+
 
 @dataclass(slots=True)
 class Imported:
@@ -169,7 +175,7 @@ def _told_what_was_refused() -> Iterator[None]:
     """Tells a value that cannot be kept from a database that is in trouble."""
     try:
         yield
-    except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+    except _CANNOT_BE_KEPT as error:
         raise HitRefused(f"A page hit cannot be kept: {type(error).__name__}") from error
 
 

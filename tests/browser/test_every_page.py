@@ -8,7 +8,7 @@ from tests.browser_parts import PHONE, WIDE, Eye, findings, overflows
 from tests.web_parts import ServerUnderTest
 
 FILE = b"Ann,ann@example.com\nBob,bob@example.com\nAnn again,ann@example.com\nno comma here\n"
-PAGES = ("/", "/runs", "/runs/{id}", "/compare", "/nowhere")
+PAGES = ("/", "/runs", "/runs/{id}", "/compare", "/visits", "/nowhere")
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -42,6 +42,7 @@ from promise_pub.web.openapi.schemas import run_schema
 from promise_pub.web.problems import status_of
 from promise_pub.web.server import make_app
 from tests.fake_accounts import QUICK, FakeAccounts
+from tests.fake_visits import FakeVisits
 from tests.web_house import JSON, Client, House
 
 Described = dict[str, Any]
@@ -56,7 +57,13 @@ class OpenHouse:
         self.accounts = FakeAccounts()
         passwords, sessions = Passwords(QUICK), Sessions(b"k" * 32, hours=12)
         guard = Guard(self.accounts, sessions, passwords, Tries()) if guarded else None
-        self.app = make_app(self.house.runs, self.house.ledger, {}, guard=guard)  # type: ignore[arg-type]
+        self.app = make_app(
+            self.house.runs,
+            self.house.ledger,  # type: ignore[arg-type]
+            {},
+            guard=guard,
+            visits=FakeVisits(),  # type: ignore[arg-type]
+        )
 
     def described(self) -> Described:
         guarded = openapi.Route("GET", "/login") in openapi.routes_of(self.app)
@@ -160,7 +167,8 @@ def test_every_code_that_an_answer_may_have_is_listed(tmp_path: Path) -> None:
                 | errors.AccountError
                 | errors.CannotListen
                 | errors.LocalStackError
-                | errors.ServerAnswerError,
+                | errors.ServerAnswerError
+                | errors.ImportRefused,
             )
             assert (kind.code in listed) is told, kind
     assert {"internal", "cancelled", "interrupted"} <= listed
