@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -39,6 +40,9 @@ _TELLING = frozenset(
     }
 )
 
+# Half a pair of UTF-16, which JSON can tell; those between stand for bytes that were no UTF-8.
+_HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 COLUMNS = (
     "at",
@@ -110,8 +114,9 @@ def text_of(value: str | None, longest: int = LONGEST_TEXT) -> str | None:
     if value is None:
         return None
     if not value.isascii():
+        value = _HALF.sub(_REPLACEMENT, value)
         value = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return value[:longest].replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return value[:longest].replace("\0", _REPLACEMENT)
 
 
 def headers_of(pairs: Iterable[tuple[str, str]], *, anonymise: bool = False) -> str:
