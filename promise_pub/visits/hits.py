@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from uuid import UUID
 from promise_pub.addresses import Address
 
 LONGEST_PAGE = 200  # characters: a page has to go into an index
-LONGEST_TEXT = 2000  # characters of a path, a browser's name, a referrer
+LONGEST_TEXT = 2000  # characters of a path, a browser's name, a referrer, a header
 LONGEST_HEADERS = 8000  # characters of all headers of a hit, more of them are dropped
 KEPT_BITS = {4: 24, 6: 48}  # of an address that is not to tell who it is
 
@@ -39,6 +40,9 @@ _TELLING = frozenset(
     }
 )
 
+# Half a pair of UTF-16, which JSON can tell; those between stand for bytes that were no UTF-8.
+_HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 COLUMNS = (
     "at",
@@ -110,21 +114,24 @@ def text_of(value: str | None, longest: int = LONGEST_TEXT) -> str | None:
     if value is None:
         return None
     if not value.isascii():
+        value = _HALF.sub(_REPLACEMENT, value)
         value = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return value[:longest].replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return value[:longest].replace("\0", _REPLACEMENT)
 
 
 def headers_of(pairs: Iterable[tuple[str, str]], *, anonymise: bool = False) -> str:
     """The headers as JSON, but for those that let somebody in, and, if asked, those that tell an address."""
     left_out = _SECRET | _TELLING if anonymise else _SECRET
-    kept: list[tuple[str | None, str | None]] = []
+    kept: list[tuple[str, str]] = []
     room = LONGEST_HEADERS
     for name, value in pairs:
-        room -= len(name) + len(value)
+        if name.strip().lower() in left_out:
+            continue
+        pair = text_of(name) or "", text_of(value) or ""
+        room -= len(pair[0]) + len(pair[1])
         if room < 0:
             break
-        if name.lower() not in left_out:
-            kept.append((text_of(name), text_of(value)))
+        kept.append(pair)
     return json.dumps(kept, ensure_ascii=False)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
 from ipaddress import ip_address
@@ -35,6 +35,8 @@ MOST_PROBLEMS = 20  # that are told: who has more reads no further
 NEEDED = ("at", "session_id", "page")
 
 Record = Mapping[str, Any]
+Line = tuple[int, Record | str]
+"""Its number, and the record that begins or, in CSV, ends on it; or what is wrong with it."""
 
 
 def read_hits(path: Path, *, anonymise: bool = False) -> Iterator[list[Hit]]:
@@ -49,6 +51,8 @@ def read_hits(path: Path, *, anonymise: bool = False) -> Iterator[list[Hit]]:
             yield from _batches(file, problems, anonymise)
     except OSError as error:
         raise ImportRefused(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError:
+        problems.append("it is not UTF-8")
     if problems:
         raise ImportRefused("\n".join([f"{path}: nothing was imported", *problems]))
 
@@ -56,12 +60,12 @@ def read_hits(path: Path, *, anonymise: bool = False) -> Iterator[list[Hit]]:
 def _batches(file: TextIO, problems: list[str], anonymise: bool) -> Iterator[list[Hit]]:
     """Those before the first problem; what comes then is looked at for more of them."""
     batch: list[Hit] = []
-    for line, record in _records(file, problems):
+    for number, record in _lines(file):
         try:
-            batch.append(_hit(record, line, anonymise=anonymise))
+            batch.append(_hit(record, number, anonymise=anonymise))
         except ValueError as error:
-            problems.append(f"line {line}: {error}")
-        if len(problems) >= MOST_PROBLEMS:
+            problems.append(f"line {number}: {error}")
+        if len(problems) == MOST_PROBLEMS:
             return
         if problems:
             batch.clear()
@@ -72,49 +76,66 @@ def _batches(file: TextIO, problems: list[str], anonymise: bool) -> Iterator[lis
         yield batch
 
 
-def _records(file: TextIO, problems: list[str]) -> Iterator[tuple[int, Record]]:
-    """Each record with the line it begins or, in CSV, ends on. What makes the rest unreadable ends it."""
-    try:
-        first = next((line for line in file if line.strip()), "")
-        rest = chain([first], file)
-        yield from _json_lines(rest, problems) if first.lstrip()[:1] == "{" else _table(rest)
-    except UnicodeDecodeError:
-        problems.append("it is not UTF-8")
-    except (csv.Error, ValueError) as error:
-        problems.append(str(error))
+def _lines(file: TextIO) -> Iterator[Line]:
+    """What makes the rest unreadable is the last."""
+    blank, first = 0, ""
+    for first in file:
+        if first.strip():
+            break
+        blank += 1
+    read = _json_lines if first.lstrip()[:1] == "{" else _table
+    for number, record in read(chain([first], file)):
+        yield blank + number, record
 
 
-def _json_lines(lines: Iterator[str], problems: list[str]) -> Iterator[tuple[int, Record]]:
+def _json_lines(lines: Iterator[str]) -> Iterator[Line]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             record = None
-        if isinstance(record, dict):
-            yield number, record
-        else:
-            problems.append(f"line {number}: is no JSON object")
-            if len(problems) >= MOST_PROBLEMS:
-                return
+        yield number, record if isinstance(record, dict) else "is no JSON object"
 
 
-def _table(lines: Iterator[str]) -> Iterator[tuple[int, Record]]:
+def _table(lines: Iterator[str]) -> Iterator[Line]:
     reader = csv.DictReader(lines, strict=True)
-    names = reader.fieldnames or ()
+    try:
+        if wrong := _wrong_with(reader.fieldnames or ()):
+            yield 1, wrong
+            return
+        for record in reader:
+            if None in record or None in record.values():
+                yield reader.line_num, "has not as many fields as the first one"
+            else:
+                yield reader.line_num, {name: value or None for name, value in record.items()}
+    except csv.Error as error:
+        yield reader.reader.line_num, str(error)
+
+
+def _wrong_with(names: Sequence[str]) -> str | None:
     if missing := [name for name in NEEDED if name not in names]:
-        raise ValueError(f"line 1: there is no column {missing[0]}: a hit has {', '.join(NEEDED)}")
-    for record in reader:
-        if None in record or None in record.values():
-            raise ValueError(f"line {reader.line_num}: has not as many fields as the first one")
-        yield reader.line_num, {name: value or None for name, value in record.items()}
+        return f"there is no column {missing[0]}: a hit has {', '.join(NEEDED)}"
+    if twice := [name for name in COLUMNS if names.count(name) > 1]:
+        return f"there are {names.count(twice[0])} columns {twice[0]}"
+    return _unknown(names)
 
 
-def _hit(record: Record, line: int, *, anonymise: bool) -> Hit:
+def _unknown(names: Iterable[str]) -> str | None:
+    """What to say of the first name that is none."""
+    unknown = next((name for name in names if name not in COLUMNS), None)
+    if unknown is None:
+        return None
+    return f"there is no {unknown[:50]!r} in a hit: there are {', '.join(COLUMNS)}"
+
+
+def _hit(record: Record | str, line: int, *, anonymise: bool) -> Hit:
     """Raises ValueError that says what is wrong with it."""
-    if unknown := [name for name in record if name not in COLUMNS]:
-        raise ValueError(f"there is no {unknown[0]!r:.50} in a hit: there are {', '.join(COLUMNS)}")
+    if isinstance(record, str):
+        raise ValueError(record)
+    if unknown := _unknown(record):
+        raise ValueError(unknown)
     values = {name: record.get(name) for name in COLUMNS}
     at = _needed(values, "at", _moment)
     address = _one(values, "ip", _address)
@@ -145,7 +166,7 @@ def _one(values: Record, name: str, cast: Callable[[Any], Any]) -> Any:
         return None
     try:
         return cast(values[name])
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         raise ValueError(f"{name} cannot be {str(values[name])[:50]!r}") from None
 
 
@@ -155,20 +176,24 @@ def _needed(values: Record, name: str, cast: Callable[[Any], Any]) -> Any:
     return _one(values, name, cast)
 
 
-def _moment(value: str) -> datetime:
+def _string(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _moment(value: object) -> datetime:
     """In UTC, where it tells no zone."""
-    at = datetime.fromisoformat(value)
+    at = datetime.fromisoformat(_string(value))
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
 
 
-def _uuid(value: str) -> UUID:
-    return UUID(value)
+def _uuid(value: object) -> UUID:
+    return UUID(_string(value))
 
 
 def _text(value: object) -> str | None:
-    if not isinstance(value, str):
-        raise TypeError
-    return text_of(value)
+    return text_of(_string(value))
 
 
 def _page(value: object) -> str:
@@ -179,8 +204,10 @@ def _page(value: object) -> str:
     return text
 
 
-def _address(value: str) -> Address:
-    return ip_address(value)
+def _address(value: object) -> Address:
+    """As servers note it: an IPv4 address is one however it is written, and none has a zone."""
+    address = ip_address(_string(value).partition("%")[0])
+    return (address.version == 6 and address.ipv4_mapped) or address
 
 
 def _whole(most: int) -> Callable[[Any], int]:

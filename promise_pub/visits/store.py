@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Interface, IPv6Interface
@@ -15,7 +15,7 @@ import asyncpg
 
 from promise_pub.addresses import Address
 from promise_pub.db import queries, translated
-from promise_pub.errors import HitRefused, SchemaMissing, SessionNotFound
+from promise_pub.errors import DatabaseError, HitRefused, SchemaMissing, SessionNotFound
 from promise_pub.visits.chains import Step, chains_of
 from promise_pub.visits.hits import Hit
 from promise_pub.visits.report import SessionSummary, Transitions
@@ -54,12 +54,12 @@ class StoredVisits:
 
     async def check(self) -> None:
         """Raises SchemaMissing where `scheme.sql` was applied before it had these tables, or never."""
-        async with self._answering():
+        async with self._answering(ANSWER_TIMEOUT):
             if not await self._sql.has_scheme(self._pool):
                 raise SchemaMissing
 
     async def add(self, hits: Sequence[Hit]) -> Sequence[UUID]:
-        async with self._answering():
+        async with self._answering(ANSWER_TIMEOUT):
             row = await self._added(self._pool, hits)
         return [*row["forgotten"]]
 
@@ -69,7 +69,7 @@ class StoredVisits:
 
     async def last_hit(self, session: UUID) -> datetime | None:
         """When the session was here last; None: never."""
-        async with self._answering():
+        async with self._answering(ANSWER_TIMEOUT):
             found: datetime | None = await self._sql.last_hit(self._pool, session_id=session)
         return found
 
@@ -133,7 +133,7 @@ class StoredVisits:
             return int(await self._sql.sweep(self._pool, before=before, most=most))
 
     async def sweep_forgotten(self, before: datetime) -> None:
-        async with self._answering():
+        async with self._answering(ANSWER_TIMEOUT):
             await self._sql.sweep_forgotten(self._pool, before=before)
 
     async def import_hits(self, batches: AsyncIterator[Sequence[Hit]]) -> Imported:
@@ -146,8 +146,9 @@ class StoredVisits:
                 imported.given += len(hits)
                 imported.added += row["added"]
                 imported.forgotten += sum(hit.session_id in known for hit in hits)
-        async with self._answering(LONG_TIMEOUT):
-            await self._sql.set_in_order(self._pool)
+        with suppress(DatabaseError):  # the hits are there; autovacuum comes to them by itself
+            async with self._answering(LONG_TIMEOUT):
+                await self._sql.set_in_order(self._pool)
         return imported
 
     def _ended_before(self) -> datetime:
@@ -159,7 +160,7 @@ class StoredVisits:
             yield connection
 
     @asynccontextmanager
-    async def _answering(self, within: float = ANSWER_TIMEOUT) -> AsyncIterator[None]:
+    async def _answering(self, within: float) -> AsyncIterator[None]:
         """A connection that was lost without a word is not waited for, nor used again."""
         with translated():
             try:
@@ -199,7 +200,12 @@ def _columns(hits: Sequence[Hit]) -> dict[str, list[Any]]:
 
 
 def _hit(row: asyncpg.Record) -> Hit:
-    return Hit(**{**row, "ip": _address(row["ip"])})
+    return Hit(**{**row, "ip": _address(row["ip"]), "took_ms": _as_noted(row["took_ms"])})
+
+
+def _as_noted(took: float | None) -> float | None:
+    """REAL has seven digits: what comes after the microseconds is none of them."""
+    return None if took is None else round(took, 3)
 
 
 def _summary(row: asyncpg.Record) -> SessionSummary:
