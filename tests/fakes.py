@@ -398,8 +398,9 @@ class FakeLedger:
         yield
 
     async def write(self, report: RunReport) -> None:
+        asked = asyncio.get_running_loop().time()
         await self._call("write")
-        self.writes.append((asyncio.get_running_loop().time(), report))
+        self.writes.append((asked, report))
         if report.id in self.runs:
             self.runs[report.id] = report
 
@@ -466,7 +467,7 @@ class FakeLedger:
         return Repeats(in_file=in_file, held_before=len(seen & held), too_long=too_long)
 
 
-async def until(condition: Callable[[], object], within: float = 5.0) -> None:
+async def until(condition: Callable[[], object], within: float = 20.0) -> None:
     """Waits for what a test watches; fails when it does not come."""
     async with asyncio.timeout(within):
         while not condition():  # noqa: ASYNC110 - what is watched are plain values

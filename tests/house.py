@@ -40,7 +40,7 @@ class House:
 
     async def finished(self, text: bytes = ROWS, parameters: Parameters = BATCH) -> ActiveRun:
         run = await self.submit(text, parameters)
-        await asyncio.wait_for(run.done.wait(), 10)
+        await asyncio.wait_for(run.done.wait(), 30)
         return run
 
     def holding(self, step: str) -> AbstractAsyncContextManager[None]:

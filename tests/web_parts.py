@@ -84,16 +84,25 @@ def settings(
     database: DatabaseSettings,
     consumer: ConsumerUnderTest | int,
     folder: Path,
+    *,
+    impatient: bool = False,
     **server: Any,
 ) -> Settings:
-    """Settings for a server on a free port; `consumer` is one that runs, or a port where none may."""
+    """Settings for a server on a free port; `consumer` is one that runs, or a port where none may.
+
+    An `impatient` one waits for a consumer no longer than a test can; the others wait out a machine that stands still.
+    """
     port = consumer if isinstance(consumer, int) else URL(consumer.url).port
     health = "/healthcheck/" if isinstance(consumer, int) else consumer.health_path
     return Settings(
         server=replace(ServerSettings(port=0, uploads=folder / "uploads"), **server),
         rabbit=rabbit,
         consumer=ConsumerSettings(
-            host="127.0.0.1", port=port, healthcheck_url=health, answer_timeout=1, stall_timeout=1.5
+            host="127.0.0.1",
+            port=port,
+            healthcheck_url=health,
+            answer_timeout=1.5 if impatient else 20,
+            stall_timeout=2 if impatient else 20,
         ),
         database=database,
     )

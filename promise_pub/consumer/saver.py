@@ -95,9 +95,20 @@ class _Batch:
     async def _was_committed(
         self, connection: asyncpg.pool.PoolConnectionProxy, transaction: str
     ) -> bool:
-        status = await self._queries.transaction_status(connection, transaction=transaction)
+        """A database that is killed forgets the numbers it had not written down, and gives them to others.
+
+        So a number that is committed proves nothing by itself, and one that nobody has yet was not.
+        """
+        try:
+            status = await self._queries.transaction_status(connection, transaction=transaction)
+        except asyncpg.InvalidParameterValueError:
+            return False
         if status == "in progress":
             raise DatabaseUnavailable(
                 "The database has not ended a transaction whose connection is gone."
             )
-        return bool(status == "committed")
+        return status == "committed" and bool(
+            await self._queries.holds_rows_of(
+                connection, transaction=transaction, mails=self._mails
+            )
+        )

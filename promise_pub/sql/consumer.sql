@@ -16,5 +16,13 @@ WITH saved AS (
 SELECT count(*) AS saved, pg_current_xact_id()::text AS transaction FROM saved;
 
 -- name: transaction_status(transaction)$
--- 'committed', 'aborted', 'in progress', or null when it is too long ago to tell.
+-- 'committed', 'aborted', 'in progress', or null when it is too long ago to tell. Fails when the database has not come to
+-- that number: it was killed before it had written it down.
 SELECT pg_xact_status(:transaction::text::xid8);
+
+-- name: holds_rows_of(transaction, mails)$
+-- Whether any of these rows is of that transaction.
+SELECT EXISTS (
+    SELECT FROM employees
+    WHERE mail = ANY (:mails::text[]) AND xmin = :transaction::text::xid8::xid
+);

@@ -95,6 +95,15 @@ class Connections:
         self.closed[why] += 1
         log.debug("Connection closed: %s", CLOSED[why])
 
+    def hear(self, connection: Connection) -> None:
+        """A request begins, and whoever sent it did so in time: among those that make room it is the last now.
+
+        It is not busy yet: a header that drips is to make room sooner or later.
+        """
+        if connection in self._idle:
+            del self._idle[connection]
+            self._idle[connection] = None
+
     def is_busy(self, protocol: asyncio.BaseProtocol, *, busy: bool) -> None:
         """Whether a request of this connection is being answered."""
         if connection := self._of.get(protocol):
@@ -148,6 +157,7 @@ class Connection(asyncio.Protocol):
             return
         if self.header_since is None:
             self.header_since = asyncio.get_running_loop().time()
+            self._connections.hear(self)
         self.inner.data_received(data)
 
     def eof_received(self) -> bool | None:

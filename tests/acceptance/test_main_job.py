@@ -186,6 +186,12 @@ async def until_states(server: ServerUnderTest, states: list[str]) -> None:
     await until(look)
 
 
+async def confirmed(server: ServerUnderTest) -> bool:
+    """Whether the oldest run has rows that are."""
+    runs = (await server.get("/runs?format=json")).json
+    return bool(runs[-1]["rows"]["confirmed"])
+
+
 @pytest.mark.parametrize(
     "query",
     ["?mode=live&rate=100&timeout=3600", "?mode=batch&rate=100", "?mode=batch&timeout=3600"],
@@ -208,8 +214,8 @@ async def test_a_stopped_server_ends_its_run_in_an_orderly_way(
         await until_states(server, [state])
         waiting = asyncio.create_task(server.send(people(5), "?mode=batch&timeout=0"))
         await until_states(server, ["queued", state])
-        await asyncio.sleep(1)
-        assert await command.stop(within=10) == 0
+        await until(partial(confirmed, server))
+        assert await command.stop() == 0
         first, second = await going, await waiting
         _, again = await listening(chosen)
         recorded = {run["id"]: run for run in (await again.get("/runs?format=json")).json}
@@ -220,6 +226,12 @@ async def test_a_stopped_server_ends_its_run_in_an_orderly_way(
         assert run["rows"] == reply.json["run"]["rows"]
     assert first.json["run"]["rows"]["confirmed"] == first.json["run"]["rows"]["published"] > 0
     assert second.json["run"]["rows"]["published"] == 0
+
+
+async def recorded(database: DatabaseSettings) -> bool:
+    """Whether the ledger knows of rows that were confirmed: it is half a second behind."""
+    async with consumer_parts.database_connection(database) as connection:
+        return bool(await connection.fetchval("SELECT sum(confirmed) > 0 FROM runs"))
 
 
 async def test_a_killed_server_leaves_runs_that_the_next_one_marks_as_interrupted(
@@ -238,7 +250,7 @@ async def test_a_killed_server_leaves_runs_that_the_next_one_marks_as_interrupte
         path = (
             await server.ask("POST", "/simulate/?rate=50", data=people(500), headers=headers)
         ).headers["Location"]
-        await asyncio.sleep(1.5)
+        await until(partial(recorded, database))
         await command.kill()
         _, again = await listening(chosen)
         run = (await again.get(f"{path}?format=json")).json
@@ -338,13 +350,15 @@ async def test_an_output_that_cannot_be_written_is_no_crash(
 
 async def test_ctrl_c_while_it_still_loads_ends_it_without_a_word() -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        ROOT / "main.py",
+        *(sys.executable, "-X", "importtime", ROOT / "main.py"),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    await asyncio.sleep(0.15)
+    assert process.stdout
+    while b" promise_pub.__main__" not in (line := await process.stdout.readline()):
+        assert line
+    await process.stdout.readline()  # of what it loads next
     process.send_signal(signal.SIGINT)
     output, _ = await process.communicate()
     assert b"Traceback" not in output

@@ -163,7 +163,7 @@ async def test_a_database_that_does_not_answer_counts_as_away(
         async with other.acquire() as holding, holding.transaction():
             await holding.execute("LOCK TABLE access_users")
             with pytest.raises(DatabaseUnavailable):
-                async with asyncio.timeout(10):  # the connection's own limit is longer
+                async with asyncio.timeout(20):  # the connection's own limit is longer
                     await accounts.visitor_of(Session(1, 1, "s"))
         assert await accounts.visitor_of(Session(1, 1, "s")) is None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import aiormq.exceptions
@@ -11,6 +12,7 @@ import pytest
 
 from promise_pub import db
 from promise_pub.config import DatabaseSettings, RabbitSettings
+from promise_pub.consumer import sessions as module
 from promise_pub.consumer.broker import EXPIRES, Broker
 from promise_pub.consumer.saver import Saver
 from promise_pub.consumer.sessions import Sessions
@@ -26,6 +28,7 @@ from tests.consumer_parts import (
     publish,
     queue_exists,
 )
+from tests.fakes import until
 
 FOREVER = 3600  # seconds of idle timeout: who waits for it runs into the client's limit and fails
 
@@ -257,15 +260,19 @@ async def until_gone(rabbit: RabbitSettings, queue: str) -> None:
 
 
 async def test_a_session_whose_queue_fills_is_not_forgotten(
-    rabbit: RabbitSettings, database: DatabaseSettings
+    rabbit: RabbitSettings, database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """By a clock that goes as the test says: a row comes every nine minutes, and ten without one are too many."""
+    minutes = 0
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 60.0 * minutes))
     async with db.open_pool(database, max_size=2) as pool:
-        sessions = Sessions(Broker(rabbit), Saver(pool), forget_after=1)
+        sessions = Sessions(Broker(rabbit), Saver(pool), forget_after=600)
         uuid = (await sessions.create()).uuid
-        looking = asyncio.create_task(sessions.look_after(every=0.05))
-        for number in range(1, 16):
+        looking = asyncio.create_task(sessions.look_after(every=0.01))
+        for number in range(1, 6):
             await publish(rabbit, uuid, people(1), [f"run:{number}"])
-            await asyncio.sleep(0.1)
+            await until(lambda number=number: sessions._held[uuid].waiting == number)
+            minutes += 9
         assert await queue_exists(rabbit, uuid)
         looking.cancel()
         await asyncio.gather(looking, return_exceptions=True)

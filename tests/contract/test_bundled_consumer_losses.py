@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from promise_pub.config import DatabaseSettings, RabbitSettings
 from promise_pub.consumer import patience
@@ -272,11 +273,15 @@ async def test_a_signal_ends_the_process_with_its_sessions_and_their_queues(
             await consumer.process(uuid, "live", FOREVER)
             await publish(rabbit, uuid, people(10))
             await consumer.until(uuid, lambda session: session["saved"] == 10)
-            removal = asyncio.create_task(consumer.get("/remove/", uuid=uuid, sent=20))
-            await asyncio.sleep(0.1)
+            reader, writer = await asyncio.open_connection("127.0.0.1", URL(url).port)
+            writer.write(
+                b"GET /remove/?uuid=%b&sent=20 HTTP/1.1\r\nHost: x\r\n\r\n" % uuid.encode()
+            )
+            await consumer.session(uuid)  # asked and answered after that: it is there
             process.send_signal(number)
-            assert (await removal).status == 503
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+            assert (await reader.readline()).startswith(b"HTTP/1.1 503 ")
+            writer.close()
+        assert await asyncio.wait_for(process.wait(), 30) == 0
         assert (await process.stderr.read()).decode() == ""
     finally:
         if process.returncode is None:

@@ -20,6 +20,7 @@ from promise_pub.delivery.claim import Claim
 from promise_pub.delivery.ledger import Ledger
 from promise_pub.errors import NotResumable, RunTaken, SchemaMissing
 from promise_pub.records import Parameters, RunReport, State, StoredFile
+from tests.consumer_parts import database_connection
 from tests.services import execute
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -28,17 +29,27 @@ NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 class Server:
     """What one server has: a pool, a claim, a ledger."""
 
-    def __init__(self, pool: asyncpg.Pool, claim: Claim) -> None:
+    def __init__(self, database: DatabaseSettings, pool: asyncpg.Pool, claim: Claim) -> None:
+        self._database = database
         self.pool = pool
         self.claim = claim
         self.ledger = Ledger(pool, claim)
 
     async def die(self) -> None:
-        """As its process would: the connections end, and nobody says why."""
-        assert self.claim._keeping
+        """As its process would: the connections end, nobody says why, and the database has noticed."""
+        assert self.claim._keeping and self.claim._backend
+        pid = self.claim._backend[0]
         self.claim._keeping.cancel()
         self.pool.terminate()
-        await asyncio.sleep(0.2)
+        async with database_connection(self._database) as connection:
+
+            async def gone() -> bool:
+                found = await connection.fetchval(
+                    "SELECT count(*) FROM pg_stat_activity WHERE pid = $1", pid
+                )
+                return not found
+
+            await until(gone)
 
 
 Start = Callable[..., Awaitable[Server]]
@@ -51,7 +62,7 @@ async def start(database: DatabaseSettings) -> AsyncIterator[Start]:
         async def start() -> Server:
             pool = await stack.enter_async_context(open_pool(database, max_size=3))
             claim = await stack.enter_async_context(Claim(pool))
-            return Server(pool, claim)
+            return Server(database, pool, claim)
 
         yield start
 
@@ -70,7 +81,7 @@ async def opened(server: Server, state: State = State.PUBLISHING) -> RunReport:
 
 
 async def until(question: Callable[[], Awaitable[Any]]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while not await question():  # noqa: ASYNC110  what is waited for is in the database
             await asyncio.sleep(0.05)
 
@@ -148,7 +159,7 @@ async def test_a_turn_of_a_dead_server_is_over(start: Start) -> None:
     holding = asyncio.create_task(hold())
     await until(lambda: held(second))
     await first.die()
-    async with asyncio.timeout(20), second.ledger.turn(lambda: None):
+    async with asyncio.timeout(30), second.ledger.turn(lambda: None):
         pass
     holding.cancel()
     await asyncio.gather(holding, return_exceptions=True)
@@ -178,7 +189,7 @@ async def test_claims_survive_their_connection(start: Start, database: DatabaseS
         await asyncio.sleep(0.5)
         assert not trying.done() and not lost
         await first.ledger.write(run)
-    await asyncio.wait_for(trying, 20)
+    await asyncio.wait_for(trying, 30)
 
 
 async def changed(server: Server, before: Any) -> bool:
@@ -207,7 +218,7 @@ async def test_a_turn_that_another_took_meanwhile_is_told(
         first.claim._connect = too_late  # type: ignore[method-assign]
         assert first.claim._backend
         await execute(database, f"SELECT pg_terminate_backend({first.claim._backend[0]})")
-        async with asyncio.timeout(20), second.ledger.turn(lambda: None):
+        async with asyncio.timeout(30), second.ledger.turn(lambda: None):
             taken.set()
             await until(lambda: told(lost))
 

@@ -20,10 +20,14 @@ ROWS = [RowValues(f"Name {n}", f"{n % 8}@x") for n in range(10)]
 
 
 class BreakingPool:
-    """A pool whose connection breaks once, before its first commit or after it."""
+    """A pool whose connection breaks once, before its first commit or after it.
+
+    `number` replaces what the transaction is told to be called.
+    """
 
     def __init__(self, pool: asyncpg.Pool, *, committed: bool) -> None:
         self.broke = False
+        self.number: str | None = None
         self.committed = committed
         self._pool = pool
 
@@ -37,7 +41,11 @@ class BreakingConnection:
     def __init__(self, connection: Any, pool: BreakingPool) -> None:
         self._pool = pool
         self._transaction = connection.transaction
-        self.fetchrow, self.fetchval = connection.fetchrow, connection.fetchval
+        self._fetchrow, self.fetchval = connection.fetchrow, connection.fetchval
+
+    async def fetchrow(self, *arguments: Any) -> dict[str, Any]:
+        told = dict(await self._fetchrow(*arguments))
+        return {**told, "transaction": self._pool.number or told["transaction"]}
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -69,6 +77,23 @@ async def test_rows_whose_commit_was_not_answered_count_as_saved_once(
     assert await Saver(breaking).save(ROWS) == Saved(saved=8, refused=0)
     assert breaking.broke
     assert len(await employees(database)) == 8
+
+
+OF_ANOTHER = "SELECT pg_current_xact_id()::text"
+OF_NOBODY = "SELECT (pg_current_xact_id()::text::bigint + 1000)::text"
+
+
+@pytest.mark.parametrize("number", [OF_ANOTHER, OF_NOBODY], ids=["another's", "nobody's"])
+@pytest.mark.parametrize("rows", [ROWS, ROWS[:1]], ids=["ten", "one"])
+async def test_a_number_that_the_database_forgot_when_it_was_killed_proves_nothing(
+    pool: asyncpg.Pool, database: DatabaseSettings, number: str, rows: list[RowValues]
+) -> None:
+    """It was given to another, whose rows are committed, or to nobody yet: those of the batch are not there."""
+    breaking: Any = BreakingPool(pool, committed=False)
+    breaking.number = await pool.fetchval(number)
+    assert await Saver(breaking).save(rows) == Saved(saved=min(len(rows), 8), refused=0)
+    assert breaking.broke
+    assert len(await employees(database)) == min(len(rows), 8)
 
 
 async def test_of_a_mail_that_repeats_the_first_row_is_saved(

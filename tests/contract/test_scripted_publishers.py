@@ -17,7 +17,7 @@ from tests.amqp_peer import Peer, marshalled, running_peer
 from tests.contract.test_publishers import Plain, Real, people
 
 ROWS = 6
-WITHIN = 20.0  # seconds; everything here takes a fraction of one
+WITHIN = 30.0  # seconds; everything here takes a fraction of one
 KINDS = [Real, Plain]
 
 

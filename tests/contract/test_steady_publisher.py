@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -187,6 +187,15 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.close()
 
 
+async def within_a_second(condition: Callable[[], object]) -> None:
+    """As many looks as fit into one: for how long the machine stands still meanwhile does not count."""
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError
+
+
 async def test_an_alarm_of_the_broker_shows_within_a_second_and_its_end_as_well(
     broker: Real, desk: Desk, rabbit: RabbitSettings
 ) -> None:
@@ -200,9 +209,9 @@ async def test_an_alarm_of_the_broker_shows_within_a_second_and_its_end_as_well(
         for _ in range(3):
             assert not steady.blocked
             relay.say(commands.Connection.Blocked(reason="low on memory"))
-            await until(lambda: steady.blocked, 1)
+            await within_a_second(lambda: steady.blocked)
             relay.say(commands.Connection.Unblocked())
-            await until(lambda: not steady.blocked, 1)
+            await within_a_second(lambda: not steady.blocked)
         await steady.publish(ROWS[100:300])
         await steady.settle()
     assert numbers(await broker.read(desk.queue)) == [*range(1, 301)]

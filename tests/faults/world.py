@@ -183,13 +183,17 @@ class World:
                 await asyncio.sleep(POLL)
 
     async def send(self, content: bytes | AsyncIterator[bytes], **parameters: Any) -> str:
-        """Starts a run; its id."""
+        """Starts a run; its id.
+
+        On a connection of its own: one that was kept may just have been closed as idle, and a file is not sent twice.
+        """
         headers = {**JSON, "Prefer": "respond-async", "Content-Type": "text/csv"}
         url = f"{self.url}/simulate/"
         query = {name: str(value) for name, value in parameters.items()}
-        async with self._http.post(url, data=content, params=query, headers=headers) as answer:
-            assert answer.status == 202, await answer.text()
-            return str((await answer.json())["id"])
+        async with aiohttp.ClientSession(timeout=self._http.timeout) as own:
+            async with own.post(url, data=content, params=query, headers=headers) as answer:
+                assert answer.status == 202, await answer.text()
+                return str((await answer.json())["id"])
 
     async def runs(self) -> int:
         """How many there are, whatever became of them."""

@@ -107,7 +107,7 @@ async def test_who_waits_for_a_run_that_is_cancelled_is_told(chosen: Settings) -
 
         path = await until(going)
         await server.ask("POST", f"{path}/cancel", headers=JSON)
-        answer = await asyncio.wait_for(waiting, 20)
+        answer = await asyncio.wait_for(waiting, 30)
         assert (answer.status, answer.json["code"]) == (409, "cancelled")
 
 

@@ -41,8 +41,15 @@ async def hang_up(request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def consumer(**handlers: Handler) -> AsyncIterator[ConsumerClient]:
-    """A client of a server with these handlers, by call; the answers are awaited half a second at most."""
+async def consumer(
+    *, impatient: bool | None = None, **handlers: Handler
+) -> AsyncIterator[ConsumerClient]:
+    """A client of a server with these handlers, by call.
+
+    Where nothing that hangs is among them, their answers are awaited for longer than a machine stands still.
+    """
+    if impatient is None:
+        impatient = hang in handlers.values()
     app = web.Application()
     for name, handler in handlers.items():
         app.router.add_get(f"/{name}/", handler)
@@ -50,15 +57,20 @@ async def consumer(**handlers: Handler) -> AsyncIterator[ConsumerClient]:
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        async with open_consumer(settings(runner.addresses[0][1])) as opened:
+        async with open_consumer(settings(runner.addresses[0][1], impatient)) as opened:
             yield opened
     finally:
         await runner.cleanup()
 
 
-def settings(port: int) -> ConsumerSettings:
+def settings(port: int, impatient: bool = False) -> ConsumerSettings:
+    answer, stall = (0.5, 1) if impatient else (20, 20)
     return ConsumerSettings(
-        host="127.0.0.1", port=port, connect_timeout=1, answer_timeout=0.5, stall_timeout=1
+        host="127.0.0.1",
+        port=port,
+        connect_timeout=5,
+        answer_timeout=answer,
+        stall_timeout=stall,
     )
 
 
@@ -235,7 +247,7 @@ async def test_a_long_call_outlives_the_answer_timeout_while_the_session_moves(
         ):  # a second and a half: three times the answer timeout, longer than the stall timeout
             slow.finish.set()
 
-    async with consumer(process=slow.call, getSession=slow.look) as opened:
+    async with consumer(impatient=True, process=slow.call, getSession=slow.look) as opened:
         await opened.process("u-1", Mode.BATCH, 0, 40, watch)
     assert slow.queries == [{"uuid": "u-1", "timeout": "0", "mode": "batch", "sent": "40"}]
     assert [session.received for session in seen[:3]] == [1, 2, 3]
@@ -248,7 +260,7 @@ async def test_a_long_call_whose_session_stands_still_is_stalled(
     slow = Slow("never")
     slow.step = 0
     looks = {"still": slow.look, "broken": text("boom", 500), "hanging": hang}
-    async with consumer(remove=slow.call, getSession=looks[look]) as opened:
+    async with consumer(impatient=True, remove=slow.call, getSession=looks[look]) as opened:
         with pytest.raises(errors.ConsumerStalled) as caught:
             await opened.remove("u-1", 0, 40, ignore)
     assert caught.value.last == (SessionView("u-1", 0, 0) if look == "still" else None)

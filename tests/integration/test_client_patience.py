@@ -52,7 +52,7 @@ class Flaky:
 async def test_a_consumer_that_hangs_up_is_asked_again(name: str, losses: int) -> None:
     call, answer = REPEATED[name]
     flaky = Flaky(losses, text(answer))
-    async with consumer(**{name.split()[0]: flaky.handle}) as opened, asyncio.timeout(20):
+    async with consumer(**{name.split()[0]: flaky.handle}) as opened, asyncio.timeout(30):
         await call(opened)
     assert flaky.asked == losses + 1
 
@@ -65,7 +65,7 @@ async def test_a_consumer_that_comes_up_late_is_waited_for(name: str, unused_tcp
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        async with open_consumer(settings(unused_tcp_port)) as opened, asyncio.timeout(20):
+        async with open_consumer(settings(unused_tcp_port)) as opened, asyncio.timeout(30):
             calling = asyncio.ensure_future(call(opened))
             await asyncio.sleep(0.2)
             assert not calling.done()
@@ -79,7 +79,7 @@ async def test_a_consumer_that_comes_up_late_is_waited_for(name: str, unused_tcp
 async def test_patience_has_an_end(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "AWAY_PATIENCE", 0.3)
     flaky = Flaky(1000, hang)
-    async with consumer(**{name.split()[0]: flaky.handle}) as opened, asyncio.timeout(20):
+    async with consumer(**{name.split()[0]: flaky.handle}) as opened, asyncio.timeout(30):
         with pytest.raises(errors.ConsumerUnreachable):
             await REPEATED[name][0](opened)
     assert 1 < flaky.asked < 20
@@ -104,7 +104,7 @@ async def test_what_was_taken_and_not_answered_goes_on_if_the_session_says_so(
     """Asked again, a consumer says that it is at it already."""
     told = json.dumps(SESSION | ({"ended": ended} if ended else {}))
     flaky = Flaky(1, text("The session is processing already"))
-    async with consumer(process=flaky.handle, getSession=text(told)) as opened, asyncio.timeout(20):
+    async with consumer(process=flaky.handle, getSession=text(told)) as opened, asyncio.timeout(30):
         if well:
             await CALLS["process"](opened)
         else:

@@ -40,7 +40,8 @@ async def field_server(
             consumer = await stack.enter_async_context(
                 consumer_parts.field(rabbit, database, *switches)
             )
-            chosen = settings(rabbit, database, consumer, tmp_path)
+            hangs = "hang" in switches or "--stall-after" in switches
+            chosen = settings(rabbit, database, consumer, tmp_path, impatient=hangs)
             return await stack.enter_async_context(serving(chosen))
 
         yield start

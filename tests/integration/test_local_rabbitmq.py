@@ -115,7 +115,7 @@ async def _detached_epmd(home: Path) -> psutil.Process:
         env={**os.environ, "HOME": str(home)},
     )
     await starter.wait()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         # It forks twice: the one that stays is the one that listens.
         while (pid := _listening_on(int(port))) is None:  # noqa: ASYNC110  another process
             await asyncio.sleep(0.02)

@@ -172,7 +172,7 @@ async def test_a_stack_killed_with_all_its_parts_starts_again_though_their_corps
         owner, *_ = psutil.Process(heedless.pid).children()
         kill([owner, *parts])
         postmaster = int((await asyncio.to_thread(_postmaster_pid, state)).read_text().split()[0])
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             for pid in (
                 owner.pid,
                 postmaster,
@@ -269,7 +269,7 @@ async def test_a_recorded_process_is_stopped_and_its_record_forgotten(
 ) -> None:
     path = tmp_path / "processes.json"
     assert await _leave(path, _record(bystander)).stop_leftovers() == ["sleep"]
-    assert await asyncio.wait_for(bystander.wait(), 5) == -signal.SIGTERM
+    assert await asyncio.wait_for(bystander.wait(), 30) == -signal.SIGTERM
     assert json.loads(path.read_text()) == []
 
 

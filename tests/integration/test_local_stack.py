@@ -41,7 +41,7 @@ def _files_in(folder: Path) -> list[Path]:
 
 
 async def _line_of(log: Path, words: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             if words in await asyncio.to_thread(log.read_text):
                 return

@@ -97,7 +97,7 @@ async def test_a_log_that_nobody_reads_stops_nothing(configured: Path, tmp_path:
         line = (await asyncio.wait_for(server.stdout.readline(), 30)).decode()
         await asyncio.wait_for(ask(line.split()[-1], 800), 60)  # a pipe holds 64 KB
         server.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(server.wait(), 10) == 0
+        assert await asyncio.wait_for(server.wait(), 30) == 0
     finally:
         if server.returncode is None:
             server.kill()

@@ -308,7 +308,7 @@ async def test_an_upload_that_stands_still_is_given_up(
     writer.write(
         b"POST /simulate/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900\r\nContent-Type: text/csv\r\n\r\na,b\n"
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         assert b"400" in await reader.readline()
     writer.close()
     assert server.stored() == []

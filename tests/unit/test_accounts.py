@@ -140,13 +140,14 @@ def test_memory_is_bounded_whatever_is_tried(clock: Clock, monkeypatch: pytest.M
 def test_a_session_is_read_by_who_signed_it_until_its_time_is_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    now = timed.time.time()
+    monkeypatch.setattr(timed.time, "time", lambda: now)
     ours = Sessions(b"k" * 32, hours=12)
     sealed = ours.seal(7, 2)
     session = ours.open(sealed)
     assert session and (session.user, session.generation) == (7, 2)
     assert ours.open(ours.seal(7, 2)) != session, "each has a name of its own"
     assert Sessions(b"x" * 32, hours=12).open(sealed) is None
-    now = timed.time.time()
     monkeypatch.setattr(timed.time, "time", lambda: now + 12 * 3600 - 1)
     assert ours.open(sealed)
     monkeypatch.setattr(timed.time, "time", lambda: now + 12 * 3600 + 2)

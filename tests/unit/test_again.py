@@ -45,7 +45,7 @@ async def again(house: House, run: ActiveRun) -> ActiveRun:
 async def test_it_is_a_new_run_of_the_same_file_with_the_same_settings(house: House) -> None:
     first = await house.finished(ROWS, SETTINGS)
     second = await again(house, first)
-    await asyncio.wait_for(second.done.wait(), 10)
+    await asyncio.wait_for(second.done.wait(), 30)
     report = house.recorded(second)
     assert second.id != first.id and report.created_at > house.recorded(first).created_at
     assert (report.file, report.parameters) == (first.file, SETTINGS)
@@ -60,10 +60,10 @@ async def test_it_is_a_new_run_of_the_same_file_with_the_same_settings(house: Ho
 async def test_neither_runs_file_goes_with_the_others(house: House) -> None:
     first = await house.finished()
     second = await again(house, first)
-    await asyncio.wait_for(second.done.wait(), 10)
+    await asyncio.wait_for(second.done.wait(), 30)
     await house.uploads.discard(first.id)
     third = await again(house, second)
-    await asyncio.wait_for(third.done.wait(), 10)
+    await asyncio.wait_for(third.done.wait(), 30)
     assert house.recorded(third).verdict is Verdict.KEPT
 
 
@@ -72,7 +72,7 @@ async def test_one_that_still_goes_can_be_made_again(house: House) -> None:
         first = await house.submit()
         second = await run_again(house.runs, house.runs.report(first))
         assert house.runs.report(second).position is not None
-    await asyncio.wait_for(second.done.wait(), 10)
+    await asyncio.wait_for(second.done.wait(), 30)
     assert house.recorded(second).verdict is Verdict.KEPT
 
 

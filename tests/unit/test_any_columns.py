@@ -94,7 +94,7 @@ async def test_a_run_with_a_header_goes_on_where_it_stopped(
     await run.done.wait()
     assert 5 < house.recorded(run).going.checkpoint.row < 60
     again = await house.runs.resume(run.id)
-    await asyncio.wait_for(again.done.wait(), 10)
+    await asyncio.wait_for(again.done.wait(), 30)
     report = house.recorded(run)
     assert (report.state, report.verdict) == (State.COMPLETED, Verdict.KEPT)
     assert report.parameters == Parameters(mode=mode, header=True, columns=("id", "mail"), rate=300)

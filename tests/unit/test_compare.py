@@ -169,4 +169,4 @@ async def test_a_run_that_still_goes_is_compared_as_it_is_now(house: House) -> N
         assert "as it was when this page was made" in await page.text()
     run = house.runs.find(going)
     if run:
-        await asyncio.wait_for(run.done.wait(), 5)
+        await asyncio.wait_for(run.done.wait(), 30)

@@ -78,6 +78,21 @@ async def test_where_there_is_no_room_the_one_that_was_idle_longest_makes_it(
         assert closed(there) == {"idle": 2}
 
 
+async def test_a_request_that_has_come_is_not_dropped_for_a_connection_that_comes_with_it() -> None:
+    """Both in one turn of the loop, before the request is looked at."""
+    connections = Connections(limits(2), {})
+    first, second, third = [Connection(connections, asyncio.Protocol) for _ in range(3)]
+    for connection in (first, second):
+        connection.connection_made(Kept(closing=False))
+    first.data_received(ASK)
+    third.connection_made(Kept(closing=False))
+    assert connections._all == {first, third} and second.transport.is_closing()
+    third.data_received(ASK[:-2])
+    first.data_received(b"More: 1\r\n")  # who drips gains nothing by it
+    Connection(connections, asyncio.Protocol).connection_made(Kept(closing=False))
+    assert first.transport.is_closing() and not third.transport.is_closing()
+
+
 async def test_connections_that_say_nothing_keep_nobody_out(tmp_path: Path) -> None:
     async with site(tmp_path, max_connections=5) as there, AsyncExitStack() as stack:
         for _ in range(50):
@@ -226,6 +241,9 @@ class Kept(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return self.closing
+
+    def abort(self) -> None:
+        self.closing = True
 
     def get_write_buffer_size(self) -> int:
         return self.left

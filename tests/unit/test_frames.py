@@ -187,7 +187,7 @@ async def test_a_tap_set_while_a_frame_is_waited_for_gets_it() -> None:
     reader.tap = tap
     source.feed_data(marshal(Confirm(1, True)))
     source.feed_eof()
-    assert await asyncio.wait_for(waiting, 5) == b"" and taken == [Confirm(1, True)]
+    assert await asyncio.wait_for(waiting, 30) == b"" and taken == [Confirm(1, True)]
 
 
 async def test_an_end_in_the_middle_of_a_frame_is_an_end_for_aiormq_too() -> None:

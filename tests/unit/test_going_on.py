@@ -72,7 +72,7 @@ def adds_up(report: RunReport) -> None:
 
 
 async def ended(run: ActiveRun) -> RunReport:
-    await asyncio.wait_for(run.done.wait(), 10)
+    await asyncio.wait_for(run.done.wait(), 30)
     report = run.report()
     adds_up(report)
     return report
@@ -358,7 +358,7 @@ class TestLosses:
             raise RunTaken
 
         plain, house.ledger.write = house.ledger.write, refuse  # type: ignore[method-assign]
-        await asyncio.wait_for(run.done.wait(), 5)
+        await asyncio.wait_for(run.done.wait(), 30)
         assert run.report().state is State.INTERRUPTED
         assert house.consumer.sessions, "the other server may be going on in it"
         assert "abandon" not in house.consumer.calls

@@ -84,13 +84,13 @@ async def test_a_connection_that_gets_no_file_is_told_once_and_accepted_later(
             taken = fill_up(limits[1])
             port = server.sockets[0].getsockname()[1]
             await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", port))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while not caplog.records:  # noqa: ASYNC110  asyncio's own call tells it
                     await asyncio.sleep(0.01)
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
             for descriptor in taken:
                 os.close(descriptor)
-            await asyncio.wait_for(accepted.wait(), 10)
+            await asyncio.wait_for(accepted.wait(), 30)
         server.close()
         await server.wait_closed()
     assert [(record.levelno, record.getMessage()) for record in caplog.records] == [

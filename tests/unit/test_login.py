@@ -357,7 +357,7 @@ async def test_a_form_that_does_not_arrive_is_not_waited_for(
         b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
         b"Content-Type: application/x-www-form-urlencoded\r\n\r\nname=ann"
     )
-    assert b"400 Bad Request" in await asyncio.wait_for(reader.readline(), 10)
+    assert b"400 Bad Request" in await asyncio.wait_for(reader.readline(), 30)
     writer.close()
     await writer.wait_closed()
 
@@ -366,7 +366,7 @@ async def test_a_stream_asks_again_who_comes(house: House, monkeypatch: pytest.M
     monkeypatch.setattr(stream, "ASK_AGAIN_AFTER", 0.3)
     await house.log_in("ann")
     path = (await house.send()).headers["Location"] + "/stream"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         told = await (await house.ask("GET", path)).text()
     assert "event: progress" in told and "event: end" not in told
     await house.accounts.remove_user("ann")

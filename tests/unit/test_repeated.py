@@ -115,7 +115,7 @@ async def test_whoever_is_cancelled_does_not_wait_for_the_count(
         await asyncio.sleep(0.05)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(task, 20)
+            await asyncio.wait_for(task, 30)
 
 
 class Broken:

@@ -192,7 +192,7 @@ async def test_what_is_no_http_is_answered_within_bounds_too(open_site: OpenSite
     security.add_headers_to_broken_requests(site.server.runner)  # type: ignore[attr-defined]
     reader, writer = await asyncio.open_connection(site.host, site.port)
     writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nno header\r\n\r\n")
-    answer = (await asyncio.wait_for(reader.read(), 10)).decode()
+    answer = (await asyncio.wait_for(reader.read(), 30)).decode()
     writer.close()
     await writer.wait_closed()
     assert answer.startswith("HTTP/1.0 400")

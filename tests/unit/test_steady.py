@@ -118,7 +118,7 @@ async def test_a_broker_that_comes_back_is_waited_for() -> None:
         await asyncio.sleep(0.02)
         assert not going.done()
         desk.broker.away = None
-        await asyncio.wait_for(going, 5)
+        await asyncio.wait_for(going, 30)
         await steady.settle()
     assert set(desk.numbers) == set(range(1, 31))
 
@@ -137,7 +137,7 @@ async def test_one_that_stays_away_is_told_as_the_loss_that_it_was(
         desk.broker.away = BrokerUnreachable("not yet")
         desk.broker.cut()
         with pytest.raises(BrokerLost):
-            await asyncio.wait_for(steady.settle(), 5)
+            await asyncio.wait_for(steady.settle(), 30)
         assert steady.tracker.in_flight == 3
 
 
@@ -150,7 +150,7 @@ async def test_a_broker_that_is_back_without_the_queue_is_told() -> None:
         del desk.broker.queues["q"]
         desk.broker.cut()
         with pytest.raises(QueueGone):
-            await asyncio.wait_for(steady.settle(), 5)
+            await asyncio.wait_for(steady.settle(), 30)
         assert steady.tracker.waiting == [1, 2, 3] and not desk.reasons
 
 
@@ -168,7 +168,7 @@ async def test_cancelled_at_any_moment_of_coming_back_it_can_still_settle(turns:
         going.cancel()
         await asyncio.gather(going, return_exceptions=True)
         desk.broker.holding = False
-        await asyncio.wait_for(steady.settle(), 5)
+        await asyncio.wait_for(steady.settle(), 30)
         assert steady.tracker.confirmed == 3
 
 
@@ -176,7 +176,7 @@ async def test_nothing_on_its_way_needs_no_connection() -> None:
     desk = Desk()
     async with desk.steady as steady:
         steady.route_to("q")
-    await asyncio.wait_for(steady.settle(), 1)
+    await asyncio.wait_for(steady.settle(), 30)
     with pytest.raises(BrokerLost):
         steady.route_to("q")
 
