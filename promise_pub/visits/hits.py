@@ -20,8 +20,10 @@ LONGEST_TEXT = 2000  # characters of a path, a browser's name, a referrer, a hea
 LONGEST_HEADERS = 8000  # characters of all headers of a hit, more of them are dropped
 KEPT_BITS = {4: 24, 6: 48}  # of an address that is not to tell who it is
 
-# What lets somebody in is nobody's business here.
-_SECRET = frozenset({"cookie", "authorization", "proxy-authorization"})
+# What lets somebody in is nobody's business here: cookies, logins, and what proxies and programs call theirs.
+_SECRET = re.compile(
+    "cookie|authori[sz]ation|token|secret|password|api-?key|jwt|assertion|credential", re.IGNORECASE
+)
 # Where proxies say whose request it is: of no use where addresses are cut.
 _TELLING = frozenset(
     {
@@ -121,11 +123,10 @@ def text_of(value: str | None, longest: int = LONGEST_TEXT) -> str | None:
 
 def headers_of(pairs: Iterable[tuple[str, str]], *, anonymise: bool = False) -> str:
     """The headers as JSON, but for those that let somebody in, and, if asked, those that tell an address."""
-    left_out = _SECRET | _TELLING if anonymise else _SECRET
     kept: list[tuple[str, str]] = []
     room = LONGEST_HEADERS
     for name, value in pairs:
-        if name.strip().lower() in left_out:
+        if _SECRET.search(name) or anonymise and name.strip().lower() in _TELLING:
             continue
         pair = text_of(name) or "", text_of(value) or ""
         room -= len(pair[0]) + len(pair[1])

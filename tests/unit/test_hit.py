@@ -90,6 +90,7 @@ def test_any_headers_can_be_kept(pairs: list[tuple[str, str]]) -> None:
 
 SECRET = ["Cookie", "COOKIE", "cookie", "cOOkie", "Authorization", "aUTHORIZATION"]
 SECRET += ["Proxy-Authorization", "PROXY-AUTHORIZATION", "Cookie ", "\tAuthorization"]
+SECRET += ["X-Api-Key", "X-CSRF-Token", "X-Forwarded-Access-Token", "Cf-Access-Jwt-Assertion"]
 
 
 @pytest.mark.parametrize("name", SECRET)
