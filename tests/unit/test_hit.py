@@ -96,9 +96,9 @@ SECRET += ["X-Api-Key", "X-CSRF-Token", "X-Forwarded-Access-Token", "Cf-Access-J
 @pytest.mark.parametrize("name", SECRET)
 @pytest.mark.parametrize("anonymise", [False, True])
 def test_what_lets_somebody_in_is_never_kept(name: str, anonymise: bool) -> None:
-    pairs = [("Host", "a"), (name, "secret"), (name, "secret too"), ("X-Cookie", "b")]
+    pairs = [("Host", "a"), (name, "secret"), (name, "secret too"), ("X-Kept", "b")]
     kept = headers_of(pairs, anonymise=anonymise)
-    assert json.loads(kept) == [["Host", "a"], ["X-Cookie", "b"]]
+    assert json.loads(kept) == [["Host", "a"], ["X-Kept", "b"]]
 
 
 TELLING = ["X-Forwarded-For", "x-real-ip", "FORWARDED", "Via", "True-Client-IP", "CF-Connecting-IP"]
