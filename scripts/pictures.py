@@ -28,7 +28,7 @@ from tests.browser_parts import PHONE, Eye, chromium  # noqa: E402  the project'
 from tests.services import start_command  # noqa: E402
 
 PICTURES = ROOT / "docs" / "pictures"
-DESKTOP = (1100, 900)
+DESKTOP, TALL = (1100, 900), (1100, 1220)
 START_TIMEOUT = 120.0  # seconds for the local stack
 JSON = {"Accept": "application/json"}
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -63,14 +63,17 @@ def visits(sessions: int) -> str:
     """So many people's ways through the pages in the last days, always the same, as `visits import` takes them."""
     chance = random.Random(7)
     now = datetime.now(UTC)
-    lines = ["at,session_id,page,ip,user_agent"]
+    lines = ["at,session_id,page,path,method,status,took_ms,ip,user_agent"]
     for _ in range(sessions):
         session = UUID(int=chance.getrandbits(128), version=4)
         at = now - timedelta(hours=1 + 200 * chance.random())
         page: str | None = chance.choices([*ENTRIES], [*ENTRIES.values()])[0]
         while page:
+            path = "/no-more" if page == "not found" else page.replace("{id}", str(session))
+            shown = f"{path.replace('{session_id}', str(session))},GET,{404 if path == '/no-more' else 200}"
+            took, address = 2 + 9 * chance.random(), f"203.0.113.{chance.randrange(256)}"
             lines.append(
-                f"{at.isoformat()},{session},{page},203.0.113.{chance.randrange(256)},{BROWSER}"
+                f"{at.isoformat()},{session},{page},{shown},{took:.1f},{address},{BROWSER}"
             )
             at += timedelta(seconds=chance.expovariate(0.05))
             page = chance.choices([*WAYS[page]], [*WAYS[page].values()])[0]
@@ -168,8 +171,8 @@ async def take_pictures(server: Server, eye: Eye) -> None:
     await shot(eye, f"/compare?run={kept}&run={slow}", "compare")
     await shot(eye, "/docs", "api")
     await server.visited(visits(400))
-    await shot(eye, "/visits?since=30d", "visits")
-    await shot(eye, "/visits?since=30d", "visits-dark", dark=True)
+    await shot(eye, "/visits?since=30d", "visits", size=TALL)
+    await shot(eye, "/visits?since=30d", "visits-dark", size=TALL, dark=True)
     await shot(eye, "/visits?since=30d", "visits-phone", size=PHONE)
     longest = max(
         (await server.get("visits"))["sessions"], key=lambda session: int(session["hits"])

@@ -27,7 +27,12 @@ from promise_pub.web.visiting import VISITING
 
 VISITS = web.AppKey("visits", StoredVisits)
 PARAMETERS = ("since", "page", "per_page", "format")
-SPANS = (("", "ever"), ("24h", "the last 24 hours"), ("7d", "7 days"), ("30d", "30 days"))
+SPANS = (
+    ("", "all time"),
+    ("24h", "the last 24 hours"),
+    ("7d", "the last 7 days"),
+    ("30d", "the last 30 days"),
+)
 
 routes = web.RouteTableDef()
 
