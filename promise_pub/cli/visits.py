@@ -79,7 +79,7 @@ def _at(moment: datetime) -> str:
 async def transitions(options: argparse.Namespace) -> int:
     """How a session, or all of them, went from page to page."""
     since = _since(options)
-    session = _session(options.session_id) if options.session_id else None
+    session = None if options.session_id is None else _session(options.session_id)
     async with _visits(options) as (visits, _):
         told = await visits.transitions(session, since)
     if options.format == "json":
@@ -108,9 +108,12 @@ def _summary(told: Transitions) -> str:
     left = ""
     if chains.bounce_rate is not None:
         left = f"; {100 * chains.bounce_rate:.0f} % of those left after one page"
-    hits = f"{chains.hits:,} hit{'' if chains.hits == 1 else 's'}"
-    of = f"{chains.sessions:,} session{'' if chains.sessions == 1 else 's'}"
-    return f"{hits} in {of}, {chains.ended:,} of them ended{left}."
+    of = _counted(chains.sessions, "session")
+    return f"{_counted(chains.hits, 'hit')} in {of}, {chains.ended:,} of them ended{left}."
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _figures(told: Transitions) -> Table:
@@ -136,7 +139,7 @@ async def forget(options: argparse.Namespace) -> int:
     async with _visits(options) as (visits, _):
         hits = await visits.forget(session)
     if not options.quiet:
-        print(f"Session {session} is forgotten, with {hits:,} hit{'' if hits == 1 else 's'}.")
+        print(f"Session {session} is forgotten, with {_counted(hits, 'hit')}.")
     return OK
 
 
@@ -146,7 +149,8 @@ async def import_file(options: argparse.Namespace) -> int:
         imported = await visits.import_hits(_batches(options.file, settings.anonymise))
     if not options.quiet:
         left_out = imported.forgotten and f", {imported.forgotten:,} of forgotten sessions left out"
-        print(f"{imported.given:,} hits read, {imported.added:,} of them new{left_out or ''}.")
+        read = _counted(imported.given, "hit")
+        print(f"{read} read, {imported.added:,} of them new{left_out or ''}.")
     return OK
 
 

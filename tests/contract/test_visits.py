@@ -19,8 +19,9 @@ from tests.fake_visits import FakeVisits, a_hit
 from tests.visit_parts import IDLE
 
 Visits = StoredVisits | FakeVisits
-START = datetime.now(UTC) - timedelta(minutes=5)  # sessions that began then have not ended
-LONG_AGO = START - timedelta(hours=5)
+NOW = datetime.now(UTC)
+START = NOW + timedelta(hours=6)  # tests may run long after this: none of its sessions has ended
+LONG_AGO = NOW - timedelta(hours=6)
 ONE, TWO, THREE = (UUID(int=number) for number in (1, 2, 3))
 
 
