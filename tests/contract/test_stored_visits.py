@@ -138,7 +138,7 @@ async def test_an_import_is_done_when_its_hits_are_there(
     database: DatabaseSettings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What comes then is housekeeping: another's may keep it from being done."""
-    monkeypatch.setattr(db, "COMMAND_TIMEOUT", 0.3)
+    monkeypatch.setattr(db, "COMMAND_TIMEOUT", 1.5)  # for the hits it is plenty
     async with db.open_pool(database, max_size=1) as impatient, under_way(pool) as connection:
         await connection.execute("LOCK TABLE visit_hits IN SHARE UPDATE EXCLUSIVE MODE")
         visits = StoredVisits(impatient, IDLE)
