@@ -88,13 +88,13 @@ async def test_without_a_database_every_question_says_so(
 async def test_without_an_answer_in_time_the_database_counts_as_away(
     database: DatabaseSettings, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for limit in ("ANSWER_TIMEOUT", "COUNT_TIMEOUT", "LONG_TIMEOUT"):
-        monkeypatch.setattr(store, limit, 0.2)
     async with db.open_pool(database) as pool, db.open_pool(database) as other:
         visits = StoredVisits(pool, IDLE)
         async with other.acquire() as connection, connection.transaction():
             await connection.execute("LOCK TABLE visit_hits, visit_forgotten")
-            with pytest.raises(DatabaseUnavailable):
+            with monkeypatch.context() as impatient, pytest.raises(DatabaseUnavailable):
+                for limit in ("ANSWER_TIMEOUT", "COUNT_TIMEOUT", "LONG_TIMEOUT"):
+                    impatient.setattr(store, limit, 0.2)
                 async with asyncio.timeout(6):
                     await QUESTIONS[name](visits)
         assert await visits.last_hit(ONE) is None
