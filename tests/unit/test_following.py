@@ -188,7 +188,7 @@ async def test_so_is_one_whose_login_page_comes_instead_of_events(followed: Star
 async def test_and_one_whose_events_are_held_back(
     followed: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote, "SILENCE_TIMEOUT", 0.2)
+    monkeypatch.setattr(remote, "SILENCE_TIMEOUT", 1.0)
     seen = await followed(tells(b"", pause=60))
     assert (seen.states[-1], seen.server.streams) == ("completed", 1)
 
