@@ -223,3 +223,28 @@ async def test_a_session_that_comes_back_by_hand_is_forgotten_anew(
     assert await visits.add([a_hit(ONE)]) == [ONE]
     with pytest.raises(SessionNotFound):
         await visits.session(ONE)
+
+
+async def test_whoever_counts_leaves_connections_to_others(database: DatabaseSettings) -> None:
+    async with db.open_pool(database, max_size=store.MOST_COUNTING + 2) as pool:
+        visits = StoredVisits(pool, IDLE)
+        async with under_way(pool) as connection:
+            await connection.execute("LOCK TABLE visit_hits IN ACCESS EXCLUSIVE MODE")
+            counting = [asyncio.create_task(visits.transitions()) for _ in range(4)]
+            counting += [asyncio.create_task(visits.sessions(1)) for _ in range(4)]  # type: ignore[arg-type]
+            assert await waits(pool, counting[0])
+            assert await asyncio.wait_for(pool.fetchval("SELECT 1"), 5) == 1
+        await asyncio.gather(*counting)
+
+
+async def test_transitions_that_are_too_many_are_counted_anew_by_fewer_pages(
+    visits: StoredVisits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "MOST_STEPS", 3)
+    monkeypatch.setattr(store, "MOST_PAGES", 1)
+    await visits.add([a_hit(ONE, at(second), page) for second, page in enumerate("aabcd")])
+    assert (await visits.transitions()).rows() == [
+        (store.OTHERS, store.OTHERS, 2, 1.0),
+        ("a", "a", 1, 0.5),
+        ("a", store.OTHERS, 1, 0.5),
+    ]
