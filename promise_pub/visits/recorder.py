@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -109,10 +108,11 @@ class Recorder:
     ) -> None:
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LAST_FLUSH):
-                await self.flush()
+        last = asyncio.create_task(self.flush())
+        # Not a time-out: a query that is called off has its connection waited for.
+        _, late = await asyncio.wait({*self._tasks, last}, timeout=LAST_FLUSH)
+        for task in late:
+            task.cancel()
         if self._waiting:
             self._lose(len(self._waiting), "the database was away at the end")
             self._waiting.clear()

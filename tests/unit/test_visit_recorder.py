@@ -38,6 +38,8 @@ class Kept:
         self.trouble: DatabaseError | None = None
         self.too_late = False
         self.hanging = False
+        self.clinging = 0.0
+        """Seconds that what hangs takes to be called off, as asyncpg's queries do."""
         self.refused = ""
         self.forgotten: set[UUID] = set()
         self.batches: list[int] = []
@@ -48,7 +50,10 @@ class Kept:
     async def add(self, hits: Sequence[Hit]) -> Sequence[UUID]:
         await asyncio.sleep(0)
         if self.hanging:
-            await asyncio.Event().wait()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(self.clinging)
         if self.trouble and not self.too_late:
             raise self.trouble
         if any(hit.page == self.refused for hit in hits):
@@ -200,13 +205,17 @@ class TestInTime:
 
         self.run(loop, work())
 
-    @pytest.mark.parametrize("hanging", [False, True])
+    @pytest.mark.parametrize(("hanging", "clinging"), [(False, 0), (True, 0), (True, 60)])
     def test_the_end_does_not_wait_for_a_database_that_is_away(
-        self, loop: VirtualTimeLoop, hanging: bool, caplog: pytest.LogCaptureFixture
+        self,
+        loop: VirtualTimeLoop,
+        hanging: bool,
+        clinging: float,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         async def work() -> None:
             kept = Kept()
-            kept.hanging = hanging
+            kept.hanging, kept.clinging = hanging, clinging
             kept.trouble = DatabaseUnavailable()
             async with recorder_of(kept) as recorder:
                 recorder.note(a_hit())
