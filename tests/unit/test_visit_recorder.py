@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from promise_pub import casts
 from promise_pub.errors import (
     DatabaseError,
     DatabaseRefused,
@@ -254,3 +255,10 @@ class TestInTime:
                 assert len(kept.swept) == 1
 
         self.run(loop, work())
+
+
+def test_a_forgotten_session_is_known_for_longer_than_any_server_goes_on_with_it() -> None:
+    longest = casts.minutes("10080")
+    with pytest.raises(ValueError, match="at most 10080 minutes"):
+        casts.minutes("10081")
+    assert recording.REMEMBERED > timedelta(minutes=longest)
