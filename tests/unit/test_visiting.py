@@ -28,7 +28,7 @@ from promise_pub.casts import networks
 from promise_pub.config import VisitsSettings
 from promise_pub.errors import DatabaseUnavailable
 from promise_pub.visits import sessions as visit_sessions
-from promise_pub.visits.hits import Hit, Ids
+from promise_pub.visits.hits import Hit, Ids, headers_of
 from promise_pub.visits.recorder import Recorder
 from promise_pub.visits.sessions import Sessions
 from promise_pub.web.security import LOOPBACK, Doors
@@ -591,3 +591,21 @@ async def test_a_clock_that_is_put_back_does_not_keep_sessions_from_being_asked_
     now -= 3600
     await sessions.of(str(uuid4()))
     assert away.asked == 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["X-Auth-Key", "X-Auth", "Ocp-Apim-Subscription-Key", "X-Amz-Signature", "X-Passwd", "Session"],
+)
+def test_no_header_that_may_let_somebody_in_is_kept(name: str) -> None:
+    assert headers_of([(name, "s3cret"), ("Keep-Alive", "5")]) == '[["Keep-Alive", "5"]]'
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["X-Azure-ClientIP", "X-Envoy-External-Address", "X-Appengine-User-IP", "X-Remote-Addr", "Via"],
+)
+def test_no_header_that_tells_a_cut_address_is_kept(name: str) -> None:
+    pairs = [(name, "203.0.113.77"), ("Accept", "a"), ("Sec-CH-UA-Platform", "b")]
+    assert headers_of(pairs, anonymise=True) == '[["Accept", "a"], ["Sec-CH-UA-Platform", "b"]]'
+    assert "203.0.113.77" in headers_of(pairs)
