@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser
 
 from promise_pub.config import DatabaseSettings, RabbitSettings
@@ -16,9 +17,9 @@ from tests.browser_parts import Eye, chromium
 from tests.web_parts import ServerUnderTest, serving, settings
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """Without Chromium no test here, and no success in CI."""
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def only_browser() -> AsyncIterator[Browser]:
+    """One for all tests: starting it costs more than most of them. Without Chromium no test here, and no success in CI."""
     try:
         async with chromium() as started:
             yield started
@@ -28,7 +29,15 @@ async def browser() -> AsyncIterator[Browser]:
         pytest.skip(error.message)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser(only_browser: Browser) -> AsyncIterator[Browser]:
+    """As if it had just been started: cookies, caches and pages go with their contexts, when the test is over."""
+    yield only_browser
+    for context in only_browser.contexts:
+        await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def server(
     rabbit: RabbitSettings, database: DatabaseSettings, tmp_path: Path
 ) -> AsyncIterator[ServerUnderTest]:
@@ -40,7 +49,7 @@ async def server(
         yield running
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def eye(browser: Browser, server: ServerUnderTest) -> AsyncIterator[Eye]:
     """At the test's end no page may have complained on its console, or asked another host for anything."""
     watching = Eye(browser, server.url)

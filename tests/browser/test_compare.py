@@ -8,6 +8,8 @@ from playwright.async_api import expect
 from tests.browser_parts import PHONE, WIDE, Eye, findings, overflows
 from tests.web_parts import ServerUnderTest, people
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 
 async def sent(server: ServerUnderTest, count: int) -> list[str]:
     """So many runs, each with other settings."""

@@ -7,6 +7,8 @@ import pytest
 from tests.browser_parts import PHONE, WIDE, Eye, findings, overflows
 from tests.web_parts import ServerUnderTest
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 SIZES = pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
 THEMES = pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 

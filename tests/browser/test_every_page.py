@@ -7,6 +7,8 @@ import pytest
 from tests.browser_parts import PHONE, WIDE, Eye, findings, overflows
 from tests.web_parts import ServerUnderTest
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 FILE = b"Ann,ann@example.com\nBob,bob@example.com\nAnn again,ann@example.com\nno comma here\n"
 PAGES = ("/", "/runs", "/runs/{id}", "/compare", "/visits", "/nowhere")
 

@@ -14,6 +14,8 @@ from tests import consumer_parts
 from tests.browser_parts import PHONE, WIDE, Eye, a_file, findings, overflows, slow_down, tab_to
 from tests.web_parts import ServerUnderTest, people
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 JSON = {"Accept": "application/json"}
 MIXED = b"Ann,ann@example.com\nno comma here\nBob,bob@example.com\n"
 RUN_PAGE = re.compile(r"/runs/[0-9a-f-]{36}$")

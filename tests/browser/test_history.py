@@ -6,15 +6,18 @@ from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from tests.browser_parts import PHONE, WIDE, Eye, findings, overflows, shifted, tab_to
 from tests.web_parts import ServerUnderTest, people
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 NAMES = ("people.csv", "March.csv", "<b>&'\".csv", "march-2.csv")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def ids(server: ServerUnderTest) -> AsyncIterator[list[str]]:
     """Four runs of different lengths and modes; their ids."""
     sent = [

@@ -10,6 +10,8 @@ from playwright.async_api import Page, expect
 from tests.browser_parts import PHONE, WIDE, Eye, findings, overflows
 from tests.web_parts import ServerUnderTest, people, until
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 JSON = {"Accept": "application/json"}
 ASYNC = JSON | {"Prefer": "respond-async", "Content-Type": "text/csv"}
 SLOW = "?mode=live&timeout=1&rate=300"

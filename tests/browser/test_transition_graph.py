@@ -15,6 +15,8 @@ from promise_pub.visits.graph.lettering import NAME, NUMBER, SMALL, width_of
 from tests.browser_parts import PATIENCE, findings, overflows, tab_to
 from tests.graph_parts import SITE, every_page_to_every_page, some_chains
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 STYLESHEET = (Path(__file__).parents[2] / "static" / "style.css").read_text()
 SIZES = {"name": NAME, "hits": SMALL, "share": NUMBER}
 TWELVE = {

@@ -12,6 +12,8 @@ from playwright.async_api import Page, expect
 from tests.browser_parts import PHONE, WIDE, Eye, findings, overflows, tab_to
 from tests.web_parts import ServerUnderTest, until
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
 COOKIE = "PROMISE_PUB_ID"
 
 
