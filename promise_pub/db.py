@@ -17,6 +17,9 @@ from promise_pub.errors import DatabaseError, DatabaseRefused, DatabaseUnavailab
 
 CONNECT_TIMEOUT = 10.0  # seconds; a host that swallows packets would hold a start for minutes
 COMMAND_TIMEOUT = 30.0  # seconds; every statement but the long counts, which set their own
+CLOSE_TIMEOUT = (
+    2.0  # seconds; whoever used the pool is done, or hangs: a server has 10 s for all of its end
+)
 
 _SQL = Path(__file__).parent / "sql"
 
@@ -111,7 +114,7 @@ async def _tls(settings: DatabaseSettings) -> ssl.SSLContext | None:
 async def _close(pool: asyncpg.Pool) -> None:
     """A pool waits for connections in use: when one hangs on a dead server, do not wait with it."""
     try:
-        await asyncio.wait_for(pool.close(), timeout=5)
+        await asyncio.wait_for(pool.close(), timeout=CLOSE_TIMEOUT)
     except TimeoutError:
         pool.terminate()
 

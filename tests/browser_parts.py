@@ -24,7 +24,7 @@ from yarl import URL
 from promise_pub.errors import PartMissing
 
 CHROMIUM_VARIABLE = "PROMISE_PUB_CHROMIUM"  # where Chromium is, if not on the PATH
-PATIENCE = 20_000  # milliseconds after which a wait has failed; nothing here takes that long
+PATIENCE = 40_000  # milliseconds after which a wait has failed; nothing here takes that long
 expect.set_options(timeout=PATIENCE)
 WIDE, PHONE = (1280, 900), (360, 740)
 _VIOLATIONS = {"resultTypes": ["violations"]}  # what passes is looked at, but not told at length

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as property_settings
 
 from promise_pub.config import (
     ConsumerSettings,
@@ -33,6 +35,11 @@ from promise_pub.local.places import PLACES_VARIABLE
 from tests import services
 from tests.services import BackgroundLoop, RunningCommand, StartCommand
 
+# A busy machine is no fault of the code. Whatever else is usual stays so, in CI as well.
+property_settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+property_settings.load_profile("patient")
 FOLDER = pytest.StashKey[Path]()
 MEMORY = Path("/dev/shm")
 ROOM = 4 << 30  # bytes: a session takes up to one, and several run at a time

@@ -33,7 +33,7 @@ from promise_pub.consumer.server import make_app
 from promise_pub.delivery.rabbit import connect
 from tests.described_messages import DESCRIPTION, OF_THE_TESTS, inspected
 
-PATIENCE = 30  # seconds after which a test that waits has failed; nothing here takes that long
+PATIENCE = 60  # seconds after which a test that waits has failed; nothing here takes that long
 ROOT = Path(__file__).parents[1]
 
 
@@ -215,11 +215,11 @@ async def delete_queue(rabbit: RabbitSettings, queue: str) -> None:
 
 @asynccontextmanager
 async def database_connection(database: DatabaseSettings) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(postgres_url(database), timeout=10)
+    connection = await asyncpg.connect(postgres_url(database), timeout=30)
     try:
         yield connection
     finally:
-        await connection.close(timeout=5)
+        await connection.close(timeout=30)
 
 
 async def employees(database: DatabaseSettings) -> list[tuple[str, str]]:

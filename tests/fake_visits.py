@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
@@ -14,6 +14,7 @@ from promise_pub.errors import DatabaseError, HitRefused, SessionNotFound
 from promise_pub.visits.chains import chains_of
 from promise_pub.visits.hits import Hit, Ids
 from promise_pub.visits.report import SessionSummary, Transitions
+from promise_pub.visits.store import MOST_PAGES, OTHERS
 from tests import visit_parts
 from tests.visit_parts import IDLE, steps_of
 
@@ -83,11 +84,8 @@ class FakeVisits:
         if session and not self._of(session):
             raise SessionNotFound
         hits = self._of(session) if session else self.hits.values()
-        steps = steps_of(
-            (_as_counted(hit) for hit in hits if since is None or hit.at >= since),
-            self._now(),
-            self._idle,
-        )
+        counted = [_as_counted(hit) for hit in hits if since is None or hit.at >= since]
+        steps = steps_of(_most_hit_by_themselves(counted), self._now(), self._idle)
         return Transitions(chains_of(steps), session, since)
 
     async def forget(self, session: UUID) -> int:
@@ -136,6 +134,13 @@ class FakeVisits:
             ip=last.ip,
             user_agent=last.user_agent,
         )
+
+
+def _most_hit_by_themselves(hits: Sequence[visit_parts.Hit]) -> list[visit_parts.Hit]:
+    """All others go by one name."""
+    times = Counter(hit.page for hit in hits)
+    most = set(sorted(times, key=lambda page: (-times[page], page))[:MOST_PAGES])
+    return [hit if hit.page in most else hit._replace(page=OTHERS) for hit in hits]
 
 
 def _as_counted(hit: Hit) -> visit_parts.Hit:

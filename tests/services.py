@@ -100,12 +100,12 @@ async def execute(server: DatabaseSettings, statement: str) -> None:
         user=server.user,
         password=server.password,
         database="postgres",
-        timeout=10,
+        timeout=30,
     )
     try:
         await connection.execute(statement, timeout=30)
     finally:
-        await connection.close(timeout=5)
+        await connection.close(timeout=30)
 
 
 class RunningCommand:
@@ -131,7 +131,7 @@ class RunningCommand:
         while chunk := await self.process.stdout.read(65536):
             self.output += chunk.decode(errors="replace")
 
-    async def wait_for(self, pattern: str, within: float = 30) -> re.Match[str]:
+    async def wait_for(self, pattern: str, within: float = 60) -> re.Match[str]:
         """The first match in its output. Fails when it ends, or time does, before there is one."""
         deadline = time.monotonic() + within
         while not (match := re.search(pattern, self.output, re.MULTILINE)):
@@ -142,7 +142,7 @@ class RunningCommand:
             await asyncio.sleep(_POLL)
         return match
 
-    async def finish(self, within: float = 30) -> int:
+    async def finish(self, within: float = 60) -> int:
         """Its exit code, once it ends by itself. Fails when it does not, or leaves a process behind."""
         self._look()
         try:
@@ -152,11 +152,11 @@ class RunningCommand:
                 f"it did not end in {within} s; it printed:\n{self.output}"
             ) from None
         left = await self._left()
-        await asyncio.wait_for(self._reading, 5)
+        await asyncio.wait_for(self._reading, 30)
         assert not left, f"it left processes behind: {left}"
         return code
 
-    async def stop(self, number: int = signal.SIGTERM, within: float = 30) -> int:
+    async def stop(self, number: int = signal.SIGTERM, within: float = 60) -> int:
         """Signals it (SIGTERM, SIGINT) and returns its exit code, as `finish`."""
         self._look()
         if self.returncode is None:
@@ -190,7 +190,7 @@ class RunningCommand:
         seen = {pid: process for pid, process in self._seen.items() if alive(process)}
         return [process for pid, process in {**seen, **marked}.items() if pid != os.getpid()]
 
-    async def _left(self, grace: float = 2) -> list[str]:
+    async def _left(self, grace: float = 10) -> list[str]:
         """What still runs. The helpers of a process that has just ended need a moment to notice."""
         deadline = time.monotonic() + grace
         while True:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.services import MARK
 
-PATIENCE = 30  # seconds after which a terminal shows nothing more
+PATIENCE = 60  # seconds after which a terminal shows nothing more
 # The terminal of a session of its own is the one that sends it Ctrl-C.
 _ON_ITS_TERMINAL = """
 import fcntl, os, sys, termios

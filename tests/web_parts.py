@@ -23,7 +23,7 @@ from promise_pub.config import (
 )
 from tests.consumer_parts import ConsumerUnderTest
 
-PATIENCE = 60  # seconds after which a request has failed; nothing here takes that long
+PATIENCE = 120  # seconds after which a request has failed; nothing here takes that long
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def people(count: int, repeats: int = 0) -> bytes:
     return csv_of(rows)
 
 
-async def until(question: Callable[[], Awaitable[Any]], within: float = 40) -> Any:
+async def until(question: Callable[[], Awaitable[Any]], within: float = 90) -> Any:
     """The first answer that is true."""
     async with asyncio.timeout(within):
         while not (answer := await question()):  # noqa: ASYNC110  what is waited for happens in another process

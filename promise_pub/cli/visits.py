@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shutil
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -97,7 +98,9 @@ async def transitions(options: argparse.Namespace) -> int:
 
 def _draw(told: Transitions) -> None:
     """Drawn; all sessions with their figures beneath."""
-    print(draw(told.chains, told.title, out.width if sys.stdout.isatty() else None), end="")
+    # Not the console's: that is 80 in a terminal that calls itself dumb, however wide it is.
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    print(draw(told.chains, told.title, width), end="")
     if told.session is None and told.chains.hits:
         print(f"\n{_summary(told)}\n")
         out.print(_figures(told))

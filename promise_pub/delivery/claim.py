@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY = 1.0  # seconds between looks whether the connection is still there
 ANSWER_TIMEOUT = 5.0  # seconds for the database to say so
+RELEASE_TIMEOUT = 2.0  # seconds for a connection to be as it was: what does not answer is closed
 TURN_EVERY = 0.2  # seconds between tries for a lock that another holds
 RETAKE = 20  # tries to take our own locks again: what held them may take a moment to go
 AWAY_PATIENCE = 60.0  # seconds without the database after which a run's turn is given up
@@ -140,7 +141,7 @@ class Claim:
                 async with asyncio.timeout(CONNECT_TIMEOUT):
                     await self._take(connection)
             except BaseException:
-                await self._pool.release(connection, timeout=ANSWER_TIMEOUT)
+                await self._pool.release(connection, timeout=RELEASE_TIMEOUT)
                 raise
         self._connection = connection
 
@@ -174,4 +175,4 @@ class Claim:
             with suppress(
                 Exception
             ):  # broken, or reset and back in the pool: its locks are gone either way
-                await self._pool.release(connection, timeout=ANSWER_TIMEOUT)
+                await self._pool.release(connection, timeout=RELEASE_TIMEOUT)

@@ -68,7 +68,7 @@ FROM visit_hits WHERE session_id = :session_id GROUP BY session_id;
 SELECT id, at, session_id, page, path, method, status, ip, port, user_agent, referrer, headers, took_ms
 FROM visit_hits WHERE session_id = :session_id ORDER BY at, id LIMIT :most;
 
--- name: steps(session_id, since, ended_before)
+-- name: steps(session_id, since, ended_before, most)
 -- Hits that are alike, counted: what page, whether their session began with them, which page was next, and where none
 -- was, whether their session has ended. The hits before `since` are as if they had not been.
 WITH hits AS (
@@ -76,6 +76,28 @@ WITH hits AS (
     FROM visit_hits
     WHERE (:session_id::uuid IS NULL OR session_id = :session_id)
       AND (:since::timestamptz IS NULL OR at >= :since)
+    WINDOW w AS (PARTITION BY session_id ORDER BY at, id)
+)
+SELECT page, previous IS NULL AS first, next, next IS NULL AND at <= :ended_before AS ended, count(*) AS count
+FROM hits
+GROUP BY 1, 2, 3, 4
+LIMIT :most;
+
+-- name: steps_of_most_hit(session_id, since, ended_before, pages, others)
+-- The same, where pages are too many: so many of the most hit ones, and all others as one that goes by that name.
+WITH chosen AS (
+    SELECT at, id, session_id, page
+    FROM visit_hits
+    WHERE (:session_id::uuid IS NULL OR session_id = :session_id)
+      AND (:since::timestamptz IS NULL OR at >= :since)
+), most_hit AS (
+    SELECT page FROM chosen GROUP BY page ORDER BY count(*) DESC, page LIMIT :pages
+), named AS (
+    SELECT at, id, session_id, CASE WHEN page IN (SELECT page FROM most_hit) THEN page ELSE :others END AS page
+    FROM chosen
+), hits AS (
+    SELECT page, at, lag(page) OVER w AS previous, lead(page) OVER w AS next
+    FROM named
     WINDOW w AS (PARTITION BY session_id ORDER BY at, id)
 )
 SELECT page, previous IS NULL AS first, next, next IS NULL AND at <= :ended_before AS ended, count(*) AS count

@@ -9,10 +9,10 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from hashlib import blake2b
 from ipaddress import ip_address
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, TextIO
 from uuid import UUID
@@ -31,6 +31,7 @@ from promise_pub.visits.hits import (
 )
 
 BATCH = 1000  # hits at a time
+LONGEST_LINE = 1_000_000  # characters: a file may have no line end at all
 MOST_PROBLEMS = 20  # that are told: who has more reads no further
 NEEDED = ("at", "session_id", "page")
 
@@ -53,8 +54,24 @@ def read_hits(path: Path, *, anonymise: bool = False) -> Iterator[list[Hit]]:
         raise ImportRefused(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError:
         problems.append("it is not UTF-8")
+    except _LineTooLong as error:
+        problems.append(str(error))
     if problems:
         raise ImportRefused("\n".join([f"{path}: nothing was imported", *problems]))
+
+
+class _LineTooLong(Exception):
+    """What comes after it is not read."""
+
+
+def _read(file: TextIO) -> Iterator[str]:
+    for number in count(1):
+        line = file.readline(LONGEST_LINE + 1)
+        if len(line) > LONGEST_LINE:
+            raise _LineTooLong(f"line {number}: is longer than {LONGEST_LINE:,} characters")
+        if not line:
+            return
+        yield line
 
 
 def _batches(file: TextIO, problems: list[str], anonymise: bool) -> Iterator[list[Hit]]:
@@ -79,12 +96,13 @@ def _batches(file: TextIO, problems: list[str], anonymise: bool) -> Iterator[lis
 def _lines(file: TextIO) -> Iterator[Line]:
     """What makes the rest unreadable is the last."""
     blank, first = 0, ""
-    for first in file:
+    lines = _read(file)
+    for first in lines:
         if first.strip():
             break
         blank += 1
     read = _json_lines if first.lstrip()[:1] == "{" else _table
-    for number, record in read(chain([first], file)):
+    for number, record in read(chain([first], lines)):
         yield blank + number, record
 
 
@@ -183,9 +201,12 @@ def _string(value: object) -> str:
 
 
 def _moment(value: object) -> datetime:
-    """In UTC, where it tells no zone."""
+    """In UTC, where it tells no zone. The first year there is and the last are where times come to be endless."""
     at = datetime.fromisoformat(_string(value))
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    at = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    if not MINYEAR < at.year < MAXYEAR:
+        raise ValueError
+    return at
 
 
 def _uuid(value: object) -> UUID:

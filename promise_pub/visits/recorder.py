@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -28,7 +27,9 @@ LAST_FLUSH = 3.0  # seconds at the end for what still waits
 SWEEP_EVERY = 24 * 3600.0  # seconds
 SWEEP_AGAIN = 600.0  # seconds after a sweep that failed
 SWEPT_AT_ONCE = 10_000  # hits of one statement
-REMEMBERED = timedelta(days=2)  # what servers hold of a session to be forgotten is gone long before
+REMEMBERED = timedelta(
+    days=8
+)  # of sessions to be forgotten: servers know one for as long as it may be idle, a week
 
 
 class Keeper(Protocol):
@@ -109,10 +110,11 @@ class Recorder:
     ) -> None:
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LAST_FLUSH):
-                await self.flush()
+        last = asyncio.create_task(self.flush())
+        # Not a time-out: a query that is called off has its connection waited for.
+        _, late = await asyncio.wait({*self._tasks, last}, timeout=LAST_FLUSH)
+        for task in late:
+            task.cancel()
         if self._waiting:
             self._lose(len(self._waiting), "the database was away at the end")
             self._waiting.clear()

@@ -16,6 +16,9 @@ MOST_REMEMBERED = 10_000  # sessions, the latest: about 3 MB. Others are asked f
 ASK_TIMEOUT = (
     0.1  # seconds that a page may wait to hear whether a session is known: a lookup takes 1 ms
 )
+MOST_ASKING = (
+    2  # at a time: whoever makes up cookies must not take the connections of runs and pages
+)
 REST = 5.0  # seconds without asking, after there was no answer
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -40,6 +43,7 @@ class Sessions:
         self._seen: OrderedDict[UUID, float] = OrderedDict()
         self._resting_until = 0.0
         self._asking: set[asyncio.Future[float | None]] = set()
+        self._turns = asyncio.Semaphore(MOST_ASKING)
 
     async def of(self, cookie: str | None) -> tuple[UUID, bool]:
         """The session that goes by this cookie, or a new one; and whether it is new."""
@@ -74,7 +78,7 @@ class Sessions:
 
     async def _asked(self, session: UUID) -> float | None:
         """When it was here, by its hits. Nobody waits for long, and those who come next not at all."""
-        if self._clock() < self._resting_until:
+        if self._rests():
             return None
         asking = asyncio.ensure_future(self._look_up(session))
         self._asking.add(asking)
@@ -87,15 +91,22 @@ class Sessions:
         return asking.result()
 
     async def _look_up(self, session: UUID) -> float | None:
-        try:
-            at = await self._last_hit(session)
-        except DatabaseError:
-            self._rest()
-            return None
+        async with self._turns:
+            if self._rests():
+                return None
+            try:
+                at = await self._last_hit(session)
+            except DatabaseError:
+                self._rest()
+                return None
         if at is None:
             return None
         self._seen[session] = seen = max(at.timestamp(), self._seen.get(session, 0.0))
         return seen
+
+    def _rests(self) -> bool:
+        """Not longer than REST, also when the clock is put back meanwhile."""
+        return 0 < self._resting_until - self._clock() <= REST
 
     def _rest(self) -> None:
         self._resting_until = self._clock() + REST

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Interface, IPv6Interface
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -24,12 +29,22 @@ ANSWER_TIMEOUT = 8.0  # seconds for what takes milliseconds
 COUNT_TIMEOUT = 60.0  # seconds for what goes over every hit: a million take one
 LONG_TIMEOUT = 3600.0  # seconds for an import as a whole
 MOST_HITS = 10_000  # of one session that are told
+MOST_COUNTING = (
+    2  # at a time: counts take seconds, and the pool's other connections are for runs and pages
+)
+MOST_PAGES = (
+    200  # that are told by themselves: what is computed of them grows with their square, and more
+)
+OTHERS = "other pages"  # what all others are called, where there are more
+MOST_STEPS = 20_000  # that so many pages come to, unless they go almost everywhere from everywhere
 
 _CANNOT_BE_KEPT = (
     asyncpg.DataError,
     asyncpg.IntegrityConstraintViolationError,
     asyncpg.ProgramLimitExceededError,  # a page that is too long for its index
 )
+
+_Made = TypeVar("_Made")
 
 
 @dataclass(slots=True)
@@ -51,6 +66,7 @@ class StoredVisits:
         self._pool = pool
         self._idle = idle
         self._sql = queries("visits")
+        self._counting = asyncio.Semaphore(MOST_COUNTING)
 
     async def check(self) -> None:
         """Raises SchemaMissing where `scheme.sql` was applied before it had these tables, or never."""
@@ -77,7 +93,7 @@ class StoredVisits:
         self, most: int, skip: int = 0, since: datetime | None = None
     ) -> tuple[list[SessionSummary], int]:
         """Those with a hit since then, the newest hit first; and how many there are of them."""
-        async with self._answering(COUNT_TIMEOUT):
+        async with self._counting, self._answering(COUNT_TIMEOUT):
             asked = self._sql.sessions(
                 self._pool, since=since, most=most, skip=skip, ended_before=self._ended_before()
             )
@@ -99,22 +115,36 @@ class StoredVisits:
             )
             if row is None:
                 raise SessionNotFound(f"There is no session {session}.")
-            found = self._sql.hits(self._pool, session_id=session, most=MOST_HITS)
-            return _summary(row), [_hit(one) async for one in found]
+            found = self._sql.hits_cursor(self._pool, session_id=session, most=MOST_HITS)
+            hits = await _all_of(found, _hit)
+        return _summary(row), hits
 
     async def transitions(
         self, session: UUID | None = None, since: datetime | None = None
     ) -> Transitions:
-        """How a session, or all of them, went through the pages. Raises SessionNotFound."""
-        async with self._answering(COUNT_TIMEOUT):
-            found = self._sql.steps(
-                self._pool, session_id=session, since=since, ended_before=self._ended_before()
-            )
-            steps = [Step(**row) async for row in found]
+        """How a session, or all of them, went through the pages. Raises SessionNotFound.
+
+        Where there are more than MOST_PAGES, those that were hit least are one, called OTHERS.
+        """
+        async with self._counting, self._answering(COUNT_TIMEOUT):
+            steps = await self._steps(session, since)
             if session and not steps:
                 if await self._sql.last_hit(self._pool, session_id=session) is None:
                     raise SessionNotFound(f"There is no session {session}.")
         return Transitions(await asyncio.to_thread(chains_of, steps), session, since)
+
+    async def _steps(self, session: UUID | None, since: datetime | None) -> list[Step]:
+        of: dict[str, Any] = {
+            "session_id": session,
+            "since": since,
+            "ended_before": self._ended_before(),
+        }
+        found = self._sql.steps_cursor(self._pool, **of, most=MOST_STEPS + 1)
+        steps = await _all_of(found, _step)
+        if len(steps) > MOST_STEPS or len({step.page for step in steps}) > MOST_PAGES:
+            of |= {"pages": MOST_PAGES, "others": OTHERS}
+            steps = await _all_of(self._sql.steps_of_most_hit_cursor(self._pool, **of), _step)
+        return steps
 
     async def forget(self, session: UUID) -> int:
         """Deletes what there is of a session, here and in what servers hold of it yet; how many hits it was.
@@ -180,6 +210,14 @@ def _told_what_was_refused() -> Iterator[None]:
         raise HitRefused(f"A page hit cannot be kept: {type(error).__name__}") from error
 
 
+async def _all_of(
+    found: AbstractAsyncContextManager[Any], made: Callable[[asyncpg.Record], _Made]
+) -> list[_Made]:
+    """What may be long is read, and taken apart, some rows at a time: nobody waits until all of it is."""
+    async with found as cursor:
+        return [made(row) async for row in cursor]
+
+
 def _columns(hits: Sequence[Hit]) -> dict[str, list[Any]]:
     """The hits as arrays, by the names of the query's parameters."""
     return {
@@ -197,6 +235,10 @@ def _columns(hits: Sequence[Hit]) -> dict[str, list[Any]]:
         "headers": [hit.headers for hit in hits],
         "tooks": [hit.took_ms for hit in hits],
     }
+
+
+def _step(row: asyncpg.Record) -> Step:
+    return Step(**row)
 
 
 def _hit(row: asyncpg.Record) -> Hit:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import aiohttp_jinja2
@@ -91,13 +91,22 @@ def _known(request: web.Request) -> Mapping[str, Any]:
 
 
 def as_json(data: Any, status: int = 200, content_type: str = "application/json") -> web.Response:
-    """JSON, characters as they are."""
-    return web.json_response(
-        data,
-        status=status,
-        content_type=content_type,
-        dumps=lambda value: json.dumps(value, ensure_ascii=False),
-    )
+    """JSON, characters as they are. A long list near the top may be an iterator, so that it is never there as a whole."""
+    return web.json_response(data, status=status, content_type=content_type, dumps=_written)
+
+
+def _written(data: Any, depth: int = 2) -> str:
+    """Lists near the top item by item: while JSON is written, no other thread runs."""
+    if isinstance(data, dict) and depth and all(isinstance(name, str) for name in data):
+        pairs = (f"{_dumps(name)}: {_written(value, depth - 1)}" for name, value in data.items())
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(data, list | Iterator):
+        return f"[{', '.join(map(_dumps, data))}]"
+    return _dumps(data)
+
+
+def _dumps(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def as_csv(header: Sequence[str], rows: Iterable[Sequence[object]], name: str) -> web.Response:
@@ -105,7 +114,7 @@ def as_csv(header: Sequence[str], rows: Iterable[Sequence[object]], name: str) -
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(header)
-    writer.writerows([_harmless(cell) for cell in row] for row in rows)
+    writer.writerows([_harmless(cell) for cell in row] for row in rows)  # other threads run between
     return web.Response(
         text=text.getvalue(),
         content_type="text/csv",

@@ -77,6 +77,8 @@ async def _note(
     if response.prepared or not (shown or 300 <= response.status < 400):
         return
     visiting = request.app[VISITING]
+    # A cache that others share must not hand on whose cookie this is, nor hide from us who comes.
+    response.headers.setdefault("Cache-Control", "private, no-cache")
     cookie = visiting.settings.cookie
     session, new = await visiting.sessions.of(request.cookies.get(cookie))
     if new:

@@ -1,11 +1,15 @@
-"""The record of visits in three faces: who came, which pages they saw, where they went next."""
+"""The record of visits in three faces: who came, which pages they saw, where they went next.
+
+Answers may be long, and are made in a thread: the loop has a run to carry meanwhile.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -15,9 +19,9 @@ from markupsafe import Markup
 from promise_pub.errors import NotAllowed, SessionNotFound
 from promise_pub.visits.chains import percent
 from promise_pub.visits.graph import svg
-from promise_pub.visits.hits import COLUMNS
+from promise_pub.visits.hits import COLUMNS, Hit
 from promise_pub.visits.recorder import Recorded
-from promise_pub.visits.report import SESSION_COLUMNS, PageFigures, Transitions
+from promise_pub.visits.report import SESSION_COLUMNS, PageFigures, SessionSummary, Transitions
 from promise_pub.visits.since import parse_since
 from promise_pub.visits.store import MOST_HITS, StoredVisits
 from promise_pub.web.keys import may_operate
@@ -26,6 +30,8 @@ from promise_pub.web.paging import PER_PAGE, Paging, parse_paging, single, tell_
 from promise_pub.web.visiting import VISITING
 
 VISITS = web.AppKey("visits", StoredVisits)
+_MAKING = web.AppKey("making", asyncio.Lock)
+"""Held by whoever makes an answer: each thread at it would let the loop wait once more."""
 PARAMETERS = ("since", "page", "per_page", "format")
 SPANS = (
     ("", "all time"),
@@ -54,6 +60,10 @@ class View:
         }
         query = urlencode({name: value for name, value in given.items() if value})
         return f"/visits?{query}" if query else "/visits"
+
+    def links(self, total: int) -> dict[str, str]:
+        """Where the other pages of so many sessions are."""
+        return self.paging.links(total, lambda n: self.url(page=str(n)))
 
 
 def _view(request: web.Request) -> View:
@@ -93,33 +103,50 @@ async def list_visits(request: web.Request) -> web.Response:
     view = _view(request)
     visits = request.app[VISITS]
     found, total = await visits.sessions(view.paging.per_page, view.paging.skip, view.since)
-    links = view.paging.links(total, lambda n: view.url(page=str(n)))
     if face == CSV:
         response = as_csv(SESSION_COLUMNS, [one.row() for one in found], "sessions.csv")
     else:
         told = await visits.transitions(since=view.since)
-        recorded = _recorded(request)
-        if face == JSON:
-            response = as_json(
-                {
-                    "sessions": [one.as_json() for one in found],
-                    "transitions": await asyncio.to_thread(told.as_json),
-                    "recording": recorded and asdict(recorded),
-                }
-            )
-        else:
-            context = {
-                "sessions": found,
-                "total": total,
-                "links": links,
-                "view": view,
-                "picture": await asyncio.to_thread(_picture, told),
-                "recorded": recorded,
-                "spans": SPANS,
-            }
-            response = page(request, "visits.html", context)
-    tell_pages(response, total, links)
+        show = _all_as_json if face == JSON else _all_as_page
+        response = await _made(request, show, request, view, found, total, told)
+    tell_pages(response, total, view.links(total))
     return response
+
+
+def _all_as_json(
+    request: web.Request,
+    view: View,
+    found: Sequence[SessionSummary],
+    total: int,
+    told: Transitions,
+) -> web.Response:
+    recorded = _recorded(request)
+    return as_json(
+        {
+            "sessions": [one.as_json() for one in found],
+            "transitions": told.as_json(),
+            "recording": recorded and asdict(recorded),
+        }
+    )
+
+
+def _all_as_page(
+    request: web.Request,
+    view: View,
+    found: Sequence[SessionSummary],
+    total: int,
+    told: Transitions,
+) -> web.Response:
+    context = {
+        "sessions": found,
+        "total": total,
+        "links": view.links(total),
+        "view": view,
+        "picture": _picture(told),
+        "recorded": _recorded(request),
+        "spans": SPANS,
+    }
+    return page(request, "visits.html", context)
 
 
 @routes.get("/visits/{session_id}")
@@ -132,27 +159,43 @@ async def show_visit(request: web.Request) -> web.Response:
     visits = request.app[VISITS]
     summary, hits = await visits.session(session)
     if face == CSV:
-        response = as_csv(COLUMNS, [hit.row() for hit in hits], f"session-{session}.csv")
+        response = await _made(request, _one_as_csv, session, hits)
     else:
         told = await visits.transitions(session)
-        if face == JSON:
-            response = as_json(
-                {
-                    "session": summary.as_json(),
-                    "hits": [hit.as_json() for hit in hits],
-                    "transitions": await asyncio.to_thread(told.as_json),
-                }
-            )
-        else:
-            context = {
-                "session": summary,
-                "hits": hits,
-                "most": MOST_HITS,
-                "picture": await asyncio.to_thread(_picture, told),
-            }
-            response = page(request, "visit.html", context)
+        show = _one_as_json if face == JSON else _one_as_page
+        response = await _made(request, show, request, summary, hits, told)
     response.headers["X-Total-Count"] = str(summary.hits)
     return response
+
+
+def _one_as_csv(session: UUID, hits: Sequence[Hit]) -> web.Response:
+    return as_csv(COLUMNS, (hit.row() for hit in hits), f"session-{session}.csv")
+
+
+def _one_as_json(
+    _: web.Request, session: SessionSummary, hits: Sequence[Hit], told: Transitions
+) -> web.Response:
+    return as_json(
+        {
+            "session": session.as_json(),
+            "hits": (hit.as_json() for hit in hits),
+            "transitions": told.as_json(),
+        }
+    )
+
+
+def _one_as_page(
+    request: web.Request, session: SessionSummary, hits: Sequence[Hit], told: Transitions
+) -> web.Response:
+    context = {"session": session, "hits": hits, "most": MOST_HITS, "picture": _picture(told)}
+    return page(request, "visit.html", context)
+
+
+async def _made(
+    request: web.Request, make: Callable[..., web.Response], *parameters: Any
+) -> web.Response:
+    async with request.app[_MAKING]:
+        return await asyncio.to_thread(make, *parameters)
 
 
 def _for_operators(request: web.Request) -> None:
@@ -175,5 +218,5 @@ def _recorded(request: web.Request) -> Recorded | None:
 
 def set_up(app: web.Application, visits: StoredVisits) -> None:
     """Has the application show the record."""
-    app[VISITS] = visits
+    app[VISITS], app[_MAKING] = visits, asyncio.Lock()
     app.add_routes(routes)

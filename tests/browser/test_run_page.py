@@ -169,7 +169,7 @@ async def test_without_scripts_the_page_loads_itself_anew(
 async def test_a_lost_stream_is_told_and_found_again(eye: Eye, server: ServerUnderTest) -> None:
     page = await eye.look("/runs")
     await page.route("**/stream*", lambda route: route.abort())
-    await page.goto(await begun(server, 3000))
+    await page.goto(await begun(server, 9000))
     lost = page.locator(".unheard")
     await expect(lost).to_contain_text("The connection to the server is lost")
     await page.unroute("**/stream*")
@@ -184,7 +184,7 @@ async def test_a_stream_that_is_refused_is_asked_for_again(
 ) -> None:
     page = await eye.look("/runs")
     await page.route("**/stream*", lambda route: route.fulfill(status=503))
-    await page.goto(await begun(server, 3000))
+    await page.goto(await begun(server, 9000))
     await expect(page.locator(".unheard")).to_contain_text("lost")
     await page.unroute("**/stream*")
     await expect(page.locator(".unheard")).to_have_text("")
@@ -194,7 +194,7 @@ async def test_a_stream_that_is_refused_is_asked_for_again(
 async def test_a_waiting_run_tells_its_place_and_moves_up(
     eye: Eye, server: ServerUnderTest
 ) -> None:
-    await begun(server, 1800)
+    going = await begun(server, 9000)
     answer = await server.ask(
         "POST", "/simulate/?mode=batch&timeout=0", data=people(3), headers=ASYNC
     )
@@ -202,6 +202,7 @@ async def test_a_waiting_run_tells_its_place_and_moves_up(
     status = page.get_by_role("status").first
     await expect(status).to_contain_text("number 1 in the queue")
     assert (await page.title()).startswith("waiting, number 1")
+    await server.ask("POST", f"{going}/cancel", headers=JSON)
     await expect(status).to_have_text("The promise is kept.")
 
 
@@ -243,7 +244,7 @@ async def test_times_are_in_the_readers_zone_with_the_exact_one_on_hover(
 async def test_the_page_is_sound_while_it_goes_and_when_it_was_cancelled(
     eye: Eye, server: ServerUnderTest, size: tuple[int, int], dark: bool
 ) -> None:
-    page = await eye.look(await begun(server, 3000), size=size, dark=dark)
+    page = await eye.look(await begun(server, 9000), size=size, dark=dark)
     assert await findings(page) == []
     assert not await overflows(page)
     await page.get_by_role("button", name="Cancel").click()
@@ -254,7 +255,7 @@ async def test_the_page_is_sound_while_it_goes_and_when_it_was_cancelled(
 
 
 async def test_who_wants_less_motion_has_it(eye: Eye, server: ServerUnderTest) -> None:
-    path = await begun(server)
+    path = await begun(server, 9000)
     for wish, animation in (("no-preference", "turn"), ("reduce", "none")):
         page = await eye.look(path, reduced_motion=wish)
         turning = page.locator(".sign .turning")

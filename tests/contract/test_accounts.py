@@ -157,12 +157,12 @@ async def test_all_servers_on_a_database_sign_with_one_key(database: DatabaseSet
 async def test_a_database_that_does_not_answer_counts_as_away(
     database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "ANSWER_TIMEOUT", 0.2)
     async with db.open_pool(database) as pool, db.open_pool(database) as other:
         accounts = StoredAccounts(pool)
         async with other.acquire() as holding, holding.transaction():
             await holding.execute("LOCK TABLE access_users")
-            with pytest.raises(DatabaseUnavailable):
+            with monkeypatch.context() as impatient, pytest.raises(DatabaseUnavailable):
+                impatient.setattr(store, "ANSWER_TIMEOUT", 0.2)
                 async with asyncio.timeout(20):  # the connection's own limit is longer
                     await accounts.visitor_of(Session(1, 1, "s"))
         assert await accounts.visitor_of(Session(1, 1, "s")) is None

@@ -26,6 +26,10 @@ START = datetime.now(UTC) - timedelta(minutes=5)
 ONE, TWO = UUID(int=1), UUID(int=2)
 SQL = db.queries("visits")
 
+BY_HAND = (
+    "INSERT INTO visit_hits (id, at, session_id, page) VALUES (gen_random_uuid(), now(), $1, '/')"
+)
+
 SOMEBODY_WAITS = """
 SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database AS here ON here.oid = database
                WHERE NOT granted AND datname = current_database())
@@ -134,7 +138,7 @@ async def test_an_import_is_done_when_its_hits_are_there(
     database: DatabaseSettings, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What comes then is housekeeping: another's may keep it from being done."""
-    monkeypatch.setattr(db, "COMMAND_TIMEOUT", 0.3)
+    monkeypatch.setattr(db, "COMMAND_TIMEOUT", 1.5)  # for the hits it is plenty
     async with db.open_pool(database, max_size=1) as impatient, under_way(pool) as connection:
         await connection.execute("LOCK TABLE visit_hits IN SHARE UPDATE EXCLUSIVE MODE")
         visits = StoredVisits(impatient, IDLE)
@@ -207,12 +211,40 @@ async def test_of_a_session_without_end_the_first_hits_are_told(
     assert (summary.hits, [hit.page for hit in hits]) == (5, ["/0", "/1", "/2"])
 
 
-async def test_a_session_that_was_forgotten_may_be_so_again(visits: StoredVisits) -> None:
-    """Where hits were added past the mark: by hand, or after it was swept."""
+async def test_a_session_that_comes_back_by_hand_is_forgotten_anew(
+    pool: asyncpg.Pool, visits: StoredVisits
+) -> None:
     await visits.add([a_hit(ONE)])
     await visits.forget(ONE)
-    await visits.sweep_forgotten(datetime.now(UTC) + timedelta(hours=1))
-    await visits.add([a_hit(ONE)])
+    await pool.execute("UPDATE visit_forgotten SET at = '2000-01-01'")
+    await pool.execute(BY_HAND, ONE)
     assert await visits.forget(ONE) == 1
+    await visits.sweep_forgotten(datetime.now(UTC) - timedelta(hours=1))
+    assert await visits.add([a_hit(ONE)]) == [ONE]
     with pytest.raises(SessionNotFound):
         await visits.session(ONE)
+
+
+async def test_whoever_counts_leaves_connections_to_others(database: DatabaseSettings) -> None:
+    async with db.open_pool(database, max_size=store.MOST_COUNTING + 2) as pool:
+        visits = StoredVisits(pool, IDLE)
+        async with under_way(pool) as connection:
+            await connection.execute("LOCK TABLE visit_hits IN ACCESS EXCLUSIVE MODE")
+            counting = [asyncio.create_task(visits.transitions()) for _ in range(4)]
+            counting += [asyncio.create_task(visits.sessions(1)) for _ in range(4)]  # type: ignore[arg-type]
+            assert await waits(pool, counting[0])
+            assert await asyncio.wait_for(pool.fetchval("SELECT 1"), 5) == 1
+        await asyncio.gather(*counting)
+
+
+async def test_transitions_that_are_too_many_are_counted_anew_by_fewer_pages(
+    visits: StoredVisits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "MOST_STEPS", 3)
+    monkeypatch.setattr(store, "MOST_PAGES", 1)
+    await visits.add([a_hit(ONE, at(second), page) for second, page in enumerate("aabcd")])
+    assert (await visits.transitions()).rows() == [
+        (store.OTHERS, store.OTHERS, 2, 1.0),
+        ("a", "a", 1, 0.5),
+        ("a", store.OTHERS, 1, 0.5),
+    ]

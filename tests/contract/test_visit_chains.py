@@ -58,7 +58,10 @@ CASES = {
     "ties of the clock": [
         hit("a", 0, page, order) for order, page in enumerate(["/b", "/a", "/c", "/a", "/a"])
     ],
-    "an older hit with a younger id": [hit("a", -5, "/1", 9), hit("a", -4, "/2", 1)],
+    "the older hit has the higher id": [
+        Hit("a", BORDER, 9, "/1"),
+        Hit("a", BORDER + TICK, 1, "/2"),
+    ],
     "hours between, and one session all the same": [hit("a", -9999, "/1"), hit("a", 9, "/2")],
     "pages called anything": walks("'\" \\ $1 :name %s {id} /日本語 NULL /A /a exit"),
 }
@@ -139,6 +142,11 @@ async def test_any_hits_are_counted_as_plain_python_counts_them(count: Count, fi
         since = chance.choice([None, None, BORDER + timedelta(seconds=chance.randint(-5, 5))])
         session = chance.choice([None, None, *sorted({one.session for one in given})])
         assert told(await count(given, session, since)) == expected(given, session, since), seed
+
+
+def test_ids_and_times_of_a_case_are_not_in_one_order() -> None:
+    older, newer = map(stored, CASES["the older hit has the higher id"])
+    assert (older.at < newer.at, older.id > newer.id) == (True, True)
 
 
 async def test_a_case_is_told_from_others(count: Count) -> None:

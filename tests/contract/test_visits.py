@@ -14,7 +14,7 @@ from promise_pub.config import DatabaseSettings
 from promise_pub.errors import HitRefused, SessionNotFound
 from promise_pub.visits.hits import Hit
 from promise_pub.visits.report import SessionSummary
-from promise_pub.visits.store import StoredVisits
+from promise_pub.visits.store import MOST_PAGES, OTHERS, StoredVisits
 from tests.fake_visits import FakeVisits, a_hit
 from tests.visit_parts import IDLE
 
@@ -229,6 +229,19 @@ async def test_what_was_before_is_as_if_it_had_not_been(visits: Visits) -> None:
     entries = {page.page: page.entries for page in told.pages()}
     assert entries == {"/2": 1, "/3": 1}
     assert (await visits.transitions(TWO, at(1))).chains.hits == 1
+
+
+async def test_pages_that_are_too_many_are_told_as_one_but_for_those_that_were_hit_most(
+    visits: Visits,
+) -> None:
+    often = [f"/often/{number:03}" for number in range(MOST_PAGES) for _ in "ab"]
+    walk = [*often, "/rare/1", "/rare/2", "/often/000"]
+    await visits.add([a_hit(ONE, at(second), page) for second, page in enumerate(walk)])
+    chains = (await visits.transitions(ONE)).chains
+    assert len(chains.pages()) == MOST_PAGES + 1 and chains.hits == len(walk)
+    assert chains.graph.nodes[OTHERS] == {"hits": 2, "entries": 0}
+    assert {*chains.graph.predecessors(OTHERS)} == {f"/often/{MOST_PAGES - 1:03}", OTHERS}
+    assert [target.page for target in chains.targets(OTHERS)] == ["/often/000", OTHERS]
 
 
 async def test_a_known_session_without_a_hit_since_then_has_no_transitions(

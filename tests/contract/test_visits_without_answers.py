@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -17,6 +19,7 @@ from promise_pub.config import DatabaseSettings
 from promise_pub.errors import DatabaseUnavailable, SchemaMissing
 from promise_pub.visits import store
 from promise_pub.visits.hits import Hit
+from promise_pub.visits.recorder import FLUSH_EVERY, LAST_FLUSH, Recorded, Recorder
 from promise_pub.visits.store import StoredVisits
 from tests.fake_visits import a_hit
 from tests.visit_parts import IDLE
@@ -88,13 +91,13 @@ async def test_without_a_database_every_question_says_so(
 async def test_without_an_answer_in_time_the_database_counts_as_away(
     database: DatabaseSettings, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for limit in ("ANSWER_TIMEOUT", "COUNT_TIMEOUT", "LONG_TIMEOUT"):
-        monkeypatch.setattr(store, limit, 0.2)
     async with db.open_pool(database) as pool, db.open_pool(database) as other:
         visits = StoredVisits(pool, IDLE)
         async with other.acquire() as connection, connection.transaction():
             await connection.execute("LOCK TABLE visit_hits, visit_forgotten")
-            with pytest.raises(DatabaseUnavailable):
+            with monkeypatch.context() as impatient, pytest.raises(DatabaseUnavailable):
+                for limit in ("ANSWER_TIMEOUT", "COUNT_TIMEOUT", "LONG_TIMEOUT"):
+                    impatient.setattr(store, limit, 0.2)
                 async with asyncio.timeout(6):
                     await QUESTIONS[name](visits)
         assert await visits.last_hit(ONE) is None
@@ -111,3 +114,52 @@ async def test_a_scheme_from_before_is_noticed(database: DatabaseSettings, table
                 await asked
         await db.apply_scheme(pool)
         await visits.check()
+
+
+@asynccontextmanager
+async def by_way_of(database: DatabaseSettings, folder: Path) -> AsyncIterator[asyncio.Event]:
+    """The database's socket once more, in a folder of its own; what it is asked waits unless the event is set."""
+    passing, tasks = asyncio.Event(), set[asyncio.Task[None]]()
+    passing.set()
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            await passing.wait()
+            writer.write(data)
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.current_task())  # type: ignore[arg-type]
+        there, back = await asyncio.open_unix_connection(
+            f"{database.host}/.s.PGSQL.{database.port}"
+        )
+        try:
+            await asyncio.gather(pass_on(reader, back), pass_on(there, writer))
+        finally:
+            back.close()
+            writer.close()
+
+    server = await asyncio.start_unix_server(meet, folder / f".s.PGSQL.{database.port}")
+    async with server:
+        yield passing
+        passing.set()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_with_a_database_that_hangs_the_end_comes_in_time(
+    database: DatabaseSettings, tmp_path: Path
+) -> None:
+    """A server has 10 seconds for it, and closes its claim's connection too."""
+    async with by_way_of(database, tmp_path) as passing:
+        async with db.open_pool(replace(database, host=str(tmp_path))) as pool:
+            visits = StoredVisits(pool, IDLE)
+            async with Recorder(visits, 90, lambda _: None) as recorder:
+                recorder.note(a_hit(ONE))
+                await recorder.flush()
+                passing.clear()
+                recorder.note(a_hit(ONE))
+                await asyncio.sleep(FLUSH_EVERY + 0.5)
+                began = monotonic()
+        assert monotonic() - began < LAST_FLUSH + db.CLOSE_TIMEOUT + 1
+    assert recorder.recorded == Recorded(noted=2, written=1, lost=1)

@@ -28,12 +28,14 @@ class Line:
         self.cut_after: int | None = None
         self.cuts = 0
         self._cut_next = False
+        self._room: int | None = None  # bytes to the target that come through yet
         self.pieces = 0  # that came, let through or not
         self.asked = 0  # connections that were asked for, whatever came of them
         self.held = 0  # pieces and connections that wait for the line to flow
         self._healed = asyncio.Event()
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._going_on = asyncio.Event()
         self._ends: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ways: set[asyncio.Future[None]] = set()
@@ -61,6 +63,11 @@ class Line:
     def stall(self) -> None:
         self._flowing.clear()
 
+    def hold_after(self, count: int) -> None:
+        """When so many more bytes have gone to the target, no more do until the line `flow`s. Answers come through."""
+        self._room = count
+        self._going_on.clear()
+
     def lose(self) -> int:
         """The connections there are go deaf and dumb for good; how many they were."""
         ways, self._ways = self._ways, set()
@@ -70,6 +77,8 @@ class Line:
 
     def flow(self) -> None:
         """What was swallowed comes through now."""
+        self._room = None
+        self._going_on.set()
         self._flowing.set()
 
     def heal(self) -> None:
@@ -86,12 +95,22 @@ class Line:
             while not true():  # noqa: ASYNC110  many things make it so
                 await asyncio.sleep(0.02)
 
-    async def _open_for(self) -> None:
+    async def _open_for(self, going: int = 0) -> None:
+        """`going`: bytes to the target."""
         self.held += 1
         try:
+            if going and self._room is not None:
+                await self._make_room(going)
             await self._flowing.wait()
         finally:
             self.held -= 1
+
+    async def _make_room(self, size: int) -> None:
+        assert self._room is not None
+        if self._room <= 0:
+            await self._going_on.wait()
+        else:
+            self._room -= size
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -113,7 +132,7 @@ class Line:
         ends = {writer, back}
         self._ends |= ends
         ways = [
-            asyncio.ensure_future(self._forward(reader, back)),
+            asyncio.ensure_future(self._forward(reader, back, there=True)),
             asyncio.ensure_future(self._forward(there, writer)),
         ]
         self._ways |= {*ways}
@@ -132,12 +151,14 @@ class Line:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
 
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _forward(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, there: bool = False
+    ) -> None:
         while chunk := await reader.read(CHUNK):
             self.pieces += 1
             if self.delay:
                 await asyncio.sleep(self.delay)
-            await self._open_for()
+            await self._open_for(len(chunk) if there else 0)
             if self.cut_after is not None:
                 piece = chunk[: self.cut_after]
                 self.cut_after -= len(piece)

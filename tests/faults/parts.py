@@ -129,12 +129,12 @@ class DatabasePart:
             user=self.settings.user,
             password=self.settings.password,
             database=self.settings.dbname,
-            timeout=20,
+            timeout=30,
         )
         try:
             return list(await connection.fetch(statement, *arguments, timeout=30))
         finally:
-            await connection.close(timeout=5)
+            await connection.close(timeout=30)
 
 
 class CommandPart:

@@ -6,7 +6,7 @@ import asyncio
 
 from tests.faults.world import FINAL, World
 
-SETTLES = 20.0  # seconds in which what is ending has ended
+SETTLES = 60.0  # seconds in which what is ending has ended
 
 _RUNS = "SELECT id::text, state FROM runs WHERE state <> ALL ($1)"
 _SESSIONS = """

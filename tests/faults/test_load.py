@@ -6,6 +6,7 @@ import asyncio
 import io
 import resource
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from promise_pub.delivery.protocol import HURRIED_ABANDON
 from tests.faults.checker import Rows, adds_up
 from tests.faults.conftest import Trial
 from tests.faults.world import JSON, World, until_files
@@ -115,8 +117,8 @@ async def test_a_consumer_that_cannot_write_its_log(world: World, trial: type[Tr
     try:
         await world.consumer.start()
         rows = Rows(2500)
-        run_id = await world.send(rows.csv(), mode="live", timeout=2, rate=1500)
-        await world.until(run_id, lambda run: run["rows"]["confirmed"] > 300)
+        run_id = await world.send_some(rows.csv(), mode="live", timeout=2, rate=1500)
+        world.go_on()
         world.lines["consumer-database"].cut()
         world.lines["consumer-broker"].cut()
         await trial(world, "disk full at the consumer's log").ends_kept(run_id, rows)
@@ -136,23 +138,24 @@ def full_log(path: Path) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("state", ["queued", "negotiating", "publishing", "draining", "uploading"])
 async def test_a_server_that_is_told_to_stop(world: World, trial: type[Trial], state: str) -> None:
-    """Exit code 0 within ten seconds, the run interrupted at its checkpoint, the session removed, and it can go on."""
+    """Exit code 0 within ten seconds (twenty, where the machine stands still meanwhile), the run interrupted at its checkpoint, the session removed, and it can go on."""
     rows, last = Rows(3000, repeats=3), Rows(10)
-    if state == "negotiating":
-        world.lines["server-consumer"].stall()
-    run_id = await world.send(rows.csv(), mode="batch", timeout=1, rate=1500)
-    known = await begun(world, run_id, state)
+    run_id, known = await begun(world, rows, state)
     waiting = await world.send(last.csv(), mode="batch", timeout=0) if state == "queued" else None
     uploading = asyncio.create_task(endless(world)) if state == "uploading" else None
     if uploading:
         await until_files(world, ".part", 1)
     command = world.server.command
-    async with asyncio.timeout(10):
+    world.go_on()
+    began_to_stop = time.monotonic()
+    async with asyncio.timeout(20):
         assert await world.server.stop() == 0
+    took = time.monotonic() - began_to_stop
     if uploading:
         assert await uploading == 503
-    gone = known is not None and not await world.consumer_knows(known)
-    assert known not in await world.broker.queues() or not gone
+    if known and state != "draining":
+        await world.until_removed(known)
+        assert known not in await world.broker.queues()
     world.lines["server-consumer"].cut()
     for line in world.lines.values():
         line.heal()
@@ -162,24 +165,31 @@ async def test_a_server_that_is_told_to_stop(world: World, trial: type[Trial], s
     assert how == ("interrupted", "interrupted"), (report, command and command.output)
     adds_up(report)
     left = f"did not say that it removed the session {known}" in str(report["error"])
-    # A consumer that cannot save does not end its session while the server waits: then the report says so.
-    assert (gone, left) == (state not in ("negotiating", "draining"), state == "draining"), report
+    # A consumer that cannot save does not end its session while the server waits, nor one that the machine holds up:
+    # then the report says so.
+    slow = known is not None and took > HURRIED_ABANDON
+    assert left == (state == "draining") or (left and slow), report
     for stopped, its in {run_id: rows, **({waiting: last} if waiting else {})}.items():
         await world.resume(stopped)
         await trial(world, f"SIGTERM, {state}").ends_kept(stopped, its)
 
 
-async def begun(world: World, run_id: str, state: str) -> str | None:
-    """The run's session, once it is in this state and stays in it; None while there is none."""
+async def begun(world: World, rows: Rows, state: str) -> tuple[str, str | None]:
+    """A run that is in this state and stays in it until it may go on, and its session; None while there is none."""
+    parameters = {"mode": "batch", "timeout": 1, "rate": 1500}
     if state == "negotiating":
+        world.lines["server-consumer"].stall()
+        run_id = await world.send(rows.csv(), **parameters)
         await world.until(run_id, lambda run: run["state"] == "negotiating")
         await world.lines["server-consumer"].until(lambda: world.lines["server-consumer"].held > 0)
-        return None
-    report = await world.until(run_id, lambda run: run["rows"]["confirmed"] > 300)
+        return run_id, None
+    run_id = await world.send_some(rows.csv(), **parameters)
+    report = await world.report(run_id)
     if state == "draining":
         world.lines["consumer-database"].stall()
+        world.go_on()
         await world.until(run_id, lambda run: run["state"] == "draining")
-    return str(report["session"]["uuid"])
+    return run_id, str(report["session"]["uuid"])
 
 
 async def endless(world: World) -> int:

@@ -25,6 +25,7 @@ from tests.services import RunningCommand
 
 POLL = 0.03  # seconds
 FINAL = ("completed", "failed", "cancelled", "interrupted")
+SOME = 100_000  # bytes to the broker: some 400 rows
 JSON = {"Accept": "application/json"}
 # `mail` is UNIQUE in employees, so a row saved twice leaves no trace there: every insert that was committed leaves one
 # here, of rows that were deleted or changed since as well.
@@ -164,6 +165,12 @@ class World:
         async with self._http.get(url, params={"uuid": uuid}) as answer:
             return await answer.text() != "Not a valid uuid"
 
+    async def until_removed(self, uuid: str) -> None:
+        """A session that whoever had it has asked to be removed."""
+        async with asyncio.timeout(PATIENCE):
+            while await self.consumer_knows(uuid):  # noqa: ASYNC110  it is in another process
+                await asyncio.sleep(POLL)
+
     async def restart(self, part: str) -> None:
         """kill -9, and start it again."""
         await self.kill(part)
@@ -194,6 +201,21 @@ class World:
             async with own.post(url, data=content, params=query, headers=headers) as answer:
                 assert answer.status == 202, await answer.text()
                 return str((await answer.json())["id"])
+
+    async def send_some(self, content: bytes, **parameters: Any) -> str:
+        """Starts a run that stands still in the midst of publishing, with rows confirmed and rows on their way.
+
+        It goes on when `go_on` is called: whatever is to happen to it there does, however slow the machine is.
+        """
+        line = self.lines["server-broker"]
+        line.hold_after(SOME)
+        run_id = await self.send(content, **parameters)
+        await line.until(lambda: line.held > 0)
+        await self.until(run_id, lambda run: run["rows"]["confirmed"] > 300)
+        return run_id
+
+    def go_on(self) -> None:
+        self.lines["server-broker"].flow()
 
     async def runs(self) -> int:
         """How many there are, whatever became of them."""

@@ -46,5 +46,5 @@ def nothing_left(session_folder: Path) -> Iterator[None]:
     left = [
         process for pid, process in services.running(session_folder).items() if pid not in before
     ]
-    _, left = psutil.wait_procs(left, timeout=3)
+    _, left = psutil.wait_procs(left, timeout=20)
     assert not [services.describe(process) for process in left if services.alive(process)]

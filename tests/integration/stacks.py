@@ -67,12 +67,12 @@ async def fetch(database: DatabaseSettings, query: str) -> object:
         user=database.user,
         password=database.password,
         database=database.dbname,
-        timeout=10,
+        timeout=30,
     )
     try:
         return await connection.fetchval(query)
     finally:
-        await connection.close(timeout=5)
+        await connection.close(timeout=30)
 
 
 def loaded(path: Path) -> Settings:

@@ -22,7 +22,7 @@ from tests.web_parts import ServerUnderTest, serving, settings
 
 TESTS = Path(__file__).parents[1]
 PHASES = ("Examples", "Coverage", "Fuzzing", "Stateful")
-PATIENCE = 300  # seconds after which schemathesis is given up
+PATIENCE = 900  # seconds after which schemathesis is given up
 
 
 @asynccontextmanager

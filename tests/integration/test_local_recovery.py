@@ -91,7 +91,7 @@ async def test_a_stack_whose_owner_was_killed_is_stopped_and_started_anew_with_i
 )
 async def test_the_kernel_stops_a_stack_whose_owner_was_killed(killed_owner: Kill) -> None:
     left = await killed_owner("seen", "database")
-    _, alive = await asyncio.to_thread(psutil.wait_procs, left, 10)
+    _, alive = await asyncio.to_thread(psutil.wait_procs, left, 30)
     assert not [process for process in alive if services.alive(process)]
 
 

@@ -84,7 +84,7 @@ async def kill(server: RunningCommand, state: Path, name: str) -> None:
     pid = pid_of(state, name)
     os.kill(pid, signal.SIGKILL)
     words = rf"ERROR .*{name} was killed by signal 9: it is started again; its log is (/.*) now$"
-    log = (await server.wait_for(words, 30))[1]
+    log = (await server.wait_for(words, 90))[1]
     await server.wait_for(rf"{name} runs again$", 90)
     assert pid_of(state, name) != pid
     assert is_file(log)

@@ -115,7 +115,7 @@ def results(path: Path) -> dict[str, list[str]]:
 
 async def test_a_file_that_is_sent_is_followed_in_lines_and_reported_to_ci(place: Place) -> None:
     await place.serve()
-    sent = await place.send("data.csv", "--rate", "1000", "--junit", "report.xml")
+    sent = await place.send("data.csv", "--rate", "250", "--junit", "report.xml")
     assert await sent.finish() == 0
     lines = sent.output.splitlines()
     assert lines[0] == f"Uploading data.csv: {place.file.stat().st_size / 1024:.1f} KB"

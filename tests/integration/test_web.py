@@ -51,7 +51,7 @@ async def server(
 
 @pytest.mark.parametrize("mode", ["live", "batch"])
 async def test_every_row_arrives_and_the_report_says_so(server: ServerUnderTest, mode: str) -> None:
-    reply = await server.send(people(1000, repeats=72), f"?mode={mode}&timeout=5")
+    reply = await server.send(people(1000, repeats=72), f"?mode={mode}&timeout=50")
     run = reply.json
     assert reply.status == 200
     assert (run["state"], run["verdict"], run["mode"]) == ("completed", "kept", mode)
@@ -77,7 +77,7 @@ async def test_every_row_arrives_and_the_report_says_so(server: ServerUnderTest,
         "rows": "1-1000",
     }
     assert run["db_count"] == 928
-    assert run["seconds"]["total"] < 5, "the idle timeout was waited for although `sent` was told"
+    assert run["seconds"]["total"] < 50, "the idle timeout was waited for although `sent` was told"
     assert 0 < run["confirm_ms"]["p50"] <= run["confirm_ms"]["p99"] <= run["confirm_ms"]["max"]
 
 

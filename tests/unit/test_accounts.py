@@ -26,6 +26,7 @@ from promise_pub.errors import (
     TooManyTries,
 )
 from tests.fake_accounts import QUICK, FakeAccounts
+from tests.fakes import until
 
 PASSWORD = "correct horse"
 
@@ -211,14 +212,14 @@ async def test_hashing_is_done_beside_the_loop_and_few_at_a_time(
             nonlocal going, most
             going += 1
             most = max(most, going)
-            assert gate.wait(10)
+            assert gate.wait(30)
             going -= 1
             return "hash"
 
     monkeypatch.setattr(passwords, "TURN_TIMEOUT", 0.01)
     hashing = Passwords(Slow())
     first = [asyncio.ensure_future(hashing.hash(PASSWORD)) for _ in range(passwords.AT_ONCE)]
-    await asyncio.sleep(0)
+    await until(lambda: going == passwords.AT_ONCE)
     with pytest.raises(ServerBusy):
         await hashing.hash(PASSWORD)
     gate.set()

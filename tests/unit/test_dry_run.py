@@ -13,6 +13,7 @@ from aiohttp import FormData, web
 from promise_pub import errors
 from promise_pub.delivery import dry_run
 from promise_pub.delivery.repeated import RepeatCounter
+from tests.fakes import until
 from tests.web_house import CSV, Client, House, opened
 
 
@@ -116,17 +117,17 @@ async def test_it_needs_no_database(house: House) -> None:
 
 
 async def test_a_few_go_at_once_and_no_more(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate, count = asyncio.Event(), RepeatCounter.count
+    gate, count, there = asyncio.Event(), RepeatCounter.count, 0
 
     async def waiting(counter: RepeatCounter) -> int:
+        nonlocal there
+        there += 1
         await gate.wait()
         return await count(counter)
 
     monkeypatch.setattr(RepeatCounter, "count", waiting)
     going = [asyncio.ensure_future(asked(house, b"a,b\n")) for _ in range(dry_run.MOST_AT_ONCE)]
-    while len([*house.uploads._folder.iterdir()]) < len(going):  # noqa: ASYNC110
-        await asyncio.sleep(0.001)
-    await asyncio.sleep(0.02)
+    await until(lambda: there == len(going))
     refused = await asked(house, b"a,b\n")
     assert (refused.status, (await refused.json())["code"]) == (503, "too_many_waiting")
     gate.set()

@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 
 from promise_pub.consumer.session import Session
-from promise_pub.delivery import delivering, protocol, recording, steady
+from promise_pub.delivery import delivering, protocol, recording, runs, steady
 from promise_pub.delivery.client import parse_session
 from promise_pub.delivery.ports import Watch
 from promise_pub.delivery.progress import ActiveRun, known_through
@@ -79,6 +79,7 @@ class SlowToRemove:
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is told to hurry still has the time that an answer takes, on a machine that stands still for a while too."""
     monkeypatch.setattr(protocol, "HURRIED_ABANDON", 20.0)
+    monkeypatch.setattr(runs, "CANCEL_AGAIN", 3600.0)
 
 
 @pytest.mark.usefixtures("unhurried")

@@ -22,10 +22,14 @@ Act = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "PATIENCE", 0.5)
+    monkeypatch.setattr(following, "PATIENCE", 20.0)
     monkeypatch.setattr(following, "FIRST_PAUSE", 0.02)
     monkeypatch.setattr(following, "POLL_EVERY", 0.01)
-    monkeypatch.setattr(remote, "SILENCE_TIMEOUT", 0.2)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "PATIENCE", 0.4)
 
 
 class Server:
@@ -153,7 +157,7 @@ async def test_one_that_breaks_off_in_the_middle_of_an_event_is_taken_up_again(
     half = event(report(state=State.DRAINING))[:60]
     seen = await followed(breaks_after(event(report()) + half), tells(END))
     assert seen.states == ["publishing", "publishing", "completed"]
-    assert len(seen.troubles) == 2 and seen.troubles[0].endswith(": trying again for 0 s")
+    assert len(seen.troubles) == 2 and seen.troubles[0].endswith(": trying again for 20 s")
     assert seen.troubles[1] == ""
 
 
@@ -181,11 +185,15 @@ async def test_so_is_one_whose_login_page_comes_instead_of_events(followed: Star
     assert (seen.states[-1], seen.server.polls) == ("completed", 1)
 
 
-async def test_and_one_whose_events_are_held_back(followed: Start) -> None:
+async def test_and_one_whose_events_are_held_back(
+    followed: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "SILENCE_TIMEOUT", 1.0)
     seen = await followed(tells(b"", pause=60))
     assert (seen.states[-1], seen.server.streams) == ("completed", 1)
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_a_server_that_stays_away_is_given_up_and_it_is_said_for_how_long(
     followed: Start,
 ) -> None:
@@ -200,6 +208,7 @@ def tells_503_everywhere() -> Act:
     return act
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_one_that_accepts_and_says_nothing_is_given_up_too(followed: Start) -> None:
     with pytest.raises(ServerAway, match="tells nothing of the run"):
         await followed(tells())

@@ -10,7 +10,6 @@ import pytest
 
 from promise_pub.delivery import runs as runs_module
 from promise_pub.records import Mode, Parameters, State
-from tests.fakes import until
 from tests.house import House
 
 
@@ -28,10 +27,12 @@ async def test_a_run_ends_though_its_cancellation_was_lost(
 ) -> None:
     monkeypatch.setattr(runs_module, "CANCEL_AGAIN", 0.05)
     plain = house.consumer._call
-    lost = 0
+    lost, reached = 0, asyncio.Event()
 
     async def call(name: str, sent: int | None = None) -> None:
         nonlocal lost
+        if name == step:
+            reached.set()
         while name == step and lost < times:  # as `asyncio.wait_for` may, when its answer comes
             try:
                 await asyncio.Event().wait()
@@ -43,8 +44,7 @@ async def test_a_run_ends_though_its_cancellation_was_lost(
 
     house.consumer._call = call  # type: ignore[method-assign]
     run = await house.submit(b"A,a@x\nB,b@x\n", Parameters(mode=Mode.BATCH))
-    await until(lambda: step in house.consumer.calls or run.session is not None)
-    await asyncio.sleep(0.05)
+    await asyncio.wait_for(reached.wait(), 30)
     await house.runs.cancel(run.id)
     await asyncio.wait_for(run.done.wait(), 30)
     assert run.report().state is State.CANCELLED

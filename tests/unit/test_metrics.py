@@ -150,6 +150,7 @@ async def test_services_are_asked_now_and_then_however_often_the_figures_are(
 
     probes = {name: probe(name) for name in asked} | {"broker": probe("broker", OSError())}
     probes["broker"] = probe("broker", BrokerUnreachable())
+    monkeypatch.setattr(probing, "KEPT", 3600.0)
     async with site(tmp_path, probes=probes) as there:
         for _ in range(5):
             figures = await there.figures()
@@ -168,6 +169,7 @@ async def test_a_service_that_does_not_answer_holds_nobody_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probing, "WAIT", 0.01)
+    monkeypatch.setattr(probing, "PROBE_TIMEOUT", 3600.0)
     asked = 0
 
     async def hang() -> None:

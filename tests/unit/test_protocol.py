@@ -271,8 +271,11 @@ async def test_even_an_error_nobody_foresaw_while_settling_again_removes_the_ses
     stage.is_clean()
 
 
-async def test_a_cancelled_run_waits_for_its_last_confirms(stage: Stage) -> None:
+async def test_a_cancelled_run_waits_for_its_last_confirms(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is on its way is counted, so that the counts told are right."""
+    monkeypatch.setattr(protocol, "LAST_CONFIRMS", 30.0)
     stage.broker.holding = True
     run = asyncio.create_task(stage.run())
     await until(lambda: "settle" in stage.calls)

@@ -84,17 +84,19 @@ async def test_a_run_that_has_ended_says_so_once(house: House) -> None:
     assert (head.status, head.content_type) == (200, "text/event-stream")
 
 
+@pytest.mark.parametrize("every", [0.0, 3600.0])
 async def test_a_page_is_told_the_parts_of_it_that_change(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: House, monkeypatch: pytest.MonkeyPatch, every: float
 ) -> None:
-    monkeypatch.setattr(stream, "DRAW_EVERY", 0.3)
+    """Curves as often as they are to come: with every event, or in an hour, for the page came with them."""
+    monkeypatch.setattr(stream, "DRAW_EVERY", every)
     answer = await house.client.get(f"{await begun(house)}/stream?format=html")
     text = await asyncio.wait_for(answer.text(), 30)
     *progress, end = text.replace("\r", "").strip().split("\n\n")
     assert all("event: progress" in event for event in progress) and "event: end" in end
     assert all('id="outcome"' in event and 'id="gauges"' in event for event in progress)
     drawn = [event for event in progress if 'id="curves"' in event]
-    assert 0 < len(drawn) < len(progress), "curves come less often"
+    assert drawn == ([] if every else progress)
     assert all('id="figures"' in event for event in drawn)
     assert len({event for event in progress if "to go" in event}) > 1
     assert "The promise is kept." in end

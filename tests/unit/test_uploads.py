@@ -113,7 +113,7 @@ async def test_cancelling_at_any_moment_leaves_nothing(
 
     def slowly(*arguments: Any) -> Any:
         entered.set()
-        assert leave.wait(5)
+        assert leave.wait(30)
         return plain(*arguments)
 
     monkeypatch.setattr(owner, step, slowly)

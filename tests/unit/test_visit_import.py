@@ -193,6 +193,8 @@ THERE_ARE = f"in a hit: there are {', '.join(COLUMNS)}"
         (f'{HEADER}{LINE}{AT},{SESSION},"/\n{LINE}', "line 4: unexpected end of data"),
         (f'{HEADER}{AT},{SESSION},"/"x\n', "line 2: ',' expected after '\"'"),
         (f"{HEADER}{AT},{SESSION},{'x' * 200_000}\n", "line 2: field larger than field limit"),
+        (f"{HEADER}{LINE}" + "x" * 1_000_001, "line 3: is longer than 1,000,000 characters"),
+        ('{"a": "' + "\0" * 1_000_000, "line 1: is longer than 1,000,000 characters"),
         ("[]\n", f"line 1: there is no column at: a hit has {WITHOUT}"),
         ("\0\n", f"line 1: there is no column at: a hit has {WITHOUT}"),
         (f"{HEADER}{LINE}".encode("utf-16"), "it is not UTF-8"),
@@ -240,7 +242,8 @@ def test_each_line_that_is_no_hit_is_named(write: Write) -> None:
 
 
 BAD = {
-    "at": ["yesterday", "2026-13-01", "12:00", "1782907200", "0001-01-01T00:00+14:00", " ", "\0"],
+    "at": ["yesterday", "2026-13-01", "12:00", "1782907200", "0001-01-01T00:00+14:00", " ", "\0"]
+    + ["0001-01-01", "9999-12-31T23:59:59Z"],
     "session_id": ["7", SESSION[:-1], SESSION + "0", " ", "g" + SESSION[1:], "\0"],
     "page": ["exit", "x" * 201, "\N{CRAB}" * 201],
     "status": ["-1", "1000", "200.0", "two", "0x10", "9" * 5000],

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from promise_pub import casts
 from promise_pub.errors import (
     DatabaseError,
     DatabaseRefused,
@@ -38,6 +39,8 @@ class Kept:
         self.trouble: DatabaseError | None = None
         self.too_late = False
         self.hanging = False
+        self.clinging = 0.0
+        """Seconds that what hangs takes to be called off, as asyncpg's queries do."""
         self.refused = ""
         self.forgotten: set[UUID] = set()
         self.batches: list[int] = []
@@ -48,7 +51,10 @@ class Kept:
     async def add(self, hits: Sequence[Hit]) -> Sequence[UUID]:
         await asyncio.sleep(0)
         if self.hanging:
-            await asyncio.Event().wait()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(self.clinging)
         if self.trouble and not self.too_late:
             raise self.trouble
         if any(hit.page == self.refused for hit in hits):
@@ -200,13 +206,17 @@ class TestInTime:
 
         self.run(loop, work())
 
-    @pytest.mark.parametrize("hanging", [False, True])
+    @pytest.mark.parametrize(("hanging", "clinging"), [(False, 0), (True, 0), (True, 60)])
     def test_the_end_does_not_wait_for_a_database_that_is_away(
-        self, loop: VirtualTimeLoop, hanging: bool, caplog: pytest.LogCaptureFixture
+        self,
+        loop: VirtualTimeLoop,
+        hanging: bool,
+        clinging: float,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         async def work() -> None:
             kept = Kept()
-            kept.hanging = hanging
+            kept.hanging, kept.clinging = hanging, clinging
             kept.trouble = DatabaseUnavailable()
             async with recorder_of(kept) as recorder:
                 recorder.note(a_hit())
@@ -245,3 +255,10 @@ class TestInTime:
                 assert len(kept.swept) == 1
 
         self.run(loop, work())
+
+
+def test_a_forgotten_session_is_known_for_longer_than_any_server_goes_on_with_it() -> None:
+    longest = casts.minutes("10080")
+    with pytest.raises(ValueError, match="at most 10080 minutes"):
+        casts.minutes("10081")
+    assert recording.REMEMBERED > timedelta(minutes=longest)

@@ -28,7 +28,7 @@ from promise_pub.casts import networks
 from promise_pub.config import VisitsSettings
 from promise_pub.errors import DatabaseUnavailable
 from promise_pub.visits import sessions as visit_sessions
-from promise_pub.visits.hits import Hit, Ids
+from promise_pub.visits.hits import Hit, Ids, headers_of
 from promise_pub.visits.recorder import Recorder
 from promise_pub.visits.sessions import Sessions
 from promise_pub.web.security import LOOPBACK, Doors
@@ -538,3 +538,74 @@ async def test_without_it_nobody_is_noted_and_nobody_gets_a_cookie(
     async with house.runs:
         client = await aiohttp_client(make_app(house.runs, house.ledger, {}))  # type: ignore[arg-type]
         assert "Set-Cookie" not in (await client.get("/", headers=BROWSER)).headers
+
+
+# Caches that many share.
+
+
+@pytest.mark.parametrize("path", ["/", "/runs", "/docs", "/nothing", "/runs?page=x", "/runs/x"])
+async def test_no_shared_cache_hands_on_a_cookie_or_keeps_a_visitor_from_us(
+    path: str, tmp_path: Path
+) -> None:
+    async with noting(tmp_path) as noted:
+        first = await noted.get(path)
+        again = await noted.get(path, f"PROMISE_PUB_ID={session_of(first)}")
+        shown = first.headers.get("ETag", "")
+        unchanged = await noted.get(path, headers={"If-None-Match": shown})
+    for answer in (first, again, unchanged):
+        assert answer.headers["Cache-Control"] == "private, no-cache"
+
+
+# Cookies that somebody makes up.
+
+
+class Slow:
+    """Knows no session, and takes a while to say so."""
+
+    def __init__(self) -> None:
+        self.asked = self.at_once = self.most = 0
+
+    async def last_hit(self, session: UUID) -> datetime | None:
+        self.asked += 1
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        await asyncio.sleep(0.03)
+        self.at_once -= 1
+        return None
+
+
+async def test_made_up_cookies_take_few_connections_and_soon_none() -> None:
+    slow = Slow()
+    sessions = Sessions(slow.last_hit, 60)
+    async with asyncio.timeout(5):
+        found = await asyncio.gather(*(sessions.of(str(uuid4())) for _ in range(1000)))
+    assert all(new for _, new in found)
+    assert slow.most == visit_sessions.MOST_ASKING and slow.asked < 50
+
+
+async def test_a_clock_that_is_put_back_does_not_keep_sessions_from_being_asked_for() -> None:
+    now = 10_000.0
+    away = Kept(away=DatabaseUnavailable())
+    sessions = Sessions(away.last_hit, 60, lambda: now)
+    await sessions.of(str(uuid4()))
+    now -= 3600
+    await sessions.of(str(uuid4()))
+    assert away.asked == 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["X-Auth-Key", "X-Auth", "Ocp-Apim-Subscription-Key", "X-Amz-Signature", "X-Passwd", "Session"],
+)
+def test_no_header_that_may_let_somebody_in_is_kept(name: str) -> None:
+    assert headers_of([(name, "s3cret"), ("Keep-Alive", "5")]) == '[["Keep-Alive", "5"]]'
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["X-Azure-ClientIP", "X-Envoy-External-Address", "X-Appengine-User-IP", "X-Remote-Addr", "Via"],
+)
+def test_no_header_that_tells_a_cut_address_is_kept(name: str) -> None:
+    pairs = [(name, "203.0.113.77"), ("Accept", "a"), ("Sec-CH-UA-Platform", "b")]
+    assert headers_of(pairs, anonymise=True) == '[["Accept", "a"], ["Sec-CH-UA-Platform", "b"]]'
+    assert "203.0.113.77" in headers_of(pairs)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +29,8 @@ from promise_pub.visits.hits import COLUMNS
 from promise_pub.visits.importing import read_hits
 from promise_pub.visits.report import SESSION_COLUMNS
 from promise_pub.web import openapi
+from promise_pub.web import visits as visits_pages
+from promise_pub.web.negotiate import as_json
 from promise_pub.web.server import make_app
 from tests.fake_accounts import QUICK, FakeAccounts
 from tests.fake_visits import FakeVisits, a_hit
@@ -150,6 +154,50 @@ async def test_the_page_shows_sessions_and_a_picture(seen: Seen) -> None:
     text = await answer.text()
     assert answer.status == 200 and "<svg" in text and text.count("<time") == 6
     assert '<a href="/visits" aria-current="true">Visits</a>' in text
+
+
+@pytest.mark.parametrize(
+    ("path", "maker"),
+    [
+        ("/visits", "page"),
+        ("/visits?format=json", "as_json"),
+        (f"/visits/{ONE}", "page"),
+        (f"/visits/{ONE}?format=json", "as_json"),
+        (f"/visits/{ONE}?format=csv", "as_csv"),
+    ],
+)
+async def test_what_may_be_long_is_not_made_on_the_loop(
+    path: str, maker: str, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads, make = [], getattr(visits_pages, maker)
+
+    def made(*parameters: Any) -> Any:
+        threads.append(threading.current_thread())
+        return make(*parameters)
+
+    monkeypatch.setattr(visits_pages, maker, made)
+    assert (await seen.get(path)).status == 200
+    assert threads and threading.main_thread() not in threads
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        [],
+        None,
+        "\N{CRAB}",
+        [1, {"a": [None]}],
+        {'\N{CRAB}"': ["\N{CRAB}", {"x": [1]}], "b": {"c": [1, 2], "d": {"e": [True]}}, "f": []},
+        {1: [2], None: 3},
+    ],
+)
+def test_json_in_pieces_is_the_same_json(data: Any) -> None:
+    assert as_json(data).text == json.dumps(data, ensure_ascii=False)
+
+
+def test_what_comes_one_by_one_is_a_list_in_json() -> None:
+    assert as_json({"a": iter([1, 2]), "b": iter([])}).text == '{"a": [1, 2], "b": []}'
 
 
 async def test_without_hits_the_page_says_so(seen: Seen) -> None:
