@@ -27,6 +27,7 @@ CHROMIUM_VARIABLE = "PROMISE_PUB_CHROMIUM"  # where Chromium is, if not on the P
 PATIENCE = 40_000  # milliseconds after which a wait has failed; nothing here takes that long
 expect.set_options(timeout=PATIENCE)
 WIDE, PHONE = (1280, 900), (360, 740)
+_VIOLATIONS = {"resultTypes": ["violations"]}  # what passes is looked at, but not told at length
 # The first two let root start it; the others keep it from asking the world for things.
 _ARGUMENTS = (
     "--no-sandbox",
@@ -110,7 +111,7 @@ class Eye:
 
 async def findings(page: Page) -> list[str]:
     """What axe-core finds serious or critical on the page as it is now."""
-    found = await Axe().run(page)
+    found = await Axe().run(page, options=_VIOLATIONS)
     return [
         f"{one['id']} ({one['impact']}): {one['help']}: {[node['html'][:200] for node in one['nodes'][:3]]}"
         for one in found.response["violations"]
