@@ -109,8 +109,23 @@ class Eye:
             self.complaints.append(f"a request to another host: {request.url}")
 
 
+async def come_to_rest(page: Page) -> None:
+    """Waits for what fades or moves to be done: half faded, nothing has the contrast it is given.
+
+    What is moved again and again, as the bars of a run that goes, is not waited for beyond some seconds.
+    """
+    await page.evaluate("""async () => {
+        const moment = () => new Promise((done) => setTimeout(done, 50));
+        const passing = () => document.getAnimations().filter((one) =>
+            one.playState === "running" && one.effect?.getComputedTiming().endTime !== Infinity);
+        await moment();
+        for (let left = 60; left && passing().length; left -= 1) await moment();
+    }""")
+
+
 async def findings(page: Page) -> list[str]:
-    """What axe-core finds serious or critical on the page as it is now."""
+    """What axe-core finds serious or critical on the page, once it has come to rest."""
+    await come_to_rest(page)
     found = await Axe().run(page, options=_VIOLATIONS)
     return [
         f"{one['id']} ({one['impact']}): {one['help']}: {[node['html'][:200] for node in one['nodes'][:3]]}"

@@ -16,6 +16,7 @@ from rich.text import Text
 from promise_pub.cli.picture import VERDICT_STYLES, shown
 from promise_pub.errors import PromisePubError
 from promise_pub.records import SUMMARY, RunReport
+from promise_pub.web.negotiate import harmless
 from promise_pub.web.remote import Json
 
 OK, FAILED, USAGE, PROMISE_BROKEN = 0, 1, 2, 3
@@ -181,5 +182,6 @@ def print_json_line(value: Any) -> None:
 
 
 def print_csv(*rows: Sequence[object]) -> None:
-    csv.writer(sys.stdout).writerows(rows)
+    """Names of files and of browsers are strangers' words: as on the pages, no spreadsheet executes them."""
+    csv.writer(sys.stdout).writerows([harmless(cell) for cell in row] for row in rows)
     sys.stdout.flush()

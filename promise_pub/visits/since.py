@@ -7,13 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 from promise_pub.errors import BadParameter
 
-_SPAN = re.compile(r"([0-9]{1,6})(min|m|h|d|w)")
+_SPAN = re.compile(r"([0-9]{1,5})(min|m|h|d|w)")  # up to 1,900 years: no time before the first
 _UNITS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def parse_since(text: str, now: datetime, name: str = "since") -> datetime | None:
     """None for nothing. A time without a zone is in UTC. Raises BadParameter that says what is taken."""
-    text = text.strip()
     if not text:
         return None
     try:

@@ -68,7 +68,7 @@ class View:
 
 def _view(request: web.Request) -> View:
     query = single(request, PARAMETERS)
-    asked = query.get("since", "").strip()
+    asked = query.get("since", "")
     return View(asked, parse_since(asked, datetime.now(UTC)), parse_paging(query))
 
 

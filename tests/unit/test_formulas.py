@@ -7,6 +7,7 @@ import io
 
 import pytest
 
+from promise_pub.cli.output import print_csv
 from promise_pub.web.negotiate import as_csv
 
 
@@ -34,3 +35,9 @@ def test_neither_does_one_begin_after_what_a_spreadsheet_takes_for_a_separator(
 @pytest.mark.parametrize("value", ["", "Ann", "a-b@c", "1=2", "'=x", "a, =b", "x;y", "5 - 3"])
 def test_everything_else_stays_as_it_is(value: str) -> None:
     assert cell(value) == value
+
+
+def test_neither_does_what_a_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    print_csv(["user_agent", "hits"], ["=cmd|' /C calc'!A0", -5], ["Mozilla/5.0", None])
+    rows = [*csv.reader(io.StringIO(capsys.readouterr().out, newline=""))]
+    assert rows == [["user_agent", "hits"], ["'=cmd|' /C calc'!A0", "-5"], ["Mozilla/5.0", ""]]

@@ -5,18 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promise_pub.errors import BadParameter
 from promise_pub.visits.since import parse_since
+from promise_pub.web.openapi.visits import SINCE
 
 NOW = datetime(2026, 7, 1, 12, 30, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("text", ["", " ", "\t\n"])
-def test_nothing_is_from_the_beginning(text: str) -> None:
-    assert parse_since(text, NOW) is None
+def test_nothing_is_from_the_beginning() -> None:
+    assert parse_since("", NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -25,11 +25,11 @@ def test_nothing_is_from_the_beginning(text: str) -> None:
         ("30m", timedelta(minutes=30)),
         ("30min", timedelta(minutes=30)),
         ("24h", timedelta(days=1)),
-        (" 7d ", timedelta(days=7)),
+        ("7d", timedelta(days=7)),
         ("2w", timedelta(days=14)),
         ("007d", timedelta(days=7)),
         ("0m", timedelta(0)),
-        ("999999m", timedelta(minutes=999_999)),
+        ("99999m", timedelta(minutes=99_999)),
     ],
 )
 def test_a_span_is_before_now(text: str, before: timedelta) -> None:
@@ -65,7 +65,7 @@ def test_a_time_is_itself_in_utc(text: str, at: datetime) -> None:
         "7.5h",
         "7y",
         "1h30m",
-        "1000000m",
+        "100000m",
         "999999w",  # there was no calendar
         "٣d",
         "2026-13-01",
@@ -100,3 +100,10 @@ def test_any_text_is_a_time_or_refused(text: str) -> None:
     except BadParameter:
         return
     assert told is None or told.tzinfo is UTC
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.from_regex(SINCE, fullmatch=True).filter(lambda text: not text.endswith("\n")))
+def test_whatever_the_api_describes_is_taken(text: str) -> None:
+    since = parse_since(text, datetime.now(UTC))
+    assert (since is None) is (text == "")

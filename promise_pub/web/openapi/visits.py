@@ -15,7 +15,12 @@ from promise_pub.web.openapi.answers import (
     problems,
 )
 from promise_pub.web.openapi.asked import KNOWN, PAGED, face, paged, query
-from promise_pub.web.openapi.schemas import TEXT, UUID, Schema, ref
+from promise_pub.web.openapi.schemas import UUID, Schema, ref
+
+# A description of what is taken that can be checked by itself: not of every way ISO 8601 has, nor of every month's days.
+_DAY = "20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
+_TIME = "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9])?"
+SINCE = f"^([0-9]{{1,5}}(min|m|h|d|w)|{_DAY}(T{_TIME})?)?$"
 
 _SESSION_ID: Schema = {
     "name": "session_id",
@@ -27,14 +32,15 @@ _SESSION_ID: Schema = {
 
 
 def _sessions() -> Operation:
-    since = "A span such as `24h`, or a time: before it is as if it had not been."
+    words = "A span such as `24h`, or a time: before it is as if it had not been."
+    since = query("since", {"type": "string", "pattern": SINCE}, words, example="7d")
     return {
         "operationId": "listVisits",
         "tags": ["visits"],
         "summary": "The sessions of visitors, and how they went from page to page",
         "description": "Sessions come with the newest page first; CSV has them alone. For operators, where users log in.",
         "parameters": [
-            query("since", TEXT, since),
+            since,
             *paged("Sessions"),
             face(HTML, JSON, CSV),
             KNOWN,
