@@ -122,7 +122,10 @@ class Recorder:
     async def _keep_writing(self) -> None:
         while True:
             await asyncio.sleep(FLUSH_EVERY)
-            await self.flush()
+            try:
+                await self.flush()
+            except Exception:
+                log.exception("Page hits wait, for a reason nobody foresaw")
 
     async def flush(self) -> None:
         """Writes what waits, as far as the database takes it."""

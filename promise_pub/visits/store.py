@@ -93,7 +93,7 @@ class StoredVisits:
         self, most: int, skip: int = 0, since: datetime | None = None
     ) -> tuple[list[SessionSummary], int]:
         """Those with a hit since then, the newest hit first; and how many there are of them."""
-        async with self._counting, self._answering(COUNT_TIMEOUT):
+        async with self._answering(COUNT_TIMEOUT), self._counting:
             asked = self._sql.sessions(
                 self._pool, since=since, most=most, skip=skip, ended_before=self._ended_before()
             )
@@ -126,7 +126,7 @@ class StoredVisits:
 
         Where there are more than MOST_PAGES, those that were hit least are one, called OTHERS.
         """
-        async with self._counting, self._answering(COUNT_TIMEOUT):
+        async with self._answering(COUNT_TIMEOUT), self._counting:
             steps = await self._steps(session, since)
             if session and not steps:
                 if await self._sql.last_hit(self._pool, session_id=session) is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
@@ -17,6 +18,8 @@ from promise_pub.web.clients import client_of
 from promise_pub.web.keys import ROUTE, SHOWN
 from promise_pub.web.problems import Handler
 from promise_pub.web.security import DOORS
+
+log = logging.getLogger(__name__)
 
 NOT_FOUND = (
     "not found"  # the page of an address that no route is for: strangers' would be without end
@@ -53,10 +56,20 @@ async def note_visits(request: web.Request, handler: Handler) -> web.StreamRespo
     try:
         response = await handler(request)
     except web.HTTPException as answer:
-        await _note(request, answer, at, began)
+        await _try_to_note(request, answer, at, began)
         raise
-    await _note(request, response, at, began)
+    await _try_to_note(request, response, at, began)
     return response
+
+
+async def _try_to_note(
+    request: web.Request, response: web.StreamResponse, at: datetime, began: float
+) -> None:
+    """Nobody behind this one would make an answer of what it raises."""
+    try:
+        await _note(request, response, at, began)
+    except Exception:
+        log.exception("%s is not noted, for a reason nobody foresaw", request.path)
 
 
 def _wants_no_notes(request: web.Request) -> bool:

@@ -197,6 +197,27 @@ class TestInTime:
 
         self.run(loop, work())
 
+    def test_what_nobody_foresaw_costs_no_hit(
+        self, loop: VirtualTimeLoop, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Odd(Kept):
+            async def add(self, hits: Sequence[Hit]) -> Sequence[UUID]:
+                if loop.time() < 3:
+                    raise RuntimeError("odd")
+                return await super().add(hits)
+
+        async def work() -> None:
+            kept = Odd()
+            async with recorder_of(kept) as recorder:
+                recorder.note(a_hit())
+                await asyncio.sleep(2.5)
+                assert recorder.recorded == Recorded(1, 0, 0, 1)
+                await asyncio.sleep(2)
+                assert recorder.recorded == Recorded(1, 1, 0, 0)
+
+        self.run(loop, work())
+        assert "for a reason nobody foresaw" in caplog.text
+
     def test_the_end_writes_the_rest(self, loop: VirtualTimeLoop) -> None:
         async def work() -> None:
             kept = Kept()

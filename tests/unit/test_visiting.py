@@ -609,3 +609,13 @@ def test_no_header_that_tells_a_cut_address_is_kept(name: str) -> None:
     pairs = [(name, "203.0.113.77"), ("Accept", "a"), ("Sec-CH-UA-Platform", "b")]
     assert headers_of(pairs, anonymise=True) == '[["Accept", "a"], ["Sec-CH-UA-Platform", "b"]]'
     assert "203.0.113.77" in headers_of(pairs)
+
+
+async def test_a_page_is_shown_whatever_goes_wrong_with_its_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with noting(tmp_path) as noted:
+        monkeypatch.setattr(noted.recorder, "note", lambda _: 1 / 0)
+        assert (await noted.get("/docs")).status == 200
+        assert (await noted.get("/nothing")).status == 404
+    assert "/docs is not noted" in caplog.text

@@ -20,6 +20,7 @@ from promise_pub.web.openapi.answers import (
 )
 from promise_pub.web.openapi.others import OPERATIONS
 from promise_pub.web.openapi.schemas import schemas
+from promise_pub.web.openapi.visits import visit_schemas
 from promise_pub.web.security import SAFE_METHODS
 
 VERSION = "3.1.1"
@@ -80,7 +81,7 @@ def describe(routes: Iterable[Route], *, login: bool) -> dict[str, Any]:
         ],
         "paths": paths,
         "components": {
-            "schemas": schemas(_a_run()),
+            "schemas": {**schemas(_a_run()), **visit_schemas()},
             "headers": header_components(),
             **({"securitySchemes": _security_schemes()} if login else {}),
         },

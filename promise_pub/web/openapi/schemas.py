@@ -16,8 +16,8 @@ UUID: Schema = {"type": "string", "format": "uuid"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 TEXT: Schema = {"type": "string"}
 FLAG: Schema = {"type": "boolean"}
-_MOMENT: Schema = {"type": "string", "format": "date-time"}
-_AMOUNT: Schema = {"type": "number", "minimum": 0}
+MOMENT: Schema = {"type": "string", "format": "date-time"}
+AMOUNT: Schema = {"type": "number", "minimum": 0}
 _RANGES = "^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?$"
 _DIGEST: Schema = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 
@@ -168,12 +168,12 @@ def _rows() -> Schema:
 
 def _seconds() -> Schema:
     parts = ("queued", "negotiating", "publishing", "draining", "total")
-    return whole({part: _AMOUNT for part in parts}, description="How long each part took.")
+    return whole({part: AMOUNT for part in parts}, description="How long each part took.")
 
 
 def _run() -> Schema:
     final = ", ".join(f"`{state.value}`" for state in State if state.final)
-    latency = whole({name: _AMOUNT for name in ("p50", "p95", "p99", "max")})
+    latency = whole({name: AMOUNT for name in ("p50", "p95", "p99", "max")})
     earlier = whole({"session": ref("Session"), "first_row": COUNT, "last_row": COUNT})
     return {
         "id": UUID,
@@ -184,9 +184,9 @@ def _run() -> Schema:
         },
         **_run_parameters(),
         "file": _file(),
-        "created_at": _MOMENT,
-        "started_at": nullable(_MOMENT),
-        "finished_at": described(nullable(_MOMENT), "null: the run is waiting or going."),
+        "created_at": MOMENT,
+        "started_at": nullable(MOMENT),
+        "finished_at": described(nullable(MOMENT), "null: the run is waiting or going."),
         "seconds": _seconds(),
         "blocked": described(FLAG, "Whether the broker refuses to read because of an alarm."),
         "rows": _rows(),
@@ -269,108 +269,6 @@ def _service() -> Schema:
     return whole({"ready": FLAG, "error": TEXT}, "error")
 
 
-def _transitions() -> Schema:
-    share = {"type": "number", "minimum": 0, "maximum": 1}
-    return whole(
-        {
-            "session_id": described(nullable(UUID), "null: of all sessions."),
-            "since": described(nullable(_MOMENT), "Before it is as if it had not been."),
-            "sessions": COUNT,
-            "ended": described(COUNT, "Sessions that had no page for a while."),
-            "hits": described(COUNT, "Pages shown."),
-            "bounces": described(COUNT, "Ended sessions of one page."),
-            "bounce_rate": described(nullable(share), "Their share; null while none has ended."),
-            "pages": {
-                "type": "array",
-                "items": whole(
-                    {
-                        "page": TEXT,
-                        "hits": COUNT,
-                        "entries": described(COUNT, "Sessions that began there."),
-                        "share": described(share, "Of the time that a random visitor spends."),
-                        "pages_until_exit": described(
-                            nullable(_AMOUNT),
-                            "Expected, this one included; null: it was never seen to be left.",
-                        ),
-                    }
-                ),
-            },
-            "transitions": {
-                "type": "array",
-                "items": whole({"from": TEXT, "to": TEXT, "count": COUNT, "probability": share}),
-            },
-        },
-        description="How people went from page to page; `exit` is the end of a session.",
-    )
-
-
-def _visitor() -> Schema:
-    return whole(
-        {
-            "session_id": UUID,
-            "first": _MOMENT,
-            "last": _MOMENT,
-            "hits": described(COUNT, "Pages shown."),
-            "pages": described(COUNT, "Different ones."),
-            "ended": FLAG,
-            "ip": nullable(TEXT),
-            "user_agent": nullable(TEXT),
-        },
-        description="A session; the client as it was at the last page.",
-    )
-
-
-def _hit() -> Schema:
-    return whole(
-        {
-            "at": _MOMENT,
-            "session_id": UUID,
-            "page": described(TEXT, "Its route's template."),
-            "path": nullable(TEXT),
-            "method": nullable(TEXT),
-            "status": nullable(COUNT),
-            "ip": nullable(TEXT),
-            "port": nullable(COUNT),
-            "user_agent": nullable(TEXT),
-            "referrer": nullable(TEXT),
-            "headers": {
-                "type": "array",
-                "items": {"type": "array", "items": TEXT},
-                "description": "Names and values, without cookies and whatever lets somebody in.",
-            },
-            "took_ms": nullable(_AMOUNT),
-            "id": UUID,
-        },
-        description="A page that was shown.",
-    )
-
-
-def _visits() -> dict[str, Schema]:
-    names = ("noted", "written", "lost", "waiting")
-    return {
-        "Transitions": _transitions(),
-        "Visitor": _visitor(),
-        "Hit": _hit(),
-        "Visits": whole(
-            {
-                "sessions": {"type": "array", "items": ref("Visitor")},
-                "transitions": ref("Transitions"),
-                "recording": described(
-                    nullable(whole({name: COUNT for name in names})),
-                    "What this server noted since its start; null: it notes nothing.",
-                ),
-            }
-        ),
-        "Visit": whole(
-            {
-                "session": ref("Visitor"),
-                "hits": {"type": "array", "items": ref("Hit")},
-                "transitions": ref("Transitions"),
-            }
-        ),
-    }
-
-
 def schemas(told: Mapping[str, Any]) -> dict[str, Schema]:
     """Every schema that others refer to."""
     return {
@@ -387,7 +285,6 @@ def schemas(told: Mapping[str, Any]) -> dict[str, Schema]:
         "Event": _event(),
         "Problem": _problem(),
         "Code": _code(),
-        **_visits(),
         "Alive": whole({"alive": {"const": True}}),
         "Ready": whole(
             {

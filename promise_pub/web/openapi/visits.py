@@ -1,4 +1,4 @@
-"""What can be asked about visits."""
+"""What can be asked about visits, and what the answers hold."""
 
 from __future__ import annotations
 
@@ -15,7 +15,19 @@ from promise_pub.web.openapi.answers import (
     problems,
 )
 from promise_pub.web.openapi.asked import KNOWN, PAGED, face, paged, query
-from promise_pub.web.openapi.schemas import UUID, Schema, ref
+from promise_pub.web.openapi.schemas import (
+    AMOUNT,
+    COUNT,
+    FLAG,
+    MOMENT,
+    TEXT,
+    UUID,
+    Schema,
+    described,
+    nullable,
+    ref,
+    whole,
+)
 
 # A description of what is taken that can be checked by itself: not of every way ISO 8601 has, nor of every month's days.
 _DAY = "20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
@@ -68,6 +80,109 @@ def _session() -> Operation:
             "304": not_modified("ETag", "Vary", "X-Total-Count"),
             **problems((errors.BadParameter, errors.NotAllowed, errors.SessionNotFound, *DATABASE)),
         },
+    }
+
+
+def _transitions() -> Schema:
+    share = {"type": "number", "minimum": 0, "maximum": 1}
+    return whole(
+        {
+            "session_id": described(nullable(UUID), "null: of all sessions."),
+            "since": described(nullable(MOMENT), "Before it is as if it had not been."),
+            "sessions": COUNT,
+            "ended": described(COUNT, "Sessions that had no page for a while."),
+            "hits": described(COUNT, "Pages shown."),
+            "bounces": described(COUNT, "Ended sessions of one page."),
+            "bounce_rate": described(nullable(share), "Their share; null while none has ended."),
+            "pages": {
+                "type": "array",
+                "items": whole(
+                    {
+                        "page": TEXT,
+                        "hits": COUNT,
+                        "entries": described(COUNT, "Sessions that began there."),
+                        "share": described(share, "Of the time that a random visitor spends."),
+                        "pages_until_exit": described(
+                            nullable(AMOUNT),
+                            "Expected, this one included; null: it was never seen to be left.",
+                        ),
+                    }
+                ),
+            },
+            "transitions": {
+                "type": "array",
+                "items": whole({"from": TEXT, "to": TEXT, "count": COUNT, "probability": share}),
+            },
+        },
+        description="How people went from page to page; `exit` is the end of a session.",
+    )
+
+
+def _visitor() -> Schema:
+    return whole(
+        {
+            "session_id": UUID,
+            "first": MOMENT,
+            "last": MOMENT,
+            "hits": described(COUNT, "Pages shown."),
+            "pages": described(COUNT, "Different ones."),
+            "ended": FLAG,
+            "ip": nullable(TEXT),
+            "user_agent": nullable(TEXT),
+        },
+        description="A session; the client as it was at the last page.",
+    )
+
+
+def _hit() -> Schema:
+    return whole(
+        {
+            "at": MOMENT,
+            "session_id": UUID,
+            "page": described(TEXT, "Its route's template."),
+            "path": nullable(TEXT),
+            "method": nullable(TEXT),
+            "status": nullable(COUNT),
+            "ip": nullable(TEXT),
+            "port": nullable(COUNT),
+            "user_agent": nullable(TEXT),
+            "referrer": nullable(TEXT),
+            "headers": {
+                "type": "array",
+                "items": {"type": "array", "items": TEXT},
+                "description": "Names and values, without cookies and whatever lets somebody in.",
+            },
+            "took_ms": nullable(AMOUNT),
+            "id": UUID,
+        },
+        description="A page that was shown.",
+    )
+
+
+def visit_schemas() -> dict[str, Schema]:
+    """What the answers hold, by the names that they are referred to by."""
+    names = ("noted", "written", "lost", "waiting")
+    return {
+        "Transitions": _transitions(),
+        "Visitor": _visitor(),
+        "Hit": _hit(),
+        "Visits": whole(
+            {
+                "sessions": {"type": "array", "items": ref("Visitor")},
+                "transitions": ref("Transitions"),
+                "recording": described(
+                    nullable(whole({name: COUNT for name in names})),
+                    "What this server noted since its start; null: it notes nothing.",
+                ),
+            }
+        ),
+        "Visit": whole(
+            {
+                "session": ref("Visitor"),
+                "hits": {"type": "array", "items": ref("Hit")},
+                "transitions": ref("Transitions"),
+            }
+        ),
     }
 
 
