@@ -7,6 +7,7 @@ import csv
 import io
 import os
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +33,10 @@ class Said(NamedTuple):
     code: int
     out: str
     err: str
+
+
+Command = Callable[..., Awaitable[Said]]
+"""Runs one as a process, with a configuration that is at hand."""
 
 
 def configured(path: Path, database: DatabaseSettings, visits: VisitsSettings = KEPT) -> Path:

@@ -1,19 +1,25 @@
-"""Fixtures of the tests of the local stack."""
+"""Fixtures of the tests of the local stack, and of those of commands that need a database alone."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
+from promise_pub import db
+from promise_pub.config import DatabaseSettings
 from promise_pub.local.bundled_consumer import BundledConsumer
+from promise_pub.visits.store import StoredVisits
 from tests import services
+from tests.command_parts import Command, Here, configured, run
 from tests.integration import stacks
+from tests.visit_parts import IDLE
 
 
 @pytest.fixture
@@ -48,3 +54,24 @@ def nothing_left(session_folder: Path) -> Iterator[None]:
     ]
     _, left = psutil.wait_procs(left, timeout=20)
     assert not [services.describe(process) for process in left if services.alive(process)]
+
+
+@pytest.fixture
+def configuration(database: DatabaseSettings, tmp_path: Path) -> Path:
+    return configured(tmp_path / "test.ini", database)
+
+
+@pytest.fixture
+def here(configuration: Path, capsys: pytest.CaptureFixture[str]) -> Here:
+    return Here(configuration, capsys)
+
+
+@pytest.fixture
+def command(configuration: Path) -> Command:
+    return partial(run, configuration)
+
+
+@pytest.fixture
+async def visits(database: DatabaseSettings) -> AsyncIterator[StoredVisits]:
+    async with db.open_pool(database, max_size=1) as pool:
+        yield StoredVisits(pool, IDLE)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -15,43 +14,19 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from promise_pub import db
 from promise_pub.config import DatabaseSettings
 from promise_pub.visits.hits import Hit, moment
 from promise_pub.visits.report import SESSION_COLUMNS
 from promise_pub.visits.store import StoredVisits
-from tests.command_parts import Here, Said, configured, run, table
+from tests.command_parts import Command, Here, configured, run, table
 from tests.fake_visits import a_hit
-from tests.visit_parts import IDLE, text
-
-Command = Callable[..., Awaitable[Said]]
+from tests.visit_parts import text
 
 FORMATS = ("text", "json", "csv", "dot", "svg")
 ONE, TWO, THREE = (UUID(int=number) for number in (1, 2, 3))
 # Sessions that began then have ended, or have not; tests may run long after these lines.
 EARLIER = datetime.now(UTC) - timedelta(hours=3)
 LATER = datetime.now(UTC) + timedelta(hours=3)
-
-
-@pytest.fixture
-def configuration(database: DatabaseSettings, tmp_path: Path) -> Path:
-    return configured(tmp_path / "test.ini", database)
-
-
-@pytest.fixture
-def here(configuration: Path, capsys: pytest.CaptureFixture[str]) -> Here:
-    return Here(configuration, capsys)
-
-
-@pytest.fixture
-def command(configuration: Path) -> Command:
-    return partial(run, configuration)
-
-
-@pytest.fixture
-async def visits(database: DatabaseSettings) -> AsyncIterator[StoredVisits]:
-    async with db.open_pool(database, max_size=1) as pool:
-        yield StoredVisits(pool, IDLE)
 
 
 def walk(session: UUID, began: datetime, *pages: str, **more: Any) -> list[Hit]:

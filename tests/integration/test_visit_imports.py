@@ -6,48 +6,20 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from uuid import UUID
 
-import pytest
-
-from promise_pub import db
 from promise_pub.config import DatabaseSettings, VisitsSettings
 from promise_pub.visits.hits import moment
 from promise_pub.visits.store import StoredVisits
-from tests.command_parts import Here, Said, configured, run, table
-from tests.visit_parts import IDLE, text
-
-Command = Callable[..., Awaitable[Said]]
+from tests.command_parts import Command, Here, configured, run, table
+from tests.visit_parts import text
 
 ONE, TWO = UUID(int=1), UUID(int=2)
 # Sessions that began then have ended, or have not; tests may run long after these lines.
 EARLIER = datetime.now(UTC) - timedelta(hours=3)
 LATER = datetime.now(UTC) + timedelta(hours=3)
-
-
-@pytest.fixture
-def configuration(database: DatabaseSettings, tmp_path: Path) -> Path:
-    return configured(tmp_path / "test.ini", database)
-
-
-@pytest.fixture
-def here(configuration: Path, capsys: pytest.CaptureFixture[str]) -> Here:
-    return Here(configuration, capsys)
-
-
-@pytest.fixture
-def command(configuration: Path) -> Command:
-    return partial(run, configuration)
-
-
-@pytest.fixture
-async def visits(database: DatabaseSettings) -> AsyncIterator[StoredVisits]:
-    async with db.open_pool(database, max_size=1) as pool:
-        yield StoredVisits(pool, IDLE)
 
 
 HITS = text(
