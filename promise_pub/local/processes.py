@@ -2,13 +2,14 @@
 
 Three nets, because each has a hole. A part is stopped by the server that started it; the kernel signals it when that
 server is killed (`setpriv --pdeathsig`, where util-linux has it); and what escapes both is recognised and stopped at the
-next start, by its record in the state folder.
+next start, by its record in the state folder and because it works in that folder.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import shutil
 import signal
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from promise_pub.errors import PartFailed
+
+log = logging.getLogger(__name__)
 
 STOP_GRACE = 10.0  # seconds between asking a part to stop and killing it
 KILL_GRACE = 5.0  # seconds the kernel is given to carry out a kill
@@ -65,8 +68,22 @@ def started_at(pid: int) -> int | None:
     return None if state in "ZX" else int(rest[18])
 
 
+def works_in(pid: int, *folders: Path) -> bool:
+    """Whether one of these very folders, wherever they were moved, is the process's working directory."""
+    with suppress(OSError):  # it has ended meanwhile, or is somebody else's
+        working = Path(f"/proc/{pid}/cwd").stat()
+        return any(
+            folder.exists() and os.path.samestat(working, folder.stat()) for folder in folders
+        )
+    return False
+
+
 class Records:
-    """The processes running now, kept in a file so that the next start knows them."""
+    """The processes running now, kept in a file so that the next start knows them.
+
+    The file may be a copy of another folder's, which names processes that are not ours. So a process is only taken for
+    one of ours if it works in the folder of this very file, or directly below it.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -79,19 +96,24 @@ class Records:
             self._write()
 
     def remove(self, pid: int) -> None:
+        """Forgets a process that has ended. Where that cannot be written, its record names a process that is gone."""
         self._records = [record for record in self._records if record.pid != pid]
-        self._write()
+        try:
+            self._write()
+        except OSError as error:
+            log.warning("%s cannot be written: %s", self._path, error.strerror)
 
     def _write(self) -> None:
-        temporary = self._path.with_suffix(".new")
-        temporary.write_text(
-            json.dumps([asdict(record) for record in self._records]), encoding="utf-8"
-        )
-        temporary.replace(self._path)
+        write_private(self._path, json.dumps([asdict(record) for record in self._records]))
 
     async def stop_leftovers(self) -> list[str]:
         """Stops what an earlier server left running; the names of those. A process that is not ours is never touched."""
-        left = [record for record in _read(self._path) if record.running()]
+        ours = [self._path.parent, *(path for path in self._path.parent.iterdir() if path.is_dir())]
+        left = [
+            record
+            for record in _read(self._path)
+            if record.running() and works_in(record.pid, *ours)
+        ]
         await asyncio.gather(*(_stop(record) for record in left))
         self._write()
         return [record.name for record in left]
@@ -236,20 +258,25 @@ async def spawn(
     """
     with open_log(log) as output:
         process = await asyncio.create_subprocess_exec(
-            *_dying_with_us(arguments, stop_signal),
+            *dying_with_us(arguments, stop_signal),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE if piped else output,
             stderr=output,
             env=environment,
             cwd=cwd,
             start_new_session=True,
-            **_identity(account),
+            **as_account(account),
         )
-    records.add(name, process.pid, stop_signal)
-    return Part(name, process, log, records, stop_signal)
+    part = Part(name, process, log, records, stop_signal)
+    try:
+        records.add(name, process.pid, stop_signal)
+    except BaseException:  # a full disk; nobody would stop what nobody knows
+        await part.stop()
+        raise
+    return part
 
 
-def _dying_with_us(arguments: Sequence[str | Path], stop_signal: signal.Signals) -> list[str]:
+def dying_with_us(arguments: Sequence[str | Path], stop_signal: signal.Signals) -> list[str]:
     """The kernel forgets the parent-death signal at a change of user, so it is set after that, by a program of its own:
     code between fork and exec (`preexec_fn`) is not safe in a process with threads."""
     setpriv = shutil.which("setpriv", path="/usr/bin:/bin")
@@ -257,7 +284,8 @@ def _dying_with_us(arguments: Sequence[str | Path], stop_signal: signal.Signals)
     return [*prefix, *map(str, arguments)]
 
 
-def _identity(account: Account | None) -> dict[str, Any]:
+def as_account(account: Account | None) -> dict[str, Any]:
+    """The options of a subprocess that runs as this account, and in no group but its own."""
     return {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
 
 
@@ -272,11 +300,23 @@ def _before(log: Path) -> Path:
     return log.with_suffix(f"{log.suffix}.1")
 
 
-def write_private(path: Path, text: str) -> None:
-    """Writes a file for our eyes only; one that was there keeps its name, not its rights."""
-    path.unlink(missing_ok=True)
-    with open(path, "x", encoding="utf-8", opener=_private) as file:
-        file.write(text)
+def write_private(path: Path, text: str, mode: int = 0o600) -> None:
+    """Writes a file for our eyes only, whole or not at all: a kill or a full disk leaves the one that was there.
+
+    It is on the disk when this returns. A link in its place is replaced, not followed.
+    """
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    try:
+        with open(new, "x", encoding="utf-8", opener=_private) as file:
+            file.write(text)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
 
 
 def _private(path: str, flags: int) -> int:

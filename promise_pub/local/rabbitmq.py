@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 import socket
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,8 +23,9 @@ import psutil
 from yarl import URL
 
 from promise_pub.config import RabbitSettings
-from promise_pub.errors import PartFailed, PartMissing
+from promise_pub.errors import LocalStackError, PartFailed, PartMissing
 from promise_pub.local.processes import STOP_GRACE, Part, Records, last_lines, spawn, write_private
+from promise_pub.local.state_folder import StateFolder, unused
 
 USER = "promise_pub"
 READY_TIMEOUT = 90.0  # seconds; four on an ordinary machine
@@ -33,6 +35,9 @@ _STARTING_GRACE = 1.0  # seconds
 _EPMD_SETTLES = 0.1  # seconds; three milliseconds on an ordinary machine
 _POLL = 0.1  # seconds
 _LOOPBACK = "127.0.0.1"
+_COOKIE_BYTES, _COOKIE_MODE = 32, 0o400
+MARK = "PROMISE_PUB_FOLDER"  # in the environment of its processes: the id of the state folder
+_UNUSABLE = {"'": "an apostrophe", '"': "a quotation mark", "\n": "a line end"}
 
 # The package's own script, not the wrapper in sbin, which changes to the system's user and its places.
 _SERVER_PLACES = ("/usr/lib/rabbitmq/bin", "/usr/local/lib/rabbitmq/bin", "/opt/rabbitmq/sbin")
@@ -96,19 +101,26 @@ def _find(program: str, places: tuple[str, ...]) -> Path:
 class RabbitNode:
     """One node for one state folder; its queues outlive it."""
 
-    def __init__(self, state: Path, records: Records) -> None:
-        self._state = state
-        self._home = state / "rabbitmq"
+    def __init__(self, folder: StateFolder, records: Records) -> None:
+        self._folder = folder
+        self._state = folder.path
+        self._home = folder.path / "rabbitmq"
         self._records = records
         self._parts: list[Part] = []
         self._at: tuple[Path, Path, Ports] | None = None  # once they are known
         self.version = ""
 
-    async def start(self, report: Callable[[str], None]) -> RabbitSettings:
-        """What reaches it. Raises PartMissing or PartFailed."""
+    async def start(
+        self, report: Callable[[str], None], warn: Callable[[str], None]
+    ) -> RabbitSettings:
+        """What reaches it. Raises PartMissing, PartFailed or LocalStackError."""
         server, epmd = find_server(), _find("epmd", _ERLANG_PLACES)
-        self._home.mkdir(mode=0o700, exist_ok=True)
-        await asyncio.to_thread(_kill_strays, self._home)
+        _check_path(self._state)
+        self._home.mkdir(exist_ok=True)
+        self._home.chmod(0o700)  # also one that a backup brought back otherwise
+        self._take_over(warn)
+        _keep_cookie(self._home / ".erlang.cookie")
+        await asyncio.to_thread(_kill_strays, self._folder.id)
         report("starting RabbitMQ")
         for _ in range(TRIES):
             self._at = server, epmd, free_ports()
@@ -137,7 +149,19 @@ class RabbitNode:
         while self._parts:
             await self._parts[-1].stop(STOP_GRACE if self.version else _STARTING_GRACE)
             self._parts.pop()
-        await asyncio.to_thread(_kill_strays, self._home)
+        await asyncio.to_thread(_kill_strays, self._folder.id)
+
+    def _take_over(self, warn: Callable[[str], None]) -> None:
+        """Leaves the queues of a copied folder to the original: they may have been copied while a node wrote to them."""
+        data = self._home / "data"
+        original = self._folder.original()
+        if original and data.exists() and not self._folder.owns(self._home):
+            aside = unused(self._home / "data.copied")
+            data.rename(aside)
+            warn(
+                f"The queues of {original.path} stay with it: RabbitMQ begins without any here. What was copied is in {aside}."
+            )
+        self._folder.mark(self._home)
 
     async def _start(self, server: Path, epmd: Path, ports: Ports) -> RabbitSettings:
         settings = RabbitSettings(
@@ -200,7 +224,8 @@ class RabbitNode:
                 (*_ERLANG_PLACES, os.environ.get("PATH", os.defpath), _SYSTEM_PATH)
             ),
             "LANG": "C.UTF-8",
-            "HOME": str(home),  # where Erlang keeps its cookie
+            "HOME": str(home),  # where Erlang looks for its cookie
+            MARK: self._folder.id,
             "RUNNING_UNDER_SYSTEMD": "true",  # the script becomes the node, instead of waiting beside it
             "ERL_EPMD_ADDRESS": _LOOPBACK,
             "ERL_EPMD_PORT": str(ports.epmd),
@@ -263,12 +288,33 @@ def _text(value: object) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _kill_strays(home: Path) -> None:
+def _kill_strays(folder_id: str) -> None:
     """A node whose epmd was killed makes another, which detaches itself: only its environment tells whose it is."""
     for process in psutil.process_iter(["name"]):
         with suppress(psutil.Error, OSError):
-            if process.info["name"] == "epmd" and process.environ().get("HOME") == str(home):
+            if process.info["name"] == "epmd" and process.environ().get(MARK) == folder_id:
                 process.kill()
+
+
+def _check_path(state: Path) -> None:
+    """RabbitMQ gives the path of its data to a shell, in quotes, to see how full the disk is. Raises LocalStackError."""
+    if found := next((character for character in _UNUSABLE if character in str(state)), None):
+        raise LocalStackError(
+            f"RabbitMQ cannot keep its data in a folder with {_UNUSABLE[found]} in its path: {state}. Name another one with "
+            "--state, or set [rabbit] to a broker that runs."
+        )
+
+
+def _keep_cookie(cookie: Path) -> None:
+    """Writes the secret that lets others command the node, unless there is one of ours.
+
+    Left to Erlang, it would be made of the nanoseconds since its start: about 28 bits, guessed within hours.
+    """
+    with suppress(FileNotFoundError):
+        ours = len(cookie.read_bytes()) == 2 * _COOKIE_BYTES
+        if ours and stat.S_IMODE(cookie.stat().st_mode) == _COOKIE_MODE:
+            return
+    write_private(cookie, secrets.token_hex(_COOKIE_BYTES), _COOKIE_MODE)
 
 
 def _port_taken(log: Path) -> bool:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,6 +20,7 @@ from promise_pub.local.bundled_consumer import BundledConsumer
 from promise_pub.local.postgres import Postgres
 from promise_pub.local.processes import Records
 from promise_pub.local.rabbitmq import RabbitNode
+from promise_pub.local.state_folder import InUse, StateFolder, check_owner, lock, recognise
 from promise_pub.local.watch import Service, keep_up
 
 SETTINGS_FILE = "local.ini"
@@ -38,15 +36,24 @@ class LocalStack:
     """Starts the sections of the configuration that lack a mandatory value, in and from the folder `state`.
 
     The block gets the complete settings. Afterwards nothing of it runs, however the block, or the start, ended; the
-    data stay for the next time. `report` is told what goes on, in a few words. `started` says what was started.
-    Raises PartMissing, PartFailed, or LocalStackError when the folder is in use.
+    data stay for the next time. `report` is told what goes on, in a few words, `warn` what became of data that are not
+    where, or whose, people may think. `started` says what was started.
+    Raises PartMissing, PartFailed, or LocalStackError when the folder is in use, or another's.
     """
 
-    def __init__(self, state: Path, values: Values, *, report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        state: Path,
+        values: Values,
+        *,
+        report: Callable[[str], None],
+        warn: Callable[[str], None],
+    ) -> None:
         self._state = state.expanduser().absolute()
         self._values = {section: dict(given) for section, given in values.items()}
         self._missing = config.unset_sections(values)
         self._report = report
+        self._warn = warn
         self._open = AsyncExitStack()
         self._settings: Settings | None = None
         self._lines: dict[str, str] = {}
@@ -99,11 +106,11 @@ class LocalStack:
         # A mistake in what is configured shows before anything starts.
         config.cast(self._with_placeholders(), talks="consumer" not in self._missing)
         try:
-            self._prepare_folder()
+            folder = self._prepare_folder()
             records = Records(self._state / "processes.json")
             if left := await records.stop_leftovers():
                 self._report(f"stopped what an earlier start left behind: {', '.join(left)}")
-            await self._start_services(records)
+            await self._start_services(folder, records)
             if "consumer" in self._missing:
                 await self._start_consumer(records)
         except OSError as error:
@@ -112,38 +119,46 @@ class LocalStack:
             ) from error
         return config.cast(self._values)
 
-    def _prepare_folder(self) -> None:
+    def _prepare_folder(self) -> StateFolder:
         self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._open.callback(_lock(self._state))
+        check_owner(self._state)
+        try:
+            self._open.callback(lock(self._state))
+        except InUse:
+            raise LocalStackError(
+                f"{self._state}: another serve --local is running there; stop it, or name another folder with --state"
+            ) from None
+        folder = recognise(self._state)
         settings_file = self._state / SETTINGS_FILE
         settings_file.unlink(missing_ok=True)
         self._open.callback(settings_file.unlink, missing_ok=True)
+        return folder
 
-    async def _start_services(self, records: Records) -> None:
+    async def _start_services(self, folder: StateFolder, records: Records) -> None:
         starts = {"database": self._start_database, "rabbit": self._start_broker}
         try:
             async with asyncio.TaskGroup() as group:
                 for section in starts.keys() & set(self._missing):
-                    group.create_task(starts[section](records))
+                    group.create_task(starts[section](folder, records))
         except BaseExceptionGroup as failures:
             raise failures.exceptions[
                 0
             ] from None  # the first is the reason; the other part was stopped for it
 
-    async def _start_database(self, records: Records) -> None:
-        server = Postgres(self._state, records)
+    async def _start_database(self, folder: StateFolder, records: Records) -> None:
+        server = Postgres(folder, records)
         self._open.push_async_callback(server.stop)
-        settings = await server.start(self._report)
+        settings = await server.start(self._report, self._warn)
         async with db.open_pool(settings, max_size=1) as pool:
             await db.apply_scheme(pool)
         self._services.append(server)
         self._complete("database", settings, "host", "port", "dbname", "user", "password", "ssl")
         self._lines["database"] = f"PostgreSQL {server.version} on {settings.host}"
 
-    async def _start_broker(self, records: Records) -> None:
-        node = RabbitNode(self._state, records)
+    async def _start_broker(self, folder: StateFolder, records: Records) -> None:
+        node = RabbitNode(folder, records)
         self._open.push_async_callback(node.stop)
-        settings = await node.start(self._report)
+        settings = await node.start(self._report, self._warn)
         self._services.append(node)
         self._complete("rabbit", settings, "host", "port", "user", "password", "vhost", "ssl")
         self._lines["rabbit"] = f"RabbitMQ {node.version} on {place(settings.host, settings.port)}"
@@ -172,19 +187,6 @@ class LocalStack:
             set_here = {name: value for name, value in given.items() if value.strip()}
             complete[section] = {**_PLACEHOLDERS[section], **set_here}
         return complete
-
-
-def _lock(folder: Path) -> Callable[[], None]:
-    """Holds the folder until called. The kernel lets go when we are killed, so that a lock is never stale."""
-    file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(file)
-        raise LocalStackError(
-            f"{folder}: another serve --local is running there; stop it, or name another folder with --state"
-        ) from None
-    return partial(os.close, file)
 
 
 async def _whatever_happens(work: Coroutine[Any, Any, None]) -> None:

@@ -18,6 +18,7 @@ from promise_pub.config import DatabaseSettings, RabbitSettings
 from promise_pub.local.postgres import Postgres
 from promise_pub.local.processes import Records
 from promise_pub.local.rabbitmq import RabbitNode
+from promise_pub.local.state_folder import recognise
 from tests.services import RunningCommand
 
 PATIENCE = 90.0  # seconds after which something that was waited for has not come
@@ -48,12 +49,12 @@ class BrokerPart:
     """RabbitMQ. Its port changes with each start, and the lines know."""
 
     def __init__(self, folder: Path) -> None:
-        self._node = RabbitNode(folder, Records(folder / "rabbitmq.json"))
+        self._node = RabbitNode(recognise(folder), Records(folder / "rabbitmq.json"))
         self.settings: RabbitSettings
         self.alive = False
 
     async def start(self) -> None:
-        self.settings = await self._node.start(quiet)
+        self.settings = await self._node.start(quiet, quiet)
         self.alive = True
 
     async def kill(self) -> None:
@@ -106,11 +107,11 @@ class DatabasePart:
     """PostgreSQL, on its Unix socket; a line in front of it speaks TCP."""
 
     def __init__(self, folder: Path) -> None:
-        self._server = Postgres(folder, Records(folder / "postgresql.json"), _UNSYNCED)
+        self._server = Postgres(recognise(folder), Records(folder / "postgresql.json"), _UNSYNCED)
         self.settings: DatabaseSettings
 
     async def start(self) -> None:
-        self.settings = await self._server.start(quiet)
+        self.settings = await self._server.start(quiet, quiet)
 
     async def kill(self) -> None:
         await _kill(self._server._parts[-1].process.pid)

@@ -56,7 +56,7 @@ def quiet(_: str) -> None:
 
 @contextlib.asynccontextmanager
 async def stack(state: Path, values: Values) -> AsyncIterator[Settings]:
-    async with LocalStack(state, values, report=quiet) as settings:
+    async with LocalStack(state, values, report=quiet, warn=quiet) as settings:
         yield settings
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,10 +15,11 @@ import psutil
 import pytest
 
 from promise_pub.config import RabbitSettings
-from promise_pub.errors import PartFailed
+from promise_pub.errors import LocalStackError, PartFailed
 from promise_pub.local import rabbitmq
 from promise_pub.local.processes import Records
 from promise_pub.local.rabbitmq import Ports, RabbitNode
+from promise_pub.local.state_folder import recognise
 from tests import services
 from tests.integration import stacks
 
@@ -54,9 +56,9 @@ async def test_a_node_takes_other_ports_when_somebody_took_one(
     folder: Path, conflicts: list[str]
 ) -> None:
     conflicts.append("epmd")
-    node = RabbitNode(folder, Records(folder / "processes.json"))
+    node = RabbitNode(recognise(folder), Records(folder / "processes.json"))
     try:
-        settings = await node.start(stacks.quiet)
+        settings = await node.start(stacks.quiet, stacks.quiet)
         _, writer = await asyncio.open_connection(settings.host, settings.port)
         writer.close()
         await writer.wait_closed()
@@ -70,9 +72,9 @@ async def test_a_node_that_never_finds_its_ports_free_gives_up(
 ) -> None:
     conflicts.extend(["distribution", "amqp"])
     monkeypatch.setattr(rabbitmq, "TRIES", 2)
-    node = RabbitNode(folder, Records(folder / "processes.json"))
+    node = RabbitNode(recognise(folder), Records(folder / "processes.json"))
     with pytest.raises(PartFailed, match="ports taken, 2 times in a row"):
-        await node.start(stacks.quiet)
+        await node.start(stacks.quiet, stacks.quiet)
     assert not conflicts
     await node.stop()
 
@@ -82,10 +84,10 @@ async def test_a_node_that_dies_is_quoted(folder: Path, monkeypatch: pytest.Monk
     server.write_text("#!/bin/sh\necho 'the hamster is tired' >&2\nexit 3\n")
     server.chmod(0o700)
     monkeypatch.setattr(rabbitmq, "find_server", lambda: server)
-    node = RabbitNode(folder, Records(folder / "processes.json"))
+    node = RabbitNode(recognise(folder), Records(folder / "processes.json"))
     try:
         with pytest.raises(PartFailed, match="exit code 3: the hamster is tired"):
-            await node.start(stacks.quiet)
+            await node.start(stacks.quiet, stacks.quiet)
     finally:
         await node.stop()
 
@@ -93,17 +95,17 @@ async def test_a_node_that_dies_is_quoted(folder: Path, monkeypatch: pytest.Monk
 async def test_an_epmd_that_detached_itself_is_stopped_too_and_a_stranger_s_is_not(
     folder: Path,
 ) -> None:
-    home = folder / "rabbitmq"
-    ours, stranger = [await _detached_epmd(each) for each in (home, folder)]
+    state = recognise(folder)
+    ours, stranger = [await _detached_epmd(each) for each in (state.id, "another")]
     try:
-        await RabbitNode(folder, Records(folder / "processes.json")).stop()
+        await RabbitNode(state, Records(folder / "processes.json")).stop()
         psutil.wait_procs([ours], timeout=20)
         assert not services.alive(ours) and services.alive(stranger)
     finally:
         stranger.kill()
 
 
-async def _detached_epmd(home: Path) -> psutil.Process:
+async def _detached_epmd(folder_id: str) -> psutil.Process:
     port = str(rabbitmq.free_ports().epmd)
     starter = await asyncio.create_subprocess_exec(
         "epmd",
@@ -112,7 +114,7 @@ async def _detached_epmd(home: Path) -> psutil.Process:
         "127.0.0.1",
         "-port",
         port,
-        env={**os.environ, "HOME": str(home)},
+        env={**os.environ, rabbitmq.MARK: folder_id},
     )
     await starter.wait()
     async with asyncio.timeout(30):
@@ -136,3 +138,52 @@ def test_a_node_listens_on_the_loopback_interface_only(rabbit: RabbitSettings) -
     node = next(each.pid for each in listening if each.laddr.port == rabbit.port)
     addresses = {each.laddr.ip for each in listening if each.pid == node}
     assert addresses == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("before", [None, "ABCDEFGHIJKLMNOPQRST", "too-open"])
+async def test_the_secret_of_the_node_is_long_random_and_ours_alone(
+    folder: Path, before: str | None
+) -> None:
+    """A short one is Erlang's own, as older versions left it."""
+    cookie = folder / "rabbitmq" / ".erlang.cookie"
+    if before:
+        cookie.parent.mkdir()
+        cookie.write_text("0" * 64 if before == "too-open" else before)
+    first, again = [await _cookie_of_a_node(folder) for _ in range(2)]
+    assert re.fullmatch("[0-9a-f]{64}", first) and len(set(first)) > 1
+    assert again == first
+    assert cookie.stat().st_mode & 0o777 == 0o400
+    assert not _open_to_others(folder)
+
+
+def _open_to_others(folder: Path) -> list[Path]:
+    """Files below the folder that another account could read, if it could enter the folder itself."""
+    return [
+        path
+        for path in folder.rglob("*")
+        if path.is_file()
+        and path.stat().st_mode & 0o044
+        and all(
+            parent.stat().st_mode & 0o011 for parent in path.parents if folder in parent.parents
+        )
+    ]
+
+
+async def _cookie_of_a_node(folder: Path) -> str:
+    node = RabbitNode(recognise(folder), Records(folder / "processes.json"))
+    try:
+        await node.start(stacks.quiet, stacks.quiet)
+        return (folder / "rabbitmq" / ".erlang.cookie").read_text()
+    finally:
+        await node.stop()
+
+
+@pytest.mark.parametrize("name", ["Pat's work", 'the "good" one', "two\nlines"])
+async def test_a_folder_whose_name_rabbitmq_cannot_take_is_refused_at_once(
+    state: Path, name: str
+) -> None:
+    folder = state / name
+    folder.mkdir(parents=True)
+    with pytest.raises(LocalStackError, match="RabbitMQ cannot keep its data in a folder with"):
+        async with stacks.stack(folder, stacks.all_but("rabbit")):
+            pytest.fail("it started")

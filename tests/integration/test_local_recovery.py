@@ -8,8 +8,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ import psutil
 import pytest
 
 from promise_pub.errors import PartFailed
-from promise_pub.local import places, postgres, processes
+from promise_pub.local import homes, places, postgres, processes
 from promise_pub.local.places import PLACES_VARIABLE
 from promise_pub.local.postgres import Postgres
 from promise_pub.local.processes import Account, Record, Records
+from promise_pub.local.state_folder import recognise
 from tests import services
 from tests.integration import stacks
 
@@ -35,7 +36,7 @@ from promise_pub.local import LocalStack, processes
 from tests.integration import stacks
 sections = sys.argv[3].split(",")
 if sys.argv[2] == "unseen":
-    processes._dying_with_us = lambda arguments, _: [str(each) for each in arguments]
+    processes.dying_with_us = lambda arguments, _: [str(each) for each in arguments]
 async def main():
     async with stacks.stack(Path(sys.argv[1]), stacks.all_but(*sections)) as settings:
         await stacks.fetch(settings.database, "INSERT INTO employees (name, mail) VALUES ('a', 'a') RETURNING id")
@@ -112,8 +113,14 @@ def kill(parts: list[psutil.Process]) -> None:
             process.kill()
 
 
+def _home(state: Path) -> places.Home:
+    """Where the data are, for a look while no server holds them."""
+    with ExitStack() as held:
+        return homes.prepare(recognise(state), stacks.quiet, held)
+
+
 def _postmaster_pid(state: Path) -> Path:
-    return places.prepare(state).data / "postmaster.pid"
+    return _home(state).data / "postmaster.pid"
 
 
 @pytest.mark.parametrize("whose", ["another process", "a corpse that nobody takes away"])
@@ -122,7 +129,7 @@ async def test_a_database_whose_process_id_is_taken_starts_all_the_same(
 ) -> None:
     kill(await killed_owner("unseen", "database"))
     stale = await asyncio.to_thread(_postmaster_pid, state)
-    with _another(places.prepare(state).account, corpse="corpse" in whose) as other:
+    with _another(_home(state).account, corpse="corpse" in whose) as other:
         _, *rest = stale.read_text().splitlines()
         stale.write_text("\n".join([str(other.pid), *rest, ""]))
         async with stacks.stack(state, stacks.all_but("database")) as settings:
@@ -223,22 +230,25 @@ async def test_a_link_in_place_of_the_file_that_names_a_server_is_not_followed(
 
 def _half_made(state: Path) -> None:
     state.mkdir(parents=True)
-    (places.prepare(state).make("data.new") / "half").mkdir()
+    (_home(state).make("data.new") / "half").mkdir()
 
 
 async def test_an_interrupted_making_of_the_data_is_begun_again(state: Path) -> None:
     _half_made(state)
-    server = Postgres(state, Records(state / "processes.json"))
+    server = Postgres(recognise(state), Records(state / "processes.json"))
     try:
-        settings = await server.start(stacks.quiet)
+        settings = await server.start(stacks.quiet, stacks.quiet)
         assert await stacks.fetch(settings, "SELECT 1") == 1
     finally:
         await server.stop()
 
 
 @pytest.fixture
-async def bystander() -> asyncio.subprocess.Process:
-    process = await asyncio.create_subprocess_exec("sleep", "60", start_new_session=True)
+async def bystander(tmp_path: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process that works in the test's folder."""
+    process = await asyncio.create_subprocess_exec(
+        "sleep", "60", start_new_session=True, cwd=tmp_path
+    )
     yield process
     if process.returncode is None:
         process.kill()
@@ -275,30 +285,19 @@ async def test_a_recorded_process_is_stopped_and_its_record_forgotten(
     assert json.loads(path.read_text()) == []
 
 
+async def test_a_record_that_was_copied_from_another_folder_stops_nobody(
+    tmp_path: Path, bystander: asyncio.subprocess.Process
+) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    assert await _leave(copy / "processes.json", _record(bystander)).stop_leftovers() == []
+    assert processes.started_at(bystander.pid)
+
+
 async def test_records_cut_off_by_the_kill_are_no_obstacle(tmp_path: Path) -> None:
     path = tmp_path / "processes.json"
     path.write_text('[{"name": "RabbitMQ", "pi')
     assert await Records(path).stop_leftovers() == []
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root's data are away from the state folder")
-async def test_the_data_of_a_deleted_state_folder_are_removed_and_others_kept(
-    state: Path, monkeypatch: pytest.MonkeyPatch, services_folder: Path
-) -> None:
-    root = services_folder.parent / "places" / "orphans"
-    monkeypatch.setenv(PLACES_VARIABLE, str(root))
-    kept, deleted, away = state, state.with_name(".deleted"), state.with_name(".away")
-    for folder in (kept, deleted, away):
-        folder.mkdir(parents=True)
-    homes = [places.prepare(folder) for folder in (kept, deleted, away)]
-    (deleted / "postgresql.place").unlink()
-    (away / "postgresql.place").unlink()
-    owner = homes[2].folder / "owner"
-    owner.write_text(
-        owner.read_text().replace(str(away.stat().st_dev), "4711", 1)
-    )  # a disk that is not mounted
-    assert places.prepare(kept) == homes[0]
-    assert [home.folder.exists() for home in homes] == [True, False, True]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's data are away from the state folder")
@@ -311,7 +310,7 @@ def test_a_place_that_others_can_write_to_is_refused(
     folder.chmod(mode)
     monkeypatch.setenv(PLACES_VARIABLE, str(folder))
     with pytest.raises(places.LocalStackError, match="only root can write"):
-        places.prepare(tmp_path)
+        _home(tmp_path)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's data are away from the state folder")
@@ -322,5 +321,5 @@ def test_a_place_behind_a_private_folder_is_refused_and_the_folder_stays_private
     private.mkdir(mode=0o700)
     monkeypatch.setenv(PLACES_VARIABLE, str(private / "places"))
     with pytest.raises(places.LocalStackError, match="cannot pass"):
-        places.prepare(tmp_path)
+        _home(tmp_path)
     assert private.stat().st_mode & 0o777 == 0o700

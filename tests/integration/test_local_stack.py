@@ -51,10 +51,10 @@ async def _line_of(log: Path, words: str) -> None:
 @pytest.mark.usefixtures("stand_in_consumer")
 async def test_all_parts_start_work_and_stop_and_no_folder_is_opened_to_others(state: Path) -> None:
     state.parent.mkdir(mode=0o700)
-    packages = places._package() / "pginstall18" / "bin" / "postgres"
+    packages = places.package() / "pginstall18" / "bin" / "postgres"
     before = _rights_above(state, packages)
     said: list[str] = []
-    stack = LocalStack(state, {"rabbit": {"window": "77"}}, report=said.append)
+    stack = LocalStack(state, {"rabbit": {"window": "77"}}, report=said.append, warn=said.append)
     async with stack as settings:
         stack.publish_settings(4711)
         published = stacks.loaded(state / "local.ini")
@@ -115,7 +115,10 @@ async def test_what_is_configured_is_used_and_not_started(
 ) -> None:
     before = services.running(session_folder)
     stack = LocalStack(
-        state, stacks.all_but("consumer", rabbit=rabbit, database=database), report=stacks.quiet
+        state,
+        stacks.all_but("consumer", rabbit=rabbit, database=database),
+        report=stacks.quiet,
+        warn=stacks.quiet,
     )
     async with stack as settings:
         assert (settings.rabbit, settings.database) == (rabbit, database)

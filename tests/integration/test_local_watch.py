@@ -165,7 +165,7 @@ async def test_a_stack_ends_with_the_part_that_does_not_stay_up(
     code = "print('listening on http://127.0.0.1:1', flush=True); raise SystemExit('too tight')"
     command = (sys.executable, "-c", code)
     monkeypatch.setattr(BundledConsumer.__init__, "__defaults__", (command,))
-    stack = LocalStack(state, stacks.all_but("consumer"), report=stacks.quiet)
+    stack = LocalStack(state, stacks.all_but("consumer"), report=stacks.quiet, warn=stacks.quiet)
     async with asyncio.timeout(30), stack:
         with pytest.raises(PartFailed, match="bundled consumer ended with exit code 1: too tight"):
             await stack.look_after()
@@ -173,6 +173,6 @@ async def test_a_stack_ends_with_the_part_that_does_not_stay_up(
 
 async def test_a_stack_that_started_nothing_looks_after_nothing(state: Path) -> None:
     state.parent.mkdir()
-    stack = LocalStack(state, stacks.all_but(), report=stacks.quiet)
+    stack = LocalStack(state, stacks.all_but(), report=stacks.quiet, warn=stacks.quiet)
     async with asyncio.timeout(30), stack:
         await stack.look_after()

@@ -1,0 +1,261 @@
+"""Which PostgreSQL data belong to a state folder: its own, wherever it was moved, and never another's.
+
+A folder that is copied begins with a copy of the data, or, where these are in use, with none; the original keeps its own.
+As root the data are outside the folder, which has a pointer to them; their home has the mark of the folder that owns it,
+and a lock that is held as long as somebody works with them. No data are ever deleted.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from promise_pub.errors import LocalStackError
+from promise_pub.local.places import (
+    BINARIES,
+    Home,
+    account,
+    copied_programs,
+    package,
+    places_folder,
+    working_in,
+)
+from promise_pub.local.processes import STOP_GRACE, as_account, dying_with_us, write_private
+from promise_pub.local.state_folder import InUse, Owner, StateFolder, lock, read_mark, unused
+
+POINTER = "postgresql.place"
+_POLL = 0.05  # seconds
+_COPY_TIMEOUT = 3600.0  # seconds for a copy of the data; a slow disk writes 100 GB in that
+
+Warn = Callable[[str], None]
+"""Is told what became of data that are not where, or whose, people may think."""
+
+
+def prepare(state: StateFolder, warn: Warn, held: ExitStack) -> Home:
+    """The home of the data of this state folder, made when it is not there, and nobody else's as long as `held` is open.
+
+    Blocks: a first copy of the programs takes about a second, one of the data as long as it takes. Raises PartMissing
+    without the package that brings PostgreSQL, LocalStackError when there is no home for the data, or they are in use.
+    """
+    source = package()
+    as_root = os.geteuid() == 0
+    _check_whose(state, as_root=as_root)
+    if not as_root:
+        return _within(state, Home(state.path / "postgresql", source / BINARIES, None), warn)
+    places = places_folder()
+    home = Home(places, copied_programs(source, places), account())
+    home = replace(home, folder=_own_place(state, home, warn, held))
+    _tell_of_orphans(places, home.folder, warn)
+    return home
+
+
+def _check_whose(state: StateFolder, *, as_root: bool) -> None:
+    """Raises LocalStackError where the data were made by root and we are not root, or the other way round.
+
+    Such a folder has changed its owner, and would else begin with an empty database without a word.
+    """
+    pointer, inside = state.path / POINTER, state.path / "postgresql" / "data"
+    if as_root and inside.exists() and not pointer.exists():
+        made_by, there = "an ordinary user", inside
+    elif not as_root and pointer.exists() and not inside.exists():
+        made_by, there = "root", pointer
+    else:
+        return
+    raise LocalStackError(
+        f"The database of {state.path} was made by {made_by} and cannot be used by another. Start it as that user; or, to "
+        f"begin with an empty database, move {there} away."
+    )
+
+
+def _within(state: StateFolder, home: Home, warn: Warn) -> Home:
+    """The home in the state folder, where everything is moved and copied together."""
+    home.folder.mkdir(exist_ok=True)
+    home.folder.chmod(0o700)  # also one that a backup brought back otherwise
+    running = home.data / "postmaster.pid"
+    if not state.owns(home.folder) and running.exists():
+        original = state.original()
+        if original is None:
+            raise LocalStackError(
+                f"{home.data} was copied while its PostgreSQL was running, or came from another disk after that was "
+                f"killed. A copy of a running database may be damaged. If it was moved, delete {running} and start again. "
+                f"Else begin with an empty database: move {home.data} away."
+            )
+        _begin_anew(state, home, original.path, warn)
+    state.mark(home.folder)
+    return home
+
+
+def _begin_anew(state: StateFolder, home: Home, original: Path, warn: Warn) -> None:
+    """Sets data aside that were copied while a server wrote to them; copies those of now, if no server does."""
+    aside = unused(home.folder / "data.copied")
+    home.data.rename(aside)
+    copied = f"{state.path} is a copy of {original}, made while its PostgreSQL was running. What was copied may be damaged"
+    try:
+        with ExitStack() as held:
+            held.callback(lock(original))
+            _copy_data(original / "postgresql", home)
+        begins = f"begins as a copy of that of {original} as it is now"
+    except InUse:
+        begins = f"is new and empty, because that of {original} is in use"
+    warn(f"{copied} and is not used; it is in {aside}. The database {begins}.")
+
+
+def _own_place(state: StateFolder, home: Home, warn: Warn, held: ExitStack) -> Path:
+    """The folder outside the state folder that its pointer names, or a new one. Who holds its lock may work with it."""
+    pointer = state.path / POINTER
+    name = _read_pointer(pointer)
+    if name is None:
+        return _new_place(state, home, held, None)
+    place = home.folder / name
+    if not place.is_dir():
+        raise LocalStackError(
+            f"The database of {state.path} is gone: there is no {place}. Bring it back; or, to begin with an empty "
+            f"database, delete {pointer}."
+        )
+    owner = _owner_of(place)
+    with ExitStack() as mine:
+        try:
+            mine.callback(lock(place))
+        except InUse:
+            if owner is None or not _came_with(state, owner):
+                raise LocalStackError(
+                    f"The database of {state.path} is in use: the server of {owner.path if owner else 'another folder'} works "
+                    f"with {place}. Stop that first; or, to begin with an empty database, delete {pointer}."
+                ) from None
+            warn(
+                f"{state.path} is a copy of {owner.path}, which is running and keeps its database. Here it is new and empty."
+            )
+            return _new_place(state, home, held, None)
+        if owner and _is_another(owner, state, name):
+            warn(
+                f"{state.path} is a copy of {owner.path}. Its database begins as a copy of that one's as it is now."
+            )
+            return _new_place(state, home, held, place)
+        if owner and owner.path != state.path and not state.owns(place):
+            warn(f"The database is that of {owner.path}, which is not there any more.")
+        state.mark(place)
+        held.push(mine.pop_all())
+    return place
+
+
+def _new_place(state: StateFolder, home: Home, held: ExitStack, source: Path | None) -> Path:
+    """A folder for data, empty or with a copy of the source's. The pointer comes last: before that nobody misses it."""
+    place = home.folder / secrets.token_hex(6)
+    place.mkdir()
+    place.chmod(0o711)
+    held.callback(lock(place))
+    state.mark(place)
+    if source:
+        _copy_data(source, replace(home, folder=place))
+    write_private(state.path / POINTER, place.name)
+    return place
+
+
+def _copy_data(source: Path, home: Home) -> None:
+    """Copies the data of a server that does not run, and its password. All of it is there in the end, or nothing.
+
+    The server's account copies: root never writes into a folder of its.
+    """
+    data = source / "data"
+    patience = (
+        time.monotonic() + STOP_GRACE
+    )  # for the server of a promise-pub that was killed just now
+    while left := working_in(data):
+        if time.monotonic() > patience:
+            raise LocalStackError(
+                f"{data} is to be copied, and PostgreSQL still works in it: process {left[0]}. Stop that first."
+            )
+        time.sleep(_POLL)
+    if not data.exists():
+        return
+    new = home.make("data.new")
+    try:
+        done = subprocess.run(
+            dying_with_us(["cp", "-a", f"{data}/.", new], signal.SIGKILL),
+            cwd=home.folder,
+            env={"PATH": os.defpath, "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=_COPY_TIMEOUT,
+            **as_account(home.account),
+        )
+        if done.returncode:
+            said = done.stderr.decode(errors="replace").strip().splitlines()
+            raise LocalStackError(
+                f"{data} could not be copied: {said[-1] if said else 'cp failed'}"
+            )
+        write_private(home.folder / "password", (source / "password").read_text(encoding="utf-8"))
+    except BaseException as error:
+        shutil.rmtree(new, ignore_errors=True)
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise LocalStackError(
+                f"{data} could not be copied within {_COPY_TIMEOUT:g} s"
+            ) from error
+        raise
+    new.rename(home.data)
+
+
+def _came_with(state: StateFolder, owner: Owner) -> bool:
+    """Whether the pointer to this owner's data was copied together with the state folder."""
+    return state.copied_from is not None and state.copied_from.id == owner.id
+
+
+def _is_another(owner: Owner, state: StateFolder, name: str) -> bool:
+    """Whether the owner of this place is a folder that is still there, and not this one."""
+    if owner.id == state.id or owner.path == state.path:  # the path: of what a backup brought back
+        return False
+    if owner.id:
+        return owner.is_there()
+    return _points_to(owner.path, name)  # as an older version wrote it
+
+
+def _owner_of(place: Path) -> Owner | None:
+    """Who owns a place. An older version wrote a device's number and the path of the pointer."""
+    if owner := read_mark(place):
+        return owner
+    with suppress(FileNotFoundError):
+        device, _, pointer = (place / "owner").read_text(encoding="utf-8").partition("\n")
+        if device.isdigit() and pointer:
+            return Owner("", Path(pointer).parent)
+    return None
+
+
+def _points_to(state: Path, name: str) -> bool:
+    with suppress(OSError, LocalStackError):
+        return _read_pointer(state / POINTER) == name
+    return False
+
+
+def _read_pointer(pointer: Path) -> str | None:
+    """The name of the place, which is never a path. Raises LocalStackError for one that cannot be."""
+    try:
+        name = pointer.read_text(encoding="utf-8", errors="replace").strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if len(name) == 12 and name.isalnum():
+        return name
+    raise LocalStackError(
+        f"{pointer} names no folder of a database. Restore it; or, to begin with an empty database, delete it."
+    )
+
+
+def _tell_of_orphans(places: Path, own: Path, warn: Warn) -> None:
+    """Says which databases nothing points to any more. Their folders may be gone, or moved and not started since."""
+    for place in sorted(data.parent for data in places.glob("*/data")):
+        owner = _owner_of(place)
+        if place != own and owner and not _points_to(owner.path, place.name):
+            with suppress(InUse):
+                lock(place)()
+                warn(
+                    f"{place} has the database of {owner.path}, which was deleted, or moved and not started since. "
+                    "Nothing deletes it."
+                )

@@ -1,0 +1,332 @@
+"""A state folder finds its data wherever it goes, and never takes, deletes or fights over another's: a table of cases."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration import interrupted_starts
+
+ROOT = os.geteuid() == 0
+NOBODY = 65534
+
+only_root = pytest.mark.skipif(not ROOT, reason="only root can become another user")
+
+# Row counts before and after. The steps are described in moved_folders.py.
+EVERYBODY = {
+    "started again": ["one gets a row", "one has 1", "told nothing"],
+    "moved": ["one gets a row", "one moves to two", "two has 1", "told nothing"],
+    "moved twice, started once": [
+        "one gets a row",
+        "one moves to two",
+        "two moves to three",
+        "three has 1",
+    ],
+    "moved there and back": [
+        "one gets a row",
+        "one moves to two",
+        "two has 1",
+        "two moves to one",
+        "one has 1",
+        "told nothing",
+    ],
+    "moved while it runs": [
+        "one runs",
+        "one moves to two",
+        "two is refused: another serve --local is running there",
+        "one stops",
+        "two has 0",
+    ],
+    "another project starts in between": [
+        "one gets a row",
+        "one moves to two",
+        "three has 0",
+        "two has 1",
+        "three has 0",
+    ],
+    "another project moves in where it was": [
+        "one gets a row",
+        "one moves to two",
+        "one gets a row",
+        "one gets a row",
+        "two has 1",
+        "one has 2",
+    ],
+    "copied after it stopped": [
+        "one gets a row",
+        "one is copied to two",
+        "two gets a row",
+        "one has 1",
+        "told nothing",
+        "two has 2",
+        "told nothing",
+    ],
+    "copied, the copy deleted": [
+        "one gets a row",
+        "one is copied to two",
+        "two gets a row",
+        "two is deleted",
+        "one has 1",
+    ],
+    "copied, the original deleted": [
+        "one gets a row",
+        "one is copied to two",
+        "two gets a row",
+        "one is deleted",
+        "two has 2",
+    ],
+    "copied, the original deleted before the copy starts": [
+        "one gets a row",
+        "one is copied to two",
+        "one is deleted",
+        "two has 1",
+        "two has 1",
+        "told nothing",
+    ],
+    "a copy of a copy": [
+        "one gets a row",
+        "one is copied to two",
+        "two gets a row",
+        "two is copied to three",
+        "three gets a row",
+        "one has 1",
+        "two has 2",
+        "three has 3",
+    ],
+    "copied while it runs": [
+        "one gets a row",
+        "one runs",
+        "one is copied to two",
+        "two runs with 0",
+        "told: is a copy of",
+        "one still works",
+        "two stops",
+        "one stops",
+        "one has 1",
+        "two has 0",
+        "told nothing",
+    ],
+    "copied while it runs, the copy started after it stopped": [
+        "one gets a row",
+        "one runs",
+        "one is copied to two",
+        "one stops",
+        "two has 1",
+        "told: is a copy of",
+        "one has 1",
+    ],
+    "copied while it runs, the copy killed, then both started": [
+        "one gets a row",
+        "one runs",
+        "one is copied to two",
+        "two runs with 0",
+        "two is killed",
+        "one still works",
+        "two has 0",
+        "one stops",
+        "one has 1",
+    ],
+    "copied after it was killed": [
+        "one gets a row",
+        "one runs",
+        "one is killed",
+        "one is copied to two",
+        "two has 1",
+        "one has 1",
+    ],
+    "killed, moved": [
+        "one gets a row",
+        "one runs",
+        "one is killed",
+        "one moves to two",
+        "two has 1",
+        "told nothing",
+    ],
+    "restored from a backup to where it was": [
+        "one gets a row",
+        "one is copied to backup",
+        "one gets a row",
+        "one is deleted",
+        "backup is copied to one",
+        "one gets a row",
+    ],
+    "the folder of a project that was deleted is cloned again": [
+        "one gets a row",
+        "one is deleted",
+        "one has 0",
+        "one gets a row",
+        "one has 1",
+    ],
+    "the original was moved, and a copy left in its place": [
+        "one gets a row",
+        "one moves to two",
+        "two is copied to one",
+        "one has 1",
+        "two has 1",
+        "one has 1",
+    ],
+    "an older version's, started": [
+        "one gets a row",
+        "one is of an older version",
+        "one has 1",
+        "told nothing",
+    ],
+    "an older version's, moved": [
+        "one gets a row",
+        "one is of an older version",
+        "one moves to two",
+        "two has 1",
+    ],
+    "an older version's, copied": [
+        "one gets a row",
+        "one is of an older version",
+        "one is copied to two",
+        "two gets a row",
+        "one has 1",
+        "two has 2",
+    ],
+}
+
+AS_ROOT = {
+    "deleted and cloned again, told": [
+        "one gets a row",
+        "one is deleted",
+        "one has 0",
+        "told: one/.local, which was deleted, or moved and not started since. Nothing deletes it.",
+    ],
+    "restored as it was at the backup, its data as they are now": [
+        "one gets a row",
+        "one is copied to backup",
+        "one gets a row",
+        "one is deleted",
+        "backup moves to one",
+        "one has 2",
+    ],
+    "its place is away": [
+        "one gets a row",
+        "one's place goes",
+        "one is refused: Bring it back; or, to begin with an empty database, delete",
+        "one's place comes back",
+        "one has 1",
+    ],
+    "its pointer is deleted": [
+        "one gets a row",
+        "one loses postgresql.place",
+        "one has 0",
+        "told: one/.local, which was deleted, or moved and not started since. Nothing deletes it.",
+    ],
+    "its identity is deleted": ["one gets a row", "one loses identity.json", "one has 1"],
+    "another user's": [
+        "one gets a row",
+        f"one belongs to {NOBODY}",
+        "one is refused: belongs to the user",
+    ],
+    "a copy takes over, and the original comes back while that runs": [
+        "one gets a row",
+        "one moves to away",
+        "away is copied to two",
+        "two has 1",
+        "told: which is not there any more",
+        "two runs with 1",
+        "away is refused: is in use",
+        "two stops",
+        "away has 1",
+        "told: is a copy of",
+        "two has 1",
+    ],
+}
+
+AS_NOBODY = {
+    "copied while it ran, the original deleted": [
+        "one gets a row",
+        "one runs",
+        "one is copied to two",
+        "one stops",
+        "one is deleted",
+        "two is refused: A copy of a running database may be damaged",
+        "two loses postgresql/data/postmaster.pid",
+        "two has 1",
+    ],
+}
+
+
+@pytest.fixture
+def folder(services_folder: Path) -> Iterator[Path]:
+    """A folder that an ordinary user can reach as well."""
+    path = Path(tempfile.mkdtemp(dir=services_folder.parent))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+async def _tell(folder: Path, steps: list[str], *options: str) -> None:
+    story = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tests.integration.moved_folders", str(folder), *options),
+        *steps,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        output, log = await asyncio.wait_for(story.communicate(), 300)
+    finally:
+        if story.returncode is None:
+            story.kill()
+    assert story.returncode == 0, (output + log).decode(errors="replace")
+    assert output.decode().splitlines() == [f"ok: {step}" for step in steps]
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("steps", EVERYBODY.values(), ids=EVERYBODY)
+async def test_a_folder_finds_its_data_and_leaves_others_alone(
+    folder: Path, steps: list[str]
+) -> None:
+    await _tell(folder, steps)
+
+
+@only_root
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("steps", AS_ROOT.values(), ids=AS_ROOT)
+async def test_data_away_from_the_folder_are_found_or_missed_in_words(
+    folder: Path, steps: list[str]
+) -> None:
+    await _tell(folder, steps)
+
+
+@only_root
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize(
+    "steps", [*EVERYBODY.values(), *AS_NOBODY.values()], ids=[*EVERYBODY, *AS_NOBODY]
+)
+async def test_it_is_the_same_for_an_ordinary_user(folder: Path, steps: list[str]) -> None:
+    await _tell(folder, steps, "--as", str(NOBODY))
+
+
+@only_root
+@pytest.mark.parametrize("how", ["kill", "full"])
+@pytest.mark.parametrize("case", interrupted_starts.CASES)
+async def test_a_start_that_is_interrupted_at_any_step_loses_no_data(
+    folder: Path, how: str, case: str
+) -> None:
+    starts = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tests.integration.interrupted_starts", str(folder), how, case),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        output, _ = await asyncio.wait_for(starts.communicate(), 300)
+    finally:
+        if starts.returncode is None:
+            starts.kill()
+    assert starts.returncode == 0, output.decode(errors="replace")
+    interrupted = re.fullmatch(r"interrupted at (\d+) steps\n", output.decode())
+    assert interrupted and int(interrupted[1]) > 0
