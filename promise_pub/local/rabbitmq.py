@@ -24,6 +24,7 @@ from yarl import URL
 
 from promise_pub.config import RabbitSettings
 from promise_pub.errors import LocalStackError, PartFailed, PartMissing
+from promise_pub.listening import allow_many_files
 from promise_pub.local.processes import STOP_GRACE, Part, Records, last_lines, spawn, write_private
 from promise_pub.local.state_folder import StateFolder, unused
 
@@ -37,7 +38,15 @@ _POLL = 0.1  # seconds
 _LOOPBACK = "127.0.0.1"
 _COOKIE_BYTES, _COOKIE_MODE = 32, 0o400
 MARK = "PROMISE_PUB_FOLDER"  # in the environment of its processes: the id of the state folder
-_UNUSABLE = {"'": "an apostrophe", '"': "a quotation mark", "\n": "a line end"}
+# It gives the path of its data to a shell, in quotes, to see how full the disk is, and Erlang takes paths for UTF-8: Python
+# has these characters for bytes that are not.
+_UNUSABLE = {
+    "'": "an apostrophe",
+    '"': "a quotation mark",
+    "\n": "a line end",
+    **{chr(0xDC00 + byte): "bytes that are not UTF-8" for byte in range(128, 256)},
+}
+_FILES = 150  # files that a node has open once it serves, and some connections
 
 # The package's own script, not the wrapper in sbin, which changes to the system's user and its places.
 _SERVER_PLACES = ("/usr/lib/rabbitmq/bin", "/usr/local/lib/rabbitmq/bin", "/opt/rabbitmq/sbin")
@@ -115,7 +124,7 @@ class RabbitNode:
     ) -> RabbitSettings:
         """What reaches it. Raises PartMissing, PartFailed or LocalStackError."""
         server, epmd = find_server(), _find("epmd", _ERLANG_PLACES)
-        _check_path(self._state)
+        _check_surroundings(self._state)
         self._home.mkdir(exist_ok=True)
         self._home.chmod(0o700)  # also one that a backup brought back otherwise
         self._take_over(warn)
@@ -296,12 +305,20 @@ def _kill_strays(folder_id: str) -> None:
                 process.kill()
 
 
-def _check_path(state: Path) -> None:
-    """RabbitMQ gives the path of its data to a shell, in quotes, to see how full the disk is. Raises LocalStackError."""
-    if found := next((character for character in _UNUSABLE if character in str(state)), None):
+def _check_surroundings(state: Path) -> None:
+    """Raises LocalStackError for what a node would find out late, or say in Erlang."""
+    if found := next(
+        (name for character, name in _UNUSABLE.items() if character in str(state)), None
+    ):
         raise LocalStackError(
-            f"RabbitMQ cannot keep its data in a folder with {_UNUSABLE[found]} in its path: {state}. Name another one with "
-            "--state, or set [rabbit] to a broker that runs."
+            f"RabbitMQ cannot keep its data in a folder with {found} in its path: {state}. Name another one with --state, or "
+            "set [rabbit] to a broker that runs."
+        )
+    files = allow_many_files()
+    if files < _FILES:
+        raise LocalStackError(
+            f"RabbitMQ needs {_FILES} open files, and this process may have {files}: raise that limit (ulimit -n), or set "
+            "[rabbit] to a broker that runs."
         )
 
 

@@ -61,4 +61,3 @@ async def test_a_copy_of_a_running_stack_touches_nothing_of_the_original(
         server, url = await start(folder)
         assert await _runs(url) == runs
         assert await server.stop() == 0
-

@@ -178,7 +178,9 @@ async def _cookie_of_a_node(folder: Path) -> str:
         await node.stop()
 
 
-@pytest.mark.parametrize("name", ["Pat's work", 'the "good" one', "two\nlines"])
+@pytest.mark.parametrize(
+    "name", ["Pat's work", 'the "good" one', "two\nlines", os.fsdecode(b"l\xe4tin")]
+)
 async def test_a_folder_whose_name_rabbitmq_cannot_take_is_refused_at_once(
     state: Path, name: str
 ) -> None:
@@ -186,4 +188,13 @@ async def test_a_folder_whose_name_rabbitmq_cannot_take_is_refused_at_once(
     folder.mkdir(parents=True)
     with pytest.raises(LocalStackError, match="RabbitMQ cannot keep its data in a folder with"):
         async with stacks.stack(folder, stacks.all_but("rabbit")):
+            pytest.fail("it started")
+
+
+async def test_too_few_files_for_a_node_are_told_at_once(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rabbitmq, "allow_many_files", lambda: 64)
+    with pytest.raises(LocalStackError, match="needs 150 open files, and this process may have 64"):
+        async with stacks.stack(state, stacks.all_but("rabbit")):
             pytest.fail("it started")
