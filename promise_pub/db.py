@@ -7,7 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import aiosql
 import asyncpg
@@ -74,24 +74,38 @@ async def open_pool(
 ) -> AsyncIterator[asyncpg.Pool]:
     """A pool of connections, closed with the block. Raises DatabaseUnavailable or DatabaseRefused at once."""
     with _told_where(settings), translated():
-        tls = await _tls(settings)
         pool = await asyncpg.create_pool(
-            host=settings.host,
-            port=settings.port,
-            database=settings.dbname,
-            user=settings.user,
-            password=settings.password or None,
-            ssl=tls,
+            **await connection_arguments(settings),
             min_size=min_size,
             max_size=max_size,
-            timeout=CONNECT_TIMEOUT,
             command_timeout=COMMAND_TIMEOUT,
-            server_settings={"application_name": "promise-pub"},
         )
     try:
         yield pool
     finally:
         await _close(pool)
+
+
+async def connection_arguments(settings: DatabaseSettings) -> dict[str, Any]:
+    """How every connection is made: by the configuration, and by nothing else.
+
+    asyncpg asks libpq's variables (PGSSLMODE, PGPASSWORD, ...) and files in the user's home (~/.pgpass,
+    ~/.postgresql) for each argument that is None or left out. So none is. It reads PGSERVICE only for a DSN.
+    """
+    return {
+        "host": settings.host,
+        "port": settings.port,
+        "database": settings.dbname,
+        "user": settings.user,
+        "password": settings.password,
+        "ssl": await _tls(settings),
+        "direct_tls": False,
+        "target_session_attrs": "any",
+        "krbsrvname": "postgres",
+        "gsslib": "gssapi",
+        "timeout": CONNECT_TIMEOUT,
+        "server_settings": {"application_name": "promise-pub"},
+    }
 
 
 @contextmanager
@@ -104,10 +118,10 @@ def _told_where(settings: DatabaseSettings) -> Iterator[None]:
         raise DatabaseUnavailable(f"{error.message} ({where})") from error
 
 
-async def _tls(settings: DatabaseSettings) -> ssl.SSLContext | None:
+async def _tls(settings: DatabaseSettings) -> ssl.SSLContext | Literal[False]:
     """Certificates are checked, and that they are this host's. Reading the authorities takes a while: in a thread."""
     if not settings.ssl:
-        return None
+        return False
     return await asyncio.to_thread(ssl.create_default_context, cafile=settings.ca_certificate)
 
 
