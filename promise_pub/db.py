@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,15 @@ import aiosql
 import asyncpg
 
 from promise_pub.config import DatabaseSettings, asset
-from promise_pub.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable, SchemaMissing
+from promise_pub.errors import (
+    DatabaseError,
+    DatabasePooled,
+    DatabaseReadOnly,
+    DatabaseRefused,
+    DatabaseUnavailable,
+    RightsMissing,
+    SchemaMissing,
+)
 
 CONNECT_TIMEOUT = 10.0  # seconds; a host that swallows packets would hold a start for minutes
 COMMAND_TIMEOUT = 30.0  # seconds; every statement but the long counts, which set their own
@@ -39,8 +48,11 @@ _REFUSED = (
     asyncpg.InsufficientPrivilegeError,
     asyncpg.TooManyConnectionsError,
 )
+_LACKING = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
+_POOLED = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError)
 
 
+@cache
 def queries(room: str) -> Any:
     """The named queries of `sql/{room}.sql`, each an async method taking a connection or a pool."""
     return aiosql.from_path(_SQL / f"{room}.sql", "asyncpg")
@@ -51,8 +63,12 @@ def translated() -> Iterator[None]:
     """Turns asyncpg's errors, and those of the socket under it, into DatabaseError and its kinds."""
     try:
         yield
-    except asyncpg.UndefinedTableError as error:
+    except _LACKING as error:
         raise SchemaMissing from error
+    except _POOLED as error:
+        raise DatabasePooled from error
+    except asyncpg.ReadOnlySQLTransactionError as error:
+        raise DatabaseReadOnly from error
     except _REFUSED as error:
         raise DatabaseRefused(f"The database refused: {_reason(error)}") from error
     except _AWAY as error:
@@ -141,5 +157,10 @@ def scheme() -> str:
 async def apply_scheme(pool: asyncpg.Pool) -> None:
     """Creates what `scheme.sql` describes and is not there yet; harmless any number of times."""
     with translated():
-        async with pool.acquire() as connection, connection.transaction():
-            await connection.execute(scheme())
+        try:
+            async with pool.acquire() as connection, connection.transaction():
+                await connection.execute(scheme())
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise RightsMissing(
+                f"The tables cannot be created: {_reason(error)}. Apply the scheme as the owner of that, or of the database."
+            ) from error
