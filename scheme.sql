@@ -124,7 +124,7 @@ CREATE TABLE IF NOT EXISTS visit_hits (
     port       INTEGER,
     user_agent TEXT,
     referrer   TEXT,
-    headers    JSONB NOT NULL DEFAULT '[]',                              -- [[name, value], …], as they came
+    headers    JSONB NOT NULL DEFAULT '[]',                              -- [[name, value], ...], as they came
     took_ms    REAL
 );
 -- The chains of pages of a million hits are read from this index alone, in their order.

@@ -92,11 +92,8 @@ class Services:
             await self._execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     async def _execute(self, statement: str) -> None:
-        at = self._database
-        connection = await asyncpg.connect(
-            host=at.host, port=at.port, user=at.user, password=at.password, timeout=10,
-            database="postgres",
-        )  # fmt: skip
+        server = replace(self._database, dbname="postgres")
+        connection = await asyncpg.connect(**await db.connection_arguments(server))
         try:
             await connection.execute(statement, timeout=60)
         finally:

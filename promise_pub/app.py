@@ -13,9 +13,11 @@ from functools import partial
 from aiohttp import web
 
 from promise_pub import __version__, addresses
-from promise_pub.accounts.store import open_guard
+from promise_pub.accounts import store as accounts
 from promise_pub.config import ServerSettings, Settings, VisitsSettings
 from promise_pub.db import open_pool
+from promise_pub.db_checks import Need, require_needs, require_usable
+from promise_pub.delivery import ledger as ledgers
 from promise_pub.delivery import rabbit
 from promise_pub.delivery.claim import Claim
 from promise_pub.delivery.client import open_consumer
@@ -25,6 +27,7 @@ from promise_pub.delivery.uploads import Uploads
 from promise_pub.errors import CannotListen, PromisePubError
 from promise_pub.listening import telling_of_refused_connections
 from promise_pub.logs import told
+from promise_pub.visits import store as visits_store
 from promise_pub.visits.hits import Ids
 from promise_pub.visits.recorder import Recorder
 from promise_pub.visits.sessions import Sessions
@@ -48,7 +51,7 @@ CLOSE_TIMEOUT = 1.0  # seconds for answers under way once every run has ended
 async def running(settings: Settings) -> AsyncIterator[str]:
     """The web server, listening; its URL. The block's end stops it in an orderly way, within 10 seconds.
 
-    Raises ConfigurationError, DatabaseError, SchemaMissing, StoredFileError or CannotListen when it cannot start.
+    Raises ConfigurationError, a kind of DatabaseError, StoredFileError or CannotListen when it cannot start.
     """
     doors = await look_around(settings.server)
     async with AsyncExitStack() as last, AsyncExitStack() as stack:
@@ -58,7 +61,8 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         )
         uploads.prepare()
         pool = await stack.enter_async_context(open_pool(settings.database))
-        await Ledger(pool).check()
+        await require_usable(pool)
+        await require_needs(pool, _needs(settings), makes_tables=True)
         claim = await stack.enter_async_context(Claim(pool))
         ledger = Ledger(pool, claim)
         left_over = await ledger.take_over()
@@ -70,11 +74,12 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             "broker": partial(rabbit.probe, settings.rabbit),
             "database": ledger.check,
             "consumer": consumer.healthcheck,
+            "uploads": uploads.check,
         }
         if settings.server.on_restart == "resume":
             await _resume(runs, left_over)
         users = settings.server.auth == "users"
-        guard = await open_guard(pool, settings.server.login_hours) if users else None
+        guard = await accounts.open_guard(pool, settings.server.login_hours) if users else None
         visits = StoredVisits(pool, timedelta(minutes=settings.visits.idle))
         visiting = await _note_visits(stack, visits, settings.visits)
         app = make_app(
@@ -99,11 +104,19 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             log.info("Stopping")
 
 
+def _needs(settings: Settings) -> tuple[Need, ...]:
+    """What the server does in the database, so configured. What only a run with `clear` needs, that run asks for."""
+    return (
+        *ledgers.NEEDS,
+        *(accounts.NEEDS if settings.server.auth == "users" else ()),
+        *(visits_store.NEEDS if settings.visits.enabled else visits_store.NEEDS_TO_SHOW),
+    )
+
+
 async def _note_visits(
     stack: AsyncExitStack, visits: StoredVisits, settings: VisitsSettings
 ) -> Visiting | None:
-    """What notes visits until the stack is closed, if that is wanted. Raises SchemaMissing."""
-    await visits.check()
+    """What notes visits until the stack is closed, if that is wanted."""
     if not settings.enabled:
         return None
     sessions = Sessions(visits.last_hit, settings.idle * 60)

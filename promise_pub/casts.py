@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import re
+import ssl
 from collections.abc import Callable
 from ipaddress import IPv6Address, IPv6Network, ip_interface, ip_network
 from pathlib import Path
@@ -95,6 +96,17 @@ def file(value: str) -> Path | None:
     path = folder(value)
     if not path.is_file():
         raise ValueError(f"names no file: {value!r}")
+    return path
+
+
+def authorities(value: str) -> Path | None:
+    """A PEM file of certificates: one that is none would be found out by the first connection."""
+    path = file(value)
+    if path:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+        except OSError as error:
+            raise ValueError(f"holds no certificates that can be read: {value!r}") from error
     return path
 
 

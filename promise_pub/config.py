@@ -85,7 +85,7 @@ class RabbitSettings:
     password: str = _option(str, "guest", secret=True)
     vhost: str = _option(casts.text, "/")
     ssl: bool = _option(casts.flag, False)
-    ca_certificate: Path | None = _option(casts.file, None)
+    ca_certificate: Path | None = _option(casts.authorities, None)
     window: int = _option(casts.whole(1, 1_000_000), 1024)
     heartbeat: int = _option(casts.whole(1, 3600), 15)
 
@@ -116,7 +116,7 @@ class DatabaseSettings:
     user: str = _option(casts.text)
     password: str = _option(str, secret=True)
     ssl: bool = _option(casts.flag, False)
-    ca_certificate: Path | None = _option(casts.file, None)
+    ca_certificate: Path | None = _option(casts.authorities, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

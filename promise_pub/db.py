@@ -6,14 +6,23 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import aiosql
 import asyncpg
 
 from promise_pub.config import DatabaseSettings, asset
-from promise_pub.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable, SchemaMissing
+from promise_pub.errors import (
+    DatabaseError,
+    DatabasePooled,
+    DatabaseReadOnly,
+    DatabaseRefused,
+    DatabaseUnavailable,
+    RightsMissing,
+    SchemaMissing,
+)
 
 CONNECT_TIMEOUT = 10.0  # seconds; a host that swallows packets would hold a start for minutes
 COMMAND_TIMEOUT = 30.0  # seconds; every statement but the long counts, which set their own
@@ -39,8 +48,11 @@ _REFUSED = (
     asyncpg.InsufficientPrivilegeError,
     asyncpg.TooManyConnectionsError,
 )
+_LACKING = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
+_POOLED = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError)
 
 
+@cache
 def queries(room: str) -> Any:
     """The named queries of `sql/{room}.sql`, each an async method taking a connection or a pool."""
     return aiosql.from_path(_SQL / f"{room}.sql", "asyncpg")
@@ -51,8 +63,12 @@ def translated() -> Iterator[None]:
     """Turns asyncpg's errors, and those of the socket under it, into DatabaseError and its kinds."""
     try:
         yield
-    except asyncpg.UndefinedTableError as error:
+    except _LACKING as error:
         raise SchemaMissing from error
+    except _POOLED as error:
+        raise DatabasePooled from error
+    except asyncpg.ReadOnlySQLTransactionError as error:
+        raise DatabaseReadOnly from error
     except _REFUSED as error:
         raise DatabaseRefused(f"The database refused: {_reason(error)}") from error
     except _AWAY as error:
@@ -74,24 +90,38 @@ async def open_pool(
 ) -> AsyncIterator[asyncpg.Pool]:
     """A pool of connections, closed with the block. Raises DatabaseUnavailable or DatabaseRefused at once."""
     with _told_where(settings), translated():
-        tls = await _tls(settings)
         pool = await asyncpg.create_pool(
-            host=settings.host,
-            port=settings.port,
-            database=settings.dbname,
-            user=settings.user,
-            password=settings.password or None,
-            ssl=tls,
+            **await connection_arguments(settings),
             min_size=min_size,
             max_size=max_size,
-            timeout=CONNECT_TIMEOUT,
             command_timeout=COMMAND_TIMEOUT,
-            server_settings={"application_name": "promise-pub"},
         )
     try:
         yield pool
     finally:
         await _close(pool)
+
+
+async def connection_arguments(settings: DatabaseSettings) -> dict[str, Any]:
+    """How every connection is made: by the configuration, and by nothing else.
+
+    asyncpg asks libpq's variables (PGSSLMODE, PGPASSWORD, ...) and files in the user's home (~/.pgpass,
+    ~/.postgresql) for each argument that is None or left out. So none is. It reads PGSERVICE only for a DSN.
+    """
+    return {
+        "host": settings.host,
+        "port": settings.port,
+        "database": settings.dbname,
+        "user": settings.user,
+        "password": settings.password,
+        "ssl": await _tls(settings),
+        "direct_tls": False,
+        "target_session_attrs": "any",
+        "krbsrvname": "postgres",
+        "gsslib": "gssapi",
+        "timeout": CONNECT_TIMEOUT,
+        "server_settings": {"application_name": "promise-pub"},
+    }
 
 
 @contextmanager
@@ -104,10 +134,10 @@ def _told_where(settings: DatabaseSettings) -> Iterator[None]:
         raise DatabaseUnavailable(f"{error.message} ({where})") from error
 
 
-async def _tls(settings: DatabaseSettings) -> ssl.SSLContext | None:
+async def _tls(settings: DatabaseSettings) -> ssl.SSLContext | Literal[False]:
     """Certificates are checked, and that they are this host's. Reading the authorities takes a while: in a thread."""
     if not settings.ssl:
-        return None
+        return False
     return await asyncio.to_thread(ssl.create_default_context, cafile=settings.ca_certificate)
 
 
@@ -127,5 +157,10 @@ def scheme() -> str:
 async def apply_scheme(pool: asyncpg.Pool) -> None:
     """Creates what `scheme.sql` describes and is not there yet; harmless any number of times."""
     with translated():
-        async with pool.acquire() as connection, connection.transaction():
-            await connection.execute(scheme())
+        try:
+            async with pool.acquire() as connection, connection.transaction():
+                await connection.execute(scheme())
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise RightsMissing(
+                f"The tables cannot be created: {_reason(error)}. Apply the scheme as the owner of that, or of the database."
+            ) from error

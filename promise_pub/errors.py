@@ -16,7 +16,8 @@
     │   └── WrongState
     │       ├── NotResumable
     │       ├── NotRepeatable
-    │       └── NotCancellable
+    │       ├── NotCancellable
+    │       └── NotClearable
     ├── AccessError                 who may in
     │   ├── LoginRequired
     │   ├── LoginFailed
@@ -47,6 +48,12 @@
     ├── DatabaseError               PostgreSQL
     │   ├── DatabaseUnavailable
     │   ├── DatabaseRefused
+    │   │   └── RightsMissing
+    │   ├── DatabaseUnfit           what no right and no table would cure
+    │   │   ├── DatabaseTooOld
+    │   │   ├── DatabaseNotUtf8
+    │   │   ├── DatabaseReadOnly
+    │   │   └── DatabasePooled
     │   ├── SchemaMissing
     │   └── HitRefused
     ├── CannotListen                the web server's address
@@ -187,6 +194,12 @@ class NotCancellable(WrongState):
     """The run has ended already."""
 
     code = "not_cancellable"
+
+
+class NotClearable(WrongState):
+    """The employees table cannot be emptied."""
+
+    code = "not_clearable"
 
 
 class AccessError(PromisePubError):
@@ -381,8 +394,44 @@ class DatabaseRefused(DatabaseError):
     code = "database_refused"
 
 
+class RightsMissing(DatabaseRefused):
+    """The database's role lacks a right."""
+
+    code = "database_rights"
+
+
+class DatabaseUnfit(DatabaseError):
+    """The database cannot be used as it is set up."""
+
+    code = "database_unfit"
+
+
+class DatabaseTooOld(DatabaseUnfit):
+    """The database's PostgreSQL is too old."""
+
+    code = "database_too_old"
+
+
+class DatabaseNotUtf8(DatabaseUnfit):
+    """The database's encoding is not UTF8."""
+
+    code = "database_encoding"
+
+
+class DatabaseReadOnly(DatabaseUnfit):
+    """The database is read-only: it is a standby, or default_transaction_read_only is on."""
+
+    code = "database_read_only"
+
+
+class DatabasePooled(DatabaseUnfit):
+    """A pooler before the database gives each transaction another connection: locks and statements do not hold. Set its pool_mode to session, or connect to PostgreSQL itself."""
+
+    code = "database_pooled"
+
+
 class SchemaMissing(DatabaseError):
-    """The database lacks promise-pub's tables: create them with `promise-pub schema --apply`."""
+    """The database lacks tables or columns of promise-pub: create them with `promise-pub schema --apply`."""
 
     code = "schema_missing"
 

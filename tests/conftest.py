@@ -62,6 +62,8 @@ def pytest_configure(config: pytest.Config) -> None:
     (folder / "places").mkdir()
     (folder / "places").chmod(0o711)
     os.environ[PLACES_VARIABLE] = str(folder / "places")
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]  # the tests' own connections would heed it
     signal.signal(signal.SIGTERM, _interrupt)
 
 

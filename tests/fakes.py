@@ -25,6 +25,7 @@ from promise_pub.errors import (
     BrokerLost,
     ConsumerComplaint,
     DatabaseError,
+    NotClearable,
     NotResumable,
     QueueGone,
     RunNotFound,
@@ -354,10 +355,14 @@ _KEYS: dict[Sort, Callable[[RunReport], Any]] = {
 
 
 class FakeLedger:
-    """`away` is raised by every call while it is set; `slow` seconds a call takes. `writes` are all that were made."""
+    """`away` is raised by every call while it is set, `not_clearable` by those that clear; `slow` seconds a call takes.
+
+    `writes` are all that were made.
+    """
 
     def __init__(self) -> None:
         self.away: DatabaseError | None = None
+        self.not_clearable: NotClearable | None = None
         self.slow = 0.0
         self.runs: dict[str, RunReport] = {}
         self.writes: list[tuple[float, RunReport]] = []
@@ -432,7 +437,13 @@ class FakeLedger:
         )
         return [replace(run, position=None) for run in runs[skip : skip + most]], len(runs)
 
+    async def require_clearable(self) -> None:
+        await self._call("require_clearable")
+        if self.not_clearable:
+            raise self.not_clearable
+
     async def clear_employees(self) -> None:
+        await self.require_clearable()
         await self._call("clear_employees")
         self._forgotten += len(self.employees)
         self.employees.clear()

@@ -17,8 +17,15 @@ from promise_pub.accounts.people import Account, Role, User, Visitor
 from promise_pub.accounts.sessions import Session, Sessions
 from promise_pub.accounts.tries import Tries
 from promise_pub.db import queries, translated
+from promise_pub.db_checks import Need
 from promise_pub.errors import AccountExists, AccountMissing
 
+NEEDS = (
+    Need("access_users", "SELECT UPDATE"),
+    Need("access_tokens", "SELECT"),
+    Need("access_ended_sessions", "SELECT INSERT DELETE"),
+    Need("access_keys", "SELECT INSERT"),
+)
 ANSWER_TIMEOUT = (
     8.0  # seconds; each query finds one row by its key, and every request waits for one
 )

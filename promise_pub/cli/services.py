@@ -12,7 +12,7 @@ from typing import Any
 
 from yarl import URL
 
-from promise_pub import __version__, app, config, db, logs
+from promise_pub import __version__, app, config, db, db_checks, logs
 from promise_pub.cli.output import OK, err
 from promise_pub.consumer import server as consumer_server
 from promise_pub.local.stack import LocalStack
@@ -91,7 +91,8 @@ async def schema(options: argparse.Namespace) -> int:
         print(db.scheme(), end="")
         return OK
     settings = config.load(options.config)
-    async with db.open_pool(settings.database, max_size=1) as pool:
+    async with db.open_pool(settings.database, max_size=2) as pool:
+        await db_checks.require_usable(pool)
         await db.apply_scheme(pool)
     if not options.quiet:
         print(f"The tables are in {settings.database.dbname} on {settings.database.host}.")

@@ -10,8 +10,10 @@ import asyncpg
 from promise_pub.consumer.patience import Patience
 from promise_pub.consumer.rows import RowValues
 from promise_pub.db import CONNECT_TIMEOUT, queries, translated
+from promise_pub.db_checks import Need
 from promise_pub.errors import DatabaseError, DatabaseUnavailable
 
+NEEDS = (Need("employees", "SELECT INSERT", ("name", "mail")),)
 # What a row can cause that `rows.parse` cannot foresee: an encoding other than UTF-8, a constraint or trigger of theirs.
 _ROW_REFUSED = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.RaiseError)
 

@@ -18,9 +18,10 @@ from aiohttp.typedefs import Handler
 from promise_pub.addresses import url
 from promise_pub.config import Settings
 from promise_pub.consumer.broker import Broker
-from promise_pub.consumer.saver import Saver
+from promise_pub.consumer.saver import NEEDS, Saver
 from promise_pub.consumer.sessions import Sessions
 from promise_pub.db import open_pool
+from promise_pub.db_checks import require_needs, require_usable
 from promise_pub.errors import (
     BadParameter,
     BrokerError,
@@ -163,7 +164,8 @@ def _services(settings: Settings) -> Callable[[web.Application], AsyncIterator[N
     async def opened(app: web.Application) -> AsyncIterator[None]:
         async with open_pool(settings.database, max_size=4) as pool:
             broker, saver = Broker(settings.rabbit), Saver(pool)
-            await saver.check()
+            await require_usable(pool)
+            await require_needs(pool, NEEDS)
             await broker.check()
             app[_SESSIONS] = sessions = Sessions(broker, saver)
             async with _running(sessions):

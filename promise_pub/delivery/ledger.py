@@ -6,17 +6,18 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
 
 from promise_pub.db import queries, translated
+from promise_pub.db_checks import Need, require_columns
 from promise_pub.delivery.claim import Claim
 from promise_pub.delivery.history import NEWEST_FIRST, Selection
 from promise_pub.delivery.pace import parse_profile
-from promise_pub.errors import NotResumable, RunNotFound, RunTaken, SchemaMissing
+from promise_pub.errors import NotClearable, NotResumable, RunNotFound, RunTaken, SchemaMissing
 from promise_pub.records import (
     NAME_AND_MAIL,
     Batch,
@@ -40,6 +41,11 @@ from promise_pub.records import (
     Verdict,
 )
 
+NEEDS = (
+    Need("runs", "SELECT INSERT UPDATE"),
+    Need("rejected_rows", "SELECT INSERT"),
+    Need("employees", "SELECT", ("id", "mail")),
+)
 EMPLOYEE_LIMIT = 127  # characters of a name or a mail in the employees table
 WRITE_TIMEOUT = 8.0  # seconds; a run's row takes a millisecond
 LONG_TIMEOUT = (
@@ -67,10 +73,8 @@ class Ledger:
         return self._claim.server
 
     async def check(self) -> None:
-        """Raises SchemaMissing where `scheme.sql` was never applied, DatabaseUnavailable where there is no answer."""
-        with translated():
-            if not await self._sql.has_scheme(self._pool):
-                raise SchemaMissing
+        """Raises SchemaMissing where `scheme.sql` of this version was not applied, DatabaseUnavailable where there is no answer."""
+        await require_columns(self._pool, NEEDS)
 
     async def take_over(self) -> list[str]:
         """Marks the runs that dead servers left going as interrupted; their ids, oldest first."""
@@ -149,8 +153,8 @@ class Ledger:
                 self._pool,
                 run_id=UUID(run_id),
                 lines=[row.line for row in rejected],
-                reasons=[row.reason for row in rejected],
-                excerpts=[row.excerpt for row in rejected],
+                reasons=[_storable(row.reason) for row in rejected],
+                excerpts=[_storable(row.excerpt) for row in rejected],
             )
 
     async def rejected(self, run_id: str, most: int) -> list[Rejected]:
@@ -178,9 +182,37 @@ class Ledger:
             page = [_report(row) async for row in rows]
             return page, await self._sql.count_runs(self._pool, **wanted)
 
-    async def clear_employees(self) -> None:
+    async def require_clearable(self) -> None:
+        await self._clears_at_once()
+
+    async def _clears_at_once(self) -> bool:
+        """Whether TRUNCATE clears employees, which is quick; if not, DELETE does. Raises NotClearable."""
         with translated():
-            await self._sql.clear_employees(self._pool)
+            ways = await self._sql.ways_to_clear(self._pool)
+        if ways is None:
+            raise SchemaMissing
+        if ways["truncates"] or ways["deletes"]:
+            return bool(ways["truncates"])
+        if ways["is_view"]:
+            raise NotClearable(
+                "The view employees cannot be emptied: nothing can be deleted from it."
+            )
+        raise NotClearable(
+            f"The role {ways['role']} may not empty the employees table: have TRUNCATE or DELETE on it granted."
+        )
+
+    async def clear_employees(self) -> None:
+        truncates = await self._clears_at_once()
+        with translated():
+            try:
+                if truncates:
+                    await self._sql.truncate_employees(self._pool)
+                else:
+                    await self._pool.execute(self._sql.delete_employees.sql, timeout=LONG_TIMEOUT)
+            except asyncpg.IntegrityConstraintViolationError as error:
+                raise NotClearable(
+                    f"The employees table cannot be emptied: rows of {error.table_name} refer to its rows."
+                ) from error
 
     async def count_employees(self) -> int:
         with translated():
@@ -260,6 +292,12 @@ def _filters(which: Selection) -> dict[str, str | None]:
     }
 
 
+def _storable(text: str) -> str:
+    """As PostgreSQL holds text, which is without NUL and halves of surrogate pairs: no reason of others' keeps a run's
+    end from being recorded."""
+    return text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 def _columns(report: RunReport) -> dict[str, Any]:
     return {
         "id": UUID(report.id),
@@ -279,12 +317,14 @@ def _columns(report: RunReport) -> dict[str, Any]:
         "session": json.dumps(asdict(report.session)) if report.session else None,
         "db_count": report.db_count,
         "verdict": report.verdict.value if report.verdict else None,
-        "explanation": list(report.explanation),
+        "explanation": [_storable(one) for one in report.explanation],
         "confirm_ms": json.dumps(asdict(report.confirm_ms)) if report.confirm_ms else None,
         "error_code": report.error.code if report.error else None,
-        "error_message": report.error.message if report.error else None,
+        "error_message": _storable(report.error.message) if report.error else None,
         "digest": report.digest,
-        "resends": json.dumps([asdict(one) for one in report.resends]),
+        "resends": json.dumps(
+            [asdict(replace(one, reason=_storable(one.reason))) for one in report.resends]
+        ),
         "earlier": json.dumps([asdict(one) for one in report.earlier]),
         "going": json.dumps(asdict(report.going)),
         "samples": json.dumps(report.samples),

@@ -124,8 +124,11 @@ class Ledger(Protocol):
     async def reject(self, run_id: str, rejected: Sequence[Rejected]) -> None:
         """More rejected rows of the run."""
 
+    async def require_clearable(self) -> None:
+        """Raises NotClearable where the employees table cannot be emptied, as far as that is known without trying."""
+
     async def clear_employees(self) -> None:
-        """Empties the employees table."""
+        """Empties the employees table. Raises NotClearable."""
 
     async def count_employees(self) -> int:
         """How many rows the employees table holds."""

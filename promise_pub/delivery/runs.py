@@ -121,12 +121,14 @@ class Runs:
     async def submit(self, run_id: str, file: StoredFile, parameters: Parameters) -> ActiveRun:
         """Queues a run of a file that is whole on disk; its `done` is set at its end.
 
-        Raises BadHeader, NoUsableRow, ServerBusy or DatabaseError; then the file is deleted and there is no run.
+        Raises BadHeader, NoUsableRow, NotClearable, ServerBusy or DatabaseError; then the file is deleted and there is no run.
         """
         try:
             arrived = self._uploads.arrived(run_id)
             parameters = await with_columns(arrived, parameters)
             await require_usable_row(arrived, parameters)
+            if parameters.clear:
+                await self._ledger.require_clearable()
             run = ActiveRun(run_id, file, parameters)
             await self._open(run, self._ledger.open)
         except BaseException:

@@ -57,15 +57,22 @@ class Uploads:
         self._keep = max(keep_days * _DAY, _SHORTEST_KEEP)
 
     def prepare(self) -> None:
-        """Makes the folder, private to this user. Blocks shortly."""
+        """Makes the folder, private to this user, and a file in it that is locked. Blocks shortly. Raises StoredFileError."""
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self._folder):
-                return
+            _make_folder(self._folder)
+            with tempfile.TemporaryFile(dir=self._folder) as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
         except OSError as error:
+            there = isinstance(error, FileExistsError | NotADirectoryError)
+            reason = "There is a file of that name, or in its path" if there else error.strerror
             raise StoredFileError(
-                f"The folder of uploads {self._folder} cannot be used: {error.strerror}"
+                f"The folder of uploads {self._folder} cannot be used: {reason}. "
+                "Set [server] uploads to a folder that this user may write to."
             ) from error
+
+    async def check(self) -> None:
+        """Raises StoredFileError where no upload could be stored. A folder that is gone is made again."""
+        await _in_thread(self.prepare)
 
     def path(self, run_id: str) -> Path:
         """Where the file of a run is kept. The id is ours, a UUID: nothing a client sent gets into a path."""
@@ -250,7 +257,8 @@ class Upload:
                     work.exception()  # the upload failed already, or was given up
 
     def open(self) -> None:
-        """Makes the file. Blocks."""
+        """Makes the file, and its folder where something has cleaned that away. Blocks."""
+        _make_folder(self._part.parent)
         self._file = _open_locked(self._part)
 
     def _write_block(self, block: list[bytes]) -> None:
@@ -290,6 +298,10 @@ def _open_locked(part: Path) -> IO[bytes]:
         if os.fstat(file.fileno()).st_nlink:
             return file
         file.close()  # a sweep took it for an orphan before it was locked
+
+
+def _make_folder(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

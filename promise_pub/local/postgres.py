@@ -11,12 +11,14 @@ import secrets
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
 
 from promise_pub.concurrency import in_thread
 from promise_pub.config import DatabaseSettings
+from promise_pub.db import connection_arguments
 from promise_pub.errors import PartFailed
 from promise_pub.local import homes, places
 from promise_pub.local.processes import (
@@ -228,14 +230,8 @@ def _server_arguments(
 async def _connect(server: Part, settings: DatabaseSettings) -> asyncpg.Connection:
     while True:
         try:
-            return await asyncpg.connect(
-                host=settings.host,
-                port=settings.port,
-                user=settings.user,
-                password=settings.password,
-                database="postgres",
-                timeout=5,
-            )
+            arguments = await connection_arguments(replace(settings, dbname="postgres"))
+            return await asyncpg.connect(**{**arguments, "timeout": 5})
         except _NOT_YET:
             if server.ended:
                 raise server.failure() from None

@@ -1,19 +1,5 @@
 -- The queries of promise_pub/delivery/ledger.py.
 
--- name: has_scheme()$
--- Whether the tables of scheme.sql are there, and every column that runs gained after its first version.
-SELECT to_regclass('employees') IS NOT NULL
-   AND to_regclass('runs') IS NOT NULL
-   AND to_regclass('rejected_rows') IS NOT NULL
-   AND NOT EXISTS (
-       SELECT FROM unnest(ARRAY['server', 'digest', 'resends', 'earlier', 'going', 'samples', 'read_bytes',
-                                'columns', 'header', 'delimiter', 'encoding', 'profile',
-                                 'file_folded', 'total_seconds']) AS needed
-       WHERE needed NOT IN (
-           SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('runs') AND NOT attisdropped
-       )
-   );
-
 -- name: open_run(id, state, mode, timeout, clear, rate, profile, columns, header, delimiter, encoding, file_name, file_bytes, file_sha256, created_at, server)!
 -- A new run, waiting for its turn.
 INSERT INTO runs (id, state, mode, timeout, clear, rate, profile, columns, header, delimiter, encoding,
@@ -164,8 +150,21 @@ SELECT count(*) FROM runs
 WHERE (:state::text IS NULL OR state = :state) AND (:verdict::text IS NULL OR verdict = :verdict)
   AND (:mode::text IS NULL OR mode = :mode) AND (:file = '' OR strpos(file_folded, (SELECT lower(:file))) > 0);
 
--- name: clear_employees()!
+-- name: ways_to_clear()^
+-- What of TRUNCATE and DELETE would empty employees: it may be a view, or referred to, and the role may lack rights.
+SELECT current_user AS role, relkind IN ('v', 'm') AS is_view,
+       relkind IN ('r', 'p') AND has_table_privilege(pg_class.oid, 'TRUNCATE') AND NOT EXISTS (
+           SELECT FROM pg_constraint WHERE contype = 'f' AND confrelid = pg_class.oid AND conrelid <> pg_class.oid
+       ) AS truncates,
+       -- Of the bits that tell what can be done, the one for DELETE.
+       has_table_privilege(pg_class.oid, 'DELETE') AND pg_relation_is_updatable(pg_class.oid, true) & 16 <> 0 AS deletes
+FROM pg_class WHERE pg_class.oid = to_regclass('employees');
+
+-- name: truncate_employees()!
 TRUNCATE employees;
+
+-- name: delete_employees()!
+DELETE FROM employees;
 
 -- name: count_employees()$
 SELECT count(*) FROM employees;

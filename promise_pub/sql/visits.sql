@@ -1,8 +1,5 @@
 -- The queries of promise_pub/visits/store.py.
 
--- name: has_scheme()$
-SELECT to_regclass('visit_hits') IS NOT NULL AND to_regclass('visit_forgotten') IS NOT NULL;
-
 -- name: add_hits(ids, ats, sessions, pages, paths, methods, statuses, ips, ports, user_agents, referrers, headers, tooks)^
 -- Hits of sessions that are not to be forgotten. A hit that is there already stays as it is. Gives those sessions that are.
 WITH hits AS (

@@ -20,11 +20,14 @@ import asyncpg
 
 from promise_pub.addresses import Address
 from promise_pub.db import queries, translated
-from promise_pub.errors import DatabaseError, HitRefused, SchemaMissing, SessionNotFound
+from promise_pub.db_checks import Need, require_columns
+from promise_pub.errors import DatabaseError, HitRefused, SessionNotFound
 from promise_pub.visits.chains import Step, chains_of
 from promise_pub.visits.hits import Hit
 from promise_pub.visits.report import SessionSummary, Transitions
 
+NEEDS = (Need("visit_hits", "SELECT INSERT DELETE"), Need("visit_forgotten", "SELECT DELETE"))
+NEEDS_TO_SHOW = (Need("visit_hits", "SELECT"),)
 ANSWER_TIMEOUT = 8.0  # seconds for what takes milliseconds
 COUNT_TIMEOUT = 60.0  # seconds for what goes over every hit: a million take one
 LONG_TIMEOUT = 3600.0  # seconds for an import as a whole
@@ -71,8 +74,7 @@ class StoredVisits:
     async def check(self) -> None:
         """Raises SchemaMissing where `scheme.sql` was applied before it had these tables, or never."""
         async with self._answering(ANSWER_TIMEOUT):
-            if not await self._sql.has_scheme(self._pool):
-                raise SchemaMissing
+            await require_columns(self._pool, NEEDS)
 
     async def add(self, hits: Sequence[Hit]) -> Sequence[UUID]:
         async with self._answering(ANSWER_TIMEOUT):

@@ -18,6 +18,7 @@ _BY_CODE: Mapping[str, str] = {
     "session_not_found": "Look for it in the list of visits: it may be older than what is kept, or was to be forgotten.",
     "not_resumable": "Look at the run's page: it tells how it ended. The file can be sent again as a new run.",
     "not_cancellable": "Look at the run's page: it tells how it ended.",
+    "not_clearable": "Send the file without clear, or have the table's owner see to what is named above.",
     "login_required": "Log in first. Scripts send a token.",
     "login_failed": "Check the name and the password; whoever keeps the server can set a new one.",
     "too_many_tries": "Wait until then. Those who are logged in, and tokens, are not held up.",
@@ -28,6 +29,9 @@ _BY_CODE: Mapping[str, str] = {
     "too_many_waiting": "Wait until some runs have ended, then send the file again.",
     "server_stopping": "Send it again in a moment, when the server is back.",
     "schema_missing": "Have the tables created: promise-pub schema --apply.",
+    "database_rights": "Have the rights that are named above granted.",
+    "database_read_only": "Have the server's [database] section name the primary, then start it again.",
+    "database_pooled": "Have the pooler's pool_mode set to session, then the server started again.",
     "database_refused": "Have the [database] section of the server's configuration checked.",
     "broker_refused": "Have the [rabbit] section of the server's configuration checked.",
 }

@@ -26,7 +26,7 @@ async def alive(request: web.Request) -> web.Response:
 
 @routes.get("/readyz")
 async def ready(request: web.Request) -> web.Response:
-    """Whether the broker, the database and the consumer are there, each by name."""
+    """Whether the broker, the database, the consumer and the folder of uploads are there, each by name."""
     probes = request.app[PROBES]
     troubles = await asyncio.gather(*(_trouble(*named) for named in probes.items()))
     services = {

@@ -233,7 +233,7 @@ class _ServerFigures(Collector):
     def collect(self) -> Iterable[Metric]:
         up = GaugeMetricFamily(
             "promise_pub_service_up",
-            "Whether broker, database and consumer answered when they were last asked.",
+            "Whether broker, database, consumer and the folder of uploads were there when last asked.",
             labels=["service"],
         )
         checked = GaugeMetricFamily(

@@ -1,4 +1,4 @@
-"""Whether the broker, the database and the consumer are there, asked now and then, whoever wants to know how often."""
+"""Whether what the server needs is there, asked now and then, whoever wants to know how often."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from promise_pub.db import open_pool
 from promise_pub.delivery.claim import Claim
 from promise_pub.delivery.history import Selection, Sort
 from promise_pub.delivery.ledger import Ledger
-from promise_pub.errors import DatabaseError, RunNotFound, RunTaken
+from promise_pub.errors import DatabaseError, NotClearable, RunNotFound, RunTaken
 from promise_pub.records import (
     Batch,
     ConfirmLatency,
@@ -27,6 +27,7 @@ from promise_pub.records import (
     Parameters,
     Rejected,
     Repeats,
+    Resent,
     Row,
     RunReport,
     Seconds,
@@ -274,6 +275,76 @@ async def test_what_is_written_is_what_is_read(subject: Subject, changes: Any) -
     await subject.ledger.write(replace(written, counts=Counts(read=1)))
     await subject.ledger.write(written)
     assert await subject.ledger.run(run.id) == written
+
+
+async def test_a_runs_end_is_recorded_whatever_characters_it_tells(
+    database: DatabaseSettings,
+) -> None:
+    odd, kept = "a\0b\ud800c", "a\ufffdb?c"
+    run = report()
+    async with open_pool(database, max_size=3) as pool, Claim(pool) as claim:
+        ledger = Ledger(pool, claim)
+        await ledger.open(run)
+        await ledger.reject(run.id, [Rejected(1, odd, odd)])
+        ended = replace(
+            run,
+            state=State.FAILED,
+            error=Fault("odd", odd),
+            explanation=(odd,),
+            resends=(Resent(1, odd),),
+        )
+        await ledger.write(ended)
+        told = await ledger.run(run.id)
+        assert await ledger.rejected(run.id, 9) == [Rejected(1, kept, kept)]
+    assert told.error == Fault("odd", kept)
+    assert (told.explanation, told.resends[0].reason) == ((kept,), kept)
+
+
+@asynccontextmanager
+async def employees_as(database: DatabaseSettings, statement: str) -> AsyncIterator[Ledger]:
+    async with open_pool(database, max_size=1) as pool:
+        await pool.execute("INSERT INTO employees (name, mail) VALUES ('n', 'a'), ('n', 'b')")
+        await pool.execute(statement)
+        yield Ledger(pool)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE heads (employee BIGINT REFERENCES employees (id))",
+        "ALTER TABLE employees ADD COLUMN head BIGINT REFERENCES employees (id)",
+        "ALTER TABLE employees RENAME TO people; CREATE VIEW employees AS SELECT * FROM people",
+    ],
+    ids=["referred to", "referred to by itself", "a view"],
+)
+async def test_employees_are_cleared_where_they_cannot_be_truncated(
+    database: DatabaseSettings, statement: str
+) -> None:
+    async with employees_as(database, statement) as ledger:
+        await ledger.require_clearable()
+        await ledger.clear_employees()
+        assert await ledger.count_employees() == 0
+
+
+async def test_a_view_that_nothing_can_be_deleted_from_is_told(database: DatabaseSettings) -> None:
+    view = "CREATE VIEW employees AS SELECT DISTINCT * FROM people"
+    renamed = f"ALTER TABLE employees RENAME TO people; {view}"
+    async with employees_as(database, renamed) as ledger:
+        for clear in (ledger.require_clearable, ledger.clear_employees):
+            with pytest.raises(NotClearable, match="nothing can be deleted from it"):
+                await clear()
+        assert await ledger.count_employees() == 2
+
+
+async def test_rows_that_others_refer_to_are_not_cleared(database: DatabaseSettings) -> None:
+    referring = (
+        "CREATE TABLE heads (employee BIGINT REFERENCES employees (id)); "
+        "INSERT INTO heads SELECT id FROM employees"
+    )
+    async with employees_as(database, referring) as ledger:
+        with pytest.raises(NotClearable, match="rows of heads refer to its rows"):
+            await ledger.clear_employees()
+        assert await ledger.count_employees() == 2
 
 
 async def test_a_position_is_not_kept(subject: Subject) -> None:

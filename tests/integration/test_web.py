@@ -462,7 +462,7 @@ async def test_health_and_readiness(server: ServerUnderTest) -> None:
     ready = await server.get("/readyz")
     assert ready.status == 200
     assert ready.json == {"ready": True} | {
-        name: {"ready": True} for name in ("broker", "database", "consumer")
+        name: {"ready": True} for name in ("broker", "database", "consumer", "uploads")
     }
 
 

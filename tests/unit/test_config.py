@@ -176,6 +176,8 @@ def test_a_value_is_cast(
         ("server", "ssl_key", "~nobody-of-this-name/x", "names the home of nobody known here"),
         ("server", "ssl_key", "/there/is/none", "names no file"),
         ("rabbit", "ca_certificate", "/there/is/none", "names no file"),
+        ("rabbit", "ca_certificate", __file__, "holds no certificates that can be read"),
+        ("database", "ca_certificate", __file__, "holds no certificates that can be read"),
         ("server", "auth", "yes", "must be off or users, not 'yes'"),
         ("server", "login_hours", "0", "must be from 1 to 8760"),
         ("server", "log_format", "xml", "must be text or json, not 'xml'"),

@@ -17,6 +17,7 @@ from promise_pub.errors import (
     BrokerUnreachable,
     ConsumerStalled,
     DatabaseUnavailable,
+    NotClearable,
     NoUsableRow,
     ServerStopping,
     StoredFileError,
@@ -164,6 +165,14 @@ async def test_clear_happens_when_the_turn_has_come_and_not_before(house: House)
     assert house.recorded(clearing).db_count == 1
     assert house.ledger.calls.count("clear_employees") == 1
     assert house.state(clearing) is State.COMPLETED
+
+
+async def test_a_run_that_may_not_clear_is_none(house: House) -> None:
+    house.ledger.not_clearable = NotClearable()
+    with pytest.raises(NotClearable):
+        await house.submit(parameters=Parameters(clear=True))
+    assert not house.ledger.runs and not [*house.folder.iterdir()]
+    assert (await house.finished()).report().state is State.COMPLETED
 
 
 @pytest.mark.usefixtures("quick")

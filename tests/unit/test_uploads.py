@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -190,18 +192,42 @@ async def test_every_word_for_a_full_disk_is_understood(
     assert folder(uploads) == []
 
 
-async def test_a_folder_that_is_gone_is_told(uploads: Uploads, run_id: str) -> None:
-    uploads.path(run_id).parent.rmdir()
+async def test_a_folder_that_was_cleaned_away_is_made_again(uploads: Uploads, run_id: str) -> None:
+    kept = uploads.path(run_id).parent
+    kept.rmdir()
+    async with uploads.receive(run_id) as upload:
+        await upload.finish("x")
+    assert uploads.arrived(run_id).exists() and kept.stat().st_mode & 0o777 == 0o700
+
+
+async def test_a_folder_that_is_gone_while_a_file_comes_in_is_told(
+    uploads: Uploads, run_id: str
+) -> None:
     with pytest.raises(StoredFileError, match="cannot be stored: No such file"):
         async with uploads.receive(run_id) as upload:
+            shutil.rmtree(uploads.path(run_id).parent)
             await upload.finish("x")
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_used_is_named_at_the_start_and_whenever_asked(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "file").write_text("")
     for place in ("file", "file/below"):
-        with pytest.raises(StoredFileError, match="cannot be used"):
-            Uploads(tmp_path / place, limit=1, keep_days=1).prepare()
+        uploads = Uploads(tmp_path / place, limit=1, keep_days=1)
+        told = re.escape(f"{tmp_path / place} cannot be used: There is a file of that name")
+        with pytest.raises(StoredFileError, match=told):
+            uploads.prepare()
+        with pytest.raises(StoredFileError, match=told):
+            await uploads.check()
+
+
+async def test_a_folder_is_there_for_who_asks_even_after_it_was_cleaned_away(
+    uploads: Uploads, run_id: str
+) -> None:
+    uploads.path(run_id).parent.rmdir()
+    await uploads.check()
+    assert uploads.path(run_id).parent.is_dir()
 
 
 def test_the_folder_is_private(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def _ready() -> Operation:
     return {
         "operationId": "ready",
         "tags": ["state"],
-        "summary": "Whether the broker, the database and the consumer are there",
+        "summary": "Whether the broker, the database, the consumer and the folder of uploads are there",
         "responses": {
             "200": answer("All of them are.", content, "ETag"),
             "503": answer("One of them is not; it says which, and why.", content),

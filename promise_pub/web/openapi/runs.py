@@ -96,8 +96,11 @@ def _simulate() -> Operation:
             "200": _ended_or_dry(),
             "202": _accepted(),
             **problems(sent),
-            "409": problems([errors.WrongState])["409"]
-            | {"description": "The run was cancelled while you waited: `cancelled`."},
+            "409": problems([errors.NotClearable])["409"]
+            | {
+                "description": "The employees table cannot be emptied: `not_clearable`. "
+                "The run was cancelled while you waited: `cancelled`."
+            },
         },
     }
 
@@ -319,6 +322,7 @@ OPERATIONS: Mapping[tuple[str, str], Callable[[], Operation]] = {
         "Make a run again",
         "A new run of the same file with the same settings.",
         errors.NotRepeatable,
+        errors.NotClearable,
         errors.DiskFull,
         *BUSY,
     ),

@@ -292,6 +292,7 @@ def schemas(told: Mapping[str, Any]) -> dict[str, Schema]:
                 "broker": _service(),
                 "database": _service(),
                 "consumer": _service(),
+                "uploads": _service(),
             },
             additionalProperties=_service(),
         ),
