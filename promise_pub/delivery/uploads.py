@@ -72,7 +72,7 @@ class Uploads:
 
     async def check(self) -> None:
         """Raises StoredFileError where no upload could be stored. A folder that is gone is made again."""
-        await _in_thread(self.prepare)
+        await in_thread(self.prepare)
 
     def path(self, run_id: str) -> Path:
         """Where the file of a run is kept. The id is ours, a UUID: nothing a client sent gets into a path."""
@@ -146,13 +146,15 @@ class Uploads:
     async def sweep(self, known: Ask, needed: Ask) -> int:
         """Sets right what a crash left behind, and deletes files older than the days they are kept. How many went.
 
-        `known` says which of these runs are in the ledger, `needed` which runs' old files must stay.
+        `known` says which of these runs are in the ledger, `needed` which runs' old files must stay. An old file whose run
+        the ledger does not know is another ledger's, and stays: two servers may share the folder, or a database be replaced.
         """
         gone, arrived, old = await asyncio.to_thread(self._look)
-        of_a_run = await known(arrived) if arrived else set()
+        of_a_run = await known(arrived | old) if arrived or old else set()
         for run_id in arrived:
             gone += await asyncio.to_thread(self._settle, run_id, run_id in of_a_run)
-        for run_id in old - await needed(old) if old else ():
+        ours = old & of_a_run
+        for run_id in ours - await needed(ours) if ours else ():
             with suppress(OSError):  # another process may sweep as well
                 await asyncio.to_thread(self.path(run_id).unlink)
                 gone += 1

@@ -292,19 +292,20 @@ class TestSweep:
     async def test_it_deletes_what_is_old_or_half_written_and_nothing_else(
         self, uploads: Uploads
     ) -> None:
-        in_use, coming = str(uuid4()), str(uuid4())
-        self.make(uploads, f"{uuid4()}.csv")
+        in_use, coming, done = str(uuid4()), str(uuid4()), str(uuid4())
+        self.make(uploads, f"{done}.csv")
         self.make(uploads, f"{uuid4()}.part")
         self.make(uploads, f"{uuid4()}.part", time.time())  # a crash a moment ago
         kept = [
             self.make(uploads, f"{in_use}.csv"),
             self.make(uploads, f"{uuid4()}.csv", time.time() - 29 * 86_400),
+            self.make(uploads, f"{uuid4()}.csv"),  # of a run in another ledger
             self.make(uploads, "notes.txt"),
         ]
         async with uploads.receive(coming) as upload:
             await upload.write(bytes(WRITE_SIZE))
             os.utime(uploads.path(coming).with_suffix(".part"), (LONG_AGO, LONG_AGO))
-            assert await sweep(uploads, [in_use]) == 3
+            assert await sweep(uploads, [in_use], known=[in_use, done]) == 3
             assert folder(uploads) == sorted([*kept, f"{coming}.part"])
             await upload.finish("x")
         assert folder(uploads) == sorted([*kept, f"{coming}.whole"])
@@ -314,8 +315,9 @@ class TestSweep:
     ) -> None:
         uploads = Uploads(tmp_path, limit=1, keep_days=0)
         new = self.make(uploads, f"{uuid4()}.csv", time.time() - 60)
-        self.make(uploads, f"{uuid4()}.csv", time.time() - 2 * 3600)
-        assert await sweep(uploads) == 1 and folder(uploads) == [new]
+        done = str(uuid4())
+        self.make(uploads, f"{done}.csv", time.time() - 2 * 3600)
+        assert await sweep(uploads, known=[done]) == 1 and folder(uploads) == [new]
 
     async def test_a_file_of_no_run_goes_unless_it_is_just_being_made_one(
         self, uploads: Uploads, run_id: str
