@@ -11,6 +11,7 @@
     │   ├── DiskFull
     │   ├── NoUsableRow
     │   ├── BadHeader
+    │   ├── NotCsv
     │   ├── RunNotFound
     │   ├── SessionNotFound
     │   └── WrongState
@@ -151,6 +152,12 @@ class BadHeader(RequestError):
     """The file's header cannot name the columns."""
 
     code = "bad_header"
+
+
+class NotCsv(RequestError):
+    """The file is no CSV."""
+
+    code = "not_csv"
 
 
 class RunNotFound(RequestError):

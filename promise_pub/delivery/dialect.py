@@ -38,6 +38,10 @@ ENCODINGS = {
     "latin-9": "iso-8859-15",
 }
 
+# Excel's first line that names the delimiter, which other spreadsheets show as data.
+SEP_LINE = re.compile(rb'sep=[^"\r\n]?|"sep=[^"\r\n]?"', re.IGNORECASE)
+IS_SEP_LINE = "is Excel's sep= line, which names the delimiter and is no row: delete it"
+
 # Bytes a row's pattern may look at: most rows are shorter, and a quote that stays open costs no more than this on each
 # line.
 ROW_REACH = 2_048

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from promise_pub.delivery.columns import fault_of, shown
-from promise_pub.delivery.dialect import BLANK_LINES, DELIMITERS, Dialect
+from promise_pub.delivery.dialect import BLANK_LINES, DELIMITERS, IS_SEP_LINE, SEP_LINE, Dialect
 from promise_pub.delivery.lines import after_line_end, count_line_ends
 from promise_pub.delivery.quotes import NEVER_CLOSES, TEXT_AFTER_QUOTE, Place, Walker
 from promise_pub.errors import BadHeader
@@ -40,6 +40,8 @@ def find_header(head: bytes, dialect: Dialect, *, whole: bool) -> Header | None:
             f"The header in line {line} {_no_end(place, limit, len(data), whole=whole)}."
         )
     record, end = data[start:at], after_line_end(data, at)
+    if line == 1 and SEP_LINE.fullmatch(record):
+        raise BadHeader(f"Line 1 {IS_SEP_LINE}.")
     keys = _keys(record, dialect, line)
     return Header(keys, min(end, len(head)), line + 1 + count_line_ends(record))
 

@@ -20,9 +20,11 @@ from promise_pub.delivery.dialect import (
     BLANK_LINES,
     EXCERPT,
     FIELD_LIMIT,
+    IS_SEP_LINE,
     PLAIN,
     RECORD_LIMIT,
     ROW_REACH,
+    SEP_LINE,
     Dialect,
 )
 from promise_pub.delivery.header import HEADER_LIMIT, Header, find_header
@@ -188,6 +190,11 @@ class Reader:
     def _parse(self) -> None:
         if self._open >= 0 and not self._follow() or not self._unread():
             return
+        if self._line == 1:
+            end = self._line_end(self._position)
+            if SEP_LINE.fullmatch(self._buffer, self._position, end):
+                self._reject_line(end, IS_SEP_LINE)
+                return
         stop = self._window()
         if self._buffer.find(b'"', self._position, stop) >= 0 or not self._bulk(stop):
             self._one_by_one(stop)
@@ -359,10 +366,14 @@ async def read_batches(
 
 async def read_header(path: Path, dialect: Dialect) -> Header | None:
     """The file's header; None where it holds no record. Raises BadHeader or StoredFileError."""
-    with _opened(path, 0) as file:
-        with _translated(path):
-            head = await asyncio.to_thread(file.read, HEADER_LIMIT + 1)
-        return find_header(head, dialect, whole=len(head) <= HEADER_LIMIT)
+    head = await read_head(path, HEADER_LIMIT + 1)
+    return find_header(head, dialect, whole=len(head) <= HEADER_LIMIT)
+
+
+async def read_head(path: Path, size: int) -> bytes:
+    """The file's first bytes. Raises StoredFileError."""
+    with _opened(path, 0) as file, _translated(path):
+        return await asyncio.to_thread(file.read, size)
 
 
 @contextmanager

@@ -30,6 +30,7 @@ _STATUS: dict[type[errors.PromisePubError], int] = {
     errors.DiskFull: 507,
     errors.NoUsableRow: 422,
     errors.BadHeader: 422,
+    errors.NotCsv: 422,
     errors.AccessError: 403,
     errors.LoginRequired: 401,
     errors.LoginFailed: 401,

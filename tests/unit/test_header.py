@@ -66,6 +66,10 @@ BAD = [
     (b"Gr\xf6\xdfe,b\n", "The header in line 1 is not UTF-8: byte 0xf6 at column 3"),
     (b'\n\n"a"b,c\n', "The header in line 3 has text after a closing quote"),
     (b'"a,b\nc,d\n', "has a quote that never closes"),
+    (
+        b'"sep=;"\r\nname;mail\n',
+        "Line 1 is Excel's sep= line, which names the delimiter and is no row: delete it.",
+    ),
     (b"name;mail\na;b\n", "it is one, 'name;mail'; is the delimiter ;?"),
     (b"name\tmail\n", "is the delimiter tab?"),
 ]

@@ -335,6 +335,25 @@ def test_a_png_is_rejected_line_by_line():
 
 
 @pytest.mark.parametrize(
+    "line", [b"sep=;", b'"sep=;"', b"SEP=,", b"sep=\t", b"sep=", b"\xef\xbb\xbfsep=;"]
+)
+@pytest.mark.parametrize("dialect", [PLAIN, Dialect(2, ";"), Dialect(1, "\t")])
+@pytest.mark.parametrize("chunk_size", [1, CHUNK])
+def test_the_line_that_names_excel_the_delimiter_is_no_row(line, dialect, chunk_size):
+    good = b'"x"' + dialect.delimiter.encode() + b"y" if dialect.width == 2 else b"x"
+    batch = read(line + b"\r\n" + good, dialect, chunk_size=chunk_size)
+    assert places(batch.rejected) == [
+        (1, "is Excel's sep= line, which names the delimiter and is no row: delete it")
+    ]
+    assert fields(batch.rows) == [("x", "y")[: dialect.width]]
+
+
+@pytest.mark.parametrize("data", [b"a,b\nsep=,\n", b"\nsep=,\n", b"sep=,x\n", b'"sep=,\n",x\n'])
+def test_elsewhere_sep_is_a_row_like_any_other(data):
+    assert read(data).rejected == []
+
+
+@pytest.mark.parametrize(
     ("record", "excerpt"),
     [
         (b"x" * 500, "x" * 200),
