@@ -200,6 +200,7 @@ async def test_what_is_no_http_is_answered_within_bounds_too(open_site: OpenSite
     assert "Content-Type: application/problem+json" in head
     problem = json.loads(body)
     assert (problem["status"], problem["code"]) == (400, "http_400")
+    assert problem["advice"].endswith(".")
     assert f"Content-Length: {len(body.encode())}\r\n" in head
     for name, value in security.HEADERS.items():
         assert f"{name}: {value}\r\n" in answer
