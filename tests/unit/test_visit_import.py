@@ -203,7 +203,7 @@ THERE_ARE = f"in a hit: there are {', '.join(COLUMNS)}"
             "The file is UTF-16: save it as CSV UTF-8, then send it again.",
         ),
         (
-            gzip.compress(f"{HEADER}{LINE}".encode()),
+            gzip.compress(f"{HEADER}{LINE}".encode(), mtime=0),
             "The file is compressed with gzip: unpack it, then send the CSV in it.",
         ),
         (f"{HEADER}{LINE * 10_000}".encode() + b"\xe9", "it is not UTF-8"),
