@@ -11,6 +11,7 @@
     │   ├── DiskFull
     │   ├── NoUsableRow
     │   ├── BadHeader
+    │   ├── NotCsv
     │   ├── RunNotFound
     │   ├── SessionNotFound
     │   └── WrongState
@@ -83,12 +84,13 @@ if TYPE_CHECKING:
 
 
 class PromisePubError(Exception):
-    """promise-pub failed."""
+    """promise-pub failed. `details` are further sentences, for which a command has lines of their own."""
 
     code: ClassVar[str] = "error"
 
-    def __init__(self, message: str | None = None) -> None:
+    def __init__(self, message: str | None = None, details: Sequence[str] = ()) -> None:
         self.message = message or (type(self).__doc__ or "").partition("\n")[0]
+        self.details = tuple(details)
         super().__init__(self.message)
 
 
@@ -158,6 +160,12 @@ class BadHeader(RequestError):
     """The file's header cannot name the columns."""
 
     code = "bad_header"
+
+
+class NotCsv(RequestError):
+    """The file is no CSV."""
+
+    code = "not_csv"
 
 
 class RunNotFound(RequestError):

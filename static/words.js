@@ -58,6 +58,15 @@ export function rejectedTable(rejected) {
   return table("Rejected rows", ["Line", "Why", "Its beginning"], lines);
 }
 
+// As promise_pub/web/answers.py has it: who answers so, and without problem details, is not the server itself.
+const BY_A_PROXY = {
+  401: "A proxy before the server asks for a login of its own.",
+  413: "A proxy before the server takes less: have its limit raised (nginx: client_max_body_size), or split the file.",
+  502: "A proxy before the server does not reach it: is the server up?",
+  503: "A proxy before the server finds it away: is the server up?",
+  504: "A proxy before the server waits no longer for its answer. Look at the runs before you send it again.",
+};
+
 /** What an answer with problem details says, or what can be said of one without. */
 export async function problemOf(response) {
   try {
@@ -66,5 +75,6 @@ export async function problemOf(response) {
   } catch {
     // No problem details: a proxy's page, say.
   }
-  return { detail: `The server answered ${response.status} ${response.statusText}`.trim() + "." };
+  const answered = `${response.status} ${response.statusText}`.trim();
+  return { detail: `The answer was ${answered}.`, advice: BY_A_PROXY[response.status] };
 }

@@ -16,6 +16,7 @@ from promise_pub import logs
 from promise_pub.cli import services
 from promise_pub.cli.arguments import parse
 from promise_pub.cli.output import FAILED, OK, USAGE
+from promise_pub.cli.picture import shown
 from promise_pub.errors import BadParameter, ConfigurationError, PromisePubError, Stopped
 
 
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except PromisePubError as error:
-        _complain(options, error, error.message.splitlines())
+        _complain(options, error, [*error.message.splitlines(), *error.details])
         return USAGE if isinstance(error, ConfigurationError | BadParameter) else FAILED
     except BrokenPipeError:
         _drop_output()  # whoever read it has gone
@@ -61,7 +62,7 @@ def _complain(options: argparse.Namespace, error: Exception, lines: Sequence[str
     if options.verbose:
         traceback.print_exception(error)
     for line in lines:
-        print(f"promise-pub: {line}", file=sys.stderr)
+        print(f"promise-pub: {shown(line)}", file=sys.stderr)
 
 
 async def _until_signal(command: Awaitable[int], *, endless: bool) -> int:

@@ -79,7 +79,7 @@ class Lines:
 
     def trouble(self, text: str) -> None:
         if bool(text) != bool(self._trouble):
-            self._say(text or "The server answers again")
+            self._say(shown(text) or "The server answers again")
         self._trouble = text
 
     def _due(self) -> bool:
@@ -127,4 +127,4 @@ class Picture:
         self._report = report
 
     def trouble(self, text: str) -> None:
-        self._trouble = text
+        self._trouble = shown(text)

@@ -10,8 +10,9 @@ from uuid import UUID
 
 from promise_pub.cli.display import Display, open_display
 from promise_pub.errors import BadParameter, ServerAway, Stopped
+from promise_pub.web.answers import Json
 from promise_pub.web.following import follow
-from promise_pub.web.remote import Json, RemoteServer, open_remote
+from promise_pub.web.remote import RemoteServer, open_remote
 from promise_pub.web.told import as_report
 
 SERVER = "http://localhost:8000"
@@ -40,7 +41,7 @@ class Errand:
             if self.run is None:
                 raise
             raise ServerAway(
-                f"{error.message}. The run may go on; {self._how_to_go_on(self.run)}"
+                f"{error.message}. The run may go on; {self._how_to_go_on(self.run)}", error.details
             ) from error
 
     async def submit(self, file: Path, given: Mapping[str, str]) -> Json:

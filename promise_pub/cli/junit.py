@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from junitparser import Error, Failure, Skipped, TestCase, TestSuite
 
 from promise_pub.errors import BadParameter, PromisePubError
-from promise_pub.web.remote import Json
+from promise_pub.web.answers import Json
 
 Result = TypeVar("Result", Error, Failure, Skipped)
 
@@ -115,7 +115,7 @@ def _case(name: str, result: Error | Failure | Skipped | None, time: float = 0) 
 def _verdict(run: Json | None, error: PromisePubError | None) -> TestCase:
     took = run["seconds"]["total"] if run else 0
     if error:
-        return _case(VERDICT, _result(Error, error.code, [error.message]), took)
+        return _case(VERDICT, _result(Error, error.code, [error.message, *error.details]), took)
     assert run
     if run["state"] != "completed":
         fault = run["error"] or {"code": run["state"], "message": f"The run was {run['state']}."}

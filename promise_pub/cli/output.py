@@ -16,8 +16,8 @@ from rich.text import Text
 from promise_pub.cli.picture import VERDICT_STYLES, shown
 from promise_pub.errors import PromisePubError
 from promise_pub.records import SUMMARY, RunReport
+from promise_pub.web.answers import Json
 from promise_pub.web.negotiate import harmless
-from promise_pub.web.remote import Json
 
 OK, FAILED, USAGE, PROMISE_BROKEN = 0, 1, 2, 3
 
@@ -80,8 +80,11 @@ def print_run(run: Json, form: str) -> None:
         "seconds": run["seconds"]["total"],
     }
     _print_lines(run, lines, form)
-    for sentence in run["explanation"] if form == "text" else ():
-        _print_line("because", sentence)
+    if form == "text":
+        for sentence in run["explanation"]:
+            _print_line("because", sentence)
+        if error := run["error"]:
+            _print_line("error", f"{error['message']} ({error['code']})")
 
 
 def print_dry_run(answer: Json, form: str) -> None:

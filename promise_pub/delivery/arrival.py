@@ -1,4 +1,5 @@
-"""What a file that has just arrived must hold before anything is made of it: a header that was asked for, a usable row."""
+"""What a file that has just arrived must be before anything is made of it: CSV, with the header that was asked for, and a
+usable row."""
 
 from __future__ import annotations
 
@@ -6,9 +7,10 @@ from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
+from promise_pub.delivery import signatures
 from promise_pub.delivery.dialect import Dialect
-from promise_pub.delivery.reader import read_batches, read_header
-from promise_pub.errors import NoUsableRow
+from promise_pub.delivery.reader import read_batches, read_head, read_header
+from promise_pub.errors import NotCsv, NoUsableRow
 from promise_pub.records import Parameters, Rejected
 
 REJECTS_SHOWN = 20  # rejected rows told when a file holds nothing else
@@ -17,8 +19,10 @@ REJECTS_SHOWN = 20  # rejected rows told when a file holds nothing else
 async def with_columns(path: Path, parameters: Parameters) -> Parameters:
     """The parameters with the columns that the file's header names, if that was asked for.
 
-    Raises BadHeader, NoUsableRow or StoredFileError.
+    Raises NotCsv for a file that is something else, BadHeader, NoUsableRow or StoredFileError.
     """
+    if fault := signatures.fault_of(await read_head(path, signatures.LONGEST)):
+        raise NotCsv(fault)
     if not parameters.header:
         return parameters
     header = await read_header(path, Dialect.of(parameters))

@@ -1,7 +1,7 @@
 """The CSV dialects: where a record ends, what its fields are, why it is rejected. Pure functions over bytes.
 
-One delimiter, double quotes, quotes doubled inside quotes. LF or CRLF ends a record; a lone CR is data. A quote inside
-an unquoted field is literal. Nothing is stripped.
+One delimiter, double quotes, quotes doubled inside quotes. Outside quotes LF, CRLF or CR ends a record, whichever comes;
+inside them they are data. A quote inside an unquoted field is literal. Nothing is stripped.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 
+from promise_pub.delivery.lines import with_line_feeds
 from promise_pub.records import Parameters, Rejected, Row
 
 FIELD_LIMIT = 131_072  # characters, as Python's csv module
-# Bytes: two quoted fields of four-byte characters, the delimiter and CR LF. It holds for records of any width, so that
-# memory and the time for one record stay what they are.
+# Bytes that a record stays below, without its line end: two quoted fields of four-byte characters and a delimiter fit. It
+# holds for records of any width, so that memory and the time for one record stay what they are.
 RECORD_LIMIT = 2 * (4 * FIELD_LIMIT + 2) + 3
 EXCERPT = 200  # characters of a rejected record that are kept
 MOST_FIELDS = 1_000  # counted exactly up to here: a megabyte of commas is not worth the time
@@ -37,6 +38,10 @@ ENCODINGS = {
     "latin-9": "iso-8859-15",
 }
 
+# Excel's first line that names the delimiter, which other spreadsheets show as data.
+SEP_LINE = re.compile(rb'sep=[^"\r\n]?|"sep=[^"\r\n]?"', re.IGNORECASE)
+IS_SEP_LINE = "is Excel's sep= line, which names the delimiter and is no row: delete it"
+
 # Bytes a row's pattern may look at: most rows are shorter, and a quote that stays open costs no more than this on each
 # line.
 ROW_REACH = 2_048
@@ -44,8 +49,10 @@ ROW_REACH = 2_048
 # Possessive quantifiers throughout: nothing is ever tried twice, so every pattern is linear in what it reads.
 QUOTED = rb'[^"]*+(?:""[^"]*+)*+'  # what stands between a field's quotes
 _ROW_QUOTED = rb'[^"\0]*+(?:""[^"\0]*+)*+'
-BLANK_LINES = re.compile(rb"(?:\r?\n)++")
-_NOT_BLANK = rb"(?!\r?\n)"
+BLANK_LINES = re.compile(rb"[\r\n]++")
+_NOT_BLANK = rb"(?![\r\n])"
+# A CR where the pattern may look no further could be half of a CRLF: that is not for the pattern to tell.
+_ROW_END = rb"(?:\n|\r(?:\n|(?=[^\n])))"
 
 
 @dataclass(frozen=True)
@@ -83,20 +90,20 @@ class Dialect:
 
     @cached_property
     def row(self) -> re.Pattern[bytes]:
-        """A row with its line end: each field quoted or plain. The last one, if it is plain, keeps its CR."""
-        plain = rb'[^"%b\n\0][^%b\n\0]*+|' % (self.escaped, self.escaped)
-        field = rb'(?:"(%b)"|(%b))%b' % (_ROW_QUOTED, plain, self.escaped)
-        last = rb'(?:"(%b)"\r?\n|(%b)\n)' % (_ROW_QUOTED, plain)
-        return re.compile((_NOT_BLANK if self.width == 1 else field * (self.width - 1)) + last)
+        """A row with its line end: each field quoted or plain."""
+        plain = rb'[^"%b\r\n\0][^%b\r\n\0]*+|' % (self.escaped, self.escaped)
+        field = rb'(?:"(%b)"|(%b))' % (_ROW_QUOTED, plain)
+        fields = self.escaped.join([field] * self.width)
+        return re.compile((_NOT_BLANK if self.width == 1 else b"") + fields + _ROW_END)
 
     @cached_property
     def line(self) -> bytes:
-        """The delimiters and the line end of a row without quotes."""
+        """The delimiters and the line end, an LF, of a row without quotes."""
         return self.delimiter.encode() * (self.width - 1) + b"\n"
 
     @cached_property
     def not_separators(self) -> bytes:
-        """Every byte that is no delimiter and no line end."""
+        """Every byte that is no delimiter and no LF."""
         return bytes(set(range(256)) - set(self.delimiter.encode() + b"\n"))
 
     @cached_property
@@ -115,18 +122,15 @@ class Dialect:
                 plain.decode(encoding)
                 if quoted is None
                 else quoted.decode(encoding).replace('""', '"'),
-                last.removesuffix(b"\r").decode(encoding)
+                last.decode(encoding)
                 if last_quoted is None
                 else last_quoted.decode(encoding).replace('""', '"'),
             )
         groups = row.groups()
-        fields = [
+        return [
             plain.decode(encoding) if quoted is None else _unquoted(quoted.decode(encoding))
             for quoted, plain in zip(groups[::2], groups[1::2], strict=True)
         ]
-        if groups[-1] is not None:
-            fields[-1] = fields[-1].removesuffix("\r")
-        return fields
 
     def judge(self, record: bytes, line: int, number: int) -> Row | Rejected:
         """The row that a whole record is, or why it is none. `record` comes without its line end."""
@@ -160,7 +164,7 @@ class Dialect:
 
     def undecodable(self, record: bytes, at: int) -> str:
         """Says which byte of a record is none of the encoding, and where it stands."""
-        lines = record[:at].decode(self.encoding).split("\n")
+        lines = with_line_feeds(record[:at]).decode(self.encoding).split("\n")
         place = f"column {len(lines[-1]) + 1}"
         if len(lines) > 1:
             place += f" of its line {len(lines)}"

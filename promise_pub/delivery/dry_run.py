@@ -67,7 +67,10 @@ class DryRuns:
             raise TooManyWaiting(f"{self._going} dry runs are going already: try again later.")
 
     async def carry_out(self, path: Path, file: StoredFile, parameters: Parameters) -> DryRun:
-        """Reads all of it. Raises TooManyWaiting, BadHeader, NoUsableRow, DiskFull or StoredFileError."""
+        """Reads all of it.
+
+        Raises TooManyWaiting, NotCsv, BadHeader, NoUsableRow, DiskFull or StoredFileError.
+        """
         self.admit()
         self._going += 1
         try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from promise_pub.delivery.columns import fault_of, shown
-from promise_pub.delivery.dialect import BLANK_LINES, DELIMITERS, Dialect
+from promise_pub.delivery.dialect import BLANK_LINES, DELIMITERS, IS_SEP_LINE, SEP_LINE, Dialect
+from promise_pub.delivery.lines import after_line_end, count_line_ends
 from promise_pub.delivery.quotes import NEVER_CLOSES, TEXT_AFTER_QUOTE, Place, Walker
 from promise_pub.errors import BadHeader
 
@@ -26,8 +27,10 @@ def find_header(head: bytes, dialect: Dialect, *, whole: bool) -> Header | None:
     `head` are the file's first HEADER_LIMIT bytes, or more; `whole` says that they are all of it. The dialect's width
     does not matter. Raises BadHeader, which names what is wrong.
     """
+    if not whole:
+        head = head.removesuffix(b"\r")  # its LF may be what is cut off
     start, line = _start(head, dialect)
-    data = head if not whole or head.endswith(b"\n") else head + b"\r\n"
+    data = head if not whole or head.endswith(b"\n") else head + b"\n"
     if whole and start == len(head):
         return None
     limit = min(len(data), HEADER_LIMIT)
@@ -36,16 +39,18 @@ def find_header(head: bytes, dialect: Dialect, *, whole: bool) -> Header | None:
         raise BadHeader(
             f"The header in line {line} {_no_end(place, limit, len(data), whole=whole)}."
         )
-    record = data[start:at].removesuffix(b"\r")
+    record, end = data[start:at], after_line_end(data, at)
+    if line == 1 and SEP_LINE.fullmatch(record):
+        raise BadHeader(f"Line 1 {IS_SEP_LINE}.")
     keys = _keys(record, dialect, line)
-    return Header(keys, min(at + 1, len(head)), line + 1 + record.count(b"\n"))
+    return Header(keys, min(end, len(head)), line + 1 + count_line_ends(record))
 
 
 def _start(head: bytes, dialect: Dialect) -> tuple[int, int]:
     """Where the first record is that is no blank line: its offset and its line."""
     start = len(dialect.bom) if head.startswith(dialect.bom) else 0
     if blank := BLANK_LINES.match(head, start):
-        return blank.end(), 1 + blank[0].count(b"\n")
+        return blank.end(), 1 + count_line_ends(blank[0])
     return start, 1
 
 

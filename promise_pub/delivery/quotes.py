@@ -7,8 +7,7 @@ import re
 from enum import Enum
 
 from promise_pub.delivery.dialect import FIELD_LIMIT, QUOTED, RECORD_LIMIT, Dialect
-
-Bytes = bytes | bytearray
+from promise_pub.delivery.lines import LINE_END, Bytes
 
 NEVER_CLOSES = "has a quote that never closes"
 CLOSES_TOO_LATE = f"has a quote that does not close within the limit of {FIELD_LIMIT:,} characters"
@@ -29,7 +28,7 @@ class Place(Enum):
     FIELD = "at the start of a field"
     PLAIN = "in an unquoted field"
     QUOTED = "inside quotes"
-    END = "at the newline that ends the record"
+    END = "at the line end that ends the record"
     MALFORMED = "at what must not follow a closing quote"
 
 
@@ -40,8 +39,10 @@ class Walker:
         d = dialect.escaped
         self._delimiter = ord(dialect.delimiter)
         self._encoding = dialect.encoding
-        self._inside_plain = re.compile(rb"[^%b\n]*+" % d)
-        self._whole_fields = re.compile(rb'(?:(?:"%b"|[^"%b\n][^%b\n]*+|)%b)*+' % (QUOTED, d, d, d))
+        self._inside_plain = re.compile(rb"[^%b\r\n]*+" % d)
+        self._whole_fields = re.compile(
+            rb'(?:(?:"%b"|[^"%b\r\n][^%b\r\n]*+|)%b)*+' % (QUOTED, d, d, d)
+        )
         self._raw_field = re.compile(rb'(?:"(%b)"|[^%b]*+)%b?' % (QUOTED, d, d))
         # Fields that need not be stepped through to see that they are within the limit.
         run = rb'[^"]{0,%d}+' % _SHORT_RUN
@@ -90,16 +91,12 @@ class Walker:
             return quote, Place.QUOTED
         if data[after] == self._delimiter:
             return after + 1, Place.FIELD
-        if data[after] == _CR:
-            after += 1
-            if after == stop:
-                return quote, Place.QUOTED
-        return after, Place.END if data[after] == _LF else Place.MALFORMED
+        return after, Place.END if data[after] in (_LF, _CR) else Place.MALFORMED
 
     def too_late(self, record: bytearray) -> int | None:
         """Where the first quoted field closes that is over the limit and spans lines, if the whole record has one.
 
-        Any record that is open at a newline before that has this field too: inside it all quotes come in pairs, so a
+        Any record that is open at a line end before that has this field too: inside it all quotes come in pairs, so a
         line that starts inside it opens none.
         """
         at = 0
@@ -108,7 +105,7 @@ class Walker:
             field = self._raw_field.match(record, short.end() if short else at)
             if field is None or field.end() == at:
                 break
-            if field[1] and b"\n" in field[1] and self._characters(field[1]) > FIELD_LIMIT:
+            if field[1] and LINE_END.search(field[1]) and self._characters(field[1]) > FIELD_LIMIT:
                 return field.end(1)
             at = field.end()
         return None
@@ -121,9 +118,9 @@ class OpenRecords:
     """Follows records whose first line ends inside quotes. A record that fails costs its first line only.
 
     When every line opens a quote that leads nowhere, each must not be followed afresh. Two facts prevent it. A walk
-    that passes a newline is inside quotes there, or the record would have ended; so any later record that is open at
-    that newline goes the same way, and takes over where the walk stands. And if the walk failed on a fault, so do all
-    records that are open at a newline before the fault: those are doomed at once.
+    that passes a line end is inside quotes there, or the record would have ended; so any later record that is open at
+    that line end goes the same way, and takes over where the walk stands. And if the walk failed on a fault, so do all
+    records that are open at a line end before the fault: those are doomed at once.
 
     All positions are in the reader's buffer; `shift` moves them along with it.
     """
@@ -140,18 +137,18 @@ class OpenRecords:
         self._at -= dropped
         self._doomed_before -= dropped
 
-    def enter(self, newline: int) -> str | None:
-        """A record is open at this newline. Returns why it is doomed, if it is."""
-        if newline < self._doomed_before:
+    def enter(self, line_end: int) -> str | None:
+        """A record is open at this line end. Returns why it is doomed, if it is."""
+        if line_end < self._doomed_before:
             return self._reason
-        if newline >= self._at:
-            self._at, self._place = newline + 1, Place.QUOTED
+        if line_end >= self._at:
+            self._at, self._place = line_end + 1, Place.QUOTED
         return None
 
     def follow(self, data: bytearray, start: int, *, whole: bool) -> int | str | None:
         """Follows the record that was entered last, and started at `start`.
 
-        Returns the newline that ends it, or why there is none, or None if more bytes must tell; `whole` says that
+        Returns the line end that ends it, or why there is none, or None if more bytes must tell; `whole` says that
         there are no more.
         """
         limit = start + RECORD_LIMIT

@@ -20,12 +20,21 @@ from promise_pub.delivery.dialect import (
     BLANK_LINES,
     EXCERPT,
     FIELD_LIMIT,
+    IS_SEP_LINE,
     PLAIN,
     RECORD_LIMIT,
     ROW_REACH,
+    SEP_LINE,
     Dialect,
 )
 from promise_pub.delivery.header import HEADER_LIMIT, Header, find_header
+from promise_pub.delivery.lines import (
+    LINE_END,
+    after_last_line_end,
+    after_line_end,
+    count_line_ends,
+    with_line_feeds,
+)
 from promise_pub.delivery.quotes import TEXT_AFTER_QUOTE, OpenRecords, Place, Walker
 from promise_pub.errors import StoredFileError
 from promise_pub.records import Batch, Rejected, Row
@@ -38,8 +47,6 @@ _WINDOW = 2 * CHUNK - 1
 _ONE_BY_ONE = 2_000  # records for one batch when they are parsed singly: 3 ms
 _REJECTS = 1_000  # for one batch: 7 ms
 
-# Not LF alone: a CR that is the file's last byte would become part of the line end, and it is data.
-_LINE_END_AT_EOF = b"\r\n"
 _new_tuple = tuple.__new__  # a third of the time of calling Row
 
 
@@ -83,12 +90,13 @@ class Reader:
         self._number = number
         self._buffer = bytearray()
         self._position = 0  # in the buffer: where the next record starts
-        self._complete = 0  # in the buffer: after the last newline
+        self._complete = 0  # in the buffer: after the last line end
+        self._held = b""  # a CR that ended the last chunk: the LF of a CRLF may follow
         self._may_have_bom = offset == 0 and bool(dialect.bom)
         self._size = sys.maxsize  # of the file, once its end is known
         self._rows: list[Row] = []
         self._rejected: list[Rejected] = []
-        # In the buffer: the newline after the first line of a record whose end is not here yet, or -1.
+        # In the buffer: where the first line of a record ends whose own end is not here yet, or -1.
         self._open = -1
         self._walker = Walker(dialect)
         self._records = OpenRecords(self._walker, dialect.width)
@@ -97,14 +105,14 @@ class Reader:
     @property
     def buffered(self) -> int:
         """How many bytes are held."""
-        return len(self._buffer)
+        return len(self._buffer) + len(self._held)
 
     def feed(self, chunk: bytes) -> Batch:
         """Every record that is complete by now."""
         return _merged(list(self.batches(chunk)))
 
     def finish(self) -> Batch:
-        """The rest; a last line without newline counts."""
+        """The rest; a last line without its line end counts."""
         return _merged(list(self.batches(b"", last=True)))
 
     def batches(self, chunk: bytes, *, last: bool = False) -> Iterator[Batch]:
@@ -120,11 +128,13 @@ class Reader:
             yield self._batch()
 
     def _take(self, chunk: bytes) -> None:
+        chunk = self._held + chunk
+        self._held = b"\r" if chunk.endswith(b"\r") else b""
+        chunk = chunk.removesuffix(self._held)
         if self._skipped:
             chunk = self._skip(chunk)
-        newline = chunk.rfind(b"\n")
-        if newline >= 0:
-            self._complete = len(self._buffer) + newline + 1
+        if end := after_last_line_end(chunk, 0, len(chunk)):
+            self._complete = len(self._buffer) + end
         self._buffer += chunk
         bom = self._dialect.bom
         if self._may_have_bom and (self._buffer == bom or not bom.startswith(self._buffer)):
@@ -134,22 +144,25 @@ class Reader:
     def _end(self) -> None:
         self._may_have_bom = False
         if self._skipped:
-            self._end_skipping(0)
+            self._end_skipping(len(self._held))
+        else:
+            self._buffer += self._held
+        self._held = b""
         self._size = self._offset + len(self._buffer)
         if self._complete < len(self._buffer):
-            self._buffer += _LINE_END_AT_EOF
+            self._buffer += b"\n"
             self._complete = len(self._buffer)
 
     def _skip(self, chunk: bytes) -> bytes:
         """Drops bytes up to the end of a line that is too long. Returns what follows it."""
-        newline = chunk.find(b"\n")
-        line = chunk if newline < 0 else chunk[:newline].removesuffix(b"\r")
+        end = LINE_END.search(chunk)
+        line = chunk[: end.start()] if end else chunk
         self._buffer += line[: max(4 * EXCERPT - len(self._buffer), 0)]
-        if newline < 0:
+        if end is None:
             self._skipped += len(chunk)
             return b""
-        self._end_skipping(newline + 1)
-        return chunk[newline + 1 :]
+        self._end_skipping(end.end())
+        return chunk[end.end() :]
 
     def _start_skipping(self) -> None:
         self._skipped = len(self._buffer)
@@ -177,6 +190,11 @@ class Reader:
     def _parse(self) -> None:
         if self._open >= 0 and not self._follow() or not self._unread():
             return
+        if self._line == 1:
+            end = self._line_end(self._position)
+            if SEP_LINE.fullmatch(self._buffer, self._position, end):
+                self._reject_line(end, IS_SEP_LINE)
+                return
         stop = self._window()
         if self._buffer.find(b'"', self._position, stop) >= 0 or not self._bulk(stop):
             self._one_by_one(stop)
@@ -194,23 +212,31 @@ class Reader:
             self._start_skipping()
 
     def _window(self) -> int:
-        """Where to stop for one batch: after a newline, about _WINDOW bytes on."""
+        """Where to stop for one batch: after a line end, about _WINDOW bytes on."""
         furthest = self._position + _WINDOW
         if self._complete <= furthest:
             return self._complete
-        before = self._buffer.rfind(b"\n", self._position, furthest)
-        return (before if before >= 0 else self._buffer.find(b"\n", furthest)) + 1
+        if stop := after_last_line_end(self._buffer, self._position, furthest):
+            return stop
+        return after_line_end(self._buffer, self._line_end(furthest - 1))
+
+    def _line_end(self, start: int) -> int:
+        """Where the first line end from there on begins. There is one before `_complete`."""
+        end = LINE_END.search(self._buffer, start)
+        assert end
+        return end.start()
 
     def _bulk(self, stop: int) -> bool:
         """Cuts lines without quotes all at once, if every one of them is a row."""
         dialect, width = self._dialect, self._dialect.width
-        window = self._buffer[self._position : stop]
+        raw = self._buffer[self._position : stop]
+        window = with_line_feeds(raw)
         separators = window.translate(None, dialect.not_separators)
         lines = len(separators) // width
-        if separators != dialect.line * lines or 0 in window or len(window) > _WINDOW:
+        if separators != dialect.line * lines or 0 in window or len(raw) > _WINDOW:
             return False
         try:
-            text = window.decode(dialect.encoding).replace("\r\n", "\n")
+            text = window.decode(dialect.encoding)
         except UnicodeDecodeError:
             return False
         if width == 1 and (text.startswith("\n") or "\n\n" in text):
@@ -228,42 +254,48 @@ class Reader:
     def _one_by_one(self, stop: int) -> None:
         """Records up to `stop`, or until there are enough for one batch."""
         match = self._dialect.row.match
+        counted = self._position  # the line ends before it are counted; those of many rows at once
         for _ in range(_ONE_BY_ONE):
             if self._position >= stop or len(self._rejected) >= _REJECTS:
                 break
             row = match(self._buffer, self._position, min(stop, self._position + ROW_REACH))
-            if not (row and self._row(row)) and not self._odd(stop):
+            if row and self._row(row):
+                continue
+            self._line += count_line_ends(self._buffer[counted : self._position])
+            taken = self._odd(stop)
+            counted = self._position
+            if not taken:
                 break
+        self._line += count_line_ends(self._buffer[counted : self._position])
 
     def _row(self, match: re.Match[bytes]) -> bool:
-        """Takes a row. False if it is not in the encoding."""
+        """Takes a row, and leaves its lines to be counted. False if it is not in the encoding."""
         try:
             fields = self._fields(match)
         except UnicodeDecodeError:
             return False
         self._rows.append(_new_tuple(Row, (self._number, *fields)))
         self._number += 1
-        self._line += match[0].count(b"\n")
         self._position = match.end()
         return True
 
     def _odd(self, stop: int) -> bool:
         """Takes blank lines, or one record of any kind. False if its end is not here yet."""
         if blank := BLANK_LINES.match(self._buffer, self._position, stop):
-            self._line += blank[0].count(b"\n")
+            self._line += count_line_ends(blank[0])
             self._position = blank.end()
             return True
-        newline = self._buffer.find(b"\n", self._position)
-        if newline + 1 - self._position > RECORD_LIMIT:
-            return self._reject_line(newline, self._dialect.too_long)
-        place = self._walker.walk(self._buffer, self._position, Place.FIELD, newline + 1)[1]
+        end = self._line_end(self._position)
+        if end - self._position >= RECORD_LIMIT:
+            return self._reject_line(end, self._dialect.too_long)
+        place = self._walker.walk(self._buffer, self._position, Place.FIELD, end + 1)[1]
         if place is Place.END:
-            return self._settle(newline)
+            return self._settle(end)
         if place is Place.MALFORMED:
-            return self._reject_line(newline, TEXT_AFTER_QUOTE)
-        if doom := self._records.enter(newline):
-            return self._reject_line(newline, doom)
-        self._open = newline
+            return self._reject_line(end, TEXT_AFTER_QUOTE)
+        if doom := self._records.enter(end):
+            return self._reject_line(end, doom)
+        self._open = end
         return self._follow()
 
     def _follow(self) -> bool:
@@ -274,24 +306,24 @@ class Reader:
             return False
         return self._settle(end) if isinstance(end, int) else self._reject_line(self._open, end)
 
-    def _settle(self, newline: int) -> bool:
-        """Takes the whole record that ends at this newline, as a row or a reject."""
-        record = bytes(self._buffer[self._position : newline]).removesuffix(b"\r")
+    def _settle(self, end: int) -> bool:
+        """Takes the whole record that ends at this line end, as a row or a reject."""
+        record = bytes(self._buffer[self._position : end])
         judged = self._dialect.judge(record, self._line, self._number)
         if isinstance(judged, Row):
             self._rows.append(judged)
             self._number += 1
         else:
             self._rejected.append(judged)
-        return self._go_on(newline, 1 + record.count(b"\n"))
+        return self._go_on(end, 1 + count_line_ends(record))
 
-    def _reject_line(self, newline: int, reason: str) -> bool:
-        line = self._buffer[self._position : newline].removesuffix(b"\r")
+    def _reject_line(self, end: int, reason: str) -> bool:
+        line = self._buffer[self._position : end]
         self._rejected.append(Rejected(self._line, reason, self._dialect.excerpt(line)))
-        return self._go_on(newline, 1)
+        return self._go_on(end, 1)
 
-    def _go_on(self, newline: int, lines: int) -> bool:
-        self._position = newline + 1
+    def _go_on(self, end: int, lines: int) -> bool:
+        self._position = after_line_end(self._buffer, end)
         self._line += lines
         self._open = -1
         return True
@@ -334,10 +366,14 @@ async def read_batches(
 
 async def read_header(path: Path, dialect: Dialect) -> Header | None:
     """The file's header; None where it holds no record. Raises BadHeader or StoredFileError."""
-    with _opened(path, 0) as file:
-        with _translated(path):
-            head = await asyncio.to_thread(file.read, HEADER_LIMIT + 1)
-        return find_header(head, dialect, whole=len(head) <= HEADER_LIMIT)
+    head = await read_head(path, HEADER_LIMIT + 1)
+    return find_header(head, dialect, whole=len(head) <= HEADER_LIMIT)
+
+
+async def read_head(path: Path, size: int) -> bytes:
+    """The file's first bytes. Raises StoredFileError."""
+    with _opened(path, 0) as file, _translated(path):
+        return await asyncio.to_thread(file.read, size)
 
 
 @contextmanager

@@ -121,7 +121,8 @@ class Runs:
     async def submit(self, run_id: str, file: StoredFile, parameters: Parameters) -> ActiveRun:
         """Queues a run of a file that is whole on disk; its `done` is set at its end.
 
-        Raises BadHeader, NoUsableRow, NotClearable, ServerBusy or DatabaseError; then the file is deleted and there is no run.
+        Raises NotCsv, BadHeader, NoUsableRow, NotClearable, ServerBusy or DatabaseError; then the file is deleted and there is
+        no run.
         """
         try:
             arrived = self._uploads.arrived(run_id)

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from hashlib import blake2b
+from io import TextIOWrapper
 from ipaddress import ip_address
 from itertools import chain, count
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any, TextIO
 from uuid import UUID
 
 from promise_pub.addresses import Address
+from promise_pub.delivery.signatures import LONGEST, fault_of
 from promise_pub.errors import ImportRefused
 from promise_pub.visits.chains import EXIT
 from promise_pub.visits.hits import (
@@ -48,8 +50,12 @@ def read_hits(path: Path, *, anonymise: bool = False) -> Iterator[list[Hit]]:
     """
     problems: list[str] = []
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from _batches(file, problems, anonymise)
+        with path.open("rb") as file:
+            if fault := fault_of(file.peek(LONGEST)):
+                problems.append(fault)
+            else:
+                text = TextIOWrapper(file, "utf-8-sig", newline="")
+                yield from _batches(text, problems, anonymise)
     except OSError as error:
         raise ImportRefused(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError:

@@ -12,8 +12,9 @@ _BY_CODE: Mapping[str, str] = {
     "min_upload_rate lowered.",
     "file_too_large": "Split the file, or have the server's [server] max_upload raised.",
     "disk_full": "Have room made on the server's disk, then send the file again; nothing of it was kept.",
-    "no_usable_row": "See what is wrong with the first lines below. If the columns are others, or the delimiter or the "
-    "encoding, set them under “More” on the form.",
+    "no_usable_row": "See what is wrong with the first lines. If the columns, the delimiter or the encoding are others, "
+    "say so: on the form, or by --columns, --header, --delimiter and --encoding.",
+    "not_csv": "Nothing was run. Spreadsheets make a CSV by File, Save As; choose CSV UTF-8.",
     "run_not_found": "Look for it in the list of runs: its address may have lost a letter.",
     "session_not_found": "Look for it in the list of visits: it may be older than what is kept, or was to be forgotten.",
     "not_resumable": "Look at the run's page: it tells how it ended. The file can be sent again as a new run.",

@@ -7,8 +7,9 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from promise_pub.errors import ServerAway
+from promise_pub.web.answers import Json
 from promise_pub.web.events import EventReader
-from promise_pub.web.remote import Json, NoStream, RemoteServer
+from promise_pub.web.remote import NoStream, RemoteServer
 
 PATIENCE = 60.0  # seconds that a server may be away: as long as a restart with a large file takes
 FIRST_PAUSE = 0.5  # seconds before it is asked again, twice as long each time
@@ -92,7 +93,7 @@ class _Patience:
         self._since = now if self._since is None else self._since
         left = self._since + PATIENCE - now
         if left <= 0:
-            raise ServerAway(f"{error.message} (for {PATIENCE:.0f} s)") from error
+            raise ServerAway(f"{error.message} (for {PATIENCE:.0f} s)", error.details) from error
         self._trouble(f"{error.message}: trying again for {left:.0f} s")
         await asyncio.sleep(self._pause)
         self._pause = min(self._pause * 2, LONGEST_PAUSE)

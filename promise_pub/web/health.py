@@ -8,7 +8,7 @@ import logging
 from aiohttp import web
 
 from promise_pub.errors import PromisePubError
-from promise_pub.web.keys import PROBES, Probe
+from promise_pub.web.keys import FOREIGN_HOST, PROBES, Probe
 from promise_pub.web.negotiate import as_json
 
 log = logging.getLogger(__name__)
@@ -26,11 +26,16 @@ async def alive(request: web.Request) -> web.Response:
 
 @routes.get("/readyz")
 async def ready(request: web.Request) -> web.Response:
-    """Whether the broker, the database, the consumer and the folder of uploads are there, each by name."""
-    probes = request.app[PROBES]
+    """Whether broker, database, consumer and the folder of uploads are there, each by name, and what is wrong with it.
+
+    What is wrong may hold addresses and names of users. A page that has bent its own name to this server's address
+    can read the answer where nobody logs in; it sends its own name as Host, so under a foreign one nothing is
+    told but true or false. A load balancer needs no more.
+    """
+    probes, told = request.app[PROBES], FOREIGN_HOST not in request
     troubles = await asyncio.gather(*(_trouble(*named) for named in probes.items()))
     services = {
-        name: {"ready": trouble is None, **({"error": trouble} if trouble else {})}
+        name: {"ready": trouble is None, **({"error": trouble} if trouble and told else {})}
         for name, trouble in zip(probes, troubles, strict=True)
     }
     whole = all(service["ready"] for service in services.values())

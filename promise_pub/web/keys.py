@@ -31,6 +31,9 @@ VISITOR = web.RequestKey("visitor", Visitor)
 NEGOTIATED = web.RequestKey("negotiated", bool)
 """There where the answer depends on `Accept`."""
 
+FOREIGN_HOST = web.RequestKey("foreign_host", bool)
+"""There where a health check was sent to a name that is not the server's, or to none."""
+
 SHOWN = web.RequestKey("shown", bool)
 """There where the answer is a page for people."""
 

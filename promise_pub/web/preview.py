@@ -8,9 +8,11 @@ from typing import Any
 
 from aiohttp import web
 
+from promise_pub.delivery import signatures
 from promise_pub.delivery.dialect import Dialect
 from promise_pub.delivery.header import find_header
 from promise_pub.delivery.reader import Reader
+from promise_pub.errors import NotCsv
 from promise_pub.records import Batch, Parameters, Rejected, Row
 from promise_pub.web.expect import expect_patiently
 from promise_pub.web.forms import parse_preview, take_body
@@ -35,6 +37,8 @@ async def preview(request: web.Request) -> web.Response:
 
 
 async def _judged(head: bytes, parameters: Parameters, *, whole: bool) -> dict[str, Any]:
+    if fault := signatures.fault_of(head):
+        raise NotCsv(fault)
     columns, dialect = parameters.columns, Dialect.of(parameters)
     offset, line = 0, 1
     if parameters.header:

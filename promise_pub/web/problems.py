@@ -30,6 +30,7 @@ _STATUS: dict[type[errors.PromisePubError], int] = {
     errors.DiskFull: 507,
     errors.NoUsableRow: 422,
     errors.BadHeader: 422,
+    errors.NotCsv: 422,
     errors.AccessError: 403,
     errors.LoginRequired: 401,
     errors.LoginFailed: 401,
@@ -71,13 +72,14 @@ def status_of_run(report: RunReport) -> int:
 
 
 def problem(status: int, code: str, detail: str, **more: Any) -> dict[str, Any]:
-    """Problem details with a stable `code`."""
+    """Problem details with a stable `code`, and what to do."""
     return {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
         "code": code,
+        "advice": what_to_do(status, code),
         **more,
     }
 
@@ -107,10 +109,8 @@ def _answer(
     rejected = (
         [row._asdict() for row in error.rejected] if isinstance(error, errors.NoUsableRow) else []
     )
-    advice = what_to_do(status, code)
     if _face(request) == JSON:
-        more = {"advice": advice, **({"rejected": rejected} if rejected else {})}
-        body = problem(status, code, detail, **more)
+        body = problem(status, code, detail, **({"rejected": rejected} if rejected else {}))
         response = as_json(body, status, "application/problem+json")
     else:
         context = {
@@ -119,7 +119,7 @@ def _answer(
             "phrase": HTTPStatus(status).phrase,
             "code": code,
             "detail": detail,
-            "advice": advice,
+            "advice": what_to_do(status, code),
             "rejected": rejected,
         }
         response = page(request, "error.html", context, status)

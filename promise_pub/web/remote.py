@@ -21,6 +21,7 @@ from promise_pub.errors import (
     ServerAway,
     StoredFileError,
 )
+from promise_pub.web.answers import EXCERPT, Json, read_answer, read_refusal
 from promise_pub.web.events import EventReader
 
 ANSWER_TIMEOUT = 30.0  # seconds; uploading has no total, only a limit on standing still
@@ -29,8 +30,6 @@ STILL_TIMEOUT = 120.0  # seconds without a byte either way
 SILENCE_TIMEOUT = 15.0  # seconds without an event of a run; a server tells one a second at least
 CHUNK = 256 * 1024  # bytes
 TOKEN_VARIABLE = "PROMISE_PUB_TOKEN"  # an argument could be read by everybody on the machine
-
-Json = dict[str, Any]
 
 
 class NoStream(Exception):
@@ -103,7 +102,7 @@ class RemoteServer:
         with self._translated():
             async with self._http.get(target, headers=headers, timeout=limits) as response:
                 if response.status >= 500:
-                    raise ServerAway(f"{self.shown} answers with status {response.status}")
+                    raise await read_refusal(response, self.shown)
                 if response.status != 200 or response.content_type != "text/event-stream":
                     raise NoStream
                 try:
@@ -117,21 +116,22 @@ class RemoteServer:
                     raise
 
     def _told(self, data: str) -> Json:
-        run = json.loads(data)
+        try:
+            run = json.loads(data)
+        except ValueError as error:
+            raise ServerAnswerError(f"{self.shown} tells of a run in what is not JSON") from error
         if not isinstance(run, dict) or "finished_at" not in run:
             raise ServerAnswerError(f"{self.shown} tells of something that is no run")
         return run
 
     async def _json(self, method: str, url: URL, **arguments: Any) -> Json:
+        # A redirected POST would become a GET, or have no file to send any more.
+        follows = method == "GET"
         with self._translated():
-            async with self._http.request(method, url, **arguments) as response:
-                status, answer = response.status, await response.json(content_type=None)
-        if not isinstance(answer, dict) or not _KNOWN_BY & answer.keys():
-            raise ServerAnswerError(f"{self.shown} is no promise-pub server: its answer is no run")
-        if status >= 400:
-            kind = ServerAway if status >= 500 else ServerAnswerError
-            raise kind(f"{answer.get('detail')} ({answer.get('code', status)})")
-        return answer
+            async with self._http.request(
+                method, url, allow_redirects=follows, **arguments
+            ) as response:
+                return await read_answer(response, self.shown)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -140,14 +140,24 @@ class RemoteServer:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             if isinstance(error.__cause__, StoredFileError):  # the file failed, not the server
                 raise error.__cause__ from None
-            raise ServerAway(f"{self.shown} cannot be reached: {_reason(error)}") from error
+            raise _unanswered(self.shown, error) from error
         except ValueError as error:
             raise ServerAnswerError(
-                f"{self.shown} is no promise-pub server: its answer is not JSON"
+                f"{self.shown} answers in what cannot be read: {error}"
             ) from error
 
 
-_KNOWN_BY = {"id", "detail", "rows"}  # a run, a problem, the report of a dry run
+def _unanswered(server: URL, error: Exception) -> ServerAnswerError:
+    if isinstance(error, aiohttp.TooManyRedirects):
+        return ServerAnswerError(f"{server} redirects in a circle")
+    if isinstance(error, aiohttp.ClientResponseError):
+        said = " ".join(error.message.split())[:EXCERPT]
+        return ServerAnswerError(f"{server} does not answer in HTTP: {said}")
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        return ServerAway(f"{server} cannot be reached: {_reason(error)}")
+    if isinstance(error, TimeoutError):
+        return ServerAway(f"{server} did not answer in time")
+    return ServerAway(f"The connection to {server} broke off: {_reason(error)}")
 
 
 def _reason(error: Exception) -> str:

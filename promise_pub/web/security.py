@@ -16,6 +16,7 @@ from promise_pub.addresses import Network
 from promise_pub.config import ServerSettings
 from promise_pub.errors import CannotListen, ConfigurationError, CrossSite, WrongHost
 from promise_pub.web.access import add_id
+from promise_pub.web.keys import FOREIGN_HOST
 from promise_pub.web.problems import Handler, put_into_problem
 
 HEADERS: Mapping[str, str] = {
@@ -32,6 +33,7 @@ _PLAIN_HTTP: Mapping[str, str] = {"Referrer-Policy": "same-origin"}
 _TLS: Mapping[str, str] = {"Strict-Transport-Security": "max-age=31536000"}  # seconds: a year
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+HEALTH_CHECKS = frozenset({"/healthz", "/readyz"})  # as the routes are named
 LOOKUP_TIMEOUT = 10.0  # seconds for the name of our own host
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+?)\.?(?::[0-9]*)?")
@@ -92,15 +94,29 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 @web.middleware
 async def refuse_strangers(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Raises WrongHost where a name was bent to this address, CrossSite where another site's page acts."""
+    """Raises WrongHost where a name was bent to this address, CrossSite where another site's page acts.
+
+    Health checks are answered by any name: they say nothing to a page that it could not see from whether the server
+    answers at all, and `health` keeps from it what failed.
+    """
     host = request.headers.get("Host", "")
     if not answers_to(host, request.app[DOORS], _reached_at(request)):
+        if _is_health_check(request):
+            request[FOREIGN_HOST] = True
+            return await handler(request)
         raise WrongHost(
             f"The server does not answer to {host[:100]!r}: where it should, [server] hosts names it."
         )
     if crosses_sites(request.method, request.headers):
         raise CrossSite
     return await handler(request)
+
+
+def _is_health_check(request: web.Request) -> bool:
+    """Whether a load balancer may ask so: by whatever name it has for the server, or in HTTP/1.0 by none."""
+    resource = request.match_info.route.resource
+    asked = resource is not None and resource.canonical in HEALTH_CHECKS
+    return asked and request.method in SAFE_METHODS
 
 
 def _reached_at(request: web.Request) -> str:

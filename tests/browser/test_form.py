@@ -332,6 +332,7 @@ async def test_a_server_that_is_away_or_busy_is_told_in_place(eye: Eye) -> None:
             {"status": 503, "json": {"detail": "Too many runs wait.", "advice": "Wait a while."}},
             {"status": 401, "json": {"detail": "Log in."}},
             {"status": 502, "body": "a proxy's page"},
+            {"status": 413, "body": "<h1>413 Request Entity Too Large</h1>"},
         ]
     )
 
@@ -344,7 +345,13 @@ async def test_a_server_that_is_away_or_busy_is_told_in_place(eye: Eye) -> None:
     await page.route("**/simulate/", answer)
     await choose(page)
     alert = page.get_by_role("alert")
-    for words in ("Too many runs wait.Wait a while.", "Log in.Log in", "502", "broke off"):
+    for words in (
+        "Too many runs wait.Wait a while.",
+        "Log in.Log in",
+        "502",
+        "A proxy before the server takes less",
+        "broke off",
+    ):
         await page.get_by_role("button", name="Send the file").click()
         await expect(alert).to_contain_text(words)
         await expect(page.get_by_role("button", name="Send the file")).to_be_enabled()

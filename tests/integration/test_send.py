@@ -178,6 +178,10 @@ async def test_a_broken_promise_is_a_failure_and_what_never_ran_is_an_error(
         (place.folder / "bad.csv").write_text("bad\n")
         refused = await place.send("bad.csv", "--junit", "refused.xml")
         assert await refused.finish() == 1 and "no_usable_row" in refused.output
+        assert "promise-pub: line 1: has 1 field, not 2: bad\n" in refused.output
+        dry = await place.send("bad.csv", "--dry-run", "-q")
+        assert await dry.finish() == 1
+        assert "promise-pub: line 1: has 1 field, not 2: bad\n" in dry.output
         await server.stop()
     away = await place.send("data.csv", "--junit", "away.xml", "-q")
     assert await away.finish() == 1
@@ -216,7 +220,8 @@ async def test_a_file_over_the_limit_is_refused_in_the_servers_words(
         file.truncate(size)
     sent = await place.send("data.csv", "-q")
     assert await sent.finish() == 1
-    assert "(file_too_large)" in sent.output and sent.output.count("\n") == 1
+    refusal, advice = sent.output.splitlines()
+    assert refusal.endswith("(file_too_large)") and "max_upload" in advice
 
 
 async def test_ctrl_c_leaves_the_run_going_and_says_how_to_follow_and_end_it(place: Place) -> None:

@@ -15,7 +15,14 @@ from aiohttp import web
 
 from promise_pub.cli import arguments
 from promise_pub.cli.errand import SERVER, Errand
-from promise_pub.errors import ServerAnswerError, ServerAway, Stopped, StoredFileError
+from promise_pub.errors import (
+    PromisePubError,
+    ServerAnswerError,
+    ServerAway,
+    Stopped,
+    StoredFileError,
+)
+from promise_pub.records import Fault, State
 from promise_pub.web import following
 from tests.run_parts import RUN, ended, report
 from tests.tls import make_certificate
@@ -58,7 +65,7 @@ async def test_a_server_that_stays_away_is_named_with_how_to_go_on(
             await errand.find(RUN)
             await errand.to_the_end()
     assert caught.value.message == (
-        f"{url} answers with status 502 (for 0 s). The run may go on; to follow it: promise-pub send --follow {RUN} "
+        f"No. (no) (for 0 s). The run may go on; to follow it: promise-pub send --follow {RUN} "
         f"--server {url} -- to end it: promise-pub runs {RUN} --cancel --server {url}"
     )
     assert errand.run == report().as_json()
@@ -180,6 +187,22 @@ async def test_a_dry_run_is_told_in_each_format(
     )
     assert await options.command(options) == 0
     assert capsys.readouterr().out.replace("\r\n", "\n") == told
+
+
+async def test_why_a_run_failed_stands_in_its_report_and_in_the_error(
+    serve: Serve, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fault = Fault("consumer_refused", "/create/ answered \x1b[2J503")
+    failed = ended(state=State.FAILED, verdict=None, explanation=(), error=fault)
+    url = await serve(_runs_RUN=failed.as_json())
+    options = arguments.parse(["send", "--follow", RUN, "--server", url, "-q"])
+    with pytest.raises(PromisePubError) as caught:
+        await options.command(options)
+    assert caught.value.message.endswith("503 (consumer_refused)")
+    assert (
+        "error           /create/ answered \ufffd[2J503 (consumer_refused)"
+        in capsys.readouterr().out
+    )
 
 
 async def test_a_report_is_printed_though_its_copy_cannot_be_written(

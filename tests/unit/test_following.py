@@ -13,8 +13,9 @@ from aiohttp import web
 from promise_pub.errors import ServerAnswerError, ServerAway
 from promise_pub.records import RunReport, State
 from promise_pub.web import following, remote
+from promise_pub.web.answers import Json
 from promise_pub.web.following import follow
-from promise_pub.web.remote import Json, open_remote
+from promise_pub.web.remote import open_remote
 from tests.run_parts import RUN, ended, report
 
 Act = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
@@ -197,7 +198,7 @@ async def test_and_one_whose_events_are_held_back(
 async def test_a_server_that_stays_away_is_given_up_and_it_is_said_for_how_long(
     followed: Start,
 ) -> None:
-    with pytest.raises(ServerAway, match=r"status 503.* \(for 0 s\)"):
+    with pytest.raises(ServerAway, match=r"answered 503 .* \(for 0 s\)"):
         await followed(breaks_after(event(report())), tells_503_everywhere())
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from promise_pub.delivery.columns import MOST_COLUMNS
 from promise_pub.delivery.dialect import Dialect
 from promise_pub.delivery.header import HEADER_LIMIT, Header, find_header
+from promise_pub.delivery.lines import count_line_ends
 from promise_pub.delivery.reader import Checkpoint, read_batches, read_header
 from promise_pub.errors import BadHeader
 from promise_pub.records import Rejected, Row
@@ -25,6 +26,9 @@ TAB = Dialect(delimiter="\t", header=True)
     [
         (b"name,mail\na,b\n", COMMA, Header(("name", "mail"), 10, 2)),
         (b"name,mail\r\na,b\r\n", COMMA, Header(("name", "mail"), 11, 2)),
+        (b"name,mail\ra,b\r", COMMA, Header(("name", "mail"), 10, 2)),
+        (b"name,mail\r", COMMA, Header(("name", "mail"), 10, 2)),
+        (b"\r\n\r\n\rname,mail\r\na,b", COMMA, Header(("name", "mail"), 16, 5)),
         (b"\xef\xbb\xbfname,mail\na,b\n", COMMA, Header(("name", "mail"), 13, 2)),
         (b"name,mail", COMMA, Header(("name", "mail"), 9, 2)),
         (b"id\n1\n", COMMA, Header(("id",), 3, 2)),
@@ -40,6 +44,7 @@ TAB = Dialect(delimiter="\t", header=True)
         (b"", COMMA, None),
         (b"\xef\xbb\xbf", COMMA, None),
         (b"\n\r\n\n", COMMA, None),
+        (b"\r\r", COMMA, None),
     ],
 )  # fmt: skip
 def test_a_header_names_the_columns(head: bytes, dialect: Dialect, header: Header | None) -> None:
@@ -54,13 +59,17 @@ BAD = [
     (b"a,b,a,a\n", "'a' stands there 3 times"),
     (b"a,b\0\n", "column 2 holds the control character U+0000"),
     (b'a,"b\nc"\n', "column 2 holds the control character U+000A"),
-    (b"a\rb\n", "column 1 holds the control character U+000D"),
+    (b'"a\rb"\n', "column 1 holds the control character U+000D"),
     (b"a," + b"x" * 101 + b"\n", "column 2 has a name of 101 characters, over the limit of 100"),
     (b",".join(b"%d" % n for n in range(101)), f"101 columns, over the limit of {MOST_COLUMNS}"),
     (b"," * 5000, "over the limit of 100"),
     (b"Gr\xf6\xdfe,b\n", "The header in line 1 is not UTF-8: byte 0xf6 at column 3"),
     (b'\n\n"a"b,c\n', "The header in line 3 has text after a closing quote"),
     (b'"a,b\nc,d\n', "has a quote that never closes"),
+    (
+        b'"sep=;"\r\nname;mail\n',
+        "Line 1 is Excel's sep= line, which names the delimiter and is no row: delete it.",
+    ),
     (b"name;mail\na;b\n", "it is one, 'name;mail'; is the delimiter ;?"),
     (b"name\tmail\n", "is the delimiter tab?"),
 ]
@@ -93,9 +102,15 @@ def test_any_bytes_are_a_header_or_none_or_a_bad_one(
         assert 1 <= len(header.keys) <= MOST_COLUMNS
         assert len(set(header.keys)) == len(header.keys)
         assert 0 < header.offset <= len(head)
-        assert header.line == 1 + head.count(b"\n", 0, header.offset) + (
-            header.offset == len(head) and not head.endswith(b"\n")
-        )
+        before = head[: header.offset]
+        assert header.line == 1 + count_line_ends(before) + (not before.endswith((b"\n", b"\r")))
+        assert before[-1:] != b"\r" or head[header.offset :][:1] != b"\n"
+
+
+def test_a_header_cut_off_in_its_crlf_is_not_taken_for_one_that_ends_with_cr() -> None:
+    with pytest.raises(BadHeader, match="does not end within"):
+        find_header(b"a,b\r", COMMA, whole=False)
+    assert find_header(b"a,b\r\n", COMMA, whole=False) == Header(("a", "b"), 5, 2)
 
 
 def in_file(folder: Path, data: bytes) -> Path:
@@ -118,7 +133,7 @@ async def test_the_header_is_neither_a_row_nor_rejected_and_lines_count_on(tmp_p
 async def test_a_file_with_a_header_is_read_on_from_any_batch(
     tmp_path: Path, chunk_size: int
 ) -> None:
-    path = in_file(tmp_path, b'\n\na;b\r\n1;2\n"x\ny";3\nbad\n\n4;5\n')
+    path = in_file(tmp_path, b'\n\na;b\r\n1;2\r"x\ny";3\r\nbad\n\r4;5\r')
     dialect = Dialect(delimiter=";", header=True)
     batches = [batch async for batch in read_batches(path, dialect, chunk_size=chunk_size)]
     rows = [row for batch in batches for row in batch.rows]

@@ -17,6 +17,7 @@ from aiohttp import web
 from promise_pub import errors
 from promise_pub.delivery.dialect import DELIMITERS, ENCODINGS
 from promise_pub.web import forms, health, pages
+from promise_pub.web.advice import what_to_do
 from promise_pub.web.problems import status_of
 from tests.web_house import JSON, Client, House, opened
 
@@ -56,6 +57,7 @@ async def test_a_failed_run_is_a_problem_with_its_report(
     assert (answer.status, problem["status"]) == (status, status)
     assert answer.content_type == "application/problem+json"
     assert problem["run"]["state"] == "failed"
+    assert problem["advice"] == what_to_do(status, problem["code"])
     assert problem["code"] == problem["run"]["error"]["code"] == getattr(error, "code", "internal")
     assert "nobody foresaw it" not in problem["detail"]
 

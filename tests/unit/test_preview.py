@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,8 @@ async def test_ten_of_each_are_shown_and_all_counted(house: House) -> None:
         ("?columns=", b"a,b\n", 400, "bad_parameter", "at least one"),
         ("?header=true", b"a,a\n", 422, "bad_header", "'a' stands there 2 times"),
         ("?header=true", b"a,b", 422, "bad_header", "does not end within 3 bytes"),
+        ("", gzip.compress(b"a,b\n", mtime=0), 422, "not_csv", "compressed with gzip: unpack it"),
+        ("?header=true", b"sep=;\r\na;b\r\n", 422, "bad_header", "Line 1 is Excel's sep= line"),
         ("", b"x" * (preview.LIMIT + 1), 413, "file_too_large", "262,144 bytes"),
     ],
 )  # fmt: skip

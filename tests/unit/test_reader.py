@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import pytest
 
 from promise_pub.delivery.dialect import PLAIN, RECORD_LIMIT, Dialect
+from promise_pub.delivery.lines import count_line_ends
 from promise_pub.delivery.reader import CHUNK, FIELD_LIMIT, Checkpoint, Reader, read_batches
 from promise_pub.errors import StoredFileError
 from promise_pub.records import Batch, Rejected, Row
@@ -64,9 +65,20 @@ GOOD = [
     ("a quoted field over many lines", b'"' + b"y\n" * 5_000 + b'",b\n', [("y\n" * 5_000, "b")]),
     ("a quoted last field without newline", b'a,"b"', [("a", "b")]),
     ("quotes inside an unquoted field", b'a"b,c"d"\n', [('a"b', 'c"d"')]),
-    ("a lone CR in an unquoted field", b"a\rb,c\rd\n", [("a\rb", "c\rd")]),
-    ("a CR before CRLF", b"a,b\r\r\n", [("a", "b\r")]),
-    ("a CR as the last byte", b"a,b\r", [("a", "b\r")]),
+    ("CR line ends", b"a,b\rc,d\r", [("a", "b"), ("c", "d")]),
+    ("CR line ends, and none at the end", b"a,b\rc,d", [("a", "b"), ("c", "d")]),
+    (
+        "CR, LF and CRLF mixed",
+        b"a,b\rc,d\ne,f\r\ng,h\r",
+        [("a", "b"), ("c", "d"), ("e", "f"), ("g", "h")],
+    ),
+    ("a CR before CRLF, a blank line", b"a,b\r\r\nc,d", [("a", "b"), ("c", "d")]),
+    ("LF before CR, a blank line", b"a,b\n\rc,d", [("a", "b"), ("c", "d")]),
+    ("CR after quotes", b'"a","b"\r"c","d"\r', [("a", "b"), ("c", "d")]),
+    ("CR in quotes, and at the ends of lines", b'"a\rb","\r"\rc,d\r', [("a\rb", "\r"), ("c", "d")]),
+    ("a CR after a quoted last field", b'a,"b"\r', [("a", "b")]),
+    ("a BOM before CR line ends", b"\xef\xbb\xbfa,b\rc,d\r", [("a", "b"), ("c", "d")]),
+    ("nothing but CRs", b"\r\r\r", []),
     ("emoji, right-to-left, markup", "😀,ש@x\n<script>,O'Brien\n".encode(), None),
     ("a field of the limit", b"a" * FIELD_LIMIT + b",b\n", [("a" * FIELD_LIMIT, "b")]),
     (
@@ -111,7 +123,27 @@ BAD = [
     ("more quoted fields", b'"\n",' * 5_000, [(1, "has over 1,000 fields, not 2")], 0),
     ("an empty quoted field alone", b'""\na,b\n', [(1, "has 1 field, not 2")], 1),
     ("spaces alone", b"  \n", [(1, "has 1 field, not 2")], 0),
-    ("a CR alone", b"\r", [(1, "has 1 field, not 2")], 0),
+    (
+        "CR line ends",
+        b"a,b\rbad\r\rc,d\rworse\r",
+        [(2, "has 1 field, not 2"), (5, "has 1 field, not 2")],
+        2,
+    ),
+    (
+        "line ends of every kind",
+        b'a\r\nb\nc\r"d\r\n\r\n\re",\rf',
+        [(n, "has 1 field, not 2") for n in (1, 2, 3, 8)],
+        1,
+    ),
+    ("a CR in an unquoted field", b"a\rb,c\n", [(1, "has 1 field, not 2")], 1),
+    ("an unterminated quote before CR", b'"a,b\rc,d\r', [(1, NOT_CLOSED)], 1),
+    (
+        "latin-1 in the third line of quotes with CR and CRLF",
+        b'"a\r\nb\rc\xe9",d\r',
+        [(1, "is not UTF-8: byte 0xe9 at column 2 of its line 3")],
+        0,
+    ),
+    ("a line over the limit before CR", b"a" * 2_000_000 + b"\rb,c\r", [(1, BYTES)], 1),
     ("latin-1", b"a,b\nc,d\nJos\xe9,j\n", [(3, "is not UTF-8: byte 0xe9 at column 4")], 2),
     (
         "latin-1 after wide characters",
@@ -151,7 +183,6 @@ BAD = [
     ("an open quote that meets a quoted row", b'"a,b\n"c","d"\n', [(1, TEXT_AFTER)], 1),
     ("text after a closing quote", b'"a"x,b\nc,d\n', [(1, TEXT_AFTER)], 1),
     ("a space after a closing quote", b'"a" ,b\nc,d\n', [(1, TEXT_AFTER)], 1),
-    ("a lone CR after a closing quote", b'a,"b"\r', [(1, TEXT_AFTER)], 0),
     (
         "text after a quote that closes lines later",
         b'"a\nb,c\nd"x,e\nf,g\n',
@@ -237,8 +268,11 @@ OTHER_DIALECTS = [
     (ONE, b"a\n\n\r\nb\r\nc", [("a",), ("b",), ("c",)], []),
     (ONE, b'\n""\n"a\nb"\n\n', [("",), ("a\nb",)], []),
     (ONE, b"a,b\n", [], [(1, "has 2 fields, not 1")]),
-    (ONE, b" \n\r", [(" ",), ("\r",)], []),
-    (ONE, b"\r\r\n", [("\r",)], []),
+    (ONE, b" \n\r", [(" ",)], []),
+    (ONE, b"\r\r\n", [], []),
+    (ONE, b"mail\rann@x\r\rbob@x\r", [("mail",), ("ann@x",), ("bob@x",)], []),
+    (ONE, b"a\r\nb\rc\n\r\nd", [("a",), ("b",), ("c",), ("d",)], []),
+    (Dialect(2, ";", "latin-1"), b"a;\x85\rb;\xe9\r", [("a", "\x85"), ("b", "é")], []),
     (ONE, LONG + b"\n", [(LONG.decode(),)], []),
     (ONE, LONG + b"a\nb\n", [("b",)], [(1, "has a field of 131,073 characters, over the limit of 131,072")]),
     (ONE, b"a" * RECORD_LIMIT + b"\nb\n", [("b",)], [(1, "is over the limit of 1,048,583 bytes")]),
@@ -276,10 +310,11 @@ def test_reads_other_dialects(dialect, data, rows, rejected, chunk_size):
 
 @pytest.mark.parametrize("delimiter", [",", ";", "|", "\t"])
 @pytest.mark.parametrize("width", [1, 3, 100])
-def test_lines_without_quotes_are_cut_by_the_thousand(delimiter, width, monkeypatch):
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"], ids=repr)
+def test_lines_without_quotes_are_cut_by_the_thousand(delimiter, width, line_end, monkeypatch):
     lines = [delimiter.join(f"{n}.{place}" for place in range(width)) for n in range(5_000)]
     monkeypatch.setattr(Reader, "_one_by_one", None)  # whoever calls it fails
-    batch = read("\r\n".join([*lines, ""]).encode(), Dialect(width, delimiter))
+    batch = read(line_end.join([*lines, ""]).encode(), Dialect(width, delimiter))
     assert fields(batch.rows) == [tuple(line.split(delimiter)) for line in lines]
 
 
@@ -295,8 +330,27 @@ def test_an_unterminated_quote_in_line_2_of_1000_costs_one_row():
 def test_a_png_is_rejected_line_by_line():
     batch = read(PNG)
     assert batch.rows == []
-    assert [one.line for one in batch.rejected] == [1, 2, 3]
+    assert [one.line for one in batch.rejected] == [1, 2, 3, 4]
     assert batch.rejected[0] == Rejected(1, "is not UTF-8: byte 0x89 at column 1", r"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "line", [b"sep=;", b'"sep=;"', b"SEP=,", b"sep=\t", b"sep=", b"\xef\xbb\xbfsep=;"]
+)
+@pytest.mark.parametrize("dialect", [PLAIN, Dialect(2, ";"), Dialect(1, "\t")])
+@pytest.mark.parametrize("chunk_size", [1, CHUNK])
+def test_the_line_that_names_excel_the_delimiter_is_no_row(line, dialect, chunk_size):
+    good = b'"x"' + dialect.delimiter.encode() + b"y" if dialect.width == 2 else b"x"
+    batch = read(line + b"\r\n" + good, dialect, chunk_size=chunk_size)
+    assert places(batch.rejected) == [
+        (1, "is Excel's sep= line, which names the delimiter and is no row: delete it")
+    ]
+    assert fields(batch.rows) == [("x", "y")[: dialect.width]]
+
+
+@pytest.mark.parametrize("data", [b"a,b\nsep=,\n", b"\nsep=,\n", b"sep=,x\n", b'"sep=,\n",x\n'])
+def test_elsewhere_sep_is_a_row_like_any_other(data):
+    assert read(data).rejected == []
 
 
 @pytest.mark.parametrize(
@@ -309,6 +363,7 @@ def test_a_png_is_rejected_line_by_line():
         (b"one\r\n", "one"),
         (b'"a\nb"', '"a\nb"'),
         (b'"a,b\r\nc,d\n', '"a,b'),
+        (b"one\rtwo", "one"),
         (b"z" * 3_000_000, "z" * 200),
     ],
 )
@@ -320,6 +375,16 @@ def test_lines_are_counted_through_blank_lines_and_quoted_newlines():
     batch = read(b'\n\r\n"a\n\nb",c\n"bad"x\n\nworse\n')
     assert places(batch.rejected) == [(6, TEXT_AFTER), (8, "has 1 field, not 2")]
     assert batch.line == 9
+
+
+def test_a_crlf_cut_between_two_chunks_is_one_line_end():
+    reader = Reader()
+    assert reader.feed(b"a,b\r") == Batch([], [], 0, 1)  # whether a LF follows is not known yet
+    assert reader.feed(b"\nbad\r") == Batch([Row(1, "a", "b")], [], 5, 2)
+    assert reader.feed(b"") == Batch([], [], 5, 2)
+    assert reader.feed(b"\nc,d\r") == Batch([], [Rejected(2, "has 1 field, not 2", "bad")], 10, 3)
+    assert reader.feed(b"e,f") == Batch([Row(2, "c", "d")], [], 14, 4)
+    assert reader.finish() == Batch([Row(3, "e", "f")], [], 17, 5)
 
 
 def test_rows_keep_their_numbers_past_rejected_records():
@@ -374,6 +439,9 @@ HOSTILE = {
     "quotes that close too late": OPENS * 60_000 + b'a","' + b"xx\n" * 60_000 + b'"\n',
     "very many fields": b'"\n"' + b',""' * 300_000 + b"\n",
     "one byte at a time": OPENS * 10_000,
+    "CR line ends": OPENS.replace(b"\n", b"\r") * 60_000,
+    "CRLF line ends": OPENS.replace(b"\n", b"\r\n") * 60_000,
+    "blank lines": b"\r\n\r\r\n\n" * 60_000 + b"x",
 }
 
 
@@ -386,7 +454,7 @@ def test_the_work_is_linear_on_hostile_bytes(name, dialect):
     batch = read(data, dialect, chunk_size=1 if name == "one byte at a time" else CHUNK)
     assert time.process_time() - started < 10
     assert batch.offset == len(data)
-    assert len(batch.rows) + len(batch.rejected) in (data.count(b"\n"), 1)
+    assert len(batch.rows) + len(batch.rejected) in (count_line_ends(data), 1)
 
 
 def test_the_batches_of_a_huge_chunk_are_moderate():

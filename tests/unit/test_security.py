@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
+from yarl import URL
 
 from promise_pub.casts import networks
 from promise_pub.config import ServerSettings
@@ -111,8 +112,31 @@ async def test_a_name_that_was_bent_to_the_server_is_misdirected(open_site: Open
 
 async def test_the_address_a_connection_came_to_is_a_host_of_ours(open_site: OpenSite) -> None:
     site = await open_site(Doors(loopback=False, hosts=frozenset({"promise.example"})))
-    assert (await site.get("/healthz")).status == 200
-    assert (await site.get("/healthz", headers={"Host": "127.0.0.2"})).status == 421
+    assert (await site.get("/runs")).status == 200
+    assert (await site.get("/runs", headers={"Host": "127.0.0.2"})).status == 421
+
+
+@pytest.mark.parametrize("host", ["10.0.0.5:8411", "promise.svc.cluster.local", "", "?!"])
+@pytest.mark.parametrize("doors", [LOOPBACK, Doors(loopback=False, hosts=frozenset({"a.example"}))])
+async def test_a_health_check_is_answered_by_any_name_and_nothing_else_is(
+    open_site: OpenSite, doors: Doors, host: str
+) -> None:
+    site = await open_site(doors)
+    headers = JSON | {"Host": host}
+    for path in ("/healthz", "/readyz"):
+        assert (await site.get(path, headers=headers)).status == 200
+        assert (await site.head(path, headers=headers)).status == 200
+    for method, path in (
+        ("POST", "/healthz"),
+        ("GET", "/healthz/"),
+        ("GET", "/healthz/../runs"),
+        ("GET", "/metrics"),
+        ("GET", "/login"),
+        ("GET", "/static/style.css"),
+        ("GET", "/"),
+    ):
+        answer = await site.request(method, URL(path, encoded=True), headers=headers)
+        assert (answer.status, (await answer.json())["code"]) == (421, "wrong_host"), path
 
 
 @pytest.mark.parametrize(
@@ -200,6 +224,7 @@ async def test_what_is_no_http_is_answered_within_bounds_too(open_site: OpenSite
     assert "Content-Type: application/problem+json" in head
     problem = json.loads(body)
     assert (problem["status"], problem["code"]) == (400, "http_400")
+    assert problem["advice"].endswith(".")
     assert f"Content-Length: {len(body.encode())}\r\n" in head
     for name, value in security.HEADERS.items():
         assert f"{name}: {value}\r\n" in answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 from collections.abc import Callable, Mapping
@@ -197,7 +198,14 @@ THERE_ARE = f"in a hit: there are {', '.join(COLUMNS)}"
         ('{"a": "' + "\0" * 1_000_000, "line 1: is longer than 1,000,000 characters"),
         ("[]\n", f"line 1: there is no column at: a hit has {WITHOUT}"),
         ("\0\n", f"line 1: there is no column at: a hit has {WITHOUT}"),
-        (f"{HEADER}{LINE}".encode("utf-16"), "it is not UTF-8"),
+        (
+            f"{HEADER}{LINE}".encode("utf-16"),
+            "The file is UTF-16: save it as CSV UTF-8, then send it again.",
+        ),
+        (
+            gzip.compress(f"{HEADER}{LINE}".encode(), mtime=0),
+            "The file is compressed with gzip: unpack it, then send the CSV in it.",
+        ),
         (f"{HEADER}{LINE * 10_000}".encode() + b"\xe9", "it is not UTF-8"),
         (as_json(LEAST).encode() + b'{"page": "\xff"}', "it is not UTF-8"),
     ],

@@ -80,6 +80,7 @@ def _simulate() -> Operation:
         errors.DiskFull,
         errors.NoUsableRow,
         errors.BadHeader,
+        errors.NotCsv,
         *FAILED_RUN,
         *BUSY,
         *DATABASE,
@@ -269,6 +270,7 @@ def _preview() -> Operation:
         errors.UploadTooSlow,
         errors.FileTooLarge,
         errors.BadHeader,
+        errors.NotCsv,
     )
     shown = whole(
         {

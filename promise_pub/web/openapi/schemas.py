@@ -107,7 +107,6 @@ def _problem() -> Schema:
             },
             "run": described(ref("Run"), "Where a run failed that you waited for."),
         },
-        "advice",
         "rejected",
         "run",
         description="Problem details (RFC 9457).",
