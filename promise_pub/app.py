@@ -14,7 +14,7 @@ from aiohttp import web
 
 from promise_pub import __version__, addresses
 from promise_pub.accounts.store import open_guard
-from promise_pub.config import ServerSettings, Settings, VisitsSettings
+from promise_pub.config import RabbitSettings, ServerSettings, Settings, VisitsSettings
 from promise_pub.db import open_pool
 from promise_pub.delivery import rabbit
 from promise_pub.delivery.claim import Claim
@@ -22,7 +22,7 @@ from promise_pub.delivery.client import open_consumer
 from promise_pub.delivery.ledger import Ledger
 from promise_pub.delivery.runs import Runs
 from promise_pub.delivery.uploads import Uploads
-from promise_pub.errors import CannotListen, PromisePubError
+from promise_pub.errors import BrokerRefused, CannotListen, PromisePubError
 from promise_pub.listening import telling_of_refused_connections
 from promise_pub.logs import told
 from promise_pub.visits.hits import Ids
@@ -67,7 +67,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         runs = Runs(ledger, consumer, open_publisher, uploads, settings.server.max_waiting)
         await stack.enter_async_context(runs)
         probes: dict[str, Probe] = {
-            "broker": partial(rabbit.probe, settings.rabbit),
+            "broker": partial(_probe_broker, settings.rabbit, runs),
             "database": ledger.check,
             "consumer": consumer.healthcheck,
         }
@@ -97,6 +97,18 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             yield url
         finally:
             log.info("Stopping")
+
+
+async def _probe_broker(settings: RabbitSettings, runs: Runs) -> None:
+    """Raises BrokerUnreachable or BrokerRefused.
+
+    Where a limit leaves no connection beside that of the run that is going, the broker is there all the same.
+    """
+    try:
+        await rabbit.probe(settings)
+    except BrokerRefused as error:
+        if not (error.passes and runs.current and runs.current.connected):
+            raise
 
 
 async def _note_visits(

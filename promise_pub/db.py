@@ -40,6 +40,12 @@ _REFUSED = (
     asyncpg.TooManyConnectionsError,
 )
 
+# Classes of SQLSTATE that may pass by themselves, whoever tries again: a lost connection, a transaction that was rolled
+# back for another's sake, want of memory, disk or connections, locks, an operator's doing, the system's errors; and a
+# server that only reads, which one that was a standby does until it is made the primary. All else lasts: a missing
+# right, a missing table, a value that cannot be stored.
+_PASSING = ("08", "25006", "40", "53", "55", "57", "58")
+
 
 def queries(room: str) -> Any:
     """The named queries of `sql/{room}.sql`, each an async method taking a connection or a pool."""
@@ -54,11 +60,17 @@ def translated() -> Iterator[None]:
     except asyncpg.UndefinedTableError as error:
         raise SchemaMissing from error
     except _REFUSED as error:
-        raise DatabaseRefused(f"The database refused: {_reason(error)}") from error
+        told = f"The database refused: {_reason(error)}"
+        raise DatabaseRefused(told, passes=_passes(error)) from error
     except _AWAY as error:
         raise DatabaseUnavailable(f"The database cannot be reached: {_reason(error)}") from error
     except asyncpg.PostgresError as error:
-        raise DatabaseError(f"The database failed: {_reason(error)}") from error
+        told = f"The database failed: {_reason(error)}"
+        raise DatabaseError(told, passes=_passes(error)) from error
+
+
+def _passes(error: asyncpg.PostgresError) -> bool:
+    return (error.sqlstate or "").startswith(_PASSING)
 
 
 def _reason(error: BaseException) -> str:

@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from promise_pub.consumer.broker import Broker
-from promise_pub.consumer.patience import Patience, raise_if_cancelled
+from promise_pub.consumer.patience import outage_patience
 from promise_pub.consumer.reading import Reading
 from promise_pub.consumer.saver import Saver
 from promise_pub.consumer.session import Session
 from promise_pub.errors import BadParameter, BrokerError, DatabaseError, ServerStopping
+from promise_pub.patience import raise_if_cancelled
 
 log = logging.getLogger(__name__)
 
@@ -195,8 +196,8 @@ class Sessions:
                 late.add_done_callback(self._late.discard)
 
     async def _delete_late(self, queue: str) -> None:
-        """When the broker is back. After a quarter of an hour the queue is left to expire."""
-        patience = Patience()
+        """When the broker is back. One that refuses, or a quarter of an hour, leaves the queue to expire."""
+        patience = outage_patience()
         try:
             while True:
                 try:

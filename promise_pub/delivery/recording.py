@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from promise_pub.delivery.ports import Ledger
 from promise_pub.delivery.progress import ActiveRun
-from promise_pub.errors import DatabaseError, DatabaseUnavailable, RunTaken
+from promise_pub.errors import DatabaseError, RunTaken
+from promise_pub.patience import Patience
 from promise_pub.records import Fault
 
 T = TypeVar("T")
@@ -19,22 +20,25 @@ log = logging.getLogger(__name__)
 
 PROGRESS_EVERY = 0.5  # seconds between writes of a run's progress to the ledger
 LAST_WRITE_DELAYS = (0.2, 0.5, 1.0, 2.0)  # seconds between tries to record how a run ended
-AGAIN_EVERY = 2.0  # seconds between further tries, until the server stops
+AGAIN_EVERY = (
+    2.0  # seconds before the next try, twice as long each time up to SELDOM, until the server stops
+)
+SELDOM = 15.0  # seconds; bounds how late it is noticed that the database is back
+MAX_UNRECORDED = (
+    100  # runs whose end waits to be recorded: each takes some hundred KB, and a try every SELDOM
+)
 PATIENCE = 60.0  # seconds in which a step that needs the database is tried
 PATIENT_EVERY = 0.5  # seconds between its tries
 
 
 async def patiently(step: Callable[[], Awaitable[T]]) -> T:
     """Does a step that needs the database, and again for a minute while it is away. Raises DatabaseError."""
-    clock = asyncio.get_running_loop().time
-    until = clock() + PATIENCE
+    patience = Patience(PATIENCE, PATIENT_EVERY, PATIENT_EVERY)
     while True:
         try:
             return await step()
-        except DatabaseUnavailable:
-            if clock() > until:
-                raise
-            await asyncio.sleep(PATIENT_EVERY)
+        except DatabaseError as error:
+            await patience.wait(error)
 
 
 class Recorder:
@@ -72,18 +76,18 @@ class Recorder:
                 log.error("The progress of run %s was not recorded", run.id, exc_info=error)
 
     async def _record_progress(self, run: ActiveRun) -> None:
-        away = False
+        trouble: DatabaseError | None = None
         while True:
             try:
                 await self._write(run)
-                if away:
+                if trouble:
                     log.info("The progress of run %s is recorded again", run.id)
-                away = False
+                trouble = None
             except DatabaseError as error:
-                if not away:  # once an outage
+                if not trouble or trouble.passes != error.passes:  # once an outage
                     log.warning("The progress of run %s is not recorded: %s", run.id, error.message)
-                away = True
-            run.ledger_is(away=away)
+                trouble = error
+            run.ledger_is(trouble)
             await asyncio.sleep(PROGRESS_EVERY)
 
     async def end_of(self, run: ActiveRun) -> None:
@@ -103,40 +107,48 @@ class Recorder:
             raise
 
     async def _record_end(self, run: ActiveRun, told: asyncio.Event) -> None:
+        self._make_room()
         self._unrecorded[run.id] = run
         try:
-            async for written in self._tries(run):
-                if written:
-                    break
-                told.set()  # whoever waits for the run need not wait for the ledger
+            await self._until_recorded(run, told)
         except RunTaken as error:
             log.error("The end of run %s is not recorded: %s", run.id, error.message)
-            self._unrecorded.pop(run.id)
+            self._unrecorded.pop(run.id, None)
         except Exception:
             log.exception("The end of run %s was not recorded", run.id)
         else:
-            self._unrecorded.pop(run.id)
+            self._unrecorded.pop(run.id, None)
         finally:
             told.set()
 
-    async def _tries(self, run: ActiveRun) -> AsyncIterator[bool]:
-        """Tries to write how the run ended; after the first seconds each failure is told, and tried again later."""
-        for delay in LAST_WRITE_DELAYS:
-            if await self._try(run):
-                yield True
-            await asyncio.sleep(delay)
-        log.error("The end of run %s cannot be recorded now", run.id)
-        while True:
-            yield await self._try(run)
-            await asyncio.sleep(AGAIN_EVERY)
+    def _make_room(self) -> None:
+        """Gives up the oldest where the ends of many runs cannot be recorded: each takes memory, and tries."""
+        while len(self._unrecorded) >= MAX_UNRECORDED:
+            oldest = next(iter(self._unrecorded))
+            log.error("The end of run %s is given up: too many cannot be recorded", oldest)
+            del self._unrecorded[oldest]
 
-    async def _try(self, run: ActiveRun) -> bool:
-        try:
-            await self._write(run)
-        except DatabaseError as error:
-            log.info("The end of run %s is not recorded: %s", run.id, error.message)
-            return False
-        return True
+    async def _until_recorded(self, run: ActiveRun, told: asyncio.Event) -> None:
+        """Tries often for some seconds, then ever more seldom; whoever waits for the run waits for the first ones.
+
+        It goes on where the database refuses: it may be allowed later, and this is all that is left of the run.
+        """
+        said = ""
+        for number, delay in enumerate(_delays()):
+            if self._unrecorded.get(run.id) is not run:
+                return  # given up
+            try:
+                await self._write(run)
+                return
+            except DatabaseError as error:
+                if said != error.message:
+                    said = error.message
+                    log.warning("The end of run %s is not recorded: %s", run.id, said)
+                if not error.passes or number == len(LAST_WRITE_DELAYS):
+                    told.set()
+                if not error.passes:
+                    run.forget_unstored()  # what may be refused is one of them: how it ended is worth more
+            await asyncio.sleep(delay)
 
     async def _write(self, run: ActiveRun) -> None:
         report = (
@@ -153,3 +165,11 @@ class Recorder:
         for task in recording:
             task.cancel()
         await asyncio.gather(*recording, return_exceptions=True)
+
+
+def _delays() -> Iterator[float]:
+    yield from LAST_WRITE_DELAYS
+    delay = AGAIN_EVERY
+    while True:
+        yield delay
+        delay = min(2 * delay, SELDOM)

@@ -28,8 +28,11 @@ _BY_CODE: Mapping[str, str] = {
     "too_many_waiting": "Wait until some runs have ended, then send the file again.",
     "server_stopping": "Send it again in a moment, when the server is back.",
     "schema_missing": "Have the tables created: promise-pub schema --apply.",
-    "database_refused": "Have the [database] section of the server's configuration checked.",
-    "broker_refused": "Have the [rabbit] section of the server's configuration checked.",
+    "database_refused": "The database's own words tell what it refuses. Have that right granted to the [database] "
+    "user of the server's configuration, or the configuration corrected.",
+    "broker_refused": "The broker's own words tell what it refuses. Have that right given to the [rabbit] user of the "
+    "server's configuration (publishing takes the write permission on amq.default: rabbitmqctl set_permissions), the "
+    "limit raised, or the configuration corrected; then resume the run.",
 }
 """Where more can be said than the status does."""
 
