@@ -356,7 +356,10 @@ class BrokerRefused(BrokerError):
 
 
 class BrokerLost(BrokerError):
-    """The connection to the broker was lost. `confirmed` rows had been confirmed by then."""
+    """The connection to the broker was lost.
+
+    `confirmed` rows had been confirmed by then.
+    """
 
     code = "broker_lost"
     passes = True

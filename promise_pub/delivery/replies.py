@@ -38,6 +38,8 @@ _CODES: Mapping[type[BaseException], int] = {
 }
 """aiormq has classes for some codes, and puts the others into ConnectionClosed or ChannelClosed, with the words."""
 
+# "HTTP/1." in the place of a frame's head: so many bytes aiormq then waits for. RabbitMQ's management page, usually.
+_HTTP = int.from_bytes(b"P/1.", "big") + 1
 _CLOSED = (aiormq.exceptions.ConnectionClosed, aiormq.exceptions.ChannelClosed)
 
 
@@ -60,14 +62,18 @@ def reason(error: BaseException | None) -> str:
     """
     cause = error and error.__cause__
     if isinstance(cause, asyncio.IncompleteReadError):
+        if cause.expected == _HTTP:
+            return "it answers in HTTP, not in AMQP, whose port is usually 5672"
         return "it hung up"  # aiormq counts the bytes that are missing
     if error is None or isinstance(error, RuntimeError):
         return ""  # aiormq names its own objects, with their addresses
+    if isinstance(error, _CLOSED):
+        return _words(error)  # an OSError as well, whose number is no system's
     cause = cause if isinstance(cause, OSError) else error
     number = None if isinstance(cause, ssl.SSLError) else getattr(cause, "errno", None)
     if isinstance(number, int) and number > 0:
         return os.strerror(number)
-    return getattr(cause, "strerror", None) or _words(cause)
+    return getattr(cause, "strerror", None) or str(cause)
 
 
 def _words(error: BaseException | None) -> str:
