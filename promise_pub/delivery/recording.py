@@ -139,6 +139,8 @@ class Recorder:
                 return  # given up
             try:
                 await self._write(run)
+                if said:
+                    log.info("The end of run %s is recorded", run.id)
                 return
             except DatabaseError as error:
                 if said != error.message:
