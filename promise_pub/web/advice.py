@@ -28,6 +28,7 @@ _BY_CODE: Mapping[str, str] = {
     "too_many_waiting": "Wait until some runs have ended, then send the file again.",
     "server_stopping": "Send it again in a moment, when the server is back.",
     "schema_missing": "Have the tables created: promise-pub schema --apply.",
+    "database_failed": "The database's own words tell what failed. Have whoever keeps it look into it, then try again.",
     "database_refused": "The database's own words tell what it refuses. Have that right granted to the [database] "
     "user of the server's configuration, or the configuration corrected.",
     "broker_refused": "The broker's own words tell what it refuses. Have that right given to the [rabbit] user of the "
