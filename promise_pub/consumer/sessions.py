@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from datetime import UTC, datetime
 from socket import gethostname
 from typing import Any, TypeVar
@@ -122,8 +121,7 @@ class Sessions:
         while True:
             await asyncio.sleep(every)
             for held in [held for held in self._held.values() if not held.busy]:
-                with suppress(BrokerError):
-                    await self._look(held)
+                await self._look(held)
                 raise_if_cancelled()
 
     async def stop(self) -> None:
@@ -209,7 +207,13 @@ class Sessions:
             log.warning("Queue %s was not deleted and will expire: %s", queue, error.message)
 
     async def _look(self, held: _Held) -> None:
-        waiting, held.waiting = held.waiting, await self._broker.ready(held.session.uuid)
+        waiting = held.waiting
+        try:
+            held.waiting = await self._broker.ready(held.session.uuid)
+        except BrokerError as error:
+            if error.passes:
+                return
+            # A queue that is gone, or may not be looked at, brings nothing more: its session is not kept for ever.
         if held.waiting != waiting:
             held.touched = time.monotonic()
         elif not held.busy and time.monotonic() - held.touched > self._forget_after:
