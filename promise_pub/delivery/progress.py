@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import defaultdict, deque
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Self
@@ -41,9 +42,11 @@ from promise_pub.records import (
 REJECTED_LIMIT = 10_000  # rejected rows of a run that are stored; all are counted
 RANGES_SHOWN = 1_000  # ranges of row numbers that came back or were refused, in a report
 MAX_SESSIONS = (
-    100  # earlier sessions of a run, over however many turns: the report and the verdict name each
+    100  # earlier sessions of a run, over all its turns: the report and the verdict name each
 )
-LONGEST_ROWS = 1_000  # characters of the row numbers that an earlier session told: nothing rests on them any more
+LONGEST_ROWS = (
+    1_000  # characters of the row numbers that an earlier session told: nothing rests on them
+)
 LEDGER_PATIENCE = 60.0  # seconds without a ledger for which a run waits before it stops publishing
 
 
@@ -233,20 +236,19 @@ class ActiveRun:
         self._rejected = max(self._rejected, self._at[1])
 
     async def may_publish(self) -> None:
-        if not self._ledger_trouble:
+        if self._ledger_trouble is None:
             return
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout_at(self._ledger_away_since + LEDGER_PATIENCE):
                 while self._ledger_trouble and self._ledger_trouble.passes:
                     await self._ledger_news.wait()
-        except TimeoutError:
-            assert self._ledger_trouble
+        trouble = self._ledger_trouble
+        if trouble and trouble.passes:
             raise DatabaseUnavailable(
-                f"The database was away for {LEDGER_PATIENCE:g} s: the run stopped publishing. "
-                f"{self._ledger_trouble.message}"
-            ) from None
-        if self._ledger_trouble:
-            raise self._ledger_trouble.with_traceback(None)
+                f"The database was away for {LEDGER_PATIENCE:g} s: the run stopped publishing. {trouble.message}"
+            )
+        if trouble:
+            raise trouble.with_traceback(None)
 
     def passed(self, batch: Batch) -> None:
         read, rejected = self._at

@@ -20,13 +20,9 @@ log = logging.getLogger(__name__)
 
 PROGRESS_EVERY = 0.5  # seconds between writes of a run's progress to the ledger
 LAST_WRITE_DELAYS = (0.2, 0.5, 1.0, 2.0)  # seconds between tries to record how a run ended
-AGAIN_EVERY = (
-    2.0  # seconds before the next try, twice as long each time up to SELDOM, until the server stops
-)
-SELDOM = 15.0  # seconds; bounds how late it is noticed that the database is back
-MAX_UNRECORDED = (
-    100  # runs whose end waits to be recorded: each takes some hundred KB, and a try every SELDOM
-)
+AGAIN_EVERY = 2.0  # seconds before the next try, twice as long each time, until the server stops
+SELDOM = 15.0  # seconds at most; bounds how late it is noticed that the database is back
+MAX_UNRECORDED = 100  # runs whose end is tried again: each takes some hundred KB
 PATIENCE = 60.0  # seconds in which a step that needs the database is tried
 PATIENT_EVERY = 0.5  # seconds between its tries
 
@@ -47,6 +43,7 @@ class Recorder:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._unrecorded: dict[str, ActiveRun] = {}
+        self._failing: dict[str, str] = {}  # those of them that are tried again, and why
         self._recording: set[asyncio.Task[None]] = set()
 
     def unrecorded(self, run_id: str) -> ActiveRun | None:
@@ -107,50 +104,50 @@ class Recorder:
             raise
 
     async def _record_end(self, run: ActiveRun, told: asyncio.Event) -> None:
-        self._make_room()
         self._unrecorded[run.id] = run
         try:
             await self._until_recorded(run, told)
         except RunTaken as error:
             log.error("The end of run %s is not recorded: %s", run.id, error.message)
-            self._unrecorded.pop(run.id, None)
+            self._unrecorded.pop(run.id)
         except Exception:
             log.exception("The end of run %s was not recorded", run.id)
         else:
-            self._unrecorded.pop(run.id, None)
+            self._unrecorded.pop(run.id)
         finally:
+            self._failing.pop(run.id, None)
             told.set()
 
-    def _make_room(self) -> None:
-        """Gives up the oldest where the ends of many runs cannot be recorded: each takes memory, and tries."""
-        while len(self._unrecorded) >= MAX_UNRECORDED:
-            oldest = next(iter(self._unrecorded))
+    def _failed(self, run: ActiveRun, why: str) -> None:
+        """Notes that the end of this run could not be written, and gives up the oldest where those are too many."""
+        if self._failing.get(run.id) != why:
+            log.warning("The end of run %s is not recorded: %s", run.id, why)
+        self._failing[run.id] = why
+        if len(self._failing) > MAX_UNRECORDED:
+            oldest = next(iter(self._failing))
             log.error("The end of run %s is given up: too many cannot be recorded", oldest)
-            del self._unrecorded[oldest]
+            del self._failing[oldest]
 
     async def _until_recorded(self, run: ActiveRun, told: asyncio.Event) -> None:
         """Tries often for some seconds, then ever more seldom; whoever waits for the run waits for the first ones.
 
         It goes on where the database refuses: it may be allowed later, and this is all that is left of the run.
         """
-        said = ""
         for number, delay in enumerate(_delays()):
-            if self._unrecorded.get(run.id) is not run:
-                return  # given up
             try:
                 await self._write(run)
-                if said:
-                    log.info("The end of run %s is recorded", run.id)
-                return
+                break
             except DatabaseError as error:
-                if said != error.message:
-                    said = error.message
-                    log.warning("The end of run %s is not recorded: %s", run.id, said)
+                self._failed(run, error.message)
                 if not error.passes or number == len(LAST_WRITE_DELAYS):
                     told.set()
                 if not error.passes:
-                    run.forget_unstored()  # what may be refused is one of them: how it ended is worth more
+                    run.forget_unstored()  # it may be one of them that is refused: how it ended is worth more
             await asyncio.sleep(delay)
+            if run.id not in self._failing:
+                return  # given up
+        if run.id in self._failing:
+            log.info("The end of run %s is recorded", run.id)
 
     async def _write(self, run: ActiveRun) -> None:
         report = (

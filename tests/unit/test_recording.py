@@ -192,6 +192,19 @@ def test_an_end_that_cannot_be_recorded_costs_little_log_and_little_work(
     in_virtual_time(work)
 
 
+async def test_the_ends_of_any_number_of_runs_are_recorded_at_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As when a server stops that has many waiting."""
+    ledger = FakeLedger()
+    recorder, runs = Recorder(ledger), [ended(number) for number in range(300)]
+    for run in runs:
+        ledger.runs[run.id] = replace(run.report(), state=State.QUEUED)
+    await asyncio.gather(*map(recorder.end_of, runs))
+    assert all(one.state is State.FAILED for one in ledger.runs.values())
+    assert not caplog.records
+
+
 def test_the_ends_of_many_runs_that_cannot_be_recorded_are_not_kept_for_ever(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
