@@ -14,7 +14,7 @@ from aiohttp import web
 
 from promise_pub import __version__, addresses
 from promise_pub.accounts import store as accounts
-from promise_pub.config import ServerSettings, Settings, VisitsSettings
+from promise_pub.config import RabbitSettings, ServerSettings, Settings, VisitsSettings
 from promise_pub.db import open_pool
 from promise_pub.db_checks import Need, require_needs, require_usable
 from promise_pub.delivery import ledger as ledgers
@@ -24,7 +24,7 @@ from promise_pub.delivery.client import open_consumer
 from promise_pub.delivery.ledger import Ledger
 from promise_pub.delivery.runs import Runs
 from promise_pub.delivery.uploads import Uploads
-from promise_pub.errors import CannotListen, PromisePubError
+from promise_pub.errors import BrokerRefused, CannotListen, PromisePubError
 from promise_pub.listening import telling_of_refused_connections
 from promise_pub.logs import told
 from promise_pub.visits import store as visits_store
@@ -71,7 +71,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         runs = Runs(ledger, consumer, open_publisher, uploads, settings.server.max_waiting)
         await stack.enter_async_context(runs)
         probes: dict[str, Probe] = {
-            "broker": partial(rabbit.probe, settings.rabbit),
+            "broker": partial(_probe_broker, settings.rabbit, runs),
             "database": ledger.check,
             "consumer": consumer.healthcheck,
             "uploads": uploads.check,
@@ -102,6 +102,18 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             yield url
         finally:
             log.info("Stopping")
+
+
+async def _probe_broker(settings: RabbitSettings, runs: Runs) -> None:
+    """Raises BrokerUnreachable or BrokerRefused.
+
+    Where a limit leaves no connection beside that of the run that is going, the broker is there all the same.
+    """
+    try:
+        await rabbit.probe(settings)
+    except BrokerRefused as error:
+        if not (error.passes and runs.current and runs.current.connected):
+            raise
 
 
 def _needs(settings: Settings) -> tuple[Need, ...]:

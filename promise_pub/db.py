@@ -51,6 +51,12 @@ _REFUSED = (
 _LACKING = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
 _POOLED = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError)
 
+# Classes of SQLSTATE that may pass by themselves, whoever tries again: a lost connection, a transaction that was rolled
+# back for another's sake, want of memory, disk or connections, locks, an operator's doing, the system's errors; and a
+# server that only reads, which one that was a standby does until it is made the primary. All else lasts: a missing
+# right, a missing table, a value that cannot be stored.
+_PASSING = ("08", "25006", "40", "53", "55", "57", "58")
+
 
 @cache
 def queries(room: str) -> Any:
@@ -70,11 +76,17 @@ def translated() -> Iterator[None]:
     except asyncpg.ReadOnlySQLTransactionError as error:
         raise DatabaseReadOnly from error
     except _REFUSED as error:
-        raise DatabaseRefused(f"The database refused: {_reason(error)}") from error
+        told = f"The database refused: {_reason(error)}"
+        raise DatabaseRefused(told, passes=_passes(error)) from error
     except _AWAY as error:
         raise DatabaseUnavailable(f"The database cannot be reached: {_reason(error)}") from error
     except asyncpg.PostgresError as error:
-        raise DatabaseError(f"The database failed: {_reason(error)}") from error
+        told = f"The database failed: {_reason(error)}"
+        raise DatabaseError(told, passes=_passes(error)) from error
+
+
+def _passes(error: asyncpg.PostgresError) -> bool:
+    return (error.sqlstate or "").startswith(_PASSING)
 
 
 def _reason(error: BaseException) -> str:

@@ -87,6 +87,8 @@ class PromisePubError(Exception):
     """promise-pub failed. `details` are further sentences, for which a command has lines of their own."""
 
     code: ClassVar[str] = "error"
+    passes = False
+    """May pass by itself, so that trying again is of use. Everything else lasts until somebody changes something."""
 
     def __init__(self, message: str | None = None, details: Sequence[str] = ()) -> None:
         self.message = message or (type(self).__doc__ or "").partition("\n")[0]
@@ -312,6 +314,7 @@ class ConsumerUnreachable(ConsumerError):
     """The consumer cannot be reached."""
 
     code = "consumer_unreachable"
+    passes = True
 
 
 class ConsumerTimeout(ConsumerError):
@@ -360,18 +363,27 @@ class BrokerUnreachable(BrokerError):
     """The broker cannot be reached."""
 
     code = "broker_unreachable"
+    passes = True
 
 
 class BrokerRefused(BrokerError):
-    """The broker refused the connection."""
+    """The broker refused the connection, or what was asked of it."""
 
     code = "broker_refused"
 
+    def __init__(self, message: str | None = None, *, passes: bool = False) -> None:
+        self.passes = passes
+        super().__init__(message)
+
 
 class BrokerLost(BrokerError):
-    """The connection to the broker was lost. `confirmed` rows had been confirmed by then."""
+    """The connection to the broker was lost.
+
+    `confirmed` rows had been confirmed by then.
+    """
 
     code = "broker_lost"
+    passes = True
 
     def __init__(self, message: str | None = None, confirmed: int = 0) -> None:
         self.confirmed = confirmed
@@ -389,11 +401,17 @@ class DatabaseError(PromisePubError):
 
     code = "database_failed"
 
+    def __init__(self, message: str | None = None, *, passes: bool | None = None) -> None:
+        if passes is not None:
+            self.passes = passes
+        super().__init__(message)
+
 
 class DatabaseUnavailable(DatabaseError):
     """The database cannot be reached."""
 
     code = "database_unavailable"
+    passes = True
 
 
 class DatabaseRefused(DatabaseError):
@@ -509,6 +527,7 @@ class ServerAway(ServerAnswerError):
     """The promise-pub server does not answer, or says itself that it cannot now."""
 
     code = "server_away"
+    passes = True
 
 
 class Stopped(PromisePubError):

@@ -33,7 +33,7 @@ from promise_pub.errors import PartMissing
 from promise_pub.local import inifile
 from promise_pub.local.places import PLACES_VARIABLE
 from tests import services
-from tests.services import BackgroundLoop, RunningCommand, StartCommand
+from tests.services import BackgroundLoop, BrokerUnderTest, RunningCommand, StartCommand
 
 # A busy machine is no fault of the code. Whatever else is usual stays so, in CI as well.
 property_settings.register_profile(
@@ -111,13 +111,19 @@ def _missing(error: PartMissing) -> Any:
 
 
 @pytest.fixture(scope="session")
-def rabbit(services_loop: BackgroundLoop, services_folder: Path) -> Iterator[RabbitSettings]:
-    """A broker of the tests' own. Use a queue name of your own in each test."""
+def broker_node(services_loop: BackgroundLoop, services_folder: Path) -> Iterator[BrokerUnderTest]:
+    """A broker of the tests' own, for those that change its users, rights and limits."""
     try:
-        with services.broker(services_loop, services_folder) as settings:
-            yield settings
+        with services.broker(services_loop, services_folder) as node:
+            yield node
     except PartMissing as error:
         _missing(error)
+
+
+@pytest.fixture(scope="session")
+def rabbit(broker_node: BrokerUnderTest) -> RabbitSettings:
+    """A broker of the tests' own. Use a queue name of your own in each test."""
+    return broker_node.settings
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import signal
 import sys
 import threading
@@ -20,7 +21,7 @@ import asyncpg
 import psutil
 
 from promise_pub import db
-from promise_pub.config import DatabaseSettings
+from promise_pub.config import DatabaseSettings, RabbitSettings
 from promise_pub.local.postgres import Postgres
 from promise_pub.local.processes import Records
 from promise_pub.local.rabbitmq import RabbitNode
@@ -62,12 +63,65 @@ class BackgroundLoop:
         self._loop.close()
 
 
+async def control(node: RabbitNode, expression: str) -> str:
+    """What an Erlang expression comes to in the node: rabbitmqctl's `eval`, without the seconds it takes to start."""
+    program = shutil.which("erl_call", path="/usr/bin:/usr/lib/erlang/bin:/usr/local/bin")
+    assert program, "erl_call, of Debian's erlang-base, is missing"
+    environment = dict(psutil.Process(node.part.process.pid).environ())
+    process = await asyncio.create_subprocess_exec(
+        program,
+        *("-n", environment["RABBITMQ_NODENAME"], "-e"),
+        env=environment,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await asyncio.wait_for(process.communicate(f"{expression}\n".encode()), 30)
+    told = output.decode()
+    assert process.returncode == 0 and told.startswith("{ok, "), (expression, told)
+    return told[5:-1]
+
+
+class BrokerUnderTest:
+    """A private RabbitMQ node, and what its operator may do."""
+
+    def __init__(self, node: RabbitNode, settings: RabbitSettings) -> None:
+        self.settings = settings
+        self._node = node
+
+    async def control(self, expression: str) -> str:
+        return await control(self._node, expression)
+
+    async def add_user(self, *, write: str = ".*") -> RabbitSettings:
+        """A user of its own, who may configure and read everything, and write to what the pattern says."""
+        name = f"user-{uuid.uuid4().hex[:8]}"
+        await self.control(
+            f'rabbit_auth_backend_internal:add_user(<<"{name}">>, <<"pw">>, <<"tests">>).'
+        )
+        settings = replace(self.settings, user=name, password="pw")
+        await self.permit(settings, write=write)
+        return settings
+
+    async def permit(self, settings: RabbitSettings, *, write: str) -> None:
+        await self.control(
+            f'rabbit_auth_backend_internal:set_permissions(<<"{settings.user}">>, <<"/">>, <<".*">>, '
+            f'<<"{write}">>, <<".*">>, <<"tests">>).'
+        )
+
+    async def limit(self, settings: RabbitSettings, what: str, most: int) -> None:
+        """`what` the user may have: max-channels or max-connections."""
+        await self.control(
+            f'rabbit_auth_backend_internal:set_user_limits(<<"{settings.user}">>, #{{<<"{what}">> => {most}}}, '
+            '<<"tests">>).'
+        )
+
+
 @contextmanager
-def broker(loop: BackgroundLoop, folder: Path) -> Iterator[Any]:
+def broker(loop: BackgroundLoop, folder: Path) -> Iterator[BrokerUnderTest]:
     """A private RabbitMQ node, as long as the block lasts."""
     node = RabbitNode(recognise(folder), Records(folder / "rabbitmq.json"))
     try:
-        yield loop.run(node.start(_quiet, _quiet))
+        yield BrokerUnderTest(node, loop.run(node.start(_quiet, _quiet)))
     finally:
         loop.run(node.stop())
 

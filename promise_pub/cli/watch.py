@@ -27,7 +27,7 @@ Show = Callable[[Sequence[RunReport], str], None]
 
 
 async def watch(look: Look, options: argparse.Namespace) -> None:
-    """Shows what `look` finds until it is stopped. Raises DatabaseError when that fails for PATIENCE seconds."""
+    """Shows what `look` finds until it is stopped. Raises DatabaseError when the database refuses, or fails for PATIENCE seconds."""
     clock = asyncio.get_running_loop().time
     found: list[RunReport] = []
     seen_at = clock()
@@ -37,7 +37,7 @@ async def watch(look: Look, options: argparse.Namespace) -> None:
             try:
                 found, seen_at = await look(), clock()
             except DatabaseError as error:
-                if not found or clock() - seen_at > PATIENCE:
+                if not (found and error.passes) or clock() - seen_at > PATIENCE:
                     raise
                 trouble = error.message
             show(found, trouble)

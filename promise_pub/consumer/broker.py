@@ -8,8 +8,8 @@ and makes a task for every delivery, which costs more than all the rest; here th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import aiormq
 import aiormq.exceptions
@@ -18,8 +18,9 @@ from aiormq.channel import Channel
 
 from promise_pub.config import RabbitSettings
 from promise_pub.delivery.frames import deliveries
-from promise_pub.delivery.rabbit import connect
-from promise_pub.errors import BrokerLost, BrokerRefused, QueueGone
+from promise_pub.delivery.rabbit import connect, lost
+from promise_pub.delivery.replies import refusal, translated
+from promise_pub.errors import BrokerError, QueueGone
 
 ANSWER_TIMEOUT = 10.0  # seconds for a broker that is there to answer one request
 PREFETCH = 3000  # messages: a batch on its way to disk, one filling up, one on the wire
@@ -33,36 +34,15 @@ Receive = Callable[[int, str | None, bool, bytes], None]
 """Takes one delivery: its tag, its message id, whether the broker handed it over before, its body."""
 
 
-@contextmanager
-def translated() -> Iterator[None]:
-    """Turns aiormq's errors into BrokerError and its kinds."""
-    try:
-        yield
-    except aiormq.exceptions.ChannelNotFoundEntity as error:
-        raise QueueGone from error
-    except (
-        aiormq.exceptions.ChannelAccessRefused,
-        aiormq.exceptions.ChannelPreconditionFailed,
-    ) as error:
-        raise BrokerRefused(f"The broker refused: {error}") from error
-    except Exception as error:
-        if not _is_loss(error):
-            raise
-        raise BrokerLost(
-            f"The connection to the broker was lost: {str(error) or type(error).__name__}"
-        ) from error
-    except asyncio.CancelledError:
-        # aiormq also cancels those who wait on a channel when it closes: that is not us being cancelled.
-        task = asyncio.current_task()
-        if task and task.cancelling():
-            raise
-        raise BrokerLost from None
+def _judge(error: BaseException | None) -> BrokerError:
+    """What became of a request: it asked for a queue that is not there, was refused, or its connection was lost."""
+    if isinstance(error, aiormq.exceptions.ChannelNotFoundEntity):
+        return QueueGone()
+    return _ended_by(error)
 
 
-def _is_loss(error: Exception) -> bool:
-    """aiormq says RuntimeError of what is closed, and a bare Exception when it knows no reason."""
-    known = isinstance(error, aiormq.exceptions.AMQPError | OSError | RuntimeError)
-    return known or type(error) is Exception
+def _ended_by(error: BaseException | None) -> BrokerError:
+    return refusal(error, "The broker refused") or lost(error)
 
 
 class ReadingChannel(Channel):
@@ -85,25 +65,34 @@ class ReadingChannel(Channel):
             self._receive(*delivery)
         return taken
 
+    @property
+    def end(self) -> BrokerError | None:
+        """Why nothing more comes by it, once that is so."""
+        if self.queue_gone:
+            return QueueGone()
+        if not self.is_closed:
+            return None
+        return _ended_by(None if self.closing.cancelled() else self.closing.exception())
+
     def _cancelled(self, _: object) -> None:
         self.queue_gone = True
         self._changed()
 
     async def read(self, queue: str) -> None:
-        with translated():
+        with translated(_judge):
             async with asyncio.timeout(ANSWER_TIMEOUT):
                 await self.basic_qos(prefetch_count=PREFETCH)
                 await self.basic_consume(queue, _unused)
 
     async def ack(self, tag: int) -> None:
         """Acks this delivery and all before it."""
-        with translated():
+        with translated(_judge):
             async with asyncio.timeout(ANSWER_TIMEOUT):
                 await self.basic_ack(tag, multiple=True)
 
     async def ready(self, queue: str) -> int:
         """How many messages the queue holds that were handed to nobody. Raises QueueGone."""
-        with translated():
+        with translated(_judge):
             async with asyncio.timeout(ANSWER_TIMEOUT):
                 return (await self.queue_declare(queue, passive=True)).message_count or 0
 
@@ -141,7 +130,7 @@ class Broker:
     @asynccontextmanager
     async def _channel(self) -> AsyncIterator[aiormq.abc.AbstractChannel]:
         async with connect(self._settings) as connection:
-            with translated():
+            with translated(_judge):
                 async with asyncio.timeout(ANSWER_TIMEOUT):
                     yield await connection.channel(publisher_confirms=False)
 
@@ -156,7 +145,7 @@ class Broker:
         async with connect(self._settings) as connection:
             channel = ReadingChannel(connection, receive, changed)
             connection.channels[_CHANNEL] = channel
-            with translated():
+            with translated(_judge):
                 await channel.open(timeout=ANSWER_TIMEOUT)
             connection.tap(channel.take_deliveries)
             await channel.read(queue)

@@ -6,10 +6,11 @@ import asyncio
 from contextlib import suppress
 
 from promise_pub.consumer.broker import Broker, ReadingChannel
-from promise_pub.consumer.patience import Patience, raise_if_cancelled
+from promise_pub.consumer.patience import outage_patience
 from promise_pub.consumer.saver import Saver
 from promise_pub.consumer.session import Session
-from promise_pub.errors import BrokerError, BrokerLost, BrokerRefused, QueueGone
+from promise_pub.errors import BrokerError, BrokerLost, BrokerRefused
+from promise_pub.patience import raise_if_cancelled
 
 BATCH_ROWS = 1000  # beyond this a bigger INSERT is hardly faster, and holds the event loop longer
 BATCH_DELAY = 0.05  # seconds a lone row waits for company
@@ -19,8 +20,8 @@ LOOK_AGAIN = 0.02  # seconds; the queue holds messages that are on their way
 class Reading:
     """Reads until the queue has been empty for `timeout` seconds or the session is complete.
 
-    Messages are acked once their rows are committed, so a row is saved or still in the queue. A lost broker or
-    database is waited for (see Patience); after a lost broker connection the idle time is no less than what the
+    Messages are acked once their rows are committed, so a row is saved or still in the queue. A broker or a database
+    that is away is waited for, as long as messages came since the time before; one that refuses ends it; after a lost broker connection the idle time is no less than what the
     broker needs to take back what it had handed over.
     """
 
@@ -41,25 +42,24 @@ class Reading:
 
     async def run(self) -> None:
         """Raises QueueGone, or BrokerError or DatabaseError when patience was over. What came by then is counted."""
-        patience = Patience()
+        patience, was_there = outage_patience(), False
         while True:
             try:
                 async with self._broker.reading(
                     self._session.uuid, self._receive, self._wake.set
                 ) as channel:
-                    patience.restore()
                     await self._read(channel)
                     return
-            except (QueueGone, BrokerRefused):
-                await self._save()
-                raise
             except BrokerError as error:
                 await self._save()
-                if self._session.complete:
+                if self._session.complete and error.passes:
                     return  # only acks were lost, for a queue that is going to be deleted
                 if isinstance(error, BrokerLost):
+                    was_there = True
                     self._timeout = max(self._timeout, self._broker.slow_to_notice)
-                await patience.wait(error)
+                elif isinstance(error, BrokerRefused) and not was_there:
+                    raise  # also a limit: no dead connection of ours counts against it
+                await patience.wait(error, done=self._session.received)
                 self._last_arrival = self._loop.time()
 
     def _receive(self, tag: int, message_id: str | None, redelivered: bool, body: bytes) -> None:
@@ -82,8 +82,8 @@ class Reading:
         while not self._session.complete:
             raise_if_cancelled()
             await self._until_due()
-            if channel.is_closed or channel.queue_gone:
-                raise QueueGone if channel.queue_gone else BrokerLost
+            if channel.end:
+                raise channel.end
             if self._save_is_due():
                 await self._save(channel)
             elif not self._tag and self._idle_is_over() and await self._is_empty(channel):

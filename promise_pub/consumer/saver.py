@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from promise_pub.consumer.patience import Patience
+from promise_pub.consumer.patience import outage_patience
 from promise_pub.consumer.rows import RowValues
 from promise_pub.db import CONNECT_TIMEOUT, queries, translated
 from promise_pub.db_checks import Need
@@ -46,7 +46,7 @@ class Saver:
                 await self._queries.check_employees(connection)
 
     async def save(self, rows: Sequence[RowValues]) -> Saved:
-        """Commits the rows. Raises DatabaseError when the database stayed away longer than patience lasts.
+        """Commits the rows. Raises DatabaseError when the database refuses, or stayed away longer than patience lasts.
 
         A row the database refuses costs itself alone: its batch is halved until it stands alone.
         """
@@ -63,7 +63,7 @@ class Saver:
 
     async def _commit(self, rows: Sequence[RowValues]) -> int:
         """How many rows were saved, also when the connection broke between the commit and its answer."""
-        patience = Patience()
+        patience = outage_patience()
         batch = _Batch(self._queries, rows)
         while True:
             try:

@@ -6,18 +6,18 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from datetime import UTC, datetime
 from socket import gethostname
 from typing import Any, TypeVar
 from uuid import uuid4
 
 from promise_pub.consumer.broker import Broker
-from promise_pub.consumer.patience import Patience, raise_if_cancelled
+from promise_pub.consumer.patience import outage_patience
 from promise_pub.consumer.reading import Reading
 from promise_pub.consumer.saver import Saver
 from promise_pub.consumer.session import Session
 from promise_pub.errors import BadParameter, BrokerError, DatabaseError, ServerStopping
+from promise_pub.patience import raise_if_cancelled
 
 log = logging.getLogger(__name__)
 
@@ -121,8 +121,7 @@ class Sessions:
         while True:
             await asyncio.sleep(every)
             for held in [held for held in self._held.values() if not held.busy]:
-                with suppress(BrokerError):
-                    await self._look(held)
+                await self._look(held)
                 raise_if_cancelled()
 
     async def stop(self) -> None:
@@ -195,8 +194,8 @@ class Sessions:
                 late.add_done_callback(self._late.discard)
 
     async def _delete_late(self, queue: str) -> None:
-        """When the broker is back. After a quarter of an hour the queue is left to expire."""
-        patience = Patience()
+        """When the broker is back. One that refuses, or a quarter of an hour, leaves the queue to expire."""
+        patience = outage_patience()
         try:
             while True:
                 try:
@@ -208,7 +207,13 @@ class Sessions:
             log.warning("Queue %s was not deleted and will expire: %s", queue, error.message)
 
     async def _look(self, held: _Held) -> None:
-        waiting, held.waiting = held.waiting, await self._broker.ready(held.session.uuid)
+        waiting = held.waiting
+        try:
+            held.waiting = await self._broker.ready(held.session.uuid)
+        except BrokerError as error:
+            if error.passes:
+                return
+            # A queue that is gone, or may not be looked at, brings nothing more: its session is not kept for ever.
         if held.waiting != waiting:
             held.touched = time.monotonic()
         elif not held.busy and time.monotonic() - held.touched > self._forget_after:

@@ -47,6 +47,7 @@ class Claim:
         self._lost: Callable[[], None] | None = None  # set while the turn is ours
         self._tries = 0  # for the turn's lock, on this connection, that may have got it
         self._keeping: asyncio.Task[None] | None = None
+        self._trouble: DatabaseError = DatabaseUnavailable()  # why there is no connection
 
     async def __aenter__(self) -> Self:
         await self._connect()
@@ -73,7 +74,7 @@ class Claim:
 
     @asynccontextmanager
     async def turn(self, lost: Callable[[], None]) -> AsyncIterator[None]:
-        """See `ports.Ledger.turn`. Raises DatabaseUnavailable when the database stays away for a minute."""
+        """See `ports.Ledger.turn`. Raises DatabaseError when the database refuses, or stays away for a minute."""
         clock = asyncio.get_running_loop().time
         heard = clock()
         while True:
@@ -84,8 +85,8 @@ class Claim:
                         break
                     self._tries -= 1
                 heard = clock()
-            except DatabaseUnavailable:
-                if clock() - heard > AWAY_PATIENCE:
+            except DatabaseError as error:
+                if not error.passes or clock() - heard > AWAY_PATIENCE:
                     raise
             await asyncio.sleep(TURN_EVERY)
         self._lost = lost
@@ -108,20 +109,21 @@ class Claim:
         """The connection, for one question at a time."""
         async with self._asking:
             if self._connection is None:
-                raise DatabaseUnavailable(
-                    "The database cannot be reached: its connection was lost."
-                )
+                raise self._trouble.with_traceback(None)  # which would grow each time
             with translated():
                 async with asyncio.timeout(ANSWER_TIMEOUT):
                     yield self._connection
 
     async def _keep(self) -> None:
+        unforeseen: type[Exception] | None = None
         while True:
-            await asyncio.sleep(LOOK_EVERY if self._connection else TURN_EVERY)
+            hurry = self._connection is None and self._trouble.passes
+            await asyncio.sleep(TURN_EVERY if hurry else LOOK_EVERY)
             try:
                 if self._connection is None:
                     await self._connect()
                     log.info("The connection to the database is back")
+                    unforeseen = None
                 async with self._asked() as connection:
                     await self._sql.still_there(connection)
                     if self._lost is None:  # nobody's turn, so a cancellation left it locked
@@ -129,9 +131,12 @@ class Claim:
             except DatabaseError as error:
                 if self._connection:  # once an outage
                     log.warning("The connection to the database was lost: %s", error.message)
+                self._trouble = error
                 await self._disconnect()
-            except Exception:
-                log.exception("The claims of this server could not be kept; trying again")
+            except Exception as error:
+                if unforeseen is not type(error):
+                    log.exception("The claims of this server could not be kept; trying again")
+                unforeseen = type(error)
                 await self._disconnect()
 
     async def _connect(self) -> None:

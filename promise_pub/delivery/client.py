@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
@@ -26,6 +25,7 @@ from promise_pub.errors import (
     ConsumerTimeout,
     ConsumerUnreachable,
 )
+from promise_pub.patience import Patience
 from promise_pub.records import Mode, SessionView
 
 LOOK_EVERY = 1.0  # seconds between looks at the session while a long call waits
@@ -81,9 +81,7 @@ class ConsumerClient:
         if mode is Mode.LIVE:
             text, again = await self._repeated(lambda: self._get(url, query))
         else:
-            text, again = await self._repeated(
-                lambda: self._get_long(url, query, uuid, idle_timeout, watch)
-            )
+            text, again = await self._get_long(url, query, uuid, idle_timeout, watch)
         if text.strip() != "OK" and not (again and await self._is_reading(uuid)):
             raise ConsumerComplaint(f"The consumer's {url} answered {_shown(text)}, not OK")
 
@@ -95,9 +93,8 @@ class ConsumerClient:
 
     async def remove(self, uuid: str, idle_timeout: int, sent: int, watch: Watch) -> SessionView:
         url = self._settings.remove_url
-        text, _ = await self._repeated(
-            lambda: self._get_long(url, {"uuid": uuid, "sent": sent}, uuid, idle_timeout, watch)
-        )
+        query: Query = {"uuid": uuid, "sent": sent}
+        text, _ = await self._get_long(url, query, uuid, idle_timeout, watch)
         return parse_session(text, url, uuid)
 
     async def follow(self, uuid: str, watch: Watch) -> None:
@@ -130,23 +127,25 @@ class ConsumerClient:
         url = self._settings.getsession_url
         return parse_session(await self._get(url, {"uuid": uuid}), url, uuid)
 
-    async def _repeated(self, call: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
-        """The answer to a call that may be repeated, for ten seconds once nobody is there, and whether it was."""
+    async def _repeated(
+        self, call: Callable[[], Awaitable[T]], movement: _Movement | None = None
+    ) -> tuple[T, bool]:
+        """The answer to a call that may be repeated, and whether it was.
+
+        It is tried for ten seconds once nobody is there. A call that held for longer than that was taken, and what
+        ended it is news; where a `movement` is given, it ends that: no count moved, however often it was asked.
+        """
         clock = asyncio.get_running_loop().time
-        since: float | None = None
-        delay = FIRST_DELAY
+        patience, again = _away_patience(), False
         while True:
             began = clock()
             try:
-                return await call(), since is not None
-            except ConsumerUnreachable:
-                now = clock()
-                # A call that held for a while was taken: what ended it then is news.
-                since = now if since is None or now - began > AWAY_PATIENCE else since
-                if now - since >= AWAY_PATIENCE:
-                    raise
-                await asyncio.sleep(delay * random.uniform(0.5, 1.0))
-                delay = min(2 * delay, LONGEST_DELAY)
+                return await call(), again
+            except ConsumerUnreachable as error:
+                if movement and clock() - began > AWAY_PATIENCE:
+                    patience = _away_patience()
+                await patience.wait(error)
+                again = True
 
     async def _get(self, path: str, query: Query) -> str:
         """The text of an answer with status 200, within the answer timeout."""
@@ -154,33 +153,30 @@ class ConsumerClient:
 
     async def _get_long(
         self, path: str, query: Query, uuid: str, idle_timeout: int, watch: Watch
-    ) -> str:
-        """The same without a total timeout: as long as the session moves, the answer may take hours."""
-        call = asyncio.ensure_future(self._ask(path, query, None))
-        try:
-            await self._watch_over(
-                call, path, uuid, idle_timeout + self._settings.stall_timeout, watch
-            )
-            return await call
-        finally:
-            await _cancelled(call)
+    ) -> tuple[str, bool]:
+        """The same without a total timeout, repeated: as long as the session moves, the answer may take hours."""
+        movement = _Movement(idle_timeout + self._settings.stall_timeout)
+
+        async def call() -> str:
+            asking = asyncio.ensure_future(self._ask(path, query, None))
+            try:
+                await self._watch_over(asking, path, uuid, movement, watch)
+                return await asking
+            finally:
+                await _cancelled(asking)
+
+        return await self._repeated(call, movement)
 
     async def _watch_over(
-        self, call: asyncio.Future[str], path: str, uuid: str, patience: float, watch: Watch
+        self, call: asyncio.Future[str], path: str, uuid: str, movement: _Movement, watch: Watch
     ) -> None:
-        """Returns when the call is done; raises ConsumerStalled when no count moved for `patience` seconds."""
-        clock = asyncio.get_running_loop().time
-        last: SessionView | None = None
-        moved = clock()
+        """Returns when the call is done; raises ConsumerStalled when no count has moved for too long."""
         while not (await asyncio.wait({call}, timeout=LOOK_EVERY))[0]:
             seen = await self._glance(uuid, call)
-            if seen and (
-                last is None or (seen.received, seen.saved) != (last.received, last.saved)
-            ):
-                last, moved = seen, clock()
+            if seen and movement.saw(seen):
                 watch(seen)
-            if clock() - moved > patience and not call.done():
-                raise ConsumerStalled(_stall_message(path, patience, last), last)
+            if movement.stalled and not call.done():
+                raise ConsumerStalled(movement.told(path), movement.last)
 
     async def _glance(self, uuid: str, call: asyncio.Future[str]) -> SessionView | None:
         """One look that may fail, and ends when the long call does."""
@@ -329,13 +325,40 @@ async def _cancelled(task: asyncio.Future[T]) -> None:
         task.exception()
 
 
-def _stall_message(path: str, patience: float, last: SessionView | None) -> str:
-    known = (
-        "it never told any"
-        if last is None
-        else f"last it had received {last.received} and saved {last.saved}"
-    )
-    return f"The consumer's {path} has not ended and no count moved for {patience:g} s; {known}"
+class _Movement:
+    """The counts of a session as they were seen last, and how long they have not grown: over all tries of a call."""
+
+    def __init__(self, longest: float) -> None:
+        self.last: SessionView | None = None
+        self._longest = longest
+        self._most = -1
+        self._clock = asyncio.get_running_loop().time
+        self._since = self._clock()
+
+    def saw(self, session: SessionView) -> bool:
+        """Whether it tells other counts than before."""
+        counts = (session.received or 0) + (session.saved or 0)
+        if counts > self._most:
+            self._most, self._since = counts, self._clock()
+        last, self.last = self.last, session
+        return last is None or (session.received, session.saved) != (last.received, last.saved)
+
+    @property
+    def stalled(self) -> bool:
+        return self._clock() - self._since > self._longest
+
+    def told(self, path: str) -> str:
+        last = self.last
+        known = (
+            "it never told any"
+            if last is None
+            else f"last it had received {last.received} and saved {last.saved}"
+        )
+        return f"The consumer's {path} has not ended and no count moved for {self._longest:g} s; {known}"
+
+
+def _away_patience() -> Patience:
+    return Patience(AWAY_PATIENCE, FIRST_DELAY, LONGEST_DELAY)
 
 
 def _shown(text: str) -> str:

@@ -68,7 +68,7 @@ class Delivery:
         except (ConsumerUnreachable, ConsumerTimeout):
             raise  # it may still have it
         except ConsumerError as error:
-            self._next_session(run, f"The session {run.session.uuid} had ended ({error.message})")
+            self._next_session(run, f"The session had ended ({error.message})")
             return None
 
     def _next_session(self, run: ActiveRun, reason: str) -> None:

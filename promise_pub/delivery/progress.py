@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import defaultdict, deque
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Self
@@ -16,10 +17,11 @@ from promise_pub.delivery.digest import RowDigest
 from promise_pub.delivery.latency import LatencyHistogram
 from promise_pub.delivery.ports import Shipment
 from promise_pub.delivery.ranges import RowRanges
+from promise_pub.delivery.resends import Resends
 from promise_pub.delivery.steady import SteadyPublisher
 from promise_pub.delivery.timeline import Timeline
 from promise_pub.delivery.verdict import Judgement, Proof
-from promise_pub.errors import DatabaseUnavailable
+from promise_pub.errors import DatabaseError, DatabaseUnavailable, SessionLost
 from promise_pub.records import (
     Batch,
     Checkpoint,
@@ -29,7 +31,6 @@ from promise_pub.records import (
     Going,
     Parameters,
     Rejected,
-    Resent,
     RunReport,
     Sample,
     Seconds,
@@ -40,6 +41,12 @@ from promise_pub.records import (
 
 REJECTED_LIMIT = 10_000  # rejected rows of a run that are stored; all are counted
 RANGES_SHOWN = 1_000  # ranges of row numbers that came back or were refused, in a report
+MAX_SESSIONS = (
+    100  # earlier sessions of a run, over all its turns: the report and the verdict name each
+)
+LONGEST_ROWS = (
+    1_000  # characters of the row numbers that an earlier session told: nothing rests on them
+)
 LEDGER_PATIENCE = 60.0  # seconds without a ledger for which a run waits before it stops publishing
 
 
@@ -65,8 +72,8 @@ class ActiveRun:
         self._state = State.QUEUED
         self._since = time.monotonic()
         self._seconds: defaultdict[State, float] = defaultdict(float)
-        self._ledger_back = asyncio.Event()
-        self._ledger_back.set()
+        self._ledger_trouble: DatabaseError | None = None
+        self._ledger_news = asyncio.Event()  # set once it is back, or refuses
         self._ledger_away_since = 0.0
         self.going = Going()
         self._settled = Settled()  # where the tracker took up
@@ -74,7 +81,7 @@ class ActiveRun:
         self._publisher: SteadyPublisher | None = None
         self._digest: str | None = None
         self._passed: deque[Checkpoint] = deque()  # boundaries with an unsettled row before them
-        self._reasons: list[tuple[int, str]] = []  # why rows were sent again, from which count on
+        self._resends = Resends()
         self._earlier: list[EarlierSession] = []
         self._at = (
             0,
@@ -107,14 +114,12 @@ class ActiveRun:
         run._stored = min(run._offered, REJECTED_LIMIT)
         run._timeline = Timeline(report.samples)
         run._read_bytes = report.read_bytes
-        resent = 0
-        for one in report.resends:
-            run._reasons.append((resent, one.reason))
-            resent += one.rows
+        run._resends = Resends(report.resends)
+        resent = run._resends.rows
         run._take_up(resent, report.counts.published)
         if report.counts.published > run._settled.through:
-            run._reasons.append(
-                (resent, f"the run was {report.state.value} before their confirm was recorded")
+            run._resends.because(
+                f"the run was {report.state.value} before their confirm was recorded", resent
             )
         return run
 
@@ -171,7 +176,14 @@ class ActiveRun:
         self.going = replace(self.going, employees=employees, highest_id=highest_id, cleared=True)
 
     def next_session(self, reason: str) -> None:
-        """The session cannot be gone on with: the next one takes the rows that this one has not told to be done with."""
+        """The session cannot be gone on with: the next one takes the rows that this one has not told to be done with.
+
+        Raises SessionLost when the run has used up MAX_SESSIONS.
+        """
+        if len(self._earlier) >= MAX_SESSIONS:
+            raise SessionLost(
+                f"The run has used up {MAX_SESSIONS} sessions: send its file again as a new run. {reason}"
+            )
         self._settle_up()
         after = self.going.after
         published = max(self._tracker.published, self._settled.published)
@@ -180,7 +192,7 @@ class ActiveRun:
             resent = self._tracker.resent - self.going.resent
             through = known_through(self.session, after, resent, resumed=self.going.resumed)
             through = min(through, published)
-            self._earlier.append(EarlierSession(self.session, after + 1, through))
+            self._note_earlier(EarlierSession(_without_long_rows(self.session), after + 1, through))
         self.session = None
         checkpoint = Checkpoint(
             row=through,
@@ -190,12 +202,18 @@ class ActiveRun:
         self.going = Going(
             checkpoint, after=through, cleared=self.going.cleared, resent=self._tracker.resent
         )
-        self.again_because(f"{reason.rstrip('.')}; a new session goes on after row {through:,}")
+        self.again_because(f"{reason.rstrip('.')}; a new session goes on")
         self._take_up(self._tracker.resent, published)
+
+    def _note_earlier(self, earlier: EarlierSession) -> None:
+        """Of several in a row that told of no row, the last stands for all: nothing is taken from any of them."""
+        if self._earlier and all(one.last < one.first for one in (self._earlier[-1], earlier)):
+            self._earlier.pop()
+        self._earlier.append(earlier)
 
     def again_because(self, reason: str) -> None:
         """Rows that are sent again from now on are for this reason."""
-        self._reasons.append((self._tracker.resent, reason))
+        self._resends.because(reason, self._tracker.resent)
 
     # What its protocol tells it.
 
@@ -218,15 +236,19 @@ class ActiveRun:
         self._rejected = max(self._rejected, self._at[1])
 
     async def may_publish(self) -> None:
-        if self._ledger_back.is_set():
+        if self._ledger_trouble is None:
             return
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout_at(self._ledger_away_since + LEDGER_PATIENCE):
-                await self._ledger_back.wait()
-        except TimeoutError:
+                while self._ledger_trouble and self._ledger_trouble.passes:
+                    await self._ledger_news.wait()
+        trouble = self._ledger_trouble
+        if trouble and trouble.passes:
             raise DatabaseUnavailable(
-                f"The database was away for {LEDGER_PATIENCE:g} s: the run stopped publishing."
-            ) from None
+                f"The database was away for {LEDGER_PATIENCE:g} s: the run stopped publishing. {trouble.message}"
+            )
+        if trouble:
+            raise trouble.with_traceback(None)
 
     def passed(self, batch: Batch) -> None:
         read, rejected = self._at
@@ -252,13 +274,15 @@ class ActiveRun:
 
     # What the ledger tells it.
 
-    def ledger_is(self, *, away: bool) -> None:
-        """Whether its progress can be recorded."""
-        if not away:
-            self._ledger_back.set()
-        elif self._ledger_back.is_set():
+    def ledger_is(self, trouble: DatabaseError | None) -> None:
+        """Why its progress cannot be recorded now; None: it was."""
+        if trouble and not self._ledger_trouble:
             self._ledger_away_since = asyncio.get_running_loop().time()
-            self._ledger_back.clear()
+        self._ledger_trouble = trouble
+        if trouble and trouble.passes:
+            self._ledger_news.clear()
+        else:
+            self._ledger_news.set()
 
     def unstored(self) -> list[Rejected]:
         """Rejected rows that the ledger does not hold yet."""
@@ -268,6 +292,10 @@ class ActiveRun:
         """The ledger holds the first `count` of them now."""
         del self._unstored[:count]
         self._stored += count
+
+    def forget_unstored(self) -> None:
+        """The ledger does not take them: they stay counted."""
+        self._unstored.clear()
 
     def complete(self, judgement: Judgement, db_count: int) -> None:
         """It ended by itself."""
@@ -329,6 +357,11 @@ class ActiveRun:
         return publisher is not None and publisher.blocked
 
     @property
+    def connected(self) -> bool:
+        """Whether it has a connection to the broker."""
+        return self._publisher is not None and self._publisher.connected
+
+    @property
     def samples(self) -> tuple[Sample, ...]:
         """How it went so far."""
         return self._timeline.samples
@@ -384,7 +417,7 @@ class ActiveRun:
             error=self._fault,
             blocked=self.blocked,
             digest=self._digest,
-            resends=tuple(self._resends()),
+            resends=self._resends.told(self._tracker.resent),
             earlier=tuple(self._earlier),
             going=self.going,
             samples=self.samples,
@@ -403,13 +436,6 @@ class ActiveRun:
                     nacked_rows=str(tracker.nacked.up_to(checkpoint.row)),
                 )
             self.going = replace(self.going, checkpoint=checkpoint)
-
-    def _resends(self) -> list[Resent]:
-        found, end = [], self._tracker.resent
-        for start, reason in reversed(self._reasons):
-            found.append(Resent(end - start, reason))
-            end = start
-        return [one for one in reversed(found) if one.rows]
 
     def _timing(self) -> Seconds:
         spent = dict(self._seconds)
@@ -442,3 +468,7 @@ def known_through(session: SessionView, after: int, resent: int, *, resumed: boo
         gaps = RowRanges.parse(session.rows).missing(after + 1, through)
         through = next((first - 1 for first, _ in gaps), through)
     return through
+
+
+def _without_long_rows(session: SessionView) -> SessionView:
+    return replace(session, rows=None) if len(session.rows or "") > LONGEST_ROWS else session

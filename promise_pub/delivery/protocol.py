@@ -93,7 +93,8 @@ async def carry_out(
         except BaseException as error:
             await talk.give_up()
             if isinstance(error, QueueGone):
-                raise SessionLost(error.message) from error
+                # Without its name: how often it happens is counted by the words.
+                raise SessionLost("The session's queue is gone.") from error
             raise
 
 

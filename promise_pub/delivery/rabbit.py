@@ -10,10 +10,10 @@ requirements.txt is the one this was tested with.
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import aiormq
@@ -33,19 +33,13 @@ from promise_pub.delivery.envelope import CHANNEL, Envelope
 from promise_pub.delivery.frames import Tap, TappingTransport, confirms
 from promise_pub.delivery.pace import SLICE
 from promise_pub.delivery.ports import Shipment
-from promise_pub.errors import BrokerLost, BrokerRefused, BrokerUnreachable, QueueGone
+from promise_pub.delivery.replies import reason, refusal, translated
+from promise_pub.errors import BrokerError, BrokerLost, BrokerUnreachable, QueueGone
 from promise_pub.records import Row
 
 CONNECT_TIMEOUT = 10.0  # seconds for TCP, TLS, handshake and opening the channel together
 ANSWER_TIMEOUT = 10.0  # seconds for a broker that is there to answer one request
 CLOSE_TIMEOUT = 1.0  # seconds; a broker that does not answer a close is left to its heartbeat
-
-_REFUSED = (
-    aiormq.exceptions.AuthenticationError,
-    aiormq.exceptions.ProbableAuthenticationError,
-    aiormq.exceptions.ConnectionNotAllowed,
-    aiormq.exceptions.ChannelAccessRefused,
-)
 
 
 class _Connection(aiormq.Connection):
@@ -172,15 +166,14 @@ class RabbitPublisher:
         self._envelope.route_to(queue)
 
     async def check_queue(self) -> None:
-        with _lost_when_broken(self.tracker):
+        # On the channel of the rows: a user may have one alone. The broker closes it if the queue is not there, and
+        # then it is of no use any more.
+        with translated(self._judge):
             async with asyncio.timeout(ANSWER_TIMEOUT):
-                # On a channel of its own: the broker closes the one that asks for a queue that is not there.
-                channel = await self._connection.channel(publisher_confirms=False)
                 try:
-                    await channel.queue_declare(self._queue, passive=True)
+                    await self._channel.queue_declare(self._queue, passive=True)
                 except aiormq.exceptions.ChannelNotFoundEntity as error:
                     raise QueueGone(f"The queue {self._queue} is gone.") from error
-                await channel.close()
 
     async def publish(self, rows: Sequence[Row]) -> None:
         size = min(SLICE, self._window)
@@ -214,17 +207,15 @@ class RabbitPublisher:
         try:
             await asyncio.wait({task, self._lost}, return_when=asyncio.FIRST_COMPLETED)
             if self._lost.done() or task.cancelled() or task.exception():
-                raise BrokerLost(self._last_words(), confirmed=self.tracker.confirmed)
+                raise self._judge(None if task.cancelled() or not task.done() else task.exception())
         finally:
             task.cancel()
 
-    def _last_words(self) -> str:
-        ended = self._lost.done() and not self._lost.cancelled()
-        reason = _reason(self._lost.exception()) if ended else ""
-        return (
-            f"The connection to the broker was lost{reason}: "
-            f"{self.tracker.confirmed:,} of {self.tracker.published:,} published rows had been confirmed"
-        )
+    def _judge(self, error: BaseException | None) -> BrokerError:
+        """What ended the channel, which knows better than whoever was waiting on it."""
+        if self._lost.done() and not self._lost.cancelled():
+            error = self._lost.exception() or error
+        return refusal(error, "The broker refused") or lost(error, self.tracker.confirmed)
 
 
 def _stretches(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
@@ -241,39 +232,23 @@ def _stretches(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
         start = end
 
 
-@contextmanager
-def _lost_when_broken(tracker: ConfirmTracker) -> Iterator[None]:
-    """Turns what aiormq raises of a connection that ends into BrokerLost."""
-    try:
-        yield
-    except TimeoutError as error:
-        raise BrokerLost("The broker does not answer", tracker.confirmed) from error
-    except Exception as error:
-        if not _is_loss(error):
-            raise
-        raise BrokerLost(
-            f"The connection to the broker was lost{_reason(error)}", tracker.confirmed
-        ) from error
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task and task.cancelling():
-            raise
-        raise BrokerLost("The connection to the broker was lost", tracker.confirmed) from None
-
-
 async def _wait(future: asyncio.Future[Any]) -> None:
     await future
 
 
-def _reason(error: BaseException | None) -> str:
-    return f" ({error})" if error and str(error) else ""
+def lost(error: BaseException | None, confirmed: int = 0) -> BrokerLost:
+    """The end of a connection that was there."""
+    why = "no answer" if isinstance(error, TimeoutError) else reason(error)
+    return BrokerLost(
+        f"The connection to the broker was lost{f' ({why})' if why else ''}", confirmed
+    )
 
 
 @asynccontextmanager
 async def connect(settings: RabbitSettings) -> AsyncIterator[_Connection]:
     """A connection to the broker, closed with the block. Raises BrokerUnreachable or BrokerRefused."""
     connection = _Connection(settings, await _tls(settings))
-    with _translated(settings):
+    with translated(partial(_not_reached, settings)):
         async with asyncio.timeout(CONNECT_TIMEOUT):
             await connection.connect()
     try:
@@ -297,41 +272,24 @@ async def open_publisher(
     async with connect(settings) as connection:
         channel = _ConfirmingChannel(connection, shipment.tracker)
         connection.channels[CHANNEL] = channel
-        with _translated(settings):
+        with translated(partial(_not_reached, settings)):
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 await channel.open()
         connection.tap(channel.take_confirms)
         yield RabbitPublisher(connection, channel, settings.window, shipment)
 
 
-@contextmanager
-def _translated(settings: RabbitSettings) -> Iterator[None]:
-    """Turns what aiormq raises of a connection that does not come about into BrokerRefused or BrokerUnreachable."""
+def _not_reached(settings: RabbitSettings, error: BaseException | None) -> BrokerError:
+    """What kept a connection from coming about."""
     where = place(settings.host, settings.port)
-    try:
-        yield
-    except _REFUSED as error:
-        raise BrokerRefused(
-            f"The broker at {where} refused user {settings.user} on vhost {settings.vhost}: {error}"
-        ) from error
-    except Exception as error:
-        if not _is_loss(error):
-            raise
-        raise BrokerUnreachable(
-            f"The broker at {where} cannot be reached: {_plain(error)}"
-        ) from error
-    except asyncio.CancelledError:
-        # aiormq also cancels those who wait on what it closes: that is not us being cancelled.
-        task = asyncio.current_task()
-        if task and task.cancelling():
-            raise
-        raise BrokerUnreachable(f"The broker at {where} hung up") from None
-
-
-def _is_loss(error: Exception) -> bool:
-    """aiormq says RuntimeError of what is closed, and a bare Exception when it knows no reason."""
-    known = isinstance(error, aiormq.exceptions.AMQPError | OSError | RuntimeError)
-    return known or type(error) is Exception
+    who = f"user {settings.user} on vhost {settings.vhost}"
+    if refused := refusal(error, f"The broker at {where} refused {who}"):
+        return refused
+    if isinstance(error, TimeoutError) and not str(error):
+        why = f"no answer within {CONNECT_TIMEOUT:g} s"
+    else:
+        why = reason(error) or "it hung up"
+    return BrokerUnreachable(f"The broker at {where} cannot be reached: {why}")
 
 
 def _url(settings: RabbitSettings) -> URL:
@@ -352,14 +310,3 @@ async def _tls(settings: RabbitSettings) -> ssl.SSLContext | None:
     if not settings.ssl:
         return None
     return await asyncio.to_thread(ssl.create_default_context, cafile=settings.ca_certificate)
-
-
-def _plain(error: BaseException) -> str:
-    """What the system says, without the library's packaging."""
-    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
-    if isinstance(cause, TimeoutError) and not str(cause):
-        return f"no answer within {CONNECT_TIMEOUT:g} s"
-    number = None if isinstance(cause, ssl.SSLError) else getattr(cause, "errno", None)
-    if isinstance(number, int) and number > 0:
-        return os.strerror(number)
-    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from promise_pub.delivery.ports import Ledger
 from promise_pub.delivery.progress import ActiveRun
-from promise_pub.errors import DatabaseError, DatabaseUnavailable, RunTaken
+from promise_pub.errors import DatabaseError, RunTaken
+from promise_pub.patience import Patience
 from promise_pub.records import Fault
 
 T = TypeVar("T")
@@ -19,22 +20,21 @@ log = logging.getLogger(__name__)
 
 PROGRESS_EVERY = 0.5  # seconds between writes of a run's progress to the ledger
 LAST_WRITE_DELAYS = (0.2, 0.5, 1.0, 2.0)  # seconds between tries to record how a run ended
-AGAIN_EVERY = 2.0  # seconds between further tries, until the server stops
+AGAIN_EVERY = 2.0  # seconds before the next try, twice as long each time, until the server stops
+SELDOM = 15.0  # seconds at most; bounds how late it is noticed that the database is back
+MAX_UNRECORDED = 100  # runs whose end is tried again: each takes some hundred KB
 PATIENCE = 60.0  # seconds in which a step that needs the database is tried
 PATIENT_EVERY = 0.5  # seconds between its tries
 
 
 async def patiently(step: Callable[[], Awaitable[T]]) -> T:
     """Does a step that needs the database, and again for a minute while it is away. Raises DatabaseError."""
-    clock = asyncio.get_running_loop().time
-    until = clock() + PATIENCE
+    patience = Patience(PATIENCE, PATIENT_EVERY, PATIENT_EVERY)
     while True:
         try:
             return await step()
-        except DatabaseUnavailable:
-            if clock() > until:
-                raise
-            await asyncio.sleep(PATIENT_EVERY)
+        except DatabaseError as error:
+            await patience.wait(error)
 
 
 class Recorder:
@@ -43,6 +43,7 @@ class Recorder:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._unrecorded: dict[str, ActiveRun] = {}
+        self._failing: dict[str, str] = {}  # those of them that are tried again, and why
         self._recording: set[asyncio.Task[None]] = set()
 
     def unrecorded(self, run_id: str) -> ActiveRun | None:
@@ -72,18 +73,18 @@ class Recorder:
                 log.error("The progress of run %s was not recorded", run.id, exc_info=error)
 
     async def _record_progress(self, run: ActiveRun) -> None:
-        away = False
+        trouble: DatabaseError | None = None
         while True:
             try:
                 await self._write(run)
-                if away:
+                if trouble:
                     log.info("The progress of run %s is recorded again", run.id)
-                away = False
+                trouble = None
             except DatabaseError as error:
-                if not away:  # once an outage
+                if not trouble or trouble.passes != error.passes:  # once an outage
                     log.warning("The progress of run %s is not recorded: %s", run.id, error.message)
-                away = True
-            run.ledger_is(away=away)
+                trouble = error
+            run.ledger_is(trouble)
             await asyncio.sleep(PROGRESS_EVERY)
 
     async def end_of(self, run: ActiveRun) -> None:
@@ -105,10 +106,7 @@ class Recorder:
     async def _record_end(self, run: ActiveRun, told: asyncio.Event) -> None:
         self._unrecorded[run.id] = run
         try:
-            async for written in self._tries(run):
-                if written:
-                    break
-                told.set()  # whoever waits for the run need not wait for the ledger
+            await self._until_recorded(run, told)
         except RunTaken as error:
             log.error("The end of run %s is not recorded: %s", run.id, error.message)
             self._unrecorded.pop(run.id)
@@ -117,26 +115,39 @@ class Recorder:
         else:
             self._unrecorded.pop(run.id)
         finally:
+            self._failing.pop(run.id, None)
             told.set()
 
-    async def _tries(self, run: ActiveRun) -> AsyncIterator[bool]:
-        """Tries to write how the run ended; after the first seconds each failure is told, and tried again later."""
-        for delay in LAST_WRITE_DELAYS:
-            if await self._try(run):
-                yield True
-            await asyncio.sleep(delay)
-        log.error("The end of run %s cannot be recorded now", run.id)
-        while True:
-            yield await self._try(run)
-            await asyncio.sleep(AGAIN_EVERY)
+    def _failed(self, run: ActiveRun, why: str) -> None:
+        """Notes that the end of this run could not be written, and gives up the oldest where those are too many."""
+        if self._failing.get(run.id) != why:
+            log.warning("The end of run %s is not recorded: %s", run.id, why)
+        self._failing[run.id] = why
+        if len(self._failing) > MAX_UNRECORDED:
+            oldest = next(iter(self._failing))
+            log.error("The end of run %s is given up: too many cannot be recorded", oldest)
+            del self._failing[oldest]
 
-    async def _try(self, run: ActiveRun) -> bool:
-        try:
-            await self._write(run)
-        except DatabaseError as error:
-            log.info("The end of run %s is not recorded: %s", run.id, error.message)
-            return False
-        return True
+    async def _until_recorded(self, run: ActiveRun, told: asyncio.Event) -> None:
+        """Tries often for some seconds, then ever more seldom; whoever waits for the run waits for the first ones.
+
+        It goes on where the database refuses: it may be allowed later, and this is all that is left of the run.
+        """
+        for number, delay in enumerate(_delays()):
+            try:
+                await self._write(run)
+                break
+            except DatabaseError as error:
+                self._failed(run, error.message)
+                if not error.passes or number == len(LAST_WRITE_DELAYS):
+                    told.set()
+                if not error.passes:
+                    run.forget_unstored()  # it may be one of them that is refused: how it ended is worth more
+            await asyncio.sleep(delay)
+            if run.id not in self._failing:
+                return  # given up
+        if run.id in self._failing:
+            log.info("The end of run %s is recorded", run.id)
 
     async def _write(self, run: ActiveRun) -> None:
         report = (
@@ -153,3 +164,11 @@ class Recorder:
         for task in recording:
             task.cancel()
         await asyncio.gather(*recording, return_exceptions=True)
+
+
+def _delays() -> Iterator[float]:
+    yield from LAST_WRITE_DELAYS
+    delay = AGAIN_EVERY
+    while True:
+        yield delay
+        delay = min(2 * delay, SELDOM)

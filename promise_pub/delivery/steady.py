@@ -5,9 +5,6 @@ A row that is published again keeps its `message_id`, so that a consumer can tel
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -15,11 +12,9 @@ from typing import Self
 
 from promise_pub.delivery.confirms import ConfirmTracker
 from promise_pub.delivery.ports import OpenPublisher, Publisher, Shipment
-from promise_pub.errors import BrokerError, BrokerLost, QueueGone
-from promise_pub.logs import told
+from promise_pub.errors import BrokerError, BrokerLost, BrokerRefused, QueueGone
+from promise_pub.patience import Patience
 from promise_pub.records import Row
-
-log = logging.getLogger(__name__)
 
 FIRST_DELAY = 0.05  # seconds; most losses are over at once
 LONGEST_DELAY = 3.0  # seconds; bounds how late it is noticed that the broker is back
@@ -30,9 +25,10 @@ class SteadyPublisher:
     """See `ports.Publisher`, whose promises it keeps across connections. Use it as an async context manager.
 
     The first connection is tried once: a broker that is away then fails the run at once. Later ones are tried for two
-    minutes, with growing, jittered delays; then it raises BrokerLost. Raises QueueGone when the broker is back without
-    the queue. `notice` is called with the reason before rows are sent again. Rows are kept until they are settled:
-    no more than the window and what was handed over last.
+    minutes after a loss, with growing, jittered delays; then it raises BrokerLost. Only a row that is settled begins
+    the two minutes anew: a connection that comes about and is lost again does not. Raises BrokerRefused when the broker
+    refuses, and QueueGone when it is back without the queue. `notice` is called with the reason before rows are sent
+    again. Rows are kept until they are settled: no more than the window and what was handed over last.
     """
 
     def __init__(
@@ -49,6 +45,7 @@ class SteadyPublisher:
         self._ended: BrokerError | None = None
 
     async def __aenter__(self) -> Self:
+        self._patience = Patience(PATIENCE, FIRST_DELAY, LONGEST_DELAY)
         self._publisher = await self._connect()
         return self
 
@@ -69,6 +66,10 @@ class SteadyPublisher:
     def confirmed_here(self) -> int:
         """Rows of this session that the broker has confirmed."""
         return self.tracker.confirmed - self._shipment.earlier
+
+    @property
+    def connected(self) -> bool:
+        return self._publisher is not None
 
     @property
     def blocked(self) -> bool:
@@ -115,37 +116,42 @@ class SteadyPublisher:
     async def _go_on(self, lost: BrokerLost) -> None:
         """A new connection with everything sent again that was on its way.
 
-        Raises QueueGone, or `lost` when patience is over; then there is no going on any more.
+        Raises QueueGone, BrokerRefused, or BrokerLost when patience is over; then there is no going on any more.
         """
         if self._ended:
             raise self._ended
         try:
             await self._come_back(lost)
         except BrokerError as error:
-            self._ended = error
-            raise
+            self._ended = self._end(lost, error)
+            raise self._ended from error
+
+    def _end(self, lost: BrokerLost, last: BrokerError) -> BrokerError:
+        """Tells of the loss with what is known by now; a refusal, and a queue that is gone, speak for themselves."""
+        if isinstance(last, QueueGone | BrokerRefused):
+            return last
+        tracker = self.tracker
+        since = "" if last is lost else f" Since then: {last.message}"
+        return BrokerLost(
+            f"{lost.message.rstrip('.')}: {tracker.confirmed:,} of {tracker.published:,} published rows had been "
+            f"confirmed.{since}",
+            tracker.confirmed,
+        )
 
     async def _come_back(self, lost: BrokerLost) -> None:
-        clock = asyncio.get_running_loop().time
-        since, delay = clock(), FIRST_DELAY
         error: BrokerError = lost
         while True:
             self._publisher = None
             await self._stack.aclose()
             self.tracker.lost()
-            if clock() - since > PATIENCE:
-                raise lost
-            log.warning("%s. Trying again in %.2g s.", error.message.rstrip("."), delay)
-            await asyncio.sleep(delay * random.uniform(0.5, 1.0))
-            delay = min(2 * delay, LONGEST_DELAY)
+            settled = self.tracker.published - self.tracker.in_flight
+            await self._patience.wait(error, done=settled)
             try:
                 publisher = await self._connect()
                 await self._catch_up(publisher, lost)
                 self._publisher = publisher  # not before: what waits would be left out
-                log.info("The broker is back", extra=told(away=round(clock() - since, 3)))
+                self._patience.worked("The broker is back")
                 return
-            except QueueGone:
-                raise
             except BrokerError as again:
                 error = again
 

@@ -33,8 +33,12 @@ _BY_CODE: Mapping[str, str] = {
     "database_rights": "Have the rights that are named above granted.",
     "database_read_only": "Have the server's [database] section name the primary, then start it again.",
     "database_pooled": "Have the pooler's pool_mode set to session, then the server started again.",
-    "database_refused": "Have the [database] section of the server's configuration checked.",
-    "broker_refused": "Have the [rabbit] section of the server's configuration checked.",
+    "database_failed": "The database's own words tell what failed. Have whoever keeps it look into it, then try again.",
+    "database_refused": "The database's own words tell what it refuses. Have that right granted to the [database] "
+    "user of the server's configuration, or the configuration corrected.",
+    "broker_refused": "The broker's own words tell what it refuses. Have that right given to the [rabbit] user of the "
+    "server's configuration (publishing takes the write permission on amq.default: rabbitmqctl set_permissions), the "
+    "limit raised, or the configuration corrected; then resume the run.",
 }
 """Where more can be said than the status does."""
 

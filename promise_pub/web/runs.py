@@ -15,6 +15,7 @@ from promise_pub.delivery.runs import Runs
 from promise_pub.errors import DatabaseError, RunNotFound, ServerStopping
 from promise_pub.records import Rejected, RunReport
 from promise_pub.web import dry_run
+from promise_pub.web.advice import what_to_do
 from promise_pub.web.expect import expect_patiently
 from promise_pub.web.forms import asks_dry_run, take_order
 from promise_pub.web.keys import GUARD, LEDGER, RUNS
@@ -132,7 +133,9 @@ async def _run_answer(
     if wanted(request) == JSON:
         if status == 200 or report.error is None:
             return as_json(report.as_json())
-        details = problem(status, report.error.code, report.error.message, run=report.as_json())
+        code, detail = report.error.code, report.error.message
+        advice = what_to_do(status, code)
+        details = problem(status, code, detail, advice=advice, run=report.as_json())
         response = as_json(details, status, "application/problem+json")
     else:
         context = {

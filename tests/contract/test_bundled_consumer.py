@@ -23,6 +23,7 @@ from tests.consumer_parts import (
     ConsumerUnderTest,
     body,
     bundled,
+    delete_queue,
     employees,
     people,
     publish,
@@ -250,6 +251,20 @@ async def test_a_session_nobody_removes_is_forgotten_with_its_queue(
         await sessions.stop()
         with pytest.raises(BadParameter, match="Not a valid uuid"):
             sessions.get(uuid)
+
+
+async def test_a_session_whose_queue_is_gone_is_forgotten_too(
+    rabbit: RabbitSettings, database: DatabaseSettings
+) -> None:
+    async with db.open_pool(database, max_size=2) as pool:
+        sessions = Sessions(Broker(rabbit), Saver(pool), forget_after=0)
+        uuid = (await sessions.create()).uuid
+        await delete_queue(rabbit, uuid)
+        looking = asyncio.create_task(sessions.look_after(every=0.05))
+        await until(lambda: uuid not in sessions._held)
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+        await sessions.stop()
 
 
 async def until_gone(rabbit: RabbitSettings, queue: str) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -30,6 +31,7 @@ from tests.consumer_parts import (
     queue_exists,
     settings_of,
 )
+from tests.services import execute
 
 FOREVER = 3600
 ROWS = 6000  # two prefetch windows
@@ -187,15 +189,26 @@ async def test_a_database_away_for_a_while_is_waited_for_and_nothing_is_acked_me
 ) -> None:
     uuid = await consumer.create()
     await consumer.process(uuid, "live", FOREVER)
-    async with database_connection(database) as connection:
-        await connection.execute("ALTER TABLE employees RENAME TO elsewhere")
+    async with closed(database):
         await publish(rabbit, uuid, people(10))
         await consumer.until(uuid, lambda session: session["checksum"] == 10)
         removal = asyncio.create_task(consumer.remove(uuid, sent=10))
         await asyncio.sleep(0.5)
         assert counts(await consumer.session(uuid)) == (10, 0, 0, 0) and not removal.done()
-        await connection.execute("ALTER TABLE elsewhere RENAME TO employees")
     assert counts(await removal) == (10, 10, 0, 0)
+
+
+@asynccontextmanager
+async def closed(database: DatabaseSettings) -> AsyncIterator[None]:
+    """Nobody is let into the database meanwhile, nor stays in it."""
+    allow = f"ALTER DATABASE {database.dbname} ALLOW_CONNECTIONS {{}}"
+    await execute(database, allow.format("false"))
+    await execute(
+        database,
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database.dbname}'",
+    )
+    yield
+    await execute(database, allow.format("true"))
 
 
 async def test_rows_a_lost_database_left_in_hand_are_saved_by_the_next_process(
@@ -206,12 +219,45 @@ async def test_rows_a_lost_database_left_in_hand_are_saved_by_the_next_process(
 ) -> None:
     uuid = await consumer.create()
     await publish(rabbit, uuid, people(10))
-    async with database_connection(database) as connection:
-        await connection.execute("ALTER TABLE employees RENAME TO elsewhere")
+    async with closed(database):
         with monkeypatch.context() as impatient:
             impatient.setattr(patience, "LIMIT", 0.2)
             assert (await consumer.process(uuid, "batch", 0)).text.startswith("ERROR: ")
-        await connection.execute("ALTER TABLE elsewhere RENAME TO employees")
+    assert (await consumer.process(uuid, "batch", 0)).text == "OK"
+    assert counts(await consumer.remove(uuid)) == (10, 10, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("taken", "given", "words"),
+    [
+        (
+            "ALTER TABLE employees RENAME TO elsewhere",
+            "ALTER TABLE elsewhere RENAME TO employees",
+            "schema --apply",
+        ),
+        (
+            "ALTER TABLE employees RENAME mail TO post",
+            "ALTER TABLE employees RENAME post TO mail",
+            'column "mail" of relation "employees" does not exist',
+        ),
+    ],
+    ids=["a table", "a column"],
+)
+async def test_rows_that_the_database_refuses_end_it_at_once_and_are_saved_by_the_next_process(
+    consumer: ConsumerUnderTest,
+    rabbit: RabbitSettings,
+    database: DatabaseSettings,
+    taken: str,
+    given: str,
+    words: str,
+) -> None:
+    uuid = await consumer.create()
+    await publish(rabbit, uuid, people(10))
+    async with database_connection(database) as connection:
+        await connection.execute(taken)
+        told = (await consumer.process(uuid, "batch", FOREVER)).text
+        assert told.startswith("ERROR: ") and words in told
+        await connection.execute(given)
     assert (await consumer.process(uuid, "batch", 0)).text == "OK"
     assert counts(await consumer.remove(uuid)) == (10, 10, 0, 0)
 

@@ -18,7 +18,7 @@ from promise_pub.db import open_pool
 from promise_pub.delivery import claim as module
 from promise_pub.delivery.claim import Claim
 from promise_pub.delivery.ledger import Ledger
-from promise_pub.errors import DatabaseUnavailable, NotResumable
+from promise_pub.errors import DatabaseRefused, DatabaseUnavailable, NotResumable
 from promise_pub.records import Parameters, RunReport, State, StoredFile
 from tests.fakes import until
 
@@ -239,6 +239,41 @@ async def test_a_database_that_stays_away_ends_the_waiting(
             while True:
                 async with server.turn():
                     await asyncio.sleep(0.02)
+
+
+async def test_a_database_that_refuses_ends_the_waiting_at_once_in_its_words(
+    database_of_many: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await database_of_many.server()
+    refused = asyncio.Event()
+
+    async def refuse() -> None:
+        refused.set()
+        raise DatabaseRefused("The database refused: role is not permitted to log in")
+
+    monkeypatch.setattr(server.claim, "_connect", refuse)
+    await database_of_many.kill(server.backend)
+    await asyncio.wait_for(refused.wait(), WITHIN)
+    with pytest.raises(DatabaseRefused, match="not permitted to log in"):
+        async with asyncio.timeout(module.AWAY_PATIENCE / 2), server.turn():
+            raise AssertionError("it has the turn")
+
+
+async def test_a_fault_of_ours_that_comes_again_and_again_is_logged_once(
+    database_of_many: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = await database_of_many.server()
+    tries = 0
+
+    async def fail() -> None:
+        nonlocal tries
+        tries += 1
+        raise ValueError
+
+    monkeypatch.setattr(server.claim, "_connect", fail)
+    await database_of_many.kill(server.backend)
+    await until(lambda: tries > 5, WITHIN)
+    assert caplog.text.count("could not be kept") == 1
 
 
 @pytest.mark.parametrize("state", [state for state in State if state.final])

@@ -538,7 +538,9 @@ class TestOurs:
         monkeypatch.setattr(envelope_module, "EXCHANGE", "there-is-no-such-exchange")
         async with ours.publisher() as publisher:
             publisher.route_to(queue)
-            with pytest.raises(BrokerLost, match="no exchange 'there-is-no-such-exchange'"):
+            with pytest.raises(
+                BrokerRefused, match="NOT_FOUND - no exchange 'there-is-no-such-exchange'"
+            ):
                 await publisher.publish(people(10))
                 await publisher.settle()
 
@@ -643,7 +645,10 @@ class TestConnecting:
 
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            await self.refused(replace(rabbit, host="127.0.0.1", port=port), BrokerUnreachable)
+            told = await self.refused(
+                replace(rabbit, host="127.0.0.1", port=port), BrokerUnreachable
+            )
+        assert ("in HTTP, not in AMQP" in told) is answer.startswith(b"HTTP")
 
     async def test_something_that_never_answers(
         self, rabbit: RabbitSettings, monkeypatch: pytest.MonkeyPatch

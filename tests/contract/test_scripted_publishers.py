@@ -8,11 +8,11 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, NamedTuple
 
 import pytest
-from pamqp.commands import Basic, Connection
+from pamqp.commands import Basic, Channel, Connection
 
 from promise_pub.config import RabbitSettings
 from promise_pub.delivery.ports import Publisher
-from promise_pub.errors import BrokerLost
+from promise_pub.errors import BrokerLost, BrokerRefused
 from tests.amqp_peer import Peer, marshalled, running_peer
 from tests.contract.test_publishers import Plain, Real, people
 
@@ -153,3 +153,49 @@ async def test_a_broker_that_blocks_is_known_to_and_gets_everything_when_it_does
         await peer.say([ack(2 * ROWS, multiple=True)])
         await second
         assert fates(publisher) == Fates(2 * ROWS)
+
+
+REFUSALS = [403, 404, 405, 406, 530]
+LOSSES = [200, 311, 320, 501, 502, 503, 504, 505, 506, 540, 541]
+
+
+@pytest.mark.parametrize("where", ["channel", "connection"])
+@pytest.mark.parametrize("code", REFUSALS + LOSSES)
+async def test_a_refusal_is_told_from_a_loss_by_its_code_wherever_it_is_said(
+    peer: Peer, where: str, code: int
+) -> None:
+    kind = BrokerRefused if code in REFUSALS else BrokerLost
+    close = Channel.Close if where == "channel" else Connection.Close
+    said = close(code, "THE_WORDS - of the broker", class_id=0, method_id=0)
+    async with asyncio.timeout(WITHIN), publisher_at(peer, Real) as publisher:
+        publisher.route_to("q")
+        publishing = asyncio.create_task(publish(publisher))
+        await peer.until(ROWS)
+        await peer.say([ack(2, multiple=True)])
+        await peer.say([said], channel=1 if where == "channel" else 0)
+        with pytest.raises(kind, match="THE_WORDS - of the broker") as caught:
+            await publishing
+        assert fates(publisher) == Fates(2)
+        with pytest.raises(kind):
+            await publisher.check_queue()
+    assert caught.value.passes is (kind is BrokerLost)
+
+
+async def test_a_broker_that_hangs_up_is_told_in_the_same_words_wherever_it_did(peer: Peer) -> None:
+    """Losses are counted by their words."""
+    script = [ack(2), nack(1), ack(4, multiple=True)]
+    told = set[str]()
+    for count in range(0, len(marshalled(script)), 5):
+        with pytest.raises(BrokerLost) as caught:
+            async with asyncio.timeout(WITHIN), publisher_at(peer, Real) as publisher:
+                publisher.route_to("q")
+                publishing = asyncio.create_task(publish(publisher))
+                await peer.until(ROWS)
+                await peer.hang_up_after(script, count)
+                await publishing
+        told.add(caught.value.message)
+    assert told <= {
+        "The connection to the broker was lost (it hung up)",
+        "The connection to the broker was lost (Connection reset by peer)",
+        "The connection to the broker was lost",
+    }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -19,7 +18,7 @@ from promise_pub.local.postgres import Postgres
 from promise_pub.local.processes import Records
 from promise_pub.local.rabbitmq import RabbitNode
 from promise_pub.local.state_folder import recognise
-from tests.services import RunningCommand
+from tests.services import RunningCommand, control
 
 PATIENCE = 90.0  # seconds after which something that was waited for has not come
 # The machine does not crash here, only processes do: what was written is there, synced or not.
@@ -70,21 +69,7 @@ class BrokerPart:
 
     async def control(self, expression: str) -> str:
         """What an Erlang expression comes to in the node: rabbitmqctl's `eval`, without the seconds it takes to start."""
-        program = shutil.which("erl_call", path="/usr/bin:/usr/lib/erlang/bin:/usr/local/bin")
-        assert program, "erl_call, of Debian's erlang-base, is missing"
-        environment = dict(psutil.Process(self._node._parts[-1].process.pid).environ())
-        process = await asyncio.create_subprocess_exec(
-            program,
-            *("-n", environment["RABBITMQ_NODENAME"], "-e"),
-            env=environment,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output, _ = await asyncio.wait_for(process.communicate(f"{expression}\n".encode()), 30)
-        told = output.decode()
-        assert process.returncode == 0 and told.startswith("{ok, "), (expression, told)
-        return told[5:-1]
+        return await control(self._node, expression)
 
     async def queues(self) -> dict[str, int]:
         """Those there are, and how many read them."""

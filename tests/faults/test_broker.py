@@ -131,14 +131,34 @@ async def test_connections_that_the_broker_closes(
 
 
 @pytest.mark.parametrize("mode", ["live", "batch"])
+async def test_channels_that_crash_in_the_broker(
+    world: World, trial: type[Trial], mode: str
+) -> None:
+    """Which ends their connections; in live mode the consumer's as well."""
+    rows = Rows(3000, repeats=4)
+    run_id, _ = await publishing(world, rows, mode)
+    await world.broker.control("[exit(P, crashed) || P <- rabbit_channel:list()].")
+    world.go_on()
+    report = await trial(world, "channels crashed in the broker").ends_kept(run_id, rows)
+    assert run_id not in world.resumed and "INTERNAL_ERROR" in str(report["resends"])
+
+
+@pytest.mark.parametrize("mode", ["live", "batch"])
 async def test_channels_that_the_broker_closes(world: World, trial: type[Trial], mode: str) -> None:
-    """As it does with one that asks for what is not there; in live mode the consumer's is closed as well."""
+    """As it does with one that asks for what is not there, and would at every further one: the run ends at once.
+
+    In live mode the consumer's is closed as well. When that is mended, the run goes on where it stopped.
+    """
     rows = Rows(3000, repeats=4)
     run_id, _ = await publishing(world, rows, mode)
     await world.broker.control(_FORBIDDEN)
     world.go_on()
-    report = await trial(world, "channels closed by the broker").ends_kept(run_id, rows)
-    assert run_id not in world.resumed and "no queue 'there-is-none'" in str(report["resends"])
+    report = await world.ended(run_id)
+    adds_up(report)
+    assert (report["state"], report["error"]["code"]) == ("failed", "broker_refused")
+    assert "no queue 'there-is-none'" in report["error"]["message"] and not report["resends"]
+    await world.resume(run_id)
+    await trial(world, "channels closed by the broker").ends_kept(run_id, rows)
 
 
 async def test_messages_that_are_refused_are_named(world: World, trial: type[Trial]) -> None:

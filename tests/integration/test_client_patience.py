@@ -85,6 +85,60 @@ async def test_patience_has_an_end(name: str, monkeypatch: pytest.MonkeyPatch) -
     assert 1 < flaky.asked < 20
 
 
+LONG_CALLS: dict[str, Callable[[ConsumerClient], Awaitable[Any]]] = {
+    "process": lambda c: c.process("u-1", Mode.BATCH, 0, 7, ignore),
+    "remove": lambda c: c.remove("u-1", 0, 7, ignore),
+}
+
+
+class HoldsAndHangsUp:
+    """Takes each call, and hangs up on it a while later; the session's count grows by `growth` with each."""
+
+    def __init__(self, growth: int) -> None:
+        self.asked = 0
+        self._growth = growth
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.asked += 1
+        await asyncio.sleep(0.2)
+        return await hang_up(request)
+
+    async def session(self, _: web.Request) -> web.Response:
+        return web.json_response(SESSION | {"checksum": self.asked * self._growth})
+
+
+@pytest.mark.parametrize("name", LONG_CALLS)
+async def test_calls_that_hold_and_break_end_when_no_count_moves(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each held for longer than one that is away is waited for: so they are news, and no progress."""
+    monkeypatch.setattr(client, "AWAY_PATIENCE", 0.1)
+    monkeypatch.setattr(client, "LOOK_EVERY", 0.02)
+    breaking = HoldsAndHangsUp(growth=0)
+    handlers = {name: breaking.handle, "getSession": breaking.session}
+    async with consumer(impatient=True, **handlers) as opened, asyncio.timeout(60):
+        with pytest.raises(errors.ConsumerStalled, match="no count moved"):
+            await LONG_CALLS[name](opened)
+    assert breaking.asked > 1
+
+
+@pytest.mark.parametrize("name", LONG_CALLS)
+async def test_calls_that_hold_and_break_go_on_while_counts_move(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "AWAY_PATIENCE", 0.1)
+    monkeypatch.setattr(client, "LOOK_EVERY", 0.02)
+    breaking = HoldsAndHangsUp(growth=1)
+    handlers = {name: breaking.handle, "getSession": breaking.session}
+    async with consumer(impatient=True, **handlers) as opened, asyncio.timeout(60):
+        calling = asyncio.ensure_future(LONG_CALLS[name](opened))
+        while breaking.asked < 20 and not calling.done():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        assert not calling.done()
+        calling.cancel()
+        await asyncio.gather(calling, return_exceptions=True)
+
+
 @pytest.mark.parametrize("call", CALLS)
 async def test_an_answer_that_is_an_error_is_not_asked_for_again(call: str) -> None:
     refusing = Flaky(0, text("boom", 500))

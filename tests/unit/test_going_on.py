@@ -323,7 +323,7 @@ class TestLosses:
         run = await house.submit(people(60), Parameters(mode=Mode.BATCH, rate=300))
         await until(lambda: run.counts().confirmed > 10)
         house.ledger.away = DatabaseUnavailable("gone")
-        await until(lambda: not run._ledger_back.is_set())
+        await until(lambda: run._ledger_trouble)
         await asyncio.sleep(0.05)  # what had been let through
         held = run.counts().published
         await asyncio.sleep(0.1)

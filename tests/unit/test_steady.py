@@ -17,9 +17,16 @@ from promise_pub.delivery.confirms import ConfirmTracker
 from promise_pub.delivery.digest import RowDigest, fingerprint, written
 from promise_pub.delivery.ports import Shipment
 from promise_pub.delivery.steady import SteadyPublisher
-from promise_pub.errors import BrokerLost, BrokerUnreachable, QueueGone
+from promise_pub.errors import (
+    BrokerError,
+    BrokerLost,
+    BrokerRefused,
+    BrokerUnreachable,
+    QueueGone,
+)
 from promise_pub.records import Row
 from tests.fakes import FakeBroker, until
+from tests.virtual_time import VirtualTimeLoop
 
 RUN = UUID("5d1b2a9e-0000-4000-8000-00000000000a")
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -191,3 +198,93 @@ async def test_a_loss_that_nobody_waits_for_is_noticed_by_the_next_row() -> None
         await steady.publish(people(20)[4:])
         await steady.settle()
     assert set(desk.numbers) == set(range(1, 21)) and steady.confirmed_here == 20
+
+
+class Flapping:
+    """Takes every connection, and loses it `after` so many rows; a refusal takes its place after so many of them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+        monkeypatch.undo()  # of the quick delays: here time costs nothing
+        self.desk = Desk()
+        self.desk.broker.lose_after = after
+        self.losses = 0
+        self.hold = 0.0
+        self.then: BrokerError | None = None
+        self.then_after = 1 << 62
+        self.desk.steady = SteadyPublisher(self.connect, self.desk.shipment, self.notice)
+
+    @asynccontextmanager
+    async def connect(self, shipment: Shipment) -> Any:
+        if self.then and self.losses >= self.then_after:
+            raise self.then
+        async with self.desk.broker.open_publisher(shipment) as publisher:
+            await asyncio.sleep(self.hold)
+            yield publisher
+
+    def notice(self, reason: str) -> None:
+        self.losses += 1
+        self.desk.reasons.append(reason)
+
+    def publish(self, count: int) -> float:
+        """How long it took. Raises what ended it."""
+
+        async def work() -> float:
+            async with self.desk.steady as steady:
+                steady.route_to("q")
+                await steady.publish(people(count))
+                await steady.settle()
+            return asyncio.get_running_loop().time()
+
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+            self.loop = runner.get_loop()
+            return runner.run(work())
+
+
+@pytest.mark.parametrize("hold", [0.0, 20.0], ids=["lost at once", "lost after a while"])
+def test_a_broker_that_takes_connections_and_confirms_nothing_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, hold: float
+) -> None:
+    broker = Flapping(monkeypatch, after=0)
+    broker.hold = hold
+    with pytest.raises(BrokerLost, match="0 of 3 published rows had been confirmed"):
+        broker.publish(3)
+    assert broker.loop.time() <= module.PATIENCE + module.LONGEST_DELAY + 2 * hold
+    assert broker.losses < 100
+
+
+def test_a_broker_that_confirms_a_row_on_each_connection_is_not_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broker = Flapping(monkeypatch, after=1)
+    broker.hold = 50.0
+    assert broker.publish(30) > 5 * module.PATIENCE
+    assert set(broker.desk.numbers) == set(range(1, 31))
+
+
+def test_a_refusal_after_a_loss_ends_it_in_the_brokers_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broker = Flapping(monkeypatch, after=1)
+    broker.then, broker.then_after = BrokerRefused("ACCESS_REFUSED"), 3
+    with pytest.raises(BrokerRefused, match="ACCESS_REFUSED"):
+        broker.publish(30)
+    assert broker.losses == 3
+
+
+def test_a_limit_that_lasts_ends_it_in_the_brokers_words_when_patience_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broker = Flapping(monkeypatch, after=1)
+    broker.then, broker.then_after = BrokerRefused("connection limit", passes=True), 1
+    with pytest.raises(BrokerRefused, match="connection limit"):
+        broker.publish(30)
+    assert module.PATIENCE <= broker.loop.time() <= module.PATIENCE + module.LONGEST_DELAY
+
+
+def test_one_that_stays_away_is_told_with_its_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = Flapping(monkeypatch, after=1)
+    broker.then, broker.then_after = BrokerUnreachable("Connection refused."), 1
+    with pytest.raises(
+        BrokerLost, match=r"lost: 2 of \d+ published .*Since then: Connection refused\."
+    ):
+        broker.publish(30)

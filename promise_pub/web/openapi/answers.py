@@ -22,6 +22,8 @@ FAILED_RUN: tuple[Kind, ...] = (
     *errors.ConsumerError.__subclasses__(),
     errors.BrokerError,
     *errors.BrokerError.__subclasses__(),
+    errors.DatabaseError,
+    errors.SchemaMissing,
     errors.StoredFileError,
     errors.RunTaken,
 )
