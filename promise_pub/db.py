@@ -70,7 +70,10 @@ def translated() -> Iterator[None]:
     try:
         yield
     except _LACKING as error:
-        raise SchemaMissing from error
+        raise SchemaMissing(
+            f"The database lacks tables or columns of promise-pub: {_reason(error)}. Create them with "
+            "`promise-pub schema --apply`."
+        ) from error
     except _POOLED as error:
         raise DatabasePooled from error
     except asyncpg.ReadOnlySQLTransactionError as error:

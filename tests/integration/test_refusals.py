@@ -152,7 +152,7 @@ async def test_a_limit_that_only_the_run_that_goes_has_used_up_is_no_broker_that
         (
             "ALTER TABLE runs RENAME published TO published_away",
             "ALTER TABLE runs RENAME published_away TO published",
-            "database_failed",
+            "schema_missing",
             'column "published" of relation "runs" does not exist',
         ),
     ],
