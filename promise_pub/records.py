@@ -300,12 +300,15 @@ class Repeats:
     """Why accepted rows could not be saved, counted from the stored file and the employees table.
 
     `in_file`: rows whose mail stands on an earlier row; `held_before`: distinct mails that employees
-    held before the run; `too_long`: rows over the table's 127 characters.
+    held before the session; `too_long`: rows over the table's 127 characters. `gained`: distinct mails that employees
+    got since. All of these are of the session's rows; `gone`: distinct mails of rows before it that employees lacks.
     """
 
     in_file: int = 0
     held_before: int = 0
     too_long: int = 0
+    gained: int = 0
+    gone: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,5 +138,9 @@ class Ledger(Protocol):
         batches: AsyncIterator[Batch],
         highest_before: int,
         columns: Sequence[str] = NAME_AND_MAIL,
+        after: int = 0,
     ) -> Repeats:
-        """Why rows could not be saved, in memory that does not grow with the file. One of the columns is `mail`."""
+        """Why rows could not be saved, in memory that does not grow with the file. One of the columns is `mail`.
+
+        The session's rows are those after the row `after`.
+        """

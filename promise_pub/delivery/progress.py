@@ -13,12 +13,13 @@ from uuid import UUID
 
 from promise_pub.delivery.confirms import ConfirmTracker, Settled
 from promise_pub.delivery.digest import RowDigest
+from promise_pub.delivery.evidence import Proof
 from promise_pub.delivery.latency import LatencyHistogram
 from promise_pub.delivery.ports import Shipment
 from promise_pub.delivery.ranges import RowRanges
 from promise_pub.delivery.steady import SteadyPublisher
 from promise_pub.delivery.timeline import Timeline
-from promise_pub.delivery.verdict import Judgement, Proof
+from promise_pub.delivery.verdict import Judgement
 from promise_pub.errors import DatabaseUnavailable
 from promise_pub.records import (
     Batch,
@@ -76,6 +77,7 @@ class ActiveRun:
         self._passed: deque[Checkpoint] = deque()  # boundaries with an unsettled row before them
         self._reasons: list[tuple[int, str]] = []  # why rows were sent again, from which count on
         self._earlier: list[EarlierSession] = []
+        self._resumed = False
         self._at = (
             0,
             0,
@@ -102,6 +104,7 @@ class ActiveRun:
         run.going = replace(report.going, resumed=report.session is not None)
         run.session = report.session
         run._earlier = [*report.earlier]
+        run._resumed = True
         run._read, run._rejected = report.counts.read, report.counts.rejected
         run._offered = report.going.checkpoint.rejected
         run._stored = min(run._offered, REJECTED_LIMIT)
@@ -356,7 +359,8 @@ class ActiveRun:
             earlier=tuple(self._earlier),
             digest=self._digest if len(returned) + len(nacked) == lost_before else None,
             again=self.going.resumed or self._tracker.resent > self.going.resent,
-            countable="mail" in self.parameters.columns,
+            resumed=self._resumed,
+            columns=self.parameters.columns,
         )
 
     def report(self, position: int | None = None) -> RunReport:
