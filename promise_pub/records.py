@@ -250,6 +250,8 @@ class Going:
     resent: int = 0
     resumed: bool = False
     """Whether an earlier process published to the session: how often, up to its end, the ledger does not know."""
+    left_behind: tuple[str, ...] = ()
+    """Sessions that the consumer did not say it removed; empty: one that it may have made and did not name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,20 @@ from promise_pub.delivery.dialect import Dialect
 from promise_pub.delivery.evidence import needs_repeats
 from promise_pub.delivery.ports import Consumer, Ledger, OpenPublisher
 from promise_pub.delivery.progress import ActiveRun
-from promise_pub.delivery.protocol import carry_out
+from promise_pub.delivery.protocol import abandon_session, carry_out
 from promise_pub.delivery.reader import Checkpoint, read_batches
 from promise_pub.delivery.recording import patiently
 from promise_pub.delivery.steady import SteadyPublisher
 from promise_pub.delivery.tally import Tally
 from promise_pub.delivery.uploads import Uploads
 from promise_pub.delivery.verdict import judge
-from promise_pub.errors import ConsumerError, ConsumerTimeout, ConsumerUnreachable, SessionLost
+from promise_pub.errors import (
+    ConsumerComplaint,
+    ConsumerError,
+    ConsumerTimeout,
+    ConsumerUnreachable,
+    SessionLost,
+)
 from promise_pub.records import Repeats, SessionView
 
 MOST_SESSIONS = (
@@ -65,10 +71,14 @@ class Delivery:
         if run.session is None:
             return None
         try:
-            return await self._consumer.look(run.session.uuid)
+            session = await self._consumer.look(run.session.uuid)
+            run.goes_on_in(session)
+            return session
         except (ConsumerUnreachable, ConsumerTimeout):
             raise  # it may still have it
         except ConsumerError as error:
+            if not isinstance(error, ConsumerComplaint):  # it may live all the same
+                await abandon_session(self._consumer, run.session, 0, run)
             self._next_session(run, f"The session {run.session.uuid} had ended ({error.message})")
             return None
 

@@ -333,4 +333,8 @@ def _earlier(told: dict[str, Any]) -> EarlierSession:
 
 
 def _going(told: dict[str, Any]) -> Going:
-    return Going(**{**told, "checkpoint": Checkpoint(**told["checkpoint"])}) if told else Going()
+    if not told:
+        return Going()
+    checkpoint = Checkpoint(**told["checkpoint"])
+    left_behind = tuple(told.get("left_behind", ()))
+    return Going(**{**told, "checkpoint": checkpoint, "left_behind": left_behind})

@@ -30,7 +30,10 @@ class Consumer(Protocol):
     """The remote consumer. Every method raises a kind of ConsumerError."""
 
     async def create(self) -> SessionView:
-        """A new session; its queue is declared when this returns. Asked once: asked again it would make another."""
+        """A new session; its queue is declared when this returns. Asked once: asked again it would make another.
+
+        An error says in `last` which session came to be all the same, and in `unanswered` that nobody knows.
+        """
 
     async def process(
         self, uuid: str, mode: Mode, idle_timeout: int, sent: int | None, watch: Watch

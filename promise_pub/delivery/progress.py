@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Self
@@ -41,6 +41,7 @@ from promise_pub.records import (
 
 REJECTED_LIMIT = 10_000  # rejected rows of a run that are stored; all are counted
 RANGES_SHOWN = 1_000  # ranges of row numbers that came back or were refused, in a report
+LEFT_LIMIT = 100  # sessions left behind that a report names: the last ones
 LEDGER_PATIENCE = 60.0  # seconds without a ledger for which a run waits before it stops publishing
 
 
@@ -90,7 +91,6 @@ class ActiveRun:
         self._read_bytes = 0
         self._timeline = Timeline()
         self.session: SessionView | None = None
-        self._left_behind: list[str] = []
         self._db_count: int | None = None
         self._judgement: Judgement | None = None
         self._fault: Fault | None = None
@@ -191,7 +191,11 @@ class ActiveRun:
             nacked_rows=str(self._tracker.nacked.up_to(through)),
         )
         self.going = Going(
-            checkpoint, after=through, cleared=self.going.cleared, resent=self._tracker.resent
+            checkpoint,
+            after=through,
+            cleared=self.going.cleared,
+            resent=self._tracker.resent,
+            left_behind=self.going.left_behind,
         )
         self.again_because(f"{reason.rstrip('.')}; a new session goes on after row {through:,}")
         self._take_up(self._tracker.resent, published)
@@ -250,8 +254,15 @@ class ActiveRun:
     def saw(self, session: SessionView) -> None:
         self.session = session
 
-    def left_behind(self, session: SessionView) -> None:
-        self._left_behind.append(session.uuid)
+    def left_behind(self, session: SessionView | None) -> None:
+        uuid = session.uuid if session else ""
+        others = [one for one in self.going.left_behind if one != uuid]
+        self.going = replace(self.going, left_behind=(*others, uuid)[-LEFT_LIMIT:])
+
+    def goes_on_in(self, session: SessionView) -> None:
+        """The session that it began in lives, and will be removed at its end."""
+        others = tuple(one for one in self.going.left_behind if one != session.uuid)
+        self.going = replace(self.going, left_behind=others)
 
     # What the ledger tells it.
 
@@ -274,8 +285,7 @@ class ActiveRun:
 
     def complete(self, judgement: Judgement, db_count: int) -> None:
         """It ended by itself."""
-        if self._left_behind:
-            judgement = Judgement(judgement.verdict, (*judgement.explanation, self._left()))
+        judgement = Judgement(judgement.verdict, (*judgement.explanation, *self._left()))
         self._judgement, self._db_count = judgement, db_count
         self._finish(State.COMPLETED)
 
@@ -283,16 +293,18 @@ class ActiveRun:
         """It ended otherwise. A run that has ended already stays as it ended."""
         if self._state.final:
             return
-        if self._left_behind:
+        for left in self._left():
             stop = "" if fault.message.endswith((".", "!", "?")) else "."
-            left = self._left()
             fault = Fault(fault.code, f"{fault.message}{stop} {left[0].upper()}{left[1:]}.")
         self._fault = fault
         self._finish(state)
 
-    def _left(self) -> str:
-        sessions = "session" if len(self._left_behind) == 1 else "sessions"
-        return f"the consumer did not say that it removed the {sessions} {', '.join(self._left_behind)}"
+    def _left(self) -> Iterator[str]:
+        if named := [uuid for uuid in self.going.left_behind if uuid]:
+            sessions = "session" if len(named) == 1 else "sessions"
+            yield f"the consumer did not say that it removed the {sessions} {', '.join(named)}"
+        if "" in self.going.left_behind:
+            yield "the consumer was asked for a session and did not answer: it may have made one all the same"
 
     def _finish(self, state: State) -> None:
         self.sample()
