@@ -217,6 +217,7 @@ class Ledger:
                 await connection.copy_records_to_table(
                     "run_mails", records=mails(), timeout=LONG_TIMEOUT
                 )
+                await connection.execute(self._sql.analyze_run_mails.sql, timeout=LONG_TIMEOUT)
                 (counted,) = await connection.fetch(
                     self._sql.count_repeats.sql, highest_before, timeout=LONG_TIMEOUT
                 )
