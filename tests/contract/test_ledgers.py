@@ -316,6 +316,14 @@ async def test_rejected_rows_need_their_run(subject: Subject) -> None:
         await subject.ledger.reject(str(uuid4()), [Rejected(1, "r", "x")])
 
 
+async def test_sessions_left_behind_are_known_to_who_goes_on(subject: Subject) -> None:
+    run = report()
+    await subject.ledger.open(run)
+    going = replace(run.going, left_behind=("3f2504e0", ""))
+    await subject.ledger.write(replace(run, going=going))
+    assert (await subject.ledger.run(run.id)).going == going
+
+
 async def test_employees_are_counted_and_cleared(subject: Subject) -> None:
     ledger = subject.ledger
     assert (await ledger.count_employees(), await ledger.highest_employee()) == (0, 0)
