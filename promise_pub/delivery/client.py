@@ -203,7 +203,7 @@ class ConsumerClient:
     async def _ask(
         self, path: str, query: Query, total: float | None, body: bytearray | None = None
     ) -> str:
-        """The text of an answer. What has come of it is in `body`, also when it raises."""
+        """Gets the text of an answer. What has come of it is in `body`, also when it raises."""
         body = bytearray() if body is None else body
         limits = aiohttp.ClientTimeout(total=total, sock_connect=self._settings.connect_timeout)
         try:
@@ -292,7 +292,7 @@ def parse_session(text: str, path: str, uuid: str | None = None) -> SessionView:
 
 
 def session_named_in(text: str) -> SessionView | None:
-    """The session that an answer names which is none itself; of several in plain text nobody knows which it would be."""
+    """Finds the session that an answer names which is none itself. Of several in plain text it takes none."""
     text = text[:UUID_WITHIN]
     found = UUID_KEY.search(text)
     with suppress(ValueError):
@@ -347,7 +347,7 @@ async def _read_limited(response: aiohttp.ClientResponse, path: str, body: bytea
 
 
 def _text(body: bytearray) -> str:
-    """Without the byte order mark that some write before JSON."""
+    """Decodes an answer, without the byte order mark that some write before JSON."""
     return body.decode("utf-8-sig", "replace")
 
 

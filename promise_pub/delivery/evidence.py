@@ -1,4 +1,4 @@
-"""What a verdict rests on besides the consumer's own counts: rows confirmed, digests, and what the table employees shows."""
+"""Evidence for a verdict besides the consumer's own counts: rows confirmed, digests, and what the table employees shows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from promise_pub.records import NAME_AND_MAIL, Counts, EarlierSession, Repeats, 
 
 
 class Proof(NamedTuple):
-    """What is known besides the counts.
+    """Facts about a run besides its counts.
 
     `confirmed`: the session's rows that the broker confirmed; None: all of the run's. `earlier`: sessions that made up
     for the rows before. `digest`: of the session's accepted rows, None where some of them were lost at the broker.
@@ -26,21 +26,21 @@ class Proof(NamedTuple):
     columns: Sequence[str] = NAME_AND_MAIL
 
     def equal(self, session: SessionView) -> bool:
-        """Whether the consumer received every row of the session as it was published, and no other."""
+        """Tells whether the consumer received every row of the session as it was published, and no other."""
         return self.digest is not None and self.digest == session.digest
 
     def rows(self, counts: Counts) -> int:
-        """How many rows of the session the broker confirmed."""
+        """Counts the rows of the session that the broker confirmed."""
         return counts.confirmed if self.confirmed is None else len(self.confirmed)
 
     @property
     def countable(self) -> bool:
-        """Whether rows have a mail, whose repeats can be counted."""
+        """Tells whether rows have a mail, whose repeats can be counted."""
         return "mail" in self.columns
 
     @property
     def shared(self) -> bool:
-        """Whether another session, or another run, may have saved rows of the file meanwhile."""
+        """Tells whether another session, or another run, may have saved rows of the file meanwhile."""
         return bool(self.earlier) or self.resumed
 
 
@@ -48,7 +48,7 @@ NO_PROOF = Proof()
 
 
 class Evidence(NamedTuple):
-    """What this side counted: rows that could not be saved, and by how many rows the employees table grew.
+    """Counts of this side: rows that could not be saved, and by how many rows the employees table grew.
 
     `agrees`: the table does not contradict what the consumer says it saved, as far as anybody knows. `others`: rows of
     the file that employees gained and that this session did not save.
@@ -77,13 +77,13 @@ class Evidence(NamedTuple):
 
     @property
     def repeated(self) -> int:
-        """Rows that repeat a mail, as the file and employees show."""
+        """Counts the rows that repeat a mail, as the file and employees show."""
         return self.repeats.in_file + self.repeats.held_before + self.others
 
     @property
     def explained(self) -> int:
-        """Rows that could not be saved, for reasons counted here. Mails that employees held before are one only where
-        the consumer saves to that table."""
+        """Counts the rows that could not be saved for reasons known here. Mails that employees held before are one only
+        where the consumer saves to that table."""
         held = self.repeats.held_before
         return self.repeated + self.repeats.too_long - (0 if self.agrees else held)
 
@@ -91,7 +91,7 @@ class Evidence(NamedTuple):
 def needs_repeats(
     counts: Counts, session: SessionView, grown: int | None = None, proof: Proof = NO_PROOF
 ) -> bool:
-    """Whether a second pass over the file may show why rows are unsaved, or whose rows employees gained.
+    """Tells whether a second pass over the file may show why rows are unsaved, or whose rows employees gained.
 
     Duplicates that the consumer tells are its word alone: the pass shows whether there are so many. It is also needed
     for what sessions before made up for, and where others than this session may have saved meanwhile.

@@ -104,9 +104,8 @@ async def carry_out(
 
 
 async def _created(consumer: Consumer, observer: Observer) -> SessionView:
-    """A new session. One that came to be although the call failed, or was cancelled, is removed within seconds.
-
-    Whoever is cancelled while it comes to be waits a moment for it.
+    """Makes a new session. One that came to be although the call failed, or was cancelled, is removed within seconds:
+    a run that is cancelled while it comes to be waits a moment for it.
     """
     creating = asyncio.ensure_future(consumer.create())
     try:
@@ -147,7 +146,7 @@ async def _give_back(
 
 
 async def _has_received(consumer: Consumer, uuid: str) -> bool:
-    """Whether messages came to a session that a bad answer names: then it is not a new one, and somebody else's."""
+    """Tells whether messages came to a session that a bad answer names: then it is not a new one, and somebody else's."""
     with suppress(ConsumerError, TimeoutError):
         async with asyncio.timeout(HURRIED_CONFIRMS):
             return bool((await consumer.look(uuid)).received)
@@ -166,7 +165,10 @@ async def abandon_session(
 async def _see_removed(
     removing: Coroutine[Any, Any, bool | None], session: SessionView, observer: Observer
 ) -> None:
-    """Whoever is cancelled meanwhile, again or at last, gives the consumer a moment more. None: it was not to be removed."""
+    """Waits for a removal; a run that is cancelled meanwhile gives the consumer a moment more.
+
+    The session is told as left behind where that came to False, or to nothing. None: it was not to be removed.
+    """
     abandoning = asyncio.ensure_future(removing)
     removed: bool | None = False
     try:

@@ -86,7 +86,7 @@ def _at_the_broker(counts: Counts, returned_rows: str, nacked_rows: str) -> Iter
 
 
 def _earlier(evidence: Evidence) -> Iterator[_Finding]:
-    """What sessions told before they ended is their word, which is held against the table as well."""
+    """Tells what is taken from sessions that ended before, and holds their word against the table as well."""
     countable, gone = evidence.proof.countable, evidence.repeats.gone
     for one in evidence.proof.earlier:
         told = one.session
@@ -210,8 +210,8 @@ def _saved(
 def _told_again(
     confirmed: int, received: int, saved: int, session: SessionView, evidence: Evidence
 ) -> Iterator[_Finding]:
-    """More messages than rows, and no digest: what the consumer tells of messages must add up, and of rows what is counted
-    here."""
+    """Judges more messages than rows, without a digest: what the consumer tells of messages must add up, and of rows what
+    is counted here."""
     invalid = session.invalid or 0
     yield from _rest(received - saved, (session.duplicates or 0) + invalid)
     unusable = min(invalid, max(0, confirmed - saved - evidence.repeated))
