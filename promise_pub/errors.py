@@ -301,12 +301,16 @@ class ServerStopping(ServerBusy):
 
 
 class ConsumerError(PromisePubError):
-    """The consumer failed. `last` is the session as it was last seen, if it was."""
+    """The consumer failed. `last` is the session as it was last seen, if it was, or the one that a bad answer names.
+
+    `unanswered`: it was asked for a session and may have made one, which nobody knows.
+    """
 
     code = "consumer_failed"
 
     def __init__(self, message: str | None = None, last: SessionView | None = None) -> None:
         self.last = last
+        self.unanswered = False
         super().__init__(message)
 
 

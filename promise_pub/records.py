@@ -250,6 +250,8 @@ class Going:
     resent: int = 0
     resumed: bool = False
     """Whether an earlier process published to the session: how often, up to its end, the ledger does not know."""
+    left_behind: tuple[str, ...] = ()
+    """Sessions that the consumer did not say it removed; empty: one that it may have made and did not name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,12 +302,15 @@ class Repeats:
     """Why accepted rows could not be saved, counted from the stored file and the employees table.
 
     `in_file`: rows whose mail stands on an earlier row; `held_before`: distinct mails that employees
-    held before the run; `too_long`: rows over the table's 127 characters.
+    held before the session; `too_long`: rows over the table's 127 characters. `gained`: distinct mails that employees
+    got since. All of these are of the session's rows; `gone`: distinct mails of rows before it that employees lacks.
     """
 
     in_file: int = 0
     held_before: int = 0
     too_long: int = 0
+    gained: int = 0
+    gone: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -461,21 +461,33 @@ class FakeLedger:
         batches: AsyncIterator[Batch],
         highest_before: int,
         columns: Sequence[str] = NAME_AND_MAIL,
+        after: int = 0,
     ) -> Repeats:
         await self._call("count_repeats")
+        there = set(self.employees)
         held = set(self.employees[: max(0, highest_before - self._forgotten)])
         seen: set[str] = set()
+        earlier: set[str] = set()
         in_file = too_long = 0
         async for batch in batches:
             for row in batch.rows:
                 values = dict(zip(columns, row.fields, strict=True))
                 mail = values["mail"]
-                if max(len(values.get("name", "")), len(mail)) > EMPLOYEE_LIMIT:
+                long = max(len(values.get("name", "")), len(mail)) > EMPLOYEE_LIMIT
+                if row.number <= after:
+                    earlier |= set() if long else {mail}
+                elif long:
                     too_long += 1
-                    continue
-                in_file += mail in seen
-                seen.add(mail)
-        return Repeats(in_file=in_file, held_before=len(seen & held), too_long=too_long)
+                else:
+                    in_file += mail in seen
+                    seen.add(mail)
+        return Repeats(
+            in_file=in_file,
+            held_before=len(seen & held),
+            too_long=too_long,
+            gained=len(seen & there - held),
+            gone=len(earlier - there),
+        )
 
 
 async def until(condition: Callable[[], object], within: float = 20.0) -> None:

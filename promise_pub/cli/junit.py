@@ -55,9 +55,10 @@ _LOSSES = (
     ),
     _Loss(
         "every received row is saved, or it is explained why not",
-        "nothing explains|more than it received|counts contradict each other",
-        "not tell how many rows it saved|which of them it received again|employees grew|but it grew|"
-        "cannot be counted as repeats",
+        "nothing explains|more than it received|counts contradict each other|not usable for the consumer|"
+        "longer than the 127",
+        "not tell how many rows it saved|which of them it received again|employees (did not grow|grew|shrank|lacks)|"
+        "but the file repeats|cannot be counted as repeats|cannot be checked|its count is wrong",
     ),
     _Loss("what is received is what was published", "digests of the two differ", "tells no digest"),
 )

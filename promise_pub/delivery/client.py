@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
@@ -36,6 +37,11 @@ FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
 ANSWER_LIMIT = 1024 * 1024  # bytes; a session object is a few hundred
 NOT_YET = "0001-01-01T00:00:00Z"
 NAME_LIMIT = 255  # bytes of a queue's name in AMQP
+# A session's uuid wherever an answer that is no session has it: nested, cut off, or in plain text.
+UUID_KEY = re.compile(r'"uuid"\s*:\s*("(?:[^"\\]|\\.)*"|\d+)')
+UUID = re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", re.IGNORECASE)
+UUID_WITHIN = 64 * 1024  # characters in which it is looked for; more would hold the event loop
+UUID_LIMIT = 1000  # characters of one that the consumer can still be asked to remove
 
 _NOT_ASKED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
@@ -56,20 +62,20 @@ class ConsumerClient:
         await self._get(self._settings.healthcheck_url, {})
 
     async def create(self) -> SessionView:
+        path, body = self._settings.create_url, bytearray()
         try:
-            text = await self._get(self._settings.create_url, {})
-        except (ConsumerTimeout, ConsumerUnreachable) as error:
-            if isinstance(error.__cause__, _NOT_ASKED):
-                raise
-            raise type(error)(
-                f"{error.message}; it may have made a session all the same, which nobody knows"
-            ) from error
-        session = parse_session(text, self._settings.create_url)
-        if not 0 < len(session.uuid.encode()) <= NAME_LIMIT:
-            raise ConsumerGarbage(
-                f"The consumer's {self._settings.create_url} gave no uuid that can name a queue: {_shown(text)}"
-            )
-        return session
+            text = await self._ask(path, {}, self._settings.answer_timeout, body)
+            session = parse_session(text, path)
+            if not 0 < len(session.uuid.encode()) <= NAME_LIMIT:
+                raise ConsumerGarbage(
+                    f"The consumer's {path} gave no uuid that can name a queue: {_shown(text)}"
+                )
+            return session
+        except ConsumerError as error:
+            error.last = session_named_in(_text(body))
+            broken_off = error.__cause__ and not isinstance(error.__cause__, _NOT_ASKED)
+            error.unanswered = not error.last and bool(broken_off or len(body) > ANSWER_LIMIT)
+            raise
 
     async def process(
         self, uuid: str, mode: Mode, idle_timeout: int, sent: int | None, watch: Watch
@@ -148,7 +154,7 @@ class ConsumerClient:
                 again = True
 
     async def _get(self, path: str, query: Query) -> str:
-        """The text of an answer with status 200, within the answer timeout."""
+        """The text of an answer with a status of success, within the answer timeout."""
         return await self._ask(path, query, self._settings.answer_timeout)
 
     async def _get_long(
@@ -190,7 +196,11 @@ class ConsumerClient:
         finally:
             await _cancelled(look)
 
-    async def _ask(self, path: str, query: Query, total: float | None) -> str:
+    async def _ask(
+        self, path: str, query: Query, total: float | None, body: bytearray | None = None
+    ) -> str:
+        """Gets the text of an answer. What has come of it is in `body`, also when it raises."""
+        body = bytearray() if body is None else body
         limits = aiohttp.ClientTimeout(total=total, sock_connect=self._settings.connect_timeout)
         try:
             # The path goes as configured; a redirect would lead to a host nobody named.
@@ -198,12 +208,12 @@ class ConsumerClient:
             async with self._http.get(
                 url, params=query, timeout=limits, allow_redirects=False
             ) as response:
-                body = await _limited(response, path)
-                if response.status != 200:
+                await _read_limited(response, path, body)
+                if not 200 <= response.status < 300:
                     raise ConsumerRefused(
-                        f"The consumer's {path} answered with status {response.status}: {_shown(body)}"
+                        f"The consumer's {path} answered with status {response.status}: {_shown(_text(body))}"
                     )
-                return body
+                return _text(body)
         except _NOT_ASKED as error:
             raise ConsumerUnreachable(
                 f"The consumer at {self._where} cannot be reached: {_plain(error)}"
@@ -244,9 +254,9 @@ def _tell(session: SessionView, watch: Watch) -> None:
 
 
 def parse_session(text: str, path: str, uuid: str | None = None) -> SessionView:
-    """The session in an answer. `uuid` stands in where the answer leaves it out.
+    """The session in an answer. `uuid` is the one asked about: it stands in where the answer leaves it out.
 
-    Raises ConsumerComplaint for plain text, ConsumerGarbage for JSON that is no session.
+    Raises ConsumerComplaint for plain text, ConsumerGarbage for JSON that is no session, or is another.
     """
     try:
         told = json.loads(text)
@@ -258,19 +268,34 @@ def parse_session(text: str, path: str, uuid: str | None = None) -> SessionView:
         raise ConsumerGarbage(
             f"The consumer's {path} answered {_shown(text)}, not a session object"
         )
-    named = told.get("uuid", uuid)
+    named = uuid if told.get("uuid") is None else told["uuid"]
     if not isinstance(named, str) or not _is_text(named):
         raise ConsumerGarbage(
             f"The consumer's {path} gave a session without a usable uuid: {_shown(text)}"
         )
+    if uuid is not None and named.casefold() != uuid.casefold():
+        raise ConsumerGarbage(
+            f"The consumer's {path} answered about session {_shown(named)}, not {uuid}"
+        )
     counts = {ours: _count(told, theirs, path) for ours, theirs in _COUNTS.items()}
     return SessionView(
-        uuid=named,
+        uuid=uuid or named,
         **counts,
         digest=told["digest"] if is_written(told.get("digest")) else None,
         rows=told["rows"] if _is_ranges(told.get("rows")) else None,
         ended=told["ended"] != NOT_YET if isinstance(told.get("ended"), str) else None,
     )
+
+
+def session_named_in(text: str) -> SessionView | None:
+    """Finds the session that an answer names which is none itself. Of several in plain text it takes none."""
+    text = text[:UUID_WITHIN]
+    found = UUID_KEY.search(text)
+    with suppress(ValueError):
+        named = {str(json.loads(found[1]))} if found else set(UUID.findall(text))
+        if len(named) == 1 and _is_text(uuid := named.pop()) and 0 < len(uuid) <= UUID_LIMIT:
+            return SessionView(uuid)
+    return None
 
 
 def _is_ranges(told: object) -> bool:
@@ -301,6 +326,8 @@ def _count(told: dict[str, Any], key: str, path: str) -> int | None:
     value = told.get(key)
     if value is None:
         return None
+    if isinstance(value, float) and value.is_integer():  # some write whole numbers as 7.0
+        value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
         raise ConsumerGarbage(
             f"The consumer's {path} told {key} as {_shown(repr(value))}, not as a count"
@@ -308,13 +335,16 @@ def _count(told: dict[str, Any], key: str, path: str) -> int | None:
     return value
 
 
-async def _limited(response: aiohttp.ClientResponse, path: str) -> str:
-    body = bytearray()
+async def _read_limited(response: aiohttp.ClientResponse, path: str, body: bytearray) -> None:
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > ANSWER_LIMIT:
             raise ConsumerGarbage(f"The consumer's {path} answers without end")
-    return body.decode("utf-8", "replace")
+
+
+def _text(body: bytearray) -> str:
+    """Decodes an answer, without the byte order mark that some write before JSON."""
+    return body.decode("utf-8-sig", "replace")
 
 
 async def _cancelled(task: asyncio.Future[T]) -> None:

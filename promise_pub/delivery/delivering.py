@@ -7,17 +7,24 @@ from functools import partial
 
 from promise_pub.delivery import events
 from promise_pub.delivery.dialect import Dialect
+from promise_pub.delivery.evidence import needs_repeats
 from promise_pub.delivery.ports import Consumer, Ledger, OpenPublisher
 from promise_pub.delivery.progress import ActiveRun
-from promise_pub.delivery.protocol import carry_out
+from promise_pub.delivery.protocol import abandon_session, carry_out
 from promise_pub.delivery.reader import Checkpoint, read_batches
 from promise_pub.delivery.recording import patiently
 from promise_pub.delivery.steady import SteadyPublisher
 from promise_pub.delivery.tally import Tally
 from promise_pub.delivery.uploads import Uploads
-from promise_pub.delivery.verdict import judge, needs_repeats
-from promise_pub.errors import ConsumerError, ConsumerTimeout, ConsumerUnreachable, SessionLost
-from promise_pub.records import Batch, Repeats, SessionView
+from promise_pub.delivery.verdict import judge
+from promise_pub.errors import (
+    ConsumerComplaint,
+    ConsumerError,
+    ConsumerTimeout,
+    ConsumerUnreachable,
+    SessionLost,
+)
+from promise_pub.records import Repeats, SessionView
 
 MOST_SESSIONS = (
     5  # sessions that one turn of a run may use up: a queue that keeps going is not worth more
@@ -64,10 +71,14 @@ class Delivery:
         if run.session is None:
             return None
         try:
-            return await self._consumer.look(run.session.uuid)
+            session = await self._consumer.look(run.session.uuid)
+            run.goes_on_in(session)
+            return session
         except (ConsumerUnreachable, ConsumerTimeout):
             raise  # it may still have it
         except ConsumerError as error:
+            if not isinstance(error, ConsumerComplaint):  # it may live all the same
+                await abandon_session(self._consumer, run.session, 0, run)
             self._next_session(run, f"The session had ended ({error.message})")
             return None
 
@@ -97,29 +108,16 @@ class Delivery:
 
     async def _judge(self, run: ActiveRun, session: SessionView) -> None:
         employees = await patiently(self._ledger.count_employees)
-        repeats = await self._repeats(run, session)
-        grown = employees - (run.going.employees or 0)
-        judgement = judge(run.counts(), *run.lost_rows(), session, repeats, grown, run.proof())
+        grown, proof = employees - (run.going.employees or 0), run.proof()
+        repeats = None
+        if needs_repeats(run.counts(), session, grown, proof):
+            repeats = await patiently(partial(self._count_repeats, run))
+        judgement = judge(run.counts(), *run.lost_rows(), session, repeats, grown, proof)
         run.complete(judgement, employees)
 
-    async def _repeats(self, run: ActiveRun, session: SessionView) -> Repeats | None:
-        proof = run.proof()
-        if not proof.countable or not needs_repeats(run.counts(), session, proof):
-            return None
-        return await patiently(partial(self._count_repeats, run))
-
     async def _count_repeats(self, run: ActiveRun) -> Repeats:
-        after, highest_id = run.going.after, run.going.highest_id
         path, dialect = self._uploads.path(run.id), Dialect.of(run.parameters)
         async with aclosing(read_batches(path, dialect)) as batches:
             return await self._ledger.count_repeats(
-                (_rows_after(batch, after) async for batch in batches),
-                highest_id,
-                run.parameters.columns,
+                batches, run.going.highest_id, run.parameters.columns, run.going.after
             )
-
-
-def _rows_after(batch: Batch, row: int) -> Batch:
-    if not row or not batch.rows or batch.rows[0].number > row:
-        return batch
-    return batch._replace(rows=[one for one in batch.rows if one.number > row])

@@ -227,19 +227,21 @@ class Ledger:
         batches: AsyncIterator[Batch],
         highest_before: int,
         columns: Sequence[str] = NAME_AND_MAIL,
+        after: int = 0,
     ) -> Repeats:
         too_long = 0
         mail = columns.index("mail") + 1  # in a row, which starts with its number
         limited = [place for place, column in enumerate(columns, 1) if column in NAME_AND_MAIL]
 
-        async def mails() -> AsyncIterator[tuple[str]]:
+        async def mails() -> AsyncIterator[tuple[str, bool]]:
             nonlocal too_long
             async for batch in batches:
                 for row in batch.rows:
+                    earlier = row.number <= after
                     if any(len(row[place]) > EMPLOYEE_LIMIT for place in limited):
-                        too_long += 1
+                        too_long += not earlier
                     else:
-                        yield (row[mail],)
+                        yield (row[mail], earlier)
 
         with translated():
             async with self._pool.acquire() as connection, connection.transaction():
@@ -247,12 +249,11 @@ class Ledger:
                 await connection.copy_records_to_table(
                     "run_mails", records=mails(), timeout=LONG_TIMEOUT
                 )
-                counted = await connection.fetch(
+                await connection.execute(self._sql.analyze_run_mails.sql, timeout=LONG_TIMEOUT)
+                (counted,) = await connection.fetch(
                     self._sql.count_repeats.sql, highest_before, timeout=LONG_TIMEOUT
                 )
-        return Repeats(
-            in_file=counted[0]["in_file"], held_before=counted[0]["held_before"], too_long=too_long
-        )
+        return Repeats(**counted, too_long=too_long)
 
 
 def _asked(parameters: Parameters) -> dict[str, Any]:
@@ -373,4 +374,8 @@ def _earlier(told: dict[str, Any]) -> EarlierSession:
 
 
 def _going(told: dict[str, Any]) -> Going:
-    return Going(**{**told, "checkpoint": Checkpoint(**told["checkpoint"])}) if told else Going()
+    if not told:
+        return Going()
+    checkpoint = Checkpoint(**told["checkpoint"])
+    left_behind = tuple(told.get("left_behind", ()))
+    return Going(**{**told, "checkpoint": checkpoint, "left_behind": left_behind})

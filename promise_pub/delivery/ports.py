@@ -30,7 +30,10 @@ class Consumer(Protocol):
     """The remote consumer. Every method raises a kind of ConsumerError."""
 
     async def create(self) -> SessionView:
-        """A new session; its queue is declared when this returns. Asked once: asked again it would make another."""
+        """A new session; its queue is declared when this returns. Asked once: asked again it would make another.
+
+        An error says in `last` which session came to be all the same, and in `unanswered` that nobody knows.
+        """
 
     async def process(
         self, uuid: str, mode: Mode, idle_timeout: int, sent: int | None, watch: Watch
@@ -141,5 +144,9 @@ class Ledger(Protocol):
         batches: AsyncIterator[Batch],
         highest_before: int,
         columns: Sequence[str] = NAME_AND_MAIL,
+        after: int = 0,
     ) -> Repeats:
-        """Why rows could not be saved, in memory that does not grow with the file. One of the columns is `mail`."""
+        """Why rows could not be saved, in memory that does not grow with the file. One of the columns is `mail`.
+
+        The session's rows are those after the row `after`.
+        """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -14,13 +14,14 @@ from uuid import UUID
 
 from promise_pub.delivery.confirms import ConfirmTracker, Settled
 from promise_pub.delivery.digest import RowDigest
+from promise_pub.delivery.evidence import Proof
 from promise_pub.delivery.latency import LatencyHistogram
 from promise_pub.delivery.ports import Shipment
 from promise_pub.delivery.ranges import RowRanges
 from promise_pub.delivery.resends import Resends
 from promise_pub.delivery.steady import SteadyPublisher
 from promise_pub.delivery.timeline import Timeline
-from promise_pub.delivery.verdict import Judgement, Proof
+from promise_pub.delivery.verdict import Judgement
 from promise_pub.errors import DatabaseError, DatabaseUnavailable, SessionLost
 from promise_pub.records import (
     Batch,
@@ -47,6 +48,7 @@ MAX_SESSIONS = (
 LONGEST_ROWS = (
     1_000  # characters of the row numbers that an earlier session told: nothing rests on them
 )
+LEFT_LIMIT = 100  # sessions left behind that a report names: the last ones
 LEDGER_PATIENCE = 60.0  # seconds without a ledger for which a run waits before it stops publishing
 
 
@@ -83,6 +85,7 @@ class ActiveRun:
         self._passed: deque[Checkpoint] = deque()  # boundaries with an unsettled row before them
         self._resends = Resends()
         self._earlier: list[EarlierSession] = []
+        self._resumed = False
         self._at = (
             0,
             0,
@@ -95,7 +98,6 @@ class ActiveRun:
         self._read_bytes = 0
         self._timeline = Timeline()
         self.session: SessionView | None = None
-        self._left_behind: list[str] = []
         self._db_count: int | None = None
         self._judgement: Judgement | None = None
         self._fault: Fault | None = None
@@ -109,6 +111,7 @@ class ActiveRun:
         run.going = replace(report.going, resumed=report.session is not None)
         run.session = report.session
         run._earlier = [*report.earlier]
+        run._resumed = True
         run._read, run._rejected = report.counts.read, report.counts.rejected
         run._offered = report.going.checkpoint.rejected
         run._stored = min(run._offered, REJECTED_LIMIT)
@@ -200,7 +203,11 @@ class ActiveRun:
             nacked_rows=str(self._tracker.nacked.up_to(through)),
         )
         self.going = Going(
-            checkpoint, after=through, cleared=self.going.cleared, resent=self._tracker.resent
+            checkpoint,
+            after=through,
+            cleared=self.going.cleared,
+            resent=self._tracker.resent,
+            left_behind=self.going.left_behind,
         )
         self.again_because(f"{reason.rstrip('.')}; a new session goes on")
         self._take_up(self._tracker.resent, published)
@@ -269,8 +276,15 @@ class ActiveRun:
     def saw(self, session: SessionView) -> None:
         self.session = session
 
-    def left_behind(self, session: SessionView) -> None:
-        self._left_behind.append(session.uuid)
+    def left_behind(self, session: SessionView | None) -> None:
+        uuid = session.uuid if session else ""
+        others = [one for one in self.going.left_behind if one != uuid]
+        self.going = replace(self.going, left_behind=(*others, uuid)[-LEFT_LIMIT:])
+
+    def goes_on_in(self, session: SessionView) -> None:
+        """The session that it began in lives, and will be removed at its end."""
+        others = tuple(one for one in self.going.left_behind if one != session.uuid)
+        self.going = replace(self.going, left_behind=others)
 
     # What the ledger tells it.
 
@@ -299,8 +313,7 @@ class ActiveRun:
 
     def complete(self, judgement: Judgement, db_count: int) -> None:
         """It ended by itself."""
-        if self._left_behind:
-            judgement = Judgement(judgement.verdict, (*judgement.explanation, self._left()))
+        judgement = Judgement(judgement.verdict, (*judgement.explanation, *self._left()))
         self._judgement, self._db_count = judgement, db_count
         self._finish(State.COMPLETED)
 
@@ -308,16 +321,18 @@ class ActiveRun:
         """It ended otherwise. A run that has ended already stays as it ended."""
         if self._state.final:
             return
-        if self._left_behind:
+        for left in self._left():
             stop = "" if fault.message.endswith((".", "!", "?")) else "."
-            left = self._left()
             fault = Fault(fault.code, f"{fault.message}{stop} {left[0].upper()}{left[1:]}.")
         self._fault = fault
         self._finish(state)
 
-    def _left(self) -> str:
-        sessions = "session" if len(self._left_behind) == 1 else "sessions"
-        return f"the consumer did not say that it removed the {sessions} {', '.join(self._left_behind)}"
+    def _left(self) -> Iterator[str]:
+        if named := [uuid for uuid in self.going.left_behind if uuid]:
+            sessions = "session" if len(named) == 1 else "sessions"
+            yield f"the consumer did not say that it removed the {sessions} {', '.join(named)}"
+        if "" in self.going.left_behind:
+            yield "the consumer was asked for a session and did not answer: it may have made one all the same"
 
     def _finish(self, state: State) -> None:
         self.sample()
@@ -389,7 +404,8 @@ class ActiveRun:
             earlier=tuple(self._earlier),
             digest=self._digest if len(returned) + len(nacked) == lost_before else None,
             again=self.going.resumed or self._tracker.resent > self.going.resent,
-            countable="mail" in self.parameters.columns,
+            resumed=self._resumed,
+            columns=self.parameters.columns,
         )
 
     def report(self, position: int | None = None) -> RunReport:

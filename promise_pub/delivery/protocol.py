@@ -7,19 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
     asynccontextmanager,
     suppress,
 )
-from typing import Protocol
+from typing import Any, Protocol
 
 from promise_pub.delivery.pace import Pacer
 from promise_pub.delivery.ports import Consumer
 from promise_pub.delivery.steady import SteadyPublisher
-from promise_pub.errors import BrokerError, ConsumerComplaint, QueueGone, SessionLost
+from promise_pub.errors import (
+    BrokerError,
+    ConsumerComplaint,
+    ConsumerError,
+    QueueGone,
+    SessionLost,
+)
 from promise_pub.logs import told
 from promise_pub.records import Batch, Mode, Parameters, SessionView, State
 
@@ -60,8 +66,8 @@ class Observer(Protocol):
     def saw(self, session: SessionView) -> None:
         """The consumer's session is like this."""
 
-    def left_behind(self, session: SessionView) -> None:
-        """The run failed and the consumer did not say that it removed the session."""
+    def left_behind(self, session: SessionView | None) -> None:
+        """The consumer did not say that it removed the session. None: it may have made one that nobody knows."""
 
 
 async def carry_out(
@@ -83,7 +89,7 @@ async def carry_out(
         publisher = await stack.enter_async_context(connection)
         observer.opened(publisher)
         known = session is not None
-        session = session or await _created(consumer)
+        session = session or await _created(consumer, observer)
         talk = _Talk(parameters, consumer, publisher, session, observer, known=known)
         try:
             observer.saw(session)
@@ -98,18 +104,88 @@ async def carry_out(
             raise
 
 
-async def _created(consumer: Consumer) -> SessionView:
-    """A new session. Whoever is cancelled while it comes to be waits a moment for it, to have it removed."""
+async def _created(consumer: Consumer, observer: Observer) -> SessionView:
+    """Makes a new session. One that came to be although the call failed, or was cancelled, is removed within seconds:
+    a run that is cancelled while it comes to be waits a moment for it.
+    """
     creating = asyncio.ensure_future(consumer.create())
     try:
         return await asyncio.shield(creating)
-    except asyncio.CancelledError:
-        await asyncio.wait({creating}, timeout=HURRIED_ABANDON)
-        if creating.done() and not creating.cancelled() and not creating.exception():
-            await consumer.abandon(creating.result().uuid, 0, lambda _: None, HURRIED_CONFIRMS)
+    except (ConsumerError, asyncio.CancelledError):
+        try:
+            await asyncio.wait({creating}, timeout=HURRIED_ABANDON)
+        finally:
+            await _give_back(creating, consumer, observer)
         raise
     finally:
         creating.cancel()
+
+
+async def _give_back(
+    creating: asyncio.Future[SessionView], consumer: Consumer, observer: Observer
+) -> None:
+    """Removes what a create that is of no use has made, or may have."""
+    if not creating.done() or creating.cancelled():
+        observer.left_behind(None)
+        return
+    error = creating.exception()
+    session = creating.result() if error is None else None
+    if isinstance(error, ConsumerError):
+        session = error.last
+        if error.unanswered:
+            observer.left_behind(None)
+    if session is None:
+        return
+    within = HURRIED_CONFIRMS if observer.hurried else ABANDON
+
+    async def remove(uuid: str) -> bool | None:
+        if error and await _has_received(consumer, uuid):
+            return None
+        return await consumer.abandon(uuid, 0, lambda _: None, within)
+
+    await _see_removed(remove(session.uuid), session, observer)
+
+
+async def _has_received(consumer: Consumer, uuid: str) -> bool:
+    """Tells whether messages came to a session that a bad answer names: then it is not a new one, and somebody else's."""
+    with suppress(ConsumerError, TimeoutError):
+        async with asyncio.timeout(HURRIED_CONFIRMS):
+            return bool((await consumer.look(uuid)).received)
+    return False
+
+
+async def abandon_session(
+    consumer: Consumer, session: SessionView, sent: int, observer: Observer
+) -> None:
+    """Removes a session at the consumer, within seconds; tells the observer where it did not say that it did."""
+    within = HURRIED_ABANDON if observer.hurried else ABANDON
+    removing = consumer.abandon(session.uuid, sent, observer.saw, within)
+    await _see_removed(removing, session, observer)
+
+
+async def _see_removed(
+    removing: Coroutine[Any, Any, bool | None], session: SessionView, observer: Observer
+) -> None:
+    """Waits for a removal; a run that is cancelled meanwhile gives the consumer a moment more.
+
+    The session is told as left behind where that came to False, or to nothing. None: it was not to be removed.
+    """
+    abandoning = asyncio.ensure_future(removing)
+    removed: bool | None = False
+    try:
+        await asyncio.shield(abandoning)
+    except asyncio.CancelledError:
+        await asyncio.wait({abandoning}, timeout=HURRIED_ABANDON)
+        raise
+    finally:
+        if abandoning.done():
+            removed = abandoning.result()
+        if removed:
+            log.info("Session removed", extra=told(session=session.uuid))
+        elif removed is False:
+            log.warning("Session left behind", extra=told(session=session.uuid))
+            observer.left_behind(session)
+        abandoning.cancel()
 
 
 class _Talk:
@@ -204,24 +280,7 @@ class _Talk:
             await self._last_confirms()
         finally:
             if not self._observer.ousted:
-                await self._abandon(HURRIED_ABANDON if self._observer.hurried else ABANDON)
-
-    async def _abandon(self, within: float) -> None:
-        """Whoever is cancelled meanwhile, again or at last, gives the consumer a moment more."""
-        asked = self._consumer.abandon(self._uuid, self._sent, self._observer.saw, within)
-        abandoning = asyncio.ensure_future(asked)
-        try:
-            await asyncio.shield(abandoning)
-        except asyncio.CancelledError:
-            await asyncio.wait({abandoning}, timeout=HURRIED_ABANDON)
-            raise
-        finally:
-            if abandoning.done() and abandoning.result():
-                log.info("Session removed", extra=told(session=self._uuid))
-            else:
-                log.warning("Session left behind", extra=told(session=self._uuid))
-                self._observer.left_behind(self._session)
-            abandoning.cancel()
+                await abandon_session(self._consumer, self._session, self._sent, self._observer)
 
     async def _last_confirms(self) -> None:
         """What is on its way is usually confirmed in milliseconds: wait for it, so that the counts told are right."""

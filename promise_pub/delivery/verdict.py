@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from promise_pub.delivery.evidence import NO_PROOF, Evidence, Proof
 from promise_pub.delivery.ranges import RowRanges
-from promise_pub.records import Counts, EarlierSession, Repeats, SessionView, Verdict
+from promise_pub.records import (
+    NAME_AND_MAIL,
+    Counts,
+    Repeats,
+    SessionView,
+    Verdict,
+)
 
 _NAMED = 100  # ranges of missing rows that a sentence names
+_MEANWHILE = "another session, or another run, saved the mail meanwhile"
+_SHOWN = 30  # characters of a key that a sentence shows; a header may hold any
 
 
 class Judgement(NamedTuple):
@@ -18,68 +27,11 @@ class Judgement(NamedTuple):
     explanation: tuple[str, ...]
 
 
-class Proof(NamedTuple):
-    """What is known besides the counts.
-
-    `confirmed`: the session's rows that the broker confirmed; None: all of the run's. `earlier`: sessions that made up
-    for the rows before. `digest`: of the session's accepted rows, None where some of them were lost at the broker.
-    `again`: some of them were sent more than once. `countable`: rows have a mail whose repeats can be counted.
-    """
-
-    confirmed: RowRanges | None = None
-    earlier: tuple[EarlierSession, ...] = ()
-    digest: str | None = None
-    again: bool = False
-    countable: bool = True
-
-    def equal(self, session: SessionView) -> bool:
-        """Whether the consumer received every row of the session as it was published, and no other."""
-        return self.digest is not None and self.digest == session.digest
-
-
-NO_PROOF = Proof()
-
-
 class _Finding(NamedTuple):
     """One thing seen: how it bears on the verdict, and the sentence that says so."""
 
     bears: Verdict
     sentence: str
-
-
-class _Evidence(NamedTuple):
-    """What this side counted, if that is `countable`: rows that could not be saved, and by how many rows the employees
-    table grew."""
-
-    repeats: Repeats
-    grown: int | None
-    countable: bool
-
-    def held_here(self, saved: int) -> bool:
-        """Whether mails that employees held explain anything: only if the consumer saves to that table.
-
-        It does if the table grew by what it says it saved, and, as far as anybody knows, if nobody counted.
-        """
-        return self.grown in (None, saved)
-
-    def explained(self, saved: int | None) -> int:
-        """Rows that could not be saved, for reasons counted here."""
-        repeats = self.repeats
-        held = repeats.held_before if saved is not None and self.held_here(saved) else 0
-        return repeats.in_file + repeats.too_long + held
-
-
-def needs_repeats(counts: Counts, session: SessionView, proof: Proof = NO_PROOF) -> bool:
-    """Whether rows are unsaved and the consumer does not say why: a second pass over the file may explain them.
-
-    Duplicates that it tells say why, unless it received messages twice: then they may hide a row that never came,
-    where no digest proves that it did.
-    """
-    if session.received is None or session.saved is None:
-        return False
-    if session.duplicates is None:
-        return session.saved < session.received
-    return session.saved < _confirmed(counts, proof) < session.received and not proof.equal(session)
 
 
 def judge(
@@ -97,26 +49,21 @@ def judge(
     `repeats` and `grown` are of the last session, and so is what `proof` knows; for the rows before, what the earlier
     sessions told of them stands.
     """
-    confirmed = _confirmed(counts, proof)
-    evidence = _Evidence(repeats or Repeats(), grown, proof.countable)
+    confirmed = proof.rows(counts)
+    evidence = Evidence.of(session, repeats, grown, proof)
     findings = [
         *_at_the_broker(counts, returned_rows, nacked_rows),
-        *_earlier(proof.earlier),
+        *_earlier(evidence),
         *_received(confirmed, session, evidence, proof),
         *_digests(session, proof),
         *_saved(confirmed, session, evidence, proven=proof.equal(session)),
-        *_in_the_table(session.saved, grown),
+        *_in_the_table(session.saved, evidence),
     ]
     bearings = {finding.bears for finding in findings}
     verdict = next(
         v for v in (Verdict.BROKEN, Verdict.UNKNOWN, Verdict.KEPT) if v in bearings | {Verdict.KEPT}
     )
     return Judgement(verdict, tuple(finding.sentence for finding in findings))
-
-
-def _confirmed(counts: Counts, proof: Proof) -> int:
-    """How many rows of the session the broker confirmed."""
-    return counts.confirmed if proof.confirmed is None else len(proof.confirmed)
 
 
 def _at_the_broker(counts: Counts, returned_rows: str, nacked_rows: str) -> Iterator[_Finding]:
@@ -138,23 +85,38 @@ def _at_the_broker(counts: Counts, returned_rows: str, nacked_rows: str) -> Iter
         )
 
 
-def _earlier(sessions: tuple[EarlierSession, ...]) -> Iterator[_Finding]:
-    for one in sessions:
+def _earlier(evidence: Evidence) -> Iterator[_Finding]:
+    """Tells what is taken from sessions that ended before, and holds their word against the table as well."""
+    countable, gone = evidence.proof.countable, evidence.repeats.gone
+    for one in evidence.proof.earlier:
         told = one.session
         if one.last < one.first:
-            sentence = (
-                f"the session {told.uuid} ended before it told of a row that it was done with"
+            yield _Finding(
+                Verdict.KEPT,
+                f"the session {told.uuid} ended before it told of a row that it was done with",
             )
+            continue
+        known = f"{told.saved or 0:,} saved"
+        if told.duplicates is not None:
+            known += (
+                f", {told.duplicates:,} that were there already, {told.invalid or 0:,} not usable"
+            )
+        sentence = f"rows {one.first:,} to {one.last:,} are taken from what the session {told.uuid} told before it ended: {known}"
+        if countable:
+            yield _Finding(Verdict.KEPT, sentence)
         else:
-            known = f"{told.saved or 0:,} saved"
-            if told.duplicates is not None:
-                known += f", {told.duplicates:,} that were there already, {told.invalid or 0:,} not usable"
-            sentence = f"rows {one.first:,} to {one.last:,} are taken from what the session {told.uuid} told before it ended: {known}"
-        yield _Finding(Verdict.KEPT, sentence)
+            yield _Finding(Verdict.UNKNOWN, f"{sentence}; without a mail that cannot be checked")
+        yield from _unusable(told.invalid or 0, evidence)
+    if gone:
+        yield _Finding(
+            Verdict.UNKNOWN,
+            f"employees lacks {_mails(gone)} that sessions told to be done with before they ended: "
+            "either they save elsewhere, or it was not committed, or somebody deleted it",
+        )
 
 
 def _received(
-    confirmed: int, session: SessionView, evidence: _Evidence, proof: Proof
+    confirmed: int, session: SessionView, evidence: Evidence, proof: Proof
 ) -> Iterator[_Finding]:
     received = session.received
     if received is None:
@@ -183,13 +145,13 @@ def _missing(session: SessionView, proof: Proof) -> RowRanges | None:
 
 
 def _more(
-    more: int, confirmed: int, session: SessionView, evidence: _Evidence, proof: Proof
+    more: int, confirmed: int, session: SessionView, evidence: Evidence, proof: Proof
 ) -> _Finding:
     """More messages than rows: harmless where something else than their number proves every row."""
     if proof.equal(session):
         return _Finding(Verdict.KEPT, _received_again(more))
     if session.duplicates is None and proof.again:
-        if (session.saved or 0) + evidence.explained(session.saved) == confirmed:
+        if (session.saved or 0) + evidence.explained == confirmed:
             return _Finding(Verdict.KEPT, _received_again(more))
     elif (session.duplicates or 0) >= more:
         return _Finding(Verdict.KEPT, _received_again(more))
@@ -215,78 +177,116 @@ def _digests(session: SessionView, proof: Proof) -> Iterator[_Finding]:
 
 
 def _saved(
-    confirmed: int, session: SessionView, evidence: _Evidence, *, proven: bool
+    confirmed: int, session: SessionView, evidence: Evidence, *, proven: bool
 ) -> Iterator[_Finding]:
     received, saved, invalid = session.received, session.saved, session.invalid or 0
     if saved is None:
         yield _Finding(Verdict.UNKNOWN, "the consumer does not tell how many rows it saved")
     if received is None or saved is None:
-        return
-    if saved > received:
+        yield from _unusable(invalid, evidence)
+    elif saved > received:
         yield _Finding(
             Verdict.BROKEN, f"the consumer says it saved {saved - received:,} more than it received"
+        )
+    elif confirmed < saved:
+        yield _Finding(
+            Verdict.UNKNOWN,
+            f"the consumer says it saved {_rows(saved)} where {confirmed:,} were sent: it saved some twice, or its "
+            "count is wrong",
         )
     elif session.duplicates is None:
         unsaved = max(0, min(received, confirmed) - saved)
         if unsaved or invalid:
-            yield from _counted(unsaved, saved, invalid, evidence)
+            yield from _counted(unsaved, invalid, evidence)
     elif received <= confirmed:
         yield from _told(received - saved, session.duplicates, invalid, evidence)
     elif proven:
         duplicates = session.duplicates - (received - confirmed)
         yield from _told(confirmed - saved, duplicates, invalid, evidence)
     else:
-        yield from _rest(received - saved, session.duplicates + invalid)
-        if invalid:
-            yield _Finding(
-                Verdict.UNKNOWN,
-                f"the consumer could not use {invalid:,} messages, and which of them it received again it does not tell",
-            )
-        elif saved < confirmed:
-            yield from _counted(confirmed - saved, saved, invalid, evidence)
+        yield from _told_again(confirmed, received, saved, session, evidence)
 
 
-def _told(unsaved: int, duplicates: int, invalid: int, evidence: _Evidence) -> Iterator[_Finding]:
+def _told_again(
+    confirmed: int, received: int, saved: int, session: SessionView, evidence: Evidence
+) -> Iterator[_Finding]:
+    """Judges more messages than rows, without a digest: what the consumer tells of messages must add up, and of rows what
+    is counted here."""
+    invalid = session.invalid or 0
+    yield from _rest(received - saved, (session.duplicates or 0) + invalid)
+    unusable = min(invalid, max(0, confirmed - saved - evidence.repeated))
+    if invalid and not unusable:
+        yield _Finding(
+            Verdict.UNKNOWN,
+            f"the consumer could not use {invalid:,} messages, and which of them it received again it does not tell",
+        )
+    if saved < confirmed:
+        yield from _counted(confirmed - saved, unusable, evidence)
+
+
+def _told(unsaved: int, duplicates: int, invalid: int, evidence: Evidence) -> Iterator[_Finding]:
     """The consumer tells its duplicates: they and the rows it could not use must make up what it did not save."""
-    if duplicates:
-        there = f"{_were(duplicates)} there before, as the consumer tells"
-        yield _Finding(Verdict.KEPT, _repeat_a_mail(duplicates) if evidence.countable else there)
-    yield from _unusable(invalid)
+    if duplicates > 0:
+        yield _repeats_told(duplicates, evidence)
+    yield from _unusable(invalid, evidence)
     yield from _rest(unsaved, duplicates + invalid)
 
 
-def _counted(unsaved: int, saved: int, invalid: int, evidence: _Evidence) -> Iterator[_Finding]:
+def _repeats_told(duplicates: int, evidence: Evidence) -> _Finding:
+    """Holds what the consumer tells against what the file and employees show.
+
+    What they do not show is unknown, not broken: a consumer may take mails for one that differ here, in capitals or
+    blanks, and then it tells the truth and has lost nothing. That it does is a guess all the same, so it is not kept.
+    """
+    repeats = evidence.repeats
+    in_file, held = (f"{n:,}" if n else "none" for n in (repeats.in_file, repeats.held_before))
+    others = f"; {_rows(evidence.others)}: {_MEANWHILE}" if evidence.others else ""
+    if not evidence.proof.countable:
+        return _Finding(
+            Verdict.UNKNOWN,
+            f"{_were(duplicates)} there before, as the consumer tells, and rows without a mail cannot be counted as "
+            f"repeats{_keys(evidence.proof.columns)}",
+        )
+    if duplicates <= evidence.repeated:
+        return _Finding(Verdict.KEPT, _repeat_a_mail(duplicates))
+    return _Finding(
+        Verdict.UNKNOWN,
+        f"the consumer says that {_repeat_a_mail(duplicates)}, but the file repeats {in_file}, and employees held {held} "
+        f"of them before the run{others}",
+    )
+
+
+def _counted(unsaved: int, invalid: int, evidence: Evidence) -> Iterator[_Finding]:
     """The consumer does not tell: what the file and the employees table prove must make up what it did not save."""
     repeats = evidence.repeats
-    explained = invalid + repeats.too_long + repeats.in_file
+    explained = max(invalid, repeats.too_long) + repeats.in_file + evidence.others
     if repeats.in_file:
         yield _Finding(Verdict.KEPT, _repeat_a_mail(repeats.in_file))
+    if evidence.others:
+        yield _Finding(Verdict.KEPT, f"{_rows(evidence.others)}: {_MEANWHILE}")
+    here = evidence.agrees
     if (
         repeats.held_before
-        and evidence.held_here(saved)
-        and (evidence.grown or unsaved != explained)
+        and (here or unsaved == explained + repeats.held_before)
+        and ((here and evidence.grown) or unsaved != explained)
     ):
         explained += repeats.held_before
-        yield _Finding(Verdict.KEPT, _held_before(repeats.held_before))
-    elif repeats.held_before and unsaved == explained + repeats.held_before:
-        explained = unsaved
         yield _Finding(
-            Verdict.UNKNOWN,
-            f"{_held_before(repeats.held_before)}, but it grew by {evidence.grown:,} while the consumer says it "
-            f"saved {saved:,}, so it may not be the table that the consumer saves to",
+            Verdict.KEPT, f"{_rows(repeats.held_before)}: employees held the mail before the run"
         )
     if repeats.too_long:
         yield _Finding(
-            Verdict.KEPT,
+            Verdict.BROKEN,
             f"{_rows(repeats.too_long)}: longer than the 127 characters that employees holds",
         )
-    yield from _unusable(invalid)
-    if evidence.countable or unsaved <= explained:
+    yield from _unusable(invalid, evidence)
+    if evidence.proof.countable or unsaved <= explained:
         yield from _rest(unsaved, explained)
     else:
         yield _Finding(
             Verdict.UNKNOWN,
-            f"{_were(unsaved - explained)} received and not saved, and rows without a mail cannot be counted as repeats",
+            f"{_were(unsaved - explained)} received and not saved, and rows without a mail cannot be counted as "
+            f"repeats{_keys(evidence.proof.columns)}",
         )
 
 
@@ -303,22 +303,43 @@ def _rest(unsaved: int, explained: int) -> Iterator[_Finding]:
         )
 
 
-def _in_the_table(saved: int | None, grown: int | None) -> Iterator[_Finding]:
-    """A table that did not grow at all is another one. One that grew by less contradicts the consumer."""
-    if saved is not None and grown is not None and 0 < grown < saved:
+def _in_the_table(saved: int | None, evidence: Evidence) -> Iterator[_Finding]:
+    """A table that did not grow by what the consumer says it saved contradicts it."""
+    grown = evidence.grown
+    if saved is None or grown is None or evidence.agrees:
+        return
+    if grown == 0:
+        seen = "did not grow: either it saves elsewhere, or nothing was committed"
+    elif grown < 0:
+        seen = f"shrank by {_rows(-grown)}: somebody else deletes from it"
+    elif grown < saved:
+        seen = f"grew by {grown:,} meanwhile: the others are elsewhere, not committed, or deleted again"
+    else:
+        seen = f"grew by {grown:,} meanwhile: either somebody else saves to it, or the consumer's count is wrong"
+    yield _Finding(
+        Verdict.UNKNOWN, f"the consumer says it saved {_rows(saved)}, and employees {seen}"
+    )
+
+
+def _unusable(invalid: int, evidence: Evidence) -> Iterator[_Finding]:
+    if invalid:
         yield _Finding(
-            Verdict.UNKNOWN,
-            f"the consumer says it saved {_rows(saved)}, and employees grew by {grown:,} meanwhile",
+            Verdict.BROKEN,
+            f"{_were(invalid)} received, but not usable for the consumer{_keys(evidence.proof.columns)}",
         )
 
 
-def _held_before(count: int) -> str:
-    return f"{_rows(count)}: employees held the mail before the run"
-
-
-def _unusable(invalid: int) -> Iterator[_Finding]:
-    if invalid:
-        yield _Finding(Verdict.KEPT, f"{_were(invalid)} received, but not usable for the consumer")
+def _keys(columns: Sequence[str]) -> str:
+    """Says which keys the consumer looks for in vain, and what stands there that looks like them."""
+    lacking = [key for key in NAME_AND_MAIL if key not in columns]
+    if not lacking:
+        return ""
+    alike = {"".join(filter(str.isalnum, column)).casefold(): column for column in columns}
+    said = [
+        f"{alike[key][:_SHOWN]!r} is not '{key}'" if key in alike else f"there is no '{key}'"
+        for key in lacking
+    ]
+    return f": it reads 'name' and 'mail', and {' and '.join(said)}"
 
 
 def _repeat_a_mail(count: int) -> str:
@@ -336,3 +357,7 @@ def _rows(count: int) -> str:
 
 def _were(count: int) -> str:
     return f"{_rows(count)} {'was' if count == 1 else 'were'}"
+
+
+def _mails(count: int) -> str:
+    return "1 mail" if count == 1 else f"{count:,} mails"

@@ -140,10 +140,10 @@ def sentence(report: RunReport) -> str:
     if report.verdict is Verdict.KEPT:
         return _kept(report)
     if report.verdict is Verdict.BROKEN:
-        return "A row is missing, or was not saved and nothing explains it."
+        return "A row is missing, was of no use to the consumer, or was not saved and nothing explains it."
     if report.verdict is Verdict.UNKNOWN:
         confirmed = rows(report.counts.confirmed)
-        return f"The consumer does not tell enough: all that is proven is that the broker confirmed {confirmed}."
+        return f"The consumer does not tell enough, or what it tells is not so: all that is proven is that the broker confirmed {confirmed}."
     if report.blocked:
         return "The run goes on by itself when that ends."
     return _MEANWHILE.get(report.state, "")

@@ -387,6 +387,14 @@ async def test_rejected_rows_need_their_run(subject: Subject) -> None:
         await subject.ledger.reject(str(uuid4()), [Rejected(1, "r", "x")])
 
 
+async def test_sessions_left_behind_are_known_to_who_goes_on(subject: Subject) -> None:
+    run = report()
+    await subject.ledger.open(run)
+    going = replace(run.going, left_behind=("3f2504e0", ""))
+    await subject.ledger.write(replace(run, going=going))
+    assert (await subject.ledger.run(run.id)).going == going
+
+
 async def test_employees_are_counted_and_cleared(subject: Subject) -> None:
     ledger = subject.ledger
     assert (await ledger.count_employees(), await ledger.highest_employee()) == (0, 0)
@@ -422,8 +430,10 @@ async def test_repeats_are_counted(
 ) -> None:
     await subject.save(*held)
     highest = await subject.ledger.highest_employee()
-    await subject.save(*{mail for mail in mails if len(mail) < 128})  # what the run saved
-    assert await subject.ledger.count_repeats(rows(*mails), highest) == repeats
+    short = {mail for mail in mails if len(mail) < 128}
+    await subject.save(*short)  # what the run saved
+    counted = replace(repeats, gained=len(short - {*held}))
+    assert await subject.ledger.count_repeats(rows(*mails), highest) == counted
 
 
 async def test_a_row_whose_name_is_too_long_holds_no_mail(subject: Subject) -> None:
@@ -461,7 +471,18 @@ async def test_what_was_cleared_was_not_held(subject: Subject) -> None:
     await subject.ledger.clear_employees()
     highest = await subject.ledger.highest_employee()
     await subject.save("c", "a")
-    assert await subject.ledger.count_repeats(rows("a", "c"), highest) == Repeats()
+    assert await subject.ledger.count_repeats(rows("a", "c"), highest) == Repeats(gained=2)
+
+
+async def test_rows_of_earlier_sessions_count_as_those_that_employees_lacks(
+    subject: Subject,
+) -> None:
+    mails = rows("held", "lost", "lost", LONG, "twice", "held", "twice", "new", "new", LONG, "gone")
+    await subject.save("held", "twice")
+    highest = await subject.ledger.highest_employee()
+    await subject.save("new", "another's")
+    counted = await subject.ledger.count_repeats(mails, highest, after=5)
+    assert counted == Repeats(in_file=1, held_before=2, too_long=1, gained=1, gone=1)
 
 
 async def test_counting_twice_and_at_once_counts_the_same(subject: Subject) -> None:

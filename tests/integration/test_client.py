@@ -130,6 +130,109 @@ async def test_json_that_is_no_session_is_garbage(call: str, told: object) -> No
             await CALLS[call](opened)
 
 
+@pytest.mark.parametrize("status", [200, 201, 202, 299])
+@pytest.mark.parametrize("call", ["create", "remove", "getSession"])
+async def test_a_session_is_taken_with_any_status_of_success(call: str, status: int) -> None:
+    async with consumer(**{call: text(json.dumps(SESSION), status)}) as opened:
+        assert await CALLS[call](opened) == SessionView("u-1", 7, 5)
+
+
+@pytest.mark.parametrize("call", ["create", "remove", "getSession"])
+async def test_whole_numbers_may_be_written_as_floats_after_a_byte_order_mark(call: str) -> None:
+    told = "\ufeff" + json.dumps(SESSION | {"checksum": 7.0, "saved": 5.0})
+    async with consumer(**{call: text(told)}) as opened:
+        session = await CALLS[call](opened)
+    assert session == SessionView("u-1", 7, 5) and isinstance(session.saved, int)
+
+
+@pytest.mark.parametrize("number", ["7.5", "-1.0", "1e19", "NaN", "Infinity"])
+async def test_other_numbers_are_no_counts(number: str) -> None:
+    async with consumer(getSession=text(f'{{"uuid": "u-1", "saved": {number}}}')) as opened:
+        with pytest.raises(errors.ConsumerGarbage, match="told saved as"):
+            await opened.look("u-1")
+
+
+MADE = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+OTHER = "11111111-2222-3333-4444-555555555555"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "named"),
+    [
+        (f'{{"uuid": "{MADE}"}}', 500, MADE),
+        (f'{{"uuid": "{MADE}", "checksum": "7"}}', 200, MADE),
+        (f'{{"uuid": "{MADE}", "checksum": 0.5, "id": "{OTHER}"}}', 200, MADE),
+        (f'[{{"uuid": "{MADE}"}}]', 200, MADE),
+        (f'{{"session": {{"uuid": "{MADE}"}}}}', 200, MADE),
+        (f'{{"uuid": "{MADE}", "checksum": 0', 200, MADE),
+        (f'{{"uuid": "{MADE}", "more": "' + "x" * 2_000_000, 200, MADE),
+        ('{"uuid": 7}', 200, "7"),
+        ('{"uuid": "a\\"b", "saved": -1}', 200, 'a"b'),
+        (f'{{"uuid": "{"x" * 256}"}}', 200, "x" * 256),
+        (f"created session {MADE.upper()}", 200, MADE.upper()),
+        (f'"{MADE}"', 201, MADE),
+        (f"{MADE} instead of {OTHER}", 200, None),  # who knows which
+        ('{"uuid": ""}', 200, None),
+        ('{"uuid": "\\ud800"}', 200, None),
+        ('{"uuid": "\\x"}', 200, None),
+        (f'{{"uuid": "{"x" * 1001}"}}', 200, None),  # the message shows its beginning
+        ("ERROR", 200, None),
+        ("{}", 200, None),
+    ],
+)
+async def test_a_bad_answer_to_create_keeps_the_session_that_it_names(
+    body: str, status: int, named: str | None
+) -> None:
+    async with consumer(create=text(body, status)) as opened:
+        with pytest.raises(errors.ConsumerError) as caught:
+            await opened.create()
+    assert caught.value.last == (SessionView(named) if named else None)
+    assert not caught.value.unanswered
+
+
+async def test_an_answer_to_create_that_breaks_off_keeps_the_session_that_it_names() -> None:
+    async def break_off(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "1000"})
+        await response.prepare(request)
+        await response.write(json.dumps(SESSION).encode())
+        assert request.transport
+        request.transport.close()
+        return response
+
+    async with consumer(create=break_off) as opened:  # type: ignore[arg-type]
+        with pytest.raises(errors.ConsumerUnreachable) as caught:
+            await opened.create()
+    assert caught.value.last == SessionView("u-1")
+
+
+async def test_an_answer_without_end_that_names_no_session_leaves_open_whether_there_is_one() -> (
+    None
+):
+    async with consumer(create=text("x" * 2_000_000)) as opened:
+        with pytest.raises(errors.ConsumerGarbage) as caught:
+            await opened.create()
+    assert caught.value.unanswered
+
+
+async def test_an_answer_about_another_session_is_none() -> None:
+    other = json.dumps(SESSION | {"uuid": "another"})
+    async with consumer(getSession=text(other), remove=text(other)) as opened:
+        for call in ("getSession", "remove"):
+            with pytest.raises(
+                errors.ConsumerGarbage, match=f"/{call}/ answered about session 'another', not u-1"
+            ):
+                await CALLS[call](opened)
+        seen: list[SessionView] = []
+        assert not await opened.abandon("u-1", 7, seen.append, 20.0)
+        assert not seen
+
+
+@pytest.mark.parametrize("uuid", ["U-1", None])
+async def test_an_answer_may_leave_the_uuid_out_or_write_it_in_capitals(uuid: str | None) -> None:
+    async with consumer(remove=text(json.dumps(SESSION | {"uuid": uuid}))) as opened:
+        assert await opened.remove("u-1", 5, 7, ignore) == SessionView("u-1", 7, 5)
+
+
 @pytest.mark.parametrize("uuid", ["", "x" * 256, None, "\ud800", "u\0"])
 async def test_a_session_whose_uuid_cannot_name_a_queue_is_garbage(uuid: str | None) -> None:
     async with consumer(

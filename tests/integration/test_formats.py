@@ -72,9 +72,13 @@ async def test_rows_that_the_consumer_cannot_use_are_counted_and_said(
 ) -> None:
     reply = await server.send(b"1\n2\n2\n", "?timeout=0&mode=batch&columns=id")
     run = reply.json
-    assert (reply.status, run["verdict"]) == (200, "kept")
+    assert (reply.status, run["verdict"]) == (200, "broken")
     assert run["session"]["invalid"] == 3 and run["session"]["saved"] == 0
-    assert run["explanation"] == ["3 rows were received, but not usable for the consumer"]
+    (said,) = run["explanation"]
+    assert said == (
+        "3 rows were received, but not usable for the consumer: it reads 'name' and 'mail', and "
+        "there is no 'name' and there is no 'mail'"
+    )
     assert run["digest"] == run["session"]["digest"]
     assert await employees(database) == []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from contextlib import ExitStack, suppress
 from copy import deepcopy
 from dataclasses import replace
@@ -37,10 +37,7 @@ ROWS = 40
 CANCEL_WITHIN = 2.0  # seconds
 TOO_LONG = "x" * 128
 MAILS = [f"{n}@x" if n % 7 else "again@x" for n in range(ROWS)]  # some stand more than once
-MAILS[3:6] = [TOO_LONG] * 3
-TEXT = b"".join(
-    b"N%d,%b\n" % (n, mail.encode()) + b"no row\n" * (n % 5 == 0) for n, mail in enumerate(MAILS)
-)
+UNUSABLE = [*MAILS[:3], *[TOO_LONG] * 3, *MAILS[6:]]
 SECONDS = st.sampled_from([0.0, 0.02, 0.06, 0.3, 1.0, 2.5, 20.0, 70.0])
 
 
@@ -63,6 +60,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.house.ledger.employees.append("old@x")
         self.lossy = False  # a queue was deleted or full: rows came back, or were refused
         self.checkpoint = (0, 0)
+        self.mails = MAILS
         self.run: ActiveRun
 
     def note(self, take: Any) -> Any:
@@ -84,15 +82,21 @@ class AnyOrder(RuleBasedStateMachine):
         rate=st.sampled_from([0, 20, 200]),
         tells=st.booleans(),
         slow=st.booleans(),
+        mails=st.sampled_from([MAILS, UNUSABLE]),
     )
-    def submit(self, mode: Mode, rate: int, tells: bool, slow: bool) -> None:
+    def submit(self, mode: Mode, rate: int, tells: bool, slow: bool, mails: list[str]) -> None:
+        self.mails = mails
+        text = b"".join(
+            b"N%d,%b\n" % (n, mail.encode()) + b"no row\n" * (n % 5 == 0)
+            for n, mail in enumerate(mails)
+        )
         if tells:
             self.house.consumer = TellingConsumer(self.house.broker, self.house.ledger)
             self.house.consumer.slow_to_save = slow
             self.house.runs._delivery._consumer = self.house.consumer
         self.house.consumer.look_every = 0.1
         self.do(self.house.runs.__aenter__())
-        self.run = self.do(self.house.submit(TEXT, Parameters(mode=mode, rate=rate)))
+        self.run = self.do(self.house.submit(text, Parameters(mode=mode, rate=rate)))
 
     @rule(seconds=SECONDS)
     def wait(self, seconds: float) -> None:
@@ -224,6 +228,24 @@ class AnyOrder(RuleBasedStateMachine):
         if queues_too:
             self.the_broker_restarts()
 
+    @rule()
+    def the_dead_commit_late(self) -> None:
+        """What sessions that are gone still had in hand comes to be saved after all."""
+        consumer = self.house.consumer
+        for uuid, counts in getattr(consumer, "_counts", {}).items():
+            if uuid not in consumer.sessions:
+                self.save(row.mail for row in counts.take())
+
+    @rule(number=st.integers(0, 6))
+    def another_run_saves(self, number: int) -> None:
+        """Its turn comes while this one is not going. It may be of the same file."""
+        if not self.house.runs.find(self.run.id):
+            self.save([f"another {number}@x", MAILS[-number]])
+
+    def save(self, mails: Iterable[str]) -> None:
+        employees = self.house.ledger.employees
+        employees += [mail for mail in dict.fromkeys(mails) if mail not in employees]
+
     @rule(removes=st.booleans())
     def the_consumer_removes(self, removes: bool) -> None:
         self.house.consumer.abandons = removes
@@ -255,7 +277,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert min(parts) >= 0 and sum(parts) == counts.accepted <= ROWS, report
         assert sum(one.rows for one in report.resends) == counts.resent, report
         # Rows that no session will see again are with the consumer, those before the checkpoint with the broker.
-        assert {*MAILS[: going.after]} - {TOO_LONG} <= {*self.house.ledger.employees}, report
+        assert {*self.mails[: going.after]} - {TOO_LONG} <= {*self.house.ledger.employees}, report
         row = going.checkpoint.row
         assert going.after <= row <= counts.confirmed + counts.returned + counts.nacked
         if report.session and not self.lossy:
@@ -265,10 +287,11 @@ class AnyOrder(RuleBasedStateMachine):
     def judged(self, report: RunReport) -> None:
         assert report.counts.unpublished == report.counts.in_flight == 0
         if report.verdict is Verdict.KEPT:
-            assert {*MAILS} - {TOO_LONG} <= {*self.house.ledger.employees}
+            assert {*self.mails} <= {*self.house.ledger.employees}
             assert report.counts.confirmed == ROWS
         else:
-            assert self.lossy and report.verdict is Verdict.BROKEN, report
+            assert self.lossy or TOO_LONG in self.mails, report
+            assert report.verdict is Verdict.BROKEN, report
 
     def teardown(self) -> None:
         """Everything is back: the run ends by itself, or is resumed until it does."""

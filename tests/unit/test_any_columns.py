@@ -118,19 +118,31 @@ async def test_rows_without_a_mail_are_not_said_to_repeat_one(house: House) -> N
     report = house.recorded(run)
     assert report.verdict is Verdict.UNKNOWN
     assert report.explanation[-1] == (
-        "2 rows were received and not saved, and rows without a mail cannot be counted as repeats"
+        "2 rows were received and not saved, and rows without a mail cannot be counted as repeats: "
+        "it reads 'name' and 'mail', and there is no 'name' and there is no 'mail'"
     )
     assert "count_repeats" not in house.ledger.calls
 
 
-@pytest.mark.parametrize("columns", [("id",), ("name", "city"), ("mail", "city")])
-async def test_a_consumer_that_tells_says_that_it_could_use_none(
-    house: House, columns: tuple[str, ...]
+@pytest.mark.parametrize(
+    ("columns", "hint"),
+    [
+        (("id",), "there is no 'name' and there is no 'mail'"),
+        (("name", "city"), "there is no 'mail'"),
+        (("mail", "city"), "there is no 'name'"),
+        (("Name", "Mail"), "'Name' is not 'name' and 'Mail' is not 'mail'"),
+    ],
+)
+async def test_rows_that_the_consumer_cannot_use_break_the_promise(
+    house: House, columns: tuple[str, ...], hint: str
 ) -> None:
     house.runs._delivery._consumer = TellingConsumer(house.broker, house.ledger)
     text = "\n".join(",".join(["x"] * len(columns)) for _ in range(3)).encode()
     run = await house.finished(text, Parameters(mode=Mode.BATCH, columns=columns))
     report = house.recorded(run)
     assert report.session and (report.session.saved, report.session.invalid) == (0, 3)
-    assert report.verdict is Verdict.KEPT
-    assert report.explanation == ("3 rows were received, but not usable for the consumer",)
+    assert report.verdict is Verdict.BROKEN
+    assert report.explanation == (
+        "3 rows were received, but not usable for the consumer: it reads 'name' and 'mail', and "
+        + hint,
+    )

@@ -21,6 +21,9 @@ from promise_pub.delivery.ports import Watch
 from promise_pub.delivery.progress import ActiveRun, known_through
 from promise_pub.delivery.reader import read_batches
 from promise_pub.errors import (
+    ConsumerError,
+    ConsumerGarbage,
+    ConsumerRefused,
     ConsumerStalled,
     ConsumerTimeout,
     DatabaseUnavailable,
@@ -176,6 +179,36 @@ async def test_a_consumer_that_does_not_answer_may_still_have_the_session(house:
     house.consumer.abandons = True
     report = await ended(await house.runs.resume(run.id))
     assert report.verdict is Verdict.KEPT and not house.consumer.sessions
+
+
+@pytest.mark.parametrize("error", [ConsumerGarbage("[]"), ConsumerRefused("500")])
+@pytest.mark.parametrize("removes", [True, False])
+async def test_an_old_session_that_cannot_be_looked_at_is_removed_or_named_to_the_end(
+    house: House, error: ConsumerError, removes: bool
+) -> None:
+    house.consumer.fail["remove"] = ConsumerStalled("it stalled")
+    house.consumer.abandons = False
+    run = await house.submit(ROWS, LIVE)
+    first = (await ended(run)).session
+    house.consumer.fail = {"look": error}
+    house.consumer.abandons = removes
+    report = await ended(await house.runs.resume(run.id))
+    assert first and report.verdict is Verdict.KEPT
+    assert report.session and report.session.uuid != first.uuid
+    assert [*house.consumer.sessions] == ([] if removes else [first.uuid])
+    assert f"did not say that it removed the session {first.uuid}" in report.explanation[-1]
+
+
+async def test_a_session_that_the_run_goes_on_in_is_not_left_behind_any_more(house: House) -> None:
+    house.consumer.fail["remove"] = ConsumerStalled("it stalled")
+    house.consumer.abandons = False
+    run = await house.submit(ROWS, LIVE)
+    first = await ended(run)
+    assert first.error and "did not say" in first.error.message
+    house.consumer.fail.clear()
+    report = await ended(await house.runs.resume(run.id))
+    assert report.verdict is Verdict.KEPT and not house.consumer.sessions
+    assert not any("did not say" in sentence for sentence in report.explanation)
 
 
 class TestWhatIsKnown:

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from promise_pub.cli import junit
+from promise_pub.delivery.evidence import NO_PROOF, Proof
 from promise_pub.delivery.ranges import RowRanges
-from promise_pub.delivery.verdict import NO_PROOF, Proof, judge
+from promise_pub.delivery.verdict import judge
 from promise_pub.errors import BadParameter, PromisePubError, ServerAway
 from promise_pub.records import (
     ConfirmLatency,
     Counts,
+    EarlierSession,
     Fault,
     Repeats,
     RunReport,
@@ -197,6 +199,7 @@ def test_what_xml_cannot_hold_can_still_be_read() -> None:
 
 COUNTS = Counts(read=10, published=10, confirmed=10)
 TOLD = SessionView("s", received=10, saved=10, duplicates=0, invalid=0)
+EARLIER = Proof(earlier=(EarlierSession(SessionView("e", 1, 1), 1, 1),))
 PROOF = Proof(confirmed=RowRanges.parse("1-10"), digest="d")
 
 
@@ -221,7 +224,23 @@ def told(**changes: Any) -> SessionView:
         (COUNTS, told(saved=9, duplicates=3), {}, 6, Failure),
         (COUNTS, told(saved=None), {}, 6, Skipped),
         (COUNTS, told(), {"grown": 4}, 6, Skipped),
-        (COUNTS, told(received=12, saved=9, duplicates=2, invalid=1), {}, 6, Skipped),
+        (COUNTS, told(received=12, duplicates=1, invalid=1), {}, 6, Skipped),
+        (COUNTS, told(received=12, saved=9, duplicates=2, invalid=1), {}, 6, Failure),
+        (COUNTS, told(saved=9, invalid=1), {}, 6, Failure),
+        (COUNTS, told(saved=9, duplicates=None), {"repeats": Repeats(too_long=1)}, 6, Failure),
+        (COUNTS, told(saved=9, duplicates=1), {"repeats": Repeats()}, 6, Skipped),
+        (COUNTS, told(received=12, saved=12), {"proof": PROOF._replace(digest=None)}, 6, Skipped),
+        (COUNTS, told(), {"grown": 0}, 6, Skipped),
+        (COUNTS, told(), {"grown": -1}, 6, Skipped),
+        (COUNTS, told(), {"repeats": Repeats(gone=1), "proof": EARLIER}, 6, Skipped),
+        (COUNTS, told(), {"proof": EARLIER._replace(columns=("name", "id"))}, 6, Skipped),
+        (
+            COUNTS,
+            told(saved=9, duplicates=1),
+            {"proof": Proof(columns=("id",))},
+            6,
+            Skipped,
+        ),
         (
             COUNTS,
             told(saved=9, duplicates=None),
@@ -232,7 +251,7 @@ def told(**changes: Any) -> SessionView:
         (
             COUNTS,
             told(saved=9, duplicates=None),
-            {"repeats": Repeats(), "proof": Proof(countable=False)},
+            {"repeats": Repeats(), "proof": Proof(columns=("id",))},
             6,
             Skipped,
         ),

@@ -139,6 +139,25 @@ def test_a_session_that_may_still_be_there_is_named() -> None:
     )
 
 
+def test_sessions_left_behind_are_still_named_after_a_resume() -> None:
+    run = active()
+    run.begin()
+    for uuid in ("abc", "def", "abc"):
+        run.left_behind(SessionView(uuid))
+    run.left_behind(None)
+    run.next_session("It ended.")
+    run.fail(State.FAILED, Fault("session_lost", "gone"))
+    again = ActiveRun.again(run.report())
+    again.begin()
+    again.goes_on_in(SessionView("def"))
+    again.complete(Judgement(Verdict.KEPT, ("all is well",)), 5)
+    assert again.report().explanation == (
+        "all is well",
+        "the consumer did not say that it removed the session abc",
+        "the consumer was asked for a session and did not answer: it may have made one all the same",
+    )
+
+
 def test_how_a_run_ended_is_told_once() -> None:
     """A stop may come while its end is being written."""
     run = active()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -22,7 +23,9 @@ from promise_pub.errors import (
     BrokerRefused,
     BrokerUnreachable,
     ConsumerComplaint,
+    ConsumerGarbage,
     ConsumerStalled,
+    ConsumerTimeout,
     StoredFileError,
 )
 from promise_pub.records import Batch, Mode, Parameters, Rejected, Row, SessionView, State
@@ -46,7 +49,7 @@ class Notes:
         self.calls = calls
         self.states: list[State] = []
         self.seen: list[SessionView] = []
-        self.left: list[SessionView] = []
+        self.left: list[SessionView | None] = []
         self.publisher: Any = None
         self.hurried = False
         self.ousted = False
@@ -74,7 +77,7 @@ class Notes:
     def saw(self, session: SessionView) -> None:
         self.seen.append(session)
 
-    def left_behind(self, session: SessionView) -> None:
+    def left_behind(self, session: SessionView | None) -> None:
         self.left.append(session)
 
 
@@ -212,6 +215,130 @@ async def test_a_session_that_was_not_created_is_not_removed(stage: Stage) -> No
     stage.is_clean()
 
 
+def create_badly(stage: Stage, *, received: int = 0) -> asyncio.Event:
+    """The consumer makes a session, and its answer is none but names it. Set the event to have it answer."""
+    plain, answer = stage.consumer.create, asyncio.Event()
+
+    async def create() -> SessionView:
+        session = await plain()
+        stage.consumer.sessions[session.uuid] = replace(session, received=received)
+        await answer.wait()
+        error = ConsumerGarbage("That is no session")
+        error.last = SessionView(session.uuid)
+        raise error
+
+    stage.consumer.create = create  # type: ignore[method-assign]
+    return answer
+
+
+@pytest.mark.parametrize("removes", [True, False])
+async def test_a_session_that_a_bad_answer_names_is_removed_or_told_as_left_behind(
+    stage: Stage, removes: bool
+) -> None:
+    stage.consumer.abandons = removes
+    create_badly(stage).set()
+    with pytest.raises(ConsumerGarbage):
+        await stage.run()
+    assert stage.calls.count("abandon") == 1
+    assert [left and left.uuid for left in stage.notes.left] == list(stage.consumer.sessions)
+    assert bool(stage.notes.left) is not removes
+
+
+async def test_a_session_that_has_received_messages_is_not_the_new_one_and_left_alone(
+    stage: Stage,
+) -> None:
+    """As in: I am busy with the session so and so."""
+    create_badly(stage, received=3).set()
+    with pytest.raises(ConsumerGarbage):
+        await stage.run()
+    assert "abandon" not in stage.calls and not stage.notes.left and stage.consumer.sessions
+
+
+async def test_a_create_that_nobody_answered_is_told(stage: Stage) -> None:
+    error = ConsumerTimeout("no answer")
+    error.unanswered = True
+    stage.fail("create", error)
+    with pytest.raises(ConsumerTimeout):
+        await stage.run()
+    assert stage.notes.left == [None]
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A moment lasts, on a machine that stands still for a while too."""
+    monkeypatch.setattr(protocol, "HURRIED_ABANDON", 20.0)
+
+
+@pytest.mark.usefixtures("unhurried")
+@pytest.mark.parametrize("removes", [True, False])
+@pytest.mark.parametrize("badly", [True, False])
+async def test_a_session_that_comes_to_be_while_the_run_is_cancelled_is_removed_or_told(
+    stage: Stage, removes: bool, badly: bool
+) -> None:
+    stage.consumer.abandons = removes
+    if badly:
+        answer = create_badly(stage)
+    else:
+        plain, answer = stage.consumer.create, asyncio.Event()
+
+        async def create() -> SessionView:
+            session = await plain()
+            await answer.wait()
+            return session
+
+        stage.consumer.create = create  # type: ignore[method-assign]
+    run = asyncio.create_task(stage.run())
+    await until(lambda: stage.consumer.sessions)
+    run.cancel()
+    await asyncio.sleep(0)
+    answer.set()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert stage.calls.count("abandon") == 1
+    assert [left and left.uuid for left in stage.notes.left] == list(stage.consumer.sessions)
+    assert bool(stage.notes.left) is not removes
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_create_that_is_cancelled_without_an_answer_is_told(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    monkeypatch.setattr(protocol, "HURRIED_ABANDON", 0.02 if times == 1 else 3600.0)
+    stage.hang("create")
+    run = asyncio.create_task(stage.run())
+    await until(lambda: stage.calls[-1:] == ["create"])
+    for _ in range(times):
+        run.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(run, 30)
+    assert stage.notes.left == [None] and "abandon" not in stage.calls
+
+
+async def test_a_session_whose_removal_is_cancelled_again_and_again_is_removed_or_told(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "HURRIED_ABANDON", 0.02)
+    asked = asyncio.Event()
+
+    async def never(*_: Any) -> bool:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    stage.consumer.abandon = never  # type: ignore[method-assign]
+    create_badly(stage).set()
+    run = asyncio.create_task(stage.run())
+    await asyncio.wait_for(asked.wait(), 30)
+    for _ in range(2):
+        run.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(run, 30)
+    assert [left and left.uuid for left in stage.notes.left] == list(stage.consumer.sessions)
+
+
 ERRORS = {
     "publish": BrokerLost(confirmed=0),
     "settle": BrokerLost(confirmed=2),
@@ -257,7 +384,7 @@ async def test_a_session_the_consumer_does_not_remove_is_noted(stage: Stage) -> 
     stage.fail("remove", ConsumerStalled())
     with pytest.raises(ConsumerStalled):
         await stage.run()
-    assert [session.uuid for session in stage.notes.left] == list(stage.consumer.sessions)
+    assert [left and left.uuid for left in stage.notes.left] == list(stage.consumer.sessions)
 
 
 async def test_even_an_error_nobody_foresaw_while_settling_again_removes_the_session(
