@@ -6,7 +6,6 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,7 +57,6 @@ _POOLED = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementN
 _PASSING = ("08", "25006", "40", "53", "55", "57", "58")
 
 
-@cache
 def queries(room: str) -> Any:
     """The named queries of `sql/{room}.sql`, each an async method taking a connection or a pool."""
     return aiosql.from_path(_SQL / f"{room}.sql", "asyncpg")
@@ -77,7 +75,7 @@ def translated() -> Iterator[None]:
     except _POOLED as error:
         raise DatabasePooled from error
     except asyncpg.ReadOnlySQLTransactionError as error:
-        raise DatabaseReadOnly from error
+        raise DatabaseReadOnly(passes=True) from error
     except _REFUSED as error:
         told = f"The database refused: {_reason(error)}"
         raise DatabaseRefused(told, passes=_passes(error)) from error

@@ -40,6 +40,11 @@ class Need(NamedTuple):
 
 
 @cache
+def _queries() -> Any:
+    return queries("checks")
+
+
+@cache
 def scheme_columns() -> Mapping[str, tuple[str, ...]]:
     """The columns of each table, as `scheme.sql` has them. Reads the file the first time."""
     text = scheme()
@@ -54,7 +59,7 @@ async def require_usable(pool: asyncpg.Pool) -> None:
 
     Takes a second connection where a pooler stands before it.
     """
-    named = queries("checks")
+    named = _queries()
     with translated():
         async with pool.acquire(timeout=CONNECT_TIMEOUT) as connection:
             await _require_a_backend_of_its_own(pool, connection, named)
@@ -89,7 +94,7 @@ async def require_needs(
 ) -> None:
     """Raises SchemaMissing for a column that is not there, RightsMissing for a right; `makes_tables`: temporary ones."""
     await require_columns(pool, needs)
-    named = queries("checks")
+    named = _queries()
     asked = [(need.table, right) for need in needs for right in need.rights.split()]
     tables, rights = zip(*asked, strict=True)
     with translated():
@@ -101,7 +106,7 @@ async def require_needs(
 
 async def require_columns(pool: asyncpg.Pool, needs: Sequence[Need]) -> None:
     """Raises SchemaMissing for a column that is not there."""
-    named = queries("checks")
+    named = _queries()
     asked = [
         (need.table, column)
         for need in needs
