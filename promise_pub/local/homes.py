@@ -33,6 +33,7 @@ from promise_pub.local.state_folder import InUse, Owner, StateFolder, lock, read
 
 POINTER = "postgresql.place"
 _POLL = 0.05  # seconds
+_ORPHANS_TOLD = 5  # databases without a folder that a start names
 _COPY_TIMEOUT = 3600.0  # seconds for a copy of the data; a slow disk writes 100 GB in that
 
 Warn = Callable[[str], None]
@@ -250,12 +251,23 @@ def _read_pointer(pointer: Path) -> str | None:
 
 def _tell_of_orphans(places: Path, own: Path, warn: Warn) -> None:
     """Says which databases nothing points to any more. Their folders may be gone, or moved and not started since."""
-    for place in sorted(data.parent for data in places.glob("*/data")):
-        owner = _owner_of(place)
-        if place != own and owner and not _points_to(owner.path, place.name):
-            with suppress(InUse):
-                lock(place)()
-                warn(
-                    f"{place} has the database of {owner.path}, which was deleted, or moved and not started since. "
-                    "Nothing deletes it."
-                )
+    others = (data.parent for data in places.glob("*/data") if data.parent != own)
+    orphans = {place: owner for place in others if (owner := _deserted_by(place))}
+    for place, owner in sorted(orphans.items(), key=lambda each: each[1].path)[:_ORPHANS_TOLD]:
+        warn(
+            f"{place} has the database of {owner.path}, which was deleted, or moved and not started since. "
+            "Nothing deletes it."
+        )
+    if len(orphans) > _ORPHANS_TOLD:
+        warn(f"{len(orphans) - _ORPHANS_TOLD} more such databases are in {places}.")
+
+
+def _deserted_by(place: Path) -> Owner | None:
+    """The folder that this place belonged to, unless that points to it still, or a server that moved meanwhile works there."""
+    owner = _owner_of(place)
+    if owner is None or _points_to(owner.path, place.name):
+        return None
+    with suppress(InUse):
+        lock(place)()
+        return owner
+    return None

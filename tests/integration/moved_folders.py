@@ -166,8 +166,7 @@ class Story:
         assert any(words in line for line in self._told), self._told
 
     def was_told_nothing(self) -> None:
-        about_this_story = [line for line in self._told if str(self._folder) in line]
-        assert about_this_story == []
+        assert self._told == []
 
     def move(self, name: str, to: str) -> None:
         (self._folder / name).rename(self._folder / to)

@@ -160,9 +160,12 @@ time.sleep(180)
 """
 
 
-def _all_is_taken_back(corpse: psutil.Process) -> bool:
-    """What a killed process held, locks as well, is its own until the last of its threads has gone, after it or before."""
-    return corpse.status() == psutil.STATUS_ZOMBIE and corpse.num_threads() <= 1
+async def _taken_back(pid: int) -> None:
+    """Waits for a corpse. What a killed process held, locks as well, is its own until the last of its threads has gone."""
+    corpse = psutil.Process(pid)
+    async with asyncio.timeout(30):
+        while corpse.status() != psutil.STATUS_ZOMBIE or corpse.num_threads() > 1:  # noqa: ASYNC110  nobody tells
+            await asyncio.sleep(0.05)
 
 
 async def test_a_stack_killed_with_all_its_parts_starts_again_though_their_corpses_stay(
@@ -183,11 +186,9 @@ async def test_a_stack_killed_with_all_its_parts_starts_again_though_their_corps
         ]
         owner, *_ = psutil.Process(heedless.pid).children()
         kill([owner, *parts])
+        await _taken_back(owner.pid)
         postmaster = int((await asyncio.to_thread(_postmaster_pid, state)).read_text().split()[0])
-        async with asyncio.timeout(30):
-            for pid in (owner.pid, postmaster):
-                while not _all_is_taken_back(psutil.Process(pid)):  # noqa: ASYNC110  nobody tells
-                    await asyncio.sleep(0.05)
+        await _taken_back(postmaster)
         async with stacks.stack(state, stacks.all_but("rabbit", "database")) as settings:
             assert await stacks.fetch(settings.database, "SELECT count(*) FROM employees") == 1
         assert psutil.Process(postmaster).status() == psutil.STATUS_ZOMBIE

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from promise_pub.local.places import PLACES_VARIABLE
 from tests.integration import interrupted_starts
 
 ROOT = os.geteuid() == 0
@@ -217,6 +218,16 @@ AS_ROOT = {
         "one's place comes back",
         "one has 1",
     ],
+    "many deleted, told shortly": [
+        *(
+            step
+            for number in range(7)
+            for step in (f"f{number} gets a row", f"f{number} is deleted")
+        ),
+        "one has 0",
+        "told: f0/.local, which was deleted, or moved and not started since. Nothing deletes it.",
+        "told: 2 more such databases are in",
+    ],
     "its pointer is deleted": [
         "one gets a row",
         "one loses postgresql.place",
@@ -259,10 +270,16 @@ AS_NOBODY = {
 
 
 @pytest.fixture
-def folder(services_folder: Path) -> Iterator[Path]:
-    """A folder that an ordinary user can reach as well."""
+def folder(services_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that an ordinary user can reach as well, with places of its own for root's data."""
     path = Path(tempfile.mkdtemp(dir=services_folder.parent))
     path.chmod(0o755)
+    places = path / "places"
+    places.mkdir()
+    places.chmod(0o711)
+    for programs in Path(os.environ[PLACES_VARIABLE]).glob("postgresql-*"):
+        (places / programs.name).symlink_to(programs)  # a copy of them is enough
+    monkeypatch.setenv(PLACES_VARIABLE, str(places))
     yield path
     shutil.rmtree(path)
 
