@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -338,7 +339,7 @@ async def test_an_output_that_cannot_be_written_is_no_crash(
     redirection: str, code: int, said: str
 ) -> None:
     process = await asyncio.create_subprocess_shell(
-        f"{sys.executable} -m promise_pub schema {redirection}",
+        f"{shlex.quote(sys.executable)} -m promise_pub schema {redirection}",
         cwd=ROOT,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
