@@ -21,6 +21,7 @@ from pathlib import Path
 from promise_pub.errors import LocalStackError
 from promise_pub.local.places import (
     BINARIES,
+    PLACES_VARIABLE,
     Home,
     account,
     copied_programs,
@@ -118,8 +119,8 @@ def _own_place(state: StateFolder, home: Home, warn: Warn, held: ExitStack) -> P
     place = home.folder / name
     if not place.is_dir():
         raise LocalStackError(
-            f"The database of {state.path} is gone: there is no {place}. Bring it back; or, to begin with an empty "
-            f"database, delete {pointer}."
+            f"The database of {state.path} is gone: there is no {place}. Bring it back, or name the folder that it is in by "
+            f"{PLACES_VARIABLE}; or, to begin with an empty database, delete {pointer}."
         )
     owner = _owner_of(place)
     with ExitStack() as mine:

@@ -214,7 +214,7 @@ AS_ROOT = {
     "its place is away": [
         "one gets a row",
         "one's place goes",
-        "one is refused: Bring it back; or, to begin with an empty database, delete",
+        "one is refused: Bring it back, or name the folder that it is in",
         "one's place comes back",
         "one has 1",
     ],
