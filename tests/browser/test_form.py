@@ -181,7 +181,7 @@ async def test_what_the_file_cannot_look_like_is_told_by_the_preview(eye: Eye) -
     [
         (404, "", "This server shows no preview. The file can be sent all the same."),
         (503, json.dumps({"detail": "The server is stopping."}), "The server is stopping."),
-        (502, "<h1>a proxy's page</h1>", "The server answered 502 Bad Gateway."),
+        (502, "<h1>a proxy's page</h1>", "The answer was 502 Bad Gateway."),
     ],
 )
 async def test_the_form_does_without_a_preview(
