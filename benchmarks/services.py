@@ -31,6 +31,7 @@ from promise_pub.local.places import PLACES_VARIABLE
 from promise_pub.local.postgres import Postgres
 from promise_pub.local.processes import Records, spawn
 from promise_pub.local.rabbitmq import RabbitNode
+from promise_pub.local.state_folder import recognise
 from tests.consumer_parts import amqp_url, postgres_url
 
 ROOT = Path(__file__).parents[1]
@@ -229,10 +230,11 @@ async def _started(
 ) -> AsyncIterator[Services]:
     made = Services(folder)
     async with AsyncExitStack() as stack:
-        postgres, node = Postgres(state, made.records), RabbitNode(state, made.records)
+        here = recognise(state)
+        postgres, node = Postgres(here, made.records), RabbitNode(here, made.records)
         stack.push_async_callback(postgres.stop)
         stack.push_async_callback(node.stop)
-        made._database = await postgres.start(say)
-        made.rabbit = await node.start(say)
+        made._database = await postgres.start(say, say)
+        made.rabbit = await node.start(say, say)
         made.versions = {"RabbitMQ": node.version, "PostgreSQL": postgres.version}
         yield made

@@ -1,0 +1,32 @@
+"""The benchmarks run by hand; that they still fit what they measure is seen here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+import pytest
+
+from benchmarks.services import services
+from promise_pub.local.places import PLACES_VARIABLE
+from tests.integration import stacks
+
+
+async def test_what_the_benchmarks_measure_with_starts_and_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(PLACES_VARIABLE, os.environ[PLACES_VARIABLE])  # which they set
+    async with services(stacks.quiet) as started:
+        assert set(started.versions) == {"RabbitMQ", "PostgreSQL"}
+        folder = started.folder
+    assert not folder.exists()
+
+
+async def test_the_benchmarks_explain_themselves() -> None:
+    """Every part is imported for that, with all that it imports."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks", "--help", stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0 and b"publish, window, saved" in output
