@@ -41,7 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except Exception as error:  # noqa: BLE001  the last resort of a command line: one line, and -v for more
         _complain(
-            options, error, [f"failed for a reason nobody foresaw: {error!r} (-v shows where)"]
+            options,
+            error,
+            # Not its repr: that of an encoding that fails holds all that was to be encoded, passwords as well.
+            [
+                f"failed for a reason nobody foresaw: {type(error).__name__}: {error} (-v shows where)"
+            ],
         )
         return FAILED
 

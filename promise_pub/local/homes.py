@@ -34,6 +34,8 @@ from promise_pub.local.state_folder import InUse, Owner, StateFolder, lock, read
 
 POINTER = "postgresql.place"
 _POLL = 0.05  # seconds
+_ASIDE = "data.copied"
+_LOCK_PATIENCE = 1.0  # seconds; others who only look let go at once
 _ORPHANS_TOLD = 5  # databases without a folder that a start names
 _COPY_TIMEOUT = 3600.0  # seconds for a copy of the data; a slow disk writes 100 GB in that
 
@@ -82,13 +84,16 @@ def _within(state: StateFolder, home: Home, warn: Warn) -> Home:
     home.folder.mkdir(exist_ok=True)
     home.folder.chmod(0o700)  # also one that a backup brought back otherwise
     running = home.data / "postmaster.pid"
-    if not state.owns(home.folder) and running.exists():
+    set_aside = not home.data.exists() and any(
+        home.folder.glob(f"{_ASIDE}*")
+    )  # by a start that was cut off
+    if not state.owns(home.folder) and (running.exists() or set_aside):
         original = state.original()
         if original is None:
             raise LocalStackError(
-                f"{home.data} was copied while its PostgreSQL was running, or came from another disk after that was "
-                f"killed. A copy of a running database may be damaged. If it was moved, delete {running} and start again. "
-                f"Else begin with an empty database: move {home.data} away."
+                f"{home.data} was copied while its PostgreSQL was running, or came from another disk or a backup after that "
+                f"was killed. A copy of a running database may be damaged. If it was not running, delete {running} and "
+                f"start again. Else begin with an empty database: move {home.folder} away."
             )
         _begin_anew(state, home, original.path, warn)
     state.mark(home.folder)
@@ -97,25 +102,27 @@ def _within(state: StateFolder, home: Home, warn: Warn) -> Home:
 
 def _begin_anew(state: StateFolder, home: Home, original: Path, warn: Warn) -> None:
     """Sets data aside that were copied while a server wrote to them; copies those of now, if no server does."""
-    aside = unused(home.folder / "data.copied")
-    home.data.rename(aside)
-    copied = f"{state.path} is a copy of {original}, made while its PostgreSQL was running. What was copied may be damaged"
+    if home.data.exists():
+        home.data.rename(unused(home.folder / _ASIDE))
     try:
         with ExitStack() as held:
-            held.callback(lock(original))
+            held.callback(lock(original, shared=True))
             _copy_data(original / "postgresql", home)
         begins = f"begins as a copy of that of {original} as it is now"
     except InUse:
         begins = f"is new and empty, because that of {original} is in use"
-    warn(f"{copied} and is not used; it is in {aside}. The database {begins}.")
+    warn(
+        f"{state.path} is a copy of {original}, made while its PostgreSQL was running. What was copied may be damaged and is "
+        f"not used; it is in {home.folder / _ASIDE}. The database {begins}."
+    )
 
 
 def _own_place(state: StateFolder, home: Home, warn: Warn, held: ExitStack) -> Path:
-    """The folder outside the state folder that its pointer names, or a new one. Who holds its lock may work with it."""
+    """The folder outside the state folder that its pointer names, or a new one. Only who holds its lock may work with it."""
     pointer = state.path / POINTER
     name = _read_pointer(pointer)
     if name is None:
-        return _new_place(state, home, held, None)
+        return _new_place(state, home, held, source=None)
     place = home.folder / name
     if not place.is_dir():
         raise LocalStackError(
@@ -123,42 +130,62 @@ def _own_place(state: StateFolder, home: Home, warn: Warn, held: ExitStack) -> P
             f"{PLACES_VARIABLE}; or, to begin with an empty database, delete {pointer}."
         )
     owner = _owner_of(place)
-    with ExitStack() as mine:
-        try:
-            mine.callback(lock(place))
-        except InUse:
-            if owner is None or not _came_with(state, owner):
-                raise LocalStackError(
-                    f"The database of {state.path} is in use: the server of {owner.path if owner else 'another folder'} works "
-                    f"with {place}. Stop that first; or, to begin with an empty database, delete {pointer}."
-                ) from None
-            warn(
-                f"{state.path} is a copy of {owner.path}, which is running and keeps its database. Here it is new and empty."
-            )
-            return _new_place(state, home, held, None)
-        if owner and _is_another(owner, state, name):
-            warn(
-                f"{state.path} is a copy of {owner.path}. Its database begins as a copy of that one's as it is now."
-            )
-            return _new_place(state, home, held, place)
-        if owner and owner.path != state.path and not state.owns(place):
-            warn(f"The database is that of {owner.path}, which is not there any more.")
-        state.mark(place)
-        held.push(mine.pop_all())
+    if owner and not _is_ours(owner, state, name):
+        return _copied_place(state, home, place, owner, warn, held)
+    try:
+        held.callback(lock(place, within=_LOCK_PATIENCE))
+    except InUse:
+        raise LocalStackError(
+            f"The database of {state.path} is in use: a server works with {place}, or another start copies it. Wait for that, "
+            "or stop it, then start again."
+        ) from None
+    state.mark(place)
     return place
 
 
-def _new_place(state: StateFolder, home: Home, held: ExitStack, source: Path | None) -> Path:
-    """A folder for data, empty or with a copy of the source's. The pointer comes last: before that nobody misses it."""
-    place = home.folder / secrets.token_hex(6)
-    place.mkdir()
+def _copied_place(
+    state: StateFolder, home: Home, place: Path, owner: Owner, warn: Warn, held: ExitStack
+) -> Path:
+    """A place of its own for a folder that came with the pointer to another's: with a copy of the data, if nobody writes."""
+    try:
+        with ExitStack() as reading:
+            reading.callback(lock(place, shared=True))
+            copied = _new_place(state, home, held, source=place)
+    except InUse:
+        warn(
+            f"{state.path} is a copy of {owner.path}, which is running and keeps its database. Here it is new and empty."
+        )
+        return _new_place(state, home, held, source=None)
+    warn(
+        f"{state.path} is a copy of {owner.path}, or was brought back from a backup or another disk. Its database begins as a "
+        f"copy of that in {place}, which stays as it is."
+    )
+    return copied
+
+
+def _new_place(state: StateFolder, home: Home, held: ExitStack, *, source: Path | None) -> Path:
+    """A folder for data, empty or with a copy of the source's. The pointer comes last: before that nobody misses it.
+
+    What a start left that was cut off before that is gone on with.
+    """
+    place = _unfinished(state, home.folder, copied=source is not None)
+    if place is None:
+        place = home.folder / secrets.token_hex(6)
+        place.mkdir()
     place.chmod(0o711)
-    held.callback(lock(place))
+    held.callback(lock(place, within=_LOCK_PATIENCE))
     state.mark(place)
     if source:
         _copy_data(source, replace(home, folder=place))
     write_private(state.path / POINTER, place.name)
     return place
+
+
+def _unfinished(state: StateFolder, places: Path, *, copied: bool) -> Path | None:
+    """A place that this folder marked and never pointed to. One with data was `copied`, or its pointer was deleted since."""
+    marked = (mark.parent for mark in places.glob("*/owner"))
+    ours = (place for place in marked if (owner := _owner_of(place)) and owner.id == state.id)
+    return next((place for place in ours if copied or not (place / "data").exists()), None)
 
 
 def _copy_data(source: Path, home: Home) -> None:
@@ -176,8 +203,8 @@ def _copy_data(source: Path, home: Home) -> None:
                 f"{data} is to be copied, and PostgreSQL still works in it: process {left[0]}. Stop that first."
             )
         time.sleep(_POLL)
-    if not data.exists():
-        return
+    if not data.exists() or home.data.exists():
+        return  # there is nothing, or it was done by a start that was cut off right behind it
     new = home.make("data.new")
     try:
         done = subprocess.run(
@@ -203,29 +230,25 @@ def _copy_data(source: Path, home: Home) -> None:
                 f"{data} could not be copied within {_COPY_TIMEOUT:g} s"
             ) from error
         raise
+    # Before it has the name of something whole: this disk alone is synced, others may be busy.
+    subprocess.run(["sync", "-f", new], check=True, timeout=_COPY_TIMEOUT)
     new.rename(home.data)
 
 
-def _came_with(state: StateFolder, owner: Owner) -> bool:
-    """Whether the pointer to this owner's data was copied together with the state folder."""
-    return state.copied_from is not None and state.copied_from.id == owner.id
-
-
-def _is_another(owner: Owner, state: StateFolder, name: str) -> bool:
-    """Whether the owner of this place is a folder that is still there, and not this one."""
-    if owner.id == state.id or owner.path == state.path:  # the path: of what a backup brought back
-        return False
+def _is_ours(owner: Owner, state: StateFolder, name: str) -> bool:
+    """Tells whether the owner of the place of this name is this folder."""
     if owner.id:
-        return owner.is_there()
-    return _points_to(owner.path, name)  # as an older version wrote it
+        return owner.id == state.id
+    # An older version knew paths only: the folder is where it was, or was moved, if nothing there points to the place.
+    return owner.path == state.path or not _points_to(owner.path, name)
 
 
 def _owner_of(place: Path) -> Owner | None:
-    """Who owns a place. An older version wrote a device's number and the path of the pointer."""
+    """Reads who owns a place. An older version wrote a device's number and the path of the pointer."""
     if owner := read_mark(place):
         return owner
     with suppress(FileNotFoundError):
-        device, _, pointer = (place / "owner").read_text(encoding="utf-8").partition("\n")
+        device, _, pointer = (place / "owner").read_text("utf-8", "surrogateescape").partition("\n")
         if device.isdigit() and pointer:
             return Owner("", Path(pointer).parent)
     return None
@@ -251,24 +274,24 @@ def _read_pointer(pointer: Path) -> str | None:
 
 
 def _tell_of_orphans(places: Path, own: Path, warn: Warn) -> None:
-    """Says which databases nothing points to any more. Their folders may be gone, or moved and not started since."""
-    others = (data.parent for data in places.glob("*/data") if data.parent != own)
+    """Says which databases nothing points to any more, not even what was moved to a place where nobody has looked yet."""
+    others = {path.parent for path in places.glob("*/data*") if path.parent != own}
     orphans = {place: owner for place in others if (owner := _deserted_by(place))}
     for place, owner in sorted(orphans.items(), key=lambda each: each[1].path)[:_ORPHANS_TOLD]:
         warn(
-            f"{place} has the database of {owner.path}, which was deleted, or moved and not started since. "
-            "Nothing deletes it."
+            f"{place} has a database of {owner.path}, which does not point to it: that was deleted, moved and not started since, "
+            "or is on a disk that is away, or has another database now. Nothing deletes it."
         )
     if len(orphans) > _ORPHANS_TOLD:
         warn(f"{len(orphans) - _ORPHANS_TOLD} more such databases are in {places}.")
 
 
 def _deserted_by(place: Path) -> Owner | None:
-    """The folder that this place belonged to, unless that points to it still, or a server that moved meanwhile works there."""
+    """The folder that this place belonged to, unless that points to it still, or somebody works with it."""
     owner = _owner_of(place)
     if owner is None or _points_to(owner.path, place.name):
         return None
     with suppress(InUse):
-        lock(place)()
+        lock(place, shared=True)()
         return owner
     return None

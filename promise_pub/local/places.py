@@ -88,7 +88,7 @@ def account() -> Account:
 def places_folder() -> Path:
     places = Path(os.environ.get(PLACES_VARIABLE) or PLACES).absolute()
     try:
-        if not places.exists():
+        with suppress(FileExistsError):  # also one that another first start makes at this moment
             places.mkdir()
             places.chmod(0o711)
         facts = places.lstat()
@@ -112,13 +112,22 @@ def _check_reachable(places: Path) -> None:
 
 def postmaster(data: Path) -> int | None:
     """The process that serves this data folder, which every postmaster makes its working directory. None without one."""
-    with suppress(OSError, ValueError, IndexError):
-        pid = int(
-            (data / "postmaster.pid").read_text(encoding="utf-8", errors="replace").split("\n")[0]
-        )
+    with suppress(OSError, ValueError):
+        pid = int(_first_line(data / "postmaster.pid"))
         if started_at(pid) is not None and works_in(pid, data):
             return pid
     return None
+
+
+def _first_line(path: Path) -> bytes:
+    """Reads no further than a line, and no file but an ordinary one: others may have put something else in its place."""
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        return (
+            os.read(file, 100).partition(b"\n")[0] if stat.S_ISREG(os.fstat(file).st_mode) else b""
+        )
+    finally:
+        os.close(file)
 
 
 def working_in(folder: Path) -> list[int]:
@@ -130,8 +139,9 @@ def working_in(folder: Path) -> list[int]:
 def copied_programs(package: Path, places: Path) -> Path:
     """The programs where `nobody` can run them: copied once for each build, then kept."""
     for copy in places.glob(f"{_COPY_PREFIX}*"):
-        if time.time() - copy.stat().st_mtime > _STALE_COPY:
-            shutil.rmtree(copy, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another server has finished it
+            if time.time() - copy.stat().st_mtime > _STALE_COPY:
+                shutil.rmtree(copy, ignore_errors=True)
     target = places / f"postgresql-{_build(package)}"
     if not target.exists():
         copy = Path(tempfile.mkdtemp(prefix=_COPY_PREFIX, dir=places))

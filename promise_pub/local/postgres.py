@@ -53,7 +53,7 @@ _OPTIONS = {
     "cluster_name": "promise-pub",
 }
 
-_NOT_YET = (FileNotFoundError, ConnectionError, asyncpg.CannotConnectNowError)
+_NOT_YET = (FileNotFoundError, ConnectionError, TimeoutError, asyncpg.CannotConnectNowError)
 
 
 class Postgres:
@@ -121,6 +121,7 @@ class Postgres:
 
     async def _make(self, home: places.Home) -> None:
         """Makes the data folder whole or not at all: an interrupted start leaves none that looks finished."""
+        await _all_gone(home.folder / "data.new")  # an initdb of a start that was killed just now
         new = await asyncio.to_thread(home.make, "data.new")
         password, copy = secrets.token_urlsafe(24), home.folder / "password.new"
         write_private(home.folder / "password", password)
@@ -183,9 +184,24 @@ async def _stop_leftover(home: places.Home) -> None:
     """
     pid = places.postmaster(home.data)
     if pid is not None:
+        if not await asyncio.to_thread(_is_ours, pid):
+            raise PartFailed(
+                f"A PostgreSQL that promise-pub did not start works in {home.data}: process {pid}. Stop it, then start again."
+            )
         await stop_process("PostgreSQL", pid, _FAST_SHUTDOWN)
     await _all_gone(home.data)
     (home.data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _is_ours(pid: int) -> bool:
+    """Tells by its arguments whether we started this postmaster. One that has ended meanwhile harms nobody."""
+    try:
+        return (
+            f"cluster_name={_OPTIONS['cluster_name']}".encode()
+            in Path(f"/proc/{pid}/cmdline").read_bytes()
+        )
+    except OSError:
+        return True
 
 
 async def _all_gone(data: Path) -> None:

@@ -317,6 +317,11 @@ def write_private(path: Path, text: str, mode: int = 0o600) -> None:
     except BaseException:
         new.unlink(missing_ok=True)
         raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)  # its name as well
+    finally:
+        os.close(folder)
 
 
 def _private(path: str, flags: int) -> int:

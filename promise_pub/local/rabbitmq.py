@@ -38,14 +38,8 @@ _POLL = 0.1  # seconds
 _LOOPBACK = "127.0.0.1"
 _COOKIE_BYTES, _COOKIE_MODE = 32, 0o400
 MARK = "PROMISE_PUB_FOLDER"  # in the environment of its processes: the id of the state folder
-# It gives the path of its data to a shell, in quotes, to see how full the disk is, and Erlang takes paths for UTF-8: Python
-# has these characters for bytes that are not.
-_UNUSABLE = {
-    "'": "an apostrophe",
-    '"': "a quotation mark",
-    "\n": "a line end",
-    **{chr(0xDC00 + byte): "bytes that are not UTF-8" for byte in range(128, 256)},
-}
+# It gives the path of its data to a shell, in quotes, to see how full the disk is.
+_UNUSABLE = {"'": "an apostrophe", '"': "a quotation mark", "\n": "a line end"}
 _FILES = 150  # files that a node has open once it serves, and some connections
 
 # The package's own script, not the wrapper in sbin, which changes to the system's user and its places.

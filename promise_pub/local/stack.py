@@ -120,6 +120,10 @@ class LocalStack:
         return config.cast(self._values)
 
     def _prepare_folder(self) -> StateFolder:
+        if any("\udc80" <= character <= "\udcff" for character in str(self._state)):
+            raise LocalStackError(
+                f"The path {str(self._state)!r} is not UTF-8, which the parts need: name another folder with --state."
+            )
         self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_owner(self._state)
         try:

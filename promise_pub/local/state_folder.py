@@ -2,7 +2,8 @@
 
 A path proves nothing about a folder, and neither does what a file in it says: a copy says the same. So the folder
 holds an identity that names its own inode. A folder that is moved keeps both. A copy has the identity and another
-inode: it gets an identity of its own, and remembers from which folder it came. Data that a part keeps, inside the folder
+inode: it gets an identity of its own, and remembers from which folder it came. So does one that was restored from a
+backup, or moved to another disk: these cannot be told from copies. Data that a part keeps, inside the folder
 or elsewhere, carry the mark of the folder that owns them.
 
 Nothing here ever deletes data.
@@ -10,16 +11,18 @@ Nothing here ever deletes data.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import itertools
 import json
 import os
 import pwd
 import secrets
+import sys
+import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,8 @@ from promise_pub.local.processes import write_private
 
 _IDENTITY = "identity.json"
 _MARK = "owner"
+_POLL = 0.05  # seconds
+_GET_GENERATION = 0x80087601  # FS_IOC_GETVERSION of linux/fs.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ class Owner:
     path: Path
 
     def is_there(self) -> bool:
-        """Whether the folder at its path is still that one, and not a copy of it or another."""
+        """Tells whether the folder at its path is still that one, and not a copy of it or another."""
         with suppress(OSError):  # on a disk that is away, or in a home that is closed to us
             known = _read(self.path / _IDENTITY)
             return known is not None and known["id"] == self.id and _is_at(known, self.path)
@@ -47,19 +52,19 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class StateFolder:
-    """The folder one local stack keeps its state in. `copied_from` is the folder whose identity it came with, if any."""
+    """The folder that a local stack keeps its state in. `copied_from` is the folder whose identity it came with, if any."""
 
     path: Path
     id: str
     copied_from: Owner | None
 
     def owns(self, part: Path) -> bool:
-        """Whether a part's data are this folder's. Data without a mark are whoever's folder they lie in."""
+        """Tells whether a part's data are this folder's. Data without a mark belong to the folder that they lie in."""
         owner = read_mark(part)
         return owner is None or owner.id == self.id
 
     def original(self) -> Owner | None:
-        """The folder that this one is a copy of, as long as it is where it was."""
+        """Finds the folder that this one is a copy of, as long as that is where it was."""
         source = self.copied_from
         return source if source and source.is_there() else None
 
@@ -74,22 +79,41 @@ class InUse(Exception):
     """Another server holds the folder."""
 
 
-def lock(folder: Path) -> Callable[[], None]:
-    """Holds the folder until called. The kernel lets go when we are killed, so that a lock is never stale.
+def lock(folder: Path, *, shared: bool = False, within: float = 0.0) -> Callable[[], None]:
+    """Holds the folder until called; with `shared` others may hold it as well that only read. Blocks for `within` seconds.
 
-    Raises InUse.
+    The kernel lets go when we are killed, so that a lock is never stale. The folder itself is locked: a file in it could be
+    replaced, by a backup that is unpacked over it. Older versions look at that file, so it is locked as well. Raises InUse.
     """
-    file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(file)
-        raise InUse from None
-    return partial(os.close, file)
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    with ExitStack() as files:
+        for path, flags in (
+            (folder, os.O_DIRECTORY),
+            (folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW),
+        ):
+            file = os.open(path, flags, 0o600)
+            files.callback(os.close, file)
+            _flock(file, kind, time.monotonic() + within)
+        return files.pop_all().close
+
+
+def _flock(file: int, kind: int, until: float) -> None:
+    while True:
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise InUse from None
+            time.sleep(_POLL)
+        except OSError as error:
+            if error.errno in (errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP):
+                return  # a network's file system that cannot lock folders; it can lock the file
+            raise
 
 
 def read_mark(part: Path) -> Owner | None:
-    """The folder that owns a part's data, None where nothing says so."""
+    """Reads which folder owns a part's data. None where nothing says so."""
     return _owner(_read(part / _MARK))
 
 
@@ -104,7 +128,7 @@ def check_owner(path: Path) -> None:
 
 
 def recognise(path: Path) -> StateFolder:
-    """The folder with its identity, which is made when there is none. Its caller holds the folder's lock.
+    """Reads the folder's identity, and makes one where there is none. Its caller holds the folder's lock.
 
     Raises OSError when it cannot be read or written.
     """
@@ -122,6 +146,7 @@ def recognise(path: Path) -> StateFolder:
         "path": str(path),
         "device": facts.st_dev,
         "inode": facts.st_ino,
+        "generation": _generation(path),
         "copied_from": {"id": source.id, "path": str(source.path)} if source else None,
     }
     if known != identity:
@@ -136,13 +161,27 @@ def unused(path: Path) -> Path:
 
 
 def _is_at(identity: dict[str, Any], path: Path) -> bool:
-    """Whether this is the folder that the identity was written for.
+    """Tells whether this is the folder that the identity was written for.
 
     A disk may get another device number with each start of the machine, so where the path is the same the inode decides.
     """
     facts = path.stat()
     same_disk = identity.get("device") == facts.st_dev or identity["path"] == str(path)
-    return same_disk and identity.get("inode") == facts.st_ino
+    return same_disk and (identity.get("inode"), identity.get("generation")) == (
+        facts.st_ino,
+        _generation(path),
+    )
+
+
+def _generation(path: Path) -> int | None:
+    """Tells a folder from an earlier one with the same inode number. None on file systems that have nothing of the kind."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return int.from_bytes(fcntl.ioctl(folder, _GET_GENERATION, bytes(8))[:4], sys.byteorder)
+    except OSError:
+        return None
+    finally:
+        os.close(folder)
 
 
 def _owner(value: dict[str, Any] | None) -> Owner | None:

@@ -90,7 +90,6 @@ EVERYBODY = {
         "one is deleted",
         "two has 1",
         "two has 1",
-        "told nothing",
     ],
     "a copy of a copy": [
         "one gets a row",
@@ -201,9 +200,9 @@ AS_ROOT = {
         "one gets a row",
         "one is deleted",
         "one has 0",
-        "told: one/.local, which was deleted, or moved and not started since. Nothing deletes it.",
+        "told: one/.local, which does not point to it",
     ],
-    "restored as it was at the backup, its data as they are now": [
+    "brought back from a backup, its data as they are now": [
         "one gets a row",
         "one is copied to backup",
         "one gets a row",
@@ -225,14 +224,14 @@ AS_ROOT = {
             for step in (f"f{number} gets a row", f"f{number} is deleted")
         ),
         "one has 0",
-        "told: f0/.local, which was deleted, or moved and not started since. Nothing deletes it.",
+        "told: f0/.local, which does not point to it",
         "told: 2 more such databases are in",
     ],
     "its pointer is deleted": [
         "one gets a row",
         "one loses postgresql.place",
         "one has 0",
-        "told: one/.local, which was deleted, or moved and not started since. Nothing deletes it.",
+        "told: one/.local, which does not point to it",
     ],
     "its identity is deleted": ["one gets a row", "one loses identity.json", "one has 1"],
     "another user's": [
@@ -240,22 +239,41 @@ AS_ROOT = {
         f"one belongs to {NOBODY}",
         "one is refused: belongs to the user",
     ],
-    "a copy takes over, and the original comes back while that runs": [
+    "a copy is started while the original is elsewhere, and has nothing of it": [
         "one gets a row",
         "one moves to away",
         "away is copied to two",
-        "two has 1",
-        "told: which is not there any more",
-        "two runs with 1",
-        "away is refused: is in use",
-        "two stops",
+        "two gets a row",
+        "told: is a copy of",
         "away has 1",
+        "told nothing",
+        "two has 2",
+    ],
+    "a copy in the place of the original has nothing of it": [
+        "one gets a row",
+        "one moves to two",
+        "two is copied to one",
+        "one gets a row",
         "told: is a copy of",
         "two has 1",
+        "told nothing",
+        "one has 2",
+    ],
+    "a lock file that was replaced is no lock": [
+        "one runs",
+        "one loses lock",
+        "one is refused: another serve --local is running there",
+        "one still works",
     ],
 }
 
 AS_NOBODY = {
+    "a lock file that was replaced is no lock": [
+        "one runs",
+        "one loses lock",
+        "one is refused: another serve --local is running there",
+        "one still works",
+    ],
     "copied while it ran, the original deleted": [
         "one gets a row",
         "one runs",
