@@ -332,6 +332,10 @@ class ConsumerRefused(ConsumerError):
 
     code = "consumer_refused"
 
+    def __init__(self, message: str | None = None, status: int = 0) -> None:
+        self.status = status
+        super().__init__(message)
+
 
 class ConsumerComplaint(ConsumerError):
     """The consumer answered with a plain-text complaint."""
