@@ -286,6 +286,7 @@ class ServerBusy(PromisePubError):
     """The server cannot take another run now."""
 
     code = "busy"
+    passes = True
 
 
 class TooManyWaiting(ServerBusy):
