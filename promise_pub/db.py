@@ -36,6 +36,7 @@ _AWAY = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # what asyncpg says when the server ended the connection between two statements
     OSError,
@@ -45,16 +46,16 @@ _REFUSED = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.InsufficientPrivilegeError,
-    asyncpg.TooManyConnectionsError,
 )
 _LACKING = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
 _POOLED = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError)
 
 # Classes of SQLSTATE that may pass by themselves, whoever tries again: a lost connection, a transaction that was rolled
 # back for another's sake, want of memory, disk or connections, locks, an operator's doing, the system's errors; and a
-# server that only reads, which one that was a standby does until it is made the primary. All else lasts: a missing
-# right, a missing table, a value that cannot be stored.
-_PASSING = ("08", "25006", "40", "53", "55", "57", "58")
+# server that only reads, which one that was a standby does until it is made the primary; and a transaction that took
+# too long, idle or not, with which the server ends the connection. All else lasts: a missing right, a missing table, a
+# value that cannot be stored.
+_PASSING = ("08", "25006", "25P03", "25P04", "40", "53", "55", "57", "58")
 
 
 def queries(room: str) -> Any:

@@ -286,6 +286,7 @@ class ServerBusy(PromisePubError):
     """The server cannot take another run now."""
 
     code = "busy"
+    passes = True
 
 
 class TooManyWaiting(ServerBusy):
@@ -331,6 +332,10 @@ class ConsumerRefused(ConsumerError):
     """The consumer answered with an HTTP error status."""
 
     code = "consumer_refused"
+
+    def __init__(self, message: str | None = None, status: int = 0) -> None:
+        self.status = status
+        super().__init__(message)
 
 
 class ConsumerComplaint(ConsumerError):

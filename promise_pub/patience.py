@@ -1,4 +1,8 @@
-"""How long something that failed is tried again, and how often: one rule for everything that waits for others."""
+"""How long something that failed is tried again, and how often: one rule for a broker, a consumer, and a database that runs need.
+
+Others wait by rules of their own: whoever follows a run from afar, whoever waits for the turn on a database, and the
+recorder of a run, beside which publishing goes on for a while.
+"""
 
 from __future__ import annotations
 

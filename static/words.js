@@ -58,13 +58,18 @@ export function rejectedTable(rejected) {
   return table("Rejected rows", ["Line", "Why", "Its beginning"], lines);
 }
 
-// As promise_pub/web/answers.py has it: who answers so, and without problem details, is not the server itself.
+// As promise_pub/web/answers.py has them: who answers so, and without problem details, is not the server itself.
 const BY_A_PROXY = {
-  401: "A proxy before the server asks for a login of its own.",
-  413: "A proxy before the server takes less: have its limit raised (nginx: client_max_body_size), or split the file.",
-  502: "A proxy before the server does not reach it: is the server up?",
-  503: "A proxy before the server finds it away: is the server up?",
-  504: "A proxy before the server waits no longer for its answer. Look at the runs before you send it again.",
+  401: "A proxy before the server, or another server, asks for a login of its own.",
+  403: "A proxy before the server, or another server, refuses this.",
+  407: "A proxy before the server asks for a login of its own.",
+  408: "A proxy before the server waits no longer for the file.",
+  413: "A proxy before the server takes less; have its limit raised (nginx: client_max_body_size), or split the file.",
+  429: "A proxy before the server takes no more requests for now; try again later.",
+  502: "A proxy before the server does not reach it, or not to the end; see that the server is up.",
+  503: "A proxy before the server finds it away; see that the server is up.",
+  504: "A proxy before the server waits no longer for its answer; look at the runs before a file is sent again, " +
+    "and have its limit raised (nginx: proxy_read_timeout).",
 };
 
 /** What an answer with problem details says, or what can be said of one without. */

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
@@ -14,6 +13,7 @@ from yarl import URL
 
 from promise_pub.addresses import place
 from promise_pub.config import ConsumerSettings
+from promise_pub.delivery.created import is_text, may_have_made_one, session_named_in
 from promise_pub.delivery.digest import is_written
 from promise_pub.delivery.ports import Watch
 from promise_pub.delivery.ranges import RowRanges
@@ -37,11 +37,6 @@ FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
 ANSWER_LIMIT = 1024 * 1024  # bytes; a session object is a few hundred
 NOT_YET = "0001-01-01T00:00:00Z"
 NAME_LIMIT = 255  # bytes of a queue's name in AMQP
-# A session's uuid wherever an answer that is no session has it: nested, cut off, or in plain text.
-UUID_KEY = re.compile(r'"uuid"\s*:\s*("(?:[^"\\]|\\.)*"|\d+)')
-UUID = re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", re.IGNORECASE)
-UUID_WITHIN = 64 * 1024  # characters in which it is looked for; more would hold the event loop
-UUID_LIMIT = 1000  # characters of one that the consumer can still be asked to remove
 
 _NOT_ASKED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
@@ -72,9 +67,12 @@ class ConsumerClient:
                 )
             return session
         except ConsumerError as error:
-            error.last = session_named_in(_text(body))
-            broken_off = error.__cause__ and not isinstance(error.__cause__, _NOT_ASKED)
-            error.unanswered = not error.last and bool(broken_off or len(body) > ANSWER_LIMIT)
+            if not isinstance(error.__cause__, _NOT_ASKED):
+                text = _text(body)
+                error.last = session_named_in(text, error)
+                error.unanswered = not error.last and (
+                    error.__cause__ is not None or may_have_made_one(text, error)
+                )
             raise
 
     async def process(
@@ -211,7 +209,8 @@ class ConsumerClient:
                 await _read_limited(response, path, body)
                 if not 200 <= response.status < 300:
                     raise ConsumerRefused(
-                        f"The consumer's {path} answered with status {response.status}: {_shown(_text(body))}"
+                        f"The consumer's {path} answered with status {response.status}: {_shown(_text(body))}",
+                        response.status,
                     )
                 return _text(body)
         except _NOT_ASKED as error:
@@ -269,7 +268,7 @@ def parse_session(text: str, path: str, uuid: str | None = None) -> SessionView:
             f"The consumer's {path} answered {_shown(text)}, not a session object"
         )
     named = uuid if told.get("uuid") is None else told["uuid"]
-    if not isinstance(named, str) or not _is_text(named):
+    if not isinstance(named, str) or not is_text(named):
         raise ConsumerGarbage(
             f"The consumer's {path} gave a session without a usable uuid: {_shown(text)}"
         )
@@ -287,30 +286,11 @@ def parse_session(text: str, path: str, uuid: str | None = None) -> SessionView:
     )
 
 
-def session_named_in(text: str) -> SessionView | None:
-    """Finds the session that an answer names which is none itself. Of several in plain text it takes none."""
-    text = text[:UUID_WITHIN]
-    found = UUID_KEY.search(text)
-    with suppress(ValueError):
-        named = {str(json.loads(found[1]))} if found else set(UUID.findall(text))
-        if len(named) == 1 and _is_text(uuid := named.pop()) and 0 < len(uuid) <= UUID_LIMIT:
-            return SessionView(uuid)
-    return None
-
-
 def _is_ranges(told: object) -> bool:
     """A key that others use for something else is not told."""
     try:
         return isinstance(told, str) and bool(RowRanges.parse(told) or not told)
     except ValueError:
-        return False
-
-
-def _is_text(value: str) -> bool:
-    """JSON can spell half a character, and NUL, which neither AMQP's names nor PostgreSQL take."""
-    try:
-        return b"\0" not in value.encode()
-    except UnicodeEncodeError:
         return False
 
 

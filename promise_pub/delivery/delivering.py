@@ -76,11 +76,12 @@ class Delivery:
             return session
         except (ConsumerUnreachable, ConsumerTimeout):
             raise  # it may still have it
-        except ConsumerError as error:
-            if not isinstance(error, ConsumerComplaint):  # it may live all the same
-                await abandon_session(self._consumer, run.session, 0, run)
+        except ConsumerComplaint as error:
             self._next_session(run, f"The session had ended ({error.message})")
-            return None
+        except ConsumerError as error:
+            await abandon_session(self._consumer, run.session, 0, run)  # it may live all the same
+            self._next_session(run, f"The session could not be looked at ({error.message})")
+        return None
 
     def _next_session(self, run: ActiveRun, reason: str) -> None:
         self._tally.look()

@@ -332,7 +332,7 @@ class ActiveRun:
             sessions = "session" if len(named) == 1 else "sessions"
             yield f"the consumer did not say that it removed the {sessions} {', '.join(named)}"
         if "" in self.going.left_behind:
-            yield "the consumer was asked for a session and did not answer: it may have made one all the same"
+            yield "the consumer was asked for a session and told of none: it may have made one all the same"
 
     def _finish(self, state: State) -> None:
         self.sample()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,8 +24,9 @@ from promise_pub.errors import BrokerError, BrokerRefused
 # gone wrong, 501 to 506 and 540, which the next connection may be spared; and every end without a word.
 REFUSALS = frozenset({403, 404, 405, 406, 530})
 # Two refusals may pass once a connection is lost. Until the broker has missed its heartbeats it counts the dead one
-# against a limit on connections or channels; and old ones call a vhost that is coming up "down" under code 530.
-_MAY_PASS = ("limit", "is down")
+# against a limit on connections or channels; and old ones call a vhost that is coming up "down" under code 530. Both
+# are said at the end: before it are names of users and vhosts, not always in quotes, which may have any words in them.
+_MAY_PASS = re.compile(r"(limit \([\d,]+\) is reached|limit of \([\d,]+\)|' is down)$")
 _NOT_ALLOWED = 530
 
 _CODES: Mapping[type[BaseException], int] = {
@@ -51,7 +53,7 @@ def refusal(error: BaseException | None, prefix: str) -> BrokerRefused | None:
     if code not in REFUSALS:
         return None
     words = _words(error)
-    passes = code == _NOT_ALLOWED and any(word in words for word in _MAY_PASS)
+    passes = code == _NOT_ALLOWED and bool(_MAY_PASS.search(words))
     return BrokerRefused(f"{prefix}: {words}", passes=passes)
 
 

@@ -36,6 +36,16 @@ _BY_CODE: Mapping[str, str] = {
     "database_failed": "The database's own words tell what failed. Have whoever keeps it look into it, then try again.",
     "database_refused": "The database's own words tell what it refuses. Have that right granted to the [database] "
     "user of the server's configuration, or the configuration corrected.",
+    "consumer_refused": "The consumer answered, with an error; its own words and its log tell why. Have that mended, then "
+    "try again.",
+    "consumer_complaint": "The consumer answered, with a complaint; its own words and its log tell why. Have that mended, "
+    "then try again.",
+    "consumer_garbage": "Something answered that is no consumer, or keeps to no contract: see that [consumer] of the "
+    "server's configuration names the one that is meant.",
+    "consumer_stalled": "See in the consumer's log what it waits for, or have [consumer] stall_timeout of the server's "
+    "configuration raised; then resume the run.",
+    "session_lost": "See in the consumer's log why it ended the session, then resume the run.",
+    "queue_gone": "See who removed the session's queue, the consumer or somebody at the broker; then resume the run.",
     "broker_refused": "The broker's own words tell what it refuses. Have that right given to the [rabbit] user of the "
     "server's configuration (publishing takes the write permission on amq.default: rabbitmqctl set_permissions), the "
     "limit raised, or the configuration corrected; then resume the run.",

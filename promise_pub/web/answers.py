@@ -33,8 +33,10 @@ _SAID_BY: Mapping[int, str] = {
     429: "a proxy before the server takes no more requests for now; try again later",
     502: "a proxy before the server does not reach it, or not to the end; see that the server is up",
     503: "a proxy before the server finds it away; see that the server is up",
-    504: "a proxy before the server waits no longer for its answer; have its limit raised (nginx: proxy_read_timeout)",
+    504: "a proxy before the server waits no longer for its answer; look at the runs before a file is sent again, and "
+    "have its limit raised (nginx: proxy_read_timeout)",
 }
+"""As static/words.js has them, but for what only --server changes."""
 
 
 async def read_answer(response: aiohttp.ClientResponse, server: URL) -> Json:

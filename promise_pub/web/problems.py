@@ -18,7 +18,7 @@ from promise_pub.web.negotiate import HTML, JSON, as_json, page, wanted
 
 log = logging.getLogger(__name__)
 
-RETRY_AFTER = "10"  # seconds; the order of a run's length
+_RETRY_AFTER = "10"  # seconds; the order of a run's length
 
 _STATUS: dict[type[errors.PromisePubError], int] = {
     errors.RequestError: 400,
@@ -62,6 +62,7 @@ _STATUS_BY_CODE = {kind.code: status_of(kind) for kind in _kinds(errors.PromiseP
     "interrupted": 503,
     "cancelled": 409,
 }
+_PASSING = {kind.code for kind in _kinds(errors.PromisePubError) if kind.passes} | {"interrupted"}
 
 
 def status_of_run(report: RunReport) -> int:
@@ -69,6 +70,12 @@ def status_of_run(report: RunReport) -> int:
     if report.state is State.COMPLETED or report.error is None:
         return 200
     return _STATUS_BY_CODE.get(report.error.code, 500)
+
+
+def ask_again_later(response: web.StreamResponse, code: str, passes: bool = False) -> None:
+    """Says when to try again what is not available now, where that is of use: `passes`, or the code says so."""
+    if response.status == HTTPStatus.SERVICE_UNAVAILABLE and (passes or code in _PASSING):
+        response.headers["Retry-After"] = _RETRY_AFTER
 
 
 def problem(status: int, code: str, detail: str, **more: Any) -> dict[str, Any]:
@@ -123,8 +130,7 @@ def _answer(
             "rejected": rejected,
         }
         response = page(request, "error.html", context, status)
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        response.headers["Retry-After"] = RETRY_AFTER
+    ask_again_later(response, code, error is None or error.passes)
     if status == HTTPStatus.REQUEST_TIMEOUT:
         response.force_close()  # the rest of what is too slow is not waited for
     request[CODE] = code

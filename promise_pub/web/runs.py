@@ -20,7 +20,7 @@ from promise_pub.web.expect import expect_patiently
 from promise_pub.web.forms import asks_dry_run, take_order
 from promise_pub.web.keys import GUARD, LEDGER, RUNS
 from promise_pub.web.negotiate import JSON, as_csv, as_json, page, wanted
-from promise_pub.web.problems import RETRY_AFTER, problem, status_of_run
+from promise_pub.web.problems import ask_again_later, problem, status_of_run
 from promise_pub.web.repeat import curl
 
 REJECTS_SHOWN = 50  # rejected rows on a run's page
@@ -144,8 +144,8 @@ async def _run_answer(
             "command": curl(report, str(request.url.origin()), token=GUARD in request.app),
         }
         response = page(request, "run.html", context, status)
-    if status == 503:
-        response.headers["Retry-After"] = RETRY_AFTER
+    if not asked and report.error:
+        ask_again_later(response, report.error.code)
     if not report.state.final:
         response.headers["Cache-Control"] = "no-store"
     return response

@@ -171,23 +171,62 @@ OTHER = "11111111-2222-3333-4444-555555555555"
         (f'{{"uuid": "{"x" * 256}"}}', 200, "x" * 256),
         (f"created session {MADE.upper()}", 200, MADE.upper()),
         (f'"{MADE}"', 201, MADE),
-        (f"{MADE} instead of {OTHER}", 200, None),  # who knows which
-        ('{"uuid": ""}', 200, None),
-        ('{"uuid": "\\ud800"}', 200, None),
-        ('{"uuid": "\\x"}', 200, None),
-        (f'{{"uuid": "{"x" * 1001}"}}', 200, None),  # the message shows its beginning
-        ("ERROR", 200, None),
-        ("{}", 200, None),
     ],
 )
 async def test_a_bad_answer_to_create_keeps_the_session_that_it_names(
-    body: str, status: int, named: str | None
+    body: str, status: int, named: str
 ) -> None:
     async with consumer(create=text(body, status)) as opened:
         with pytest.raises(errors.ConsumerError) as caught:
             await opened.create()
-    assert caught.value.last == (SessionView(named) if named else None)
+    assert caught.value.last == SessionView(named)
     assert not caught.value.unanswered
+
+
+A_PAGE = f"<html><h1>504 Gateway Time-out</h1><p>Ray {OTHER}</p></html>"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "unanswered"),
+    [
+        # Behind a proxy somebody was asked.
+        (A_PAGE, 504, True),
+        ("Gateway Time-out", 504, True),
+        ("", 502, True),
+        # A success has most likely made one.
+        ('{"session": "q-17"}', 201, True),
+        ('{"id": "q-17"}', 200, True),
+        (f'{{"id": "{MADE}"}}', 200, True),
+        ('{"session": {"id": "q-1', 200, True),
+        ("[]", 200, True),
+        ("{}", 200, True),
+        ("", 200, True),
+        (" \n", 200, True),
+        ('{"uuid": ""}', 200, True),
+        ('{"uuid": "\\ud800"}', 200, True),
+        ('{"uuid": "\\x"}', 200, True),
+        (f'{{"uuid": "{"x" * 1001}"}}', 200, True),  # the message shows its beginning
+        # A failure speaks of something: of a session, or of a request.
+        (f'{{"error": "x", "requestId": "{OTHER}"}}', 500, True),
+        (f"{MADE} could not be stored", 500, True),
+        # Nobody made one.
+        ("ERROR", 200, False),
+        (f"{MADE} instead of {OTHER}", 200, False),  # who knows which
+        (f"<html>Request {OTHER}</html>", 200, False),
+        (f'{{"error": "x", "requestId": "{OTHER}"}}', 400, False),
+        ("boom", 500, False),
+        ("{}", 500, False),
+        ("", 503, False),
+    ],
+)
+async def test_a_bad_answer_to_create_that_names_no_session_is_told_where_it_may_have_made_one(
+    body: str, status: int, unanswered: bool
+) -> None:
+    async with consumer(create=text(body, status)) as opened:
+        with pytest.raises(errors.ConsumerError) as caught:
+            await opened.create()
+    assert caught.value.last is None
+    assert caught.value.unanswered is unanswered
 
 
 async def test_an_answer_to_create_that_breaks_off_keeps_the_session_that_it_names() -> None:

@@ -284,7 +284,8 @@ async def test_a_database_that_goes_away_is_503_and_the_form_still_shows(
         await asyncio.to_thread(services_loop.run, drop)
         reply = await server.send(people(5))
         assert reply.status == 503 and reply.json["code"].startswith("database_")
-        assert int(reply.headers["Retry-After"]) > 0
+        passes = reply.json["code"] == "database_unavailable"  # and what is dropped stays so
+        assert ("Retry-After" in reply.headers) is passes
         assert server.stored() == []
         index = await server.get("/")
         assert index.status == 200 and "<form" in index.text and "database" in index.text

@@ -38,5 +38,23 @@ def test_what_is_said_of_a_code_is_of_one_there_is() -> None:
     assert set(advice._BY_CODE) <= codes
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        errors.ConsumerRefused,
+        errors.ConsumerComplaint,
+        errors.ConsumerGarbage,
+        errors.ConsumerStalled,
+        errors.SessionLost,
+        errors.QueueGone,
+        errors.BrokerRefused,
+        errors.DatabaseRefused,
+    ],
+)
+def test_who_answered_is_not_said_to_be_away(kind: type[errors.PromisePubError]) -> None:
+    away = {what_to_do(status, "") for status in (502, 503)}
+    assert what_to_do(status_of(kind), kind.code) not in away
+
+
 def test_a_status_nobody_thought_of_has_the_title_of_http() -> None:
     assert title_of(417) == "Expectation Failed" and what_to_do(417, "http_417") == ""

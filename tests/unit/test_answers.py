@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -275,3 +276,15 @@ def test_a_trouble_on_the_way_is_shown_without_what_a_terminal_obeys() -> None:
 def test_ci_is_told_all_of_it() -> None:
     error = ServerAnswerError("No. (no)", ["line 1: is bad", "Do this."])
     assert b"No. (no)\nline 1: is bad\nDo this." in junit.report(None, error, "a.csv", "x")
+
+
+def test_pages_and_commands_say_the_same_of_a_proxy() -> None:
+    script = (Path(__file__).parents[2] / "static" / "words.js").read_text(encoding="utf-8")
+    table = script.partition("const BY_A_PROXY = {")[2].partition("};")[0].replace('" +\n    "', "")
+    on_pages = {int(status): words for status, words in re.findall(r'(\d+): "(.*)",', table)}
+    in_commands = {
+        status: f"{words[0].upper()}{words[1:]}."
+        for status, words in answers._SAID_BY.items()
+        if "--server" not in words
+    }
+    assert on_pages == in_commands

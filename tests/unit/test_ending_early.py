@@ -21,6 +21,7 @@ from promise_pub.delivery.ports import Watch
 from promise_pub.delivery.progress import ActiveRun, known_through
 from promise_pub.delivery.reader import read_batches
 from promise_pub.errors import (
+    ConsumerComplaint,
     ConsumerError,
     ConsumerGarbage,
     ConsumerRefused,
@@ -197,6 +198,20 @@ async def test_an_old_session_that_cannot_be_looked_at_is_removed_or_named_to_th
     assert report.session and report.session.uuid != first.uuid
     assert [*house.consumer.sessions] == ([] if removes else [first.uuid])
     assert f"did not say that it removed the session {first.uuid}" in report.explanation[-1]
+    (again,) = report.resends
+    assert again.reason.startswith(f"The session could not be looked at ({error}); ")
+
+
+async def test_an_old_session_that_the_consumer_does_not_know_is_said_to_have_ended(
+    house: House,
+) -> None:
+    house.consumer.fail["remove"] = ConsumerStalled("it stalled")
+    run = await house.submit(ROWS, LIVE)
+    await ended(run)
+    house.consumer.fail = {"look": ConsumerComplaint("ERROR")}
+    report = await ended(await house.runs.resume(run.id))
+    (again,) = report.resends
+    assert again.reason.startswith("The session had ended (ERROR); ")
 
 
 async def test_a_session_that_the_run_goes_on_in_is_not_left_behind_any_more(house: House) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import jsonschema
 import pytest
 from aiohttp import web
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
-from promise_pub import errors
+from promise_pub import db, errors
 from promise_pub.accounts.guard import Guard
 from promise_pub.accounts.passwords import Passwords
 from promise_pub.accounts.people import Role
@@ -154,6 +155,32 @@ def test_the_pattern_of_columns_is_what_is_taken_but_for_repeated_names(columns:
     names = [name.strip(" ") for name in columns.split(",")]
     fits = bool(re.search(COLUMNS.replace("$", r"\Z"), columns))
     assert (fits and len(names) == len(set(names))) == takes("columns", columns)
+
+
+@GUARDED
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.AdminShutdownError,
+        asyncpg.InvalidPasswordError,
+        asyncpg.ReadOnlySQLTransactionError,
+        asyncpg.DuplicatePreparedStatementError,
+        asyncpg.UndefinedTableError,
+        asyncpg.DeadlockDetectedError,
+    ],
+)
+def test_whatever_asks_the_database_may_answer_with_each_of_its_errors(
+    tmp_path: Path, guarded: bool, error: type[Exception]
+) -> None:
+    with pytest.raises(errors.DatabaseError) as caught, db.translated():
+        raise error("for this reason")
+    asking = 0
+    for route, operation in operations(OpenHouse(tmp_path, guarded).described()).items():
+        told = operation["responses"].get("503", {}).get("description", "")
+        if f"`{errors.DatabaseUnavailable.code}`" in told:
+            asking += 1
+            assert told.count(f"- `{caught.value.code}`") == 1, route
+    assert asking > 10
 
 
 def test_every_code_that_an_answer_may_have_is_listed(tmp_path: Path) -> None:

@@ -90,6 +90,44 @@ async def test_pages_do_without_a_ledger_where_they_can(house: House) -> None:
     assert (await house.client.get("/healthz")).status == 200
 
 
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (errors.DatabaseUnavailable(), True),
+        (errors.DatabaseError(passes=True), True),
+        (errors.DatabaseReadOnly(passes=True), True),
+        (errors.TooManyWaiting(), True),
+        (errors.DatabaseError(), False),
+        (errors.DatabaseRefused(), False),
+        (errors.DatabasePooled(), False),
+        (errors.SchemaMissing(), False),
+    ],
+    ids=repr,
+)
+async def test_when_to_try_again_is_said_where_that_is_of_use(
+    house: House, monkeypatch: pytest.MonkeyPatch, error: errors.PromisePubError, passes: bool
+) -> None:
+    async def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(house.ledger, "newest", fail)
+    for headers in ({}, JSON):
+        answer = await house.client.get("/runs", headers=headers)
+        assert (answer.status, "Retry-After" in answer.headers) == (503, passes)
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"), [(errors.DatabaseUnavailable(), True), (errors.SchemaMissing(), False)]
+)
+async def test_when_to_send_a_file_again_is_said_where_that_is_of_use(
+    house: House, error: errors.PromisePubError, passes: bool
+) -> None:
+    house.consumer.fail["create"] = error  # as any step of a run may raise it
+    for headers in ({}, JSON):
+        answer = await house.simulate(**headers)
+        assert (answer.status, "Retry-After" in answer.headers) == (503, passes)
+
+
 async def test_the_empty_history_says_what_to_do(house: House) -> None:
     assert "None yet" in await (await house.client.get("/")).text()
     assert "No runs yet" in await (await house.client.get("/runs")).text()

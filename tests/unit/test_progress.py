@@ -154,7 +154,7 @@ def test_sessions_left_behind_are_still_named_after_a_resume() -> None:
     assert again.report().explanation == (
         "all is well",
         "the consumer did not say that it removed the session abc",
-        "the consumer was asked for a session and did not answer: it may have made one all the same",
+        "the consumer was asked for a session and told of none: it may have made one all the same",
     )
 
 

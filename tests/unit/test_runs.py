@@ -397,7 +397,7 @@ class TestWaiting:
 
 
 UNANSWERED = (
-    " The consumer was asked for a session and did not answer: it may have made one all the same."
+    " The consumer was asked for a session and told of none: it may have made one all the same."
 )
 
 

@@ -12,6 +12,7 @@ from promise_pub import __version__, errors
 from promise_pub.records import Parameters, RunReport, StoredFile
 from promise_pub.web.auth import COOKIE, OPEN
 from promise_pub.web.openapi.answers import (
+    DATABASE,
     Operation,
     answer,
     header_components,
@@ -139,7 +140,7 @@ def _common(method: str, closed: bool) -> Iterator[tuple[str, Any]]:
     if acts:
         kinds.append(errors.CrossSite)
     if closed:
-        kinds += [errors.DatabaseUnavailable]
+        kinds += DATABASE
         kinds += [errors.NotAllowed] if acts else []
         yield "303", answer("A browser is sent to the login.", None, "Location")
         yield from problems((errors.LoginRequired, errors.TokenRefused), negotiated=False).items()

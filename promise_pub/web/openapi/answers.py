@@ -17,18 +17,24 @@ Operation = dict[str, Any]
 MEDIA_TYPES: Mapping[str, str] = {JSON: "application/json", CSV: "text/csv", HTML: "text/html"}
 PROBLEM_TYPE = "application/problem+json"
 
+DATABASE: tuple[Kind, ...] = (
+    errors.DatabaseUnavailable,
+    errors.DatabaseRefused,
+    errors.DatabaseReadOnly,
+    errors.DatabasePooled,
+    errors.SchemaMissing,
+    errors.DatabaseError,
+)
 FAILED_RUN: tuple[Kind, ...] = (
     errors.ConsumerError,
     *errors.ConsumerError.__subclasses__(),
     errors.BrokerError,
     *errors.BrokerError.__subclasses__(),
-    errors.DatabaseError,
-    errors.SchemaMissing,
+    *DATABASE,
     errors.StoredFileError,
     errors.RunTaken,
 )
 BUSY: tuple[Kind, ...] = (errors.TooManyWaiting, errors.ServerStopping)
-DATABASE: tuple[Kind, ...] = (errors.DatabaseUnavailable, errors.DatabaseRefused)
 
 HEADERS: dict[str, Schema] = {
     "ETag": {
@@ -50,14 +56,14 @@ HEADERS: dict[str, Schema] = {
         "schema": {"const": "respond-async"},
     },
     "Retry-After": {
-        "description": "Seconds after which to try again.",
+        "description": "Seconds after which to try again, where that is of use.",
         "schema": {"type": "integer", "minimum": 1},
     },
     "WWW-Authenticate": {"description": "How to say who you are.", "schema": {"const": "Bearer"}},
     "Content-Disposition": {"description": "A name to save it under.", "schema": TEXT},
     "Set-Cookie": {"description": "The session.", "schema": TEXT},
 }
-_ALWAYS = {"WWW-Authenticate", "Retry-After", "X-Total-Count", "Location", "ETag", "Vary"}
+_ALWAYS = {"WWW-Authenticate", "X-Total-Count", "Location", "ETag", "Vary"}
 
 
 def headers(*names: str) -> dict[str, Any]:

@@ -83,7 +83,6 @@ def _simulate() -> Operation:
         errors.NotCsv,
         *FAILED_RUN,
         *BUSY,
-        *DATABASE,
     )
     name = query("filename", TEXT, "The file's name, where it is the body.", example="data.csv")
     return {
