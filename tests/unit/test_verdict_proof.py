@@ -146,6 +146,12 @@ def test_what_proves_what(
     assert (judged.verdict, list(judged.explanation)) == (verdict, explanation)
 
 
+def test_rows_sent_again_prove_no_less_to_a_consumer_that_cuts_long_rows_short() -> None:
+    session, proof = told(103, 99, digest=None), Proof(ROWS, digest="d", again=True)
+    judged = judge(ALL, "", "", session, Repeats(in_file=1, too_long=1), 99, proof)
+    assert judged.verdict is KEPT, judged
+
+
 def test_rows_of_earlier_sessions_are_told_as_such() -> None:
     gone = SessionView("gone", 40, 38, 2, 0)
     field = SessionView("field", 20, 15)
