@@ -57,6 +57,7 @@ def judge(
         *_received(confirmed, session, evidence, proof),
         *_digests(session, proof),
         *_saved(confirmed, session, evidence, proven=proof.equal(session)),
+        *_unread(confirmed, session, evidence),
         *_in_the_table(session.saved, evidence),
     ]
     bearings = {finding.bears for finding in findings}
@@ -319,6 +320,16 @@ def _in_the_table(saved: int | None, evidence: Evidence) -> Iterator[_Finding]:
     yield _Finding(
         Verdict.UNKNOWN, f"the consumer says it saved {_rows(saved)}, and employees {seen}"
     )
+
+
+def _unread(confirmed: int, session: SessionView, evidence: Evidence) -> Iterator[_Finding]:
+    """A row that was saved without a mail may be an empty one, of a consumer that found nothing of what it reads."""
+    proof = evidence.proof
+    if confirmed and session.saved == confirmed and not proof.countable and session.digest is None:
+        yield _Finding(
+            Verdict.UNKNOWN,
+            f"nothing shows that the consumer read the columns of these rows{_keys(proof.columns)}",
+        )
 
 
 def _unusable(invalid: int, evidence: Evidence) -> Iterator[_Finding]:
