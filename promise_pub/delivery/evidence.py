@@ -52,7 +52,8 @@ class Evidence(NamedTuple):
     """Counts of this side: rows that could not be saved, and by how many rows the employees table grew.
 
     `growth_fits`: the table grew by what the consumer says it saved, or nobody knows by how much it grew.
-    `saved_by_others`: rows of the file that employees gained and that this session did not save.
+    `saved_by_others`: rows of the file that employees gained and that this session did not save. `long_rows_saved`: the
+    session saved rows that are too long for employees; `repeats.too_long` are the others.
     """
 
     repeats: Repeats
@@ -60,6 +61,7 @@ class Evidence(NamedTuple):
     growth_fits: bool
     saved_by_others: int
     proof: Proof
+    long_rows_saved: bool = False
 
     @classmethod
     def of(
@@ -74,16 +76,18 @@ class Evidence(NamedTuple):
 
         The two must be equal, unless others may have saved meanwhile: a dead session commits late what it had in hand,
         and other runs save what they like. Then it is enough that employees gained as many mails of the file.
-        Rows too long for employees were saved all the same, cut short or to a wider table, where it grew by all rows
-        but those that repeat a mail.
+        Where it grew by more rows than are short enough for it, long ones were saved all the same, cut short or to a
+        wider table; those of them that were not may repeat a mail.
         """
         saved, fits, others = session.saved or 0, grown in (None, session.saved), 0
         if repeats and proof.shared:
             fits = fits or repeats.gained >= saved
             others = max(0, repeats.gained - saved)
         evidence = cls(repeats or Repeats(), grown, fits, others, proof)
-        if fits and grown and confirmed - saved == evidence.repeated:
-            return evidence._replace(repeats=replace(evidence.repeats, too_long=0))
+        left = confirmed - saved - evidence.repeated
+        if fits and grown and 0 <= left < evidence.repeats.too_long:
+            repeats = replace(evidence.repeats, too_long=left)
+            return evidence._replace(repeats=repeats, long_rows_saved=True)
         return evidence
 
     @property

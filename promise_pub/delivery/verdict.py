@@ -276,10 +276,15 @@ def _counted(unsaved: int, invalid: int, evidence: Evidence) -> Iterator[_Findin
             explained += held
             yield _Finding(Verdict.KEPT, f"{_rows(held)}: employees held the mail before the run")
     if repeats.too_long:
-        yield _Finding(
-            Verdict.BROKEN,
-            f"{_rows(repeats.too_long)}: longer than the 127 characters that employees holds",
+        long_rows = (
+            f"{_rows(repeats.too_long)}: longer than the 127 characters that employees holds"
         )
+        if evidence.long_rows_saved:
+            yield _Finding(
+                Verdict.UNKNOWN, f"{long_rows}, as are others that were saved: a mail may repeat"
+            )
+        else:
+            yield _Finding(Verdict.BROKEN, long_rows)
     yield from _unusable(invalid, evidence)
     if evidence.proof.countable or unsaved <= explained:
         yield from _rest(unsaved, explained)

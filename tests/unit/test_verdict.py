@@ -112,6 +112,26 @@ def nothing_grown(saved: int) -> str:
                 "3 rows: employees held the mail before the run",
             ],
         ),
+        (  # two of three: the third may be lost, or repeat the mail of another
+            told(100, 98),
+            Repeats(in_file=1, too_long=3),
+            98,
+            UNKNOWN,
+            [
+                "1 row repeats a mail that was saved before",
+                "1 row: longer than the 127 characters that employees holds, as are others that were saved: a mail may repeat",
+            ],
+        ),
+        (  # none of them
+            told(100, 96),
+            Repeats(in_file=1, too_long=3),
+            96,
+            BROKEN,
+            [
+                "1 row repeats a mail that was saved before",
+                "3 rows: longer than the 127 characters that employees holds",
+            ],
+        ),
         (  # it saved nothing, so no row that is too long either
             told(100, 0),
             Repeats(in_file=1, held_before=99, too_long=1),
