@@ -21,8 +21,8 @@ class Reading:
     """Reads until the queue has been empty for `timeout` seconds or the session is complete.
 
     Messages are acked once their rows are committed, so a row is saved or still in the queue. A broker or a database
-    that is away is waited for, as long as messages came since the time before; one that refuses ends it; after a lost broker connection the idle time is no less than what the
-    broker needs to take back what it had handed over.
+    that is away is waited for, as long as messages came since the time before. One that refuses ends the reading. After
+    a lost broker connection the idle time is no less than what the broker needs to take back what it had handed over.
     """
 
     def __init__(self, session: Session, broker: Broker, saver: Saver, timeout: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple, Self
 
 from promise_pub.delivery.ranges import RowRanges
@@ -50,42 +51,56 @@ NO_PROOF = Proof()
 class Evidence(NamedTuple):
     """Counts of this side: rows that could not be saved, and by how many rows the employees table grew.
 
-    `agrees`: the table does not contradict what the consumer says it saved, as far as anybody knows. `others`: rows of
-    the file that employees gained and that this session did not save.
+    `growth_fits`: the table grew by what the consumer says it saved, or nobody knows by how much it grew.
+    `saved_by_others`: rows of the file that employees gained and that this session did not save. `long_rows_saved`: the
+    session saved rows that are too long for employees; `repeats.too_long` are the others.
     """
 
     repeats: Repeats
     grown: int | None
-    agrees: bool
-    others: int
+    growth_fits: bool
+    saved_by_others: int
     proof: Proof
+    long_rows_saved: bool = False
 
     @classmethod
     def of(
-        cls, session: SessionView, repeats: Repeats | None, grown: int | None, proof: Proof
+        cls,
+        confirmed: int,
+        session: SessionView,
+        repeats: Repeats | None,
+        grown: int | None,
+        proof: Proof,
     ) -> Self:
         """Weighs the growth of employees against what the session says it saved.
 
         The two must be equal, unless others may have saved meanwhile: a dead session commits late what it had in hand,
         and other runs save what they like. Then it is enough that employees gained as many mails of the file.
+        Where it grew by more rows than are short enough for it, long ones were saved all the same, cut short or to a
+        wider table; those of them that were not may repeat a mail.
         """
-        saved, agrees, others = session.saved or 0, grown in (None, session.saved), 0
+        saved, fits, others = session.saved or 0, grown in (None, session.saved), 0
         if repeats and proof.shared:
-            agrees = agrees or repeats.gained >= saved
+            fits = fits or repeats.gained >= saved
             others = max(0, repeats.gained - saved)
-        return cls(repeats or Repeats(), grown, agrees, others, proof)
+        evidence = cls(repeats or Repeats(), grown, fits, others, proof)
+        left = confirmed - saved - evidence.repeated
+        if fits and grown and 0 <= left < evidence.repeats.too_long:
+            repeats = replace(evidence.repeats, too_long=left)
+            return evidence._replace(repeats=repeats, long_rows_saved=True)
+        return evidence
 
     @property
     def repeated(self) -> int:
         """Counts the rows that repeat a mail, as the file and employees show."""
-        return self.repeats.in_file + self.repeats.held_before + self.others
+        return self.repeats.in_file + self.repeats.held_before + self.saved_by_others
 
     @property
     def explained(self) -> int:
         """Counts the rows that could not be saved for reasons known here. Mails that employees held before are one only
         where the consumer saves to that table."""
         held = self.repeats.held_before
-        return self.repeated + self.repeats.too_long - (0 if self.agrees else held)
+        return self.repeated + self.repeats.too_long - (0 if self.growth_fits else held)
 
 
 def needs_repeats(

@@ -29,10 +29,10 @@ from promise_pub.delivery.dialect import (
 )
 from promise_pub.delivery.header import HEADER_LIMIT, Header, find_header
 from promise_pub.delivery.lines import (
-    LINE_END,
     after_last_line_end,
     after_line_end,
     count_line_ends,
+    find_line_end,
     with_line_feeds,
 )
 from promise_pub.delivery.quotes import TEXT_AFTER_QUOTE, OpenRecords, Place, Walker
@@ -155,14 +155,15 @@ class Reader:
 
     def _skip(self, chunk: bytes) -> bytes:
         """Drops bytes up to the end of a line that is too long. Returns what follows it."""
-        end = LINE_END.search(chunk)
-        line = chunk[: end.start()] if end else chunk
-        self._buffer += line[: max(4 * EXCERPT - len(self._buffer), 0)]
-        if end is None:
+        end = find_line_end(chunk, 0)
+        room = max(4 * EXCERPT - len(self._buffer), 0)
+        self._buffer += chunk[: room if end < 0 else min(room, end)]
+        if end < 0:
             self._skipped += len(chunk)
             return b""
-        self._end_skipping(end.end())
-        return chunk[end.end() :]
+        after = after_line_end(chunk, end)
+        self._end_skipping(after)
+        return chunk[after:]
 
     def _start_skipping(self) -> None:
         self._skipped = len(self._buffer)
@@ -222,9 +223,9 @@ class Reader:
 
     def _line_end(self, start: int) -> int:
         """Where the first line end from there on begins. There is one before `_complete`."""
-        end = LINE_END.search(self._buffer, start)
-        assert end
-        return end.start()
+        end = find_line_end(self._buffer, start)
+        assert end >= 0
+        return end
 
     def _bulk(self, stop: int) -> bool:
         """Cuts lines without quotes all at once, if every one of them is a row."""
@@ -261,7 +262,8 @@ class Reader:
             row = match(self._buffer, self._position, min(stop, self._position + ROW_REACH))
             if row and self._row(row):
                 continue
-            self._line += count_line_ends(self._buffer[counted : self._position])
+            if counted < self._position:
+                self._line += count_line_ends(self._buffer[counted : self._position])
             taken = self._odd(stop)
             counted = self._position
             if not taken:

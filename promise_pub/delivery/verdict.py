@@ -50,13 +50,14 @@ def judge(
     sessions told of them stands.
     """
     confirmed = proof.rows(counts)
-    evidence = Evidence.of(session, repeats, grown, proof)
+    evidence = Evidence.of(confirmed, session, repeats, grown, proof)
     findings = [
         *_at_the_broker(counts, returned_rows, nacked_rows),
         *_earlier(evidence),
         *_received(confirmed, session, evidence, proof),
         *_digests(session, proof),
         *_saved(confirmed, session, evidence, proven=proof.equal(session)),
+        *_unread(confirmed, session, evidence),
         *_in_the_table(session.saved, evidence),
     ]
     bearings = {finding.bears for finding in findings}
@@ -237,10 +238,13 @@ def _repeats_told(duplicates: int, evidence: Evidence) -> _Finding:
 
     What they do not show is unknown, not broken: a consumer may take mails for one that differ here, in capitals or
     blanks, and then it tells the truth and has lost nothing. That it does is a guess all the same, so it is not kept.
+    Of a consumer that does not tell, such rows are `_rest`: they look like rows that it lost.
     """
     repeats = evidence.repeats
     in_file, held = (f"{n:,}" if n else "none" for n in (repeats.in_file, repeats.held_before))
-    others = f"; {_rows(evidence.others)}: {_MEANWHILE}" if evidence.others else ""
+    others = (
+        f"; {_rows(evidence.saved_by_others)}: {_MEANWHILE}" if evidence.saved_by_others else ""
+    )
     if not evidence.proof.countable:
         return _Finding(
             Verdict.UNKNOWN,
@@ -259,26 +263,28 @@ def _repeats_told(duplicates: int, evidence: Evidence) -> _Finding:
 def _counted(unsaved: int, invalid: int, evidence: Evidence) -> Iterator[_Finding]:
     """The consumer does not tell: what the file and the employees table prove must make up what it did not save."""
     repeats = evidence.repeats
-    explained = max(invalid, repeats.too_long) + repeats.in_file + evidence.others
+    explained = max(invalid, repeats.too_long) + repeats.in_file + evidence.saved_by_others
     if repeats.in_file:
         yield _Finding(Verdict.KEPT, _repeat_a_mail(repeats.in_file))
-    if evidence.others:
-        yield _Finding(Verdict.KEPT, f"{_rows(evidence.others)}: {_MEANWHILE}")
-    here = evidence.agrees
-    if (
-        repeats.held_before
-        and (here or unsaved == explained + repeats.held_before)
-        and ((here and evidence.grown) or unsaved != explained)
-    ):
-        explained += repeats.held_before
-        yield _Finding(
-            Verdict.KEPT, f"{_rows(repeats.held_before)}: employees held the mail before the run"
-        )
+    if evidence.saved_by_others:
+        yield _Finding(Verdict.KEPT, f"{_rows(evidence.saved_by_others)}: {_MEANWHILE}")
+    if held := repeats.held_before:
+        saves_here = bool(evidence.growth_fits and evidence.grown)
+        may_save_here = evidence.growth_fits and unsaved != explained  # more is left to explain
+        comes_out = unsaved == explained + held  # whatever it saved, and wherever
+        if saves_here or may_save_here or comes_out:
+            explained += held
+            yield _Finding(Verdict.KEPT, f"{_rows(held)}: employees held the mail before the run")
     if repeats.too_long:
-        yield _Finding(
-            Verdict.BROKEN,
-            f"{_rows(repeats.too_long)}: longer than the 127 characters that employees holds",
+        long_rows = (
+            f"{_rows(repeats.too_long)}: longer than the 127 characters that employees holds"
         )
+        if evidence.long_rows_saved:
+            yield _Finding(
+                Verdict.UNKNOWN, f"{long_rows}, as are others that were saved: a mail may repeat"
+            )
+        else:
+            yield _Finding(Verdict.BROKEN, long_rows)
     yield from _unusable(invalid, evidence)
     if evidence.proof.countable or unsaved <= explained:
         yield from _rest(unsaved, explained)
@@ -306,7 +312,7 @@ def _rest(unsaved: int, explained: int) -> Iterator[_Finding]:
 def _in_the_table(saved: int | None, evidence: Evidence) -> Iterator[_Finding]:
     """A table that did not grow by what the consumer says it saved contradicts it."""
     grown = evidence.grown
-    if saved is None or grown is None or evidence.agrees:
+    if saved is None or grown is None or evidence.growth_fits:
         return
     if grown == 0:
         seen = "did not grow: either it saves elsewhere, or nothing was committed"
@@ -319,6 +325,16 @@ def _in_the_table(saved: int | None, evidence: Evidence) -> Iterator[_Finding]:
     yield _Finding(
         Verdict.UNKNOWN, f"the consumer says it saved {_rows(saved)}, and employees {seen}"
     )
+
+
+def _unread(confirmed: int, session: SessionView, evidence: Evidence) -> Iterator[_Finding]:
+    """A row that was saved without a mail may be an empty one, of a consumer that found nothing of what it reads."""
+    proof = evidence.proof
+    if confirmed and session.saved == confirmed and not proof.countable and session.digest is None:
+        yield _Finding(
+            Verdict.UNKNOWN,
+            f"nothing shows that the consumer read the columns of these rows{_keys(proof.columns)}",
+        )
 
 
 def _unusable(invalid: int, evidence: Evidence) -> Iterator[_Finding]:

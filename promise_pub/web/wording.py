@@ -143,7 +143,7 @@ def sentence(report: RunReport) -> str:
         return "A row is missing, was of no use to the consumer, or was not saved and nothing explains it."
     if report.verdict is Verdict.UNKNOWN:
         confirmed = rows(report.counts.confirmed)
-        return f"The consumer does not tell enough, or what it tells is not so: all that is proven is that the broker confirmed {confirmed}."
+        return f"The consumer does not tell enough, or what it tells does not agree with what is known here: all that is proven is that the broker confirmed {confirmed}."
     if report.blocked:
         return "The run goes on by itself when that ends."
     return _MEANWHILE.get(report.state, "")

@@ -94,6 +94,76 @@ def nothing_grown(saved: int) -> str:
                 "1 row was received, but not usable for the consumer",
             ],
         ),
+        # Long rows were saved all the same: cut short, or to a table that is wider.
+        (
+            told(100, 99),
+            Repeats(in_file=1, too_long=1),
+            99,
+            KEPT,
+            ["1 row repeats a mail that was saved before"],
+        ),
+        (
+            told(100, 96),
+            Repeats(in_file=1, held_before=3, too_long=2),
+            96,
+            KEPT,
+            [
+                "1 row repeats a mail that was saved before",
+                "3 rows: employees held the mail before the run",
+            ],
+        ),
+        (  # two of three: the third may be lost, or repeat the mail of another
+            told(100, 98),
+            Repeats(in_file=1, too_long=3),
+            98,
+            UNKNOWN,
+            [
+                "1 row repeats a mail that was saved before",
+                "1 row: longer than the 127 characters that employees holds, as are others that were saved: a mail may repeat",
+            ],
+        ),
+        (  # none of them
+            told(100, 96),
+            Repeats(in_file=1, too_long=3),
+            96,
+            BROKEN,
+            [
+                "1 row repeats a mail that was saved before",
+                "3 rows: longer than the 127 characters that employees holds",
+            ],
+        ),
+        (  # it saved nothing, so no row that is too long either
+            told(100, 0),
+            Repeats(in_file=1, held_before=99, too_long=1),
+            0,
+            BROKEN,
+            [
+                "1 row repeats a mail that was saved before",
+                "99 rows: employees held the mail before the run",
+                "1 row: longer than the 127 characters that employees holds",
+                "the consumer left out 100 rows where 101 could not be saved: its counts contradict each other",
+            ],
+        ),
+        (  # the growth of the table does not bear it out
+            told(100, 99),
+            Repeats(in_file=1, too_long=1),
+            98,
+            BROKEN,
+            [
+                "1 row repeats a mail that was saved before",
+                "1 row: longer than the 127 characters that employees holds",
+                "the consumer left out 1 row where 2 could not be saved: its counts contradict each other",
+                "the consumer says it saved 99 rows, and employees grew by 98 meanwhile: the others are elsewhere, not committed, or deleted again",
+            ],
+        ),
+        # It takes two mails for one that differ here, and does not tell: that looks like a row that is lost.
+        (
+            told(100, 99),
+            Repeats(),
+            99,
+            BROKEN,
+            ["1 row was received and not saved, and nothing explains 1 of them"],
+        ),
         # What it tells does not add up.
         (
             told(100, 90, 7),
@@ -485,6 +555,31 @@ def test_a_second_pass_is_needed_where_rows_are_unsaved_for_a_reason_that_can_be
     session: SessionView, needed: bool
 ) -> None:
     assert needs_repeats(ALL, session) is needed
+
+
+@pytest.mark.parametrize(
+    ("saved", "repeats", "grown", "verdict"),
+    [
+        # Employees grew by what it saved: it saves there, and whatever that held, it could not save.
+        (97, Repeats(in_file=1, held_before=2), 97, KEPT),
+        (98, Repeats(in_file=2, held_before=1), 98, BROKEN),  # in_file alone would explain it
+        # Employees did not grow, as nothing was saved: what it held counts only where more is left to explain.
+        (0, Repeats(in_file=60, held_before=40), 0, KEPT),
+        (0, Repeats(in_file=100, held_before=40), 0, KEPT),
+        # Nobody knows by how much it grew.
+        (97, Repeats(in_file=1, held_before=2), None, KEPT),
+        (98, Repeats(in_file=2, held_before=1), None, KEPT),
+        (96, Repeats(in_file=1, held_before=2), None, BROKEN),
+        # It grew by something else: what it held explains all that is left, or nothing.
+        (97, Repeats(in_file=1, held_before=2), 90, UNKNOWN),
+        (97, Repeats(in_file=3, held_before=2), 90, UNKNOWN),
+        (96, Repeats(in_file=1, held_before=2), 90, BROKEN),
+    ],
+)
+def test_mails_that_employees_held_before_explain_rows_where_the_consumer_may_save_to_it(
+    saved: int, repeats: Repeats, grown: int | None, verdict: Verdict
+) -> None:
+    assert judge(ALL, "", "", told(100, saved), repeats, grown).verdict is verdict
 
 
 SMALL = st.integers(0, 6)

@@ -117,6 +117,15 @@ def told(
             ],
         ),
         (told(100, 100), Proof(ROWS, digest="d", columns=("id",)), KEPT, []),
+        (  # what it saved may be empty
+            told(100, 100, digest=None),
+            Proof(ROWS, digest="d", columns=("name", "email")),
+            UNKNOWN,
+            [
+                NO_DIGEST,
+                "nothing shows that the consumer read the columns of these rows: it reads 'name' and 'mail', and there is no 'mail'",
+            ],
+        ),
         (  # rows saved twice are no sign that each was saved
             told(103, 103, 0),
             Proof(ROWS, digest="d", again=True),
@@ -144,6 +153,18 @@ def test_what_proves_what(
     repeats = Repeats(in_file=max(0, min(3, 100 - saved))) if counted else None
     judged = judge(ALL, "", "", session, repeats, saved, proof)
     assert (judged.verdict, list(judged.explanation)) == (verdict, explanation)
+
+
+def test_rows_sent_again_prove_no_less_to_a_consumer_that_cuts_long_rows_short() -> None:
+    session, proof = told(103, 99, digest=None), Proof(ROWS, digest="d", again=True)
+    judged = judge(ALL, "", "", session, Repeats(in_file=1, too_long=1), 99, proof)
+    assert judged.verdict is KEPT, judged
+
+
+def test_a_file_without_rows_is_delivered_whatever_its_columns() -> None:
+    proof = Proof(RowRanges(), columns=("name", "email"))
+    judged = judge(Counts(), "", "", told(0, 0, digest=None), None, 0, proof)
+    assert (judged.verdict, judged.explanation) == (KEPT, ())
 
 
 def test_rows_of_earlier_sessions_are_told_as_such() -> None:

@@ -97,7 +97,7 @@ def test_a_time_is_told_in_utc_with_the_exact_one_for_scripts() -> None:
         (
             {"state": State.COMPLETED, "verdict": Verdict.UNKNOWN, "counts": Counts(1, 0, 1, 1)},
             "Nobody knows.",
-            "confirmed 1 row.",
+            "or what it tells does not agree with what is known here: all that is proven is that the broker confirmed 1 row.",
             "unknown",
             "unknown",
         ),
