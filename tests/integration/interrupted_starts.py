@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from promise_pub.errors import LocalStackError
 from promise_pub.local import homes
-from promise_pub.local.places import Home
+from promise_pub.local.places import PLACES_VARIABLE, Home
 from promise_pub.local.state_folder import recognise
 
 _STEPS = {
@@ -149,12 +149,23 @@ def _check(state: Path, expected: str | None) -> None:
     assert _in_child(work) == 0, state
 
 
+def _use_own_places(places: Path) -> None:
+    """Each try has its own: a start looks at all that are there, and would come to more steps with each of them."""
+    programs = next(Path(os.environ[PLACES_VARIABLE]).glob("postgresql-*"), None)
+    places.mkdir()
+    places.chmod(0o711)
+    if programs:
+        (places / programs.name).symlink_to(programs)
+    os.environ[PLACES_VARIABLE] = str(places)
+
+
 def main(folder: Path, how: str, case: Case) -> None:
     step, code = 0, _FAILED
     while code != 0:
         step += 1
         here = folder / str(step)
         here.mkdir()
+        _use_own_places(here / "places")
         case.prepare(here)
         code = _interrupted(here / case.state / ".local", step, how)
         for name, data in case.expected.items():
