@@ -27,9 +27,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rows", type=_positive, help=f"for the fast peers ({ROWS:,})")
     parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--quick", action="store_true", help="few rows, one round: does it work?")
-    parser.add_argument(
-        "--docs", type=Path, help="folder for the page and its charts (docs, when all is measured)"
-    )
+    parser.add_argument("--docs", type=Path, help="folder for the page and its charts (docs, when all is measured)")
     return parser.parse_args()
 
 

@@ -90,9 +90,7 @@ class CountingConsumer:
         return web.json_response(await self._counts(request.query["uuid"]))
 
     async def _counts(self, queue: str) -> dict[str, object]:
-        count = (
-            len(self._arrivals) if self._read else self._purged + await self._broker.ready(queue)
-        )
+        count = len(self._arrivals) if self._read else self._purged + await self._broker.ready(queue)
         return {"uuid": queue, "checksum": count, "saved": count}
 
     async def remove(self, request: web.Request) -> web.Response:

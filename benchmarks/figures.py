@@ -18,10 +18,7 @@ class Table:
     def markdown(self) -> str:
         widths = [max(map(len, column)) for column in zip(self.headings, *self.rows, strict=True)]
         rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-        return "\n".join(
-            "| " + " | ".join(_cells(row, widths)) + " |"
-            for row in (self.headings, rule, *self.rows)
-        )
+        return "\n".join("| " + " | ".join(_cells(row, widths)) + " |" for row in (self.headings, rule, *self.rows))
 
 
 def _cells(row: Sequence[str], widths: Sequence[int]) -> list[str]:

@@ -48,18 +48,14 @@ Result = dict[str, Any]
 def pika_one_by_one(task: Task) -> Result:
     """pika's BlockingConnection: each publish waits for its confirm."""
     credentials = pika.PlainCredentials(task.broker.user, task.broker.password)
-    where = pika.ConnectionParameters(
-        task.broker.host, task.broker.port, task.broker.vhost, credentials
-    )
+    where = pika.ConnectionParameters(task.broker.host, task.broker.port, task.broker.vhost, credentials)
     with pika.BlockingConnection(where) as connection:
         channel = connection.channel()
         channel.confirm_delivery()
         now = int(time.time())
         clock = _Clock()
         for number, body in enumerate(task.bodies, 1):
-            channel.basic_publish(
-                "", task.queue, body, pika.BasicProperties(**_properties(number, now)), True
-            )
+            channel.basic_publish("", task.queue, body, pika.BasicProperties(**_properties(number, now)), True)
         return clock.result(len(task.bodies))
 
 

@@ -101,9 +101,7 @@ class Services:
             await connection.close(timeout=5)
 
     @asynccontextmanager
-    async def server(
-        self, consumer: ConsumerSettings, database: DatabaseSettings
-    ) -> AsyncIterator[Listening]:
+    async def server(self, consumer: ConsumerSettings, database: DatabaseSettings) -> AsyncIterator[Listening]:
         """`python main.py` as a process of its own, with an empty uploads folder."""
         uploads = self.folder / f"uploads-{uuid.uuid4().hex[:8]}"
         server = ServerSettings(port=HELD_BY_NOBODY, uploads=uploads)
@@ -137,9 +135,7 @@ class Services:
 
     def _for_consumer(self, database: DatabaseSettings) -> Settings:
         consumer = ConsumerSettings(host="127.0.0.1", port=HELD_BY_NOBODY)
-        return Settings(
-            server=ServerSettings(), rabbit=self.rabbit, consumer=consumer, database=database
-        )
+        return Settings(server=ServerSettings(), rabbit=self.rabbit, consumer=consumer, database=database)
 
     @contextmanager
     def for_commands(self, database: DatabaseSettings) -> Iterator[Path]:
@@ -225,9 +221,7 @@ def _private_folder() -> Path:
 
 
 @asynccontextmanager
-async def _started(
-    folder: Path, state: Path, say: Callable[[str], None]
-) -> AsyncIterator[Services]:
+async def _started(folder: Path, state: Path, say: Callable[[str], None]) -> AsyncIterator[Services]:
     made = Services(folder)
     async with AsyncExitStack() as stack:
         here = recognise(state)

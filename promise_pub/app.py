@@ -56,9 +56,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
     doors = await look_around(settings.server)
     async with AsyncExitStack() as last, AsyncExitStack() as stack:
         stack.enter_context(telling_of_refused_connections())
-        uploads = Uploads(
-            settings.server.uploads, settings.server.max_upload, settings.server.keep_uploads
-        )
+        uploads = Uploads(settings.server.uploads, settings.server.max_upload, settings.server.keep_uploads)
         uploads.prepare()
         pool = await stack.enter_async_context(open_pool(settings.database))
         await require_usable(pool)
@@ -125,9 +123,7 @@ def _needs(settings: Settings) -> tuple[Need, ...]:
     )
 
 
-async def _note_visits(
-    stack: AsyncExitStack, visits: StoredVisits, settings: VisitsSettings
-) -> Visiting | None:
+async def _note_visits(stack: AsyncExitStack, visits: StoredVisits, settings: VisitsSettings) -> Visiting | None:
     """What notes visits until the stack is closed, if that is wanted."""
     if not settings.enabled:
         return None
@@ -199,7 +195,5 @@ def _tls(settings: ServerSettings) -> ssl.SSLContext | None:
     try:
         context.load_cert_chain(settings.ssl_certificate, settings.ssl_key)
     except (OSError, ssl.SSLError) as error:
-        raise CannotListen(
-            f"The certificate {settings.ssl_certificate} cannot be used: {error}"
-        ) from error
+        raise CannotListen(f"The certificate {settings.ssl_certificate} cannot be used: {error}") from error
     return context

@@ -123,9 +123,7 @@ def host(value: str) -> str:
     """A name or an address to listen on, or to connect to. The brackets that an IPv6 address has in URLs are dropped."""
     plain = value[1:-1] if value.startswith("[") and value.endswith("]") else value
     if not (_is_ipv6(plain) or plain == value and _HOST.fullmatch(value)):
-        raise ValueError(
-            f"must be a host name or an address, without scheme and port, not {value!r}"
-        )
+        raise ValueError(f"must be a host name or an address, without scheme and port, not {value!r}")
     return plain
 
 
@@ -146,9 +144,7 @@ def host_names(value: str) -> tuple[str, ...]:
     """Names as a `Host` header has them: no scheme, no port."""
     names = tuple(name.strip().lower() for name in value.split(","))
     if not all(_HOST_NAME.fullmatch(name) for name in names):
-        raise ValueError(
-            f"must be names such as a.example, b.example, without ports, not {value!r}"
-        )
+        raise ValueError(f"must be names such as a.example, b.example, without ports, not {value!r}")
     return names
 
 
@@ -185,9 +181,7 @@ def _network(text: str) -> Network:
             f"without names, ports and zones, not {text!r}"
         )
     if given.ip != given.network.network_address:
-        raise ValueError(
-            f"{text} is an address in a network: {given.network} or {given.ip} is meant?"
-        )
+        raise ValueError(f"{text} is an address in a network: {given.network} or {given.ip} is meant?")
     return _as_v4(given.network)
 
 

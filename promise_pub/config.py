@@ -157,9 +157,7 @@ def find(explicit: Path | None, environ: Mapping[str, str], *, search: bool = Tr
         if not named.is_file():
             raise ConfigurationError([f"{named}: there is no such configuration file"])
         return named
-    return (
-        next((path for path in _usual_places(environ) if path.is_file()), None) if search else None
-    )
+    return next((path for path in _usual_places(environ) if path.is_file()), None) if search else None
 
 
 def _usual_places(environ: Mapping[str, str]) -> Iterable[Path]:
@@ -201,9 +199,7 @@ def _unknown(values: Values) -> Iterable[str]:
             continue
         known = {option.name for option in fields(SECTIONS[section])}
         yield from (
-            f"[{section}] {configfile.shown(name)}: there is no such option"
-            for name in options
-            if name not in known
+            f"[{section}] {configfile.shown(name)}: there is no such option" for name in options if name not in known
         )
 
 
@@ -283,18 +279,14 @@ def _contradictions(values: Values) -> Iterable[str]:
     if bool(server.get("ssl_certificate", "").strip()) != bool(server.get("ssl_key", "").strip()):
         yield "[server] ssl_certificate and ssl_key: are set together or not at all"
     database = values.get("database", {})
-    if casts.SWITCH.get(database.get("ssl", "").lower()) and database.get("host", "").startswith(
-        "/"
-    ):
+    if casts.SWITCH.get(database.get("ssl", "").lower()) and database.get("host", "").startswith("/"):
         yield "[database] ssl: is for a host, not for the folder of a Unix socket"
 
 
 def unset_sections(values: Values) -> list[str]:
     """The sections that lack a mandatory value: what `serve --local` starts itself."""
     return [
-        name
-        for name, kind in SECTIONS.items()
-        if any(missing(option, values.get(name, {})) for option in fields(kind))
+        name for name, kind in SECTIONS.items() if any(missing(option, values.get(name, {})) for option in fields(kind))
     ]
 
 

@@ -25,9 +25,7 @@ from promise_pub.errors import (
 
 CONNECT_TIMEOUT = 10.0  # seconds; a host that swallows packets would hold a start for minutes
 COMMAND_TIMEOUT = 30.0  # seconds; every statement but the long counts, which set their own
-CLOSE_TIMEOUT = (
-    2.0  # seconds; whoever used the pool is done, or hangs: a server has 10 s for all of its end
-)
+CLOSE_TIMEOUT = 2.0  # seconds; whoever used the pool is done, or hangs: a server has 10 s for all of its end
 
 _SQL = Path(__file__).parent / "sql"
 
@@ -99,9 +97,7 @@ def _reason(error: BaseException) -> str:
 
 
 @asynccontextmanager
-async def open_pool(
-    settings: DatabaseSettings, *, min_size: int = 1, max_size: int = 8
-) -> AsyncIterator[asyncpg.Pool]:
+async def open_pool(settings: DatabaseSettings, *, min_size: int = 1, max_size: int = 8) -> AsyncIterator[asyncpg.Pool]:
     """A pool of connections, closed with the block. Raises DatabaseUnavailable or DatabaseRefused at once."""
     with _told_where(settings), translated():
         pool = await asyncpg.create_pool(

@@ -89,9 +89,7 @@ def require_fit(facts: Mapping[str, Any]) -> None:
         )
 
 
-async def require_needs(
-    pool: asyncpg.Pool, needs: Sequence[Need], *, makes_tables: bool = False
-) -> None:
+async def require_needs(pool: asyncpg.Pool, needs: Sequence[Need], *, makes_tables: bool = False) -> None:
     """Raises SchemaMissing for a column that is not there, RightsMissing for a right; `makes_tables`: temporary ones."""
     await require_columns(pool, needs)
     named = _queries()
@@ -107,11 +105,7 @@ async def require_needs(
 async def require_columns(pool: asyncpg.Pool, needs: Sequence[Need]) -> None:
     """Raises SchemaMissing for a column that is not there."""
     named = _queries()
-    asked = [
-        (need.table, column)
-        for need in needs
-        for column in need.columns or scheme_columns()[need.table]
-    ]
+    asked = [(need.table, column) for need in needs for column in need.columns or scheme_columns()[need.table]]
     tables, columns = zip(*asked, strict=True)
     with translated():
         lacking = [row async for row in named.lacking(pool, tables=tables, columns=columns)]
@@ -129,9 +123,7 @@ def _schema_missing(lacking: Sequence[Mapping[str, Any]]) -> SchemaMissing:
     """The first of what is lacking says enough: one command cures all of it, but for a table that is another's."""
     table, column = lacking[0]["table"], lacking[0]["column"]
     if not lacking[0]["in_table"]:
-        return SchemaMissing(
-            f"The database lacks the table {table}: create it with `promise-pub schema --apply`."
-        )
+        return SchemaMissing(f"The database lacks the table {table}: create it with `promise-pub schema --apply`.")
     if table == "employees":
         return SchemaMissing(
             f"The table employees lacks the column {column}, and is not changed by promise-pub: "

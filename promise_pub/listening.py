@@ -12,9 +12,7 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-MOST_FILES = (
-    1 << 17
-)  # connections take one each; a program that is started walks through all it might have
+MOST_FILES = 1 << 17  # connections take one each; a program that is started walks through all it might have
 TOLD_EVERY = 10.0  # seconds between two complaints: asyncio makes a hundred a second
 
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)

@@ -22,9 +22,7 @@ from typing import Any
 
 from promise_pub.errors import PromisePubError
 
-MOST_WAITING = (
-    10_000  # lines that may wait to be written: a few MB. Beyond, lines are dropped, and counted
-)
+MOST_WAITING = 10_000  # lines that may wait to be written: a few MB. Beyond, lines are dropped, and counted
 LAST_WORDS = 1.0  # seconds for the last lines to be written at the end
 LONGEST_VALUE = 2000  # characters of one value; more is no line that anybody reads
 
@@ -73,9 +71,7 @@ class _Formatter(logging.Formatter):
 
     def _one(self, error: BaseException) -> str:
         frames = traceback.extract_tb(error.__traceback__)
-        where = " < ".join(
-            f"{_short(one.filename)}:{one.lineno} {one.name}" for one in frames[::-1]
-        )
+        where = " < ".join(f"{_short(one.filename)}:{one.lineno} {one.name}" for one in frames[::-1])
         said = str(error) if self._all_told else _harmless(error)
         return f"{type(error).__name__}{f': {said}' if said else ''} ({where})"
 
@@ -129,9 +125,7 @@ class JsonFormatter(_Formatter):
         }
         fields = {name: value for name, value in _fields(record).items() if name not in line}
         error = self.exception(record)
-        return json.dumps(
-            {**line, **fields, **({"exception": error} if error else {})}, default=str
-        )
+        return json.dumps({**line, **fields, **({"exception": error} if error else {})}, default=str)
 
 
 class LineWriter(logging.Handler):
@@ -171,9 +165,7 @@ class LineWriter(logging.Handler):
     def _write(self, line: str) -> None:
         """Past Python's own stream: a thread that hangs in it at the process's end aborts the process."""
         rest = f"{line}\n".encode("utf-8", "backslashreplace")
-        with suppress(
-            OSError
-        ):  # a disk that is full, a terminal that is gone: the next may fare better
+        with suppress(OSError):  # a disk that is full, a terminal that is gone: the next may fare better
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
 

@@ -369,8 +369,7 @@ class RunReport:
             "resends": [asdict(resent) for resent in self.resends],
             "session": _told(self.session),
             "earlier_sessions": [
-                {"session": _told(one.session), "first_row": one.first, "last_row": one.last}
-                for one in self.earlier
+                {"session": _told(one.session), "first_row": one.first, "last_row": one.last} for one in self.earlier
             ],
             "resumable": self.resumable,
             "db_count": self.db_count,

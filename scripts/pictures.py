@@ -72,9 +72,7 @@ def visits(sessions: int) -> str:
             path = "/no-more" if page == "not found" else page.replace("{id}", str(session))
             shown = f"{path.replace('{session_id}', str(session))},GET,{404 if path == '/no-more' else 200}"
             took, address = 2 + 9 * chance.random(), f"203.0.113.{chance.randrange(256)}"
-            lines.append(
-                f"{at.isoformat()},{session},{page},{shown},{took:.1f},{address},{BROWSER}"
-            )
+            lines.append(f"{at.isoformat()},{session},{page},{shown},{took:.1f},{address},{BROWSER}")
             at += timedelta(seconds=chance.expovariate(0.05))
             page = chance.choices([*WAYS[page]], [*WAYS[page].values()])[0]
     return "\n".join(lines)
@@ -92,9 +90,7 @@ class Server:
         file = self._folder / "hits.csv"
         file.write_text(hits, encoding="utf-8")
         configuration = self._folder / ".local" / "local.ini"
-        command = await start_command(
-            ("visits", "import", file, "-c", configuration), {}, self._folder
-        )
+        command = await start_command(("visits", "import", file, "-c", configuration), {}, self._folder)
         assert await command.finish() == 0, command.output
 
     async def send(self, content: bytes, name: str, **parameters: Any) -> str:
@@ -126,9 +122,7 @@ async def serving() -> AsyncIterator[Server]:
     with tempfile.TemporaryDirectory(prefix="promise-pub-doc-") as name:
         folder = Path(name)
         environment = {"PROMISE_PUB_SERVER_PORT": "0"}
-        command = await start_command(
-            ("serve", "--local", "--state", folder / ".local"), environment, folder
-        )
+        command = await start_command(("serve", "--local", "--state", folder / ".local"), environment, folder)
         try:
             found = await command.wait_for(r"^promise-pub .* on (http\S+)", START_TIMEOUT)
             async with aiohttp.ClientSession() as http:
@@ -140,9 +134,7 @@ async def serving() -> AsyncIterator[Server]:
 
 async def take_pictures(server: Server, eye: Eye) -> None:
     """Every page, in a state that shows what it is for."""
-    kept = await server.ended(
-        await server.send(people(11_275, repeats=72, bad=2), "people.csv", rate=6000)
-    )
+    kept = await server.ended(await server.send(people(11_275, repeats=72, bad=2), "people.csv", rate=6000))
     slow = await server.ended(
         await server.send(people(5_000), "people-slowly.csv", mode="batch", profile="500:1,4000:1")
     )
@@ -174,16 +166,12 @@ async def take_pictures(server: Server, eye: Eye) -> None:
     await shot(eye, "/visits?since=30d", "visits", size=TALL)
     await shot(eye, "/visits?since=30d", "visits-dark", size=TALL, dark=True)
     await shot(eye, "/visits?since=30d", "visits-phone", size=PHONE)
-    longest = max(
-        (await server.get("visits"))["sessions"], key=lambda session: int(session["hits"])
-    )
+    longest = max((await server.get("visits"))["sessions"], key=lambda session: int(session["hits"]))
     await shot(eye, f"/visits/{longest['session_id']}", "visit")
     await shot(eye, "/nowhere", "error")
 
 
-async def shot(
-    eye: Eye, path: str, name: str, *, size: tuple[int, int] = DESKTOP, dark: bool = False
-) -> None:
+async def shot(eye: Eye, path: str, name: str, *, size: tuple[int, int] = DESKTOP, dark: bool = False) -> None:
     page = await eye.look(path, size=size, dark=dark)
     await page.wait_for_timeout(500)
     await save(page, name)

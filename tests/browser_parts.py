@@ -46,13 +46,9 @@ async def chromium() -> AsyncIterator[Browser]:
     """The browser, closed with the block. Raises PartMissing where there is none."""
     found = os.environ.get(CHROMIUM_VARIABLE) or shutil.which("chromium")
     if not found:
-        raise PartMissing(
-            "Chromium is missing: apt-get install --no-install-recommends chromium (as root)"
-        )
+        raise PartMissing("Chromium is missing: apt-get install --no-install-recommends chromium (as root)")
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=Path(found), args=[*_ARGUMENTS], timeout=PATIENCE
-        )
+        browser = await playwright.chromium.launch(executable_path=Path(found), args=[*_ARGUMENTS], timeout=PATIENCE)
         try:
             yield browser
         finally:
@@ -98,9 +94,7 @@ class Eye:
 
     def _said(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            self.complaints.append(
-                f"console of {message.page and message.page.url}: {message.text}"
-            )
+            self.complaints.append(f"console of {message.page and message.page.url}: {message.text}")
 
     def _asked(self, request: Request) -> None:
         self.requests.append(request.url)
@@ -136,11 +130,7 @@ async def findings(page: Page) -> list[str]:
 
 async def overflows(page: Page) -> bool:
     """Whether the page has to be scrolled sideways."""
-    return bool(
-        await page.evaluate(
-            "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-        )
-    )
+    return bool(await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
 
 
 async def tab_to(page: Page, selector: str, most: int = 60) -> None:

@@ -42,18 +42,14 @@ Command = Callable[..., Awaitable[Said]]
 def configured(path: Path, database: DatabaseSettings, visits: VisitsSettings = KEPT) -> Path:
     """A configuration for commands that need no more than a database."""
     rabbit, consumer = RabbitSettings(host="127.0.0.1"), ConsumerSettings(host="127.0.0.1", port=1)
-    settings = Settings(
-        server=ServerSettings(), rabbit=rabbit, consumer=consumer, database=database, visits=visits
-    )
+    settings = Settings(server=ServerSettings(), rabbit=rabbit, consumer=consumer, database=database, visits=visits)
     inifile.write(path, settings)
     return path
 
 
 async def run(configuration: Path, *arguments: str | Path) -> Said:
     """A process of its own, away from the configuration of whoever runs the tests."""
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith("PROMISE_PUB_")
-    }
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PROMISE_PUB_")}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "promise_pub", "-c", configuration, *arguments),
         stdin=asyncio.subprocess.DEVNULL,

@@ -36,9 +36,7 @@ from tests import services
 from tests.services import BackgroundLoop, BrokerUnderTest, RunningCommand, StartCommand
 
 # A busy machine is no fault of the code. Whatever else is usual stays so, in CI as well.
-property_settings.register_profile(
-    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+property_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 property_settings.load_profile("patient")
 FOLDER = pytest.StashKey[Path]()
 MEMORY = Path("/dev/shm")
@@ -127,9 +125,7 @@ def rabbit(broker_node: BrokerUnderTest) -> RabbitSettings:
 
 
 @pytest.fixture(scope="session")
-def database_server(
-    services_loop: BackgroundLoop, services_folder: Path
-) -> Iterator[DatabaseSettings]:
+def database_server(services_loop: BackgroundLoop, services_folder: Path) -> Iterator[DatabaseSettings]:
     """A database server of the tests' own. Tests ask for `database`."""
     try:
         with services.database_server(services_loop, services_folder) as settings:
@@ -139,18 +135,12 @@ def database_server(
 
 
 @pytest.fixture
-def database(
-    services_loop: BackgroundLoop, database_server: DatabaseSettings
-) -> Iterator[DatabaseSettings]:
+def database(services_loop: BackgroundLoop, database_server: DatabaseSettings) -> Iterator[DatabaseSettings]:
     """A fresh database with the scheme applied, gone after the test with all who are connected to it."""
     name = f"test_{uuid.uuid4().hex}"
-    services_loop.run(
-        services.execute(database_server, f"CREATE DATABASE {name} TEMPLATE {services.TEMPLATE}")
-    )
+    services_loop.run(services.execute(database_server, f"CREATE DATABASE {name} TEMPLATE {services.TEMPLATE}"))
     yield replace(database_server, dbname=name)
-    services_loop.run(
-        services.execute(database_server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-    )
+    services_loop.run(services.execute(database_server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
 
 
 @pytest.fixture

@@ -90,9 +90,7 @@ def settings_of(rabbit: RabbitSettings, database: DatabaseSettings) -> Settings:
 
 
 @asynccontextmanager
-async def bundled(
-    rabbit: RabbitSettings, database: DatabaseSettings
-) -> AsyncIterator[ConsumerUnderTest]:
+async def bundled(rabbit: RabbitSettings, database: DatabaseSettings) -> AsyncIterator[ConsumerUnderTest]:
     """In this process. What promise-pub sends it has to be as described."""
     with inspected():
         async with _bundled(rabbit, database) as consumer:
@@ -100,27 +98,19 @@ async def bundled(
 
 
 @asynccontextmanager
-async def _bundled(
-    rabbit: RabbitSettings, database: DatabaseSettings
-) -> AsyncIterator[ConsumerUnderTest]:
-    runner = web.AppRunner(
-        make_app(settings_of(rabbit, database)), access_log=None, shutdown_timeout=1
-    )
+async def _bundled(rabbit: RabbitSettings, database: DatabaseSettings) -> AsyncIterator[ConsumerUnderTest]:
+    runner = web.AppRunner(make_app(settings_of(rabbit, database)), access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         async with _client() as http:
-            yield ConsumerUnderTest(
-                http, f"http://127.0.0.1:{runner.addresses[0][1]}", "/healthcheck/"
-            )
+            yield ConsumerUnderTest(http, f"http://127.0.0.1:{runner.addresses[0][1]}", "/healthcheck/")
     finally:
         await runner.cleanup()
 
 
 @asynccontextmanager
-async def field(
-    rabbit: RabbitSettings, database: DatabaseSettings, *switches: str
-) -> AsyncIterator[ConsumerUnderTest]:
+async def field(rabbit: RabbitSettings, database: DatabaseSettings, *switches: str) -> AsyncIterator[ConsumerUnderTest]:
     """The double as a process of its own, with its switches. What promise-pub sends it has to be as described."""
     arguments = [
         "-m",
@@ -133,9 +123,7 @@ async def field(
         dumps(DESCRIPTION),
     ]
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, *switches, cwd=ROOT, stdout=pipe
-    )
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, *switches, cwd=ROOT, stdout=pipe)
     try:
         assert process.stdout
         line = await asyncio.wait_for(process.stdout.readline(), PATIENCE)
@@ -184,9 +172,7 @@ async def publish(
         channel = await connection.channel(publisher_confirms=False)
         for content, message_id in zip(bodies, ids, strict=True):
             # Frame by frame: basic_publish gives an id to every message that has none.
-            properties = Basic.Properties(
-                delivery_mode=2, message_id=message_id, app_id=OF_THE_TESTS
-            )
+            properties = Basic.Properties(delivery_mode=2, message_id=message_id, app_id=OF_THE_TESTS)
             frames = [
                 Basic.Publish(routing_key=queue),
                 ContentHeader(body_size=len(content), properties=properties),
@@ -224,10 +210,7 @@ async def database_connection(database: DatabaseSettings) -> AsyncIterator[async
 
 async def employees(database: DatabaseSettings) -> list[tuple[str, str]]:
     async with database_connection(database) as connection:
-        return [
-            (row["name"], row["mail"])
-            for row in await connection.fetch("SELECT * FROM employees ORDER BY id")
-        ]
+        return [(row["name"], row["mail"]) for row in await connection.fetch("SELECT * FROM employees ORDER BY id")]
 
 
 class BrokerLine:

@@ -47,10 +47,7 @@ class Inspector:
         except ValueError:
             self.faults.append(f"no UTF-8 JSON: {body[:200]!r}")
             return
-        if not any(
-            headers.is_valid(properties) and payload.is_valid(told)
-            for headers, payload in self._messages
-        ):
+        if not any(headers.is_valid(properties) and payload.is_valid(told) for headers, payload in self._messages):
             self.faults.append(f"{properties}: {body[:200]!r}")
 
     def approve(self) -> None:

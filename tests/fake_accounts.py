@@ -88,16 +88,8 @@ class FakeAccounts:
     async def visitor_of(self, session: Session) -> Visitor | None:
         self._ask()
         users = [user for user, _ in self._users.values()]
-        whose = [
-            user
-            for user in users
-            if (user.id, user.generation) == (session.user, session.generation)
-        ]
-        return (
-            Visitor(whose[0].name, whose[0].role)
-            if whose and session.id not in self._ended
-            else None
-        )
+        whose = [user for user in users if (user.id, user.generation) == (session.user, session.generation)]
+        return Visitor(whose[0].name, whose[0].role) if whose and session.id not in self._ended else None
 
     async def end(self, session: Session, until: datetime) -> None:
         self._ask()

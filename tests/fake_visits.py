@@ -34,9 +34,7 @@ def a_hit(session: int | UUID = 1, at: datetime | None = None, page: str = "/", 
 class FakeVisits:
     """What servers and pages ask of StoredVisits."""
 
-    def __init__(
-        self, idle: timedelta = IDLE, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, idle: timedelta = IDLE, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.away: DatabaseError | None = None
         """What every question raises while it is set."""
         self.hits: dict[UUID, Hit] = {}
@@ -77,9 +75,7 @@ class FakeVisits:
             raise SessionNotFound
         return self._summary(hits), hits
 
-    async def transitions(
-        self, session: UUID | None = None, since: datetime | None = None
-    ) -> Transitions:
+    async def transitions(self, session: UUID | None = None, since: datetime | None = None) -> Transitions:
         self._ask()
         if session and not self._of(session):
             raise SessionNotFound

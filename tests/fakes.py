@@ -216,9 +216,7 @@ class FakeConsumer:
         self.broker.queues[session.uuid] = []
         return session
 
-    async def process(
-        self, uuid: str, mode: Mode, idle_timeout: int, sent: int | None, watch: Watch
-    ) -> None:
+    async def process(self, uuid: str, mode: Mode, idle_timeout: int, sent: int | None, watch: Watch) -> None:
         await self._call(f"process {mode.value}", sent)
         self._known(uuid)
         if mode is Mode.BATCH:
@@ -426,9 +424,7 @@ class FakeLedger:
             raise RunNotFound
         return replace(self.runs[run_id], position=None)
 
-    async def newest(
-        self, most: int, skip: int = 0, which: Selection = NEWEST_FIRST
-    ) -> tuple[list[RunReport], int]:
+    async def newest(self, most: int, skip: int = 0, which: Selection = NEWEST_FIRST) -> tuple[list[RunReport], int]:
         await self._call("newest")
         runs = sorted(
             (run for run in self.runs.values() if _meets(run, which)),

@@ -76,18 +76,14 @@ class FieldConsumer:
 
     def app(self) -> web.Application:
         app = web.Application()
-        for call, handler in zip(
-            CALLS, (self.health, self.create, self.process, self.remove, self.get), strict=True
-        ):
+        for call, handler in zip(CALLS, (self.health, self.create, self.process, self.remove, self.get), strict=True):
             way = getattr(self.options, call.lower())
             app.router.add_get(f"/{call}/", _misbehaving(way) if way else handler)
         app.cleanup_ctx.append(self._opened)
         return app
 
     async def _opened(self, _: web.Application) -> Any:
-        async with asyncpg.create_pool(
-            self.options.postgres, min_size=1, max_size=4, timeout=10
-        ) as self.pool:
+        async with asyncpg.create_pool(self.options.postgres, min_size=1, max_size=4, timeout=10) as self.pool:
             yield
             for session in self.sessions.values():
                 if session.processing:
@@ -138,11 +134,7 @@ class FieldConsumer:
 
     async def get(self, request: web.Request) -> web.Response:
         session = self._find(request)
-        return (
-            session
-            if isinstance(session, web.Response)
-            else web.json_response(session.as_json(self.options))
-        )
+        return session if isinstance(session, web.Response) else web.json_response(session.as_json(self.options))
 
     def _find(self, request: web.Request) -> FieldSession | web.Response:
         asked = request.query.get("uuid")
@@ -163,9 +155,7 @@ class FieldConsumer:
             try:
                 body = await asyncio.wait_for(arrived.get(), idle or 0.05)
             except TimeoutError:
-                if (
-                    await session.channel.queue_declare(session.uuid, passive=True)
-                ).message_count == 0:
+                if (await session.channel.queue_declare(session.uuid, passive=True)).message_count == 0:
                     break
                 continue
             await self._save(session, body)
@@ -193,9 +183,7 @@ class FieldConsumer:
         if await self._loses(mail):
             return
         try:
-            await self.pool.execute(
-                "INSERT INTO employees (name, mail) VALUES ($1, $2)", name, mail
-            )
+            await self.pool.execute("INSERT INTO employees (name, mail) VALUES ($1, $2)", name, mail)
         except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError):
             return
         session.saved += 1
@@ -220,9 +208,7 @@ def _misbehaving(way: str) -> Handler:
             os._exit(EXIT_TOLD_TO_DIE)
         answers = {"500": "boom", "garbage": "<html>{not JSON", "error": "ERROR", "missing": "{}"}
         kind = "application/json" if way == "missing" else "text/plain"
-        return web.Response(
-            text=answers[way], status=500 if way == "500" else 200, content_type=kind
-        )
+        return web.Response(text=answers[way], status=500 if way == "500" else 200, content_type=kind)
 
     return handle
 
@@ -244,9 +230,7 @@ def _options() -> argparse.Namespace:
         default=os.environ.get("FIELD_CONSUMER_AMQP"),
         help="amqp://user:password@host:port/vhost",
     )
-    parser.add_argument(
-        "--postgres", default=os.environ.get("FIELD_CONSUMER_POSTGRES"), help="postgresql://…"
-    )
+    parser.add_argument("--postgres", default=os.environ.get("FIELD_CONSUMER_POSTGRES"), help="postgresql://…")
     for call in CALLS:
         parser.add_argument(f"--{call.lower()}", choices=WAYS, help=f"how /{call}/ misbehaves")
     parser.add_argument(
@@ -256,9 +240,7 @@ def _options() -> argparse.Namespace:
         metavar="N",
         help="receive but not save N rows that are no repeats",
     )
-    parser.add_argument(
-        "--lie-saved", action="store_true", help="tell that all rows received were saved"
-    )
+    parser.add_argument("--lie-saved", action="store_true", help="tell that all rows received were saved")
     parser.add_argument(
         "--stall-after",
         type=int,
@@ -273,15 +255,11 @@ def _options() -> argparse.Namespace:
         metavar="N",
         help="end the process after N rows, with what was taken from the queue and not saved",
     )
-    parser.add_argument(
-        "--described", metavar="JSON", help="what messages have to be, as /asyncapi.json tells it"
-    )
+    parser.add_argument("--described", metavar="JSON", help="what messages have to be, as /asyncapi.json tells it")
     parser.add_argument("--untold", action="store_true", help="tell neither checksum nor saved")
     options = parser.parse_args()
     if not (options.amqp and options.postgres):
-        parser.error(
-            "--amqp and --postgres are needed, or FIELD_CONSUMER_AMQP and FIELD_CONSUMER_POSTGRES"
-        )
+        parser.error("--amqp and --postgres are needed, or FIELD_CONSUMER_AMQP and FIELD_CONSUMER_POSTGRES")
     return options
 
 

@@ -27,9 +27,7 @@ class House:
         self.uploads = Uploads(folder, limit=1 << 30, keep_days=30)
         self.uploads.prepare()
         self.folder = folder
-        self.runs = Runs(
-            self.ledger, self.consumer, self.broker.open_publisher, self.uploads, max_waiting
-        )
+        self.runs = Runs(self.ledger, self.consumer, self.broker.open_publisher, self.uploads, max_waiting)
 
     async def submit(self, text: bytes = ROWS, parameters: Parameters = BATCH) -> ActiveRun:
         run_id = self.runs.admit()

@@ -21,9 +21,7 @@ from promise_pub.web.security import look_around
 from promise_pub.web.server import make_app
 from tests.web_house import House
 
-PATIENCE = (
-    15.0  # seconds after which a test has failed; less than the limits that a server has by itself
-)
+PATIENCE = 15.0  # seconds after which a test has failed; less than the limits that a server has by itself
 
 
 class Site(NamedTuple):

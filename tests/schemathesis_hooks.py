@@ -7,9 +7,7 @@ from typing import Any
 import schemathesis
 from hypothesis import strategies as st
 
-_NAMES = st.text(
-    st.characters(codec="utf-8", exclude_categories=["C"], exclude_characters='",'), max_size=20
-)
+_NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["C"], exclude_characters='",'), max_size=20)
 _ROWS = st.builds(lambda name, number: f"{name},{number}@example.com", _NAMES, st.integers(0, 99))
 _BAD = st.sampled_from(["no comma here", "one,two,three", '"never closed,x', "\0,\0"])
 _FILES = st.builds(

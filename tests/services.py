@@ -95,9 +95,7 @@ class BrokerUnderTest:
     async def add_user(self, *, write: str = ".*") -> RabbitSettings:
         """A user of its own, who may configure and read everything, and write to what the pattern says."""
         name = f"user-{uuid.uuid4().hex[:8]}"
-        await self.control(
-            f'rabbit_auth_backend_internal:add_user(<<"{name}">>, <<"pw">>, <<"tests">>).'
-        )
+        await self.control(f'rabbit_auth_backend_internal:add_user(<<"{name}">>, <<"pw">>, <<"tests">>).')
         settings = replace(self.settings, user=name, password="pw")
         await self.permit(settings, write=write)
         return settings
@@ -203,9 +201,7 @@ class RunningCommand:
         try:
             code = await asyncio.wait_for(self.process.wait(), within)
         except TimeoutError:
-            raise AssertionError(
-                f"it did not end in {within} s; it printed:\n{self.output}"
-            ) from None
+            raise AssertionError(f"it did not end in {within} s; it printed:\n{self.output}") from None
         left = await self._left()
         await asyncio.wait_for(self._reading, 30)
         assert not left, f"it left processes behind: {left}"
@@ -279,9 +275,7 @@ def marked_processes(mark: str) -> list[psutil.Process]:
 
 def running(folder: Path) -> dict[int, psutil.Process]:
     """The processes that work in a folder below this one, or call one their home, as every part of a local stack does."""
-    return {
-        process.pid: process for process in psutil.process_iter() if _works_in(process, str(folder))
-    }
+    return {process.pid: process for process in psutil.process_iter() if _works_in(process, str(folder))}
 
 
 def _works_in(process: psutil.Process, folder: str) -> bool:
@@ -306,11 +300,7 @@ async def start_command(
 ) -> RunningCommand:
     """Runs `promise-pub`, or another Python program, away from the configuration of whoever runs the tests."""
     mark = uuid.uuid4().hex
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("PROMISE_PUB_", "XDG_"))
-    }
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PROMISE_PUB_", "XDG_"))}
     kept = {name: os.environ[name] for name in ("PROMISE_PUB_LOCAL_PLACES",) if name in os.environ}
     process = await asyncio.create_subprocess_exec(
         sys.executable,

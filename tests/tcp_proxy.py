@@ -44,17 +44,13 @@ class Proxy:
         there, back = await asyncio.open_connection(*self._target)
         self._writers |= {writer, back}
         try:
-            await asyncio.gather(
-                self._forward(reader, back, counted=True), self._forward(there, writer)
-            )
+            await asyncio.gather(self._forward(reader, back, counted=True), self._forward(there, writer))
         finally:
             for end in (writer, back):
                 self._writers.discard(end)
                 end.transport.abort()
 
-    async def _forward(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, counted: bool = False
-    ) -> None:
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, counted: bool = False) -> None:
         with suppress(ConnectionError):
             while chunk := await reader.read(CHUNK):
                 await self._going.wait()

@@ -25,15 +25,11 @@ os.execv(sys.executable, [sys.executable, "-m", "promise_pub", *sys.argv[1:]])
 class Terminal:
     """`promise-pub` with these arguments on a terminal of so many columns. `shown` is all that it wrote so far."""
 
-    def __init__(
-        self, *arguments: str | Path, columns: int = 80, env: dict[str, str] | None = None
-    ) -> None:
+    def __init__(self, *arguments: str | Path, columns: int = 80, env: dict[str, str] | None = None) -> None:
         self._ours, self.theirs = os.openpty()
         termios.tcsetwinsize(self.theirs, (24, columns))
         hidden = ("PROMISE_PUB_", "XDG_", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", MARK)
-        inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith(hidden)
-        }
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
         self.process = subprocess.Popen(
             [sys.executable, "-c", _ON_ITS_TERMINAL, *map(str, arguments)],
             stdin=self.theirs,

@@ -93,9 +93,7 @@ async def _open(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.Str
     return await asyncio.open_connection(host, port)
 
 
-async def _pass(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: Seen | None
-) -> None:
+async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: Seen | None) -> None:
     with suppress(OSError):
         while chunk := await reader.read(65_536):
             if seen:

@@ -34,15 +34,11 @@ class House:
         self.client: Client
 
     async def simulate(self, query: str = "?mode=batch", **headers: str) -> Any:
-        return await self.client.post(
-            f"/simulate/{query}", data=b"a,b\nbad\n", headers=CSV | headers
-        )
+        return await self.client.post(f"/simulate/{query}", data=b"a,b\nbad\n", headers=CSV | headers)
 
 
 @asynccontextmanager
-async def opened(
-    folder: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]
-) -> AsyncIterator[House]:
+async def opened(folder: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]) -> AsyncIterator[House]:
     """A house that is lived in; `aiohttp_client` is pytest-aiohttp's fixture."""
     made = House(folder)
     async with made.runs:

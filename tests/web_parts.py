@@ -45,23 +45,17 @@ class ServerUnderTest:
     async def ask(self, method: str, path: str, **arguments: Any) -> Reply:
         async with self._http.request(method, f"{self.url}{path}", **arguments) as response:
             text = await response.text()
-            told = (
-                await response.json(content_type=None) if "json" in response.content_type else None
-            )
+            told = await response.json(content_type=None) if "json" in response.content_type else None
             return Reply(response.status, text, response.headers, told)
 
     async def get(self, path: str, **arguments: Any) -> Reply:
         return await self.ask("GET", path, **arguments)
 
-    async def send(
-        self, content: bytes, query: str = "", *, name: str = "data.csv", **fields: str
-    ) -> Reply:
+    async def send(self, content: bytes, query: str = "", *, name: str = "data.csv", **fields: str) -> Reply:
         """The file by form, as curl -F does; JSON comes back."""
         form = aiohttp.FormData(fields, quote_fields=False)
         form.add_field("input_file", io.BytesIO(content), filename=name, content_type="text/csv")
-        return await self.ask(
-            "POST", f"/simulate/{query}", data=form, headers={"Accept": "application/json"}
-        )
+        return await self.ask("POST", f"/simulate/{query}", data=form, headers={"Accept": "application/json"})
 
     def stored(self) -> list[str]:
         """The endings of the files in the uploads folder."""

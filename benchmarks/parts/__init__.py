@@ -14,6 +14,5 @@ from benchmarks.parts.visits import visits
 from benchmarks.parts.window import window
 
 PARTS: dict[str, Callable[[Bench], Awaitable[Section]]] = {
-    part.__name__: part
-    for part in (publish, window, saved, memory, responsive, upload, rate, visits)
+    part.__name__: part for part in (publish, window, saved, memory, responsive, upload, rate, visits)
 }

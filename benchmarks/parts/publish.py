@@ -114,17 +114,13 @@ def _table(
     return Table(headings, rows)
 
 
-def _targets(
-    by_peer: Mapping[str, Sequence[float]], processor: Mapping[str, Sequence[float]]
-) -> list[Target]:
+def _targets(by_peer: Mapping[str, Sequence[float]], processor: Mapping[str, Sequence[float]]) -> list[Target]:
     ours, busy = middle(by_peer[OURS]), middle(processor[OURS])
     targets = []
     for peer, wanted in ((C, 0.95), (AWAITED, 9.0)):
         if peer in by_peer:
             reached = ours / middle(by_peer[peer])
-            targets.append(
-                Target(f"a run beside {peer}", f"≥ {wanted} ×", ratio(reached), reached >= wanted)
-            )
+            targets.append(Target(f"a run beside {peer}", f"≥ {wanted} ×", ratio(reached), reached >= wanted))
     return [
         *targets,
         Target("a run's processor time a row", "≤ 8 µs", f"{busy:.1f} µs", busy <= 8),

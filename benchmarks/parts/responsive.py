@@ -132,9 +132,7 @@ async def _timed(work: Awaitable[None]) -> float:
 
 def _shown(result: Result) -> str:
     p99 = percentile(result["pages"], 0.99) * 1000
-    return (
-        f"p99 {p99:.1f} ms  progress {max(result['ages']):.2f} s old  {result['rate']:,.0f} rows/s"
-    )
+    return f"p99 {p99:.1f} ms  progress {max(result['ages']):.2f} s old  {result['rate']:,.0f} rows/s"
 
 
 def _row(name: str, seconds: list[float]) -> tuple[str, ...]:

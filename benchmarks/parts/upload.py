@@ -30,9 +30,7 @@ async def upload(bench: Bench) -> Section:
         BODY: partial(_ours, bench, (*as_body, "/simulate/")),
     }
     speed = partial(_megabytes, file.stat().st_size)
-    results = await in_rotation(
-        "upload", bench.rounds, measures, lambda seconds: f"{speed(seconds):,.0f} MB/s"
-    )
+    results = await in_rotation("upload", bench.rounds, measures, lambda seconds: f"{speed(seconds):,.0f} MB/s")
     speeds = {name: [speed(seconds) for seconds in each] for name, each in results.items()}
     await asyncio.to_thread(file.unlink)
     beside = middle(speeds[BARE])
@@ -82,8 +80,5 @@ def _megabytes(size: int, seconds: float) -> float:
 
 
 def _table(speeds: dict[str, list[float]], beside: float) -> Table:
-    rows = [
-        (name, whole(middle(each)), spread(each), ratio(middle(each) / beside))
-        for name, each in speeds.items()
-    ]
+    rows = [(name, whole(middle(each)), spread(each), ratio(middle(each) / beside)) for name, each in speeds.items()]
     return Table(("taken in by", "MB/s", "spread", "beside the bare handler"), rows)

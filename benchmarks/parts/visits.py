@@ -94,9 +94,7 @@ async def _costs(bench: Bench) -> list[float]:
     return [with_note - without for with_note, without in zip(noted, plain, strict=True)]
 
 
-async def _spent(
-    server: Listening, http: aiohttp.ClientSession, pages: int, headers: dict[str, str]
-) -> float:
+async def _spent(server: Listening, http: aiohttp.ClientSession, pages: int, headers: dict[str, str]) -> float:
     """Seconds of the server's processor time a page, the writing of its note included."""
     before = server.processor()
     for _ in range(pages):

@@ -21,10 +21,7 @@ Results = dict[int, list[dict[str, Any]]]
 async def window(bench: Bench) -> Section:
     windows = (64, 512, 2048) if bench.quick else WINDOWS
     rows = bench.rows // 4
-    measures = {
-        f"{size:,}": partial(publisher, bench, python_peer("promise-pub"), rows, size)
-        for size in windows
-    }
+    measures = {f"{size:,}": partial(publisher, bench, python_peer("promise-pub"), rows, size) for size in windows}
     found = await in_rotation("window", bench.rounds, measures, _shown)
     results = dict(zip(windows, found.values(), strict=True))
     speeds = [(size, middle(rates(results[size]))) for size in windows]

@@ -28,9 +28,7 @@ class Accounts(Protocol):
 class Guard:
     """Lets in whom the accounts know, and nobody while the accounts cannot be asked."""
 
-    def __init__(
-        self, accounts: Accounts, sessions: Sessions, passwords: Passwords, tries: Tries
-    ) -> None:
+    def __init__(self, accounts: Accounts, sessions: Sessions, passwords: Passwords, tries: Tries) -> None:
         self.login_seconds = sessions.seconds
         self._accounts = accounts
         self._sessions = sessions

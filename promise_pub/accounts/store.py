@@ -26,9 +26,7 @@ NEEDS = (
     Need("access_ended_sessions", "SELECT INSERT DELETE"),
     Need("access_keys", "SELECT INSERT"),
 )
-ANSWER_TIMEOUT = (
-    8.0  # seconds; each query finds one row by its key, and every request waits for one
-)
+ANSWER_TIMEOUT = 8.0  # seconds; each query finds one row by its key, and every request waits for one
 KEY_BYTES = 32
 TOKEN_BYTES = 32
 TOKEN_MARK = "ppub_"  # a token that leaks is found by those who search for such
@@ -75,9 +73,7 @@ class StoredAccounts:
         """A new token, which nobody can tell again, and when it expires. Raises AccountExists."""
         token = TOKEN_MARK + secrets.token_urlsafe(TOKEN_BYTES)
         async with self._answering():
-            row = await self._sql.add_token(
-                self._pool, name=name, role=role, digest=_digest(token), days=days
-            )
+            row = await self._sql.add_token(self._pool, name=name, role=role, digest=_digest(token), days=days)
         if not row:
             raise AccountExists(f"There is a token {name} already: revoke it first.")
         return token, row["expires_at"]
@@ -122,9 +118,7 @@ class StoredAccounts:
     async def signing_key(self) -> bytes:
         """The key of all servers on this database: the first that asked made it."""
         async with self._answering():
-            await self._sql.offer_key(
-                self._pool, name="session", key=secrets.token_bytes(KEY_BYTES)
-            )
+            await self._sql.offer_key(self._pool, name="session", key=secrets.token_bytes(KEY_BYTES))
             return bytes(await self._sql.key(self._pool, name="session"))
 
     @asynccontextmanager

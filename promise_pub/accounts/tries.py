@@ -18,9 +18,7 @@ log = logging.getLogger(__name__)
 WINDOW = 15 * 60.0  # seconds for which a failed try counts
 FOR_A_NAME = 10  # tries in that time: a person's typing errors, and 350,000 guesses a year
 FROM_AN_ADDRESS = 50  # tries; several people may share one
-MOST_KEPT = (
-    10_000  # names, and addresses: a few MB. Beyond, those that failed longest ago are forgotten
-)
+MOST_KEPT = 10_000  # names, and addresses: a few MB. Beyond, those that failed longest ago are forgotten
 
 
 class _Counter:

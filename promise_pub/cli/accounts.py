@@ -38,9 +38,7 @@ def add_user_commands(commands: Any, add: Add) -> None:
     )
     _add_name(adding)
     _add_role(adding)
-    _add_format(
-        add(commands, "list", list_users, "who may log in", "promise-pub user list --format json")
-    )
+    _add_format(add(commands, "list", list_users, "who may log in", "promise-pub user list --format json"))
     _add_name(
         add(
             commands,
@@ -117,9 +115,7 @@ def add_user(options: argparse.Namespace) -> Awaitable[int]:
     return _add_user(options, settings, name, _new_password(name))
 
 
-async def _add_user(
-    options: argparse.Namespace, settings: config.Settings, name: str, password: str
-) -> int:
+async def _add_user(options: argparse.Namespace, settings: config.Settings, name: str, password: str) -> int:
     async with _accounts(settings) as accounts:
         await accounts.add_user(name, Role(options.role), await Passwords().hash(password))
     _say(options, f"{name} may log in, as {options.role}.")
@@ -131,9 +127,7 @@ def change_password(options: argparse.Namespace) -> Awaitable[int]:
     return _change_password(options, settings, name, _new_password(name))
 
 
-async def _change_password(
-    options: argparse.Namespace, settings: config.Settings, name: str, password: str
-) -> int:
+async def _change_password(options: argparse.Namespace, settings: config.Settings, name: str, password: str) -> int:
     async with _accounts(settings) as accounts:
         await accounts.change_password(name, await Passwords().hash(password))
     _say(options, f"{name} has a new password, and has to log in again.")

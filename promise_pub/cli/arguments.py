@@ -90,13 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_send(commands)
     _add_runs(commands)
     _add_visits(commands)
-    user = _add(
-        commands, "user", None, "who may log in", "promise-pub user add ann --role operator"
-    )
+    user = _add(commands, "user", None, "who may log in", "promise-pub user add ann --role operator")
     accounts.add_user_commands(_commands(user), _add)
-    token = _add(
-        commands, "token", None, "tokens for scripts", "promise-pub token add ci --days 30"
-    )
+    token = _add(commands, "token", None, "tokens for scripts", "promise-pub token add ci --days 30")
     accounts.add_token_commands(_commands(token), _add)
     return parser
 
@@ -133,9 +129,7 @@ def _add_services(commands: Any) -> None:
         "promise-pub serve -c production.ini",
     )
     serve.set_defaults(endless=True)
-    serve.add_argument(
-        "--local", action="store_true", help="start here whatever is not configured with -c"
-    )
+    serve.add_argument("--local", action="store_true", help="start here whatever is not configured with -c")
     serve.add_argument(
         "--state",
         type=Path,
@@ -173,14 +167,10 @@ def _add_send(commands: Any) -> None:
     )
     parser.epilog = f"{parser.epilog}\n\n{_CODES}"
     parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help="the CSV")
-    parser.add_argument(
-        "--follow", metavar="RUN", help="a run that goes already: its id or address"
-    )
+    parser.add_argument("--follow", metavar="RUN", help="a run that goes already: its id or address")
     _add_parameters(parser.add_argument_group("how the file is run"))
     _add_server(parser)
-    parser.add_argument(
-        "--junit", type=Path, metavar="FILE", help="write the outcome there as JUnit XML, for CI"
-    )
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="write the outcome there as JUnit XML, for CI")
     _add_format(parser)
 
 
@@ -191,9 +181,7 @@ def _add_parameters(group: Any) -> None:
         metavar="live|batch",
         help="whether the consumer reads meanwhile, or once all is sent",
     )
-    group.add_argument(
-        "--timeout", metavar="SECONDS", help="how long the consumer waits for more rows"
-    )
+    group.add_argument("--timeout", metavar="SECONDS", help="how long the consumer waits for more rows")
     group.add_argument("--rate", metavar="ROWS", help="rows a second at most")
     group.add_argument(
         "--profile",
@@ -206,9 +194,7 @@ def _add_parameters(group: Any) -> None:
     group.add_argument("--delimiter", metavar="CHARACTER", help="what separates values, or: tab")
     group.add_argument("--encoding", metavar="NAME", help="the file's encoding")
     group.add_argument("--clear", **flag, help="empty the employees table first")
-    group.add_argument(
-        "--dry-run", **flag, help="only say what the file holds; nothing is published"
-    )
+    group.add_argument("--dry-run", **flag, help="only say what the file holds; nothing is published")
 
 
 def _add_runs(commands: Any) -> None:
@@ -237,9 +223,7 @@ def _add_runs(commands: Any) -> None:
         metavar="VERDICT",
         help="runs with this verdict alone, or one of several: " + ", ".join(Verdict),
     )
-    parser.add_argument(
-        "--limit", type=int, metavar="N", help=f"so many runs at most ({runs.HISTORY})"
-    )
+    parser.add_argument("--limit", type=int, metavar="N", help=f"so many runs at most ({runs.HISTORY})")
     acts = parser.add_argument_group("at a server")
     acts.add_argument(
         "--resume",
@@ -260,9 +244,7 @@ def _add_visits(commands: Any) -> None:
         "promise-pub sessions --since 24h",
     )
     _add_since(sessions)
-    sessions.add_argument(
-        "--limit", type=int, metavar="N", help=f"so many at most ({visits.SESSIONS})"
-    )
+    sessions.add_argument("--limit", type=int, metavar="N", help=f"so many at most ({visits.SESSIONS})")
     _add_format(sessions)
     transitions = _add(
         commands,
@@ -303,9 +285,7 @@ def _add_since(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_server(parser: Any) -> None:
-    parser.add_argument(
-        "--server", metavar="URL", help="the server, http://localhost:8000 unless told otherwise"
-    )
+    parser.add_argument("--server", metavar="URL", help="the server, http://localhost:8000 unless told otherwise")
 
 
 def _add_format(parser: argparse.ArgumentParser, *more: str) -> None:

@@ -80,10 +80,6 @@ class _Bar:
     def _cells(self, width: int) -> dict[str, int]:
         """How many cells each kind takes; what came far gives way to what did not."""
         taken = int((sum(part.width for part in self._parts) + ROUNDED) / 100 * width)
-        cells = {
-            part.kind: max(1, int(part.width / 100 * width))
-            for part in self._parts
-            if part.kind != DONE
-        }
+        cells = {part.kind: max(1, int(part.width / 100 * width)) for part in self._parts if part.kind != DONE}
         done = max(0, min(taken, width) - sum(cells.values()))
         return {part.kind: cells.get(part.kind, done) for part in self._parts}

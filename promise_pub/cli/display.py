@@ -52,9 +52,7 @@ def open_display(*, quiet: bool) -> Iterator[Display]:
 class Lines:
     """A line at each change of state, and every LINE_EVERY seconds in between."""
 
-    def __init__(
-        self, write: Callable[[str], None], now: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, write: Callable[[str], None], now: Callable[[], float] = time.monotonic) -> None:
         self._write = write
         self._now = now
         self._told_at = now()

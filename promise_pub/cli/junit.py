@@ -45,9 +45,7 @@ class _Loss(NamedTuple):
 _LOSSES = (
     _Loss("no row comes back from the broker", "came back from the broker", counted="returned"),
     _Loss("no row is refused by the broker", "refused by the broker", counted="nacked"),
-    _Loss(
-        "every row is confirmed by the broker", "never confirmed by the broker|the broker settled"
-    ),
+    _Loss("every row is confirmed by the broker", "never confirmed by the broker|the broker settled"),
     _Loss(
         "every confirmed row is received",
         "confirmed and never received",

@@ -54,9 +54,7 @@ def exit_code(run: Json) -> int:
     """What became of the promise. Raises PromisePubError for a run that did not complete."""
     if run["state"] != "completed":
         error = run["error"]
-        raise PromisePubError(
-            f"{error['message']} ({error['code']})" if error else f"The run is {run['state']}."
-        )
+        raise PromisePubError(f"{error['message']} ({error['code']})" if error else f"The run is {run['state']}.")
     return OK if run["verdict"] == "kept" else PROMISE_BROKEN
 
 
@@ -151,10 +149,7 @@ def history_table(reports: Sequence[RunReport]) -> Table:
 
 def _widths(names: Sequence[str], rows: Sequence[Mapping[str, Text]]) -> dict[str, int]:
     """What each column takes; the names of files take what the others leave."""
-    widths = {
-        name: max([_COLUMNS[name].narrowest, *(row[name].cell_len for row in rows)])
-        for name in names
-    }
+    widths = {name: max([_COLUMNS[name].narrowest, *(row[name].cell_len for row in rows)]) for name in names}
     if "file" in widths:
         others = sum(widths.values()) - widths["file"] + _GAP * (len(names) - 1)
         widths["file"] = max(_COLUMNS["file"].narrowest, min(widths["file"], out.width - others))

@@ -130,11 +130,7 @@ class _Fitted:
 
 def line(report: RunReport) -> str:
     """The run in a line, for a log."""
-    counts = ", ".join(
-        f"{gauge.name.lower()} {gauge.count:,}"
-        for gauge in gauges(report)
-        if gauge.count is not None
-    )
+    counts = ", ".join(f"{gauge.name.lower()} {gauge.count:,}" for gauge in gauges(report) if gauge.count is not None)
     told = [f"{wording.state(report)}: {counts}", *losses(report), *timing(report)]
     if report.verdict:
         told.append(f"the promise is {report.verdict}")

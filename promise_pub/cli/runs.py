@@ -74,9 +74,7 @@ async def _found(options: argparse.Namespace, ledger: Ledger) -> list[RunReport]
     """The runs that were asked for, newest first."""
     if options.id:
         return [await ledger.run(run_id(options.id))]
-    found: dict[
-        str, RunReport
-    ] = {}  # a run that comes meanwhile pushes one onto the next page again
+    found: dict[str, RunReport] = {}  # a run that comes meanwhile pushes one onto the next page again
     limit, skip, more = options.limit or HISTORY, 0, True
     size = AT_ONCE if options.state or options.verdict else limit
     while more and len(found) < limit:

@@ -75,9 +75,7 @@ def _given(options: argparse.Namespace) -> dict[str, str]:
     parse_parameters(given, {})
     if not options.file.is_file():
         is_there = options.file.exists()
-        raise BadParameter(
-            f"{options.file} is no file" if is_there else f"there is no file {options.file}"
-        )
+        raise BadParameter(f"{options.file} is no file" if is_there else f"there is no file {options.file}")
     return given
 
 
@@ -112,9 +110,7 @@ def _in_url(text: str) -> Place:
         raise BadParameter(f"--follow: {text!r} is no address of a run") from None
 
 
-def _write_junit(
-    options: argparse.Namespace, errand: Errand, run: Json | None, error: PromisePubError | None
-) -> None:
+def _write_junit(options: argparse.Namespace, errand: Errand, run: Json | None, error: PromisePubError | None) -> None:
     if options.junit:
         name = options.file.name if options.file else options.follow
         host = URL(errand.url).host if errand.run else None

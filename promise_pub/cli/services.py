@@ -26,9 +26,7 @@ def log_level(options: argparse.Namespace, usual: int) -> int:
     return min(wanted, usual)
 
 
-def _logging(
-    options: argparse.Namespace, settings: config.ServerSettings
-) -> AbstractContextManager[object]:
+def _logging(options: argparse.Namespace, settings: config.ServerSettings) -> AbstractContextManager[object]:
     """Has a service log as it is configured, and waits for nobody who reads that."""
     level = log_level(options, logging.getLevelNamesMapping()[settings.log_level.upper()])
     return logs.logging_to(sys.stderr.fileno(), level, settings.log_format)
@@ -54,9 +52,7 @@ async def serve(options: argparse.Namespace) -> int:
     return OK
 
 
-async def _start_local(
-    stack: AsyncExitStack, options: argparse.Namespace
-) -> tuple[LocalStack, config.Settings]:
+async def _start_local(stack: AsyncExitStack, options: argparse.Namespace) -> tuple[LocalStack, config.Settings]:
     path = config.find(options.config, os.environ, search=False)
     values = config.read(path, os.environ)
     with err.status("starting") as status:

@@ -75,11 +75,7 @@ class InPlace:
     def __call__(self, found: Sequence[RunReport], trouble: str) -> None:
         room = max(1, self._console.height - AROUND)
         self._body = picture(found[0]) if self._one else history_table(found[:room])
-        hint = (
-            Text(f"{trouble}: trying again", "yellow")
-            if trouble
-            else Text("Ctrl-C ends this", "dim")
-        )
+        hint = Text(f"{trouble}: trying again", "yellow") if trouble else Text("Ctrl-C ends this", "dim")
         self._live.update(Group(self._body, hint), refresh=True)
 
 

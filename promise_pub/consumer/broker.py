@@ -48,9 +48,7 @@ def _ended_by(error: BaseException | None) -> BrokerError:
 class ReadingChannel(Channel):
     """aiormq's channel, deliveries taken off its hands."""
 
-    def __init__(
-        self, connection: aiormq.Connection, receive: Receive, changed: Callable[[], None]
-    ) -> None:
+    def __init__(self, connection: aiormq.Connection, receive: Receive, changed: Callable[[], None]) -> None:
         super().__init__(connection, _CHANNEL, publisher_confirms=False)
         self.queue_gone = False
         self._receive = receive
@@ -135,9 +133,7 @@ class Broker:
                     yield await connection.channel(publisher_confirms=False)
 
     @asynccontextmanager
-    async def reading(
-        self, queue: str, receive: Receive, changed: Callable[[], None]
-    ) -> AsyncIterator[ReadingChannel]:
+    async def reading(self, queue: str, receive: Receive, changed: Callable[[], None]) -> AsyncIterator[ReadingChannel]:
         """Reads the queue while the block runs; what is not acked by then goes back into it.
 
         `changed` is called when the channel was lost or the queue is gone.

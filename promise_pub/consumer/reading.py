@@ -45,9 +45,7 @@ class Reading:
         patience, was_there = outage_patience(), False
         while True:
             try:
-                async with self._broker.reading(
-                    self._session.uuid, self._receive, self._wake.set
-                ) as channel:
+                async with self._broker.reading(self._session.uuid, self._receive, self._wake.set) as channel:
                     await self._read(channel)
                     return
             except BrokerError as error:

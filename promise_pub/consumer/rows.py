@@ -6,9 +6,7 @@ import json
 from typing import NamedTuple, TypeGuard
 
 MAX_CHARACTERS = 127  # of employees.name and employees.mail
-MAX_BODY = (
-    1024 * 1024
-)  # bytes; parsing more would hold the event loop, and no usable row comes near it
+MAX_BODY = 1024 * 1024  # bytes; parsing more would hold the event loop, and no usable row comes near it
 
 
 class RowValues(NamedTuple):

@@ -94,9 +94,7 @@ class _Batch:
             self._doubt = _InDoubt(done["transaction"], done["saved"])
         return self._doubt.saved
 
-    async def _was_committed(
-        self, connection: asyncpg.pool.PoolConnectionProxy, transaction: str
-    ) -> bool:
+    async def _was_committed(self, connection: asyncpg.pool.PoolConnectionProxy, transaction: str) -> bool:
         """A database that is killed forgets the numbers it had not written down, and gives them to others.
 
         So a number that is committed proves nothing by itself, and one that nobody has yet was not.
@@ -106,11 +104,7 @@ class _Batch:
         except asyncpg.InvalidParameterValueError:
             return False
         if status == "in progress":
-            raise DatabaseUnavailable(
-                "The database has not ended a transaction whose connection is gone."
-            )
+            raise DatabaseUnavailable("The database has not ended a transaction whose connection is gone.")
         return status == "committed" and bool(
-            await self._queries.holds_rows_of(
-                connection, transaction=transaction, mails=self._mails
-            )
+            await self._queries.holds_rows_of(connection, transaction=transaction, mails=self._mails)
         )

@@ -26,13 +26,9 @@ T = TypeVar("T")
 CREATE_TIMEOUT = 8.0  # seconds; publishers wait 10 for the answer
 DELETE_TIMEOUT = 5.0  # seconds; a broker that takes longer is asked again when nobody waits for it
 STOP_TIMEOUT = 2.0  # seconds for all that has to be stopped together
-FORGET_AFTER = (
-    2 * 3600.0
-)  # seconds in which nobody asked and no message came: twice the longest idle timeout
+FORGET_AFTER = 2 * 3600.0  # seconds in which nobody asked and no message came: twice the longest idle timeout
 REMEMBERED = 100  # removed sessions whose final counts are told again to who asks again
-LOOK_EVERY = (
-    300.0  # seconds between looks for sessions to forget; each renews the leases of their queues
-)
+LOOK_EVERY = 300.0  # seconds between looks for sessions to forget; each renews the leases of their queues
 
 
 class _Held:
@@ -49,9 +45,7 @@ class _Held:
 
     @property
     def busy(self) -> bool:
-        return self.removal is not None or (
-            self.processing is not None and not self.processing.done()
-        )
+        return self.removal is not None or (self.processing is not None and not self.processing.done())
 
     def tell(self, sent: int | None) -> None:
         if sent is not None:
@@ -82,9 +76,7 @@ class Sessions:
                 await self._saver.check()
                 await self._broker.declare(session.uuid)
         except TimeoutError as error:
-            raise BrokerError(
-                f"Broker and database did not both answer within {CREATE_TIMEOUT:g} s."
-            ) from error
+            raise BrokerError(f"Broker and database did not both answer within {CREATE_TIMEOUT:g} s.") from error
         self._held[session.uuid] = _Held(session)
         return session
 

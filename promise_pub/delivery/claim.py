@@ -177,7 +177,5 @@ class Claim:
         connection, self._connection = self._connection, None
         self._tries = 0
         if connection is not None:
-            with suppress(
-                Exception
-            ):  # broken, or reset and back in the pool: its locks are gone either way
+            with suppress(Exception):  # broken, or reset and back in the pool: its locks are gone either way
                 await self._pool.release(connection, timeout=RELEASE_TIMEOUT)

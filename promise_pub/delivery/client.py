@@ -62,22 +62,16 @@ class ConsumerClient:
             text = await self._ask(path, {}, self._settings.answer_timeout, body)
             session = parse_session(text, path)
             if not 0 < len(session.uuid.encode()) <= NAME_LIMIT:
-                raise ConsumerGarbage(
-                    f"The consumer's {path} gave no uuid that can name a queue: {_shown(text)}"
-                )
+                raise ConsumerGarbage(f"The consumer's {path} gave no uuid that can name a queue: {_shown(text)}")
             return session
         except ConsumerError as error:
             if not isinstance(error.__cause__, _NOT_ASKED):
                 text = _text(body)
                 error.last = session_named_in(text, error)
-                error.unanswered = not error.last and (
-                    error.__cause__ is not None or may_have_made_one(text, error)
-                )
+                error.unanswered = not error.last and (error.__cause__ is not None or may_have_made_one(text, error))
             raise
 
-    async def process(
-        self, uuid: str, mode: Mode, idle_timeout: int, sent: int | None, watch: Watch
-    ) -> None:
+    async def process(self, uuid: str, mode: Mode, idle_timeout: int, sent: int | None, watch: Watch) -> None:
         url = self._settings.process_url
         query: dict[str, str | int] = {"uuid": uuid, "timeout": idle_timeout, "mode": mode.value}
         if sent is not None:
@@ -131,9 +125,7 @@ class ConsumerClient:
         url = self._settings.getsession_url
         return parse_session(await self._get(url, {"uuid": uuid}), url, uuid)
 
-    async def _repeated(
-        self, call: Callable[[], Awaitable[T]], movement: _Movement | None = None
-    ) -> tuple[T, bool]:
+    async def _repeated(self, call: Callable[[], Awaitable[T]], movement: _Movement | None = None) -> tuple[T, bool]:
         """The answer to a call that may be repeated, and whether it was.
 
         It is tried for ten seconds once nobody is there. A call that held for longer than that was taken, and what
@@ -155,9 +147,7 @@ class ConsumerClient:
         """The text of an answer with a status of success, within the answer timeout."""
         return await self._ask(path, query, self._settings.answer_timeout)
 
-    async def _get_long(
-        self, path: str, query: Query, uuid: str, idle_timeout: int, watch: Watch
-    ) -> tuple[str, bool]:
+    async def _get_long(self, path: str, query: Query, uuid: str, idle_timeout: int, watch: Watch) -> tuple[str, bool]:
         """The same without a total timeout, repeated: as long as the session moves, the answer may take hours."""
         movement = _Movement(idle_timeout + self._settings.stall_timeout)
 
@@ -194,18 +184,14 @@ class ConsumerClient:
         finally:
             await _cancelled(look)
 
-    async def _ask(
-        self, path: str, query: Query, total: float | None, body: bytearray | None = None
-    ) -> str:
+    async def _ask(self, path: str, query: Query, total: float | None, body: bytearray | None = None) -> str:
         """Gets the text of an answer. What has come of it is in `body`, also when it raises."""
         body = bytearray() if body is None else body
         limits = aiohttp.ClientTimeout(total=total, sock_connect=self._settings.connect_timeout)
         try:
             # The path goes as configured; a redirect would lead to a host nobody named.
             url = self._base.with_path(path)
-            async with self._http.get(
-                url, params=query, timeout=limits, allow_redirects=False
-            ) as response:
+            async with self._http.get(url, params=query, timeout=limits, allow_redirects=False) as response:
                 await _read_limited(response, path, body)
                 if not 200 <= response.status < 300:
                     raise ConsumerRefused(
@@ -214,17 +200,11 @@ class ConsumerClient:
                     )
                 return _text(body)
         except _NOT_ASKED as error:
-            raise ConsumerUnreachable(
-                f"The consumer at {self._where} cannot be reached: {_plain(error)}"
-            ) from error
+            raise ConsumerUnreachable(f"The consumer at {self._where} cannot be reached: {_plain(error)}") from error
         except TimeoutError as error:
-            raise ConsumerTimeout(
-                f"The consumer's {path} did not answer within {total:g} s"
-            ) from error
+            raise ConsumerTimeout(f"The consumer's {path} did not answer within {total:g} s") from error
         except aiohttp.ClientResponseError as error:
-            raise ConsumerGarbage(
-                f"The consumer's {path} did not answer in HTTP: {error.message}"
-            ) from error
+            raise ConsumerGarbage(f"The consumer's {path} did not answer in HTTP: {error.message}") from error
         except (aiohttp.ClientError, OSError) as error:
             raise ConsumerUnreachable(f"The consumer hung up on {path}: {_plain(error)}") from error
 
@@ -237,9 +217,7 @@ class ConsumerClient:
 async def open_consumer(settings: ConsumerSettings) -> AsyncIterator[ConsumerClient]:
     """The client, its connections closed with the block."""
     connector = aiohttp.TCPConnector(force_close=True, limit=16)
-    async with aiohttp.ClientSession(
-        connector=connector, cookie_jar=aiohttp.DummyCookieJar()
-    ) as http:
+    async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as http:
         # aiohttp repeats a GET whose connection breaks, and /create/ is a GET that must not happen twice: the
         # first session would be an orphan. There is no public switch; a test holds this one to its word.
         http._retry_connection = False
@@ -260,22 +238,14 @@ def parse_session(text: str, path: str, uuid: str | None = None) -> SessionView:
     try:
         told = json.loads(text)
     except (ValueError, RecursionError):
-        raise ConsumerComplaint(
-            f"The consumer's {path} answered {_shown(text)}, not a session"
-        ) from None
+        raise ConsumerComplaint(f"The consumer's {path} answered {_shown(text)}, not a session") from None
     if not isinstance(told, dict):
-        raise ConsumerGarbage(
-            f"The consumer's {path} answered {_shown(text)}, not a session object"
-        )
+        raise ConsumerGarbage(f"The consumer's {path} answered {_shown(text)}, not a session object")
     named = uuid if told.get("uuid") is None else told["uuid"]
     if not isinstance(named, str) or not is_text(named):
-        raise ConsumerGarbage(
-            f"The consumer's {path} gave a session without a usable uuid: {_shown(text)}"
-        )
+        raise ConsumerGarbage(f"The consumer's {path} gave a session without a usable uuid: {_shown(text)}")
     if uuid is not None and named.casefold() != uuid.casefold():
-        raise ConsumerGarbage(
-            f"The consumer's {path} answered about session {_shown(named)}, not {uuid}"
-        )
+        raise ConsumerGarbage(f"The consumer's {path} answered about session {_shown(named)}, not {uuid}")
     counts = {ours: _count(told, theirs, path) for ours, theirs in _COUNTS.items()}
     return SessionView(
         uuid=uuid or named,
@@ -309,9 +279,7 @@ def _count(told: dict[str, Any], key: str, path: str) -> int | None:
     if isinstance(value, float) and value.is_integer():  # some write whole numbers as 7.0
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
-        raise ConsumerGarbage(
-            f"The consumer's {path} told {key} as {_shown(repr(value))}, not as a count"
-        )
+        raise ConsumerGarbage(f"The consumer's {path} told {key} as {_shown(repr(value))}, not as a count")
     return value
 
 
@@ -359,11 +327,7 @@ class _Movement:
 
     def told(self, path: str) -> str:
         last = self.last
-        known = (
-            "it never told any"
-            if last is None
-            else f"last it had received {last.received} and saved {last.saved}"
-        )
+        known = "it never told any" if last is None else f"last it had received {last.received} and saved {last.saved}"
         return f"The consumer's {path} has not ended and no count moved for {self._longest:g} s; {known}"
 
 

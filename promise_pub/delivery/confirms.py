@@ -104,9 +104,7 @@ class ConfirmTracker:
 
     def lost(self) -> int:
         """The connection is gone, and its tags: how many rows were on their way. They wait to be sent again."""
-        tags = (
-            tag for tag in range(self._watermark + 1, self.last_tag + 1) if tag not in self._beyond
-        )
+        tags = (tag for tag in range(self._watermark + 1, self.last_tag + 1) if tag not in self._beyond)
         on_their_way = [self._number(tag) for tag in tags]
         self._waiting.extendleft(reversed(on_their_way))
         self.last_tag = self._watermark = 0
@@ -140,11 +138,7 @@ class ConfirmTracker:
     def _settle(self, tag: int, *, multiple: bool, nack: bool, at: float) -> None:
         if multiple and tag == 0:
             tag = self.last_tag
-        if (
-            tag > self.last_tag
-            or self._is_settled(tag)
-            and not (multiple and tag > self._watermark)
-        ):
+        if tag > self.last_tag or self._is_settled(tag) and not (multiple and tag > self._watermark):
             return
         first = self._watermark + 1 if multiple else tag
         self._note_latency(first, tag, at)

@@ -26,9 +26,7 @@ from promise_pub.errors import (
 )
 from promise_pub.records import Repeats, SessionView
 
-MOST_SESSIONS = (
-    5  # sessions that one turn of a run may use up: a queue that keeps going is not worth more
-)
+MOST_SESSIONS = 5  # sessions that one turn of a run may use up: a queue that keeps going is not worth more
 
 
 class Delivery:
@@ -99,9 +97,7 @@ class Delivery:
 
     async def _talk(self, run: ActiveRun, session: SessionView | None) -> SessionView:
         checkpoint = run.going.checkpoint
-        start = Checkpoint(
-            checkpoint.offset, checkpoint.line, checkpoint.read - checkpoint.rejected + 1
-        )
+        start = Checkpoint(checkpoint.offset, checkpoint.line, checkpoint.read - checkpoint.rejected + 1)
         publisher = SteadyPublisher(self._open_publisher, run.shipment(), run.again_because)
         path, dialect = self._uploads.path(run.id), Dialect.of(run.parameters)
         async with aclosing(read_batches(path, dialect, start=start)) as batches:

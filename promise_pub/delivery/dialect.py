@@ -69,9 +69,7 @@ class Dialect:
 
     @classmethod
     def of(cls, parameters: Parameters) -> Dialect:
-        return cls(
-            len(parameters.columns), parameters.delimiter, parameters.encoding, parameters.header
-        )
+        return cls(len(parameters.columns), parameters.delimiter, parameters.encoding, parameters.header)
 
     @property
     def bom(self) -> bytes:
@@ -114,17 +112,11 @@ class Dialect:
     def fields(self, row: re.Match[bytes]) -> Sequence[str]:
         """The fields of a match of `row`. Raises UnicodeDecodeError."""
         encoding = self.encoding
-        if (
-            self.width == 2
-        ):  # what most files have, in a third of the time of what holds for any width
+        if self.width == 2:  # what most files have, in a third of the time of what holds for any width
             quoted, plain, last_quoted, last = row.groups()
             return (
-                plain.decode(encoding)
-                if quoted is None
-                else quoted.decode(encoding).replace('""', '"'),
-                last.decode(encoding)
-                if last_quoted is None
-                else last_quoted.decode(encoding).replace('""', '"'),
+                plain.decode(encoding) if quoted is None else quoted.decode(encoding).replace('""', '"'),
+                last.decode(encoding) if last_quoted is None else last_quoted.decode(encoding).replace('""', '"'),
             )
         groups = row.groups()
         return [

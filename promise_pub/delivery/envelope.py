@@ -109,10 +109,7 @@ def bodies_of(columns: Sequence[str]) -> Callable[[Sequence[Row]], Iterable[byte
     first, second = keys
 
     def pairs(rows: Sequence[Row]) -> Iterable[bytes]:
-        return [
-            f"{first}{json_string(one)}{second}{json_string(other)}}}".encode()
-            for _, one, other in rows
-        ]
+        return [f"{first}{json_string(one)}{second}{json_string(other)}}}".encode() for _, one, other in rows]
 
     return pairs
 

@@ -103,9 +103,7 @@ class Evidence(NamedTuple):
         return self.repeated + self.repeats.too_long - (0 if self.growth_fits else held)
 
 
-def needs_repeats(
-    counts: Counts, session: SessionView, grown: int | None = None, proof: Proof = NO_PROOF
-) -> bool:
+def needs_repeats(counts: Counts, session: SessionView, grown: int | None = None, proof: Proof = NO_PROOF) -> bool:
     """Tells whether a second pass over the file may show why rows are unsaved, or whose rows employees gained.
 
     Duplicates that the consumer tells are its word alone: the pass shows whether there are so many. It is also needed

@@ -27,9 +27,7 @@ _METHOD = _HEADER + 4  # up to its class and method
 _frame = Struct(">BHI").unpack_from  # type, channel, size of the payload
 _method = Struct(">HH").unpack_from
 _confirm = Struct(">QB").unpack_from  # delivery tag, bits
-_content = Struct(
-    ">HHQH"
-).unpack_from  # class, weight, size of the body, which properties there are
+_content = Struct(">HHQH").unpack_from  # class, weight, size of the body, which properties there are
 _BASIC, _ACK, _NACK, _DELIVER, _RETURN = 60, 80, 120, 60, 50
 _CONFIRMS = ((_BASIC, _ACK), (_BASIC, _NACK))
 _METHOD_FRAME, _BODY_FRAME = 1, 3

@@ -36,9 +36,7 @@ def find_header(head: bytes, dialect: Dialect, *, whole: bool) -> Header | None:
     limit = min(len(data), HEADER_LIMIT)
     at, place = Walker(dialect).walk(data, start, Place.FIELD, limit)
     if place is not Place.END:
-        raise BadHeader(
-            f"The header in line {line} {_no_end(place, limit, len(data), whole=whole)}."
-        )
+        raise BadHeader(f"The header in line {line} {_no_end(place, limit, len(data), whole=whole)}.")
     record, end = data[start:at], after_line_end(data, at)
     if line == 1 and SEP_LINE.fullmatch(record):
         raise BadHeader(f"Line 1 {IS_SEP_LINE}.")
@@ -64,9 +62,7 @@ def _keys(record: bytes, dialect: Dialect, line: int) -> tuple[str, ...]:
     try:
         text = record.decode(dialect.encoding)
     except UnicodeDecodeError as error:
-        raise BadHeader(
-            f"The header in line {line} {dialect.undecodable(record, error.start)}."
-        ) from error
+        raise BadHeader(f"The header in line {line} {dialect.undecodable(record, error.start)}.") from error
     keys = tuple(dialect.split(text))
     if fault := _other_delimiter(text, keys) or fault_of(keys):
         raise BadHeader(f"The header in line {line} cannot name the columns: {fault}.")

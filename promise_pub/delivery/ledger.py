@@ -48,9 +48,7 @@ NEEDS = (
 )
 EMPLOYEE_LIMIT = 127  # characters of a name or a mail in the employees table
 WRITE_TIMEOUT = 8.0  # seconds; a run's row takes a millisecond
-LONG_TIMEOUT = (
-    3600.0  # seconds; counting the repeats of hundreds of millions of rows sorts them on disk
-)
+LONG_TIMEOUT = 3600.0  # seconds; counting the repeats of hundreds of millions of rows sorts them on disk
 
 
 T = TypeVar("T")
@@ -113,17 +111,13 @@ class Ledger:
 
     async def reopen(self, report: RunReport) -> None:
         with translated():
-            reopened = await self._sql.reopen_run(
-                self._pool, id=UUID(report.id), server=self._server
-            )
+            reopened = await self._sql.reopen_run(self._pool, id=UUID(report.id), server=self._server)
         if not reopened:
             raise NotResumable("The run is going already.")
 
     async def write(self, report: RunReport) -> None:
         with translated():
-            written = await self._soon(
-                self._sql.write_run(self._pool, **_columns(report), server=self._server)
-            )
+            written = await self._soon(self._sql.write_run(self._pool, **_columns(report), server=self._server))
         if not written:
             raise RunTaken
 
@@ -171,9 +165,7 @@ class Ledger:
             raise RunNotFound(f"There is no run {run_id}.")
         return _report(row)
 
-    async def newest(
-        self, most: int, skip: int = 0, which: Selection = NEWEST_FIRST
-    ) -> tuple[list[RunReport], int]:
+    async def newest(self, most: int, skip: int = 0, which: Selection = NEWEST_FIRST) -> tuple[list[RunReport], int]:
         """A page of these runs, in their order, and how many there are in all."""
         in_order = getattr(self._sql, f"runs_by_{which.sort.value}")
         wanted = _filters(which)
@@ -194,9 +186,7 @@ class Ledger:
         if ways["truncates"] or ways["deletes"]:
             return bool(ways["truncates"])
         if ways["is_view"]:
-            raise NotClearable(
-                "The view employees cannot be emptied: nothing can be deleted from it."
-            )
+            raise NotClearable("The view employees cannot be emptied: nothing can be deleted from it.")
         raise NotClearable(
             f"The role {ways['role']} may not empty the employees table: have TRUNCATE or DELETE on it granted."
         )
@@ -246,13 +236,9 @@ class Ledger:
         with translated():
             async with self._pool.acquire() as connection, connection.transaction():
                 await self._sql.create_run_mails(connection)
-                await connection.copy_records_to_table(
-                    "run_mails", records=mails(), timeout=LONG_TIMEOUT
-                )
+                await connection.copy_records_to_table("run_mails", records=mails(), timeout=LONG_TIMEOUT)
                 await connection.execute(self._sql.analyze_run_mails.sql, timeout=LONG_TIMEOUT)
-                (counted,) = await connection.fetch(
-                    self._sql.count_repeats.sql, highest_before, timeout=LONG_TIMEOUT
-                )
+                (counted,) = await connection.fetch(self._sql.count_repeats.sql, highest_before, timeout=LONG_TIMEOUT)
         return Repeats(**counted, too_long=too_long)
 
 
@@ -323,9 +309,7 @@ def _columns(report: RunReport) -> dict[str, Any]:
         "error_code": report.error.code if report.error else None,
         "error_message": _storable(report.error.message) if report.error else None,
         "digest": report.digest,
-        "resends": json.dumps(
-            [asdict(replace(one, reason=_storable(one.reason))) for one in report.resends]
-        ),
+        "resends": json.dumps([asdict(replace(one, reason=_storable(one.reason))) for one in report.resends]),
         "earlier": json.dumps([asdict(one) for one in report.earlier]),
         "going": json.dumps(asdict(report.going)),
         "samples": json.dumps(report.samples),

@@ -35,9 +35,7 @@ class Consumer(Protocol):
         An error says in `last` which session came to be all the same, and in `unanswered` that nobody knows.
         """
 
-    async def process(
-        self, uuid: str, mode: Mode, idle_timeout: int, sent: int | None, watch: Watch
-    ) -> None:
+    async def process(self, uuid: str, mode: Mode, idle_timeout: int, sent: int | None, watch: Watch) -> None:
         """Live: the consumer reads from now on. Batch: returns when it has read the queue empty."""
 
     async def remove(self, uuid: str, idle_timeout: int, sent: int, watch: Watch) -> SessionView:

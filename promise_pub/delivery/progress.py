@@ -42,12 +42,8 @@ from promise_pub.records import (
 
 REJECTED_LIMIT = 10_000  # rejected rows of a run that are stored; all are counted
 RANGES_SHOWN = 1_000  # ranges of row numbers that came back or were refused, in a report
-MAX_SESSIONS = (
-    100  # earlier sessions of a run, over all its turns: the report and the verdict name each
-)
-LONGEST_ROWS = (
-    1_000  # characters of the row numbers that an earlier session told: nothing rests on them
-)
+MAX_SESSIONS = 100  # earlier sessions of a run, over all its turns: the report and the verdict name each
+LONGEST_ROWS = 1_000  # characters of the row numbers that an earlier session told: nothing rests on them
 LEFT_LIMIT = 100  # sessions left behind that a report names: the last ones
 LEDGER_PATIENCE = 60.0  # seconds without a ledger for which a run waits before it stops publishing
 
@@ -121,9 +117,7 @@ class ActiveRun:
         resent = run._resends.rows
         run._take_up(resent, report.counts.published)
         if report.counts.published > run._settled.through:
-            run._resends.because(
-                f"the run was {report.state.value} before their confirm was recorded", resent
-            )
+            run._resends.because(f"the run was {report.state.value} before their confirm was recorded", resent)
         return run
 
     @property
@@ -396,9 +390,7 @@ class ActiveRun:
         after = self.going.after
         returned, nacked = self._tracker.returned, self._tracker.nacked
         lost_before = len(returned.up_to(after)) + len(nacked.up_to(after))
-        confirmed = RowRanges(
-            [(after + 1, self._tracker.published)] if self._tracker.published > after else []
-        )
+        confirmed = RowRanges([(after + 1, self._tracker.published)] if self._tracker.published > after else [])
         return Proof(
             confirmed=confirmed.without(returned).without(nacked),
             earlier=tuple(self._earlier),

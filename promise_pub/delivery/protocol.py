@@ -121,9 +121,7 @@ async def _created(consumer: Consumer, observer: Observer) -> SessionView:
         creating.cancel()
 
 
-async def _give_back(
-    creating: asyncio.Future[SessionView], consumer: Consumer, observer: Observer
-) -> None:
+async def _give_back(creating: asyncio.Future[SessionView], consumer: Consumer, observer: Observer) -> None:
     """Removes what a create that is of no use has made, or may have."""
     if not creating.done() or creating.cancelled():
         observer.left_behind(None)
@@ -154,18 +152,14 @@ async def _has_received(consumer: Consumer, uuid: str) -> bool:
     return False
 
 
-async def abandon_session(
-    consumer: Consumer, session: SessionView, sent: int, observer: Observer
-) -> None:
+async def abandon_session(consumer: Consumer, session: SessionView, sent: int, observer: Observer) -> None:
     """Removes a session at the consumer, within seconds; tells the observer where it did not say that it did."""
     within = HURRIED_ABANDON if observer.hurried else ABANDON
     removing = consumer.abandon(session.uuid, sent, observer.saw, within)
     await _see_removed(removing, session, observer)
 
 
-async def _see_removed(
-    removing: Coroutine[Any, Any, bool | None], session: SessionView, observer: Observer
-) -> None:
+async def _see_removed(removing: Coroutine[Any, Any, bool | None], session: SessionView, observer: Observer) -> None:
     """Waits for a removal; a run that is cancelled meanwhile gives the consumer a moment more.
 
     The session is told as left behind where that came to False, or to nothing. None: it was not to be removed.
@@ -239,9 +233,7 @@ class _Talk:
         self._observer.entered(State.DRAINING)
         if self._parameters.mode is Mode.BATCH:
             await self._process(self._sent)
-        final = await self._consumer.remove(
-            self._uuid, self._parameters.timeout, self._sent, self._observer.saw
-        )
+        final = await self._consumer.remove(self._uuid, self._parameters.timeout, self._sent, self._observer.saw)
         self._observer.saw(final)
         log.info("Session removed", extra=told(session=self._uuid))
         return final
@@ -285,7 +277,5 @@ class _Talk:
     async def _last_confirms(self) -> None:
         """What is on its way is usually confirmed in milliseconds: wait for it, so that the counts told are right."""
         with suppress(BrokerError, TimeoutError):
-            async with asyncio.timeout(
-                HURRIED_CONFIRMS if self._observer.hurried else LAST_CONFIRMS
-            ):
+            async with asyncio.timeout(HURRIED_CONFIRMS if self._observer.hurried else LAST_CONFIRMS):
                 await self._publisher.settle()

@@ -40,9 +40,7 @@ class Walker:
         self._delimiter = ord(dialect.delimiter)
         self._encoding = dialect.encoding
         self._inside_plain = re.compile(rb"[^%b\r\n]*+" % d)
-        self._whole_fields = re.compile(
-            rb'(?:(?:"%b"|[^"%b\r\n][^%b\r\n]*+|)%b)*+' % (QUOTED, d, d, d)
-        )
+        self._whole_fields = re.compile(rb'(?:(?:"%b"|[^"%b\r\n][^%b\r\n]*+|)%b)*+' % (QUOTED, d, d, d))
         self._raw_field = re.compile(rb'(?:"(%b)"|[^%b]*+)%b?' % (QUOTED, d, d))
         # Fields that need not be stepped through to see that they are within the limit.
         run = rb'[^"]{0,%d}+' % _SHORT_RUN

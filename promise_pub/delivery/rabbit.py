@@ -71,9 +71,7 @@ class _Connection(aiormq.Connection):
         return self.connected.is_set() and not unblocked.is_set()
 
     @staticmethod
-    async def _rpc(
-        request: Any, writer: Any, frame_receiver: FrameReceiver, wait_response: bool = True
-    ) -> Any:
+    async def _rpc(request: Any, writer: Any, frame_receiver: FrameReceiver, wait_response: bool = True) -> Any:
         heard = _Hearing(frame_receiver)
         try:
             return await aiormq.Connection._rpc(request, writer, heard, wait_response)
@@ -191,9 +189,7 @@ class RabbitPublisher:
         # Counted before they are written: a row that may have left is on its way, not unpublished.
         self.tracker.sent(rows[0].number, len(rows), self._channel.loop.time())
         await self._unless_lost(
-            self._channel.write_queue.put(
-                ChannelFrame(payload=payload, should_close=False, drain_future=drained)
-            )
+            self._channel.write_queue.put(ChannelFrame(payload=payload, should_close=False, drain_future=drained))
         )
         await self._unless_lost(_wait(drained))
 
@@ -225,9 +221,7 @@ def _stretches(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
         first = rows[start].number - start
         end = len(rows)
         if rows[-1].number - first != end - 1:
-            end = next(
-                at for at in range(start, end + 1) if at == end or rows[at].number - first != at
-            )
+            end = next(at for at in range(start, end + 1) if at == end or rows[at].number - first != at)
         yield rows[start:end]
         start = end
 
@@ -239,9 +233,7 @@ async def _wait(future: asyncio.Future[Any]) -> None:
 def lost(error: BaseException | None, confirmed: int = 0) -> BrokerLost:
     """The end of a connection that was there."""
     why = "no answer" if isinstance(error, TimeoutError) else reason(error)
-    return BrokerLost(
-        f"The connection to the broker was lost{f' ({why})' if why else ''}", confirmed
-    )
+    return BrokerLost(f"The connection to the broker was lost{f' ({why})' if why else ''}", confirmed)
 
 
 @asynccontextmanager
@@ -265,9 +257,7 @@ async def probe(settings: RabbitSettings) -> None:
 
 
 @asynccontextmanager
-async def open_publisher(
-    settings: RabbitSettings, shipment: Shipment
-) -> AsyncIterator[RabbitPublisher]:
+async def open_publisher(settings: RabbitSettings, shipment: Shipment) -> AsyncIterator[RabbitPublisher]:
     """A publisher for one run, its connection closed with the block. Raises BrokerUnreachable or BrokerRefused."""
     async with connect(settings) as connection:
         channel = _ConfirmingChannel(connection, shipment.tracker)

@@ -170,9 +170,7 @@ class Reader:
         del self._buffer[4 * EXCERPT :]
 
     def _end_skipping(self, further: int) -> None:
-        self._rejected.append(
-            Rejected(self._line, self._dialect.too_long, self._dialect.excerpt(self._buffer))
-        )
+        self._rejected.append(Rejected(self._line, self._dialect.too_long, self._dialect.excerpt(self._buffer)))
         self._line += 1
         self._offset += self._skipped + further
         self._skipped = 0

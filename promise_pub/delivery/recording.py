@@ -150,9 +150,7 @@ class Recorder:
             log.info("The end of run %s is recorded", run.id)
 
     async def _write(self, run: ActiveRun) -> None:
-        report = (
-            run.report()
-        )  # before what is awaited: every rejected row that it counts is stored before it
+        report = run.report()  # before what is awaited: every rejected row that it counts is stored before it
         if rejected := run.unstored():
             await self._ledger.reject(run.id, rejected)
             run.stored(len(rejected))

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from promise_pub.records import Resent
 
 MAX_REASONS = 20  # reasons that are told apart
-LONGEST_REASON = (
-    500  # characters; a broker's words have 255 bytes at most, a consumer's are cut before
-)
+LONGEST_REASON = 500  # characters; a broker's words have 255 bytes at most, a consumer's are cut before
 OTHERS = "other reasons"
 
 

@@ -178,9 +178,7 @@ class Runs:
                     await run.done.wait()
         if run := self.find(run_id):
             ended = run.report().state.final
-            raise NotResumable(
-                "The run's end is not recorded yet." if ended else "The run is going."
-            )
+            raise NotResumable("The run's end is not recorded yet." if ended else "The run is going.")
 
     async def cancel(self, run_id: str) -> ActiveRun:
         """Ends a run, within two seconds once it goes. Raises NotCancellable when it has ended, RunNotFound."""
@@ -234,9 +232,7 @@ class Runs:
 
     def find(self, run_id: str) -> ActiveRun | None:
         """The run, while it lives in this process."""
-        return next(
-            (run for run in self._going() if run.id == run_id), self._recorder.unrecorded(run_id)
-        )
+        return next((run for run in self._going() if run.id == run_id), self._recorder.unrecorded(run_id))
 
     def _going(self) -> list[ActiveRun]:
         """Those that wait, the one whose turn it is, and those that do not wait yet."""
@@ -261,10 +257,7 @@ class Runs:
         try:
             async with asyncio.timeout(STOP_TIMEOUT):
                 await asyncio.gather(
-                    *(
-                        self._drop(run, State.INTERRUPTED, _stopped("before its turn came"))
-                        for run in waiting
-                    ),
+                    *(self._drop(run, State.INTERRUPTED, _stopped("before its turn came")) for run in waiting),
                     *([asyncio.wait({self._worker})] if self._worker else []),
                 )
         except TimeoutError:
@@ -300,9 +293,7 @@ class Runs:
             if run.hurried:
                 await self._end(run, State.CANCELLED, _CANCELLED)
             elif run.why or self.stopping.is_set() or task and task.cancelling():
-                await self._end(
-                    run, State.INTERRUPTED, run.why or _stopped("while the run was going")
-                )
+                await self._end(run, State.INTERRUPTED, run.why or _stopped("while the run was going"))
             else:  # a library that cancels who waits for it; they lose count of cancellations, too
                 log.exception(_UNFORESEEN, run.id)
                 await self._end(run, State.FAILED, _INTERNAL)

@@ -31,9 +31,7 @@ class SteadyPublisher:
     again. Rows are kept until they are settled: no more than the window and what was handed over last.
     """
 
-    def __init__(
-        self, open_publisher: OpenPublisher, shipment: Shipment, notice: Callable[[str], None]
-    ) -> None:
+    def __init__(self, open_publisher: OpenPublisher, shipment: Shipment, notice: Callable[[str], None]) -> None:
         self._open = open_publisher
         self._shipment = shipment
         self._notice = notice
@@ -161,9 +159,7 @@ class SteadyPublisher:
         waiting = set(self.tracker.waiting)
         if waiting:
             self._notice(f"{lost.message.rstrip('.')}; they had no confirm by then")
-            await publisher.publish(
-                [row for rows in self._kept for row in rows if row.number in waiting]
-            )
+            await publisher.publish([row for rows in self._kept for row in rows if row.number in waiting])
 
     def _forget_settled(self) -> None:
         through = self.tracker.settled_through

@@ -83,6 +83,4 @@ class Tally:
 
 def _by_fate(counts: Counts, session: SessionView | None) -> dict[str, int]:
     """What was not told is none."""
-    return {
-        fate: getattr(counts, fate, None) or (getattr(session, fate, None) or 0) for fate in FATES
-    }
+    return {fate: getattr(counts, fate, None) or (getattr(session, fate, None) or 0) for fate in FATES}

@@ -30,9 +30,7 @@ class Timeline:
     def samples(self) -> tuple[Sample, ...]:
         return tuple(self._samples)
 
-    def add(
-        self, at: float, counts: Counts, session: SessionView | None, latency: LatencyHistogram
-    ) -> None:
+    def add(self, at: float, counts: Counts, session: SessionView | None, latency: LatencyHistogram) -> None:
         """How it is `at` seconds of its work, and how long confirms have taken since the last sample."""
         if self._histogram is not latency:  # a new session counts anew
             self._histogram, self._seen = latency, LatencyHistogram()

@@ -61,9 +61,7 @@ def judge(
         *_in_the_table(session.saved, evidence),
     ]
     bearings = {finding.bears for finding in findings}
-    verdict = next(
-        v for v in (Verdict.BROKEN, Verdict.UNKNOWN, Verdict.KEPT) if v in bearings | {Verdict.KEPT}
-    )
+    verdict = next(v for v in (Verdict.BROKEN, Verdict.UNKNOWN, Verdict.KEPT) if v in bearings | {Verdict.KEPT})
     return Judgement(verdict, tuple(finding.sentence for finding in findings))
 
 
@@ -74,16 +72,12 @@ def _at_the_broker(counts: Counts, returned_rows: str, nacked_rows: str) -> Iter
             f"{_rows(counts.returned)} came back from the broker, which had no queue for them: {returned_rows}",
         )
     if counts.nacked:
-        yield _Finding(
-            Verdict.BROKEN, f"{_were(counts.nacked)} refused by the broker: {nacked_rows}"
-        )
+        yield _Finding(Verdict.BROKEN, f"{_were(counts.nacked)} refused by the broker: {nacked_rows}")
     unsettled = counts.accepted - counts.confirmed - counts.returned - counts.nacked
     if unsettled > 0:
         yield _Finding(Verdict.BROKEN, f"{_were(unsettled)} never confirmed by the broker")
     elif unsettled < 0:
-        yield _Finding(
-            Verdict.BROKEN, f"the broker settled {_rows(-unsettled)} more than there are to publish"
-        )
+        yield _Finding(Verdict.BROKEN, f"the broker settled {_rows(-unsettled)} more than there are to publish")
 
 
 def _earlier(evidence: Evidence) -> Iterator[_Finding]:
@@ -99,9 +93,7 @@ def _earlier(evidence: Evidence) -> Iterator[_Finding]:
             continue
         known = f"{told.saved or 0:,} saved"
         if told.duplicates is not None:
-            known += (
-                f", {told.duplicates:,} that were there already, {told.invalid or 0:,} not usable"
-            )
+            known += f", {told.duplicates:,} that were there already, {told.invalid or 0:,} not usable"
         sentence = f"rows {one.first:,} to {one.last:,} are taken from what the session {told.uuid} told before it ended: {known}"
         if countable:
             yield _Finding(Verdict.KEPT, sentence)
@@ -116,9 +108,7 @@ def _earlier(evidence: Evidence) -> Iterator[_Finding]:
         )
 
 
-def _received(
-    confirmed: int, session: SessionView, evidence: Evidence, proof: Proof
-) -> Iterator[_Finding]:
+def _received(confirmed: int, session: SessionView, evidence: Evidence, proof: Proof) -> Iterator[_Finding]:
     received = session.received
     if received is None:
         yield _Finding(
@@ -131,9 +121,7 @@ def _received(
             f"{_were(len(missing))} confirmed and never received: {missing.shortened(_NAMED)}",
         )
     elif received < confirmed:
-        yield _Finding(
-            Verdict.BROKEN, f"{_were(confirmed - received)} confirmed and never received"
-        )
+        yield _Finding(Verdict.BROKEN, f"{_were(confirmed - received)} confirmed and never received")
     elif received > confirmed:
         yield _more(received - confirmed, confirmed, session, evidence, proof)
 
@@ -145,9 +133,7 @@ def _missing(session: SessionView, proof: Proof) -> RowRanges | None:
     return proof.confirmed.without(RowRanges.parse(session.rows))
 
 
-def _more(
-    more: int, confirmed: int, session: SessionView, evidence: Evidence, proof: Proof
-) -> _Finding:
+def _more(more: int, confirmed: int, session: SessionView, evidence: Evidence, proof: Proof) -> _Finding:
     """More messages than rows: harmless where something else than their number proves every row."""
     if proof.equal(session):
         return _Finding(Verdict.KEPT, _received_again(more))
@@ -177,18 +163,14 @@ def _digests(session: SessionView, proof: Proof) -> Iterator[_Finding]:
         )
 
 
-def _saved(
-    confirmed: int, session: SessionView, evidence: Evidence, *, proven: bool
-) -> Iterator[_Finding]:
+def _saved(confirmed: int, session: SessionView, evidence: Evidence, *, proven: bool) -> Iterator[_Finding]:
     received, saved, invalid = session.received, session.saved, session.invalid or 0
     if saved is None:
         yield _Finding(Verdict.UNKNOWN, "the consumer does not tell how many rows it saved")
     if received is None or saved is None:
         yield from _unusable(invalid, evidence)
     elif saved > received:
-        yield _Finding(
-            Verdict.BROKEN, f"the consumer says it saved {saved - received:,} more than it received"
-        )
+        yield _Finding(Verdict.BROKEN, f"the consumer says it saved {saved - received:,} more than it received")
     elif confirmed < saved:
         yield _Finding(
             Verdict.UNKNOWN,
@@ -242,9 +224,7 @@ def _repeats_told(duplicates: int, evidence: Evidence) -> _Finding:
     """
     repeats = evidence.repeats
     in_file, held = (f"{n:,}" if n else "none" for n in (repeats.in_file, repeats.held_before))
-    others = (
-        f"; {_rows(evidence.saved_by_others)}: {_MEANWHILE}" if evidence.saved_by_others else ""
-    )
+    others = f"; {_rows(evidence.saved_by_others)}: {_MEANWHILE}" if evidence.saved_by_others else ""
     if not evidence.proof.countable:
         return _Finding(
             Verdict.UNKNOWN,
@@ -276,13 +256,9 @@ def _counted(unsaved: int, invalid: int, evidence: Evidence) -> Iterator[_Findin
             explained += held
             yield _Finding(Verdict.KEPT, f"{_rows(held)}: employees held the mail before the run")
     if repeats.too_long:
-        long_rows = (
-            f"{_rows(repeats.too_long)}: longer than the 127 characters that employees holds"
-        )
+        long_rows = f"{_rows(repeats.too_long)}: longer than the 127 characters that employees holds"
         if evidence.long_rows_saved:
-            yield _Finding(
-                Verdict.UNKNOWN, f"{long_rows}, as are others that were saved: a mail may repeat"
-            )
+            yield _Finding(Verdict.UNKNOWN, f"{long_rows}, as are others that were saved: a mail may repeat")
         else:
             yield _Finding(Verdict.BROKEN, long_rows)
     yield from _unusable(invalid, evidence)
@@ -322,9 +298,7 @@ def _in_the_table(saved: int | None, evidence: Evidence) -> Iterator[_Finding]:
         seen = f"grew by {grown:,} meanwhile: the others are elsewhere, not committed, or deleted again"
     else:
         seen = f"grew by {grown:,} meanwhile: either somebody else saves to it, or the consumer's count is wrong"
-    yield _Finding(
-        Verdict.UNKNOWN, f"the consumer says it saved {_rows(saved)}, and employees {seen}"
-    )
+    yield _Finding(Verdict.UNKNOWN, f"the consumer says it saved {_rows(saved)}, and employees {seen}")
 
 
 def _unread(confirmed: int, session: SessionView, evidence: Evidence) -> Iterator[_Finding]:
@@ -351,10 +325,7 @@ def _keys(columns: Sequence[str]) -> str:
     if not lacking:
         return ""
     alike = {"".join(filter(str.isalnum, column)).casefold(): column for column in columns}
-    said = [
-        f"{alike[key][:_SHOWN]!r} is not '{key}'" if key in alike else f"there is no '{key}'"
-        for key in lacking
-    ]
+    said = [f"{alike[key][:_SHOWN]!r} is not '{key}'" if key in alike else f"there is no '{key}'" for key in lacking]
     return f": it reads 'name' and 'mail', and {' and '.join(said)}"
 
 

@@ -84,11 +84,7 @@ class BundledConsumer:
 
     def _environment(self) -> dict[str, str]:
         """Ours, but for what would set an option: the file holds them all, and its passwords stay out of `ps e`."""
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(ENVIRONMENT_PREFIX)
-        }
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(ENVIRONMENT_PREFIX)}
         return {**inherited, CONFIG_VARIABLE: str(self._file)}
 
     async def _port(self, part: Part) -> int:

@@ -84,9 +84,7 @@ def _within(state: StateFolder, home: Home, warn: Warn) -> Home:
     home.folder.mkdir(exist_ok=True)
     home.folder.chmod(0o700)  # also one that a backup brought back otherwise
     running = home.data / "postmaster.pid"
-    set_aside = not home.data.exists() and any(
-        home.folder.glob(f"{_ASIDE}*")
-    )  # by a start that was cut off
+    set_aside = not home.data.exists() and any(home.folder.glob(f"{_ASIDE}*"))  # by a start that was cut off
     if not state.owns(home.folder) and (running.exists() or set_aside):
         original = state.original()
         if original is None:
@@ -143,9 +141,7 @@ def _own_place(state: StateFolder, home: Home, warn: Warn, held: ExitStack) -> P
     return place
 
 
-def _copied_place(
-    state: StateFolder, home: Home, place: Path, owner: Owner, warn: Warn, held: ExitStack
-) -> Path:
+def _copied_place(state: StateFolder, home: Home, place: Path, owner: Owner, warn: Warn, held: ExitStack) -> Path:
     """A place of its own for a folder that came with the pointer to another's: with a copy of the data, if nobody writes."""
     try:
         with ExitStack() as reading:
@@ -194,9 +190,7 @@ def _copy_data(source: Path, home: Home) -> None:
     The server's account copies: root never writes into a folder of its.
     """
     data = source / "data"
-    patience = (
-        time.monotonic() + STOP_GRACE
-    )  # for the server of a promise-pub that was killed just now
+    patience = time.monotonic() + STOP_GRACE  # for the server of a promise-pub that was killed just now
     while left := working_in(data):
         if time.monotonic() > patience:
             raise LocalStackError(
@@ -219,16 +213,12 @@ def _copy_data(source: Path, home: Home) -> None:
         )
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip().splitlines()
-            raise LocalStackError(
-                f"{data} could not be copied: {said[-1] if said else 'cp failed'}"
-            )
+            raise LocalStackError(f"{data} could not be copied: {said[-1] if said else 'cp failed'}")
         write_private(home.folder / "password", (source / "password").read_text(encoding="utf-8"))
     except BaseException as error:
         shutil.rmtree(new, ignore_errors=True)
         if isinstance(error, subprocess.TimeoutExpired):
-            raise LocalStackError(
-                f"{data} could not be copied within {_COPY_TIMEOUT:g} s"
-            ) from error
+            raise LocalStackError(f"{data} could not be copied within {_COPY_TIMEOUT:g} s") from error
         raise
     # Before it has the name of something whole: this disk alone is synced, others may be busy.
     subprocess.run(["sync", "-f", new], check=True, timeout=_COPY_TIMEOUT)

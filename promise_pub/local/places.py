@@ -79,9 +79,7 @@ def account() -> Account:
     try:
         entry = pwd.getpwnam("nobody")
     except KeyError as error:
-        raise LocalStackError(
-            "PostgreSQL refuses to run as root, and there is no user nobody to run it as."
-        ) from error
+        raise LocalStackError("PostgreSQL refuses to run as root, and there is no user nobody to run it as.") from error
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
 
@@ -93,9 +91,7 @@ def places_folder() -> Path:
             places.chmod(0o711)
         facts = places.lstat()
     except OSError as error:
-        raise LocalStackError(
-            f"{places}: PostgreSQL has no place there: {error.strerror}"
-        ) from error
+        raise LocalStackError(f"{places}: PostgreSQL has no place there: {error.strerror}") from error
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != 0 or facts.st_mode & 0o022:
         raise LocalStackError(f"{places}: must be a folder that only root can write to.")
     _check_reachable(places)
@@ -123,9 +119,7 @@ def _first_line(path: Path) -> bytes:
     """Reads no further than a line, and no file but an ordinary one: others may have put something else in its place."""
     file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        return (
-            os.read(file, 100).partition(b"\n")[0] if stat.S_ISREG(os.fstat(file).st_mode) else b""
-        )
+        return os.read(file, 100).partition(b"\n")[0] if stat.S_ISREG(os.fstat(file).st_mode) else b""
     finally:
         os.close(file)
 
@@ -151,9 +145,7 @@ def copied_programs(package: Path, places: Path) -> Path:
         except OSError as error:
             shutil.rmtree(copy, ignore_errors=True)
             if not target.exists():  # else another server copied it meanwhile
-                raise LocalStackError(
-                    f"{target}: PostgreSQL could not be copied there: {error.strerror}"
-                ) from error
+                raise LocalStackError(f"{target}: PostgreSQL could not be copied there: {error.strerror}") from error
     return target / _PACKAGE / _TREE / "bin"
 
 

@@ -59,9 +59,7 @@ _NOT_YET = (FileNotFoundError, ConnectionError, TimeoutError, asyncpg.CannotConn
 class Postgres:
     """One server for one state folder; its data outlive it. `options` go on top of those above."""
 
-    def __init__(
-        self, folder: StateFolder, records: Records, options: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, folder: StateFolder, records: Records, options: Mapping[str, str] | None = None) -> None:
         self._folder = folder
         self._state = folder.path
         self._records = records
@@ -81,9 +79,7 @@ class Postgres:
             await self._make(home)
         report("starting PostgreSQL")
         folder = await asyncio.to_thread(places.socket_folder, home, self._folder)
-        settings = DatabaseSettings(
-            host=str(folder), dbname=DATABASE, user=USER, password=_password(home)
-        )
+        settings = DatabaseSettings(host=str(folder), dbname=DATABASE, user=USER, password=_password(home))
         self._at = home, folder, settings
         await self._serve()
         return settings
@@ -91,9 +87,7 @@ class Postgres:
     async def _serve(self) -> None:
         assert self._at
         home, folder, settings = self._at
-        server = await self._spawn(
-            "PostgreSQL", home, _server_arguments(home, folder, self._options)
-        )
+        server = await self._spawn("PostgreSQL", home, _server_arguments(home, folder, self._options))
         await self._ready(server, settings)
 
     @property
@@ -156,9 +150,7 @@ class Postgres:
                 connection = await _connect(server, settings)
                 try:
                     self.version = await connection.fetchval("SHOW server_version")
-                    if not await connection.fetchval(
-                        "SELECT 1 FROM pg_database WHERE datname = $1", DATABASE
-                    ):
+                    if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):
                         await connection.execute(f"CREATE DATABASE {DATABASE}")
                 finally:
                     await connection.close(timeout=5)
@@ -171,9 +163,7 @@ def _password(home: places.Home) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise PartFailed(
-            f"{path} is gone, and with it the way into PostgreSQL's data beside it."
-        ) from error
+        raise PartFailed(f"{path} is gone, and with it the way into PostgreSQL's data beside it.") from error
 
 
 async def _stop_leftover(home: places.Home) -> None:
@@ -196,10 +186,7 @@ async def _stop_leftover(home: places.Home) -> None:
 def _is_ours(pid: int) -> bool:
     """Tells by its arguments whether we started this postmaster. One that has ended meanwhile harms nobody."""
     try:
-        return (
-            f"cluster_name={_OPTIONS['cluster_name']}".encode()
-            in Path(f"/proc/{pid}/cmdline").read_bytes()
-        )
+        return f"cluster_name={_OPTIONS['cluster_name']}".encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return True
 
@@ -211,9 +198,7 @@ async def _all_gone(data: Path) -> None:
             while left := await asyncio.to_thread(places.working_in, data):  # noqa: ASYNC110  not our children
                 await asyncio.sleep(_POLL)
     except TimeoutError:
-        raise PartFailed(
-            f"A PostgreSQL left by an earlier start still works in {data}: process {left[0]}."
-        ) from None
+        raise PartFailed(f"A PostgreSQL left by an earlier start still works in {data}: process {left[0]}.") from None
 
 
 def _init_arguments(home: places.Home, data: Path, password_file: Path) -> list[str | Path]:
@@ -230,9 +215,7 @@ def _init_arguments(home: places.Home, data: Path, password_file: Path) -> list[
     ]
 
 
-def _server_arguments(
-    home: places.Home, folder: Path, options: Mapping[str, str]
-) -> list[str | Path]:
+def _server_arguments(home: places.Home, folder: Path, options: Mapping[str, str]) -> list[str | Path]:
     quoted = str(folder).replace('"', '""')  # else a comma in it would make two folders of one
     settings = {**options, "unix_socket_directories": f'"{quoted}"'}
     return [

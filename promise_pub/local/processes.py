@@ -72,9 +72,7 @@ def works_in(pid: int, *folders: Path) -> bool:
     """Whether one of these very folders, wherever they were moved, is the process's working directory."""
     with suppress(OSError):  # it has ended meanwhile, or is somebody else's
         working = Path(f"/proc/{pid}/cwd").stat()
-        return any(
-            folder.exists() and os.path.samestat(working, folder.stat()) for folder in folders
-        )
+        return any(folder.exists() and os.path.samestat(working, folder.stat()) for folder in folders)
     return False
 
 
@@ -109,11 +107,7 @@ class Records:
     async def stop_leftovers(self) -> list[str]:
         """Stops what an earlier server left running; the names of those. A process that is not ours is never touched."""
         ours = [self._path.parent, *(path for path in self._path.parent.iterdir() if path.is_dir())]
-        left = [
-            record
-            for record in _read(self._path)
-            if record.running() and works_in(record.pid, *ours)
-        ]
+        left = [record for record in _read(self._path) if record.running() and works_in(record.pid, *ours)]
         await asyncio.gather(*(_stop(record) for record in left))
         self._write()
         return [record.name for record in left]
@@ -138,9 +132,7 @@ async def _stop(record: Record) -> None:
     if not await _gone(record, STOP_GRACE):
         _signal_group(record.pid, signal.SIGKILL)
         if not await _gone(record, KILL_GRACE):
-            raise PartFailed(
-                f"A {record.name} left by an earlier start does not stop: process {record.pid}."
-            )
+            raise PartFailed(f"A {record.name} left by an earlier start does not stop: process {record.pid}.")
 
 
 async def _gone(record: Record, grace: float) -> bool:
@@ -188,11 +180,7 @@ class Part:
     def last_words(self) -> str:
         """The end of its log, one line."""
         lines = last_lines(self._log, _LAST_LINES)
-        return (
-            f"{' | '.join(lines)} (more in {self._log})"
-            if lines
-            else f"It said nothing in {self._log}."
-        )
+        return f"{' | '.join(lines)} (more in {self._log})" if lines else f"It said nothing in {self._log}."
 
     @property
     def log_of_before(self) -> Path:

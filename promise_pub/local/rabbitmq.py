@@ -113,9 +113,7 @@ class RabbitNode:
         self._at: tuple[Path, Path, Ports] | None = None  # once they are known
         self.version = ""
 
-    async def start(
-        self, report: Callable[[str], None], warn: Callable[[str], None]
-    ) -> RabbitSettings:
+    async def start(self, report: Callable[[str], None], warn: Callable[[str], None]) -> RabbitSettings:
         """What reaches it. Raises PartMissing, PartFailed or LocalStackError."""
         server, epmd = find_server(), _find("epmd", _ERLANG_PLACES)
         _check_surroundings(self._state)
@@ -174,9 +172,7 @@ class RabbitNode:
             password=self._kept("password", secrets.token_urlsafe(24)),
         )
         self._write_configuration(ports, settings.password)
-        mapper = await self._spawn(
-            "epmd", [epmd, "-address", _LOOPBACK, "-port", str(ports.epmd)], ports
-        )
+        mapper = await self._spawn("epmd", [epmd, "-address", _LOOPBACK, "-port", str(ports.epmd)], ports)
         await self._settle(mapper)
         node = await self._spawn("RabbitMQ", [server], ports)
         try:
@@ -193,9 +189,7 @@ class RabbitNode:
             raise PortTaken
 
     def _write_configuration(self, ports: Ports, password: str) -> None:
-        text = _CONFIGURATION.format(
-            address=_LOOPBACK, amqp=ports.amqp, user=USER, password=password
-        )
+        text = _CONFIGURATION.format(address=_LOOPBACK, amqp=ports.amqp, user=USER, password=password)
         write_private(self._home / "rabbitmq.conf", text)
         write_private(self._home / "enabled_plugins", "[].\n")
 
@@ -223,9 +217,7 @@ class RabbitNode:
         home = self._home
         node = self._kept("node", f"promise-pub-{secrets.token_hex(4)}@localhost")
         return {
-            "PATH": os.pathsep.join(
-                (*_ERLANG_PLACES, os.environ.get("PATH", os.defpath), _SYSTEM_PATH)
-            ),
+            "PATH": os.pathsep.join((*_ERLANG_PLACES, os.environ.get("PATH", os.defpath), _SYSTEM_PATH)),
             "LANG": "C.UTF-8",
             "HOME": str(home),  # where Erlang looks for its cookie
             MARK: self._folder.id,
@@ -301,9 +293,7 @@ def _kill_strays(folder_id: str) -> None:
 
 def _check_surroundings(state: Path) -> None:
     """Raises LocalStackError for what a node would find out late, or say in Erlang."""
-    if found := next(
-        (name for character, name in _UNUSABLE.items() if character in str(state)), None
-    ):
+    if found := next((name for character, name in _UNUSABLE.items() if character in str(state)), None):
         raise LocalStackError(
             f"RabbitMQ cannot keep its data in a folder with {found} in its path: {state}. Name another one with --state, or "
             "set [rabbit] to a broker that runs."

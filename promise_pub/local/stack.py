@@ -114,9 +114,7 @@ class LocalStack:
             if "consumer" in self._missing:
                 await self._start_consumer(records)
         except OSError as error:
-            raise LocalStackError(
-                f"The local stack cannot start in {self._state}: {error}"
-            ) from error
+            raise LocalStackError(f"The local stack cannot start in {self._state}: {error}") from error
         return config.cast(self._values)
 
     def _prepare_folder(self) -> StateFolder:
@@ -145,9 +143,7 @@ class LocalStack:
                 for section in starts.keys() & set(self._missing):
                     group.create_task(starts[section](folder, records))
         except BaseExceptionGroup as failures:
-            raise failures.exceptions[
-                0
-            ] from None  # the first is the reason; the other part was stopped for it
+            raise failures.exceptions[0] from None  # the first is the reason; the other part was stopped for it
 
     async def _start_database(self, folder: StateFolder, records: Records) -> None:
         server = Postgres(folder, records)

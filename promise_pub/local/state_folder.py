@@ -192,11 +192,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     """What one of these files says, None where there is none or it is not one of ours."""
     with suppress(FileNotFoundError, NotADirectoryError, ValueError):
         value = json.loads(path.read_text(encoding="utf-8"))
-        if (
-            isinstance(value, dict)
-            and isinstance(value.get("id"), str)
-            and isinstance(value.get("path"), str)
-        ):
+        if isinstance(value, dict) and isinstance(value.get("id"), str) and isinstance(value.get("path"), str):
             return {"copied_from": None, **value}
     return None
 

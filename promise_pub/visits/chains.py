@@ -127,9 +127,7 @@ def percent(count: int, total: int) -> str:
     """
     if 0 < count * 100 < total:
         return "<1"
-    rounded = (200 * count + total) // (
-        2 * total
-    )  # whole numbers: a float would round 0.5 either way
+    rounded = (200 * count + total) // (2 * total)  # whole numbers: a float would round 0.5 either way
     return ">99" if rounded == 100 and count < total else str(rounded)
 
 
@@ -179,6 +177,4 @@ def _absorbed(graph: nx.DiGraph[str], pages: Sequence[str]) -> dict[str, float]:
         return {}
     counts = nx.to_numpy_array(graph, nodelist=pages, weight="count", dtype=np.dtype(float))
     leaving = np.array([graph.out_degree(page, weight="count") for page in pages], float)
-    return dict(
-        zip(pages, np.linalg.solve(np.diag(leaving) - counts, leaving).tolist(), strict=True)
-    )
+    return dict(zip(pages, np.linalg.solve(np.diag(leaving) - counts, leaving).tolist(), strict=True))

@@ -26,9 +26,7 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 # Where proxies say whose request it is, whatever they call it: of no use where addresses are cut.
-_TELLING = re.compile(
-    r"forwarded|(^|[-_])ip([-_]|$)|ip(v[46])?$|addr|(^|[-_])via$|client|remote", re.IGNORECASE
-)
+_TELLING = re.compile(r"forwarded|(^|[-_])ip([-_]|$)|ip(v[46])?$|addr|(^|[-_])via$|client|remote", re.IGNORECASE)
 
 # Half a pair of UTF-16, which JSON can tell; those between stand for bytes that were no UTF-8.
 _HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")

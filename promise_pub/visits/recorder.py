@@ -27,9 +27,7 @@ LAST_FLUSH = 3.0  # seconds at the end for what still waits
 SWEEP_EVERY = 24 * 3600.0  # seconds
 SWEEP_AGAIN = 600.0  # seconds after a sweep that failed
 SWEPT_AT_ONCE = 10_000  # hits of one statement
-REMEMBERED = timedelta(
-    days=8
-)  # of sessions to be forgotten: servers know one for as long as it may be idle, a week
+REMEMBERED = timedelta(days=8)  # of sessions to be forgotten: servers know one for as long as it may be idle, a week
 
 
 class Keeper(Protocol):

@@ -85,9 +85,7 @@ class Transitions:
         shares, until_exit = self.chains.shares(), self.chains.pages_until_exit()
         nodes = self.chains.graph.nodes
         return [
-            PageFigures(
-                page, nodes[page]["hits"], nodes[page]["entries"], shares[page], until_exit[page]
-            )
+            PageFigures(page, nodes[page]["hits"], nodes[page]["entries"], shares[page], until_exit[page])
             for page in self.chains.pages()
         ]
 

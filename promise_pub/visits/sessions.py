@@ -13,12 +13,8 @@ from uuid import UUID, uuid4
 from promise_pub.errors import DatabaseError
 
 MOST_REMEMBERED = 10_000  # sessions, the latest: about 3 MB. Others are asked for again
-ASK_TIMEOUT = (
-    0.1  # seconds that a page may wait to hear whether a session is known: a lookup takes 1 ms
-)
-MOST_ASKING = (
-    2  # at a time: whoever makes up cookies must not take the connections of runs and pages
-)
+ASK_TIMEOUT = 0.1  # seconds that a page may wait to hear whether a session is known: a lookup takes 1 ms
+MOST_ASKING = 2  # at a time: whoever makes up cookies must not take the connections of runs and pages
 REST = 5.0  # seconds without asking, after there was no answer
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -34,9 +30,7 @@ class Sessions:
     process, and go on at another one; one that cannot be asked for now is unknown, and its visitor gets a new one.
     """
 
-    def __init__(
-        self, last_hit: LastHit, idle: float, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, last_hit: LastHit, idle: float, clock: Callable[[], float] = time.time) -> None:
         self._last_hit = last_hit
         self._idle = idle
         self._clock = clock  # seconds since 1970, as hits have it
@@ -69,9 +63,7 @@ class Sessions:
         return session
 
     async def _goes_on(self, session: UUID) -> bool:
-        return self._is_recent(self._seen.get(session)) or self._is_recent(
-            await self._asked(session)
-        )
+        return self._is_recent(self._seen.get(session)) or self._is_recent(await self._asked(session))
 
     def _is_recent(self, seen: float | None) -> bool:
         return seen is not None and self._clock() - seen < self._idle

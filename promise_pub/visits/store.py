@@ -32,12 +32,8 @@ ANSWER_TIMEOUT = 8.0  # seconds for what takes milliseconds
 COUNT_TIMEOUT = 60.0  # seconds for what goes over every hit: a million take one
 LONG_TIMEOUT = 3600.0  # seconds for an import as a whole
 MOST_HITS = 10_000  # of one session that are told
-MOST_COUNTING = (
-    2  # at a time: counts take seconds, and the pool's other connections are for runs and pages
-)
-MOST_PAGES = (
-    200  # that are told by themselves: what is computed of them grows with their square, and more
-)
+MOST_COUNTING = 2  # at a time: counts take seconds, and the pool's other connections are for runs and pages
+MOST_PAGES = 200  # that are told by themselves: what is computed of them grows with their square, and more
 OTHERS = "other pages"  # what all others are called, where there are more
 MOST_STEPS = 20_000  # that so many pages come to, unless they go almost everywhere from everywhere
 
@@ -96,9 +92,7 @@ class StoredVisits:
     ) -> tuple[list[SessionSummary], int]:
         """Those with a hit since then, the newest hit first; and how many there are of them."""
         async with self._answering(COUNT_TIMEOUT), self._counting:
-            asked = self._sql.sessions(
-                self._pool, since=since, most=most, skip=skip, ended_before=self._ended_before()
-            )
+            asked = self._sql.sessions(self._pool, since=since, most=most, skip=skip, ended_before=self._ended_before())
             rows = [row async for row in asked]
             total = rows[0]["total"] if rows else await self._count(since, skip)
         return [_summary(row) for row in rows], total
@@ -112,18 +106,14 @@ class StoredVisits:
     async def session(self, session: UUID) -> tuple[SessionSummary, list[Hit]]:
         """A session and its hits in the order of time, MOST_HITS of them at most. Raises SessionNotFound."""
         async with self._answering(COUNT_TIMEOUT):
-            row = await self._sql.session(
-                self._pool, session_id=session, ended_before=self._ended_before()
-            )
+            row = await self._sql.session(self._pool, session_id=session, ended_before=self._ended_before())
             if row is None:
                 raise SessionNotFound(f"There is no session {session}.")
             found = self._sql.hits_cursor(self._pool, session_id=session, most=MOST_HITS)
             hits = await _all_of(found, _hit)
         return _summary(row), hits
 
-    async def transitions(
-        self, session: UUID | None = None, since: datetime | None = None
-    ) -> Transitions:
+    async def transitions(self, session: UUID | None = None, since: datetime | None = None) -> Transitions:
         """How a session, or all of them, went through the pages. Raises SessionNotFound.
 
         Where there are more than MOST_PAGES, those that were hit least are one, called OTHERS.
@@ -212,9 +202,7 @@ def _told_what_was_refused() -> Iterator[None]:
         raise HitRefused(f"A page hit cannot be kept: {type(error).__name__}") from error
 
 
-async def _all_of(
-    found: AbstractAsyncContextManager[Any], made: Callable[[asyncpg.Record], _Made]
-) -> list[_Made]:
+async def _all_of(found: AbstractAsyncContextManager[Any], made: Callable[[asyncpg.Record], _Made]) -> list[_Made]:
     """What may be long is read, and taken apart, some rows at a time: nobody waits until all of it is."""
     async with found as cursor:
         return [made(row) async for row in cursor]

@@ -73,9 +73,7 @@ def _parsed(body: bytes) -> Json:
     return answer if isinstance(answer, dict) else {}
 
 
-def _refusal(
-    response: aiohttp.ClientResponse, server: URL, answer: Json, body: bytes
-) -> ServerAnswerError:
+def _refusal(response: aiohttp.ClientResponse, server: URL, answer: Json, body: bytes) -> ServerAnswerError:
     kind = ServerAway if response.status >= 500 else ServerAnswerError
     if response.status >= 400 and "detail" in answer and "code" in answer:
         message = f"{_cut(answer['detail'], LONGEST)} ({_cut(answer['code'], EXCERPT)})"
@@ -105,9 +103,7 @@ def _said(response: aiohttp.ClientResponse, server: URL, body: bytes) -> str:
     reason = _cut(response.reason or _phrase(status), EXCERPT)
     told = f"{server} answered {status} {reason}".rstrip() + by
     if status < 400 and "Location" in response.headers:
-        return (
-            f"{told}: it redirects to {_target(response)}; give --server the address that is meant"
-        )
+        return f"{told}: it redirects to {_target(response)}; give --server the address that is meant"
     sentence = _SAID_BY.get(status, "that is no answer of promise-pub's; check --server")
     excerpt = "" if "html" in kind else _cut(body.decode("utf-8", "replace"), EXCERPT)
     return f"{told}: {sentence}" + (f": {excerpt}" if excerpt and reason not in excerpt else "")

@@ -106,8 +106,7 @@ def chart(title: str, unit: str, lines: dict[str, list[Point]]) -> Chart | None:
         title=title,
         unit=unit,
         series=tuple(
-            Series(numbers[name], name, _path(points, end, top, WIDTH, HEIGHT))
-            for name, points in lines.items()
+            Series(numbers[name], name, _path(points, end, top, WIDTH, HEIGHT)) for name, points in lines.items()
         ),
         y_labels=tuple(_short(top * share) for share in (1, 0.5, 0)),
         x_labels=tuple(_moment(end * share) for share in (0, 0.5, 1)),
@@ -126,10 +125,7 @@ def sparkline(report: RunReport) -> str:
 
 
 def _path(points: Sequence[Point], end: float, top: float, width: int, height: int) -> str:
-    placed = (
-        f"{at / (end or 1) * width:.1f} {height - value / (top or 1) * height:.1f}"
-        for at, value in points
-    )
+    placed = (f"{at / (end or 1) * width:.1f} {height - value / (top or 1) * height:.1f}" for at, value in points)
     return "M" + "L".join(placed)
 
 
@@ -151,9 +147,7 @@ def nice(value: float) -> float:
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
-    return next(
-        step * power for step in (1, 2, 3, 4, 5, 6, 8, 10) if step * power >= value * 0.999999
-    )
+    return next(step * power for step in (1, 2, 3, 4, 5, 6, 8, 10) if step * power >= value * 0.999999)
 
 
 def _moment(seconds: float) -> str:

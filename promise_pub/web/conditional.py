@@ -54,7 +54,5 @@ def mark_of(response: web.Response) -> str:
 
 def _unchanged(response: web.Response) -> web.Response:
     """All that the answer would have said of itself, but for its body."""
-    kept = {
-        name: value for name, value in response.headers.items() if name.lower() not in _OF_THE_BODY
-    }
+    kept = {name: value for name, value in response.headers.items() if name.lower() not in _OF_THE_BODY}
     return web.Response(status=304, headers=kept)

@@ -27,9 +27,7 @@ log = logging.getLogger(__name__)
 SWEEP_EVERY = 1.0  # seconds between looks at all connections
 READ_PERIOD = 30.0  # seconds in which a client must read something of an answer that waits for it
 READ_AT_LEAST = 30 * 1024  # bytes; what the slowest network that is any use brings
-FILES_BESIDES = (
-    128  # files and sockets that the process may have open besides: database, broker, uploads
-)
+FILES_BESIDES = 128  # files and sockets that the process may have open besides: database, broker, uploads
 REFUSED, HURRIED, LATE, UNREAD = "refused", "idle", "header", "unread"
 
 CLOSED = {

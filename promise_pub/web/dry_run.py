@@ -18,9 +18,7 @@ async def answer(request: web.Request, run_id: str, order: Order) -> web.Respons
     """
     uploads = request.app[RUNS].uploads
     try:
-        report = await request.app[DRY_RUNS].carry_out(
-            uploads.arrived(run_id), order.file, order.parameters
-        )
+        report = await request.app[DRY_RUNS].carry_out(uploads.arrived(run_id), order.file, order.parameters)
     finally:
         await asyncio.shield(uploads.discard(run_id))
     if wanted(request) == JSON:

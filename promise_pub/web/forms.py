@@ -25,9 +25,7 @@ FILE_FIELD = "input_file"
 FIELD_LIMIT = 4096  # bytes of a form field other than the file: 100 columns with names of 40
 CHUNK_TIMEOUT = 60.0  # seconds without a byte before an upload counts as abandoned
 MOST_TIMEOUT = 3600  # seconds
-CHUNK = (
-    256 * 1024
-)  # bytes of a form's part asked for at once: aiohttp's own 8 KB cost most of an upload's time
+CHUNK = 256 * 1024  # bytes of a form's part asked for at once: aiohttp's own 8 KB cost most of an upload's time
 OVERHEAD = 64 * 1024  # bytes a multipart body may have besides the file
 
 _PLAIN = {"binary", "8bit", "7bit"}
@@ -64,9 +62,7 @@ def _mode(value: str) -> Mode:
 def _whole(name: str, most: int, unit: str) -> Callable[[str], int]:
     def parse(value: str) -> int:
         if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) > most:
-            raise BadParameter(
-                f"{name} must be a whole number of {unit} from 0 to {most}, not {value[:50]!r}."
-            )
+            raise BadParameter(f"{name} must be a whole number of {unit} from 0 to {most}, not {value[:50]!r}.")
         return int(value)
 
     return parse
@@ -155,21 +151,15 @@ def asks_dry_run(request: web.Request) -> bool:
     return request.query.get("dry_run") == "true"
 
 
-def parse_values(
-    given: Mapping[str, str], parsers: Mapping[str, Callable[[str], Any]]
-) -> dict[str, Any]:
+def parse_values(given: Mapping[str, str], parsers: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
     """What was given, each by its parser. Raises BadParameter."""
     for name in given:
         if name not in parsers:
-            raise BadParameter(
-                f"There is no parameter {name[:50]!r}: there are {', '.join(parsers)}."
-            )
+            raise BadParameter(f"There is no parameter {name[:50]!r}: there are {', '.join(parsers)}.")
     values = {name: parsers[name](value) for name, value in given.items()}
     if values.get("header"):
         if values.get("columns"):
-            raise BadParameter(
-                "header=true takes the columns from the file's first line: leave columns out."
-            )
+            raise BadParameter("header=true takes the columns from the file's first line: leave columns out.")
         values["columns"] = ()
     elif values.get("columns") == ():
         raise BadParameter("columns must name at least one column, as in name,mail.")
@@ -214,9 +204,7 @@ async def take_body(request: web.Request, limit: int, within: float) -> bytes:
     return bytes(body)
 
 
-async def _receive(
-    request: web.Request, upload: Upload, limits: Limits
-) -> tuple[str, Mapping[str, str]]:
+async def _receive(request: web.Request, upload: Upload, limits: Limits) -> tuple[str, Mapping[str, str]]:
     floor = RateFloor(limits.upload_rate)
     if request.content_type.startswith("multipart/"):
         return await _receive_form(request, upload, floor, limits)
@@ -240,9 +228,7 @@ async def _receive_form(
         if part.name in fields or part.name == FILE_FIELD and name is not None:
             raise BadParameter(f"{part.name[:50]} is given more than once.")
         if part.headers.get("Content-Transfer-Encoding", "binary").lower() not in _PLAIN:
-            raise BadParameter(
-                f"{part.name[:50]} is sent in an encoding: send its bytes as they are."
-            )
+            raise BadParameter(f"{part.name[:50]} is sent in an encoding: send its bytes as they are.")
         if part.name == FILE_FIELD:
             name = part.filename or ""
             async for chunk in _timely(partial(part.read_chunk, CHUNK), part.at_eof, floor):

@@ -70,9 +70,7 @@ def _read(report: RunReport) -> Gauge:
 def _published(report: RunReport) -> Gauge:
     counts, expected = report.counts, expected_rows(report)
     left = expected - counts.published
-    note = (
-        f"{left:,} {'left out' if report.state.final else 'to go'}" if left > 0 else "to the broker"
-    )
+    note = f"{left:,} {'left out' if report.state.final else 'to go'}" if left > 0 else "to the broker"
     return Gauge("Published", counts.published, note, _parts(expected, (DONE, counts.published)))
 
 
@@ -99,9 +97,7 @@ def _received(report: RunReport) -> Gauge:
         (max(0, count - report.counts.confirmed), "more than once"),
     )
     lost = missing if report.state is State.COMPLETED else 0
-    return Gauge(
-        "Received", count, note or "by the consumer", _parts(expected, (DONE, count), (LOST, lost))
-    )
+    return Gauge("Received", count, note or "by the consumer", _parts(expected, (DONE, count), (LOST, lost)))
 
 
 def _saved(report: RunReport) -> Gauge:
@@ -135,9 +131,7 @@ def received(report: RunReport) -> int | None:
 def saved(report: RunReport) -> int | None:
     """What the consumer saved, in earlier sessions as far as they make up for rows."""
     before = sum(
-        min(one.session.saved or 0, one.last - one.first + 1)
-        for one in report.earlier
-        if one.last >= one.first
+        min(one.session.saved or 0, one.last - one.first + 1) for one in report.earlier if one.last >= one.first
     )
     session = report.session
     if session is None or session.saved is None:

@@ -13,9 +13,7 @@ from promise_pub.config import ServerSettings
 from promise_pub.errors import BadParameter, UploadTooSlow
 from promise_pub.web.problems import Handler
 
-RATE_PERIOD = (
-    30.0  # seconds of waiting for a client over which its rate is averaged: the grace it has
-)
+RATE_PERIOD = 30.0  # seconds of waiting for a client over which its rate is averaged: the grace it has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

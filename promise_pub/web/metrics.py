@@ -99,9 +99,9 @@ class Metrics:
             buckets=LAGS,
             registry=self.registry,
         )
-        Gauge(
-            "promise_pub_build_info", "1, for this version.", ["version"], registry=self.registry
-        ).labels(__version__).set(1)
+        Gauge("promise_pub_build_info", "1, for this version.", ["version"], registry=self.registry).labels(
+            __version__
+        ).set(1)
 
     def answered(self, method: str, route: str | None, status: int, seconds: float) -> None:
         """A request was answered so. `route` is a template, where one was found."""
@@ -176,9 +176,7 @@ class _RunFigures(Collector):
             labels=["state", "verdict"],
         )
         for state, verdict in _ENDINGS:
-            ended.add_metric(
-                [state.value, verdict.value if verdict else "none"], tally.ended[state, verdict]
-            )
+            ended.add_metric([state.value, verdict.value if verdict else "none"], tally.ended[state, verdict])
         rows = CounterMetricFamily(
             "promise_pub_rows",
             "Rows by fate: what became of them in the file, at the broker, and, as it tells, at the consumer.",
@@ -205,9 +203,7 @@ class _RunFigures(Collector):
         """The sum is exact; some confirms that took up to 2 % longer than a bound count below it."""
         latency = self._runs.tally.latency()
         counts = latency.up_to([bound * 1000 for bound in CONFIRMS])
-        buckets = [
-            (str(bound), float(count)) for bound, count in zip(CONFIRMS, counts, strict=True)
-        ]
+        buckets = [(str(bound), float(count)) for bound, count in zip(CONFIRMS, counts, strict=True)]
         return HistogramMetricFamily(
             "promise_pub_confirm_latency_seconds",
             "From writing a row to its publisher confirm.",

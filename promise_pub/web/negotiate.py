@@ -66,14 +66,10 @@ def _by_preference(accept: str) -> list[str]:
     return [kind for weight, kind in sorted(ranked, key=lambda pair: -pair[0]) if weight > 0]
 
 
-def page(
-    request: web.Request, template: str, context: Mapping[str, Any], status: int = 200
-) -> web.Response:
+def page(request: web.Request, template: str, context: Mapping[str, Any], status: int = 200) -> web.Response:
     """A page of `templates/`, which know where they are, who asks and whether they may do more than look."""
     request[SHOWN] = True
-    return aiohttp_jinja2.render_template(
-        template, request, {**_known(request), **context}, status=status
-    )
+    return aiohttp_jinja2.render_template(template, request, {**_known(request), **context}, status=status)
 
 
 def fragment(request: web.Request, template: str, context: Mapping[str, Any]) -> str:

@@ -27,9 +27,7 @@ routes = web.RouteTableDef()
 @routes.get("/")
 async def index(request: web.Request) -> web.Response:
     """The form and the newest runs, or why they cannot be shown: the form needs no database."""
-    (newest, total, trouble), employees = await asyncio.gather(
-        _newest(request), _employees(request, COUNT_FOR_PAGE)
-    )
+    (newest, total, trouble), employees = await asyncio.gather(_newest(request), _employees(request, COUNT_FOR_PAGE))
     context = {
         "runs": newest,
         "total": total,
@@ -70,9 +68,7 @@ async def count_employees(request: web.Request) -> web.Response:
         async with asyncio.timeout(COUNT_WHEN_ASKED):
             count = await request.app[LEDGER].count_employees()
     except TimeoutError:
-        raise DatabaseUnavailable(
-            f"The database did not count the employees in {COUNT_WHEN_ASKED:g} s."
-        ) from None
+        raise DatabaseUnavailable(f"The database did not count the employees in {COUNT_WHEN_ASKED:g} s.") from None
     response = as_json({"count": count})
     response.headers["Cache-Control"] = "no-store"
     return response

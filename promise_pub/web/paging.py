@@ -64,15 +64,11 @@ def check_known(query: Mapping[str, str], known: Sequence[str]) -> None:
     """Raises BadParameter naming what there is."""
     for name in query:
         if name not in known:
-            raise BadParameter(
-                f"There is no parameter {name[:50]!r}: there are {', '.join(known)}."
-            )
+            raise BadParameter(f"There is no parameter {name[:50]!r}: there are {', '.join(known)}.")
 
 
 def tell_pages(response: web.Response, total: int, links: Mapping[str, str]) -> None:
     """How many there are, and where the others are, in headers."""
     response.headers["X-Total-Count"] = str(total)
     if links:
-        response.headers["Link"] = ", ".join(
-            f'<{url}>; rel="{name}"' for name, url in links.items()
-        )
+        response.headers["Link"] = ", ".join(f'<{url}>; rel="{name}"' for name, url in links.items())

@@ -43,9 +43,7 @@ async def _judged(head: bytes, parameters: Parameters, *, whole: bool) -> dict[s
     offset, line = 0, 1
     if parameters.header:
         columns, offset, line = find_header(head, dialect, whole=whole) or ((), len(head), 1)
-    reader = Reader(
-        Dialect(len(columns), dialect.delimiter, dialect.encoding), offset=offset, line=line
-    )
+    reader = Reader(Dialect(len(columns), dialect.delimiter, dialect.encoding), offset=offset, line=line)
     rows: list[Row] = []
     rejected: list[Rejected] = []
     accepted_count = rejected_count = 0
@@ -56,10 +54,7 @@ async def _judged(head: bytes, parameters: Parameters, *, whole: bool) -> dict[s
         rejected_count += len(batch.rejected)
     return {
         "columns": list(columns),
-        "rows": [
-            {"number": row.number, "body": dict(zip(columns, row.fields, strict=True))}
-            for row in rows
-        ],
+        "rows": [{"number": row.number, "body": dict(zip(columns, row.fields, strict=True))} for row in rows],
         "rejected": [one._asdict() for one in rejected],
         "counts": {"accepted": accepted_count, "rejected": rejected_count},
         "more": not whole,

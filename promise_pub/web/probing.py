@@ -53,9 +53,7 @@ class Probing:
         except (PromisePubError, TimeoutError):
             up = False
         except Exception:
-            log.exception(
-                "Whether the %s is there cannot be told, for a reason nobody foresaw", name
-            )
+            log.exception("Whether the %s is there cannot be told, for a reason nobody foresaw", name)
             up = False
         self.seen[name] = Look(up, time.time())
         del self._asking[name]

@@ -99,9 +99,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except errors.PromisePubError as error:
         return _answer(request, status_of(type(error)), error.code, error.message, error)
     except web.HTTPError as error:
-        response = _answer(
-            request, error.status, f"http_{error.status}", _said_by_aiohttp(request, error), None
-        )
+        response = _answer(request, error.status, f"http_{error.status}", _said_by_aiohttp(request, error), None)
         if "Allow" in error.headers:
             response.headers["Allow"] = error.headers["Allow"]
         return response
@@ -113,9 +111,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
 def _answer(
     request: web.Request, status: int, code: str, detail: str, error: errors.PromisePubError | None
 ) -> web.Response:
-    rejected = (
-        [row._asdict() for row in error.rejected] if isinstance(error, errors.NoUsableRow) else []
-    )
+    rejected = [row._asdict() for row in error.rejected] if isinstance(error, errors.NoUsableRow) else []
     if _face(request) == JSON:
         body = problem(status, code, detail, **({"rejected": rejected} if rejected else {}))
         response = as_json(body, status, "application/problem+json")

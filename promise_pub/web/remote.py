@@ -44,9 +44,7 @@ class RemoteServer:
         self.url = url
         self.shown = without_credentials(url)
 
-    async def submit(
-        self, file: Path, given: Mapping[str, str], uploaded: Callable[[int], None]
-    ) -> Json:
+    async def submit(self, file: Path, given: Mapping[str, str], uploaded: Callable[[int], None]) -> Json:
         """Uploads the file and starts its run; the run as it is then. `uploaded` is told how many bytes went.
 
         What is not given is for the server to choose. With `dry_run` it answers what it found in the file instead.
@@ -70,9 +68,7 @@ class RemoteServer:
     async def run(self, run_id: str) -> Json:
         """The run now."""
         limits = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT)
-        return await self._json(
-            "GET", self.url / "runs" / run_id, params={"format": "json"}, timeout=limits
-        )
+        return await self._json("GET", self.url / "runs" / run_id, params={"format": "json"}, timeout=limits)
 
     async def resume(self, run_id: str) -> Json:
         """Has the run go on where it stopped; the run as it is then."""
@@ -95,9 +91,7 @@ class RemoteServer:
         """
         silent = True
         target = self.url / "runs" / run_id / "stream"
-        limits = aiohttp.ClientTimeout(
-            total=None, sock_connect=ANSWER_TIMEOUT, sock_read=SILENCE_TIMEOUT
-        )
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=ANSWER_TIMEOUT, sock_read=SILENCE_TIMEOUT)
         headers = {"Accept": "text/event-stream"}
         with self._translated():
             async with self._http.get(target, headers=headers, timeout=limits) as response:
@@ -128,9 +122,7 @@ class RemoteServer:
         # A redirected POST would become a GET, or have no file to send any more.
         follows = method == "GET"
         with self._translated():
-            async with self._http.request(
-                method, url, allow_redirects=follows, **arguments
-            ) as response:
+            async with self._http.request(method, url, allow_redirects=follows, **arguments) as response:
                 return await read_answer(response, self.shown)
 
     @contextmanager
@@ -142,9 +134,7 @@ class RemoteServer:
                 raise error.__cause__ from None
             raise _unanswered(self.shown, error) from error
         except ValueError as error:
-            raise ServerAnswerError(
-                f"{self.shown} answers in what cannot be read: {error}"
-            ) from error
+            raise ServerAnswerError(f"{self.shown} answers in what cannot be read: {error}") from error
 
 
 def _unanswered(server: URL, error: Exception) -> ServerAnswerError:
@@ -198,9 +188,7 @@ async def open_remote(server: str) -> AsyncIterator[RemoteServer]:
     except ValueError:
         url = URL()
     if url.scheme not in ("http", "https") or not url.host:
-        raise ConfigurationError(
-            [f"--server must be a URL such as http://localhost:8000, not {server!r}"]
-        )
+        raise ConfigurationError([f"--server must be a URL such as http://localhost:8000, not {server!r}"])
     async with aiohttp.ClientSession(headers=_credentials(os.environ)) as http:
         yield RemoteServer(http, url)
 

@@ -125,9 +125,7 @@ def parse_run_id(text: str) -> str:
         raise RunNotFound(f"There is no run {text[:50]}.") from None
 
 
-async def _run_answer(
-    request: web.Request, report: RunReport, *, asked: bool = False
-) -> web.Response:
+async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = False) -> web.Response:
     """The run in the face the client wants. Only the one who started it gets its failure as the status."""
     status = 200 if asked else status_of_run(report)
     if wanted(request) == JSON:

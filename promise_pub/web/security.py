@@ -62,9 +62,7 @@ async def look_around(settings: ServerSettings) -> Doors:
     loopback = all(_is_loopback(address) for address in addresses)
     if not loopback and settings.auth == "off":
         raise ConfigurationError(
-            [
-                f"[server] auth: must be users where host is no loopback address: others reach {settings.host}"
-            ]
+            [f"[server] auth: must be users where host is no loopback address: others reach {settings.host}"]
         )
     tls = settings.ssl_certificate is not None
     return Doors(loopback, frozenset(settings.hosts), tls, settings.trusted_proxies)
@@ -104,9 +102,7 @@ async def refuse_strangers(request: web.Request, handler: Handler) -> web.Stream
         if _is_health_check(request):
             request[FOREIGN_HOST] = True
             return await handler(request)
-        raise WrongHost(
-            f"The server does not answer to {host[:100]!r}: where it should, [server] hosts names it."
-        )
+        raise WrongHost(f"The server does not answer to {host[:100]!r}: where it should, [server] hosts names it.")
     if crosses_sites(request.method, request.headers):
         raise CrossSite
     return await handler(request)

@@ -21,9 +21,7 @@ from promise_pub.web.security import DOORS
 
 log = logging.getLogger(__name__)
 
-NOT_FOUND = (
-    "not found"  # the page of an address that no route is for: strangers' would be without end
-)
+NOT_FOUND = "not found"  # the page of an address that no route is for: strangers' would be without end
 
 # Never pages, whatever is shown there when it goes wrong.
 _NO_PAGES = frozenset({"/static", "/runs/{id}/stream", "/metrics", "/healthz", "/readyz"})
@@ -62,9 +60,7 @@ async def note_visits(request: web.Request, handler: Handler) -> web.StreamRespo
     return response
 
 
-async def _try_to_note(
-    request: web.Request, response: web.StreamResponse, at: datetime, began: float
-) -> None:
+async def _try_to_note(request: web.Request, response: web.StreamResponse, at: datetime, began: float) -> None:
     """Nobody behind this one would make an answer of what it raises."""
     try:
         await _note(request, response, at, began)
@@ -83,9 +79,7 @@ def _wants_no_notes(request: web.Request) -> bool:
     )
 
 
-async def _note(
-    request: web.Request, response: web.StreamResponse, at: datetime, began: float
-) -> None:
+async def _note(request: web.Request, response: web.StreamResponse, at: datetime, began: float) -> None:
     shown = SHOWN in request
     if response.prepared or not (shown or 300 <= response.status < 400):
         return

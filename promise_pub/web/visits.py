@@ -172,9 +172,7 @@ def _one_as_csv(session: UUID, hits: Sequence[Hit]) -> web.Response:
     return as_csv(COLUMNS, (hit.row() for hit in hits), f"session-{session}.csv")
 
 
-def _one_as_json(
-    _: web.Request, session: SessionSummary, hits: Sequence[Hit], told: Transitions
-) -> web.Response:
+def _one_as_json(_: web.Request, session: SessionSummary, hits: Sequence[Hit], told: Transitions) -> web.Response:
     return as_json(
         {
             "session": session.as_json(),
@@ -184,16 +182,12 @@ def _one_as_json(
     )
 
 
-def _one_as_page(
-    request: web.Request, session: SessionSummary, hits: Sequence[Hit], told: Transitions
-) -> web.Response:
+def _one_as_page(request: web.Request, session: SessionSummary, hits: Sequence[Hit], told: Transitions) -> web.Response:
     context = {"session": session, "hits": hits, "most": MOST_HITS, "picture": _picture(told)}
     return page(request, "visit.html", context)
 
 
-async def _made(
-    request: web.Request, make: Callable[..., web.Response], *parameters: Any
-) -> web.Response:
+async def _made(request: web.Request, make: Callable[..., web.Response], *parameters: Any) -> web.Response:
     async with request.app[_MAKING]:
         return await asyncio.to_thread(make, *parameters)
 

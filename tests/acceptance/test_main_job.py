@@ -26,9 +26,7 @@ Listening = Callable[[Settings], Awaitable[tuple[RunningCommand, ServerUnderTest
 
 
 @pytest.fixture
-async def listening(
-    start_process: StartCommand, settings_file: Callable[[Settings], Path]
-) -> AsyncIterator[Listening]:
+async def listening(start_process: StartCommand, settings_file: Callable[[Settings], Path]) -> AsyncIterator[Listening]:
     """Starts `python main.py -c FILE` and waits until it listens."""
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(client())
@@ -101,9 +99,7 @@ async def test_files_by_curl_reach_the_consumer_in_both_modes_and_the_truth_come
     form = ("-F", f"input_file=@{file}", "-F", "mode=live", "-F", "timeout=1", "-F", "clear=true")
     by_form = json.loads(await curl(*form, *as_json, simulate))
     raw = ("-H", "Content-Type: text/csv", "--data-binary", f"@{file}")
-    by_body = json.loads(
-        await curl(*raw, f"{simulate}?mode=batch&timeout=1&filename=raw.csv&clear=true&format=json")
-    )
+    by_body = json.loads(await curl(*raw, f"{simulate}?mode=batch&timeout=1&filename=raw.csv&clear=true&format=json"))
     for run in (by_form, by_body):
         assert (run["state"], run["verdict"], run["db_count"]) == ("completed", "kept", 1928)
         assert (run["rows"]["confirmed"], run["session"]["received"], run["session"]["saved"]) == (
@@ -125,9 +121,7 @@ async def test_send_and_runs_tell_the_same_and_their_exit_codes_can_be_relied_on
     settings_file: Callable[[Settings], Path],
 ) -> None:
     async with consumer_parts.field(rabbit, database, "--lose", "2") as double:
-        chosen = with_consumer(
-            rabbit, database, tmp_path, (double.health_path, URL(double.url).port or 0)
-        )
+        chosen = with_consumer(rabbit, database, tmp_path, (double.health_path, URL(double.url).port or 0))
         command, server = await listening(chosen)
         (tmp_path / "data.csv").write_bytes(people(30))
         to = ("--server", str(server.url))
@@ -167,9 +161,7 @@ async def test_a_kept_promise_is_exit_code_zero_and_readable(
     start_process: StartCommand,
 ) -> None:
     async with consumer_parts.bundled(rabbit, database) as consumer:
-        chosen = with_consumer(
-            rabbit, database, tmp_path, (consumer.health_path, URL(consumer.url).port or 0)
-        )
+        chosen = with_consumer(rabbit, database, tmp_path, (consumer.health_path, URL(consumer.url).port or 0))
         _, server = await listening(chosen)
         (tmp_path / "data.csv").write_bytes(people(30, repeats=1))
         send = await start_process("send", "data.csv", "--server", str(server.url), "--clear")
@@ -206,9 +198,7 @@ async def test_a_stopped_server_ends_its_run_in_an_orderly_way(
 ) -> None:
     """While publishing, and (the last) while the field consumer waits for its idle timeout, for an hour."""
     async with consumer_parts.field(rabbit, database) as double:
-        chosen = with_consumer(
-            rabbit, database, tmp_path, (double.health_path, URL(double.url).port or 0)
-        )
+        chosen = with_consumer(rabbit, database, tmp_path, (double.health_path, URL(double.url).port or 0))
         command, server = await listening(chosen)
         state = "publishing" if "rate" in query else "draining"
         going = asyncio.create_task(server.send(people(2000), query))
@@ -239,18 +229,14 @@ async def test_a_killed_server_leaves_runs_that_the_next_one_marks_as_interrupte
     rabbit: RabbitSettings, database: DatabaseSettings, tmp_path: Path, listening: Listening
 ) -> None:
     async with consumer_parts.bundled(rabbit, database) as consumer:
-        chosen = with_consumer(
-            rabbit, database, tmp_path, (consumer.health_path, URL(consumer.url).port or 0)
-        )
+        chosen = with_consumer(rabbit, database, tmp_path, (consumer.health_path, URL(consumer.url).port or 0))
         command, server = await listening(chosen)
         headers = {
             "Accept": "application/json",
             "Prefer": "respond-async",
             "Content-Type": "text/csv",
         }
-        path = (
-            await server.ask("POST", "/simulate/?rate=50", data=people(500), headers=headers)
-        ).headers["Location"]
+        path = (await server.ask("POST", "/simulate/?rate=50", data=people(500), headers=headers)).headers["Location"]
         await until(partial(recorded, database))
         await command.kill()
         _, again = await listening(chosen)
@@ -269,9 +255,7 @@ async def test_a_second_server_on_the_database_leaves_the_runs_of_the_first_alon
     rabbit: RabbitSettings, database: DatabaseSettings, tmp_path: Path, listening: Listening
 ) -> None:
     async with consumer_parts.bundled(rabbit, database) as consumer:
-        chosen = with_consumer(
-            rabbit, database, tmp_path, (consumer.health_path, URL(consumer.url).port or 0)
-        )
+        chosen = with_consumer(rabbit, database, tmp_path, (consumer.health_path, URL(consumer.url).port or 0))
         _, first = await listening(chosen)
         going = asyncio.create_task(first.send(people(2000), "?rate=50&mode=batch&timeout=0"))
         run = await until(partial(publishing, first))
@@ -335,9 +319,7 @@ async def test_a_consumer_whose_port_is_taken_says_so(
     ("redirection", "code", "said"),
     [(">&-", 0, ""), ("2>&-", 0, ""), (">/dev/full", 1, "No space left on device")],
 )
-async def test_an_output_that_cannot_be_written_is_no_crash(
-    redirection: str, code: int, said: str
-) -> None:
+async def test_an_output_that_cannot_be_written_is_no_crash(redirection: str, code: int, said: str) -> None:
     process = await asyncio.create_subprocess_shell(
         f"{shlex.quote(sys.executable)} -m promise_pub schema {redirection}",
         cwd=ROOT,
@@ -390,9 +372,7 @@ async def test_the_server_answers_others_while_a_run_goes_at_full_speed(
     rabbit: RabbitSettings, database: DatabaseSettings, tmp_path: Path, listening: Listening
 ) -> None:
     async with consumer_parts.bundled(rabbit, database) as consumer:
-        chosen = with_consumer(
-            rabbit, database, tmp_path, (consumer.health_path, URL(consumer.url).port or 0)
-        )
+        chosen = with_consumer(rabbit, database, tmp_path, (consumer.health_path, URL(consumer.url).port or 0))
         _, server = await listening(chosen)
         going = asyncio.create_task(server.send(people(60_000), "?mode=batch&timeout=5"))
         answered = 0

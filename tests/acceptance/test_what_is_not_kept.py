@@ -32,9 +32,7 @@ def send(
 ) -> Send:
     """Sends a file to `python main.py` with this consumer: exit code, the run, and failures and errors in its report."""
 
-    async def send(
-        consumer: ConsumerUnderTest, content: bytes, *options: str
-    ) -> tuple[int, dict[str, Any], int, int]:
+    async def send(consumer: ConsumerUnderTest, content: bytes, *options: str) -> tuple[int, dict[str, Any], int, int]:
         chosen = settings(rabbit, database, consumer, tmp_path)
         server = await start_process("-c", settings_file(chosen), program=(ROOT / "main.py",))
         url = URL((await server.wait_for(r"on (http://127\.0\.0\.1:\d+)$")).group(1))

@@ -38,9 +38,7 @@ async def browser(only_browser: Browser) -> AsyncIterator[Browser]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def server(
-    rabbit: RabbitSettings, database: DatabaseSettings, tmp_path: Path
-) -> AsyncIterator[ServerUnderTest]:
+async def server(rabbit: RabbitSettings, database: DatabaseSettings, tmp_path: Path) -> AsyncIterator[ServerUnderTest]:
     """With the bundled consumer."""
     async with (
         consumer_parts.bundled(rabbit, database) as consumer,

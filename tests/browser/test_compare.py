@@ -33,9 +33,7 @@ async def test_runs_are_chosen_by_keyboard_and_compared(eye: Eye, server: Server
     assert await page.get_by_role("row", name="mode").get_by_label("differs").count() == 0
 
 
-async def test_only_differences_are_shown_on_wish_without_scripts_too(
-    eye: Eye, server: ServerUnderTest
-) -> None:
+async def test_only_differences_are_shown_on_wish_without_scripts_too(eye: Eye, server: ServerUnderTest) -> None:
     ids = await sent(server, 2)
     page = await eye.look(f"/compare?run={ids[0]}&run={ids[1]}", scripts=False)
     same = page.get_by_role("row", name="mode")

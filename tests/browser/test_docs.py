@@ -30,9 +30,7 @@ async def test_the_api_is_shown_soundly(eye: Eye, size: tuple[int, int], dark: b
 
 @SIZES
 @THEMES
-async def test_without_scripts_the_api_is_a_list(
-    eye: Eye, size: tuple[int, int], dark: bool
-) -> None:
+async def test_without_scripts_the_api_is_a_list(eye: Eye, size: tuple[int, int], dark: bool) -> None:
     page = await eye.look("/docs", size=size, dark=dark, scripts=False)
     told = await page.locator("#api_list").inner_text()
     for words in ("POST /simulate/", "From 0 to 3,600.", "no_usable_row", "GET /runs/{id}/rejects"):

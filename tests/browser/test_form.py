@@ -49,9 +49,7 @@ async def test_a_file_is_chosen_previewed_and_sent(eye: Eye, server: ServerUnder
         "In the whole file: 2 rows would be published, 1 row would be rejected."
     )
     messages = page.get_by_role("region", name="Messages")
-    await expect(messages.locator("tbody tr")).to_have_text(
-        ["1Annann@example.com", "2Bobbob@example.com"]
-    )
+    await expect(messages.locator("tbody tr")).to_have_text(["1Annann@example.com", "2Bobbob@example.com"])
     rejected = page.get_by_role("region", name="Rejected rows")
     await expect(rejected.locator("tbody tr")).to_have_text(["2has 1 field, not 2no comma here"])
     await page.get_by_label("Batch").check()
@@ -65,9 +63,7 @@ async def test_a_file_is_chosen_previewed_and_sent(eye: Eye, server: ServerUnder
 
 async def test_everything_can_be_done_by_keyboard(eye: Eye, server: ServerUnderTest) -> None:
     page = await eye.look()
-    page.on(
-        "filechooser", lambda _: None
-    )  # playwright catches them from here on, not only when one is expected
+    page.on("filechooser", lambda _: None)  # playwright catches them from here on, not only when one is expected
     await page.keyboard.press("Tab")
     await expect(page.locator(".skip")).to_be_focused()
     await page.keyboard.press("Enter")
@@ -95,13 +91,9 @@ async def test_everything_can_be_done_by_keyboard(eye: Eye, server: ServerUnderT
 
 
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
-async def test_the_form_works_without_scripts(
-    eye: Eye, server: ServerUnderTest, size: tuple[int, int]
-) -> None:
+async def test_the_form_works_without_scripts(eye: Eye, server: ServerUnderTest, size: tuple[int, int]) -> None:
     page = await eye.look(scripts=False, size=size)
-    await expect(page.locator("#sending small")).to_have_text(
-        "The answer comes when the run has ended."
-    )
+    await expect(page.locator("#sending small")).to_have_text("The answer comes when the run has ended.")
     await choose(page)
     await page.get_by_label("Timeout").fill("0")
     await page.get_by_text("More", exact=True).click()
@@ -138,18 +130,14 @@ async def test_a_file_is_dropped_anywhere(eye: Eye, place: str) -> None:
 async def test_of_several_dropped_files_none_is_taken(eye: Eye) -> None:
     page = await eye.look()
     await page.evaluate(DROP % "#drop", [[["a.csv", "a,b\n"], ["b.csv", "a,b\n"]], "drop"])
-    await expect(page.get_by_role("alert")).to_have_text(
-        "One file at a time: none of these was taken."
-    )
+    await expect(page.get_by_role("alert")).to_have_text("One file at a time: none of these was taken.")
     assert await page.evaluate("document.getElementById('input_file').files.length") == 0
 
 
 async def test_the_preview_follows_what_the_file_is_said_to_look_like(eye: Eye) -> None:
     page = await eye.look()
     await choose(page, b"first;last;age\nAnn;Lee;7\n")
-    await expect(page.locator("#preview_words")).to_contain_text(
-        "0 rows would be published, 2 rows"
-    )
+    await expect(page.locator("#preview_words")).to_contain_text("0 rows would be published, 2 rows")
     await page.get_by_label("Delimiter").select_option(";")
     await page.get_by_label("Columns", exact=True).fill("a,b,c")
     head = page.get_by_role("region", name="Messages").locator("thead")
@@ -184,9 +172,7 @@ async def test_what_the_file_cannot_look_like_is_told_by_the_preview(eye: Eye) -
         (502, "<h1>a proxy's page</h1>", "The answer was 502 Bad Gateway."),
     ],
 )
-async def test_the_form_does_without_a_preview(
-    eye: Eye, status: int, body: str, words: str
-) -> None:
+async def test_the_form_does_without_a_preview(eye: Eye, status: int, body: str, words: str) -> None:
     page = await eye.look()
     await page.route("**/preview/**", lambda route: route.fulfill(status=status, body=body))
     await choose(page)
@@ -214,17 +200,13 @@ async def test_an_upload_is_seen_and_can_be_cancelled(eye: Eye, server: ServerUn
     await page.get_by_role("button", name="Send the file").click()
     bar = page.get_by_role("progressbar", name="Upload")
     words = page.locator("#upload_words")
-    await expect(words).to_have_text(
-        re.compile(r"[\d.]+ [KM]B of 5\.\d MB, [\d.]+ [KM]B a second, \d+ s left")
-    )
+    await expect(words).to_have_text(re.compile(r"[\d.]+ [KM]B of 5\.\d MB, [\d.]+ [KM]B a second, \d+ s left"))
     first = float(await bar.get_attribute("value") or 0)
     await expect(words).to_contain_text(re.compile(r"^[1-5]\.\d MB of"))
     assert 0 < first < float(await bar.get_attribute("value") or 0) < 1
     assert await findings(page) == []
     await page.get_by_role("button", name="Cancel").click()
-    await expect(page.get_by_role("alert")).to_have_text(
-        "The upload was cancelled. Nothing was run."
-    )
+    await expect(page.get_by_role("alert")).to_have_text("The upload was cancelled. Nothing was run.")
     await expect(page.get_by_role("button", name="Send the file")).to_be_focused()
     await expect(page.get_by_label("Timeout")).to_have_value("7")
     await expect(page.locator("#upload")).to_be_hidden()
@@ -246,9 +228,7 @@ async def test_deleting_asks_first_names_how_many_and_sends_nothing_when_it_is_n
     await choose(page)
     await page.get_by_text("More", exact=True).click()
     await page.get_by_label("Delete all 1,234 rows of the employees table first").check()
-    await server.send(
-        b"Zoe,zoe@example.com\n", "?timeout=0&mode=batch"
-    )  # the page is older than this
+    await server.send(b"Zoe,zoe@example.com\n", "?timeout=0&mode=batch")  # the page is older than this
     dialog = page.get_by_role("dialog", name="Delete what employees holds?")
     for close in ("button", "Escape"):
         await page.get_by_role("button", name="Send the file").click()
@@ -302,9 +282,7 @@ async def test_deleting_says_when_nobody_can_tell_how_many(eye: Eye) -> None:
     assert not sent(eye)
 
 
-async def test_a_file_without_a_usable_row_is_refused_in_place(
-    eye: Eye, server: ServerUnderTest
-) -> None:
+async def test_a_file_without_a_usable_row_is_refused_in_place(eye: Eye, server: ServerUnderTest) -> None:
     page = await eye.look()
     await choose(page, b"no comma here\n<b>nor here</b>\n")
     await page.get_by_label("Timeout").fill("77")
@@ -329,9 +307,7 @@ async def test_a_file_that_is_too_large_is_told_before_it_is_sent(eye: Eye) -> N
     page = await eye.look()
     await choose(page, b"x" * 11_000_001)
     facts = page.locator("#file_facts")
-    await expect(facts).to_have_text(
-        "The file is too large: it has 10.5 MB, and the server takes 10.5 MB at most."
-    )
+    await expect(facts).to_have_text("The file is too large: it has 10.5 MB, and the server takes 10.5 MB at most.")
     await page.get_by_role("button", name="Send the file").click()
     assert await page.evaluate("!document.getElementById('input_file').checkValidity()")
     await choose(page, b"")
@@ -413,9 +389,7 @@ async def test_hostile_file_names_are_text(eye: Eye, server: ServerUnderTest, na
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
-async def test_the_form_is_sound_in_every_state(
-    eye: Eye, size: tuple[int, int], dark: bool
-) -> None:
+async def test_the_form_is_sound_in_every_state(eye: Eye, size: tuple[int, int], dark: bool) -> None:
     page = await eye.look(size=size, dark=dark)
     await choose(page)
     await expect(page.locator("#preview_tables td").first).to_be_visible()

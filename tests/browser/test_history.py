@@ -21,9 +21,7 @@ NAMES = ("people.csv", "March.csv", "<b>&'\".csv", "march-2.csv")
 async def ids(server: ServerUnderTest) -> AsyncIterator[list[str]]:
     """Four runs of different lengths and modes; their ids."""
     sent = [
-        await server.send(
-            people(10 * (at + 1)), f"?timeout=0&mode={'live' if at % 2 else 'batch'}", name=name
-        )
+        await server.send(people(10 * (at + 1)), f"?timeout=0&mode={'live' if at % 2 else 'batch'}", name=name)
         for at, name in enumerate(NAMES)
     ]
     yield [reply.json["id"] for reply in sent]
@@ -33,9 +31,7 @@ async def shown(page: Page) -> list[str]:
     return await page.locator(".runs tbody .file").all_text_contents()
 
 
-async def test_runs_are_found_and_sorted_by_keyboard(
-    eye: Eye, ids: list[str], server: ServerUnderTest
-) -> None:
+async def test_runs_are_found_and_sorted_by_keyboard(eye: Eye, ids: list[str], server: ServerUnderTest) -> None:
     page = await eye.look("/runs")
     assert await shown(page) == list(reversed(NAMES))
     await tab_to(page, "#file")
@@ -59,9 +55,7 @@ async def test_runs_are_found_and_sorted_by_keyboard(
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
-async def test_runs_are_found_by_mouse_with_scripts_and_without(
-    eye: Eye, ids: list[str], scripts: bool
-) -> None:
+async def test_runs_are_found_by_mouse_with_scripts_and_without(eye: Eye, ids: list[str], scripts: bool) -> None:
     page = await eye.look("/runs", scripts=scripts)
     await page.get_by_label("Mode").select_option("batch")
     await page.get_by_label("Sorted by").select_option("sent")
@@ -76,9 +70,7 @@ async def test_runs_are_found_by_mouse_with_scripts_and_without(
     assert not scripts or await findings(page) == []  # axe is a script itself
 
 
-async def test_two_to_six_runs_are_chosen_by_keyboard_and_compared(
-    eye: Eye, ids: list[str]
-) -> None:
+async def test_two_to_six_runs_are_chosen_by_keyboard_and_compared(eye: Eye, ids: list[str]) -> None:
     page = await eye.look("/runs")
     await page.route("**/compare?*", lambda route: route.fulfill(body="compared"))
     button, hint = page.get_by_role("button", name="Compare"), page.locator("#compare_hint")
@@ -97,17 +89,13 @@ async def test_two_to_six_runs_are_chosen_by_keyboard_and_compared(
     assert parse_qs(urlsplit(page.url).query) == {"run": [ids[3], ids[2]]}
 
 
-async def test_more_than_six_runs_are_not_compared(
-    eye: Eye, ids: list[str], server: ServerUnderTest
-) -> None:
+async def test_more_than_six_runs_are_not_compared(eye: Eye, ids: list[str], server: ServerUnderTest) -> None:
     for _ in range(3):
         await server.send(b"a,b\n", "?timeout=0&mode=batch")
     page = await eye.look("/runs")
     for at in range(7):
         await page.locator("[name=run]").nth(at).check()
-    await expect(page.locator("#compare_hint")).to_have_text(
-        "7 runs are chosen: at most 6 fit side by side."
-    )
+    await expect(page.locator("#compare_hint")).to_have_text("7 runs are chosen: at most 6 fit side by side.")
     await expect(page.get_by_role("button", name="Compare")).to_be_disabled()
 
 
@@ -134,9 +122,7 @@ async def test_pages_are_turned_with_what_was_asked_for(eye: Eye, ids: list[str]
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
-async def test_the_history_is_sound_everywhere(
-    eye: Eye, ids: list[str], size: tuple[int, int], dark: bool
-) -> None:
+async def test_the_history_is_sound_everywhere(eye: Eye, ids: list[str], size: tuple[int, int], dark: bool) -> None:
     for path in ("/", "/runs", "/runs?file=%3Cb%3E", "/runs?page=9"):
         page = await eye.look(path, size=size, dark=dark)
         assert (await findings(page), await overflows(page)) == ([], False), path

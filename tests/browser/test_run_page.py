@@ -15,9 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 JSON = {"Accept": "application/json"}
 ASYNC = JSON | {"Prefer": "respond-async", "Content-Type": "text/csv"}
 SLOW = "?mode=live&timeout=1&rate=300"
-HOSTILE = (
-    "<script>alert(1)</script> \"twice\" 'once' \N{HEBREW LETTER ALEF}\N{HEBREW LETTER BET}.csv"
-)
+HOSTILE = "<script>alert(1)</script> \"twice\" 'once' \N{HEBREW LETTER ALEF}\N{HEBREW LETTER BET}.csv"
 
 
 async def begun(server: ServerUnderTest, rows: int = 1500, query: str = SLOW) -> str:
@@ -45,9 +43,7 @@ async def confirmed(page: Page) -> int:
     return int(text.replace(",", ""))
 
 
-async def test_progress_moves_in_place_and_ends_with_the_verdict(
-    eye: Eye, server: ServerUnderTest
-) -> None:
+async def test_progress_moves_in_place_and_ends_with_the_verdict(eye: Eye, server: ServerUnderTest) -> None:
     page = await eye.look(await begun(server, 1800))
     await page.evaluate("window.stillHere = true")
     seen = [await confirmed(page)]
@@ -67,9 +63,7 @@ async def test_progress_moves_in_place_and_ends_with_the_verdict(
 
 
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
-async def test_nothing_jumps_while_it_goes(
-    eye: Eye, server: ServerUnderTest, size: tuple[int, int]
-) -> None:
+async def test_nothing_jumps_while_it_goes(eye: Eye, server: ServerUnderTest, size: tuple[int, int]) -> None:
     path = await begun(server, 900)
     page = await eye.look("/runs", size=size)
     await page.add_init_script(
@@ -140,9 +134,7 @@ async def test_a_run_is_made_again(eye: Eye, server: ServerUnderTest) -> None:
     assert (again["file"], again["mode"], again["timeout"]) == (first["file"], "batch", 0)
 
 
-async def test_who_has_the_focus_keeps_it_or_has_it_on_the_outcome(
-    eye: Eye, server: ServerUnderTest
-) -> None:
+async def test_who_has_the_focus_keeps_it_or_has_it_on_the_outcome(eye: Eye, server: ServerUnderTest) -> None:
     page = await eye.look(await begun(server, 600))
     await page.get_by_text("Rate as a table").focus()
     await page.keyboard.press("Enter")
@@ -153,9 +145,7 @@ async def test_who_has_the_focus_keeps_it_or_has_it_on_the_outcome(
     assert await page.evaluate("window.scrollY") > 100
 
 
-async def test_without_scripts_the_page_loads_itself_anew(
-    eye: Eye, server: ServerUnderTest
-) -> None:
+async def test_without_scripts_the_page_loads_itself_anew(eye: Eye, server: ServerUnderTest) -> None:
     page = await eye.look(await begun(server, 3000), scripts=False)
     seen = await confirmed(page)
     await expect(page.locator(".gauges .count").nth(2)).not_to_have_text(f"{seen:,}")
@@ -179,9 +169,7 @@ async def test_a_lost_stream_is_told_and_found_again(eye: Eye, server: ServerUnd
     eye.complaints.clear()  # of the stream that was kept from it
 
 
-async def test_a_stream_that_is_refused_is_asked_for_again(
-    eye: Eye, server: ServerUnderTest
-) -> None:
+async def test_a_stream_that_is_refused_is_asked_for_again(eye: Eye, server: ServerUnderTest) -> None:
     page = await eye.look("/runs")
     await page.route("**/stream*", lambda route: route.fulfill(status=503))
     await page.goto(await begun(server, 9000))
@@ -191,13 +179,9 @@ async def test_a_stream_that_is_refused_is_asked_for_again(
     eye.complaints.clear()  # of the stream that was refused
 
 
-async def test_a_waiting_run_tells_its_place_and_moves_up(
-    eye: Eye, server: ServerUnderTest
-) -> None:
+async def test_a_waiting_run_tells_its_place_and_moves_up(eye: Eye, server: ServerUnderTest) -> None:
     going = await begun(server, 9000)
-    answer = await server.ask(
-        "POST", "/simulate/?mode=batch&timeout=0", data=people(3), headers=ASYNC
-    )
+    answer = await server.ask("POST", "/simulate/?mode=batch&timeout=0", data=people(3), headers=ASYNC)
     page = await eye.look(answer.headers["Location"])
     status = page.get_by_role("status").first
     await expect(status).to_contain_text("number 1 in the queue")
@@ -206,9 +190,7 @@ async def test_a_waiting_run_tells_its_place_and_moves_up(
     await expect(status).to_have_text("The promise is kept.")
 
 
-async def test_hostile_names_and_rows_are_shown_and_not_run(
-    eye: Eye, server: ServerUnderTest
-) -> None:
+async def test_hostile_names_and_rows_are_shown_and_not_run(eye: Eye, server: ServerUnderTest) -> None:
     content = b"Ann,a@x\n<script>alert(2)</script>\n=cmd()|' /C calc'!A0,b,c\n"
     run = (await server.send(content, "?mode=batch&timeout=0", name=HOSTILE)).json
     assert run["file"]["name"] == HOSTILE
@@ -222,9 +204,7 @@ async def test_hostile_names_and_rows_are_shown_and_not_run(
     assert await page.locator("h1 bdi").count() == 1
 
 
-async def test_times_are_in_the_readers_zone_with_the_exact_one_on_hover(
-    eye: Eye, server: ServerUnderTest
-) -> None:
+async def test_times_are_in_the_readers_zone_with_the_exact_one_on_hover(eye: Eye, server: ServerUnderTest) -> None:
     run = (await server.send(people(3), "?mode=batch&timeout=0")).json
     page = await eye.look(f"/runs/{run['id']}", timezone_id="Asia/Kathmandu", locale="en-GB")
     time = page.locator("time").first

@@ -40,9 +40,7 @@ OUTSIDE = """(drawing) => {
 }"""
 
 
-async def shown(
-    browser: Browser, chains: Chains, width: int = 1200, *, dark: bool = False
-) -> tuple[Page, Locator]:
+async def shown(browser: Browser, chains: Chains, width: int = 1200, *, dark: bool = False) -> tuple[Page, Locator]:
     """A page with the graph, and the drawing of it that is to be seen."""
     context = await browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
@@ -107,20 +105,14 @@ async def test_it_is_sound_for_everybody(browser: Browser, width: int, dark: boo
 async def edges(drawing: Locator, which: str) -> set[str]:
     """The opacities of edges, when nothing moves any more."""
     await drawing.page.wait_for_timeout(400)
-    found = await drawing.locator(which).evaluate_all(
-        "(all) => all.map((one) => getComputedStyle(one).opacity)"
-    )
+    found = await drawing.locator(which).evaluate_all("(all) => all.map((one) => getComputedStyle(one).opacity)")
     return set(found)
 
 
 async def test_a_page_that_one_points_at_brings_out_its_ways(browser: Browser) -> None:
     page, drawing = await shown(browser, SITE)
     assert await edges(drawing, ".edge") == {"1"}
-    await (
-        drawing.locator(".page", has=page.locator("title", has_text="/login:"))
-        .locator(".dot")
-        .hover()
-    )
+    await drawing.locator(".page", has=page.locator("title", has_text="/login:")).locator(".dot").hover()
     assert await edges(drawing, ".page:hover .edge") == {"1"}
     assert await edges(drawing, ".page:hover .edge.weak .way") == {"1"}
     assert await edges(drawing, ".page:not(:hover) .edge") == {"0.07"}
@@ -140,9 +132,7 @@ async def test_the_keyboard_does_the_same(browser: Browser) -> None:
     assert await edges(drawing, ".page:nth-child(1) .edge") == {"0.07"}
 
 
-async def test_by_itself_it_is_a_picture_with_its_own_colours(
-    browser: Browser, tmp_path: Path
-) -> None:
+async def test_by_itself_it_is_a_picture_with_its_own_colours(browser: Browser, tmp_path: Path) -> None:
     file = tmp_path / "transitions.svg"
     file.write_text(svg(SITE, standalone=True))
     colours = set()

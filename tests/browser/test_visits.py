@@ -59,9 +59,7 @@ async def test_who_walks_through_the_pages_is_seen_to(eye: Eye, server: ServerUn
     assert (one["session_id"], one["hits"], one["pages"]) == (session, 6, 4)
     assert "Chrome" in one["user_agent"] and not one["ended"]
     counted = Counter(pairwise(way))
-    assert {
-        (step["from"], step["to"]): step["count"] for step in told["transitions"]["transitions"]
-    } == counted
+    assert {(step["from"], step["to"]): step["count"] for step in told["transitions"]["transitions"]} == counted
 
     await page.get_by_role("link", name="Visits", exact=True).click()
     await page.wait_for_url("**/visits")
@@ -110,9 +108,7 @@ async def test_two_visitors_are_two_sessions(eye: Eye, server: ServerUnderTest) 
 
 
 @pytest.mark.parametrize("header", ["DNT", "Sec-GPC"])
-async def test_who_does_not_want_to_be_noted_is_not(
-    eye: Eye, server: ServerUnderTest, header: str
-) -> None:
+async def test_who_does_not_want_to_be_noted_is_not(eye: Eye, server: ServerUnderTest, header: str) -> None:
     page = await eye.look("/", extra_http_headers={header: "1"})
     await page.get_by_role("link", name="Runs", exact=True).click()
     await page.wait_for_url("**/runs")
@@ -139,9 +135,7 @@ async def test_the_record_is_sound_for_everybody(
         assert not await overflows(page), path
 
 
-async def test_the_ways_of_a_page_stand_out_when_it_has_the_focus(
-    eye: Eye, server: ServerUnderTest
-) -> None:
+async def test_the_ways_of_a_page_stand_out_when_it_has_the_focus(eye: Eye, server: ServerUnderTest) -> None:
     _, way = await walk(eye)
     await recorded(server, len(way))
     page = await eye.look("/visits")

@@ -179,6 +179,4 @@ async def test_the_database_holds_no_token_and_forgets_what_has_expired(
         assert not [value for value in stored.values() if token[-20:] in str(value)]
         await accounts.end(Session(1, 1, "old"), datetime.now(UTC) - timedelta(seconds=1))
         await accounts.end(Session(1, 1, "new"), LATER)
-        assert [
-            row["session"] for row in await pool.fetch("SELECT * FROM access_ended_sessions")
-        ] == ["new"]
+        assert [row["session"] for row in await pool.fetch("SELECT * FROM access_ended_sessions")] == ["new"]

@@ -35,9 +35,7 @@ FOREVER = 3600  # seconds of idle timeout: who waits for it runs into the client
 
 
 @pytest.fixture
-async def consumer(
-    rabbit: RabbitSettings, database: DatabaseSettings
-) -> AsyncIterator[ConsumerUnderTest]:
+async def consumer(rabbit: RabbitSettings, database: DatabaseSettings) -> AsyncIterator[ConsumerUnderTest]:
     async with bundled(rabbit, database) as consumer:
         yield consumer
 
@@ -46,9 +44,7 @@ def counts(session: dict[str, Any]) -> tuple[int, int, int, int]:
     return session["checksum"], session["saved"], session["duplicates"], session["invalid"]
 
 
-async def test_its_queue_is_durable_and_expires(
-    consumer: ConsumerUnderTest, rabbit: RabbitSettings
-) -> None:
+async def test_its_queue_is_durable_and_expires(consumer: ConsumerUnderTest, rabbit: RabbitSettings) -> None:
     uuid = await consumer.create()
     async with connect(rabbit) as connection:
         channel = await connection.channel()
@@ -58,27 +54,21 @@ async def test_its_queue_is_durable_and_expires(
     assert EXPIRES > 10 * 3600 * 1000
 
 
-async def test_batch_ends_as_soon_as_all_rows_are_there(
-    consumer: ConsumerUnderTest, rabbit: RabbitSettings
-) -> None:
+async def test_batch_ends_as_soon_as_all_rows_are_there(consumer: ConsumerUnderTest, rabbit: RabbitSettings) -> None:
     uuid = await consumer.create()
     await publish(rabbit, uuid, people(1200))
     assert (await consumer.process(uuid, "batch", FOREVER, sent=1200)).text == "OK"
     assert counts(await consumer.remove(uuid, sent=1200)) == (1200, 1200, 0, 0)
 
 
-async def test_live_ends_as_soon_as_all_rows_are_there(
-    consumer: ConsumerUnderTest, rabbit: RabbitSettings
-) -> None:
+async def test_live_ends_as_soon_as_all_rows_are_there(consumer: ConsumerUnderTest, rabbit: RabbitSettings) -> None:
     uuid = await consumer.create()
     await consumer.process(uuid, "live", FOREVER)
     await publish(rabbit, uuid, people(100))
     assert counts(await consumer.remove(uuid, sent=100)) == (100, 100, 0, 0)
 
 
-async def test_remove_waits_for_rows_still_to_come(
-    consumer: ConsumerUnderTest, rabbit: RabbitSettings
-) -> None:
+async def test_remove_waits_for_rows_still_to_come(consumer: ConsumerUnderTest, rabbit: RabbitSettings) -> None:
     uuid = await consumer.create()
     await consumer.process(uuid, "live", FOREVER)
     await publish(rabbit, uuid, people(10))
@@ -110,9 +100,7 @@ async def test_a_row_published_again_counts_once_among_those_sent(
     assert len(await employees(database)) == 3
 
 
-async def test_messages_without_an_id_are_rows_too(
-    consumer: ConsumerUnderTest, rabbit: RabbitSettings
-) -> None:
+async def test_messages_without_an_id_are_rows_too(consumer: ConsumerUnderTest, rabbit: RabbitSettings) -> None:
     rows = people(3)
     uuid = await consumer.create()
     await publish(rabbit, uuid, [b"not a row", *rows, rows[0]], [None] * 5)
@@ -139,18 +127,14 @@ async def test_remove_does_not_wait_for_rows_that_are_nowhere(
     assert counts(await consumer.remove(uuid, sent=9)) == (5, 5, 0, 0)
 
 
-async def test_remove_of_a_session_never_processed_answers(
-    consumer: ConsumerUnderTest, rabbit: RabbitSettings
-) -> None:
+async def test_remove_of_a_session_never_processed_answers(consumer: ConsumerUnderTest, rabbit: RabbitSettings) -> None:
     uuid = await consumer.create()
     await publish(rabbit, uuid, people(5))
     final = await consumer.remove(uuid, sent=5)
     assert counts(final) == (0, 0, 0, 0) and final["ended"] > final["started"]
 
 
-async def test_remove_asked_twice_at_once_answers_both(
-    consumer: ConsumerUnderTest, rabbit: RabbitSettings
-) -> None:
+async def test_remove_asked_twice_at_once_answers_both(consumer: ConsumerUnderTest, rabbit: RabbitSettings) -> None:
     uuid = await consumer.create()
     await consumer.process(uuid, "live", 1)
     await publish(rabbit, uuid, people(5))
@@ -200,9 +184,7 @@ async def test_a_bad_parameter_is_a_complaint_and_starts_nothing(
     assert (await consumer.process(uuid, "batch", 0)).text == "OK"
 
 
-async def test_a_session_is_processed_once_at_a_time(
-    consumer: ConsumerUnderTest, rabbit: RabbitSettings
-) -> None:
+async def test_a_session_is_processed_once_at_a_time(consumer: ConsumerUnderTest, rabbit: RabbitSettings) -> None:
     uuid = await consumer.create()
     await consumer.process(uuid, "live", FOREVER)
     answer = await consumer.process(uuid, "live", FOREVER)
@@ -211,9 +193,7 @@ async def test_a_session_is_processed_once_at_a_time(
     assert counts(await consumer.remove(uuid, sent=3)) == (3, 3, 0, 0)
 
 
-async def test_a_session_can_be_processed_again(
-    consumer: ConsumerUnderTest, rabbit: RabbitSettings
-) -> None:
+async def test_a_session_can_be_processed_again(consumer: ConsumerUnderTest, rabbit: RabbitSettings) -> None:
     uuid = await consumer.create()
     await publish(rabbit, uuid, people(3))
     await consumer.process(uuid, "batch", 0)
@@ -222,9 +202,7 @@ async def test_a_session_can_be_processed_again(
     assert counts(await consumer.remove(uuid)) == (6, 5, 1, 0)
 
 
-async def test_batch_goes_on_when_its_client_hangs_up(
-    consumer: ConsumerUnderTest, rabbit: RabbitSettings
-) -> None:
+async def test_batch_goes_on_when_its_client_hangs_up(consumer: ConsumerUnderTest, rabbit: RabbitSettings) -> None:
     uuid = await consumer.create()
     waiting = asyncio.create_task(consumer.process(uuid, "batch", FOREVER, sent=3))
     await publish(rabbit, uuid, people(2))
@@ -232,9 +210,7 @@ async def test_batch_goes_on_when_its_client_hangs_up(
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     await publish(rabbit, uuid, people(1, first=3), ["run:3"])
-    await consumer.until(
-        uuid, lambda session: session["saved"] == 3 and session["ended"] > session["started"]
-    )
+    await consumer.until(uuid, lambda session: session["saved"] == 3 and session["ended"] > session["started"])
 
 
 async def test_a_session_nobody_removes_is_forgotten_with_its_queue(

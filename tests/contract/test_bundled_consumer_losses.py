@@ -44,9 +44,7 @@ asyncio.run(serve(load(), on_ready=lambda url: print(url, flush=True)))
 
 
 @pytest.fixture
-async def consumer(
-    rabbit: RabbitSettings, database: DatabaseSettings
-) -> AsyncIterator[ConsumerUnderTest]:
+async def consumer(rabbit: RabbitSettings, database: DatabaseSettings) -> AsyncIterator[ConsumerUnderTest]:
     async with bundled(rabbit, database) as consumer:
         yield consumer
 
@@ -80,9 +78,7 @@ async def test_a_lost_broker_connection_costs_and_repeats_no_row(
         assert len(await employees(database)) == ROWS
 
 
-async def test_a_broker_away_for_a_while_is_waited_for(
-    rabbit: RabbitSettings, database: DatabaseSettings
-) -> None:
+async def test_a_broker_away_for_a_while_is_waited_for(rabbit: RabbitSettings, database: DatabaseSettings) -> None:
     async with line_to(rabbit) as (line, through_line), bundled(through_line, database) as consumer:
         uuid = await consumer.create()
         await consumer.process(uuid, "live", FOREVER)
@@ -296,9 +292,7 @@ async def test_a_queue_deleted_before_the_session_is_processed_ends_it(
 ) -> None:
     uuid = await consumer.create()
     await delete_queue(rabbit, uuid)
-    assert (
-        await consumer.process(uuid, "batch", FOREVER)
-    ).text == "ERROR: The session's queue is gone."
+    assert (await consumer.process(uuid, "batch", FOREVER)).text == "ERROR: The session's queue is gone."
     assert counts(await consumer.remove(uuid, sent=1)) == (0, 0, 0, 0)
 
 
@@ -320,9 +314,7 @@ async def test_a_signal_ends_the_process_with_its_sessions_and_their_queues(
             await publish(rabbit, uuid, people(10))
             await consumer.until(uuid, lambda session: session["saved"] == 10)
             reader, writer = await asyncio.open_connection("127.0.0.1", URL(url).port)
-            writer.write(
-                b"GET /remove/?uuid=%b&sent=20 HTTP/1.1\r\nHost: x\r\n\r\n" % uuid.encode()
-            )
+            writer.write(b"GET /remove/?uuid=%b&sent=20 HTTP/1.1\r\nHost: x\r\n\r\n" % uuid.encode())
             await consumer.session(uuid)  # asked and answered after that: it is there
             process.send_signal(number)
             assert (await reader.readline()).startswith(b"HTTP/1.1 503 ")

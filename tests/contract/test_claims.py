@@ -44,9 +44,7 @@ class Server:
         async with database_connection(self._database) as connection:
 
             async def gone() -> bool:
-                found = await connection.fetchval(
-                    "SELECT count(*) FROM pg_stat_activity WHERE pid = $1", pid
-                )
+                found = await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE pid = $1", pid)
                 return not found
 
             await until(gone)
@@ -122,9 +120,7 @@ async def test_a_run_of_a_server_without_a_name_is_an_older_versions(start: Star
 async def test_a_run_is_reopened_by_one_of_those_who_try(start: Start) -> None:
     servers = [await start() for _ in range(3)]
     run = await opened(servers[0], State.FAILED)
-    outcomes = await asyncio.gather(
-        *(server.ledger.reopen(run) for server in servers), return_exceptions=True
-    )
+    outcomes = await asyncio.gather(*(server.ledger.reopen(run) for server in servers), return_exceptions=True)
     assert outcomes.count(None) == 1
     assert sum(isinstance(outcome, NotResumable) for outcome in outcomes) == 2
     winner = servers[outcomes.index(None)]
@@ -167,9 +163,7 @@ async def test_a_turn_of_a_dead_server_is_over(start: Start) -> None:
 
 async def held(server: Server) -> bool:
     """Whether anybody has a turn."""
-    found = await server.pool.fetchval(
-        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2"
-    )
+    found = await server.pool.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2")
     return bool(found)
 
 
@@ -201,9 +195,7 @@ async def take_turn(server: Server) -> None:
         pass
 
 
-async def test_a_turn_that_another_took_meanwhile_is_told(
-    start: Start, database: DatabaseSettings
-) -> None:
+async def test_a_turn_that_another_took_meanwhile_is_told(start: Start, database: DatabaseSettings) -> None:
     first, second = await start(), await start()
     lost: list[None] = []
     plain = first.claim._connect
@@ -231,9 +223,7 @@ LATER_COLUMNS = re.findall(r"ADD COLUMN IF NOT EXISTS (\w+)", scheme())
 
 
 @pytest.mark.parametrize("column", LATER_COLUMNS)
-async def test_tables_of_an_older_version_lack_something_and_gain_it(
-    start: Start, column: str
-) -> None:
+async def test_tables_of_an_older_version_lack_something_and_gain_it(start: Start, column: str) -> None:
     server = await start()
     await server.pool.execute(f"ALTER TABLE runs DROP COLUMN {column}")
     with pytest.raises(SchemaMissing, match="schema --apply"):

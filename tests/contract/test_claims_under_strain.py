@@ -277,16 +277,12 @@ async def test_a_fault_of_ours_that_comes_again_and_again_is_logged_once(
 
 
 @pytest.mark.parametrize("state", [state for state in State if state.final])
-async def test_a_run_is_reopened_once_however_many_ask(
-    database_of_many: Database, state: State
-) -> None:
+async def test_a_run_is_reopened_once_however_many_ask(database_of_many: Database, state: State) -> None:
     servers = [await database_of_many.server() for _ in range(3)]
     run = report()
     await servers[0].ledger.open(run)
     await servers[0].ledger.write(replace(run, state=state))
-    outcomes = await asyncio.gather(
-        *(server.ledger.reopen(run) for server in servers * 3), return_exceptions=True
-    )
+    outcomes = await asyncio.gather(*(server.ledger.reopen(run) for server in servers * 3), return_exceptions=True)
     refused = [one for one in outcomes if isinstance(one, NotResumable)]
     assert len(outcomes) - len(refused) == (state is not State.COMPLETED)
     with pytest.raises(NotResumable):

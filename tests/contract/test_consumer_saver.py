@@ -58,9 +58,7 @@ class BreakingConnection:
         else:
             await transaction.commit()
         if breaks:
-            raise asyncpg.ConnectionDoesNotExistError(
-                "connection was closed in the middle of operation"
-            )
+            raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
 
 
 @pytest.fixture
@@ -96,9 +94,7 @@ async def test_a_number_that_the_database_forgot_when_it_was_killed_proves_nothi
     assert len(await employees(database)) == min(len(rows), 8)
 
 
-async def test_of_a_mail_that_repeats_the_first_row_is_saved(
-    pool: asyncpg.Pool, database: DatabaseSettings
-) -> None:
+async def test_of_a_mail_that_repeats_the_first_row_is_saved(pool: asyncpg.Pool, database: DatabaseSettings) -> None:
     await Saver(pool).save(ROWS)
     assert await Saver(pool).save(ROWS) == Saved(saved=0, refused=0)
     assert await employees(database) == [(row.name, row.mail) for row in ROWS[:8]]
@@ -109,9 +105,7 @@ async def test_every_row_can_be_refused(pool: asyncpg.Pool, database: DatabaseSe
     assert await Saver(pool).save(ROWS) == Saved(saved=0, refused=10)
 
 
-async def test_a_check_says_that_the_table_is_missing(
-    pool: asyncpg.Pool, database: DatabaseSettings
-) -> None:
+async def test_a_check_says_that_the_table_is_missing(pool: asyncpg.Pool, database: DatabaseSettings) -> None:
     await Saver(pool).check()
     async with database_connection(database) as connection:
         await connection.execute("DROP TABLE employees")

@@ -44,9 +44,7 @@ async def test_create_declares_a_queue_named_as_the_session(
     assert session["started"] > "2020" and session["host"]
 
 
-async def test_two_sessions_have_nothing_in_common(
-    consumer: ConsumerUnderTest, rabbit: RabbitSettings
-) -> None:
+async def test_two_sessions_have_nothing_in_common(consumer: ConsumerUnderTest, rabbit: RabbitSettings) -> None:
     first, second = await consumer.create(), await consumer.create()
     await publish(rabbit, first, people(3))
     assert (await consumer.process(second, "batch", 0)).text == "OK"
@@ -66,9 +64,7 @@ async def test_batch_brings_all_rows(
     final = await consumer.remove(uuid)
     assert (final["uuid"], final["checksum"], final["saved"]) == (uuid, 300, 300)
     assert final["ended"] > final["started"]
-    assert sorted(await employees(database)) == sorted(
-        (f"Name {n}", f"{n}@example.com") for n in range(1, 301)
-    )
+    assert sorted(await employees(database)) == sorted((f"Name {n}", f"{n}@example.com") for n in range(1, 301))
 
 
 async def test_live_brings_the_rows_that_come_while_it_reads(
@@ -97,9 +93,7 @@ async def test_a_repeated_mail_is_received_and_not_saved(
     consumer: ConsumerUnderTest, rabbit: RabbitSettings, database: DatabaseSettings
 ) -> None:
     uuid = await consumer.create()
-    await publish(
-        rabbit, uuid, [body("Ann", "a@x"), body("Bob", "b@x"), body("Another Ann", "a@x")]
-    )
+    await publish(rabbit, uuid, [body("Ann", "a@x"), body("Bob", "b@x"), body("Another Ann", "a@x")])
     await consumer.process(uuid, "batch", 0)
     final = await consumer.remove(uuid)
     assert (final["checksum"], final["saved"]) == (3, 2)
@@ -137,9 +131,7 @@ async def test_names_are_saved_byte_for_byte(
     assert await employees(database) == rows
 
 
-async def test_remove_drops_the_queue_and_the_session(
-    consumer: ConsumerUnderTest, rabbit: RabbitSettings
-) -> None:
+async def test_remove_drops_the_queue_and_the_session(consumer: ConsumerUnderTest, rabbit: RabbitSettings) -> None:
     uuid = await consumer.create()
     await publish(rabbit, uuid, people(5))
     final = await consumer.remove(uuid)
@@ -152,9 +144,7 @@ async def test_remove_drops_the_queue_and_the_session(
 
 
 @pytest.mark.parametrize("call", ["/process/", "/remove/", "/getSession/"])
-@pytest.mark.parametrize(
-    "query", [{}, {"uuid": ""}, {"uuid": "no-such-session"}], ids=["none", "empty", "unknown"]
-)
+@pytest.mark.parametrize("query", [{}, {"uuid": ""}, {"uuid": "no-such-session"}], ids=["none", "empty", "unknown"])
 async def test_a_uuid_it_does_not_know_is_a_complaint_with_status_200(
     consumer: ConsumerUnderTest, call: str, query: dict[str, Any]
 ) -> None:

@@ -65,9 +65,7 @@ async def pool(database: DatabaseSettings) -> AsyncIterator[asyncpg.Pool]:
         ({"read_only": True}, DatabaseReadOnly, "for the role r: switch default_transaction_read"),
     ],
 )
-def test_an_unfit_database_is_named_with_the_cure(
-    facts: dict[str, Any], kind: type[DatabaseUnfit], words: str
-) -> None:
+def test_an_unfit_database_is_named_with_the_cure(facts: dict[str, Any], kind: type[DatabaseUnfit], words: str) -> None:
     with pytest.raises(kind, match=words):
         require_fit({**FIT, **facts})
     require_fit(FIT)
@@ -126,9 +124,7 @@ async def test_the_columns_of_the_scheme_are_those_of_its_tables(pool: asyncpg.P
 
 
 @pytest.mark.parametrize("table", [*scheme_columns()])
-async def test_a_table_that_is_missing_is_named(
-    pool: asyncpg.Pool, database: DatabaseSettings, table: str
-) -> None:
+async def test_a_table_that_is_missing_is_named(pool: asyncpg.Pool, database: DatabaseSettings, table: str) -> None:
     await pool.execute(f"DROP TABLE {table} CASCADE")
     with pytest.raises(SchemaMissing, match=f"lacks the table {table}: .* schema --apply"):
         await require_needs(pool, SERVER)
@@ -165,17 +161,13 @@ async def test_each_right_that_is_missing_is_named_with_its_grant(
         for need in needs:
             for right in need.rights.split():
                 await pool.execute(f"REVOKE {right} ON {need.table} FROM {lent.user}")
-                with pytest.raises(
-                    RightsMissing, match=f": GRANT {right} ON {need.table} TO {lent.user};$"
-                ):
+                with pytest.raises(RightsMissing, match=f": GRANT {right} ON {need.table} TO {lent.user};$"):
                     await require_needs(theirs, needs)
                 await pool.execute(f"GRANT {right} ON {need.table} TO {lent.user}")
         await require_needs(theirs, needs)
 
 
-async def test_the_grants_that_are_named_are_all_it_takes(
-    pool: asyncpg.Pool, database: DatabaseSettings
-) -> None:
+async def test_the_grants_that_are_named_are_all_it_takes(pool: asyncpg.Pool, database: DatabaseSettings) -> None:
     needs = (*SERVER, *saver.NEEDS)
     await pool.execute("REVOKE USAGE ON SCHEMA public FROM PUBLIC")
     await pool.execute(f"REVOKE TEMPORARY ON DATABASE {database.dbname} FROM PUBLIC")
@@ -195,9 +187,7 @@ async def test_the_grants_that_are_named_are_all_it_takes(
         assert thing in told[1]
 
 
-async def test_rights_on_single_columns_count(
-    pool: asyncpg.Pool, database: DatabaseSettings
-) -> None:
+async def test_rights_on_single_columns_count(pool: asyncpg.Pool, database: DatabaseSettings) -> None:
     async with (
         role_with(pool, database) as lent,
         db.open_pool(lent, max_size=1) as theirs,
@@ -214,7 +204,5 @@ async def test_who_may_not_create_tables_is_told_whose_work_that_is(
         role_with(pool, database) as lent,
         db.open_pool(lent, max_size=1) as theirs,
     ):
-        with pytest.raises(
-            RightsMissing, match="permission denied .*Apply the scheme as the owner"
-        ):
+        with pytest.raises(RightsMissing, match="permission denied .*Apply the scheme as the owner"):
             await db.apply_scheme(theirs)

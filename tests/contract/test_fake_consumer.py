@@ -35,17 +35,13 @@ async def consumer(broker: FakeBroker) -> AsyncIterator[FakeConsumer]:
 
 
 async def publish(broker: FakeBroker, queue: str, *mails: str) -> None:
-    async with broker.open_publisher(
-        Shipment(uuid4(), datetime.now(UTC), ConfirmTracker(), RowDigest())
-    ) as publisher:
+    async with broker.open_publisher(Shipment(uuid4(), datetime.now(UTC), ConfirmTracker(), RowDigest())) as publisher:
         publisher.route_to(queue)
         await publisher.publish([Row(n, "n", mail) for n, mail in enumerate(mails, 1)])
         await publisher.settle()
 
 
-async def test_create_declares_a_queue_named_as_the_session(
-    consumer: FakeConsumer, broker: FakeBroker
-) -> None:
+async def test_create_declares_a_queue_named_as_the_session(consumer: FakeConsumer, broker: FakeBroker) -> None:
     first, second = await consumer.create(), await consumer.create()
     assert first.uuid != second.uuid
     assert set(broker.queues) == {first.uuid, second.uuid}
@@ -78,9 +74,7 @@ async def test_a_session_that_is_not_there_is_complained_about(consumer: FakeCon
         await consumer.process(session.uuid, Mode.BATCH, 5, 0, ignore)
 
 
-async def test_abandon_ends_a_session_and_never_raises(
-    consumer: FakeConsumer, broker: FakeBroker
-) -> None:
+async def test_abandon_ends_a_session_and_never_raises(consumer: FakeConsumer, broker: FakeBroker) -> None:
     session = await consumer.create()
     assert await consumer.abandon(session.uuid, 0, ignore, 4.0) is True
     assert not broker.queues

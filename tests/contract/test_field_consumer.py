@@ -29,9 +29,7 @@ async def test_its_queue_is_not_durable(rabbit: RabbitSettings, database: Databa
             await (await connection.channel()).queue_declare(uuid, durable=True)
 
 
-async def test_it_does_not_know_extensions(
-    rabbit: RabbitSettings, database: DatabaseSettings
-) -> None:
+async def test_it_does_not_know_extensions(rabbit: RabbitSettings, database: DatabaseSettings) -> None:
     async with field(rabbit, database) as consumer:
         uuid = await consumer.create()
         await publish(rabbit, uuid, people(3))
@@ -70,17 +68,13 @@ async def test_a_call_can_hang(rabbit: RabbitSettings, database: DatabaseSetting
             await asyncio.wait_for(consumer.get("/create/"), 0.5)
 
 
-async def test_a_call_can_end_the_process(
-    rabbit: RabbitSettings, database: DatabaseSettings
-) -> None:
+async def test_a_call_can_end_the_process(rabbit: RabbitSettings, database: DatabaseSettings) -> None:
     async with field(rabbit, database, "--process", "die") as consumer:
         with pytest.raises(aiohttp.ClientConnectionError):
             await consumer.get("/process/")
 
 
-@pytest.mark.parametrize(
-    ("switches", "told"), [((), 4), (("--lie-saved",), 7)], ids=["honest", "lying"]
-)
+@pytest.mark.parametrize(("switches", "told"), [((), 4), (("--lie-saved",), 7)], ids=["honest", "lying"])
 async def test_it_can_lose_rows_that_are_no_repeats(
     rabbit: RabbitSettings, database: DatabaseSettings, switches: tuple[str, ...], told: int
 ) -> None:
@@ -90,9 +84,7 @@ async def test_it_can_lose_rows_that_are_no_repeats(
         await consumer.process(uuid, "batch", 0)
         final = await consumer.remove(uuid)
         assert (final["checksum"], final["saved"]) == (7, told)
-        assert [mail for _, mail in await employees(database)] == [
-            f"{n}@example.com" for n in range(3, 7)
-        ]
+        assert [mail for _, mail in await employees(database)] == [f"{n}@example.com" for n in range(3, 7)]
 
 
 async def test_it_can_stall(rabbit: RabbitSettings, database: DatabaseSettings) -> None:
@@ -106,9 +98,7 @@ async def test_it_can_stall(rabbit: RabbitSettings, database: DatabaseSettings) 
         assert (await consumer.session(uuid))["checksum"] == 3
 
 
-async def test_it_can_leave_the_counts_untold(
-    rabbit: RabbitSettings, database: DatabaseSettings
-) -> None:
+async def test_it_can_leave_the_counts_untold(rabbit: RabbitSettings, database: DatabaseSettings) -> None:
     async with field(rabbit, database, "--untold") as consumer:
         uuid = await consumer.create()
         assert (await consumer.session(uuid)).keys() == {"uuid", "started", "ended", "host"}

@@ -142,9 +142,7 @@ def named(name: str, **changes: Any) -> RunReport:
         (Sort.SECONDS, ["Ärzte.csv", "b.csv", "c.csv", "A.csv"]),
     ],
 )
-async def test_the_history_is_sorted_both_ways(
-    subject: Subject, sort: Sort, names: list[str]
-) -> None:
+async def test_the_history_is_sorted_both_ways(subject: Subject, sort: Sort, names: list[str]) -> None:
     for at, name, sent, seconds in [
         (3, "c.csv", 0, 10.0),
         (0, "b.csv", 20, 9.5),
@@ -203,9 +201,7 @@ async def test_the_history_holds_what_was_asked_for_and_counts_it(
         named("3.csv", parameters=batch, state=State.FAILED, error=Fault("c", "m")),
         named("4.csv", parameters=live, state=State.FAILED, error=Fault("c", "m")),
     )
-    page, total = await subject.ledger.newest(
-        10, 0, replace(which, sort=Sort.FILE, descending=False)
-    )
+    page, total = await subject.ledger.newest(10, 0, replace(which, sort=Sort.FILE, descending=False))
     assert ([run.file.name for run in page], total) == (names, len(names))
     assert (await subject.ledger.newest(1, 1, which))[1] == len(names)
 
@@ -223,9 +219,7 @@ async def test_the_history_holds_what_was_asked_for_and_counts_it(
         ("nowhere", []),
     ],
 )
-async def test_every_character_of_a_file_name_stands_for_itself(
-    subject: Subject, part: str, names: list[str]
-) -> None:
+async def test_every_character_of_a_file_name_stands_for_itself(subject: Subject, part: str, names: list[str]) -> None:
     for name in ("50%.csv", "a_b.csv", "axb.csv", "back\\slash.csv", "'; --.csv", "ÄRZTE.csv"):
         await kept(subject.ledger, named(name))
     await kept(subject.ledger, named("\N{CRAB}.csv"))
@@ -317,9 +311,7 @@ async def employees_as(database: DatabaseSettings, statement: str) -> AsyncItera
     ],
     ids=["referred to", "referred to by itself", "a view"],
 )
-async def test_employees_are_cleared_where_they_cannot_be_truncated(
-    database: DatabaseSettings, statement: str
-) -> None:
+async def test_employees_are_cleared_where_they_cannot_be_truncated(database: DatabaseSettings, statement: str) -> None:
     async with employees_as(database, statement) as ledger:
         await ledger.require_clearable()
         await ledger.clear_employees()
@@ -338,8 +330,7 @@ async def test_a_view_that_nothing_can_be_deleted_from_is_told(database: Databas
 
 async def test_rows_that_others_refer_to_are_not_cleared(database: DatabaseSettings) -> None:
     referring = (
-        "CREATE TABLE heads (employee BIGINT REFERENCES employees (id)); "
-        "INSERT INTO heads SELECT id FROM employees"
+        "CREATE TABLE heads (employee BIGINT REFERENCES employees (id)); INSERT INTO heads SELECT id FROM employees"
     )
     async with employees_as(database, referring) as ledger:
         with pytest.raises(NotClearable, match="rows of heads refer to its rows"):
@@ -425,9 +416,7 @@ LONG = "x" * 128
         ([], ["tab\t", "tab\t", "new\nline", "back\\slash", "\\N", "\\N"], Repeats(in_file=2)),
     ],
 )
-async def test_repeats_are_counted(
-    subject: Subject, held: list[str], mails: list[str], repeats: Repeats
-) -> None:
+async def test_repeats_are_counted(subject: Subject, held: list[str], mails: list[str], repeats: Repeats) -> None:
     await subject.save(*held)
     highest = await subject.ledger.highest_employee()
     short = {mail for mail in mails if len(mail) < 128}
@@ -486,7 +475,5 @@ async def test_rows_of_earlier_sessions_count_as_those_that_employees_lacks(
 
 
 async def test_counting_twice_and_at_once_counts_the_same(subject: Subject) -> None:
-    counted = await asyncio.gather(
-        *(subject.ledger.count_repeats(rows("a", "a"), 0) for _ in range(3))
-    )
+    counted = await asyncio.gather(*(subject.ledger.count_repeats(rows("a", "a"), 0) for _ in range(3)))
     assert counted == [Repeats(in_file=1)] * 3

@@ -174,17 +174,13 @@ class Plain(Real):
     """The same broker, published to as aio-pika's documentation does, a window of messages at a time."""
 
     @asynccontextmanager
-    async def publisher(
-        self, window: int = 2048, columns: Sequence[str] = NAME_AND_MAIL
-    ) -> AsyncIterator[Publisher]:
+    async def publisher(self, window: int = 2048, columns: Sequence[str] = NAME_AND_MAIL) -> AsyncIterator[Publisher]:
         async with await aio_pika.connect(_url(self.settings)) as connection:
             yield PlainPublisher(await connection.channel(on_return_raises=True), window, columns)
 
 
 class PlainPublisher:
-    def __init__(
-        self, channel: aio_pika.abc.AbstractChannel, window: int, columns: Sequence[str]
-    ) -> None:
+    def __init__(self, channel: aio_pika.abc.AbstractChannel, window: int, columns: Sequence[str]) -> None:
         self.tracker = ConfirmTracker()
         self._channel: Any = channel
         self._window = window
@@ -261,9 +257,7 @@ def target(request: pytest.FixtureRequest) -> RabbitSettings | None:
 
 
 @pytest.fixture
-async def broker(
-    request: pytest.FixtureRequest, target: RabbitSettings | None
-) -> AsyncIterator[Broker]:
+async def broker(request: pytest.FixtureRequest, target: RabbitSettings | None) -> AsyncIterator[Broker]:
     if target is None:
         yield Fake()
         return
@@ -304,9 +298,7 @@ def watch_window(publisher: Publisher) -> list[int]:
     return unsettled
 
 
-async def test_a_reader_sees_the_message_that_the_contract_describes(
-    broker: Broker, queue: str
-) -> None:
+async def test_a_reader_sees_the_message_that_the_contract_describes(broker: Broker, queue: str) -> None:
     async with broker.publisher() as publisher:
         publisher.route_to(queue)
         await publisher.publish([Row(42, "Grace \N{CRAB}", "grace@example.com")])
@@ -323,12 +315,8 @@ async def test_a_reader_sees_the_message_that_the_contract_describes(
     ]
 
 
-@pytest.mark.parametrize(
-    "columns", [("id",), ("mail", "{}%s", '"', "Größe"), tuple(f"c{n}" for n in range(100))]
-)
-async def test_the_keys_are_the_columns_in_their_order(
-    broker: Broker, queue: str, columns: tuple[str, ...]
-) -> None:
+@pytest.mark.parametrize("columns", [("id",), ("mail", "{}%s", '"', "Größe"), tuple(f"c{n}" for n in range(100))])
+async def test_the_keys_are_the_columns_in_their_order(broker: Broker, queue: str, columns: tuple[str, ...]) -> None:
     rows = [Row(n, *(f"{n} {place}" for place in range(len(columns)))) for n in range(1, 301)]
     async with broker.publisher(columns=columns) as publisher:
         publisher.route_to(queue)
@@ -348,9 +336,7 @@ async def test_any_text_comes_through_as_it_was(broker: Broker, queue: str) -> N
     messages = await broker.read(queue)
     wanted = [{"name": name, "mail": mail} for name, mail in ODD_TEXT]
     assert [json.loads(message.body) for message in messages] == wanted
-    assert [m.body.decode() for m in messages] == [
-        json.dumps(w, ensure_ascii=False) for w in wanted
-    ]
+    assert [m.body.decode() for m in messages] == [json.dumps(w, ensure_ascii=False) for w in wanted]
 
 
 async def test_all_rows_arrive_in_order(broker: Broker, queue: str) -> None:
@@ -392,9 +378,7 @@ async def test_rows_for_a_queue_that_is_not_there_come_back_with_their_numbers(
         assert str(tracker.returned) == "11-310"
 
 
-async def test_when_the_queue_is_deleted_what_follows_comes_back(
-    broker: Broker, queue: str
-) -> None:
+async def test_when_the_queue_is_deleted_what_follows_comes_back(broker: Broker, queue: str) -> None:
     async with broker.publisher() as publisher:
         publisher.route_to(queue)
         await publisher.publish(people(200))
@@ -421,9 +405,7 @@ async def test_rows_that_the_broker_refuses_are_told_by_number(broker: Broker) -
     assert {n for n in range(1, 61) if n not in tracker.nacked} == {*arrived}
 
 
-async def test_a_connection_that_ends_is_told_with_what_was_confirmed(
-    broker: Broker, queue: str
-) -> None:
+async def test_a_connection_that_ends_is_told_with_what_was_confirmed(broker: Broker, queue: str) -> None:
     broker.lose_after(600)
     with pytest.raises(BrokerLost) as caught:
         async with asyncio.timeout(30), broker.publisher(window=100) as publisher:
@@ -440,9 +422,7 @@ async def test_a_connection_that_ends_is_told_with_what_was_confirmed(
     assert tracker.confirmed <= len(arrived) <= tracker.published
 
 
-async def test_once_the_connection_is_lost_nothing_waits_for_ever(
-    broker: Broker, queue: str
-) -> None:
+async def test_once_the_connection_is_lost_nothing_waits_for_ever(broker: Broker, queue: str) -> None:
     broker.lose_after(5)
     async with asyncio.timeout(30), broker.publisher(window=50) as publisher:
         publisher.route_to(queue)
@@ -506,9 +486,7 @@ class TestOurs:
         return name
 
     @pytest.mark.parametrize("size", [130_900, 131_072, 131_073, 262_144, 1_000_000])
-    async def test_a_body_larger_than_a_frame_arrives_whole(
-        self, ours: Real, queue: str, size: int
-    ) -> None:
+    async def test_a_body_larger_than_a_frame_arrives_whole(self, ours: Real, queue: str, size: int) -> None:
         rows = [Row(1, "a", "b"), Row(2, "\N{CRAB}x" * (size // 5), "m"), Row(3, "c", "d")]
         async with ours.publisher() as publisher:
             publisher.route_to(queue)
@@ -517,9 +495,7 @@ class TestOurs:
         bodies = [json.loads(message.body) for message in await ours.read(queue)]
         assert bodies == [_body(row) for row in rows]
 
-    async def test_a_queue_deleted_in_the_midst_costs_no_count(
-        self, ours: Real, queue: str
-    ) -> None:
+    async def test_a_queue_deleted_in_the_midst_costs_no_count(self, ours: Real, queue: str) -> None:
         async with ours.publisher() as publisher:
             publisher.route_to(queue)
             deleting = asyncio.create_task(ours.delete(queue))
@@ -538,9 +514,7 @@ class TestOurs:
         monkeypatch.setattr(envelope_module, "EXCHANGE", "there-is-no-such-exchange")
         async with ours.publisher() as publisher:
             publisher.route_to(queue)
-            with pytest.raises(
-                BrokerRefused, match="NOT_FOUND - no exchange 'there-is-no-such-exchange'"
-            ):
+            with pytest.raises(BrokerRefused, match="NOT_FOUND - no exchange 'there-is-no-such-exchange'"):
                 await publisher.publish(people(10))
                 await publisher.settle()
 
@@ -549,9 +523,7 @@ class TestOurs:
     ) -> None:
         """A broker that has stopped reading, as under a memory alarm, holds up nobody who wants to stop."""
         monkeypatch.setattr(module, "CLOSE_TIMEOUT", 0.2)
-        async with asyncio.timeout(
-            20
-        ):  # closing as usual would wait for the broker, which never answers
+        async with asyncio.timeout(20):  # closing as usual would wait for the broker, which never answers
             with pytest.raises(TimeoutError):
                 async with ours.publisher() as publisher:
                     publisher.route_to(queue)
@@ -568,9 +540,7 @@ class TestOurs:
             await publisher.settle()
         await until(lambda: all(map(_of_proxy, asyncio.all_tasks() - before)))
 
-    async def test_twenty_thousand_rows_are_counted_to_the_last(
-        self, ours: Real, queue: str
-    ) -> None:
+    async def test_twenty_thousand_rows_are_counted_to_the_last(self, ours: Real, queue: str) -> None:
         async with asyncio.timeout(30), ours.publisher() as publisher:
             publisher.route_to(queue)
             for first in range(1, 20_001, 2_000):
@@ -645,25 +615,17 @@ class TestConnecting:
 
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            told = await self.refused(
-                replace(rabbit, host="127.0.0.1", port=port), BrokerUnreachable
-            )
+            told = await self.refused(replace(rabbit, host="127.0.0.1", port=port), BrokerUnreachable)
         assert ("in HTTP, not in AMQP" in told) is answer.startswith(b"HTTP")
 
-    async def test_something_that_never_answers(
-        self, rabbit: RabbitSettings, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_something_that_never_answers(self, rabbit: RabbitSettings, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "CONNECT_TIMEOUT", 0.2)
         async with proxy_to(rabbit.host, rabbit.port) as proxy:
             proxy.stall()
-            told = await self.refused(
-                replace(rabbit, host="127.0.0.1", port=proxy.port), BrokerUnreachable
-            )
+            told = await self.refused(replace(rabbit, host="127.0.0.1", port=proxy.port), BrokerUnreachable)
         assert told.endswith("no answer within 0.2 s")
 
-    async def test_a_connection_cut_at_any_moment_of_the_handshake(
-        self, rabbit: RabbitSettings
-    ) -> None:
+    async def test_a_connection_cut_at_any_moment_of_the_handshake(self, rabbit: RabbitSettings) -> None:
         """Whatever aiormq raises then; above all, it is not taken for a run being cancelled."""
         outcomes = set[str]()
         for after in range(0, 700, 7):
@@ -698,9 +660,7 @@ class TestConnecting:
         monkeypatch.setattr(module._ConfirmingChannel, "open", open_channel)
         assert await self._outcome(rabbit) == "BrokerUnreachable"
 
-    async def test_who_is_cancelled_while_connecting_is_cancelled(
-        self, rabbit: RabbitSettings
-    ) -> None:
+    async def test_who_is_cancelled_while_connecting_is_cancelled(self, rabbit: RabbitSettings) -> None:
         async with proxy_to(rabbit.host, rabbit.port) as proxy:
             proxy.stall()
             connecting = asyncio.create_task(self._outcome(replace(rabbit, port=proxy.port)))
@@ -716,13 +676,9 @@ class TestConnecting:
             except BaseException as error:  # noqa: BLE001 - which it is, is what is asked
                 return type(error).__name__
 
-    @pytest.mark.parametrize(
-        "password", ["p@ss:w/rd", "50%25", "a?b#c&d=e", "\N{CRAB} é", "", "+ "]
-    )
+    @pytest.mark.parametrize("password", ["p@ss:w/rd", "50%25", "a?b#c&d=e", "\N{CRAB} é", "", "+ "])
     @pytest.mark.parametrize("vhost", ["/", "a/b", "%2f", "ü ?#", "/x/"])
-    async def test_any_password_and_vhost_reach_the_broker_as_they_are(
-        self, password: str, vhost: str
-    ) -> None:
+    async def test_any_password_and_vhost_reach_the_broker_as_they_are(self, password: str, vhost: str) -> None:
         settings = RabbitSettings(host="::1", password=password, vhost=vhost, heartbeat=7)
         connection = aiormq.Connection(module._url(settings))
         assert (connection.url.host, connection.url.password or "") == ("::1", password)
@@ -757,6 +713,4 @@ def test_the_frames_of_any_row_are_frames_of_amqp(texts: list[tuple[str, str]], 
             assert isinstance(frame, ContentBody) and 0 < len(frame.value) <= size
             got[-1][1] += frame.value
     bodies = [json.dumps(_body(row), ensure_ascii=False).encode() for row in rows]
-    assert got == [
-        [f"{RUN}:{row.number}", body, len(body)] for row, body in zip(rows, bodies, strict=True)
-    ]
+    assert got == [[f"{RUN}:{row.number}", body, len(body)] for row, body in zip(rows, bodies, strict=True)]

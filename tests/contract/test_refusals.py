@@ -23,9 +23,7 @@ from tests.fakes import until
 from tests.services import BrokerUnderTest
 
 WITHIN = 30.0  # seconds; a test waits no longer for what takes a fraction of one
-TO_OTHERS = (
-    "^there-is-none$"  # a pattern of what may be written to, and the default exchange is not
-)
+TO_OTHERS = "^there-is-none$"  # a pattern of what may be written to, and the default exchange is not
 
 
 class Desk:
@@ -75,9 +73,7 @@ async def test_a_user_who_may_not_publish_is_told_so_on_the_first_connection(
     assert steady.tracker.confirmed == 0
 
 
-async def test_a_message_that_is_too_large_is_told_so(
-    desk: Desk, broker_node: BrokerUnderTest
-) -> None:
+async def test_a_message_that_is_too_large_is_told_so(desk: Desk, broker_node: BrokerUnderTest) -> None:
     steady = desk.as_user(await broker_node.add_user())
     limit = "application:{}_env(rabbit, max_message_size{})."
     before = await broker_node.control(limit.format("get", ", 134217728"))
@@ -91,9 +87,7 @@ async def test_a_message_that_is_too_large_is_told_so(
     assert desk.connections == 1
 
 
-async def test_one_channel_is_enough_also_when_its_connection_is_lost(
-    desk: Desk, broker_node: BrokerUnderTest
-) -> None:
+async def test_one_channel_is_enough_also_when_its_connection_is_lost(desk: Desk, broker_node: BrokerUnderTest) -> None:
     user = await broker_node.add_user()
     await broker_node.limit(user, "max-channels", 1)
     steady = desk.as_user(user)
@@ -121,9 +115,7 @@ async def test_a_limit_that_leaves_no_room_is_told_so(
 
 
 @pytest.mark.parametrize("what", ["max-channels", "max-connections"])
-async def test_a_limit_after_a_loss_is_waited_for(
-    desk: Desk, broker_node: BrokerUnderTest, what: str
-) -> None:
+async def test_a_limit_after_a_loss_is_waited_for(desk: Desk, broker_node: BrokerUnderTest, what: str) -> None:
     """The broker may count the dead connection until it has missed its heartbeats."""
     user = await broker_node.add_user()
     steady = desk.as_user(user)
@@ -146,9 +138,7 @@ async def test_a_user_who_is_gone_when_the_connection_is_lost_is_told_so(
     steady = desk.as_user(user)
     async with asyncio.timeout(WITHIN), steady:
         await desk.publish(steady)
-        await broker_node.control(
-            f'rabbit_auth_backend_internal:delete_user(<<"{user.user}">>, <<"tests">>).'
-        )
+        await broker_node.control(f'rabbit_auth_backend_internal:delete_user(<<"{user.user}">>, <<"tests">>).')
         desk.broker.proxy.cut()
         with pytest.raises(BrokerRefused, match="ACCESS_REFUSED"):
             await desk.publish(steady, first=301)
@@ -157,9 +147,7 @@ async def test_a_user_who_is_gone_when_the_connection_is_lost_is_told_so(
     assert desk.connections <= 3
 
 
-async def test_rows_over_a_policys_length_are_nacked_and_no_refusal(
-    desk: Desk, broker_node: BrokerUnderTest
-) -> None:
+async def test_rows_over_a_policys_length_are_nacked_and_no_refusal(desk: Desk, broker_node: BrokerUnderTest) -> None:
     steady = desk.as_user(await broker_node.add_user())
     await broker_node.control(
         f'rabbit_policy:set(<<"/">>, <<"short">>, <<"^{desk.queue}$">>, [{{<<"max-length">>, 10}}, '

@@ -98,9 +98,7 @@ def fates(publisher: Publisher) -> Fates:
 @pytest.mark.parametrize("piece", [0, 1, 13], ids=["whole", "bytes", "pieces"])
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_broker_may_settle_rows_in_any_order(
-    peer: Peer, kind: type[Real], case: str, piece: int
-) -> None:
+async def test_a_broker_may_settle_rows_in_any_order(peer: Peer, kind: type[Real], case: str, piece: int) -> None:
     script, expected = CASES[case]
     async with asyncio.timeout(WITHIN), publisher_at(peer, kind) as publisher:
         publisher.route_to("q")
@@ -161,9 +159,7 @@ LOSSES = [200, 311, 320, 501, 502, 503, 504, 505, 506, 540, 541]
 
 @pytest.mark.parametrize("where", ["channel", "connection"])
 @pytest.mark.parametrize("code", REFUSALS + LOSSES)
-async def test_a_refusal_is_told_from_a_loss_by_its_code_wherever_it_is_said(
-    peer: Peer, where: str, code: int
-) -> None:
+async def test_a_refusal_is_told_from_a_loss_by_its_code_wherever_it_is_said(peer: Peer, where: str, code: int) -> None:
     kind = BrokerRefused if code in REFUSALS else BrokerLost
     close = Channel.Close if where == "channel" else Connection.Close
     said = close(code, "THE_WORDS - of the broker", class_id=0, method_id=0)

@@ -41,9 +41,7 @@ class Desk:
         self.reasons: list[str] = []
         chosen = replace(broker.settings, window=256)
         self.shipment = Shipment(RUN, STARTED, ConfirmTracker(settled), RowDigest())
-        self.steady = SteadyPublisher(
-            partial(open_publisher, chosen), self.shipment, self.reasons.append
-        )
+        self.steady = SteadyPublisher(partial(open_publisher, chosen), self.shipment, self.reasons.append)
         self.queue = queue
 
     @asynccontextmanager
@@ -79,9 +77,7 @@ def digest_of(messages: list[Message]) -> str:
 
 
 @pytest.mark.parametrize("moments", [[1], [700, 1500, 1501, 4000], range(300, 6000, 700)], ids=str)
-async def test_connections_that_are_cut_cost_no_row(
-    broker: Real, desk: Desk, moments: Iterable[int]
-) -> None:
+async def test_connections_that_are_cut_cost_no_row(broker: Real, desk: Desk, moments: Iterable[int]) -> None:
     async with desk.open() as steady:
         cutting = asyncio.create_task(cut_at(broker, steady.tracker, moments))
         for start in range(0, len(ROWS), 500):
@@ -131,9 +127,7 @@ async def test_what_was_settled_before_is_taken_up_and_not_sent(broker: Real, de
     assert (steady.tracker.confirmed, steady.tracker.resent) == (600, 50)
 
 
-async def test_a_queue_that_is_gone_when_the_connection_is_back_is_told(
-    broker: Real, desk: Desk
-) -> None:
+async def test_a_queue_that_is_gone_when_the_connection_is_back_is_told(broker: Real, desk: Desk) -> None:
     async with desk.open() as steady:
         await steady.publish(ROWS[:500])
         await steady.settle()
@@ -147,9 +141,7 @@ async def test_a_queue_that_is_gone_when_the_connection_is_back_is_told(
         assert steady.tracker.confirmed == 500 and not steady.tracker.returned
 
 
-async def test_a_broker_that_stays_away_is_given_up(
-    broker: Real, desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_broker_that_stays_away_is_given_up(broker: Real, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PATIENCE", 0.3)
     async with desk.open() as steady:
         await steady.publish(ROWS[:500])

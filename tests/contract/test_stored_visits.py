@@ -26,9 +26,7 @@ START = datetime.now(UTC) - timedelta(minutes=5)
 ONE, TWO = UUID(int=1), UUID(int=2)
 SQL = db.queries("visits")
 
-BY_HAND = (
-    "INSERT INTO visit_hits (id, at, session_id, page) VALUES (gen_random_uuid(), now(), $1, '/')"
-)
+BY_HAND = "INSERT INTO visit_hits (id, at, session_id, page) VALUES (gen_random_uuid(), now(), $1, '/')"
 
 SOMEBODY_WAITS = """
 SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database AS here ON here.oid = database
@@ -84,9 +82,7 @@ async def test_nothing_is_left_of_who_is_forgotten_while_it_is_written(
     assert await pool.fetchval("SELECT array_agg(session_id) FROM visit_hits") == [TWO]
 
 
-async def test_what_is_written_while_it_is_forgotten_is_not_kept(
-    pool: asyncpg.Pool, visits: StoredVisits
-) -> None:
+async def test_what_is_written_while_it_is_forgotten_is_not_kept(pool: asyncpg.Pool, visits: StoredVisits) -> None:
     await visits.add([a_hit(ONE, at(0))])
     async with under_way(pool) as connection:
         await SQL.hold_writers(connection)
@@ -97,9 +93,7 @@ async def test_what_is_written_while_it_is_forgotten_is_not_kept(
     assert await pool.fetchval("SELECT array_agg(session_id) FROM visit_hits") == [TWO]
 
 
-async def test_others_read_while_somebody_is_forgotten(
-    pool: asyncpg.Pool, visits: StoredVisits
-) -> None:
+async def test_others_read_while_somebody_is_forgotten(pool: asyncpg.Pool, visits: StoredVisits) -> None:
     await visits.add([a_hit(ONE, at(0))])
     async with under_way(pool) as connection:
         await SQL.hold_writers(connection)
@@ -121,9 +115,7 @@ async def test_an_import_says_what_came_of_its_hits(visits: StoredVisits) -> Non
 
 
 @pytest.mark.parametrize("error", [ImportRefused("line 7: no"), asyncio.CancelledError()], ids=repr)
-async def test_an_import_that_fails_midway_has_written_nothing(
-    visits: StoredVisits, error: BaseException
-) -> None:
+async def test_an_import_that_fails_midway_has_written_nothing(visits: StoredVisits, error: BaseException) -> None:
     async def batches() -> AsyncIterator[Sequence[Hit]]:
         yield [a_hit(ONE, at(0))]
         raise error
@@ -211,9 +203,7 @@ async def test_of_a_session_without_end_the_first_hits_are_told(
     assert (summary.hits, [hit.page for hit in hits]) == (5, ["/0", "/1", "/2"])
 
 
-async def test_a_session_that_comes_back_by_hand_is_forgotten_anew(
-    pool: asyncpg.Pool, visits: StoredVisits
-) -> None:
+async def test_a_session_that_comes_back_by_hand_is_forgotten_anew(pool: asyncpg.Pool, visits: StoredVisits) -> None:
     await visits.add([a_hit(ONE)])
     await visits.forget(ONE)
     await pool.execute("UPDATE visit_forgotten SET at = '2000-01-01'")

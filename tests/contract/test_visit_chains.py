@@ -55,9 +55,7 @@ CASES = {
             [("a", 0, "/1"), ("b", 0, "/2"), ("b", 1, "/3"), ("a", 1, "/4")]
         )
     ],
-    "ties of the clock": [
-        hit("a", 0, page, order) for order, page in enumerate(["/b", "/a", "/c", "/a", "/a"])
-    ],
+    "ties of the clock": [hit("a", 0, page, order) for order, page in enumerate(["/b", "/a", "/c", "/a", "/a"])],
     "the older hit has the higher id": [
         Hit("a", BORDER, 9, "/1"),
         Hit("a", BORDER + TICK, 1, "/2"),
@@ -74,9 +72,7 @@ async def count(database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch) -> 
     async with db.open_pool(database, max_size=1) as pool:
         visits = StoredVisits(pool, IDLE)
 
-        async def counted(
-            given: Sequence[Hit], session: str | None = None, since: datetime | None = None
-        ) -> Chains:
+        async def counted(given: Sequence[Hit], session: str | None = None, since: datetime | None = None) -> Chains:
             await pool.execute("TRUNCATE visit_hits")
             shuffled = random.Random(len(given)).sample(given, len(given))
             await visits.add([stored(one) for one in shuffled])
@@ -103,15 +99,9 @@ def told(chains: Chains) -> tuple[object, ...]:
     return nodes, edges, chains.sessions, chains.ended, chains.bounces
 
 
-def expected(
-    given: Sequence[Hit], session: str | None = None, since: datetime | None = None
-) -> tuple[object, ...]:
+def expected(given: Sequence[Hit], session: str | None = None, since: datetime | None = None) -> tuple[object, ...]:
     """In plain Python."""
-    chosen = [
-        one
-        for one in given
-        if session in (None, one.session) and (since is None or one.at >= since)
-    ]
+    chosen = [one for one in given if session in (None, one.session) and (since is None or one.at >= since)]
     return told(chains_of(steps_of(chosen, NOW, IDLE)))
 
 

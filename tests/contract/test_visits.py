@@ -107,9 +107,7 @@ async def test_hits_of_one_moment_are_in_the_order_of_their_ids(visits: Visits) 
     ],
     ids=["status", "port", "page", "NUL", "a byte", "half a pair", "escaped NUL", "escaped half"],
 )
-async def test_a_hit_that_cannot_be_kept_keeps_out_those_that_come_with_it(
-    visits: Visits, refused: Hit
-) -> None:
+async def test_a_hit_that_cannot_be_kept_keeps_out_those_that_come_with_it(visits: Visits, refused: Hit) -> None:
     with pytest.raises(HitRefused):
         await visits.add([a_hit(ONE, at(0)), refused, a_hit(ONE, at(1))])
     assert await pages(visits) == []

@@ -129,9 +129,7 @@ async def by_way_of(database: DatabaseSettings, folder: Path) -> AsyncIterator[a
 
     async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         tasks.add(asyncio.current_task())  # type: ignore[arg-type]
-        there, back = await asyncio.open_unix_connection(
-            f"{database.host}/.s.PGSQL.{database.port}"
-        )
+        there, back = await asyncio.open_unix_connection(f"{database.host}/.s.PGSQL.{database.port}")
         try:
             await asyncio.gather(pass_on(reader, back), pass_on(there, writer))
         finally:
@@ -147,9 +145,7 @@ async def by_way_of(database: DatabaseSettings, folder: Path) -> AsyncIterator[a
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_with_a_database_that_hangs_the_end_comes_in_time(
-    database: DatabaseSettings, tmp_path: Path
-) -> None:
+async def test_with_a_database_that_hangs_the_end_comes_in_time(database: DatabaseSettings, tmp_path: Path) -> None:
     """A server has 10 seconds for it, and closes its claim's connection too."""
     async with by_way_of(database, tmp_path) as passing:
         async with db.open_pool(replace(database, host=str(tmp_path))) as pool:

@@ -141,16 +141,12 @@ async def look(world: World, report: Report, rows: Rows, *, truthful: bool = Tru
         counts_are_right(report, len(there.inserts), resumed=report["id"] in world.resumed)
     missing = {mail for _, mail in rows.firsts - set(there.table)}
     named = _named(report)
-    unnamed = {
-        mail for number, mail in enumerate(rows.mails, 1) if mail in missing and number not in named
-    }
+    unnamed = {mail for number, mail in enumerate(rows.mails, 1) if mail in missing and number not in named}
     if report["verdict"] == "kept":
         assert not missing, (sorted(missing)[:5], report)
         told = report["session"].get("digest")
         assert told in (None, report["digest"]), report
-    return Outcome(
-        rows.count, len(unnamed), there.doubled, len(missing) - len(unnamed), report["verdict"]
-    )
+    return Outcome(rows.count, len(unnamed), there.doubled, len(missing) - len(unnamed), report["verdict"])
 
 
 def digests_are_right(report: Report, rows: Rows) -> None:
@@ -209,9 +205,7 @@ def table(record: Record, seconds: float) -> list[str]:
     )
     lines: list[Any] = [headings, ("---", *["---:"] * 5, "---")]
     for fault, entry in sorted(record.entries.items()):
-        verdicts = ", ".join(
-            f"{verdict} {count}" for verdict, count in sorted(entry.verdicts.items())
-        )
+        verdicts = ", ".join(f"{verdict} {count}" for verdict, count in sorted(entry.verdicts.items()))
         numbers = (entry.tries, entry.rows, entry.lost, entry.doubled, entry.named)
         lines.append((fault, *(f"{number:,}" for number in numbers), verdicts))
     return ["| " + " | ".join(line) + " |" for line in lines]

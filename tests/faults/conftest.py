@@ -63,9 +63,7 @@ class Trial:
         assert report["verdict"] == "kept", (report, self._world.server.output)
         return report
 
-    async def record(
-        self, report: Report, rows: Rows, *, told: int = 0, by: int = 0, lies: bool = False
-    ) -> None:
+    async def record(self, report: Report, rows: Rows, *, told: int = 0, by: int = 0, lies: bool = False) -> None:
         """`told`: so many rows are lost, and the verdict says how many, though the consumer cannot tell which.
 
         `by`: another number that says so. `lies`: the consumer's counts are not what it saved.

@@ -21,9 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def channel(world: World) -> AsyncIterator[Any]:
     """To the broker, past every line."""
     broker = world.broker.settings
-    connection = await aio_pika.connect(
-        host=broker.host, port=broker.port, login=broker.user, password=broker.password
-    )
+    connection = await aio_pika.connect(host=broker.host, port=broker.port, login=broker.user, password=broker.password)
     async with connection:
         yield await connection.channel()
 
@@ -60,9 +58,7 @@ async def test_a_queue_that_is_purged_names_its_rows(world: World, trial: type[T
     report = await world.ended(run_id)
     await trial(world, "queue purged").record(report, rows)
     assert report["verdict"] == "broken" and purged.message_count > 300
-    assert f"{purged.message_count:,} rows were confirmed and never received" in str(
-        report["explanation"]
-    )
+    assert f"{purged.message_count:,} rows were confirmed and never received" in str(report["explanation"])
 
 
 @pytest.mark.parametrize("mode", ["live", "batch"])
@@ -88,9 +84,7 @@ async def test_a_queue_that_is_deleted_names_its_rows_or_is_gone_on_without(
 
 
 @pytest.mark.parametrize("alarm", ["memory", "disk"])
-async def test_an_alarm_blocks_and_nothing_fails(
-    world: World, trial: type[Trial], alarm: str
-) -> None:
+async def test_an_alarm_blocks_and_nothing_fails(world: World, trial: type[Trial], alarm: str) -> None:
     rows = Rows(4000)
     run_id, _ = await publishing(world, rows, "live")
     async with world.broker.alarmed(alarm):
@@ -117,9 +111,7 @@ async def test_a_run_that_is_blocked_can_be_cancelled(world: World, trial: type[
 
 
 @pytest.mark.parametrize("mode", ["live", "batch"])
-async def test_connections_that_the_broker_closes(
-    world: World, trial: type[Trial], mode: str
-) -> None:
+async def test_connections_that_the_broker_closes(world: World, trial: type[Trial], mode: str) -> None:
     rows = Rows(3000)
     run_id, _ = await publishing(world, rows, mode)
     await world.broker.control(
@@ -131,9 +123,7 @@ async def test_connections_that_the_broker_closes(
 
 
 @pytest.mark.parametrize("mode", ["live", "batch"])
-async def test_channels_that_crash_in_the_broker(
-    world: World, trial: type[Trial], mode: str
-) -> None:
+async def test_channels_that_crash_in_the_broker(world: World, trial: type[Trial], mode: str) -> None:
     """Which ends their connections; in live mode the consumer's as well."""
     rows = Rows(3000, repeats=4)
     run_id, _ = await publishing(world, rows, mode)

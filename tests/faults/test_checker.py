@@ -78,9 +78,7 @@ async def test_a_row_that_is_missing_and_not_named_is_lost() -> None:
     assert (await look(short, named, ROWS)).named == 1
 
 
-@pytest.mark.parametrize(
-    "wrong", [(ROWS.pairs[0][0], ROWS.pairs[1][1]), ROWS.pairs[5], ("Name 9", f"9@{ROWS.mark}")]
-)
+@pytest.mark.parametrize("wrong", [(ROWS.pairs[0][0], ROWS.pairs[1][1]), ROWS.pairs[5], ("Name 9", f"9@{ROWS.mark}")])
 async def test_a_row_that_is_not_as_the_file_has_it_first_is_found(wrong: tuple[str, str]) -> None:
     """Under another's mail, a repeat in its first one's place, one that nobody sent."""
     for strange in (world(table=[*SAVED, wrong]), world(inserts=[*SAVED, wrong])):

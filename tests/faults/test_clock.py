@@ -70,9 +70,7 @@ async def start_again(world: World, environment: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("mode", ["live", "batch"])
-async def test_a_clock_that_jumps_back_an_hour(
-    world: World, trial: type[Trial], clock: Clock, mode: str
-) -> None:
+async def test_a_clock_that_jumps_back_an_hour(world: World, trial: type[Trial], clock: Clock, mode: str) -> None:
     """No wait becomes an hour longer, nothing ends too early; and the next run does not mind that it began before."""
     rows, after = Rows(2500, repeats=3), Rows(200)
     run_id = await world.send_some(rows.csv(), mode=mode, timeout=1, rate=1500)
@@ -87,9 +85,7 @@ async def test_a_clock_that_jumps_back_an_hour(
     assert datetime.fromisoformat(report["created_at"]) < began
 
 
-async def test_a_clock_that_is_put_right_again(
-    world: World, trial: type[Trial], clock: Clock
-) -> None:
+async def test_a_clock_that_is_put_right_again(world: World, trial: type[Trial], clock: Clock) -> None:
     """An hour on at once: no idle time is over for that, and no session forgotten."""
     rows = Rows(2500, repeats=3)
     clock.set(-HOUR)

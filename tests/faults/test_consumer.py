@@ -35,9 +35,7 @@ async def field(world: World, *switches: str) -> AsyncIterator[None]:
     """The double takes the bundled consumer's place, as the server sees it."""
     line = world.lines["server-consumer"]
     plain = line.target
-    async with consumer_parts.field(
-        world.broker.settings, world.database.settings, *switches
-    ) as double:
+    async with consumer_parts.field(world.broker.settings, world.database.settings, *switches) as double:
 
         async def target() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
             return await asyncio.open_connection("127.0.0.1", URL(double.url).port)
@@ -71,9 +69,7 @@ async def test_a_call_that_fails_is_told_and_the_run_goes_on_with_a_consumer_tha
 
 
 @pytest.mark.parametrize("mode", ["live", "batch"])
-async def test_one_that_acks_before_it_saves_and_dies(
-    world: World, trial: type[Trial], mode: str
-) -> None:
+async def test_one_that_acks_before_it_saves_and_dies(world: World, trial: type[Trial], mode: str) -> None:
     """What it had taken is gone with it. The next session gets all that it had not told to be saved."""
     rows = Rows(2000, repeats=10)
     async with field(world, "--die-after", "700"):
@@ -87,9 +83,7 @@ async def test_one_that_acks_before_it_saves_and_dies(
 
 
 @pytest.mark.parametrize("mode", ["live", "batch"])
-async def test_one_that_saves_and_dies_before_it_acks(
-    world: World, trial: type[Trial], mode: str
-) -> None:
+async def test_one_that_saves_and_dies_before_it_acks(world: World, trial: type[Trial], mode: str) -> None:
     """What it saved and nobody heard of is sent again to its successor, which finds it there: explained, not doubled."""
     rows = Rows(2000, repeats=6)
     await world.kill("consumer")
@@ -127,9 +121,7 @@ async def test_one_that_tells_wrong_counts(world: World, trial: type[Trial]) -> 
     async with field(world, "--lose", "3", "--lie-saved"):
         run_id = await world.send(rows.csv(), mode="batch", timeout=0)
         report = await world.ended(run_id)
-    await trial(world, "consumer tells wrong counts").record(
-        report, rows, told=3, by=297, lies=True
-    )
+    await trial(world, "consumer tells wrong counts").record(report, rows, told=3, by=297, lies=True)
     assert report["verdict"] == "unknown", report  # employees grew by 297
 
 

@@ -125,9 +125,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("moment", range(moments(metafunc.config)))
 
 
-async def test_a_part_that_is_killed_at_a_random_moment(
-    world: World, trial: type[Trial], moment: int
-) -> None:
+async def test_a_part_that_is_killed_at_a_random_moment(world: World, trial: type[Trial], moment: int) -> None:
     """The same moments each time: what fails can be tried again."""
     chance = random.Random(SEED + moment)
     (part,) = chance.choices(list(WEIGHTS), weights=list(WEIGHTS.values()))

@@ -77,9 +77,7 @@ async def test_a_line_that_is_cut(world: World, trial: type[Trial], name: str, m
 
 
 @pytest.mark.parametrize(("name", "mode"), BATCH_FIRST)
-async def test_a_line_that_is_down_for_a_while(
-    world: World, trial: type[Trial], name: str, mode: str
-) -> None:
+async def test_a_line_that_is_down_for_a_while(world: World, trial: type[Trial], name: str, mode: str) -> None:
     """Until whoever uses it has been turned away twice, and a second more."""
     rows, line = Rows(2500), world.lines[name]
     async with in_use(world, rows, mode, name) as run_id:
@@ -108,9 +106,7 @@ async def test_a_line_that_swallows_what_comes_and_is_cut_then(
     await trial(world, f"{name} half open").ends_kept(run_id, rows)
 
 
-@pytest.mark.parametrize(
-    ("name", "mode"), [("server-broker", "batch"), ("consumer-broker", "live")]
-)
+@pytest.mark.parametrize(("name", "mode"), [("server-broker", "batch"), ("consumer-broker", "live")])
 async def test_a_line_to_the_broker_that_stays_half_open_is_noticed(
     world: World, trial: type[Trial], name: str, mode: str
 ) -> None:
@@ -165,9 +161,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("lost", lasting if metafunc.config.getoption("soak") else quick)
 
 
-async def test_connections_that_are_lost_without_a_word(
-    world: World, trial: type[Trial], lost: str
-) -> None:
+async def test_connections_that_are_lost_without_a_word(world: World, trial: type[Trial], lost: str) -> None:
     """As behind a router that forgot them: they do not end, while new ones work. Time-outs and heartbeats notice."""
     rows = Rows(2500)
     async with in_use(world, rows, "live", lost) as run_id:

@@ -32,9 +32,7 @@ async def test_a_hundred_uploads_at_once(world: World, trial: type[Trial]) -> No
         headers = {**JSON, "Prefer": "respond-async", "Content-Type": "text/csv"}
         query = {"mode": "batch", "timeout": "0"}
         async with aiohttp.ClientSession() as http:
-            async with http.post(
-                f"{world.url}/simulate/", data=rows.csv(), params=query, headers=headers
-            ) as answer:
+            async with http.post(f"{world.url}/simulate/", data=rows.csv(), params=query, headers=headers) as answer:
                 told = await answer.json(content_type=None)
                 if answer.status == 202:
                     return str(told["id"])
@@ -73,9 +71,7 @@ async def test_uploads_that_never_end(world: World, trial: type[Trial]) -> None:
 
         async with aiohttp.ClientSession() as http:
             headers = {"Content-Type": "text/csv"}
-            async with http.post(
-                f"{world.url}/simulate/", data=pieces(), headers=headers
-            ) as answer:
+            async with http.post(f"{world.url}/simulate/", data=pieces(), headers=headers) as answer:
                 await answer.read()
 
     clients = [asyncio.create_task(drip()) for _ in range(50)]

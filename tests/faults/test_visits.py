@@ -35,8 +35,7 @@ async def look(visitor: aiohttp.ClientSession, agent: str) -> None:
 
 async def noted(world: World, agent: str) -> int:
     rows = await world.database.fetch(
-        "SELECT count(*) AS hits, count(DISTINCT session_id) AS sessions FROM visit_hits"
-        f" WHERE user_agent = '{agent}'"
+        f"SELECT count(*) AS hits, count(DISTINCT session_id) AS sessions FROM visit_hits WHERE user_agent = '{agent}'"
     )
     assert rows[0]["sessions"] <= 1, "the visitor stayed the same"
     return int(rows[0]["hits"])
@@ -75,9 +74,7 @@ async def test_pages_shown_while_the_database_is_away_are_noted_once_it_is_back(
     await all_noted(world, agent, 3 * PAGES)
 
 
-async def test_pages_are_noted_over_a_database_that_is_killed(
-    world: World, visitor: aiohttp.ClientSession
-) -> None:
+async def test_pages_are_noted_over_a_database_that_is_killed(world: World, visitor: aiohttp.ClientSession) -> None:
     agent = "killed"
     await look(visitor, agent)
     looking = asyncio.create_task(look(visitor, agent))
@@ -88,9 +85,7 @@ async def test_pages_are_noted_over_a_database_that_is_killed(
     await all_noted(world, agent, 3 * PAGES)
 
 
-async def test_a_server_that_is_stopped_writes_what_it_holds(
-    world: World, visitor: aiohttp.ClientSession
-) -> None:
+async def test_a_server_that_is_stopped_writes_what_it_holds(world: World, visitor: aiohttp.ClientSession) -> None:
     agent = "stopped"
     await look(visitor, agent)
     assert await world.server.stop() == 0

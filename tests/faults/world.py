@@ -74,9 +74,7 @@ class World:
         self.server_options: dict[str, Any] = {}
         self.resumed: set[str] = set()  # runs that more than one process, or turn, has published
         self.widowed: set[str] = set()  # queues whose consumer was killed
-        self.undone: set[str] = (
-            set()
-        )  # queues that a broker which was killed may have again, though deleted
+        self.undone: set[str] = set()  # queues that a broker which was killed may have again, though deleted
         self._http = http
 
     @property
@@ -91,9 +89,7 @@ class World:
         lines = self.lines
         consumer_port = lines["server-consumer"].port if side == "server" else self.consumer_port
         return Settings(
-            server=ServerSettings(
-                port=self.server_port, uploads=self.uploads, **self.server_options
-            ),
+            server=ServerSettings(port=self.server_port, uploads=self.uploads, **self.server_options),
             rabbit=replace(
                 self.broker.settings,
                 host="127.0.0.1",
@@ -107,17 +103,13 @@ class World:
                 answer_timeout=4,
                 stall_timeout=10,
             ),
-            database=replace(
-                self.database.settings, host="127.0.0.1", port=lines[f"{side}-database"].port
-            ),
+            database=replace(self.database.settings, host="127.0.0.1", port=lines[f"{side}-database"].port),
         )
 
     async def _start_server(self) -> RunningCommand:
         path = self._configuration("server")
         environment = self.server.environment
-        return await services.start_command(
-            ("-c", path), environment, self.folder, ("-c", _WITH_FEW_FILES)
-        )
+        return await services.start_command(("-c", path), environment, self.folder, ("-c", _WITH_FEW_FILES))
 
     async def _start_consumer(self) -> RunningCommand:
         path = self._configuration("consumer")
@@ -150,9 +142,7 @@ class World:
 
     async def removed_sessions(self) -> set[str]:
         """Those of runs that completed."""
-        found = await self.database.fetch(
-            "SELECT session->>'uuid' AS uuid FROM runs WHERE state = 'completed'"
-        )
+        found = await self.database.fetch("SELECT session->>'uuid' AS uuid FROM runs WHERE state = 'completed'")
         return {row["uuid"] for row in found}
 
     async def widow(self) -> None:
@@ -183,9 +173,7 @@ class World:
         async with asyncio.timeout(PATIENCE):
             while True:
                 with suppress(aiohttp.ClientError, OSError):
-                    async with self._http.request(
-                        method, f"{self.url}{path}", headers=JSON, **arguments
-                    ) as answer:
+                    async with self._http.request(method, f"{self.url}{path}", headers=JSON, **arguments) as answer:
                         return answer.status, await answer.json(content_type=None)
                 await asyncio.sleep(POLL)
 
@@ -231,9 +219,7 @@ class World:
                     return dict(told)
                 await asyncio.sleep(POLL)
 
-    async def until(
-        self, run_id: str, true: Callable[[Report], Any], within: float = PATIENCE
-    ) -> Report:
+    async def until(self, run_id: str, true: Callable[[Report], Any], within: float = PATIENCE) -> Report:
         """The report, once something is true of it."""
         report: Report = {}
         try:
@@ -290,9 +276,7 @@ async def running_world(folder: Path) -> AsyncIterator[World]:
     allow_many_files()  # the clients are here
     await asyncio.to_thread(folder.mkdir, 0o700)
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE))
-        )
+        http = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE)))
         world = World(folder, http)
         for part in (world.database, world.broker):
             stack.push_async_callback(part.stop)

@@ -25,9 +25,7 @@ from tests.visit_parts import IDLE
 @pytest.fixture
 def stand_in_consumer(monkeypatch: pytest.MonkeyPatch) -> None:
     """The real one has tests of its own; where this is used, only its life matters."""
-    monkeypatch.setattr(
-        BundledConsumer.__init__, "__defaults__", ((sys.executable, "-c", stacks.CONSUMER),)
-    )
+    monkeypatch.setattr(BundledConsumer.__init__, "__defaults__", ((sys.executable, "-c", stacks.CONSUMER),))
 
 
 @pytest.fixture
@@ -49,9 +47,7 @@ def nothing_left(session_folder: Path) -> Iterator[None]:
     """Fails a test after which a part of a stack runs that did not run before."""
     before = services.running(session_folder)
     yield
-    left = [
-        process for pid, process in services.running(session_folder).items() if pid not in before
-    ]
+    left = [process for pid, process in services.running(session_folder).items() if pid not in before]
     _, left = psutil.wait_procs(left, timeout=20)
     assert not [services.describe(process) for process in left if services.alive(process)]
 

@@ -81,9 +81,7 @@ def _serve(state: Path, row: bool, tell: int, wait: int) -> int:
         os.write(tell, f"{json.dumps({'warned': warned, **what})}\n".encode())
 
     async def serve() -> None:
-        stack = LocalStack(
-            state, stacks.all_but("database"), report=stacks.quiet, warn=warned.append
-        )
+        stack = LocalStack(state, stacks.all_but("database"), report=stacks.quiet, warn=warned.append)
         async with stack as settings:
             if row:
                 await stacks.fetch(settings.database, INSERT)

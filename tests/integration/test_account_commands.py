@@ -45,17 +45,13 @@ Command = Callable[..., Said]
 def configuration(database: DatabaseSettings, tmp_path: Path) -> Path:
     path = tmp_path / "test.ini"
     rabbit, consumer = RabbitSettings(host="127.0.0.1"), ConsumerSettings(host="127.0.0.1", port=1)
-    settings = Settings(
-        server=ServerSettings(), rabbit=rabbit, consumer=consumer, database=database
-    )
+    settings = Settings(server=ServerSettings(), rabbit=rabbit, consumer=consumer, database=database)
     inifile.write(path, settings)
     return path
 
 
 @pytest.fixture
-def command(
-    configuration: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
+def command(configuration: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Runs a command; `typed` comes on its standard input."""
 
     def run(*arguments: str, typed: str = f"{PASSWORD}\n") -> Said:
@@ -93,9 +89,7 @@ def test_a_user_is_added_listed_changed_and_removed(command: Command) -> None:
     assert rows[0] == ["name", "role", "created_at"] and rows[1][:2] == ["bob", "viewer"]
 
 
-def test_a_password_is_kept_as_its_hash_whether_new_or_changed(
-    command: Command, database: DatabaseSettings
-) -> None:
+def test_a_password_is_kept_as_its_hash_whether_new_or_changed(command: Command, database: DatabaseSettings) -> None:
     async def fits(password: str) -> bool:
         hashed = await stacks.fetch(database, "SELECT password FROM access_users")
         assert isinstance(hashed, str) and hashed.startswith("$argon2id$")
@@ -192,9 +186,7 @@ def test_on_a_terminal_the_password_is_asked_for_twice_and_not_shown(
     assert [user["name"] for user in listed(command, "user")] == ["ann"]
 
 
-def test_two_passwords_that_differ_are_none(
-    terminal: Callable[..., Terminal], command: Command
-) -> None:
+def test_two_passwords_that_differ_are_none(terminal: Callable[..., Terminal], command: Command) -> None:
     screen = terminal("user", "add", "ann")
     screen.read_until("Password for ann: ")
     screen.type(f"{PASSWORD}\n")

@@ -32,16 +32,12 @@ async def a_server(
     """With the bundled consumer, and a queue of runs that is never full."""
     async with (
         consumer_parts.bundled(rabbit, database) as consumer,
-        serving(
-            settings(rabbit, database, consumer, folder, max_waiting=100_000, **server)
-        ) as running,
+        serving(settings(rabbit, database, consumer, folder, max_waiting=100_000, **server)) as running,
     ):
         yield running
 
 
-async def schemathesis(
-    server: ServerUnderTest, folder: Path, examples: int, *arguments: str
-) -> tuple[int, str]:
+async def schemathesis(server: ServerUnderTest, folder: Path, examples: int, *arguments: str) -> tuple[int, str]:
     """Its exit code and what it says, of so many examples a request."""
     process = await asyncio.create_subprocess_exec(
         Path(sys.executable).with_name("schemathesis"),

@@ -23,9 +23,7 @@ SLOW = "?mode=batch&timeout=1&rate=300"
 
 
 @pytest.fixture
-async def chosen(
-    rabbit: RabbitSettings, database: DatabaseSettings, tmp_path: Path
-) -> AsyncIterator[Settings]:
+async def chosen(rabbit: RabbitSettings, database: DatabaseSettings, tmp_path: Path) -> AsyncIterator[Settings]:
     async with consumer_parts.bundled(rabbit, database) as consumer:
         yield settings(rabbit, database, consumer, tmp_path)
 

@@ -41,9 +41,7 @@ async def hang_up(request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def consumer(
-    *, impatient: bool | None = None, **handlers: Handler
-) -> AsyncIterator[ConsumerClient]:
+async def consumer(*, impatient: bool | None = None, **handlers: Handler) -> AsyncIterator[ConsumerClient]:
     """A client of a server with these handlers, by call.
 
     Where nothing that hangs is among them, their answers are awaited for longer than a machine stands still.
@@ -173,9 +171,7 @@ OTHER = "11111111-2222-3333-4444-555555555555"
         (f'"{MADE}"', 201, MADE),
     ],
 )
-async def test_a_bad_answer_to_create_keeps_the_session_that_it_names(
-    body: str, status: int, named: str
-) -> None:
+async def test_a_bad_answer_to_create_keeps_the_session_that_it_names(body: str, status: int, named: str) -> None:
     async with consumer(create=text(body, status)) as opened:
         with pytest.raises(errors.ConsumerError) as caught:
             await opened.create()
@@ -244,9 +240,7 @@ async def test_an_answer_to_create_that_breaks_off_keeps_the_session_that_it_nam
     assert caught.value.last == SessionView("u-1")
 
 
-async def test_an_answer_without_end_that_names_no_session_leaves_open_whether_there_is_one() -> (
-    None
-):
+async def test_an_answer_without_end_that_names_no_session_leaves_open_whether_there_is_one() -> None:
     async with consumer(create=text("x" * 2_000_000)) as opened:
         with pytest.raises(errors.ConsumerGarbage) as caught:
             await opened.create()
@@ -257,9 +251,7 @@ async def test_an_answer_about_another_session_is_none() -> None:
     other = json.dumps(SESSION | {"uuid": "another"})
     async with consumer(getSession=text(other), remove=text(other)) as opened:
         for call in ("getSession", "remove"):
-            with pytest.raises(
-                errors.ConsumerGarbage, match=f"/{call}/ answered about session 'another', not u-1"
-            ):
+            with pytest.raises(errors.ConsumerGarbage, match=f"/{call}/ answered about session 'another', not u-1"):
                 await CALLS[call](opened)
         seen: list[SessionView] = []
         assert not await opened.abandon("u-1", 7, seen.append, 20.0)
@@ -274,9 +266,7 @@ async def test_an_answer_may_leave_the_uuid_out_or_write_it_in_capitals(uuid: st
 
 @pytest.mark.parametrize("uuid", ["", "x" * 256, None, "\ud800", "u\0"])
 async def test_a_session_whose_uuid_cannot_name_a_queue_is_garbage(uuid: str | None) -> None:
-    async with consumer(
-        create=text(json.dumps({"uuid": uuid} if uuid is not None else {}))
-    ) as opened:
+    async with consumer(create=text(json.dumps({"uuid": uuid} if uuid is not None else {}))) as opened:
         with pytest.raises(errors.ConsumerGarbage):
             await opened.create()
 
@@ -384,9 +374,7 @@ async def test_a_long_call_outlives_the_answer_timeout_while_the_session_moves(
 
     def watch(session: SessionView) -> None:
         seen.append(session)
-        if (
-            len(seen) == 30
-        ):  # a second and a half: three times the answer timeout, longer than the stall timeout
+        if len(seen) == 30:  # a second and a half: three times the answer timeout, longer than the stall timeout
             slow.finish.set()
 
     async with consumer(impatient=True, process=slow.call, getSession=slow.look) as opened:
@@ -396,9 +384,7 @@ async def test_a_long_call_outlives_the_answer_timeout_while_the_session_moves(
 
 
 @pytest.mark.parametrize("look", ["still", "broken", "hanging"])
-async def test_a_long_call_whose_session_stands_still_is_stalled(
-    look_often: None, look: str
-) -> None:
+async def test_a_long_call_whose_session_stands_still_is_stalled(look_often: None, look: str) -> None:
     slow = Slow("never")
     slow.step = 0
     looks = {"still": slow.look, "broken": text("boom", 500), "hanging": hang}
@@ -426,9 +412,7 @@ async def test_the_answer_of_a_long_call_counts_though_looking_fails(look_often:
     ],
     ids=["session", "ERROR", "500", "hangs"],
 )
-async def test_abandoning_never_raises_and_tells_whether_it_worked(
-    handler: Handler, done: bool
-) -> None:
+async def test_abandoning_never_raises_and_tells_whether_it_worked(handler: Handler, done: bool) -> None:
     async with consumer(remove=handler) as opened:
         assert await opened.abandon("u-1", 3, ignore, 1.0) is done
 

@@ -108,9 +108,7 @@ class HoldsAndHangsUp:
 
 
 @pytest.mark.parametrize("name", LONG_CALLS)
-async def test_calls_that_hold_and_break_end_when_no_count_moves(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_calls_that_hold_and_break_end_when_no_count_moves(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each held for longer than one that is away is waited for: so they are news, and no progress."""
     monkeypatch.setattr(client, "AWAY_PATIENCE", 0.1)
     monkeypatch.setattr(client, "LOOK_EVERY", 0.02)
@@ -123,9 +121,7 @@ async def test_calls_that_hold_and_break_end_when_no_count_moves(
 
 
 @pytest.mark.parametrize("name", LONG_CALLS)
-async def test_calls_that_hold_and_break_go_on_while_counts_move(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_calls_that_hold_and_break_go_on_while_counts_move(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "AWAY_PATIENCE", 0.1)
     monkeypatch.setattr(client, "LOOK_EVERY", 0.02)
     breaking = HoldsAndHangsUp(growth=1)
@@ -152,9 +148,7 @@ async def test_an_answer_that_is_an_error_is_not_asked_for_again(call: str) -> N
     ("ended", "well"),
     [("0001-01-01T00:00:00Z", True), ("2026-01-01T00:00:00Z", False), (None, False)],
 )
-async def test_what_was_taken_and_not_answered_goes_on_if_the_session_says_so(
-    ended: str | None, well: bool
-) -> None:
+async def test_what_was_taken_and_not_answered_goes_on_if_the_session_says_so(ended: str | None, well: bool) -> None:
     """Asked again, a consumer says that it is at it already."""
     told = json.dumps(SESSION | ({"ended": ended} if ended else {}))
     flaky = Flaky(1, text("The session is processing already"))

@@ -37,9 +37,7 @@ async def field_server(
     async with AsyncExitStack() as stack:
 
         async def start(*switches: str) -> ServerUnderTest:
-            consumer = await stack.enter_async_context(
-                consumer_parts.field(rabbit, database, *switches)
-            )
+            consumer = await stack.enter_async_context(consumer_parts.field(rabbit, database, *switches))
             hangs = "hang" in switches or "--stall-after" in switches
             chosen = settings(rabbit, database, consumer, tmp_path, impatient=hangs)
             return await stack.enter_async_context(serving(chosen))
@@ -56,11 +54,7 @@ async def test_a_field_consumer_gets_every_row_and_its_repeats_are_explained(
     assert run["verdict"] == "kept" and run["rows"]["confirmed"] == 500
     assert run["session"] == {"uuid": run["session"]["uuid"], "received": 500, "saved": 480}
     assert run["explanation"] == [NO_DIGEST, "20 rows repeat a mail that was saved before"]
-    again = (
-        await server.send(
-            people(30), f"?mode={mode}&timeout=0" if mode == "batch" else "?timeout=1"
-        )
-    ).json
+    again = (await server.send(people(30), f"?mode={mode}&timeout=0" if mode == "batch" else "?timeout=1")).json
     assert again["verdict"] == "kept" and again["session"]["saved"] == 0
     assert again["explanation"] == [NO_DIGEST, "30 rows: employees held the mail before the run"]
 
@@ -138,9 +132,7 @@ async def test_a_consumer_that_fails_a_call_fails_the_run_with_its_own_code(
 
 
 @pytest.mark.parametrize("way", ["500", "error", "garbage"])
-async def test_a_failed_live_run_tells_what_the_consumer_had_saved_by_then(
-    field_server: FieldServer, way: str
-) -> None:
+async def test_a_failed_live_run_tells_what_the_consumer_had_saved_by_then(field_server: FieldServer, way: str) -> None:
     server = await field_server("--remove", way)
     reply = await server.send(people(50), "?mode=live&timeout=1")
     assert reply.status == 502
@@ -159,9 +151,7 @@ async def test_a_live_run_shows_what_is_received_while_rows_still_go_out(
 
 
 @pytest.mark.parametrize("way", ["hang", "500", "garbage", "error", "missing"])
-async def test_a_session_that_cannot_be_looked_at_does_not_fail_the_run(
-    field_server: FieldServer, way: str
-) -> None:
+async def test_a_session_that_cannot_be_looked_at_does_not_fail_the_run(field_server: FieldServer, way: str) -> None:
     server = await field_server("--getsession", way)
     run = (await server.send(people(50), "?mode=batch&timeout=2")).json
     assert (run["state"], run["verdict"]) == ("completed", "kept")
@@ -217,9 +207,7 @@ async def started(server: ServerUnderTest, content: bytes, query: str) -> str:
     return path
 
 
-async def run_when(
-    server: ServerUnderTest, path: str, true: Callable[[dict[str, Any]], Any]
-) -> dict[str, Any]:
+async def run_when(server: ServerUnderTest, path: str, true: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
     """The run once something is true of it."""
 
     async def look() -> Any:

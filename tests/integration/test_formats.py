@@ -17,9 +17,7 @@ JSON = {"Accept": "application/json"}
 
 
 @pytest.fixture
-async def server(
-    rabbit: RabbitSettings, database: DatabaseSettings, tmp_path: Path
-) -> AsyncIterator[ServerUnderTest]:
+async def server(rabbit: RabbitSettings, database: DatabaseSettings, tmp_path: Path) -> AsyncIterator[ServerUnderTest]:
     async with (
         consumer_parts.bundled(rabbit, database) as consumer,
         serving(settings(rabbit, database, consumer, tmp_path, max_upload=11_000_000)) as running,

@@ -70,9 +70,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @pytest.fixture
-async def at_ipv6(
-    rabbit: RabbitSettings, database: DatabaseSettings, tmp_path: Path
-) -> AsyncIterator[Settings]:
+async def at_ipv6(rabbit: RabbitSettings, database: DatabaseSettings, tmp_path: Path) -> AsyncIterator[Settings]:
     async def open_broker() -> Streams:
         return await asyncio.open_connection(rabbit.host, rabbit.port)
 
@@ -104,9 +102,7 @@ async def test_a_run_where_everything_is_reached_by_ipv6(
             assert (answer.status, (await answer.json())["ready"]) == (200, True)
         headers = JSON | {"Content-Type": "text/csv"}
         query = "?mode=batch&timeout=0"
-        async with http.post(
-            f"{url}/simulate/{query}", data=b"Ann,ann@x\n", headers=headers
-        ) as answer:
+        async with http.post(f"{url}/simulate/{query}", data=b"Ann,ann@x\n", headers=headers) as answer:
             run = await answer.json()
     assert (run["state"], run["verdict"], run["db_count"]) == ("completed", "kept", 1)
     assert await server.stop() == 0
@@ -117,9 +113,7 @@ async def test_who_is_away_is_named_with_brackets(
     at_ipv6: Settings, settings_file: Callable[[Settings], Path], start_process: StartCommand
 ) -> None:
     broker = replace(at_ipv6.rabbit, port=1)
-    settings = replace(
-        at_ipv6, rabbit=broker, consumer=ConsumerSettings(host=LOOPBACK, port=1, connect_timeout=1)
-    )
+    settings = replace(at_ipv6, rabbit=broker, consumer=ConsumerSettings(host=LOOPBACK, port=1, connect_timeout=1))
     server = await start_process("serve", "-c", settings_file(settings))
     url = (await server.wait_for(r"^promise-pub \S+ on (http://\[::1\]:\d+)$"))[1]
     async with client() as http, http.get(f"{url}/readyz") as answer:

@@ -36,9 +36,7 @@ async def test_the_database_has_the_scheme_and_no_rows(database: DatabaseSetting
     connection = await _connect(database)
     try:
         assert await connection.fetchval("SELECT count(*) FROM employees") == 0
-        await connection.execute(
-            "INSERT INTO employees (name, mail) VALUES ('Ann', 'ann@example.org')"
-        )
+        await connection.execute("INSERT INTO employees (name, mail) VALUES ('Ann', 'ann@example.org')")
     finally:
         await connection.close()
 

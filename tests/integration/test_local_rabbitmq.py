@@ -52,9 +52,7 @@ def conflicts(taken_port: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-async def test_a_node_takes_other_ports_when_somebody_took_one(
-    folder: Path, conflicts: list[str]
-) -> None:
+async def test_a_node_takes_other_ports_when_somebody_took_one(folder: Path, conflicts: list[str]) -> None:
     conflicts.append("epmd")
     node = RabbitNode(recognise(folder), Records(folder / "processes.json"))
     try:
@@ -125,9 +123,7 @@ async def _detached_epmd(folder_id: str) -> psutil.Process:
 
 
 def _listening_on(port: int) -> int | None:
-    listening = (
-        each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN
-    )
+    listening = (each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN)
     return next((each.pid for each in listening if each.laddr.port == port), None)
 
 
@@ -141,9 +137,7 @@ def test_a_node_listens_on_the_loopback_interface_only(rabbit: RabbitSettings) -
 
 
 @pytest.mark.parametrize("before", [None, "ABCDEFGHIJKLMNOPQRST", "too-open"])
-async def test_the_secret_of_the_node_is_long_random_and_ours_alone(
-    folder: Path, before: str | None
-) -> None:
+async def test_the_secret_of_the_node_is_long_random_and_ours_alone(folder: Path, before: str | None) -> None:
     """A short one is Erlang's own, as older versions left it."""
     cookie = folder / "rabbitmq" / ".erlang.cookie"
     if before:
@@ -163,9 +157,7 @@ def _open_to_others(folder: Path) -> list[Path]:
         for path in folder.rglob("*")
         if path.is_file()
         and path.stat().st_mode & 0o044
-        and all(
-            parent.stat().st_mode & 0o011 for parent in path.parents if folder in parent.parents
-        )
+        and all(parent.stat().st_mode & 0o011 for parent in path.parents if folder in parent.parents)
     ]
 
 
@@ -179,9 +171,7 @@ async def _cookie_of_a_node(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("name", ["Pat's work", 'the "good" one', "two\nlines"])
-async def test_a_folder_whose_name_rabbitmq_cannot_take_is_refused_at_once(
-    state: Path, name: str
-) -> None:
+async def test_a_folder_whose_name_rabbitmq_cannot_take_is_refused_at_once(state: Path, name: str) -> None:
     folder = state / name
     folder.mkdir(parents=True)
     with pytest.raises(LocalStackError, match="RabbitMQ cannot keep its data in a folder with"):
@@ -189,9 +179,7 @@ async def test_a_folder_whose_name_rabbitmq_cannot_take_is_refused_at_once(
             pytest.fail("it started")
 
 
-async def test_too_few_files_for_a_node_are_told_at_once(
-    state: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_too_few_files_for_a_node_are_told_at_once(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rabbitmq, "allow_many_files", lambda: 64)
     with pytest.raises(LocalStackError, match="needs 150 open files, and this process may have 64"):
         async with stacks.stack(state, stacks.all_but("rabbit")):

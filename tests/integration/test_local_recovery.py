@@ -87,18 +87,14 @@ async def test_a_stack_whose_owner_was_killed_is_stopped_and_started_anew_with_i
         assert await stacks.fetch(settings.database, "SELECT count(*) FROM employees") == 1
 
 
-@pytest.mark.skipif(
-    not Path("/usr/bin/setpriv").exists(), reason="util-linux's setpriv is not here"
-)
+@pytest.mark.skipif(not Path("/usr/bin/setpriv").exists(), reason="util-linux's setpriv is not here")
 async def test_the_kernel_stops_a_stack_whose_owner_was_killed(killed_owner: Kill) -> None:
     left = await killed_owner("seen", "database")
     _, alive = await asyncio.to_thread(psutil.wait_procs, left, 30)
     assert not [process for process in alive if services.alive(process)]
 
 
-async def test_a_database_server_without_a_record_is_known_by_its_data(
-    state: Path, killed_owner: Kill
-) -> None:
+async def test_a_database_server_without_a_record_is_known_by_its_data(state: Path, killed_owner: Kill) -> None:
     left = await killed_owner("unseen", "database")
     (state / "processes.json").unlink()
     async with stacks.stack(state, stacks.all_but("database")) as settings:
@@ -181,9 +177,7 @@ async def test_a_stack_killed_with_all_its_parts_starts_again_though_their_corps
         assert heedless.stdout
         async with asyncio.timeout(90):
             assert await heedless.stdout.readline() == b"running\n"
-        parts = [
-            each for pid, each in services.running(session_folder).items() if pid not in before
-        ]
+        parts = [each for pid, each in services.running(session_folder).items() if pid not in before]
         owner, *_ = psutil.Process(heedless.pid).children()
         kill([owner, *parts])
         await _taken_back(owner.pid)
@@ -247,9 +241,7 @@ async def test_an_interrupted_making_of_the_data_is_begun_again(state: Path) -> 
 @pytest.fixture
 async def bystander(tmp_path: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     """A process that works in the test's folder."""
-    process = await asyncio.create_subprocess_exec(
-        "sleep", "60", start_new_session=True, cwd=tmp_path
-    )
+    process = await asyncio.create_subprocess_exec("sleep", "60", start_new_session=True, cwd=tmp_path)
     yield process
     if process.returncode is None:
         process.kill()

@@ -87,22 +87,16 @@ async def test_a_second_stack_runs_beside_the_first_but_not_in_its_folder(state:
     state.parent.mkdir()
     async with asyncio.TaskGroup() as group:
         both_run = asyncio.Barrier(2)
-        mine, others = (
-            group.create_task(_run_until(both_run, each, values)) for each in (state, other)
-        )
+        mine, others = (group.create_task(_run_until(both_run, each, values)) for each in (state, other))
     assert mine.result() != others.result()
 
 
-async def _run_until(
-    both_run: asyncio.Barrier, state: Path, values: dict[str, dict[str, str]]
-) -> int:
+async def _run_until(both_run: asyncio.Barrier, state: Path, values: dict[str, dict[str, str]]) -> int:
     async with stacks.stack(state, values) as settings:
         with pytest.raises(LocalStackError, match="another serve --local is running there"):
             async with stacks.stack(state, values):
                 pytest.fail("it started in a folder that was in use")
-        await stacks.fetch(
-            settings.database, "INSERT INTO employees (name, mail) VALUES ('a', 'a') RETURNING id"
-        )
+        await stacks.fetch(settings.database, "INSERT INTO employees (name, mail) VALUES ('a', 'a') RETURNING id")
         async with asyncio.timeout(90):
             await both_run.wait()
         assert await stacks.fetch(settings.database, "SELECT count(*) FROM employees") == 1
@@ -124,11 +118,7 @@ async def test_what_is_configured_is_used_and_not_started(
         assert (settings.rabbit, settings.database) == (rabbit, database)
         assert [line.split(" on ")[0] for line in stack.started] == ["bundled consumer"]
         await _line_of(state / "consumer.log", f"{database.dbname} {rabbit.window}")
-        new = [
-            process
-            for pid, process in services.running(session_folder).items()
-            if pid not in before
-        ]
+        new = [process for pid, process in services.running(session_folder).items() if pid not in before]
         assert len(new) == 1
 
 
@@ -165,9 +155,7 @@ async def test_a_missing_server_is_named_with_the_command_that_installs_it(
     monkeypatch.setattr(rabbitmq, "_SERVER_PLACES", ())
     monkeypatch.setattr(rabbitmq, "_SYSTEM_PATH", "")
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(
-        PartMissing, match="apt-get install --no-install-recommends rabbitmq-server"
-    ):
+    with pytest.raises(PartMissing, match="apt-get install --no-install-recommends rabbitmq-server"):
         async with stacks.stack(state, stacks.all_but("rabbit", "database")):
             pytest.fail("it started without a server")
 
@@ -181,30 +169,20 @@ async def test_a_missing_postgresql_is_named_with_the_command_that_installs_it(
             pytest.fail("it started without a server")
 
 
-async def test_a_part_that_ends_at_once_is_quoted(
-    state: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_part_that_ends_at_once_is_quoted(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = (sys.executable, "-c", "raise SystemExit('my shoes are too tight')")
     monkeypatch.setattr(BundledConsumer.__init__, "__defaults__", (command,))
-    with pytest.raises(
-        PartFailed, match="bundled consumer ended with exit code 1: my shoes are too tight"
-    ):
+    with pytest.raises(PartFailed, match="bundled consumer ended with exit code 1: my shoes are too tight"):
         async with stacks.stack(state, stacks.all_but("consumer")):
             pytest.fail("it started")
 
 
-async def test_a_start_that_is_cancelled_stops_what_it_had_started(
-    state: Path, session_folder: Path
-) -> None:
+async def test_a_start_that_is_cancelled_stops_what_it_had_started(state: Path, session_folder: Path) -> None:
     before = services.running(session_folder)
     starting = asyncio.create_task(_enter(state))
     async with asyncio.timeout(30):
         while True:
-            new = [
-                process
-                for pid, process in services.running(session_folder).items()
-                if pid not in before
-            ]
+            new = [process for pid, process in services.running(session_folder).items() if pid not in before]
             if {"beam.smp", "postgres"} <= stacks.names(new):
                 break
             await asyncio.sleep(0.01)

@@ -39,9 +39,7 @@ def recorded(state: Path) -> list[dict[str, Any]]:
 async def run_of(url: str, mail: str) -> dict[str, Any]:
     async with client() as http:
         query = "?mode=batch&timeout=0"
-        async with http.post(
-            f"{url}/simulate/{query}", data=f"Ann,{mail}\n".encode(), headers=JSON
-        ) as answer:
+        async with http.post(f"{url}/simulate/{query}", data=f"Ann,{mail}\n".encode(), headers=JSON) as answer:
             return dict(await answer.json())
 
 
@@ -158,9 +156,7 @@ async def test_a_part_that_stayed_up_for_long_has_all_its_tries_again(
 
 
 @pytest.mark.usefixtures("soon")
-async def test_a_stack_ends_with_the_part_that_does_not_stay_up(
-    state: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_stack_ends_with_the_part_that_does_not_stay_up(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state.parent.mkdir()
     code = "print('listening on http://127.0.0.1:1', flush=True); raise SystemExit('too tight')"
     command = (sys.executable, "-c", code)

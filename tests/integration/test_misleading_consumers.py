@@ -24,9 +24,7 @@ Change = Callable[[str, str], web.Response]
 
 
 @pytest.fixture
-def elsewhere(
-    services_loop: BackgroundLoop, database_server: DatabaseSettings
-) -> Iterator[DatabaseSettings]:
+def elsewhere(services_loop: BackgroundLoop, database_server: DatabaseSettings) -> Iterator[DatabaseSettings]:
     """Another database with the same tables."""
     name = f"test_{uuid.uuid4().hex}"
     made = f"CREATE DATABASE {name} TEMPLATE {services.TEMPLATE}"

@@ -218,11 +218,7 @@ AS_ROOT = {
         "one has 1",
     ],
     "many deleted, told shortly": [
-        *(
-            step
-            for number in range(7)
-            for step in (f"f{number} gets a row", f"f{number} is deleted")
-        ),
+        *(step for number in range(7) for step in (f"f{number} gets a row", f"f{number} is deleted")),
         "one has 0",
         "told: f0/.local, which does not point to it",
         "told: 2 more such databases are in",
@@ -321,26 +317,20 @@ async def _tell(folder: Path, steps: list[str], *options: str) -> None:
 
 @pytest.mark.usefixtures("nothing_left")
 @pytest.mark.parametrize("steps", EVERYBODY.values(), ids=EVERYBODY)
-async def test_a_folder_finds_its_data_and_leaves_others_alone(
-    folder: Path, steps: list[str]
-) -> None:
+async def test_a_folder_finds_its_data_and_leaves_others_alone(folder: Path, steps: list[str]) -> None:
     await _tell(folder, steps)
 
 
 @only_root
 @pytest.mark.usefixtures("nothing_left")
 @pytest.mark.parametrize("steps", AS_ROOT.values(), ids=AS_ROOT)
-async def test_data_away_from_the_folder_are_found_or_missed_in_words(
-    folder: Path, steps: list[str]
-) -> None:
+async def test_data_away_from_the_folder_are_found_or_missed_in_words(folder: Path, steps: list[str]) -> None:
     await _tell(folder, steps)
 
 
 @only_root
 @pytest.mark.usefixtures("nothing_left")
-@pytest.mark.parametrize(
-    "steps", [*EVERYBODY.values(), *AS_NOBODY.values()], ids=[*EVERYBODY, *AS_NOBODY]
-)
+@pytest.mark.parametrize("steps", [*EVERYBODY.values(), *AS_NOBODY.values()], ids=[*EVERYBODY, *AS_NOBODY])
 async def test_it_is_the_same_for_an_ordinary_user(folder: Path, steps: list[str]) -> None:
     await _tell(folder, steps, "--as", str(NOBODY))
 
@@ -348,9 +338,7 @@ async def test_it_is_the_same_for_an_ordinary_user(folder: Path, steps: list[str
 @only_root
 @pytest.mark.parametrize("how", ["kill", "full"])
 @pytest.mark.parametrize("case", interrupted_starts.CASES)
-async def test_a_start_that_is_interrupted_at_any_step_loses_no_data(
-    folder: Path, how: str, case: str
-) -> None:
+async def test_a_start_that_is_interrupted_at_any_step_loses_no_data(folder: Path, how: str, case: str) -> None:
     starts = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "tests.integration.interrupted_starts", str(folder), how, case),

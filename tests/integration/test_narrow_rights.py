@@ -74,9 +74,7 @@ async def test_a_run_that_may_not_clear_is_refused_before_a_row_is_sent(
 
 
 @pytest.mark.parametrize("right", ["TRUNCATE", "DELETE"])
-async def test_either_right_is_enough_to_clear(
-    server: ServerUnderTest, pool: asyncpg.Pool, right: str
-) -> None:
+async def test_either_right_is_enough_to_clear(server: ServerUnderTest, pool: asyncpg.Pool, right: str) -> None:
     await server.send(people(3), "?timeout=1")
     await let(pool, right)
     run = (await server.send(people(5), "?clear=true&timeout=1")).json

@@ -105,9 +105,7 @@ async def test_a_password_that_is_configured_empty_stays_empty(
             await reach(replace(database, password=""))
 
 
-async def test_without_ssl_nobody_is_asked_for_tls(
-    database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_without_ssl_nobody_is_asked_for_tls(database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGSSLMODE", "prefer")
     first: list[bytes] = []
 

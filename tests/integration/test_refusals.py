@@ -25,9 +25,7 @@ Execute = Callable[[str], Awaitable[Any]]
 
 
 @pytest.fixture
-async def consumer(
-    rabbit: RabbitSettings, database: DatabaseSettings
-) -> AsyncIterator[ConsumerUnderTest]:
+async def consumer(rabbit: RabbitSettings, database: DatabaseSettings) -> AsyncIterator[ConsumerUnderTest]:
     async with consumer_parts.bundled(rabbit, database) as consumer:
         yield consumer
 
@@ -57,9 +55,7 @@ async def begun(server: ServerUnderTest, content: bytes, query: str) -> str:
     return path
 
 
-async def when(
-    server: ServerUnderTest, path: str, true: Callable[[dict[str, Any]], Any]
-) -> dict[str, Any]:
+async def when(server: ServerUnderTest, path: str, true: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
     """The run once something is true of it."""
 
     async def look() -> Any:

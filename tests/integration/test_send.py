@@ -68,9 +68,7 @@ class Place:
         """The id of a run that takes a while."""
         headers = {"Accept": "application/json", "Prefer": "respond-async"}
         query = f"/simulate/?rate={rate}&timeout=0"
-        reply = await self.server.ask(
-            "POST", query, data=people(count), headers=headers | {"Content-Type": "text/csv"}
-        )
+        reply = await self.server.ask("POST", query, data=people(count), headers=headers | {"Content-Type": "text/csv"})
         return str(reply.json["id"])
 
     async def run(self, run_id: str) -> Any:
@@ -139,9 +137,7 @@ async def test_a_run_that_goes_can_be_followed_and_one_that_ended_looked_at(plac
     run_id = await place.going(300)
     by_id, by_address = (
         await place.send("--follow", run_id, "-q", "--format", "json"),
-        await place.command(
-            "send", "--follow", f"{place.url}/runs/{run_id}?format=html", "-q", "--format", "csv"
-        ),
+        await place.command("send", "--follow", f"{place.url}/runs/{run_id}?format=html", "-q", "--format", "csv"),
     )
     assert (await by_id.finish(), await by_address.finish()) == (0, 0)
     run = json.loads(by_id.output)
@@ -212,9 +208,7 @@ async def test_a_file_of_any_columns_is_looked_at_and_sent(place: Place) -> None
 
 
 @pytest.mark.parametrize("size", [4_000_000, 100_000_000])
-async def test_a_file_over_the_limit_is_refused_in_the_servers_words(
-    place: Place, size: int
-) -> None:
+async def test_a_file_over_the_limit_is_refused_in_the_servers_words(place: Place, size: int) -> None:
     await place.serve(max_upload=1_000_000)
     with place.file.open("wb") as file:
         file.truncate(size)

@@ -66,9 +66,7 @@ async def test_a_server_logs_what_it_is_told_to(
     url = (await server.wait_for(STARTED))[1]
     await ask(url)
     assert await server.stop() == 0
-    lines: list[Any] = [
-        json.loads(line) for line in server.output.splitlines() if line.startswith("{")
-    ]
+    lines: list[Any] = [json.loads(line) for line in server.output.splitlines() if line.startswith("{")]
     assert [line["message"] for line in lines] == events
     assert len(server.output.splitlines()) == len(lines) + 1, server.output
 

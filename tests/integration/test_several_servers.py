@@ -52,9 +52,7 @@ async def test_a_run_that_clears_waits_for_the_run_of_another_server(two: list[S
         other = await begun(second, "mode=batch&timeout=0&clear=true", b"Ann,ann@elsewhere\n")
         while await state(first, slow) == "publishing":
             # Asked after: had the other begun meanwhile, it would be seen.
-            assert (
-                await state(second, other) == "queued" or await state(first, slow) != "publishing"
-            )
+            assert await state(second, other) == "queued" or await state(first, slow) != "publishing"
         runs = []
         for server, path in ((first, slow), (second, other)):
             await until(lambda server=server, path=path: _is(server, path, "completed"))

@@ -94,9 +94,7 @@ async def line(rabbit: RabbitSettings) -> AsyncIterator[Line]:
     ],
     ids=["on its way", "without confirms", "at both ends", "again and again"],
 )
-async def test_every_row_arrives_as_it_is_however_often_the_line_is_cut(
-    line: Line, cuts: dict[int, str]
-) -> None:
+async def test_every_row_arrives_as_it_is_however_often_the_line_is_cut(line: Line, cuts: dict[int, str]) -> None:
     await line.publish(cuts)
     held = await line.held()
     assert Counter(held.keys()) == Counter(f"{RUN}:{row.number}" for row in ROWS)

@@ -24,9 +24,7 @@ def service(request: pytest.FixtureRequest) -> tuple[str, int, bool, Connect]:
         plain: RabbitSettings = request.getfixturevalue("rabbit")
 
         async def to_broker(port: int, tls: bool, authority: Path | None) -> None:
-            await broker.probe(
-                replace(plain, host="127.0.0.1", port=port, ssl=tls, ca_certificate=authority)
-            )
+            await broker.probe(replace(plain, host="127.0.0.1", port=port, ssl=tls, ca_certificate=authority))
 
         return plain.host, plain.port, False, to_broker
     there: DatabaseSettings = request.getfixturevalue("database")

@@ -31,10 +31,7 @@ LATER = datetime.now(UTC) + timedelta(hours=3)
 
 def walk(session: UUID, began: datetime, *pages: str, **more: Any) -> list[Hit]:
     """A page a second."""
-    return [
-        a_hit(session, began + timedelta(seconds=second), page, **more)
-        for second, page in enumerate(pages)
-    ]
+    return [a_hit(session, began + timedelta(seconds=second), page, **more) for second, page in enumerate(pages)]
 
 
 @pytest.fixture
@@ -136,9 +133,7 @@ async def test_transitions_are_drawn_with_their_figures(command: Command) -> Non
 
 
 @pytest.mark.usefixtures("three")
-async def test_transitions_have_five_faces_which_agree(
-    command: Command, visits: StoredVisits
-) -> None:
+async def test_transitions_have_five_faces_which_agree(command: Command, visits: StoredVisits) -> None:
     faces = [command("transitions", "--format", face) for face in FORMATS[1:]]
     whole, rows, dot, svg = await asyncio.gather(*faces)
     told = await visits.transitions()
@@ -201,9 +196,7 @@ async def test_what_is_not_there_is_said_in_a_line(command: Command) -> None:
         (("visits", "import"), "required: FILE"),
     ],
 )
-def test_wrong_arguments_are_a_matter_of_usage(
-    here: Here, arguments: Sequence[str], complaint: str
-) -> None:
+def test_wrong_arguments_are_a_matter_of_usage(here: Here, arguments: Sequence[str], complaint: str) -> None:
     code, out, err = here(*arguments)
     assert (code, out) == (2, "") and complaint in err and err.count("\n") == 1
 
@@ -213,9 +206,7 @@ async def test_without_a_database_or_its_tables_every_command_says_so(
 ) -> None:
     away = configured(tmp_path / "away.ini", replace(database, host=str(tmp_path)))
     bare = configured(tmp_path / "bare.ini", replace(database, dbname="postgres"))
-    shown, listed = await asyncio.gather(
-        run(away, "-q", "transitions", "--format", "svg"), run(bare, "sessions")
-    )
+    shown, listed = await asyncio.gather(run(away, "-q", "transitions", "--format", "svg"), run(bare, "sessions"))
     for said in (shown, listed):
         assert (said.code, said.out) == (1, "") and said.err.count("\n") == 1
     assert shown.err.startswith("promise-pub: The database cannot be reached: ")

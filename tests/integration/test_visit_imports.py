@@ -97,9 +97,7 @@ async def test_settings_of_visits_go_for_commands_as_well(
     assert [one["ended"] for one in json.loads(listed.out)] == [False]
 
 
-async def test_a_whole_day_of_visits_is_counted_to_the_last_hit(
-    command: Command, tmp_path: Path
-) -> None:
+async def test_a_whole_day_of_visits_is_counted_to_the_last_hit(command: Command, tmp_path: Path) -> None:
     """500 sessions of each of four walks, in a file without order: 20,000 hits of 2,000 sessions."""
     walks = [
         (EARLIER, ["/"]),

@@ -39,9 +39,7 @@ async def stored(server: ServerUnderTest, endings: list[str]) -> bool:
 
 
 @pytest.fixture
-async def server(
-    rabbit: RabbitSettings, database: DatabaseSettings, tmp_path: Path
-) -> AsyncIterator[ServerUnderTest]:
+async def server(rabbit: RabbitSettings, database: DatabaseSettings, tmp_path: Path) -> AsyncIterator[ServerUnderTest]:
     async with (
         consumer_parts.bundled(rabbit, database) as consumer,
         serving(settings(rabbit, database, consumer, tmp_path, max_upload=11_000_000)) as running,
@@ -100,26 +98,18 @@ async def test_the_result_page_shows_what_people_ask_for(server: ServerUnderTest
 async def test_form_fields_set_parameters_and_the_query_string_wins(
     server: ServerUnderTest,
 ) -> None:
-    run = (
-        await server.send(
-            b"a,b\n", "?timeout=0", mode="batch", timeout="3600", rate="50", clear="true"
-        )
-    ).json
+    run = (await server.send(b"a,b\n", "?timeout=0", mode="batch", timeout="3600", rate="50", clear="true")).json
     assert (run["mode"], run["timeout"], run["rate"], run["clear"]) == ("batch", 0, 50, True)
 
 
 async def test_the_file_can_be_the_body(server: ServerUnderTest) -> None:
     headers = JSON | {"Content-Type": "text/csv"}
-    reply = await server.ask(
-        "POST", f"/simulate/{QUICK}&filename=mine.csv", data=b"a,b\r\n", headers=headers
-    )
+    reply = await server.ask("POST", f"/simulate/{QUICK}&filename=mine.csv", data=b"a,b\r\n", headers=headers)
     assert reply.status == 200 and reply.json["file"]["name"] == "mine.csv"
     assert reply.json["file"]["bytes"] == 5
 
 
-async def test_hostile_names_and_rows_are_data(
-    server: ServerUnderTest, database: DatabaseSettings
-) -> None:
+async def test_hostile_names_and_rows_are_data(server: ServerUnderTest, database: DatabaseSettings) -> None:
     rows = [
         ("<script>alert(1)</script>", "x1@example.com"),
         ("O'Brien", "x2@example.com"),
@@ -160,9 +150,7 @@ async def test_a_wrong_parameter_is_named_with_its_values(
     server: ServerUnderTest, query: str, named: str, allowed: str, face: str
 ) -> None:
     form = file_form(b"a,b\n")
-    reply = await server.ask(
-        "POST", f"/simulate/{query}", data=form, headers={"Accept": f"application/{face}"}
-    )
+    reply = await server.ask("POST", f"/simulate/{query}", data=form, headers={"Accept": f"application/{face}"})
     assert reply.status == 400
     assert named in reply.text and allowed in reply.text
     if face == "json" and "format" not in query:
@@ -225,8 +213,7 @@ PART = b'--B\r\nContent-Disposition: form-data; name="input_file"; filename="d.c
         ),
         (
             MULTIPART,
-            PART.replace(b"\r\n\r\n", b"\r\nContent-Transfer-Encoding: base64\r\n\r\n")
-            + b"YSxiCg==\r\n--B--\r\n",
+            PART.replace(b"\r\n\r\n", b"\r\nContent-Transfer-Encoding: base64\r\n\r\n") + b"YSxiCg==\r\n--B--\r\n",
             400,
             "bad_parameter",
         ),
@@ -258,9 +245,7 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize("name", BAD_FILES)
-async def test_a_bad_file_costs_its_bad_rows_and_no_more(
-    server: ServerUnderTest, name: str
-) -> None:
+async def test_a_bad_file_costs_its_bad_rows_and_no_more(server: ServerUnderTest, name: str) -> None:
     content, usable = BAD_FILES[name]
     reply = await server.send(content, QUICK)
     if not usable:
@@ -270,9 +255,7 @@ async def test_a_bad_file_costs_its_bad_rows_and_no_more(
         return
     run = reply.json
     assert reply.status == 200 and run["verdict"] == "kept"
-    assert (
-        run["rows"]["confirmed"] == run["session"]["received"] == run["session"]["saved"] == usable
-    )
+    assert run["rows"]["confirmed"] == run["session"]["received"] == run["session"]["saved"] == usable
     assert run["rows"]["rejected"] == 1 and run["rows"]["read"] == usable + 1
     rejects = (await server.get(f"/runs/{run['id']}/rejects", headers=JSON)).json
     assert rejects[0]["line"] == (3 if "line 3" in name else 2)
@@ -341,9 +324,7 @@ async def test_a_full_disk_is_507_and_leaves_nothing(
         assert server.stored() == []
 
 
-async def test_clear_empties_employees_before_the_run(
-    server: ServerUnderTest, database: DatabaseSettings
-) -> None:
+async def test_clear_empties_employees_before_the_run(server: ServerUnderTest, database: DatabaseSettings) -> None:
     await server.send(people(10), QUICK)
     again = (await server.send(people(10), QUICK)).json
     assert (again["session"]["saved"], again["session"]["duplicates"], again["db_count"]) == (
@@ -357,9 +338,7 @@ async def test_clear_empties_employees_before_the_run(
 
 async def test_respond_async_answers_at_once_and_the_run_goes_on(server: ServerUnderTest) -> None:
     headers = {"Accept": "application/json", "Prefer": "respond-async", "Content-Type": "text/csv"}
-    first = await server.ask(
-        "POST", "/simulate/?rate=50&timeout=0&mode=batch", data=people(100), headers=headers
-    )
+    first = await server.ask("POST", "/simulate/?rate=50&timeout=0&mode=batch", data=people(100), headers=headers)
     second = await server.ask("POST", f"/simulate/{QUICK}", data=people(1), headers=headers)
     assert (first.status, second.status) == (202, 202)
     assert first.headers["Location"] == f"/runs/{first.json['id']}"
@@ -404,18 +383,14 @@ async def test_runs_are_paged_and_come_as_csv(server: ServerUnderTest) -> None:
     for name, number in {"first": 1, "prev": 1, "next": 3, "last": 3}.items():
         assert f'</runs?page={number}&per_page=1>; rel="{name}"' in page.headers["Link"]
     table = await server.get("/runs?format=csv")
-    assert len(table.text.splitlines()) == 4 and table.text.startswith(
-        "id,created_at,file,mode,state,verdict"
-    )
+    assert len(table.text.splitlines()) == 4 and table.text.startswith("id,created_at,file,mode,state,verdict")
     assert ids[0] in (await server.get("/runs")).text and ids[0] in (await server.get("/")).text
     for bad in ("page=0", "page=x", "per_page=501", "per_page=-1", "page=99999999999999"):
         assert (await server.get(f"/runs?{bad}")).status == 400
     assert (await server.get("/runs?page=99")).status == 200
 
 
-@pytest.mark.parametrize(
-    "run_id", ["nonsense", "00000000-0000-0000-0000-000000000000", "..%2f..%2fetc", "%00"]
-)
+@pytest.mark.parametrize("run_id", ["nonsense", "00000000-0000-0000-0000-000000000000", "..%2f..%2fetc", "%00"])
 @pytest.mark.parametrize("rest", ["", "/rejects"])
 async def test_an_unknown_run_is_404(server: ServerUnderTest, run_id: str, rest: str) -> None:
     reply = await server.get(f"/runs/{run_id}{rest}", headers=JSON)
@@ -451,10 +426,7 @@ async def test_every_answer_carries_the_security_headers(server: ServerUnderTest
     for path in ("/", "/nowhere", "/static/style.css", "/healthz"):
         headers = (await server.get(path)).headers
         assert "default-src 'none'" in headers["Content-Security-Policy"]
-        assert (
-            headers["X-Content-Type-Options"] == "nosniff"
-            and headers["Referrer-Policy"] == "no-referrer"
-        )
+        assert headers["X-Content-Type-Options"] == "nosniff" and headers["Referrer-Policy"] == "no-referrer"
 
 
 async def test_health_and_readiness(server: ServerUnderTest) -> None:
@@ -490,9 +462,7 @@ async def test_too_many_waiting_runs_are_refused_before_the_upload(
             "Prefer": "respond-async",
             "Content-Type": "text/csv",
         }
-        going = await server.ask(
-            "POST", "/simulate/?rate=20&timeout=0", data=people(1000), headers=headers
-        )
+        going = await server.ask("POST", "/simulate/?rate=20&timeout=0", data=people(1000), headers=headers)
         waiting = await server.ask("POST", "/simulate/", data=people(1), headers=headers)
         refused = await server.ask("POST", "/simulate/", data=people(1), headers=headers)
         assert (going.status, waiting.status) == (202, 202)

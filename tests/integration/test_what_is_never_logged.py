@@ -74,9 +74,7 @@ async def echoing() -> AsyncIterator[ConsumerUnderTest]:
 
 async def send(server: ServerUnderTest, who: dict[str, str], content: bytes, query: str) -> Any:
     headers = {"Content-Type": "text/csv", "Accept": "application/json", **who}
-    return await server.ask(
-        "POST", f"/simulate/?timeout=0&filename=a.csv&{query}", data=content, headers=headers
-    )
+    return await server.ask("POST", f"/simulate/?timeout=0&filename=a.csv&{query}", data=content, headers=headers)
 
 
 async def come_and_go(server: ServerUnderTest, token: str) -> dict[str, str]:
@@ -96,12 +94,8 @@ async def come_and_go(server: ServerUnderTest, token: str) -> dict[str, str]:
     assert (await server.get("/runs", headers=made_up)).status == 401
     other = {**cookie, "Origin": f"https://{SECRET}.example", "Referer": f"https://{SECRET}/"}
     assert (await server.ask("POST", "/logout", headers=other)).status == 403
-    assert (
-        await server.ask("POST", "/logout", headers=cookie, allow_redirects=False)
-    ).status == 303
-    assert (
-        await server.get("/runs", headers=cookie | {"Accept": "application/json"})
-    ).status == 401
+    assert (await server.ask("POST", "/logout", headers=cookie, allow_redirects=False)).status == 303
+    assert (await server.get("/runs", headers=cookie | {"Accept": "application/json"})).status == 401
     return {"Authorization": f"Bearer {token}"}
 
 
@@ -119,9 +113,7 @@ async def run_files(server: ServerUnderTest, who: dict[str, str]) -> None:
         assert (await server.get(f"/runs/{run['id']}{path}", headers=who)).status == 200
 
 
-async def fail_unforeseen(
-    server: ServerUnderTest, who: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def fail_unforeseen(server: ServerUnderTest, who: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """What nobody foresaw quotes a row, in a handler, in a run, and while the run is recorded."""
 
     def fail(*_: Any, **__: Any) -> Any:

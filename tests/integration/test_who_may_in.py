@@ -38,22 +38,16 @@ async def keeping(database: DatabaseSettings) -> AsyncIterator[StoredAccounts]:
 
 
 @pytest.fixture
-async def guarded(
-    rabbit: RabbitSettings, database: DatabaseSettings, tmp_path: Path, unused_tcp_port: int
-) -> Settings:
+async def guarded(rabbit: RabbitSettings, database: DatabaseSettings, tmp_path: Path, unused_tcp_port: int) -> Settings:
     """Settings with users on an address beyond loopback; ann is an operator."""
     async with keeping(database) as accounts:
         await accounts.add_user("ann", Role.OPERATOR, await Passwords(QUICK).hash(PASSWORD))
     return settings(rabbit, database, unused_tcp_port, tmp_path, auth="users", host="0.0.0.0")
 
 
-async def log_in(
-    server: ServerUnderTest, password: str = PASSWORD, name: str = "ann", **more: Any
-) -> Reply:
+async def log_in(server: ServerUnderTest, password: str = PASSWORD, name: str = "ann", **more: Any) -> Reply:
     fields = {"name": name, "password": password, "next": "/runs"}
-    return await server.ask(
-        "POST", "/login", data=fields, headers=BROWSER, allow_redirects=False, **more
-    )
+    return await server.ask("POST", "/login", data=fields, headers=BROWSER, allow_redirects=False, **more)
 
 
 def cookie_of(reply: Reply) -> dict[str, str]:
@@ -101,9 +95,7 @@ async def test_a_login_that_breaks_off_is_nothing_unforeseen(
     assert "nobody foresaw" not in caplog.text
 
 
-async def test_the_hash_of_an_old_password_is_made_anew(
-    guarded: Settings, database: DatabaseSettings
-) -> None:
+async def test_the_hash_of_an_old_password_is_made_anew(guarded: Settings, database: DatabaseSettings) -> None:
     async with serving(guarded) as server, keeping(database) as accounts:
         assert (await log_in(server)).status == 303
         user = await accounts.user("ann")
@@ -111,9 +103,7 @@ async def test_the_hash_of_an_old_password_is_made_anew(
         assert (await log_in(server)).status == 303
 
 
-async def test_whoever_is_removed_is_out_at_once(
-    guarded: Settings, database: DatabaseSettings
-) -> None:
+async def test_whoever_is_removed_is_out_at_once(guarded: Settings, database: DatabaseSettings) -> None:
     async with serving(guarded) as server, keeping(database) as accounts:
         cookie = cookie_of(await log_in(server))
         assert (await server.get("/runs", headers=JSON | cookie)).status == 200

@@ -86,10 +86,7 @@ class AnyOrder(RuleBasedStateMachine):
     )
     def submit(self, mode: Mode, rate: int, tells: bool, slow: bool, mails: list[str]) -> None:
         self.mails = mails
-        text = b"".join(
-            b"N%d,%b\n" % (n, mail.encode()) + b"no row\n" * (n % 5 == 0)
-            for n, mail in enumerate(mails)
-        )
+        text = b"".join(b"N%d,%b\n" % (n, mail.encode()) + b"no row\n" * (n % 5 == 0) for n, mail in enumerate(mails))
         if tells:
             self.house.consumer = TellingConsumer(self.house.broker, self.house.ledger)
             self.house.consumer.slow_to_save = slow
@@ -162,9 +159,7 @@ class AnyOrder(RuleBasedStateMachine):
                 house.ledger.runs[run_id] = replace(
                     report, state=State.INTERRUPTED, error=Fault("interrupted", "It was killed.")
                 )
-        house.runs = Runs(
-            house.ledger, house.consumer, house.broker.open_publisher, house.uploads, 100
-        )
+        house.runs = Runs(house.ledger, house.consumer, house.broker.open_publisher, house.uploads, 100)
         self.do(house.runs.__aenter__())
 
     # What may happen to the rest.

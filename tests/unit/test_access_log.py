@@ -39,9 +39,7 @@ def lines(tmp_path: Path) -> Iterator[Lines]:
     os.close(descriptor)
 
 
-@pytest.mark.parametrize(
-    "sent", ["a", "7b0e0a52-0000-4000-8000-000000000000", "Root=1-678-abc:d.e_f/g+h", "x" * 64]
-)
+@pytest.mark.parametrize("sent", ["a", "7b0e0a52-0000-4000-8000-000000000000", "Root=1-678-abc:d.e_f/g+h", "x" * 64])
 async def test_an_id_that_is_one_is_taken_and_given_back(tmp_path: Path, sent: str) -> None:
     async with site(tmp_path) as there:
         for path in ("healthz", "nothing", "static/style.css"):
@@ -145,8 +143,7 @@ async def test_the_lines_of_a_request_and_of_a_run_tell_which(tmp_path: Path, li
             assert answer.status == 422
     told = {line["message"]: line for line in lines() if line["logger"] != "promise_pub.web.access"}
     queued, started, removed, ended, refused = (
-        told[name]
-        for name in ("Run queued", "Run started", "Session removed", "Run ended", "Upload refused")
+        told[name] for name in ("Run queued", "Run started", "Session removed", "Run ended", "Upload refused")
     )
     assert (queued["request"], queued["run"], queued["file"]) == ("q7", run["id"], "a.csv")
     assert started["run"] == removed["run"] == ended["run"] == run["id"]

@@ -25,9 +25,7 @@ def test_every_error_says_what_to_do(kind: type[errors.PromisePubError]) -> None
     assert title_of(status)
 
 
-@pytest.mark.parametrize(
-    "status", [400, 401, 403, 404, 405, 409, 413, 421, 422, 429, 500, 502, 503, 507]
-)
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 413, 421, 422, 429, 500, 502, 503, 507])
 def test_every_status_has_words_of_its_own(status: int) -> None:
     assert what_to_do(status, f"http_{status}").endswith(".")
     assert title_of(status) in advice._TITLES.values()

@@ -96,9 +96,7 @@ async def test_without_its_file_as_it_was_there_is_no_run(
     assert files(house) == before and list(house.ledger.runs) == [first.id]
 
 
-async def test_a_full_disk_is_told_and_leaves_nothing(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_full_disk_is_told_and_leaves_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     first = await house.finished()
 
     def refuse(*_: Any) -> None:
@@ -129,9 +127,7 @@ async def test_it_waits_like_every_other_or_is_not_taken(house: House) -> None:
         assert len(files(house)) == 3
 
 
-async def test_a_server_that_stops_copies_no_further(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_server_that_stops_copies_no_further(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     first = await house.finished()
     plain = house.uploads.read
 

@@ -115,16 +115,10 @@ async def test_text_that_comes_with_a_status_is_quoted_and_a_page_is_not(submit:
     assert (await refused(answer("599 "), submit)).message.startswith("SERVER answered 599: ")
 
 
-@pytest.mark.parametrize(
-    "body", [HTML, "", "[]", '"id"', "{}", '{"detail": "x", "code": "y"}', "[" * 100_000, b"\xff"]
-)
-async def test_who_answers_200_with_something_else_is_no_server_of_ours(
-    submit: Any, body: str | bytes
-) -> None:
+@pytest.mark.parametrize("body", [HTML, "", "[]", '"id"', "{}", '{"detail": "x", "code": "y"}', "[" * 100_000, b"\xff"])
+async def test_who_answers_200_with_something_else_is_no_server_of_ours(submit: Any, body: str | bytes) -> None:
     error = await refused(answer("200 OK", body, Server="nginx"), submit)
-    assert error.message == (
-        "SERVER is no promise-pub server: it answered 200 with text/html (Server: nginx)"
-    )
+    assert error.message == ("SERVER is no promise-pub server: it answered 200 with text/html (Server: nginx)")
 
 
 @pytest.mark.parametrize(
@@ -135,13 +129,10 @@ async def test_who_answers_200_with_something_else_is_no_server_of_ours(
         ("http://[", "http://["),
     ],
 )
-async def test_a_redirected_upload_is_not_sent_elsewhere_but_told_where(
-    submit: Any, place: str, told: str
-) -> None:
+async def test_a_redirected_upload_is_not_sent_elsewhere_but_told_where(submit: Any, place: str, told: str) -> None:
     error = await refused(answer("301 Moved Permanently", Location=place), submit)
     assert error.message == (
-        f"SERVER answered 301 Moved Permanently: it redirects to {told}; "
-        "give --server the address that is meant"
+        f"SERVER answered 301 Moved Permanently: it redirects to {told}; give --server the address that is meant"
     )
 
 
@@ -172,16 +163,12 @@ async def test_where_a_redirection_led_is_told(aiohttp_server: Any) -> None:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", ServerAway, "The connection to SERVER broke off: "),
     ],
 )  # fmt: skip
-async def test_what_is_no_http_answer_is_no_server_that_cannot_be_reached(
-    said: bytes, kind: type, says: str
-) -> None:
+async def test_what_is_no_http_answer_is_no_server_that_cannot_be_reached(said: bytes, kind: type, says: str) -> None:
     error = await refused(said, looked_at)
     assert type(error) is kind and error.message.startswith(says)
 
 
-async def test_what_is_read_and_shown_has_a_bound(
-    submit: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_is_read_and_shown_has_a_bound(submit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "MOST_BYTES", 100_000)
     error = await refused(answer("200 OK", "x" * 100_001), submit)
     assert error.message == "SERVER answers with more than 100,000 bytes"
@@ -192,9 +179,7 @@ async def test_what_is_read_and_shown_has_a_bound(
         assert all(len(line) < 2_000 for line in (error.message, *error.details))
 
 
-async def test_an_answer_that_does_not_end_is_not_waited_for(
-    submit: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_answer_that_does_not_end_is_not_waited_for(submit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "BODY_TIMEOUT", 0.1)
     endless = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 9\r\n\r\nx"
     ended_never = asyncio.Event()
@@ -216,10 +201,7 @@ PROBLEM = {
     "detail": "The file holds no usable row.",
     "code": "no_usable_row",
     "advice": "See what is wrong.",
-    "rejected": [
-        {"line": n, "reason": "has 1 field, not 2", "excerpt": "Ann;\x1b[2Jann\nx"}
-        for n in range(1, 60)
-    ],
+    "rejected": [{"line": n, "reason": "has 1 field, not 2", "excerpt": "Ann;\x1b[2Jann\nx"} for n in range(1, 60)],
 }
 
 
@@ -261,9 +243,7 @@ def test_a_command_prints_every_line_and_nothing_that_a_terminal_obeys(
     monkeypatch.setattr(cli, "parse", lambda arguments: options)
     assert cli.main([]) == 1
     assert capsys.readouterr().err == (
-        "promise-pub: No\ufffd[2J. (no)\n"
-        "promise-pub: line 1: is \ufffdbad: x\n"
-        "promise-pub: Do\ufffd this.\n"
+        "promise-pub: No\ufffd[2J. (no)\npromise-pub: line 1: is \ufffdbad: x\npromise-pub: Do\ufffd this.\n"
     )
 
 

@@ -74,9 +74,7 @@ def test_what_all_commands_take_can_stand_anywhere(
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_helps_with_an_example(
-    command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_command_helps_with_an_example(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     names = command[:2] if command[0] in ("user", "token") else command[:1]
     code, out, err = said(capsys, *names, "--help")
     assert (code, err) == (0, "")
@@ -126,9 +124,7 @@ def test_what_is_wrong_is_said_in_one_line(
     assert err.count("\n") == 1
 
 
-def test_an_output_of_another_encoding_is_written_in_its_own_way(
-    monkeypatch: pytest.MonkeyPatch, data: str
-) -> None:
+def test_an_output_of_another_encoding_is_written_in_its_own_way(monkeypatch: pytest.MonkeyPatch, data: str) -> None:
     narrow = io.TextIOWrapper(io.BytesIO(), "ascii")
     monkeypatch.setattr(sys, "stderr", narrow)
     assert cli.main(["send", f"{data}é"]) == 2

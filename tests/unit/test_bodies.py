@@ -28,8 +28,7 @@ def test_a_body_is_what_json_would_write(table: tuple[list[str], list[list[str]]
     columns, texts = table
     rows = [Row(number, *fields) for number, fields in enumerate(texts, start=1)]
     assert list(bodies_of(columns)(rows)) == [
-        json.dumps(dict(zip(columns, fields, strict=True)), ensure_ascii=False).encode()
-        for fields in texts
+        json.dumps(dict(zip(columns, fields, strict=True)), ensure_ascii=False).encode() for fields in texts
     ]
 
 

@@ -85,9 +85,7 @@ EDGE = re.compile(rf'  {QUOTED} -> {QUOTED} \[label="([<>]?\d+) %", penwidth=([1
 
 def nodes(told: str) -> dict[str, str]:
     """The names of nodes as they stand there, and the labels that people see."""
-    return {
-        match[1]: seen(match[2]) for line in told.split("\n") if (match := NODE.fullmatch(line))
-    }
+    return {match[1]: seen(match[2]) for line in told.split("\n") if (match := NODE.fullmatch(line))}
 
 
 def seen(label: str) -> str:

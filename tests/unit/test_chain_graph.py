@@ -120,9 +120,7 @@ def test_a_node_s_area_grows_with_its_hits() -> None:
 @FRAMES
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("count", range(1, 16))
-def test_nothing_that_is_written_covers_anything_or_is_cut_off(
-    count: int, seed: int, frame: Frame
-) -> None:
+def test_nothing_that_is_written_covers_anything_or_is_cut_off(count: int, seed: int, frame: Frame) -> None:
     _, shown = drawn(some_chains(count, seed), frame)
     for (name, box), (other, another) in combinations(boxes(shown), 2):
         assert not box.meets(another), f"{name} and {other}"
@@ -261,10 +259,7 @@ def test_names_are_anything(names: list[str]) -> None:
 
 
 def test_the_same_chains_are_the_same_bytes_in_whatever_order_they_were_counted() -> None:
-    steps = [
-        Step(f"/{one}", True, f"/{other}", False, 1 + one * other)
-        for one, other in permutations(range(18), 2)
-    ]
+    steps = [Step(f"/{one}", True, f"/{other}", False, 1 + one * other) for one, other in permutations(range(18), 2)]
     first = svg(chains_of(steps))
     for seed in range(3):
         random.Random(seed).shuffle(steps)
@@ -291,9 +286,7 @@ def test_standalone_it_has_its_look_with_it() -> None:
 
 def test_the_stylesheet_has_the_same_rules_and_colours() -> None:
     assert RULES in STYLESHEET
-    for colours, found in zip(
-        (LIGHT, DARK), re.findall(r":root \{([^}]*)\}", STYLESHEET), strict=False
-    ):
+    for colours, found in zip((LIGHT, DARK), re.findall(r":root \{([^}]*)\}", STYLESHEET), strict=False):
         for name, colour in colours.items():
             assert f"--{name}: {colour};" in found
 
@@ -302,9 +295,7 @@ def test_it_has_a_name_a_description_and_pages_for_the_keyboard() -> None:
     for drawing in drawings(SITE):
         assert title(drawing) == "Where people go from page to page"
         described = drawing.findtext("desc") or ""
-        assert described.startswith(
-            f"{len(SITE.pages())} pages, {SITE.hits:,} hits. / → /runs: 300 of"
-        )
+        assert described.startswith(f"{len(SITE.pages())} pages, {SITE.hits:,} hits. / → /runs: 300 of")
         assert all(node.get("tabindex") == "0" for node in nodes(drawing))
 
 
@@ -324,9 +315,7 @@ def test_without_hits_it_says_so() -> None:
 
 def test_a_page_alone_stands_in_the_middle() -> None:
     shown = drawn(chains_of([Step("/", True, None, False, 1)]), LANDSCAPE)[1]
-    assert [(place.node.name, place.at, place.label.hits) for place in shown.places] == [
-        ("/", 0j, "1 hit")
-    ]
+    assert [(place.node.name, place.at, place.label.hits) for place in shown.places] == [("/", 0j, "1 hit")]
 
 
 def test_pages_that_lead_to_each_other_stand_beside_each_other() -> None:

@@ -176,9 +176,7 @@ def test_however_rarely_people_leave_it_can_be_told() -> None:
         (1449, 10000, "14"),
     ],
 )
-def test_a_percentage_is_rounded_but_never_to_nothing_or_all(
-    count: int, total: int, told: str
-) -> None:
+def test_a_percentage_is_rounded_but_never_to_nothing_or_all(count: int, total: int, told: str) -> None:
     assert percent(count, total) == told
 
 

@@ -13,16 +13,12 @@ from promise_pub.web import charts
 from promise_pub.web.charts import HEIGHT, WIDTH, nice, rate
 
 
-def sample(
-    at: float, confirmed: int, received: int | None = None, p99: float | None = 2.0
-) -> Sample:
+def sample(at: float, confirmed: int, received: int | None = None, p99: float | None = 2.0) -> Sample:
     return Sample(at, confirmed, confirmed, confirmed, received, received, p99, p99)
 
 
 def report(*samples: Sample) -> RunReport:
-    return RunReport(
-        "id", Parameters(), StoredFile("a.csv", 1, "h"), datetime.now(UTC), samples=samples
-    )
+    return RunReport("id", Parameters(), StoredFile("a.csv", 1, "h"), datetime.now(UTC), samples=samples)
 
 
 def received(one: Sample) -> int | None:

@@ -136,9 +136,7 @@ def test_what_is_no_address_tells_none(text: str) -> None:
         (PROXY, ["_hidden"], PROXY),
     ],
 )
-def test_the_client_is_the_first_from_the_right_that_is_not_trusted(
-    peer: str, lines: list[str], client: str
-) -> None:
+def test_the_client_is_the_first_from_the_right_that_is_not_trusted(peer: str, lines: list[str], client: str) -> None:
     found = client_behind(Client(ip_address(peer), 5000), lines, TRUSTED)
     assert found.address == ip_address(client)
 
@@ -230,9 +228,7 @@ OpenSite = Callable[..., Awaitable[HttpClient]]
 
 
 @pytest.fixture
-def open_site(
-    tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[HttpClient]]
-) -> OpenSite:
+def open_site(tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[HttpClient]]) -> OpenSite:
     """The application among fakes, with a page that tells each client who it is."""
 
     async def who(request: web.Request) -> web.Response:

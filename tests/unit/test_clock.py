@@ -18,9 +18,7 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.mark.parametrize("resumed", [False, True])
-async def test_a_clock_that_jumps_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resumed: bool
-) -> None:
+async def test_a_clock_that_jumps_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resumed: bool) -> None:
     jumped = timedelta()
 
     class Clock(datetime):
@@ -45,6 +43,4 @@ async def test_a_clock_that_jumps_back(
     assert report.finished_at and report.finished_at < report.created_at <= datetime.now(UTC)
     seconds = report.seconds
     assert 0 < seconds.publishing < 60 and min(seconds.queued, seconds.draining) >= 0
-    assert seconds.total == pytest.approx(
-        seconds.queued + seconds.negotiating + seconds.publishing + seconds.draining
-    )
+    assert seconds.total == pytest.approx(seconds.queued + seconds.negotiating + seconds.publishing + seconds.draining)

@@ -14,9 +14,7 @@ from tests.web_parts import until
 
 
 @pytest.fixture
-async def house(
-    tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]
-) -> AsyncIterator[House]:
+async def house(tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]) -> AsyncIterator[House]:
     async with opened(tmp_path, aiohttp_client) as made:
         yield made
 
@@ -30,9 +28,7 @@ PAGES = ("/", "/runs", "/runs/{id}", "/runs/{id}/rejects", "/docs", "/openapi.js
 
 @pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_who_has_it_already_is_not_sent_it_again(
-    house: House, path: str, method: str
-) -> None:
+async def test_who_has_it_already_is_not_sent_it_again(house: House, path: str, method: str) -> None:
     path = path.format(id=await a_run(house))
     first = await house.client.request(method, path)
     for shown in (first.headers["ETag"], "*", f'"other", W/{first.headers["ETag"]}'):
@@ -78,9 +74,7 @@ async def test_a_history_with_another_count_is_another_though_its_page_is_the_sa
     await a_run(house)
     one = await house.client.get("/runs?page=9", headers=JSON)
     await a_run(house)
-    two = await house.client.get(
-        "/runs?page=9", headers=JSON | {"If-None-Match": one.headers["ETag"]}
-    )
+    two = await house.client.get("/runs?page=9", headers=JSON | {"If-None-Match": one.headers["ETag"]})
     assert await one.json() == await two.json() == []
     assert (two.status, two.headers["X-Total-Count"]) == (200, "2")
 
@@ -119,19 +113,13 @@ def told(answer: Any) -> dict[str, str]:
     ("path", "varies"),
     [("/runs", True), ("/runs/none", True), ("/nowhere", True), ("/", False), ("/healthz", False)],
 )
-async def test_caches_are_told_where_an_address_has_several_faces(
-    house: House, path: str, varies: bool
-) -> None:
+async def test_caches_are_told_where_an_address_has_several_faces(house: House, path: str, varies: bool) -> None:
     answer = await house.client.get(path)
     assert answer.headers.get("Vary") == ("Accept" if varies else None)
 
 
-@pytest.mark.parametrize(
-    ("path", "allowed"), [("/runs", {"GET", "HEAD"}), ("/simulate/", {"POST"})]
-)
-async def test_a_wrong_method_is_told_which_are_right(
-    house: House, path: str, allowed: set[str]
-) -> None:
+@pytest.mark.parametrize(("path", "allowed"), [("/runs", {"GET", "HEAD"}), ("/simulate/", {"POST"})])
+async def test_a_wrong_method_is_told_which_are_right(house: House, path: str, allowed: set[str]) -> None:
     answer = await house.client.delete(path, headers=JSON)
     assert (answer.status, (await answer.json())["code"]) == (405, "http_405")
     assert set(answer.headers["Allow"].split(",")) == allowed

@@ -134,9 +134,7 @@ def test_the_guest_password_is_the_default(tmp_path: Path) -> None:
         ("database", "port", "", 5432),
     ],
 )
-def test_a_value_is_cast(
-    tmp_path: Path, section: str, option: str, value: str, expected: object
-) -> None:
+def test_a_value_is_cast(tmp_path: Path, section: str, option: str, value: str, expected: object) -> None:
     variable = f"PROMISE_PUB_{section}_{option}".upper()
     settings = load(tmp_path, COMPLETE.format(password="x"), **{variable: value})
     assert getattr(getattr(settings, section), option) == expected
@@ -318,18 +316,14 @@ def test_the_environment_wins_over_the_file_and_brings_sections_it_lacks(tmp_pat
 
 
 @pytest.mark.parametrize("mark", ["=", ":", " = ", "  =  "])
-def test_an_empty_password_is_a_password_and_percent_signs_are_plain(
-    tmp_path: Path, mark: str
-) -> None:
+def test_an_empty_password_is_a_password_and_percent_signs_are_plain(tmp_path: Path, mark: str) -> None:
     text = COMPLETE.replace(" = ", mark)
     assert load(tmp_path, text.format(password="")).database.password == ""
     assert load(tmp_path, text.format(password="%(host)s%%")).database.password == "%(host)s%%"
 
 
 def test_a_password_from_the_environment_keeps_its_spaces(tmp_path: Path) -> None:
-    settings = load(
-        tmp_path, COMPLETE.format(password="x"), PROMISE_PUB_DATABASE_PASSWORD=" two words "
-    )
+    settings = load(tmp_path, COMPLETE.format(password="x"), PROMISE_PUB_DATABASE_PASSWORD=" two words ")
     assert settings.database.password == " two words "
 
 
@@ -382,9 +376,7 @@ def test_no_complaint_about_a_broken_file_tells_a_secret(tmp_path: Path, text: s
         ("", "[rabbit] host: is mandatory and not set"),
     ],
 )
-def test_a_broken_file_is_a_complaint_with_its_line(
-    tmp_path: Path, text: str | bytes, complaint: str
-) -> None:
+def test_a_broken_file_is_a_complaint_with_its_line(tmp_path: Path, text: str | bytes, complaint: str) -> None:
     assert problems(tmp_path, text)[0].startswith(complaint)
 
 

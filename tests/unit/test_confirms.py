@@ -73,9 +73,7 @@ STEPS = st.lists(
 
 @settings(deadline=None)  # a busy machine is no fault of the code
 @given(STEPS, st.integers(1, 9))
-def test_any_order_of_confirms_ends_as_the_rules_say(
-    steps: list[tuple[str, int, bool]], first_number: int
-) -> None:
+def test_any_order_of_confirms_ends_as_the_rules_say(steps: list[tuple[str, int, bool]], first_number: int) -> None:
     """Single and multiple, out of order, of settled tags, of tags never sent: every moment adds up."""
     tracker, naive, number = ConfirmTracker(), Naive(), first_number
     for step, value, multiple in steps:
@@ -118,9 +116,7 @@ def test_any_order_of_confirms_ends_as_the_rules_say(
         (["back 100", "back 106", "back 0", "ack 0*"], 5, "", "", 0),  # rows nobody sent
     ],
 )
-def test_five_rows(
-    steps: list[str], confirmed: int, returned: str, nacked: str, unsettled: int
-) -> None:
+def test_five_rows(steps: list[str], confirmed: int, returned: str, nacked: str, unsettled: int) -> None:
     tracker = ConfirmTracker()
     tracker.sent(101, 2, at=0.0)
     tracker.sent(103, 3, at=0.0)
@@ -195,8 +191,7 @@ ORDERS = {
     "one by one from the end": ([(tag, False) for tag in range(ROWS, 0, -1)], 1),
     "one by one from the end, in batches": ([(tag, False) for tag in range(ROWS, 0, -1)], 250),
     "odd ones, then the rest by multiples": (
-        [(tag, False) for tag in range(1, ROWS, 2)]
-        + [(tag, True) for tag in range(2, ROWS + 1, 2)],
+        [(tag, False) for tag in range(1, ROWS, 2)] + [(tag, True) for tag in range(2, ROWS + 1, 2)],
         1,
     ),
     "all but the first, then all": (
@@ -216,9 +211,7 @@ def test_settling_costs_in_proportion_to_what_is_settled(
     for tag, multiple in order:
         (tracker.nack if nack else tracker.ack)(tag, multiple=multiple, at=1.0)
     assert tracker.unsettled == 0
-    assert (
-        CountedDeque.looks + CountedSet.looks < 80 * ROWS
-    )  # log2(4,000) is 12; squared, 16,000,000
+    assert CountedDeque.looks + CountedSet.looks < 80 * ROWS  # log2(4,000) is 12; squared, 16,000,000
     assert not tracker._sent and not tracker._beyond  # nothing is kept of what is settled
 
 

@@ -27,11 +27,7 @@ from tests.listening import Raw, Site, site
 HEADERS = b"HTTP/1.1\r\nHost: localhost\r\n"
 ASK = b"GET /healthz " + HEADERS + b"\r\n"
 END = b'{"alive": true}'
-SEND = (
-    b"POST /simulate/ "
-    + HEADERS
-    + b"Content-Type: text/csv\r\nContent-Length: 10\r\n\r\nAnn,ann@x\n"
-)
+SEND = b"POST /simulate/ " + HEADERS + b"Content-Type: text/csv\r\nContent-Length: 10\r\n\r\nAnn,ann@x\n"
 
 
 @pytest.fixture(autouse=True)
@@ -124,9 +120,7 @@ async def test_where_all_are_busy_one_more_is_told_to_come_again(tmp_path: Path)
 
 
 @pytest.mark.parametrize("said", [b"", b"GET /heal", ASK[:-2], ASK])
-async def test_a_connection_on_which_no_request_comes_is_closed(
-    tmp_path: Path, said: bytes
-) -> None:
+async def test_a_connection_on_which_no_request_comes_is_closed(tmp_path: Path, said: bytes) -> None:
     """One that says nothing, one whose request stays half, one that was used and is idle."""
     async with site(tmp_path, idle_timeout=0.1) as there:
         raw = await there.raw(said)
@@ -190,9 +184,7 @@ async def ask_for_much(there: Site) -> Raw:
     return await there.raw(ask, until=b"\r\n")
 
 
-async def test_an_answer_that_nobody_reads_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_answer_that_nobody_reads_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "READ_PERIOD", 0.2)
     async with site(tmp_path, idle_timeout=3600) as there:
         raw = await ask_for_much(there)

@@ -136,9 +136,7 @@ def test_rows_given_back_keep_their_order(session: Session) -> None:
     assert [row.name for row in session.take()] == ["a", "b"]
 
 
-@pytest.mark.parametrize(
-    ("sent", "complete"), [(None, False), (0, True), (1, True), (2, True), (3, False)]
-)
+@pytest.mark.parametrize(("sent", "complete"), [(None, False), (0, True), (1, True), (2, True), (3, False)])
 def test_a_session_is_complete_when_it_has_the_rows_that_were_sent(
     session: Session, sent: int | None, complete: bool
 ) -> None:

@@ -41,9 +41,7 @@ from promise_pub.errors import DatabaseError
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_which_errors_may_pass_by_themselves(
-    kind: type[Exception], code: str, passes: bool
-) -> None:
+def test_which_errors_may_pass_by_themselves(kind: type[Exception], code: str, passes: bool) -> None:
     with pytest.raises(DatabaseError) as caught, translated():
         raise kind("for this reason")
     assert (caught.value.code, caught.value.passes) == (code, passes)

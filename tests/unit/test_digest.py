@@ -26,9 +26,7 @@ def people(texts: list[tuple[str, str]]) -> list[Row]:
 
 def body(row: Row) -> bytes:
     """As any JSON writer that spaces like json.dumps and keeps its text would."""
-    return json.dumps(
-        dict(zip(("name", "mail"), row.fields, strict=True)), ensure_ascii=False
-    ).encode()
+    return json.dumps(dict(zip(("name", "mail"), row.fields, strict=True)), ensure_ascii=False).encode()
 
 
 @given(st.lists(st.tuples(TEXTS, TEXTS), max_size=30), st.randoms(), st.integers(1, 7))

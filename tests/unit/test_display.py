@@ -63,9 +63,7 @@ def test_a_picture_goes_from_the_upload_to_the_run_and_has_the_trouble_in_it() -
         assert picture.rendered() == ""
         picture.uploading("[b]ig.csv", 100)
         picture.uploaded(50)
-        assert "50%" in drawn(picture.rendered(), 60) and "[b]ig.csv" in drawn(
-            picture.rendered(), 60
-        )
+        assert "50%" in drawn(picture.rendered(), 60) and "[b]ig.csv" in drawn(picture.rendered(), 60)
         picture.show(report())
         assert "Publishing" in drawn(picture.rendered(), 60)
         picture.trouble("refused")

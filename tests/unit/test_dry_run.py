@@ -18,9 +18,7 @@ from tests.web_house import CSV, Client, House, opened
 
 
 @pytest.fixture
-async def house(
-    tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]
-) -> AsyncIterator[House]:
+async def house(tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]) -> AsyncIterator[House]:
     async with opened(tmp_path, aiohttp_client) as made:
         yield made
         # Whatever was asked, nothing came of it.
@@ -29,9 +27,7 @@ async def house(
 
 
 async def asked(house: House, text: bytes, query: str = "", **headers: str) -> Any:
-    return await house.client.post(
-        f"/simulate/?dry_run=true{query}", data=text, headers=CSV | headers
-    )
+    return await house.client.post(f"/simulate/?dry_run=true{query}", data=text, headers=CSV | headers)
 
 
 async def test_it_tells_what_a_run_would_publish_and_reject(house: House) -> None:
@@ -136,9 +132,7 @@ async def test_a_few_go_at_once_and_no_more(house: House, monkeypatch: pytest.Mo
     assert (await asked(house, b"a,b\n")).status == 200
 
 
-async def test_it_is_given_up_when_the_server_stops(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_it_is_given_up_when_the_server_stops(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     counting = asyncio.Event()
 
     async def forever(_: RepeatCounter) -> int:

@@ -103,9 +103,7 @@ async def test_a_second_click_on_cancel_does_not_leave_the_session_behind(house:
 
 
 @pytest.mark.parametrize("way", ["cancelled", "interrupted"])
-async def test_a_run_that_is_failing_can_be_ended_and_names_what_it_leaves(
-    house: House, way: str
-) -> None:
+async def test_a_run_that_is_failing_can_be_ended_and_names_what_it_leaves(house: House, way: str) -> None:
     slow = SlowToRemove(house, 3600)
     house.consumer.fail["remove"] = ConsumerStalled("it stalled")
     run = await house.submit(ROWS, LIVE)

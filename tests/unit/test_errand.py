@@ -80,9 +80,7 @@ async def test_one_that_refuses_is_quoted(serve: Serve, status: int, kind: type)
     assert caught.value.message == "No. (no)"
 
 
-async def test_stopped_before_any_answer_it_does_not_say_what_it_does_not_know(
-    serve: Serve, tmp_path: Path
-) -> None:
+async def test_stopped_before_any_answer_it_does_not_say_what_it_does_not_know(serve: Serve, tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text("a,b\n")
     held = asyncio.Event()
@@ -138,9 +136,7 @@ async def test_what_is_given_goes_to_the_server_as_it_is_and_nothing_else(
     file = tmp_path / "a b.csv"
     file.write_text("a,b\n")
     for given in ({}, PARAMETERS, OTHERS):
-        switches = [
-            f"--{name}" if value == "true" else f"--{name}={value}" for name, value in given.items()
-        ]
+        switches = [f"--{name}" if value == "true" else f"--{name}={value}" for name, value in given.items()]
         options = arguments.parse(["send", str(file), "--server", url, *switches, "-q"])
         assert await options.command(options) == 0
     assert asked == [{"filename": "a b.csv", **given} for given in ({}, PARAMETERS, OTHERS)]
@@ -182,9 +178,7 @@ async def test_a_dry_run_is_told_in_each_format(
     file = tmp_path / "a.csv"
     file.write_text("a,b\n")
     url = await serve(_simulate_=DRY)
-    options = arguments.parse(
-        ["send", str(file), "--dry-run", "--server", url, "--format", form, "-q"]
-    )
+    options = arguments.parse(["send", str(file), "--dry-run", "--server", url, "--format", form, "-q"])
     assert await options.command(options) == 0
     assert capsys.readouterr().out.replace("\r\n", "\n") == told
 
@@ -199,10 +193,7 @@ async def test_why_a_run_failed_stands_in_its_report_and_in_the_error(
     with pytest.raises(PromisePubError) as caught:
         await options.command(options)
     assert caught.value.message.endswith("503 (consumer_refused)")
-    assert (
-        "error           /create/ answered \ufffd[2J503 (consumer_refused)"
-        in capsys.readouterr().out
-    )
+    assert "error           /create/ answered \ufffd[2J503 (consumer_refused)" in capsys.readouterr().out
 
 
 async def test_a_report_is_printed_though_its_copy_cannot_be_written(

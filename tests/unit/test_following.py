@@ -186,9 +186,7 @@ async def test_so_is_one_whose_login_page_comes_instead_of_events(followed: Star
     assert (seen.states[-1], seen.server.polls) == ("completed", 1)
 
 
-async def test_and_one_whose_events_are_held_back(
-    followed: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_and_one_whose_events_are_held_back(followed: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "SILENCE_TIMEOUT", 1.0)
     seen = await followed(tells(b"", pause=60))
     assert (seen.states[-1], seen.server.streams) == ("completed", 1)
@@ -226,6 +224,4 @@ async def test_nonsense_is_not_waited_through(followed: Start, chunk: bytes, sai
 
 async def test_a_run_that_ended_is_told_without_asking() -> None:
     async with open_remote("http://127.0.0.1:1") as nobody:
-        assert [run["state"] async for run in follow(nobody, ended().as_json(), print)] == [
-            "completed"
-        ]
+        assert [run["state"] async for run in follow(nobody, ended().as_json(), print)] == ["completed"]

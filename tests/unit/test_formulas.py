@@ -17,9 +17,7 @@ def cell(value: str) -> str:
 
 
 @pytest.mark.parametrize("sign", "=+-@＝＋－＠﹦﹢﹣﹫")
-@pytest.mark.parametrize(
-    "before", ["", " ", "\t", "\r", "\n", "\xa0", "\u3000", "\ufeff", "\u200b ", "\0"]
-)
+@pytest.mark.parametrize("before", ["", " ", "\t", "\r", "\n", "\xa0", "\u3000", "\ufeff", "\u200b ", "\0"])
 def test_what_begins_like_a_formula_is_text(before: str, sign: str) -> None:
     assert cell(f"{before}{sign}cmd()").startswith("'")
 

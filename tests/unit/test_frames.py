@@ -87,9 +87,7 @@ class Stream:
 
     def __init__(self, text: bytes, cuts: list[int]) -> None:
         places = sorted({cut % (len(text) + 1) for cut in cuts} | {0, len(text)})
-        self._pieces = [
-            text[start:end] for start, end in zip(places, places[1:], strict=False) if start < end
-        ]
+        self._pieces = [text[start:end] for start, end in zip(places, places[1:], strict=False) if start < end]
 
     def at_eof(self) -> bool:
         return not self._pieces
@@ -113,9 +111,7 @@ async def left_for_aiormq(reader: TappedReader) -> bytes:
 
 @settings(deadline=None)  # a busy machine is no fault of the code
 @given(st.lists(CONFIRMS | OTHERS, max_size=12), st.lists(st.integers(0, 5_000), max_size=12))
-def test_confirms_are_taken_and_the_rest_is_left_in_its_order(
-    sent: list[Any], cuts: list[int]
-) -> None:
+def test_confirms_are_taken_and_the_rest_is_left_in_its_order(sent: list[Any], cuts: list[int]) -> None:
     taken: list[Confirm] = []
 
     def tap(buffer: bytearray) -> int:
@@ -144,17 +140,13 @@ def test_deliveries_are_taken_whole_and_the_rest_is_left(sent: list[Any], cuts: 
         taken.extend(found)
         return size
 
-    text = b"".join(
-        marshal_delivery(*one[1]) if one[0] == "delivery" else marshal(one) for one in sent
-    )
+    text = b"".join(marshal_delivery(*one[1]) if one[0] == "delivery" else marshal(one) for one in sent)
     reader = TappedReader(Stream(text, cuts))  # type: ignore[arg-type]
     reader.tap = tap
     rest = asyncio.run(left_for_aiormq(reader))
     wanted = [
         Delivery(tag, properties.get("message_id") or None, redelivered, body)
-        for tag, redelivered, _, properties, body, _ in (
-            one[1] for one in sent if one[0] == "delivery"
-        )
+        for tag, redelivered, _, properties, body, _ in (one[1] for one in sent if one[0] == "delivery")
     ]
     assert taken == wanted
     assert rest == b"".join(marshal(one) for one in sent if one[0] != "delivery")
@@ -193,8 +185,6 @@ async def test_a_tap_set_while_a_frame_is_waited_for_gets_it() -> None:
 async def test_an_end_in_the_middle_of_a_frame_is_an_end_for_aiormq_too() -> None:
     reader = TappedReader(Stream(marshal(Confirm(1, True))[:15], [3, 9]))  # type: ignore[arg-type]
     reader.tap = lambda buffer: confirms(buffer, CHANNEL)[1]
-    assert (
-        await reader.readexactly(1) + await reader.readexactly(6) == marshal(Confirm(1, True))[:7]
-    )
+    assert await reader.readexactly(1) + await reader.readexactly(6) == marshal(Confirm(1, True))[:7]
     with pytest.raises(asyncio.IncompleteReadError):
         await reader.readexactly(14)

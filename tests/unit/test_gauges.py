@@ -99,9 +99,7 @@ def test_a_run_that_goes_shows_what_is_on_its_way_and_loses_nothing() -> None:
         (State.DRAINING, SessionView("s"), "not told"),
     ],
 )
-def test_what_nobody_told_is_no_number(
-    state: State, session: SessionView | None, says: str
-) -> None:
+def test_what_nobody_told_is_no_number(state: State, session: SessionView | None, says: str) -> None:
     for gauge in gauges(replace(RUN, state=state, session=session))[3:]:
         assert (gauge.count, gauge.note, gauge.parts) == (None, says, ())
 
@@ -111,9 +109,7 @@ def test_rows_of_earlier_sessions_count() -> None:
         EarlierSession(SessionView("a", received=50, saved=40, duplicates=10), 1, 50),
         EarlierSession(SessionView("b", received=9, saved=9), 51, 50),  # told of no row
     )
-    resumed = replace(
-        ENDED, earlier=earlier, session=SessionView("c", received=30, saved=30, duplicates=0)
-    )
+    resumed = replace(ENDED, earlier=earlier, session=SessionView("c", received=30, saved=30, duplicates=0))
     assert (received(resumed), saved(resumed)) == (80, 70)
     assert (received(replace(resumed, session=None)), saved(replace(resumed, session=None))) == (
         50,

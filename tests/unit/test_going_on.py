@@ -257,9 +257,7 @@ class TestResume:
         with pytest.raises(NotResumable, match="completed"):
             await house.runs.resume(run.id)
 
-    async def test_rejected_rows_are_told_once_however_often_they_are_read(
-        self, house: House
-    ) -> None:
+    async def test_rejected_rows_are_told_once_however_often_they_are_read(self, house: House) -> None:
         text = b"".join(b"N%d,%d@x\nno row %d\n" % (n, n, n) for n in range(60))
         run = await house.submit(text, Parameters(mode=Mode.BATCH, rate=300))
         await until(lambda: run.counts().confirmed > 20)
@@ -381,9 +379,7 @@ class TestLosses:
         (SessionView("u", 10, 10, 0, 0, rows=""), 5, 0, 5),
     ],
 )
-def test_what_a_session_is_known_to_be_done_with(
-    told: SessionView, after: int, resent: int, through: int
-) -> None:
+def test_what_a_session_is_known_to_be_done_with(told: SessionView, after: int, resent: int, through: int) -> None:
     assert known_through(told, after, resent) == through
 
 

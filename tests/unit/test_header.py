@@ -91,9 +91,7 @@ def test_a_header_is_not_looked_for_without_end(head: bytes) -> None:
 
 @settings(deadline=None)
 @given(st.binary(max_size=60), st.sampled_from([COMMA, SEMICOLON, TAB]), st.booleans())
-def test_any_bytes_are_a_header_or_none_or_a_bad_one(
-    head: bytes, dialect: Dialect, whole: bool
-) -> None:
+def test_any_bytes_are_a_header_or_none_or_a_bad_one(head: bytes, dialect: Dialect, whole: bool) -> None:
     try:
         header = find_header(head, dialect, whole=whole)
     except BadHeader:
@@ -123,16 +121,12 @@ async def test_the_header_is_neither_a_row_nor_rejected_and_lines_count_on(tmp_p
     path = in_file(tmp_path, b"\xef\xbb\xbf\nid,name,mail\nbad\n1,2,3\n")
     batches = [batch async for batch in read_batches(path, Dialect(width=3, header=True))]
     assert [row for batch in batches for row in batch.rows] == [Row(1, "1", "2", "3")]
-    assert [one for batch in batches for one in batch.rejected] == [
-        Rejected(3, "has 1 field, not 3", "bad")
-    ]
+    assert [one for batch in batches for one in batch.rejected] == [Rejected(3, "has 1 field, not 3", "bad")]
     assert (batches[-1].offset, batches[-1].line) == (path.stat().st_size, 5)
 
 
 @pytest.mark.parametrize("chunk_size", [1, 3, 1000])
-async def test_a_file_with_a_header_is_read_on_from_any_batch(
-    tmp_path: Path, chunk_size: int
-) -> None:
+async def test_a_file_with_a_header_is_read_on_from_any_batch(tmp_path: Path, chunk_size: int) -> None:
     path = in_file(tmp_path, b'\n\na;b\r\n1;2\r"x\ny";3\r\nbad\n\r4;5\r')
     dialect = Dialect(delimiter=";", header=True)
     batches = [batch async for batch in read_batches(path, dialect, chunk_size=chunk_size)]
@@ -150,9 +144,7 @@ async def test_a_file_with_a_header_is_read_on_from_any_batch(
 
 
 @pytest.mark.parametrize("data", [b"", b"\n\n"])
-async def test_a_file_without_a_record_has_no_header_and_no_batches(
-    tmp_path: Path, data: bytes
-) -> None:
+async def test_a_file_without_a_record_has_no_header_and_no_batches(tmp_path: Path, data: bytes) -> None:
     path = in_file(tmp_path, data)
     assert await read_header(path, COMMA) is None
     assert [batch async for batch in read_batches(path, COMMA)] == []

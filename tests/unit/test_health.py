@@ -73,9 +73,7 @@ async def test_a_server_that_misses_everything_is_alive_all_the_same(tmp_path: P
 
 
 @pytest.mark.parametrize("host", ["Host: rebound.example\r\n", "Host: 10.0.0.5:8411\r\n", ""])
-async def test_to_a_foreign_name_nothing_is_told_but_what_is_ready(
-    tmp_path: Path, host: str
-) -> None:
+async def test_to_a_foreign_name_nothing_is_told_but_what_is_ready(tmp_path: Path, host: str) -> None:
     async with site(tmp_path, probes={"broker": away, "database": there}) as house:
         raw = await house.raw(f"GET /readyz HTTP/1.0\r\n{host}\r\n".encode())
         head, _, body = (await raw.rest()).partition(b"\r\n\r\n")

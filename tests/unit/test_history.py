@@ -36,9 +36,7 @@ HOSTILE = '<script>alert("1")</script> \N{REPLACEMENT CHARACTER} & \'.csv'
 
 
 @pytest.fixture
-async def house(
-    tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]
-) -> AsyncIterator[House]:
+async def house(tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]) -> AsyncIterator[House]:
     async with opened(tmp_path, aiohttp_client) as made:
         yield made
 
@@ -189,9 +187,7 @@ async def test_nothing_found_says_what_to_do(house: House) -> None:
 
 
 async def test_a_run_shows_its_rate_as_a_line_and_as_a_number(house: House) -> None:
-    samples = tuple(
-        Sample(at, 0, 0, rows, None, None, None, None) for at, rows in ((0, 0), (2, 9000))
-    )
+    samples = tuple(Sample(at, 0, 0, rows, None, None, None, None) for at, rows in ((0, 0), (2, 9000)))
     keep(
         house,
         run("a.csv", samples=samples, counts=Counts(confirmed=9000), seconds=Seconds(publishing=2)),

@@ -195,9 +195,7 @@ def taken_back(path: Path) -> list[Hit]:
     return [hit for batch in read_hits(path) for hit in batch]
 
 
-def test_what_is_told_as_csv_is_taken_back_as_it_was(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_told_as_csv_is_taken_back_as_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     print_csv(COLUMNS, WHOLE.row(), BARE.row())
     path = tmp_path / "hits.csv"
     path.write_bytes(capsys.readouterr().out.encode())

@@ -160,18 +160,14 @@ def test_a_run_that_did_not_complete_is_an_error(state: State) -> None:
 
 
 def test_one_without_a_reason_is_an_error_all_the_same() -> None:
-    assert (
-        results(parsed(report(state=State.CANCELLED)))[CASES[0]] == "Error: The run was cancelled."
-    )
+    assert results(parsed(report(state=State.CANCELLED)))[CASES[0]] == "Error: The run was cancelled."
 
 
 def test_without_a_run_there_is_the_error_and_nothing_passes() -> None:
     suite = parsed(None, ServerAway("http://x cannot be reached: refused"))
     told = results(suite)
     assert told[CASES[0]] == "Error: http://x cannot be reached: refused"
-    assert [text for name, text in told.items() if name != CASES[0]] == [
-        "Skipped: There is no run."
-    ] * 7
+    assert [text for name, text in told.items() if name != CASES[0]] == ["Skipped: There is no run."] * 7
     assert [(one.name, one.value) for one in suite.properties()] == [("file.name", "data.csv")]
 
 

@@ -47,9 +47,7 @@ def test_as_many_files_as_the_hard_limit_allows_may_be_open(limits: tuple[int, i
     assert (soft, still) == (most if hard == resource.RLIM_INFINITY else min(hard, most), hard)
 
 
-def test_a_limit_that_is_higher_than_needed_stays(
-    limits: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_limit_that_is_higher_than_needed_stays(limits: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listening, "MOST_FILES", 100)
     resource.setrlimit(resource.RLIMIT_NOFILE, (200, limits[1]))
     listening.allow_many_files()
@@ -114,9 +112,7 @@ def fill_up(hard: int) -> list[int]:
 async def test_what_else_asyncio_complains_of_goes_where_it_went(
     others: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(
-        logging.ERROR, "asyncio"
-    )  # commands that were tested before may have silenced it
+    caplog.set_level(logging.ERROR, "asyncio")  # commands that were tested before may have silenced it
     heard: list[dict[str, object]] = []
     loop = asyncio.get_running_loop()
     if others:

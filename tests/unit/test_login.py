@@ -253,9 +253,7 @@ async def test_a_cookie_that_was_made_up_is_no_session(house: House, cookie: str
 
 
 @pytest.mark.parametrize(("name", "password"), [("ann", "wrong horse"), ("nobody", PASSWORD)])
-async def test_a_failed_login_tells_not_what_was_wrong(
-    house: House, name: str, password: str
-) -> None:
+async def test_a_failed_login_tells_not_what_was_wrong(house: House, name: str, password: str) -> None:
     answer = await house.log_in(name, password, next="/runs")
     page = await answer.text()
     assert answer.status == 401 and "The name or the password is wrong" in page
@@ -340,17 +338,13 @@ async def test_a_login_leads_to_no_other_site(house: House, after: str) -> None:
         ("application/x-www-form-urlencoded", b"name=\xff&password=\xff"),
     ],
 )
-async def test_what_is_no_login_form_is_a_bad_request(
-    house: House, content_type: str, body: bytes
-) -> None:
+async def test_what_is_no_login_form_is_a_bad_request(house: House, content_type: str, body: bytes) -> None:
     headers = JSON | {"Content-Type": content_type}
     answer = await house.ask("POST", "/login", data=body, headers=headers)
     assert (answer.status, (await answer.json())["code"]) == (400, "bad_parameter")
 
 
-async def test_a_form_that_does_not_arrive_is_not_waited_for(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_form_that_does_not_arrive_is_not_waited_for(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auth, "FORM_TIMEOUT", 0.05)
     reader, writer = await asyncio.open_connection(house.client.host, house.client.port)
     writer.write(
@@ -399,9 +393,7 @@ async def test_without_users_there_is_no_login(
     tmp_path: Path, aiohttp_client: Callable[..., Awaitable[Client]]
 ) -> None:
     broker, ledger = FakeBroker(), FakeLedger()
-    runs = Runs(
-        ledger, FakeConsumer(broker, ledger), broker.open_publisher, Uploads(tmp_path, 1, 1), 1
-    )
+    runs = Runs(ledger, FakeConsumer(broker, ledger), broker.open_publisher, Uploads(tmp_path, 1, 1), 1)
     client = await aiohttp_client(make_app(runs, ledger, {}))  # type: ignore[arg-type]
     assert (await client.get("/login")).status == 404
     assert "Log out" not in await (await client.get("/")).text()

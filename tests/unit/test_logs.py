@@ -22,14 +22,10 @@ from promise_pub.errors import BrokerLost
 from promise_pub.logs import JsonFormatter, TextFormatter, logging_to, told
 
 log = logging.getLogger("promise_pub.tests.logs")
-HOSTILE = (
-    'a\r\n2026-01-01T00:00:00.000Z INFO x: Login: root\x1b[2J\x00\x85\u2028\u202e\udcff "q" \\'
-)
+HOSTILE = 'a\r\n2026-01-01T00:00:00.000Z INFO x: Login: root\x1b[2J\x00\x85\u2028\u202e\udcff "q" \\'
 
 
-def made(
-    form: type[logging.Formatter], message: str, *values: Any, exc_info: Any = None, **more: Any
-) -> str:
+def made(form: type[logging.Formatter], message: str, *values: Any, exc_info: Any = None, **more: Any) -> str:
     record = log.makeRecord("a.room", logging.INFO, "f.py", 1, message, values, exc_info, **more)
     record.created = 1764000000.25
     return form().format(record)
@@ -38,10 +34,7 @@ def made(
 def test_a_line_tells_when_how_bad_where_what_and_what_about() -> None:
     fields = told(file="a b.csv", rows=3, empty="", none=None, session="x=1", name="plain")
     line = made(TextFormatter, "Run %s", "queued", extra=fields)
-    assert line == (
-        "2025-11-24T16:00:00.250Z INFO a.room: Run queued "
-        'file="a b.csv" rows=3 session="x=1" name=plain'
-    )
+    assert line == ('2025-11-24T16:00:00.250Z INFO a.room: Run queued file="a b.csv" rows=3 session="x=1" name=plain')
     assert json.loads(made(JsonFormatter, "Run %s", "queued", extra=fields)) == {
         "time": "2025-11-24T16:00:00.250Z",
         "level": "info",
@@ -218,9 +211,7 @@ def test_a_full_disk_ends_nothing() -> None:
     os.close(full)
 
 
-def test_a_line_that_cannot_be_made_ends_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_line_that_cannot_be_made_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging, "raiseExceptions", False)
     with captured(tmp_path) as lines:
         log.info("%d rows", "three")

@@ -46,10 +46,7 @@ async def test_runs_rows_and_latencies_are_told(tmp_path: Path) -> None:
         }
         assert after["promise_pub_confirm_latency_seconds_count",] == 2
         assert after["promise_pub_confirm_latency_seconds_bucket", "+Inf"] == 2
-        buckets = [
-            after["promise_pub_confirm_latency_seconds_bucket", str(bound)]
-            for bound in metrics.CONFIRMS
-        ]
+        buckets = [after["promise_pub_confirm_latency_seconds_bucket", str(bound)] for bound in metrics.CONFIRMS]
         assert buckets == sorted(buckets) and buckets[-1] <= 2
         assert after["promise_pub_runs_going",] == after["promise_pub_runs_waiting",] == 0
         assert after["promise_pub_build_info", __version__] == 1
@@ -60,13 +57,9 @@ async def test_a_run_that_goes_and_those_that_wait_are_told(tmp_path: Path) -> N
         async with there.house.consumer.holding("remove"):
             headers = CSV | {"Prefer": "respond-async"}
             for _ in range(2):
-                async with there.http.post(
-                    f"{there.url}/simulate/", data=ROWS, headers=headers
-                ) as answer:
+                async with there.http.post(f"{there.url}/simulate/", data=ROWS, headers=headers) as answer:
                     assert answer.status == 202
-            await until(
-                lambda: there.house.runs.current and there.house.runs.current.counts().confirmed
-            )
+            await until(lambda: there.house.runs.current and there.house.runs.current.counts().confirmed)
             figures = await there.figures()
         assert figures["promise_pub_runs_going",] == figures["promise_pub_runs_waiting",] == 1
         assert figures["promise_pub_run_blocked",] == 0
@@ -93,11 +86,7 @@ async def test_requests_are_told_by_route_method_and_status_and_by_nothing_else(
         assert (await broken.rest()).startswith(b"HTTP/1.0 400")
         await broken.close()
         figures = await there.figures()
-    counted = {
-        key[1:]: value
-        for key, value in figures.items()
-        if key[0] == "promise_pub_http_requests_total"
-    }
+    counted = {key[1:]: value for key, value in figures.items() if key[0] == "promise_pub_http_requests_total"}
     assert counted == {
         ("GET", "/runs", "200"): 2,
         ("GET", "/runs/{id}", "404"): 2,
@@ -165,9 +154,7 @@ async def test_services_are_asked_now_and_then_however_often_the_figures_are(
         assert later["promise_pub_service_checked_timestamp_seconds", "consumer"] > at
 
 
-async def test_a_service_that_does_not_answer_holds_nobody_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_service_that_does_not_answer_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probing, "WAIT", 0.01)
     monkeypatch.setattr(probing, "PROBE_TIMEOUT", 3600.0)
     asked = 0
@@ -214,9 +201,7 @@ async def test_a_probe_that_fails_as_nobody_foresaw_counts_as_away(
     assert not looks.seen["consumer"].up and "nobody foresaw" in caplog.text
 
 
-async def test_a_loop_that_is_kept_busy_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_loop_that_is_kept_busy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "LAG_EVERY", 0.01)
     async with site(tmp_path) as there:
         loop = asyncio.get_running_loop()

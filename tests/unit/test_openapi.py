@@ -80,9 +80,7 @@ def operations(described: Described) -> dict[Route, Described]:
 
 
 @GUARDED
-def test_every_request_that_is_taken_is_described_and_no_other(
-    tmp_path: Path, guarded: bool
-) -> None:
+def test_every_request_that_is_taken_is_described_and_no_other(tmp_path: Path, guarded: bool) -> None:
     house = OpenHouse(tmp_path, guarded)
     taken = openapi.routes_of(house.app)
     assert set(operations(house.described())) == set(taken)
@@ -202,9 +200,7 @@ def test_every_code_that_an_answer_may_have_is_listed(tmp_path: Path) -> None:
 
 
 @GUARDED
-def test_every_status_of_a_described_error_is_the_one_it_gets(
-    tmp_path: Path, guarded: bool
-) -> None:
+def test_every_status_of_a_described_error_is_the_one_it_gets(tmp_path: Path, guarded: bool) -> None:
     for operation in operations(OpenHouse(tmp_path, guarded).described()).values():
         assert str(status_of(errors.WrongHost)) in operation["responses"]
         assert str(status_of(errors.PromisePubError)) in operation["responses"]
@@ -241,17 +237,13 @@ def check_run(described: Described, run: dict[str, Any]) -> None:
         **closed({"$ref": "#/components/schemas/Run"}),
         "components": closed(described["components"]),
     }
-    jsonschema.validate(
-        run, schema, jsonschema.Draft202012Validator, format_checker=jsonschema.FormatChecker()
-    )
+    jsonschema.validate(run, schema, jsonschema.Draft202012Validator, format_checker=jsonschema.FormatChecker())
 
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SESSION = SessionView("any name", 2, None, 1, 0, "0f" * 16, "1-2,5", True)
 RUNS = [
-    RunReport(
-        "5d1b2a9e-0000-4000-8000-00000000000a", Parameters(), StoredFile("a", 1, "0f" * 32), NOW
-    ),
+    RunReport("5d1b2a9e-0000-4000-8000-00000000000a", Parameters(), StoredFile("a", 1, "0f" * 32), NOW),
     RunReport(
         "5d1b2a9e-0000-4000-8000-00000000000a",
         Parameters(),
@@ -286,9 +278,7 @@ def test_a_run_is_described_to_its_last_field(tmp_path: Path, report: RunReport)
     check_run(OpenHouse(tmp_path, False).described(), report.as_json())
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("state", "dancing"), ("verdict", "maybe"), ("db_count", -1), ("more", 1)]
-)
+@pytest.mark.parametrize(("name", "value"), [("state", "dancing"), ("verdict", "maybe"), ("db_count", -1), ("more", 1)])
 def test_what_is_no_run_is_told(tmp_path: Path, name: str, value: object) -> None:
     with pytest.raises(jsonschema.ValidationError):
         check_run(OpenHouse(tmp_path, False).described(), RUNS[1].as_json() | {name: value})

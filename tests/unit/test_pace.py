@@ -68,9 +68,7 @@ def most_over(went: list[tuple[float, int]], rate: int) -> float:
 
 
 @pytest.mark.parametrize("rate", [1, 3, 19, 20, 100, 1_000, 5_120, 10_000])
-@pytest.mark.parametrize(
-    "case", ["even", "late timers", "one stall of 5 s", "stalls of 90 ms", "slow to publish"]
-)
+@pytest.mark.parametrize("case", ["even", "late timers", "one stall of 5 s", "stalls of 90 ms", "slow to publish"])
 async def test_no_stretch_of_time_gets_more_than_the_rate(
     monkeypatch: pytest.MonkeyPatch, rate: int, case: str
 ) -> None:

@@ -23,9 +23,7 @@ from tests.web_house import JSON, Client, House, opened
 
 
 @pytest.fixture
-async def house(
-    tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]
-) -> AsyncIterator[House]:
+async def house(tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]) -> AsyncIterator[House]:
     async with opened(tmp_path, aiohttp_client) as made:
         yield made
 
@@ -116,9 +114,7 @@ async def test_when_to_try_again_is_said_where_that_is_of_use(
         assert (answer.status, "Retry-After" in answer.headers) == (503, passes)
 
 
-@pytest.mark.parametrize(
-    ("error", "passes"), [(errors.DatabaseUnavailable(), True), (errors.SchemaMissing(), False)]
-)
+@pytest.mark.parametrize(("error", "passes"), [(errors.DatabaseUnavailable(), True), (errors.SchemaMissing(), False)])
 async def test_when_to_send_a_file_again_is_said_where_that_is_of_use(
     house: House, error: errors.PromisePubError, passes: bool
 ) -> None:
@@ -174,9 +170,7 @@ async def test_an_impatient_client_is_told_where_to_look(house: House, prefer: s
     assert 'http-equiv="refresh"' in await page.text()
 
 
-async def test_a_probe_that_hangs_is_not_ready(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_probe_that_hangs_is_not_ready(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "PROBE_TIMEOUT", 0.01)
     house.probes["broker"] = asyncio.Event().wait
     answer = await house.client.get("/readyz")
@@ -203,9 +197,7 @@ async def test_the_form_names_the_rows_that_would_be_deleted(house: House) -> No
     assert await (await house.client.get("/employees")).json() == {"count": 1}
 
 
-async def test_the_form_does_without_a_count_that_does_not_come(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_form_does_without_a_count_that_does_not_come(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "COUNT_FOR_PAGE", 0.01)
     monkeypatch.setattr(pages, "COUNT_WHEN_ASKED", 0.01)
     monkeypatch.setattr(house.ledger, "count_employees", asyncio.Event().wait)

@@ -110,9 +110,7 @@ def test_a_profile_is_written_as_it_was_read(profile: str) -> None:
 
 
 def test_a_run_tells_what_was_asked_for() -> None:
-    parameters = Parameters(
-        profile=((100, 10.0), (1000, 5.0)), columns=("a", "b"), header=True, delimiter="\t"
-    )
+    parameters = Parameters(profile=((100, 10.0), (1000, 5.0)), columns=("a", "b"), header=True, delimiter="\t")
     run = RunReport("id", parameters, StoredFile("f", 1, "h"), datetime.now(UTC)).as_json()
     told = {name: run[name] for name in ("columns", "header", "delimiter", "encoding", "profile")}
     assert told == {

@@ -34,9 +34,7 @@ def in_virtual_time(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         runner.run(work())
 
 
-async def waited_until_it_raises(
-    patience: Patience, error: PromisePubError, done: Callable[[int], int]
-) -> list[float]:
+async def waited_until_it_raises(patience: Patience, error: PromisePubError, done: Callable[[int], int]) -> list[float]:
     """How long each wait was."""
     clock = asyncio.get_running_loop().time
     waits: list[float] = []

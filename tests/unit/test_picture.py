@@ -131,9 +131,7 @@ def test_what_nobody_told_is_no_zero_and_what_went_wrong_is_named() -> None:
 
 def test_a_run_that_waits_says_where() -> None:
     waiting = report(state=State.QUEUED, position=3, counts=Counts(), session=None, read_bytes=0)
-    assert drawn(picture(waiting), 60).splitlines()[1] == (
-        "Waiting for its turn: number 3 in the queue · 0:05"
-    )
+    assert drawn(picture(waiting), 60).splitlines()[1] == ("Waiting for its turn: number 3 in the queue · 0:05")
 
 
 def test_a_file_without_a_byte_read_or_expected_is_no_division_by_zero() -> None:
@@ -169,9 +167,7 @@ def test_an_upload_stands_where_its_run_will() -> None:
         uploaded   ━━━━━━━━━━━━━━━━━━━━━━━                                50%
         """)
     progress.advance(progress.task_ids[0], 2_000_000)
-    assert drawn(upload_picture(progress.tasks[0]), 60).splitlines()[1] == (
-        "Uploaded 3.8 MB: the server looks at it"
-    )
+    assert drawn(upload_picture(progress.tasks[0]), 60).splitlines()[1] == ("Uploaded 3.8 MB: the server looks at it")
 
 
 def test_an_empty_file_is_uploaded_at_once() -> None:
@@ -180,9 +176,7 @@ def test_an_empty_file_is_uploaded_at_once() -> None:
     assert "100%" in drawn(upload_picture(progress.tasks[0]), 60)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "told"), [(0, "0:00"), (59.99, "0:59"), (67, "1:07"), (3600, "1:00:00")]
-)
+@pytest.mark.parametrize(("seconds", "told"), [(0, "0:00"), (59.99, "0:59"), (67, "1:07"), (3600, "1:00:00")])
 def test_a_clock_reads_as_one(seconds: float, told: str) -> None:
     assert clock(seconds) == told
 

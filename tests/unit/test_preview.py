@@ -16,9 +16,7 @@ from tests.web_house import JSON, Client, House, opened
 
 
 @pytest.fixture
-async def house(
-    tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]
-) -> AsyncIterator[House]:
+async def house(tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]) -> AsyncIterator[House]:
     async with opened(tmp_path, aiohttp_client) as made:
         yield made
         assert not made.ledger.calls
@@ -108,9 +106,7 @@ async def test_a_body_of_unknown_length_is_cut_off_at_the_limit(house: House) ->
     assert answer.status == 413
 
 
-async def test_a_body_that_does_not_come_is_not_waited_for(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_body_that_does_not_come_is_not_waited_for(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preview, "TIMEOUT", 0.05)
 
     async def slow() -> AsyncIterator[bytes]:

@@ -126,9 +126,7 @@ class Stage:
 
     async def run(self, mode: Mode = Mode.LIVE) -> SessionView:
         connection: AbstractAsyncContextManager[Any] = self.connection()
-        return await carry_out(
-            Parameters(mode=mode), self.consumer, connection, self.batches(), self.notes
-        )
+        return await carry_out(Parameters(mode=mode), self.consumer, connection, self.batches(), self.notes)
 
     def is_clean(self) -> None:
         """Nothing is left at the consumer, nor at the broker."""
@@ -198,9 +196,7 @@ async def test_a_row_that_came_back_is_not_told_as_sent(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("error", [BrokerUnreachable(), BrokerRefused()])
-async def test_a_broker_that_is_away_leaves_no_session_behind(
-    stage: Stage, error: Exception
-) -> None:
+async def test_a_broker_that_is_away_leaves_no_session_behind(stage: Stage, error: Exception) -> None:
     stage.fail("connect", error)
     with pytest.raises(type(error)):
         await stage.run()
@@ -232,9 +228,7 @@ def create_badly(stage: Stage, *, received: int = 0) -> asyncio.Event:
 
 
 @pytest.mark.parametrize("removes", [True, False])
-async def test_a_session_that_a_bad_answer_names_is_removed_or_told_as_left_behind(
-    stage: Stage, removes: bool
-) -> None:
+async def test_a_session_that_a_bad_answer_names_is_removed_or_told_as_left_behind(stage: Stage, removes: bool) -> None:
     stage.consumer.abandons = removes
     create_badly(stage).set()
     with pytest.raises(ConsumerGarbage):
@@ -347,9 +341,7 @@ ERRORS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("mode", "step"), [*[f for f in FAILURES if f[1] != "create"], (Mode.LIVE, "read")]
-)
+@pytest.mark.parametrize(("mode", "step"), [*[f for f in FAILURES if f[1] != "create"], (Mode.LIVE, "read")])
 async def test_when_a_step_fails_the_session_is_removed_once_and_the_error_goes_on(
     stage: Stage, mode: Mode, step: str
 ) -> None:
@@ -398,9 +390,7 @@ async def test_even_an_error_nobody_foresaw_while_settling_again_removes_the_ses
     stage.is_clean()
 
 
-async def test_a_cancelled_run_waits_for_its_last_confirms(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_cancelled_run_waits_for_its_last_confirms(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is on its way is counted, so that the counts told are right."""
     monkeypatch.setattr(protocol, "LAST_CONFIRMS", 30.0)
     stage.broker.holding = True

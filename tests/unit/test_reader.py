@@ -18,9 +18,7 @@ from promise_pub.records import Batch, Rejected, Row
 
 def read(data: bytes, dialect: Dialect = PLAIN, *, chunk_size: int = CHUNK) -> Batch:
     reader = Reader(dialect)
-    batches = [
-        reader.feed(data[start : start + chunk_size]) for start in range(0, len(data), chunk_size)
-    ]
+    batches = [reader.feed(data[start : start + chunk_size]) for start in range(0, len(data), chunk_size)]
     batches.append(reader.finish())
     return Batch(
         [row for batch in batches for row in batch.rows],
@@ -238,9 +236,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("data", "rejected", "rows"), [pytest.param(d, r, n, id=i) for i, d, r, n in BAD]
-)
+@pytest.mark.parametrize(("data", "rejected", "rows"), [pytest.param(d, r, n, id=i) for i, d, r, n in BAD])
 @pytest.mark.parametrize("chunk_size", [4_099, CHUNK, 2**24])
 def test_rejects_and_goes_on(data, rejected, rows, chunk_size):
     batch = read(data, chunk_size=chunk_size)
@@ -334,17 +330,13 @@ def test_a_png_is_rejected_line_by_line():
     assert batch.rejected[0] == Rejected(1, "is not UTF-8: byte 0x89 at column 1", r"\x89PNG")
 
 
-@pytest.mark.parametrize(
-    "line", [b"sep=;", b'"sep=;"', b"SEP=,", b"sep=\t", b"sep=", b"\xef\xbb\xbfsep=;"]
-)
+@pytest.mark.parametrize("line", [b"sep=;", b'"sep=;"', b"SEP=,", b"sep=\t", b"sep=", b"\xef\xbb\xbfsep=;"])
 @pytest.mark.parametrize("dialect", [PLAIN, Dialect(2, ";"), Dialect(1, "\t")])
 @pytest.mark.parametrize("chunk_size", [1, CHUNK])
 def test_the_line_that_names_excel_the_delimiter_is_no_row(line, dialect, chunk_size):
     good = b'"x"' + dialect.delimiter.encode() + b"y" if dialect.width == 2 else b"x"
     batch = read(line + b"\r\n" + good, dialect, chunk_size=chunk_size)
-    assert places(batch.rejected) == [
-        (1, "is Excel's sep= line, which names the delimiter and is no row: delete it")
-    ]
+    assert places(batch.rejected) == [(1, "is Excel's sep= line, which names the delimiter and is no row: delete it")]
     assert fields(batch.rows) == [("x", "y")[: dialect.width]]
 
 

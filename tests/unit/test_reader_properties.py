@@ -130,8 +130,7 @@ class Plain:
             self.rejected.append((line, outcome or ("never" if inside else "late")))
             return newline
         if any(
-            spans and len(raw.decode(self.dialect.encoding, "replace")) > dialect.FIELD_LIMIT
-            for raw, spans in outcome
+            spans and len(raw.decode(self.dialect.encoding, "replace")) > dialect.FIELD_LIMIT for raw, spans in outcome
         ):
             self.rejected.append((line, "late"))
             return newline
@@ -314,8 +313,7 @@ def test_every_value_is_text_that_postgresql_takes(file):
 
 
 texts = st.text(
-    st.sampled_from('ab,;|\t^"\r\n é')
-    | st.characters(exclude_categories=["Cs"], exclude_characters="\0"),
+    st.sampled_from('ab,;|\t^"\r\n é') | st.characters(exclude_categories=["Cs"], exclude_characters="\0"),
     max_size=12,
 )
 
@@ -340,16 +338,12 @@ def test_agrees_with_pythons_csv_on_what_it_writes(table, line_ends, quoting, si
     form = {"delimiter": chosen.delimiter, "quoting": quoting}
     # Written with CRLF, so that a CR or an LF in a field is quoted; each line then ends as it is to.
     lines = [written(record, lineterminator="\r\n", **form) for record in records]
-    text = "".join(
-        line.removesuffix("\r\n") + end for line, end in zip(lines, cycle(line_ends), strict=False)
-    )
+    text = "".join(line.removesuffix("\r\n") + end for line, end in zip(lines, cycle(line_ends), strict=False))
     data = chosen.bom + text.encode(chosen.encoding)
     batches = read((chosen, data), sizes)
     assert [list(row.fields) for row in rows(batches)] == records
     again = csv.reader(io.StringIO(text, newline=""), delimiter=chosen.delimiter, strict=True)
-    assert [
-        *filter(None, again)
-    ] == records  # a CR and an LF that meet in it are one line end, or a blank line
+    assert [*filter(None, again)] == records  # a CR and an LF that meet in it are one line end, or a blank line
     assert rejected(batches) == []
     assert batches[-1].line == 1 + len(data.splitlines())
 

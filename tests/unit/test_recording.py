@@ -70,9 +70,7 @@ async def publishing(house: House) -> ActiveRun:
 
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda error: error.code)
-async def test_a_ledger_that_refuses_ends_the_run_at_once_in_its_words(
-    house: House, refusal: DatabaseError
-) -> None:
+async def test_a_ledger_that_refuses_ends_the_run_at_once_in_its_words(house: House, refusal: DatabaseError) -> None:
     run = await publishing(house)
     house.ledger.away = refusal
     await asyncio.wait_for(run.done.wait(), 20)  # a third of the minute that one that is away gets
@@ -125,9 +123,7 @@ async def test_one_that_was_away_for_too_long_is_told_with_its_words(
     ],
     ids=lambda value: getattr(value, "message", None),
 )
-def test_a_step_is_tried_for_a_minute_where_that_is_of_use(
-    error: PromisePubError, tries: int
-) -> None:
+def test_a_step_is_tried_for_a_minute_where_that_is_of_use(error: PromisePubError, tries: int) -> None:
     async def work() -> None:
         asked = 0
 
@@ -167,9 +163,7 @@ async def test_an_end_is_recorded_where_its_rejected_rows_are_refused() -> None:
     await until(lambda: recorder.unrecorded(run.id) is None)
 
 
-@pytest.mark.parametrize(
-    "error", [REFUSED, DatabaseUnavailable("It is away.")], ids=["refuses", "is away"]
-)
+@pytest.mark.parametrize("error", [REFUSED, DatabaseUnavailable("It is away.")], ids=["refuses", "is away"])
 def test_an_end_that_cannot_be_recorded_costs_little_log_and_little_work(
     error: DatabaseError, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -50,9 +50,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(TEXT, TEXT), max_size=30), st.sampled_from([None, 0, 1]))
-def test_any_rows_are_counted_as_python_counts_them(
-    rows: list[tuple[str, str]], column: int | None
-) -> None:
+def test_any_rows_are_counted_as_python_counts_them(rows: list[tuple[str, str]], column: int | None) -> None:
     keys = Counter(row if column is None else row[column] for row in rows)
     assert asyncio.run(repeats([*rows], column)) == sum(keys.values()) - len(keys)
 

@@ -29,9 +29,7 @@ LASTING = [
 
 @pytest.mark.parametrize("words", PASSING + LASTING)
 @pytest.mark.parametrize("where", ["connection", "channel"])
-def test_a_limit_or_a_vhost_that_is_down_may_pass_and_a_name_with_such_words_may_not(
-    where: str, words: str
-) -> None:
+def test_a_limit_or_a_vhost_that_is_down_may_pass_and_a_name_with_such_words_may_not(where: str, words: str) -> None:
     said = f"NOT_ALLOWED - {words}"
     error = ConnectionNotAllowed(said) if where == "connection" else ChannelClosed(530, said)
     told = refusal(error, "The broker refused")

@@ -32,9 +32,7 @@ SINCE = datetime(2026, 7, 1, 12, 30, 59, 5, tzinfo=UTC)
         (SESSION, SINCE, f"{ONE.removesuffix(':')} since 2026-07-01 12:30 UTC:"),
     ],
 )
-def test_a_title_says_whose_and_since_when(
-    session: UUID | None, since: datetime | None, title: str
-) -> None:
+def test_a_title_says_whose_and_since_when(session: UUID | None, since: datetime | None, title: str) -> None:
     assert Transitions(walked(), session, since).title == title
 
 

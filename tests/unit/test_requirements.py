@@ -103,9 +103,7 @@ def imported(*patterns: str) -> set[str]:
         seen.add(file)
         for name in names_imported(file):
             place = ROOT / name.replace(".", "/")
-            ours = [
-                one for one in (place.with_suffix(".py"), place / "__init__.py") if one.exists()
-            ]
+            ours = [one for one in (place.with_suffix(".py"), place / "__init__.py") if one.exists()]
             files += ours
             if not ours:
                 found.add(name.partition(".")[0])

@@ -93,9 +93,7 @@ def test_a_run_that_has_used_up_many_sessions_is_not_given_another() -> None:
     assert len(json.dumps(told.explanation)) < LARGEST
 
 
-@pytest.mark.parametrize(
-    ("rows", "kept"), [("1-5000,5002", True), (GAPS, False)], ids=["few", "many"]
-)
+@pytest.mark.parametrize(("rows", "kept"), [("1-5000,5002", True), (GAPS, False)], ids=["few", "many"])
 def test_of_an_earlier_session_a_long_list_of_rows_is_not_kept(rows: str, kept: bool) -> None:
     run = active()
     run.saw(SessionView("u", rows=rows))

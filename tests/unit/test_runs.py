@@ -70,9 +70,7 @@ async def test_a_consumer_that_saves_elsewhere_has_nothing_explained_by_employee
     house: House,
 ) -> None:
     house.ledger.employees.append("ann@x")
-    house.consumer.employees = [
-        "bob@x"
-    ]  # a table of its own: one row is not saved, for a reason nobody can see
+    house.consumer.employees = ["bob@x"]  # a table of its own: one row is not saved, for a reason nobody can see
     report = house.runs.report(await house.finished())
     assert (report.verdict, report.db_count) == (Verdict.UNKNOWN, 1)
     assert report.session and (report.session.received, report.session.saved) == (3, 2)
@@ -88,9 +86,7 @@ async def test_runs_go_first_come_first_served_and_one_at_a_time(house: House) -
         assert all(house.runs.find(run.id) is run for run in (first, *rest))
     order: list[str] = []
     for run in (first, *rest):
-        asyncio.create_task(run.done.wait()).add_done_callback(
-            lambda _, run=run: order.append(run.id)
-        )
+        asyncio.create_task(run.done.wait()).add_done_callback(lambda _, run=run: order.append(run.id))
     await until(lambda: len(order) == 5)  # a callback comes a few turns of the loop after its event
     assert order == [run.id for run in (first, *rest)]
     assert house.consumer.calls == ["create", "process batch", "remove"] * 5
@@ -189,9 +185,7 @@ async def test_a_run_that_cannot_clear_touches_nobody(house: House) -> None:
     assert house.consumer.calls == []
 
 
-@pytest.mark.parametrize(
-    "text", [b"", b"\n\n", b"one\n", b"a,b,c\n" * 500, b"\x89PNG\r\n\x1a\n\x00"]
-)
+@pytest.mark.parametrize("text", [b"", b"\n\n", b"one\n", b"a,b,c\n" * 500, b"\x89PNG\r\n\x1a\n\x00"])
 async def test_a_file_without_a_usable_row_is_no_run(house: House, text: bytes) -> None:
     with pytest.raises(NoUsableRow) as caught:
         await house.submit(text)
@@ -268,9 +262,7 @@ async def test_progress_is_written_at_most_twice_a_second_and_never_after_the_en
     at = [when for when, _ in house.ledger.writes]
     assert all(b - a >= 0.49 for a, b in zip(at, at[1:-1], strict=False))  # but for its end
     assert len(at) >= 3
-    assert [report.state.final for _, report in house.ledger.writes] == [False] * (writes - 1) + [
-        True
-    ]
+    assert [report.state.final for _, report in house.ledger.writes] == [False] * (writes - 1) + [True]
     confirmed = [report.counts.confirmed for _, report in house.ledger.writes]
     assert confirmed == sorted(confirmed) and 0 < confirmed[-2] < confirmed[-1] == 24
     assert house.state(run) is State.COMPLETED
@@ -338,16 +330,12 @@ class TestWaiting:
         house = House(tmp_path / "uploads", max_waiting=2)
         house.ledger.slow = 0.02
         async with house.runs, house.holding("create"):
-            outcomes = await asyncio.gather(
-                *(house.submit() for _ in range(8)), return_exceptions=True
-            )
+            outcomes = await asyncio.gather(*(house.submit() for _ in range(8)), return_exceptions=True)
             kinds = [type(outcome) for outcome in outcomes]
             assert kinds.count(ActiveRun) == 3 and kinds.count(TooManyWaiting) == 5
             assert len(list(house.folder.iterdir())) == 3
 
-    async def test_a_run_whose_file_is_slow_to_be_kept_counts_as_waiting(
-        self, slow_to_keep: SlowToKeep
-    ) -> None:
+    async def test_a_run_whose_file_is_slow_to_be_kept_counts_as_waiting(self, slow_to_keep: SlowToKeep) -> None:
         house = slow_to_keep.house
         coming = asyncio.create_task(house.submit())
         run_id = await slow_to_keep.asked()
@@ -361,9 +349,7 @@ class TestWaiting:
         assert house.recorded(found).state is State.COMPLETED
         house.runs.admit()
 
-    async def test_a_run_that_does_not_wait_yet_is_cancelled(
-        self, slow_to_keep: SlowToKeep
-    ) -> None:
+    async def test_a_run_that_does_not_wait_yet_is_cancelled(self, slow_to_keep: SlowToKeep) -> None:
         house = slow_to_keep.house
         coming = asyncio.create_task(house.submit())
         run_id = await slow_to_keep.asked()
@@ -396,9 +382,7 @@ class TestWaiting:
                     house.runs.admit()
 
 
-UNANSWERED = (
-    " The consumer was asked for a session and told of none: it may have made one all the same."
-)
+UNANSWERED = " The consumer was asked for a session and told of none: it may have made one all the same."
 
 
 def was_interrupted(report: Any, when: str, more: str = "") -> None:
@@ -417,9 +401,7 @@ class TestStop:
         monkeypatch.setattr(module, "STOP_TIMEOUT", 3600.0)
 
     @pytest.mark.parametrize("step", ["create", "process live", "process batch", "remove"])
-    async def test_the_run_that_goes_is_interrupted_and_its_session_removed(
-        self, house: House, step: str
-    ) -> None:
+    async def test_the_run_that_goes_is_interrupted_and_its_session_removed(self, house: House, step: str) -> None:
         house.consumer.hang.add(step)
         mode = Mode.LIVE if step == "process live" else Mode.BATCH
         run = await house.submit(parameters=Parameters(mode=mode))
@@ -431,9 +413,7 @@ class TestStop:
         assert house.consumer.calls.count("abandon") == (0 if step == "create" else 1)
         assert house.consumer.sessions == {} and house.broker.connections == 0
 
-    async def test_a_run_in_the_midst_of_publishing_is_told_with_its_exact_count(
-        self, house: House
-    ) -> None:
+    async def test_a_run_in_the_midst_of_publishing_is_told_with_its_exact_count(self, house: House) -> None:
         text = b"".join(b"N%d,%d@x\n" % (n, n) for n in range(1_000))
         run = await house.submit(text, Parameters(mode=Mode.LIVE, rate=100))
         await until(lambda: run.report().counts.confirmed >= 10)
@@ -442,9 +422,7 @@ class TestStop:
         was_interrupted(report, "while the run was going")
         assert 10 <= report.counts.confirmed == report.counts.published < 1_000
 
-    async def test_a_cancellation_that_comes_out_as_another_error_still_stops(
-        self, house: House
-    ) -> None:
+    async def test_a_cancellation_that_comes_out_as_another_error_still_stops(self, house: House) -> None:
         plain = house.consumer._call
 
         async def call(name: str, sent: int | None = None) -> None:
@@ -507,9 +485,7 @@ class TestStop:
         self.ended_by_itself(house, run)
 
     @pytest.mark.usefixtures("quick")
-    async def test_a_run_keeps_its_end_while_its_progress_is_brought_to_one(
-        self, house: House
-    ) -> None:
+    async def test_a_run_keeps_its_end_while_its_progress_is_brought_to_one(self, house: House) -> None:
         plain = house.ledger.write
 
         async def hard_to_cancel(report: Any) -> None:

@@ -35,9 +35,7 @@ POLICY = (
 
 
 @pytest.fixture
-def open_site(
-    tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]
-) -> OpenSite:
+def open_site(tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]) -> OpenSite:
     """The application among fakes; runs are not taken up, so what is sent waits."""
 
     async def start(doors: Doors = LOOPBACK) -> Client:
@@ -94,9 +92,7 @@ def test_on_loopback_only_its_own_names_are_answered(host: str, ours: bool) -> N
         ("other.example", False),
     ],
 )
-def test_beyond_loopback_the_named_hosts_and_the_address_itself_are_answered(
-    host: str, ours: bool
-) -> None:
+def test_beyond_loopback_the_named_hosts_and_the_address_itself_are_answered(host: str, ours: bool) -> None:
     named = Doors(loopback=False, hosts=frozenset({"promise.example"}))
     assert answers_to(host, named, "192.0.2.7") is ours
     assert answers_to(host, BEYOND, "192.0.2.7"), "without hosts, any name is"
@@ -159,9 +155,7 @@ async def test_a_health_check_is_answered_by_any_name_and_nothing_else_is(
         ({"Origin": "localhost:8000"}, True),
     ],
 )
-def test_a_page_of_another_site_is_told_by_its_headers(
-    headers: dict[str, str], crosses: bool
-) -> None:
+def test_a_page_of_another_site_is_told_by_its_headers(headers: dict[str, str], crosses: bool) -> None:
     headers = {"Host": "localhost:8000"} | headers
     assert crosses_sites("POST", headers) is crosses
     assert crosses_sites("DELETE", headers) is crosses

@@ -50,9 +50,7 @@ class Desk:
         self.broker.queues["q"] = []
         self.reasons: list[str] = []
         self.shipment = Shipment(RUN, NOW, ConfirmTracker(), RowDigest())
-        self.steady = SteadyPublisher(
-            self.broker.open_publisher, self.shipment, self.reasons.append
-        )
+        self.steady = SteadyPublisher(self.broker.open_publisher, self.shipment, self.reasons.append)
 
     @property
     def numbers(self) -> list[int]:
@@ -284,7 +282,5 @@ def test_a_limit_that_lasts_ends_it_in_the_brokers_words_when_patience_is_over(
 def test_one_that_stays_away_is_told_with_its_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
     broker = Flapping(monkeypatch, after=1)
     broker.then, broker.then_after = BrokerUnreachable("Connection refused."), 1
-    with pytest.raises(
-        BrokerLost, match=r"lost: 2 of \d+ published .*Since then: Connection refused\."
-    ):
+    with pytest.raises(BrokerLost, match=r"lost: 2 of \d+ published .*Since then: Connection refused\."):
         broker.publish(30)

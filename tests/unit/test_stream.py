@@ -23,9 +23,7 @@ SLOWLY = {"Content-Type": "text/csv", "Prefer": "respond-async", "Accept": "appl
 
 
 @pytest.fixture
-async def house(
-    tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]
-) -> AsyncIterator[House]:
+async def house(tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]) -> AsyncIterator[House]:
     async with opened(tmp_path, aiohttp_client) as made:
         yield made
 
@@ -55,9 +53,7 @@ async def events(answer: Any) -> list[tuple[str, dict[str, Any]]]:
 
 def pauses(runs: list[dict[str, Any]]) -> list[float]:
     """Seconds between the moments of which they tell: a client may get two at once."""
-    return [
-        after["seconds"]["total"] - before["seconds"]["total"] for before, after in pairwise(runs)
-    ]
+    return [after["seconds"]["total"] - before["seconds"]["total"] for before, after in pairwise(runs)]
 
 
 async def test_a_run_tells_how_it_goes_and_how_it_ended(house: House) -> None:
@@ -109,9 +105,7 @@ async def test_a_stream_has_no_other_faces(house: House) -> None:
         assert (await house.client.get(f"{path}/stream?format={face}")).status == 400
 
 
-async def test_a_run_that_stands_still_is_told_now_and_then(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_run_that_stands_still_is_told_now_and_then(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "LOOK_EVERY", 0.01)
     monkeypatch.setattr(stream, "TELL_EVERY", 0.1)
     told: list[tuple[str, dict[str, Any]]] = []

@@ -30,9 +30,7 @@ def rows_of(fates: list[str], fate: str) -> str:
 
 @settings(deadline=None, max_examples=300)
 @given(FATES, STOPS, st.randoms(use_true_random=False))
-def test_taken_up_at_any_moment_it_ends_the_same(
-    fates: list[str], stops: list[int], chance: random.Random
-) -> None:
+def test_taken_up_at_any_moment_it_ends_the_same(fates: list[str], stops: list[int], chance: random.Random) -> None:
     rows = len(fates)
     tracker, ever, resent = ConfirmTracker(), 0, 0
     for count in [*stops, rows]:

@@ -47,9 +47,7 @@ def test_two_samples_of_nearly_one_moment_are_one() -> None:
 
 
 @given(st.integers(1, 5 * MOST_SAMPLES), st.integers(0, 5 * MOST_SAMPLES))
-def test_however_many_samples_they_stay_few_in_order_with_the_peak_and_both_ends(
-    length: int, peak: int
-) -> None:
+def test_however_many_samples_they_stay_few_in_order_with_the_peak_and_both_ends(length: int, peak: int) -> None:
     timeline, latency = Timeline(), LatencyHistogram()
     for moment in range(length):
         latency.add(500.0 if moment == peak else 1.0, 1)

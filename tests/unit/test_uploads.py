@@ -46,9 +46,7 @@ def folder(uploads: Uploads) -> list[str]:
 
 
 @pytest.mark.parametrize("sizes", [[], [0], [1], [10, 0, 20], [WRITE_SIZE], [700_000] * 5])
-async def test_what_came_in_is_what_is_stored(
-    uploads: Uploads, run_id: str, sizes: list[int]
-) -> None:
+async def test_what_came_in_is_what_is_stored(uploads: Uploads, run_id: str, sizes: list[int]) -> None:
     chunks = [os.urandom(size) for size in sizes]
     async with uploads.receive(run_id) as upload:
         for chunk in chunks:
@@ -67,9 +65,7 @@ async def test_what_came_in_is_what_is_stored(
     assert folder(uploads) == []
 
 
-async def test_a_chunk_may_be_changed_by_its_owner_after_it_was_taken(
-    uploads: Uploads, run_id: str
-) -> None:
+async def test_a_chunk_may_be_changed_by_its_owner_after_it_was_taken(uploads: Uploads, run_id: str) -> None:
     chunk = bytearray(b"before")
     async with uploads.receive(run_id) as upload:
         await upload.write(chunk)
@@ -91,9 +87,7 @@ async def test_the_limit_is_the_last_size_that_is_taken(uploads: Uploads) -> Non
 
 
 @pytest.mark.parametrize("written", [0, 10, 3 * WRITE_SIZE])
-async def test_an_upload_that_is_not_finished_leaves_nothing(
-    uploads: Uploads, run_id: str, written: int
-) -> None:
+async def test_an_upload_that_is_not_finished_leaves_nothing(uploads: Uploads, run_id: str, written: int) -> None:
     with pytest.raises(ConnectionResetError):
         async with uploads.receive(run_id) as upload:
             await upload.write(bytes(written))
@@ -200,9 +194,7 @@ async def test_a_folder_that_was_cleaned_away_is_made_again(uploads: Uploads, ru
     assert uploads.arrived(run_id).exists() and kept.stat().st_mode & 0o777 == 0o700
 
 
-async def test_a_folder_that_is_gone_while_a_file_comes_in_is_told(
-    uploads: Uploads, run_id: str
-) -> None:
+async def test_a_folder_that_is_gone_while_a_file_comes_in_is_told(uploads: Uploads, run_id: str) -> None:
     with pytest.raises(StoredFileError, match="cannot be stored: No such file"):
         async with uploads.receive(run_id) as upload:
             shutil.rmtree(uploads.path(run_id).parent)
@@ -222,9 +214,7 @@ async def test_a_folder_that_cannot_be_used_is_named_at_the_start_and_whenever_a
             await uploads.check()
 
 
-async def test_a_folder_is_there_for_who_asks_even_after_it_was_cleaned_away(
-    uploads: Uploads, run_id: str
-) -> None:
+async def test_a_folder_is_there_for_who_asks_even_after_it_was_cleaned_away(uploads: Uploads, run_id: str) -> None:
     uploads.path(run_id).parent.rmdir()
     await uploads.check()
     assert uploads.path(run_id).parent.is_dir()
@@ -263,9 +253,7 @@ async def test_nothing_but_a_run_id_becomes_a_path(uploads: Uploads, hostile: st
         ("", "unnamed.csv"),
     ],
 )
-async def test_the_clients_name_is_data(
-    uploads: Uploads, run_id: str, name: str, shown: str
-) -> None:
+async def test_the_clients_name_is_data(uploads: Uploads, run_id: str, name: str, shown: str) -> None:
     assert clean_name(name) == shown
     async with uploads.receive(run_id) as upload:
         stored = await upload.finish(name)
@@ -289,9 +277,7 @@ class TestSweep:
         os.utime(path, (when, when))
         return name
 
-    async def test_it_deletes_what_is_old_or_half_written_and_nothing_else(
-        self, uploads: Uploads
-    ) -> None:
+    async def test_it_deletes_what_is_old_or_half_written_and_nothing_else(self, uploads: Uploads) -> None:
         in_use, coming, done = str(uuid4()), str(uuid4()), str(uuid4())
         self.make(uploads, f"{done}.csv")
         self.make(uploads, f"{uuid4()}.part")
@@ -310,18 +296,14 @@ class TestSweep:
             await upload.finish("x")
         assert folder(uploads) == sorted([*kept, f"{coming}.whole"])
 
-    async def test_a_file_just_taken_in_stays_even_where_files_are_kept_for_no_day(
-        self, tmp_path: Path
-    ) -> None:
+    async def test_a_file_just_taken_in_stays_even_where_files_are_kept_for_no_day(self, tmp_path: Path) -> None:
         uploads = Uploads(tmp_path, limit=1, keep_days=0)
         new = self.make(uploads, f"{uuid4()}.csv", time.time() - 60)
         done = str(uuid4())
         self.make(uploads, f"{done}.csv", time.time() - 2 * 3600)
         assert await sweep(uploads, known=[done]) == 1 and folder(uploads) == [new]
 
-    async def test_a_file_of_no_run_goes_unless_it_is_just_being_made_one(
-        self, uploads: Uploads, run_id: str
-    ) -> None:
+    async def test_a_file_of_no_run_goes_unless_it_is_just_being_made_one(self, uploads: Uploads, run_id: str) -> None:
         orphan, caught = str(uuid4()), str(uuid4())
         for left in (orphan, caught):
             self.make(uploads, f"{left}.whole", time.time())
@@ -352,9 +334,7 @@ class TestSweep:
         assert swept == [1]
         assert uploads.arrived(run_id).read_bytes() == b"a,b\n"
 
-    async def test_what_another_sweep_took_is_no_error(
-        self, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_what_another_sweep_took_is_no_error(self, uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
         gone = Path("/nowhere") / f"{uuid4()}.part"
         monkeypatch.setattr(Path, "glob", lambda *_: iter([gone, gone.with_suffix(".csv")]))
         assert await sweep(uploads) == 0
@@ -369,9 +349,7 @@ class TestVerify:
         await uploads.keep(run_id)
         return stored
 
-    async def test_a_file_that_is_what_it_was(
-        self, uploads: Uploads, run_id: str, stored: StoredFile
-    ) -> None:
+    async def test_a_file_that_is_what_it_was(self, uploads: Uploads, run_id: str, stored: StoredFile) -> None:
         await uploads.verify(run_id, stored)
 
     async def test_one_that_a_crash_caught_before_it_had_its_name_gets_it(

@@ -21,9 +21,7 @@ GOOD = "mode=batch&timeout=0"
 
 
 @pytest.fixture
-async def site(
-    tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]
-) -> AsyncIterator[Client]:
+async def site(tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]) -> AsyncIterator[Client]:
     house = House(tmp_path / "uploads")
     house.uploads.limit = 1000
     async with house.runs:
@@ -124,9 +122,7 @@ async def test_who_does_not_wait_is_not_asked(site: Client) -> None:
         ('"', 400),
     ],
 )
-async def test_a_bad_name_of_a_file_is_no_warning(
-    site: Client, disposition: str, status: int
-) -> None:
+async def test_a_bad_name_of_a_file_is_no_warning(site: Client, disposition: str, status: int) -> None:
     body = f"--b\r\nContent-Disposition: {disposition}\r\n\r\nAnn,ann@x\n\r\n--b--\r\n".encode()
     headers = {"Content-Type": "multipart/form-data; boundary=b", "Accept": "application/json"}
     with warnings.catch_warnings(record=True) as told:

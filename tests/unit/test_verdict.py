@@ -14,9 +14,7 @@ KEPT, BROKEN, UNKNOWN = Verdict.KEPT, Verdict.BROKEN, Verdict.UNKNOWN
 ALL = Counts(read=102, rejected=2, published=100, confirmed=100)
 
 
-def told(
-    received: int | None, saved: int | None, dup: int | None = None, invalid: int | None = None
-) -> SessionView:
+def told(received: int | None, saved: int | None, dup: int | None = None, invalid: int | None = None) -> SessionView:
     return SessionView("u", received, saved, dup, invalid)
 
 
@@ -355,9 +353,7 @@ def nothing_grown(saved: int) -> str:
             None,
             -1,
             UNKNOWN,
-            [
-                "the consumer says it saved 100 rows, and employees shrank by 1 row: somebody else deletes from it"
-            ],
+            ["the consumer says it saved 100 rows, and employees shrank by 1 row: somebody else deletes from it"],
         ),
         (
             told(100, 95),
@@ -392,9 +388,7 @@ def nothing_grown(saved: int) -> str:
             None,
             100,
             UNKNOWN,
-            [
-                "the consumer received 10 more than was confirmed, so its count does not prove every row"
-            ],
+            ["the consumer received 10 more than was confirmed, so its count does not prove every row"],
         ),
         (
             told(110, 100, 10),
@@ -621,9 +615,7 @@ FILES = st.lists(st.sampled_from("abcdefgh") | st.just("too long"), min_size=1, 
 CHANCES = st.lists(st.sampled_from([*["once"] * 6, "lost", "dropped", "twice"]), min_size=9)
 
 
-def deliver(
-    mails: list[str], fates: list[str], held: set[str], tells: bool
-) -> tuple[Judgement, set[str]]:
+def deliver(mails: list[str], fates: list[str], held: set[str], tells: bool) -> tuple[Judgement, set[str]]:
     """An honest consumer that saves each mail once; the verdict on it, and the mails nobody can find afterwards."""
     table, received, saved, duplicates, invalid = set(held), 0, 0, 0, 0
     for mail, fate in zip(mails, fates, strict=False):

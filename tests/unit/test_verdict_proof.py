@@ -145,9 +145,7 @@ def told(
         ),
     ],
 )
-def test_what_proves_what(
-    session: SessionView, proof: Proof, verdict: Verdict, explanation: list[str]
-) -> None:
+def test_what_proves_what(session: SessionView, proof: Proof, verdict: Verdict, explanation: list[str]) -> None:
     saved = session.saved or 0
     counted = needs_repeats(ALL, session, saved, proof)
     repeats = Repeats(in_file=max(0, min(3, 100 - saved))) if counted else None
@@ -232,9 +230,7 @@ def test_rows_that_others_saved_meanwhile_are_told_from_those_that_are_lost(
     session: SessionView, repeats: Repeats, grown: int, verdict: Verdict, way: str
 ) -> None:
     rows = RowRanges([(41, 100)])
-    proof = (
-        Proof(rows, BEFORE, "d") if way.startswith("after") else Proof(None, (), "d", True, True)
-    )
+    proof = Proof(rows, BEFORE, "d") if way.startswith("after") else Proof(None, (), "d", True, True)
     counts = ALL if way.startswith("after") else Counts(read=60, published=60, confirmed=60)
     judged = judge(counts, "", "", session, repeats, grown, proof)
     assert judged.verdict is verdict, judged
@@ -257,9 +253,7 @@ def test_a_table_that_grows_by_more_is_a_contradiction_where_nobody_else_may_sav
         (("name", "-" * 99 + "mail"), f"'{'-' * 30}' is not 'mail'"),
     ],
 )
-def test_unusable_rows_come_with_the_keys_that_the_consumer_looks_for(
-    columns: tuple[str, ...], hint: str
-) -> None:
+def test_unusable_rows_come_with_the_keys_that_the_consumer_looks_for(columns: tuple[str, ...], hint: str) -> None:
     session = SessionView("u", 100, 0, 0, 100, digest="d")
     judged = judge(ALL, "", "", session, None, 0, Proof(ROWS, digest="d", columns=columns))
     assert judged.verdict is BROKEN
@@ -281,9 +275,7 @@ def test_unusable_rows_come_with_the_keys_that_the_consumer_looks_for(
         (told(None, 97), Proof(ROWS, digest="d"), False),
     ],
 )
-def test_a_second_pass_is_for_what_no_digest_proves(
-    session: SessionView, proof: Proof, needed: bool
-) -> None:
+def test_a_second_pass_is_for_what_no_digest_proves(session: SessionView, proof: Proof, needed: bool) -> None:
     assert needs_repeats(ALL, session, 100, proof) is needed
 
 
@@ -319,12 +311,8 @@ def test_no_row_that_is_lost_or_changed_is_judged_kept(
         digest=digest_of(seen) if tells != "counts" else None,
         rows=written_as_ranges(seen) if tells == "all" else None,
     )
-    counts = Counts(
-        read=len(mails), published=len(mails), confirmed=len(mails), resent=fates.count("twice")
-    )
-    proof = Proof(
-        RowRanges([(1, len(mails))]), digest=digest_of(dict(enumerate(mails, 1))), again=True
-    )
+    counts = Counts(read=len(mails), published=len(mails), confirmed=len(mails), resent=fates.count("twice"))
+    proof = Proof(RowRanges([(1, len(mails))]), digest=digest_of(dict(enumerate(mails, 1))), again=True)
     repeats = Repeats(in_file=sum(count - 1 for count in Counter(mails).values()))
     judged = judge(counts, "", "", session, repeats, len(saved), proof)
     went = set(fates[: len(mails)])

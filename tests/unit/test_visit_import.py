@@ -170,9 +170,7 @@ LINE = f"{AT},{SESSION},/\n"
     ],
     ids=short,
 )
-def test_files_are_taken_however_they_were_written(
-    write: Write, content: str, pages: list[str]
-) -> None:
+def test_files_are_taken_however_they_were_written(write: Write, content: str, pages: list[str]) -> None:
     assert [hit.page for hit in read(write(content))] == pages
 
 
@@ -211,9 +209,7 @@ THERE_ARE = f"in a hit: there are {', '.join(COLUMNS)}"
     ],
     ids=short,
 )
-def test_what_makes_a_file_unreadable_is_said_once(
-    write: Write, content: bytes | str, told: str
-) -> None:
+def test_what_makes_a_file_unreadable_is_said_once(write: Write, content: bytes | str, told: str) -> None:
     (problem,) = problems(write(content))
     assert problem.startswith(told)
 
@@ -297,9 +293,7 @@ WRONG_KIND = {
     [(name, value) for name, values in WRONG_KIND.items() for value in values],
     ids=short,
 )
-def test_a_value_of_another_kind_is_told_with_its_name(
-    write: Write, name: str, value: object
-) -> None:
+def test_a_value_of_another_kind_is_told_with_its_name(write: Write, name: str, value: object) -> None:
     (problem,) = problems(write(as_json({**WHOLE, name: value})))
     assert problem == f"line 1: {name} cannot be {str(value)[:50]!r}"
 

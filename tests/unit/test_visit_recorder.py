@@ -95,9 +95,7 @@ async def test_hits_are_written_in_their_order_a_batch_at_a_time() -> None:
     assert len(kept.batches) == 3, "nothing is nothing to write"
 
 
-@pytest.mark.parametrize(
-    "trouble", [DatabaseUnavailable(), DatabaseRefused(), SchemaMissing(), DatabaseError("full")]
-)
+@pytest.mark.parametrize("trouble", [DatabaseUnavailable(), DatabaseRefused(), SchemaMissing(), DatabaseError("full")])
 @pytest.mark.parametrize("too_late", [False, True])
 async def test_hits_wait_whatever_the_database_fails_of_and_are_written_once(
     trouble: DatabaseError, too_late: bool, caplog: pytest.LogCaptureFixture
@@ -197,9 +195,7 @@ class TestInTime:
 
         self.run(loop, work())
 
-    def test_what_nobody_foresaw_costs_no_hit(
-        self, loop: VirtualTimeLoop, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_what_nobody_foresaw_costs_no_hit(self, loop: VirtualTimeLoop, caplog: pytest.LogCaptureFixture) -> None:
         class Odd(Kept):
             async def add(self, hits: Sequence[Hit]) -> Sequence[UUID]:
                 if loop.time() < 3:

@@ -81,17 +81,13 @@ class Noted:
         self.kept, self.recorder, self.url, self._http = kept, recorder, url, http
         self.now = 0.0
 
-    async def get(
-        self, path: str = "/", cookie: str | None = None, method: str = "GET", **more: Any
-    ) -> Any:
+    async def get(self, path: str = "/", cookie: str | None = None, method: str = "GET", **more: Any) -> Any:
         headers = {**BROWSER, **more.pop("headers", {})}
         if cookie is not None:
             headers["Cookie"] = cookie
         headers = {name: value for name, value in headers.items() if value}
         url = f"{self.url}{path}"
-        async with self._http.request(
-            method, url, headers=headers, allow_redirects=False, **more
-        ) as answer:
+        async with self._http.request(method, url, headers=headers, allow_redirects=False, **more) as answer:
             await answer.read()
             return answer
 
@@ -198,9 +194,7 @@ async def test_an_unknown_cookie_is_replaced(tmp_path: Path) -> None:
         "x" * 4000,
     ],
 )
-async def test_an_invalid_cookie_is_replaced_and_nobody_is_asked(
-    tmp_path: Path, invalid: str
-) -> None:
+async def test_an_invalid_cookie_is_replaced_and_nobody_is_asked(tmp_path: Path, invalid: str) -> None:
     async with noting(tmp_path) as noted:
         session_of(await noted.get("/", f"PROMISE_PUB_ID={invalid}"))
         assert noted.kept.asked == 0
@@ -278,9 +272,7 @@ async def test_a_forgotten_session_is_not_known_any_more(tmp_path: Path) -> None
 async def test_over_tls_the_cookie_is_secure(tmp_path: Path) -> None:
     async with noting(tmp_path, doors=Doors(tls=True)) as noted:
         (cookie,) = given(await noted.get())
-    assert re.fullmatch(
-        "PROMISE_PUB_ID=[0-9a-f-]{36}; HttpOnly; Path=/; SameSite=Lax; Secure", cookie
-    )
+    assert re.fullmatch("PROMISE_PUB_ID=[0-9a-f-]{36}; HttpOnly; Path=/; SameSite=Lax; Secure", cookie)
 
 
 async def test_the_cookie_is_called_as_it_is_configured(tmp_path: Path) -> None:
@@ -334,9 +326,7 @@ async def test_redirects_and_errors_give_one_too_but_are_no_hits(tmp_path: Path)
         ("/nothing?format=json", None),
     ],
 )
-async def test_pages_are_noted_by_their_route_and_nothing_else_is(
-    tmp_path: Path, path: str, page: str | None
-) -> None:
+async def test_pages_are_noted_by_their_route_and_nothing_else_is(tmp_path: Path, path: str, page: str | None) -> None:
     async with noting(tmp_path) as noted:
         answer = await noted.get(path)
         assert await noted.pages() == ([page] if page else [])
@@ -387,9 +377,7 @@ async def test_a_page_that_one_has_already_is_a_hit_and_its_head_is_none(tmp_pat
 async def test_a_result_that_is_shown_after_a_form_is_a_hit(tmp_path: Path) -> None:
     async with noting(tmp_path) as noted:
         headers = {"Content-Type": "text/csv"}
-        answer = await noted.get(
-            "/simulate/?mode=batch", method="POST", data=b"a,b\n", headers=headers
-        )
+        answer = await noted.get("/simulate/?mode=batch", method="POST", data=b"a,b\n", headers=headers)
         assert answer.status == 200
         assert [(hit.page, hit.method) for hit in await noted.hits()] == [("/simulate/", "POST")]
 
@@ -411,9 +399,7 @@ async def test_a_hit_has_what_is_known_of_the_client_but_nothing_that_lets_it_in
         pairs = [*BROWSER.items(), *headers.items(), ("X-Twice", "1"), ("X-Twice", "2")]
         pairs.append(("Cookie", "other=s3cret; PROMISE_PUB_ID=s3cret"))
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
-            async with http.get(
-                f"{noted.url}/runs/{NOBODY}?format=html&token=s3cret", headers=pairs
-            ) as answer:
+            async with http.get(f"{noted.url}/runs/{NOBODY}?format=html&token=s3cret", headers=pairs) as answer:
                 assert answer.status == 404
         (hit,) = await noted.hits()
     assert before <= hit.at <= datetime.now(UTC)
@@ -544,9 +530,7 @@ async def test_without_it_nobody_is_noted_and_nobody_gets_a_cookie(
 
 
 @pytest.mark.parametrize("path", ["/", "/runs", "/docs", "/nothing", "/runs?page=x", "/runs/x"])
-async def test_no_shared_cache_hands_on_a_cookie_or_keeps_a_visitor_from_us(
-    path: str, tmp_path: Path
-) -> None:
+async def test_no_shared_cache_hands_on_a_cookie_or_keeps_a_visitor_from_us(path: str, tmp_path: Path) -> None:
     async with noting(tmp_path) as noted:
         first = await noted.get(path)
         again = await noted.get(path, f"PROMISE_PUB_ID={session_of(first)}")

@@ -63,9 +63,7 @@ class Seen:
 
 
 @pytest.fixture
-async def seen(
-    tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]
-) -> AsyncIterator[Seen]:
+async def seen(tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]) -> AsyncIterator[Seen]:
     """Two sessions: one that ended a day ago, and one that goes."""
     house, visits = House(tmp_path), FakeVisits()
     for minute, page in enumerate(("/", "/runs", "/runs/{id}", "/")):
@@ -89,9 +87,7 @@ def check(client: Client, name: str, told: Any) -> None:
         "components": described["components"],
         "unevaluatedProperties": False,
     }
-    jsonschema.validate(
-        told, schema, jsonschema.Draft202012Validator, format_checker=jsonschema.FormatChecker()
-    )
+    jsonschema.validate(told, schema, jsonschema.Draft202012Validator, format_checker=jsonschema.FormatChecker())
 
 
 async def test_the_record_as_json_is_what_is_described(seen: Seen) -> None:
@@ -220,12 +216,8 @@ async def test_sessions_come_a_page_at_a_time(seen: Seen) -> None:
     assert "There is no page 9" in behind
 
 
-@pytest.mark.parametrize(
-    ("since", "sessions", "hits"), [("", 2, 5), ("7d", 2, 5), ("1h", 1, 1), ("2000-01-01", 2, 5)]
-)
-async def test_only_what_came_since_then_counts(
-    seen: Seen, since: str, sessions: int, hits: int
-) -> None:
+@pytest.mark.parametrize(("since", "sessions", "hits"), [("", 2, 5), ("7d", 2, 5), ("1h", 1, 1), ("2000-01-01", 2, 5)])
+async def test_only_what_came_since_then_counts(seen: Seen, since: str, sessions: int, hits: int) -> None:
     told = await seen.json(f"/visits?since={since}")
     assert len(told["sessions"]) == sessions and told["transitions"]["hits"] == hits
     text = await (await seen.get(f"/visits?since={since}")).text()
@@ -247,9 +239,7 @@ async def test_only_what_came_since_then_counts(
         ("/visits/nonsense", 404, "session_not_found"),
     ],
 )
-async def test_what_cannot_be_answered_is_told(
-    seen: Seen, path: str, status: int, code: str
-) -> None:
+async def test_what_cannot_be_answered_is_told(seen: Seen, path: str, status: int, code: str) -> None:
     answer = await seen.get(path, **JSON)
     assert (answer.status, (await answer.json())["code"]) == (status, code)
     assert (await seen.get(path)).status == status

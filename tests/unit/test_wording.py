@@ -113,12 +113,10 @@ def test_a_run_is_told_in_a_headline_a_sentence_and_a_tab(
 
 def test_a_kept_promise_says_of_how_many_rows() -> None:
     assert wording.headline(KEPT) == "The promise is kept."
-    assert wording.sentence(KEPT).startswith("All 1,200 accepted rows") and wording.sentence(
-        KEPT
-    ).endswith("each saved.")
-    explained = replace(
-        KEPT, session=SessionView("s", received=1200, saved=1100), explanation=("100 rows …",)
+    assert wording.sentence(KEPT).startswith("All 1,200 accepted rows") and wording.sentence(KEPT).endswith(
+        "each saved."
     )
+    explained = replace(KEPT, session=SessionView("s", received=1200, saved=1100), explanation=("100 rows …",))
     assert wording.sentence(explained).endswith("each saved or explained.")
     one = replace(KEPT, counts=Counts(1, 0, 1, 1), session=SessionView("s", received=1, saved=1))
     assert wording.sentence(one).startswith("The one accepted row was")
@@ -139,9 +137,7 @@ def test_a_duration_that_is_watched_does_not_flicker(seconds: float | None, told
     assert wording.roughly(seconds) == told
 
 
-@pytest.mark.parametrize(
-    ("value", "told"), [(None, "–"), (0.25, "0.2"), (9.96, "10.0"), (12_345.6, "12,346")]
-)
+@pytest.mark.parametrize(("value", "told"), [(None, "–"), (0.25, "0.2"), (9.96, "10.0"), (12_345.6, "12,346")])
 def test_a_rate_has_as_many_digits_as_are_worth_reading(value: float | None, told: str) -> None:
     assert wording.rounded(value) == told
 

@@ -91,9 +91,7 @@ def _loop(edge: Edge, place: Place, width: float) -> Way:
     return _ending(edge, (start, *bends), tip, into, width)
 
 
-def _ending(
-    edge: Edge, points: tuple[complex, ...], tip: complex, into: complex, width: float
-) -> Way:
+def _ending(edge: Edge, points: tuple[complex, ...], tip: complex, into: complex, width: float) -> Way:
     """With a head of its width; the line ends within it, so that it does not show beside the tip."""
     length, half = 5 + 1.4 * width, into * 1j * (2.3 + 0.8 * width)
     base = tip - into * length

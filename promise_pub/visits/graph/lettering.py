@@ -33,10 +33,7 @@ class Box(NamedTuple):
     def meets(self, other: Box) -> bool:
         """Whether they have anything but an edge in common."""
         return (
-            self.left < other.right
-            and other.left < self.right
-            and self.top < other.bottom
-            and other.top < self.bottom
+            self.left < other.right and other.left < self.right and self.top < other.bottom and other.top < self.bottom
         )
 
     def distance(self, point: complex) -> float:

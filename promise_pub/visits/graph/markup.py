@@ -21,16 +21,11 @@ _EMPTY = Box(-180, -60, 180, 60)
 
 def tag(name: str, content: Iterable[str] = (), **attributes: str) -> Markup:
     """An element. Of an attribute's name, an underscore at the end is dropped and others are hyphens."""
-    written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"'
-        for key, value in attributes.items()
-    )
+    written = "".join(f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"' for key, value in attributes.items())
     return Markup(f"<{name}{written}>{''.join(map(escape, content))}</{name}>")
 
 
-def drawing(
-    selection: Selection, picture: Picture, order: Sequence[int], *style: Markup, **look: str
-) -> Markup:
+def drawing(selection: Selection, picture: Picture, order: Sequence[int], *style: Markup, **look: str) -> Markup:
     """An <svg>, with a group for each node and the ways that leave it.
 
     They come in the ring's order, so that the Tab key leads around it; labels come last, so that no line crosses them.

@@ -39,9 +39,7 @@ def numbers(ways: Sequence[Way], places: Sequence[Place], frame: Frame) -> dict[
     """
     least = 0.0 if len(ways) <= FEW else frame.numbered
     wanted = [position for position, way in enumerate(ways) if way.edge.share >= least]
-    wanted.sort(
-        key=lambda position: (not ways[position].loop, -ways[position].edge.share, position)
-    )
+    wanted.sort(key=lambda position: (not ways[position].loop, -ways[position].edge.share, position))
     taken = [place.label.box for place in places]
     cells = _cells(ways)
     found: dict[int, Number] = {}
@@ -98,8 +96,7 @@ def _is_free(number: Number, taken: Sequence[Box], places: Sequence[Place]) -> b
 def _best(free: Sequence[Number], position: int, ways: Sequence[Way], cells: _Cells) -> Number:
     """Where the fewest and thinnest other lines pass."""
     costs = [
-        sum(ways[other].width for other in _crossing(number.box, cells) if other != position)
-        + rank * _LATER
+        sum(ways[other].width for other in _crossing(number.box, cells) if other != position) + rank * _LATER
         for rank, number in enumerate(free)
     ]
     return free[costs.index(min(costs))]

@@ -37,9 +37,7 @@ def picture(selection: Selection, order: Sequence[int], frame: Frame) -> Picture
     return Picture(frame, places, drawn, written, _extent(places, drawn, written, frame))
 
 
-def _extent(
-    places: Sequence[Place], drawn: Sequence[Way], written: Mapping[int, Number], frame: Frame
-) -> Box:
+def _extent(places: Sequence[Place], drawn: Sequence[Way], written: Mapping[int, Number], frame: Frame) -> Box:
     """As wide as the frame, as high as what is in it."""
     boxes = [number.box for number in written.values()]
     boxes += [box for place in places for box in (place.box, place.label.box)]

@@ -51,7 +51,4 @@ def _bettered(order: list[int], weights: Weights) -> bool:
 def _length(place: int, order: Sequence[int], weights: Weights) -> float:
     """The ways of what is there, on the ring, times how strong they are."""
     strengths, size = weights[order[place]], len(order)
-    return sum(
-        strengths[other] * min(abs(place - at), size - abs(place - at))
-        for at, other in enumerate(order)
-    )
+    return sum(strengths[other] * min(abs(place - at), size - abs(place - at)) for at, other in enumerate(order))

@@ -27,9 +27,7 @@ def description(selection: Selection) -> str:
     pages = selection.pages + max(0, selection.together - 1)
     most = sorted(selection.edges, key=lambda edge: -edge.count)[:_TOLD]
     ways = [f"{transition(edge, selection)}." for edge in most]
-    return " ".join(
-        [f"{_counted(pages, 'page')}, {_counted(hits, 'hit')}.", *_together(selection), *ways]
-    )
+    return " ".join([f"{_counted(pages, 'page')}, {_counted(hits, 'hit')}.", *_together(selection), *ways])
 
 
 def _together(selection: Selection) -> Iterator[str]:

@@ -77,9 +77,7 @@ def describe(routes: Iterable[Route], *, login: bool) -> dict[str, Any]:
             "description": _WORDS + (_LOGIN if login else ""),
         },
         "servers": [{"url": "/", "description": "This server."}],
-        "tags": [
-            {"name": name, "description": words} for name, words in _TAGS.items() if name in used
-        ],
+        "tags": [{"name": name, "description": words} for name, words in _TAGS.items() if name in used],
         "paths": paths,
         "components": {
             "schemas": {**schemas(_a_run()), **visit_schemas()},
@@ -96,9 +94,7 @@ def _leave_out_loose_links(paths: Mapping[str, Mapping[str, Operation]]) -> None
     known = {one["operationId"] for one in operations}
     for told in (told for one in operations for told in one["responses"].values()):
         if links := told.get("links"):
-            told["links"] = {
-                name: link for name, link in links.items() if link["operationId"] in known
-            }
+            told["links"] = {name: link for name, link in links.items() if link["operationId"] in known}
 
 
 def _operation(method: str, path: str, login: bool) -> Operation | None:
@@ -153,11 +149,7 @@ def _both(own: Operation, common: Operation) -> Operation:
     """One of the two comes: the request's own words first, and of headers those that come in any case."""
     known = own["description"]
     more = [line for line in common["description"].splitlines() if line and line not in known]
-    headers = {
-        name: told
-        for name, told in common.get("headers", {}).items()
-        if name in own.get("headers", {})
-    }
+    headers = {name: told for name, told in common.get("headers", {}).items() if name in own.get("headers", {})}
     return {
         "description": "\n".join([known, *more]),
         **({"headers": headers} if headers else {}),

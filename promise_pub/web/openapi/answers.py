@@ -72,10 +72,7 @@ def headers(*names: str) -> dict[str, Any]:
 
 
 def header_components() -> dict[str, Schema]:
-    return {
-        name: {**header, **({"required": True} if name in _ALWAYS else {})}
-        for name, header in HEADERS.items()
-    }
+    return {name: {**header, **({"required": True} if name in _ALWAYS else {})} for name, header in HEADERS.items()}
 
 
 def faces(json: Schema | None = None, *, csv: bool = False, html: bool = True) -> dict[str, Any]:
@@ -105,10 +102,7 @@ def problems(kinds: Iterable[Kind], *, negotiated: bool = True) -> dict[str, Sch
     by_status: dict[int, list[Kind]] = {}
     for kind in kinds:
         by_status.setdefault(status_of(kind), []).append(kind)
-    return {
-        str(status): _problem(status, found, negotiated)
-        for status, found in sorted(by_status.items())
-    }
+    return {str(status): _problem(status, found, negotiated) for status, found in sorted(by_status.items())}
 
 
 def _problem(status: int, kinds: list[Kind], negotiated: bool) -> Schema:

@@ -146,9 +146,7 @@ OPERATIONS: Mapping[tuple[str, str], Callable[[], Operation]] = {
     ("GET", "/healthz"): _alive,
     ("GET", "/readyz"): _ready,
     ("GET", "/metrics"): _metrics,
-    ("GET", "/openapi.json"): _document(
-        "openapi", "This API (OpenAPI 3.1)", "application/json", {"type": "object"}
-    ),
+    ("GET", "/openapi.json"): _document("openapi", "This API (OpenAPI 3.1)", "application/json", {"type": "object"}),
     ("GET", "/asyncapi.json"): _document(
         "asyncapi", "The messages published (AsyncAPI 3.0)", "application/json", {"type": "object"}
     ),

@@ -208,9 +208,7 @@ def _run() -> Schema:
         ),
         "explanation": {"type": "array", "items": TEXT},
         "confirm_ms": described(nullable(latency), "Latency of the publisher confirms."),
-        "position": described(
-            nullable({"type": "integer", "minimum": 1}), "In the queue of waiting runs."
-        ),
+        "position": described(nullable({"type": "integer", "minimum": 1}), "In the queue of waiting runs."),
         "error": nullable(whole({"code": ref("Code"), "message": TEXT})),
     }
 

@@ -58,9 +58,7 @@ def _sessions() -> Operation:
             KNOWN,
         ],
         "responses": {
-            "200": answer(
-                "A page of sessions.", faces(ref("Visits"), csv=True), "ETag", "Vary", *PAGED
-            ),
+            "200": answer("A page of sessions.", faces(ref("Visits"), csv=True), "ETag", "Vary", *PAGED),
             "304": not_modified("ETag", "Vary", *PAGED),
             **problems((errors.BadParameter, errors.NotAllowed, *DATABASE)),
         },
