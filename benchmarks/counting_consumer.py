@@ -21,10 +21,10 @@ from aiohttp import web
 
 from benchmarks.figures import most_within
 from benchmarks.queues import Kind, declare
-from promise_pub import config
-from promise_pub.config import RabbitSettings
 from promise_pub.consumer.broker import Broker
-from promise_pub.delivery.rabbit import connect
+from promise_pub.delivery.broker.rabbit import connect
+from promise_pub.settings import model
+from promise_pub.settings.model import RabbitSettings
 
 PURGE_EVERY = 1.0  # seconds
 PURGE_TIMEOUT = 30.0  # seconds
@@ -127,7 +127,7 @@ async def serve(options: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    rabbit = config.load(options.configuration, {}).rabbit
+    rabbit = model.load(options.configuration, {}).rabbit
     consumer = CountingConsumer(rabbit, options.queue, read=options.read, purge=options.purge)
     runner = web.AppRunner(consumer.app(), access_log=None, shutdown_timeout=1)
     try:

@@ -23,12 +23,12 @@ from uuid import UUID
 import aio_pika
 import pika  # type: ignore[import-untyped]
 
-from promise_pub.config import RabbitSettings
-from promise_pub.delivery.confirms import ConfirmTracker
-from promise_pub.delivery.digest import RowDigest
+from promise_pub.delivery.broker.rabbit import open_publisher
+from promise_pub.delivery.evidence.confirms import ConfirmTracker
+from promise_pub.delivery.evidence.digest import RowDigest
 from promise_pub.delivery.ports import Shipment
-from promise_pub.delivery.rabbit import open_publisher
 from promise_pub.records import Row
+from promise_pub.settings.model import RabbitSettings
 
 _RUN = UUID("00000000-0000-4000-8000-000000000000")
 _BATCH = 2000  # rows handed to promise-pub's publisher at once, as its reader makes them

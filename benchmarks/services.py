@@ -18,7 +18,13 @@ import asyncpg
 import psutil
 
 from promise_pub import db
-from promise_pub.config import (
+from promise_pub.local import inifile
+from promise_pub.local.places import PLACES_VARIABLE
+from promise_pub.local.postgres import Postgres
+from promise_pub.local.processes import Records, spawn
+from promise_pub.local.rabbitmq import RabbitNode
+from promise_pub.local.state_folder import recognise
+from promise_pub.settings.model import (
     ENVIRONMENT_PREFIX,
     ConsumerSettings,
     DatabaseSettings,
@@ -26,12 +32,6 @@ from promise_pub.config import (
     ServerSettings,
     Settings,
 )
-from promise_pub.local import inifile
-from promise_pub.local.places import PLACES_VARIABLE
-from promise_pub.local.postgres import Postgres
-from promise_pub.local.processes import Records, spawn
-from promise_pub.local.rabbitmq import RabbitNode
-from promise_pub.local.state_folder import recognise
 from tests.consumer_parts import amqp_url, postgres_url
 
 ROOT = Path(__file__).parents[1]

@@ -14,28 +14,28 @@ from aiohttp import web
 
 from promise_pub import __version__, addresses
 from promise_pub.accounts import store as accounts
-from promise_pub.config import RabbitSettings, ServerSettings, Settings, VisitsSettings
 from promise_pub.db import open_pool
 from promise_pub.db_checks import Need, require_needs, require_usable
-from promise_pub.delivery import ledger as ledgers
-from promise_pub.delivery import rabbit
-from promise_pub.delivery.claim import Claim
-from promise_pub.delivery.client import open_consumer
-from promise_pub.delivery.ledger import Ledger
-from promise_pub.delivery.runs import Runs
-from promise_pub.delivery.uploads import Uploads
+from promise_pub.delivery.broker import rabbit
+from promise_pub.delivery.consumer_client.client import open_consumer
+from promise_pub.delivery.input.uploads import Uploads
+from promise_pub.delivery.queue.runs import Runs
+from promise_pub.delivery.store import ledger as ledgers
+from promise_pub.delivery.store.ledger import Ledger
+from promise_pub.delivery.store.locks import Claim
 from promise_pub.errors import BrokerRefused, CannotListen, PromisePubError
-from promise_pub.listening import telling_of_refused_connections
+from promise_pub.http.connections import CONNECTIONS
+from promise_pub.http.keys import Probe
+from promise_pub.http.limits import Limits
 from promise_pub.logs import told
+from promise_pub.resources import telling_of_refused_connections
+from promise_pub.settings.model import RabbitSettings, ServerSettings, Settings, VisitsSettings
 from promise_pub.visits import store as visits_store
 from promise_pub.visits.hits import Ids
 from promise_pub.visits.recorder import Recorder
 from promise_pub.visits.sessions import Sessions
 from promise_pub.visits.store import StoredVisits
 from promise_pub.web.access import access_logger
-from promise_pub.web.connections import CONNECTIONS
-from promise_pub.web.keys import Probe
-from promise_pub.web.limits import Limits
 from promise_pub.web.security import add_headers_to_broken_requests, look_around
 from promise_pub.web.server import make_app
 from promise_pub.web.visiting import Visiting

@@ -12,7 +12,6 @@ from typing import Any, Literal
 import aiosql
 import asyncpg
 
-from promise_pub.config import DatabaseSettings, asset
 from promise_pub.errors import (
     DatabaseError,
     DatabasePooled,
@@ -22,6 +21,7 @@ from promise_pub.errors import (
     RightsMissing,
     SchemaMissing,
 )
+from promise_pub.settings.model import DatabaseSettings, asset
 
 CONNECT_TIMEOUT = 10.0  # seconds; a host that swallows packets would hold a start for minutes
 COMMAND_TIMEOUT = 30.0  # seconds; every statement but the long counts, which set their own

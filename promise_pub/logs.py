@@ -96,7 +96,7 @@ def _short(path: str) -> str:
 
 
 class TextFormatter(_Formatter):
-    """2026-11-24T14:50:01.123Z INFO promise_pub.delivery.runs: Run queued run=7b0e0a52 file="a b.csv" """
+    """2026-11-24T14:50:01.123Z INFO promise_pub.delivery.queue.runs: Run queued run=7b0e0a52 file="a b.csv" """
 
     def format(self, record: logging.LogRecord) -> str:
         fields = "".join(f" {name}={_value(value)}" for name, value in _fields(record).items())

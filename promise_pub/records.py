@@ -152,7 +152,7 @@ class SessionView:
     duplicates: int | None = None
     invalid: int | None = None
     digest: str | None = None
-    """Of the distinct rows it received (see `delivery.digest`)."""
+    """Of the distinct rows it received (see `delivery.evidence.digest`)."""
     rows: str | None = None
     """Their numbers, as in 1-20,25."""
     ended: bool | None = None

@@ -1,4 +1,4 @@
-// Numbers in people's words, as promise_pub/web/wording.py has them, and elements made of text alone: whatever a file
+// Numbers in people's words, as promise_pub/presentation/wording.py has them, and elements made of text alone: whatever a file
 // holds is shown, never run.
 
 export const thousands = (number) => number.toLocaleString("en-US");
@@ -58,7 +58,7 @@ export function rejectedTable(rejected) {
   return table("Rejected rows", ["Line", "Why", "Its beginning"], lines);
 }
 
-// As promise_pub/web/answers.py has them: who answers so, and without problem details, is not the server itself.
+// As promise_pub/remote/answers.py has them: who answers so, and without problem details, is not the server itself.
 const BY_A_PROXY = {
   401: "A proxy before the server, or another server, asks for a login of its own.",
   403: "A proxy before the server, or another server, refuses this.",

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import pytest
 
 from promise_pub import cli
-from promise_pub.config import (
+from promise_pub.local import inifile
+from promise_pub.settings.model import (
     ConsumerSettings,
     DatabaseSettings,
     RabbitSettings,
@@ -23,7 +24,6 @@ from promise_pub.config import (
     Settings,
     VisitsSettings,
 )
-from promise_pub.local import inifile
 
 PATIENCE = 60.0  # seconds for a process; others may be at work
 KEPT = VisitsSettings()

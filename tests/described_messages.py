@@ -14,9 +14,9 @@ from pamqp import frame
 from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 
-from promise_pub.config import RabbitSettings
 from promise_pub.consumer import broker
-from promise_pub.web import asyncapi
+from promise_pub.settings.model import RabbitSettings
+from promise_pub.web.docs import asyncapi
 
 OF_THE_TESTS = "tests"  # the app_id of messages that a test makes itself, good or bad
 DESCRIPTION = asyncapi.describe(RabbitSettings(host="localhost"))

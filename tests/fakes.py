@@ -16,10 +16,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from promise_pub.consumer.session import Session
-from promise_pub.delivery.client import parse_session
-from promise_pub.delivery.digest import fingerprint, written
-from promise_pub.delivery.history import NEWEST_FIRST, Selection, Sort
+from promise_pub.delivery.consumer_client.client import parse_session
+from promise_pub.delivery.evidence.digest import fingerprint, written
 from promise_pub.delivery.ports import Shipment, Watch
+from promise_pub.delivery.store.query import NEWEST_FIRST, Selection, Sort
 from promise_pub.errors import (
     BrokerError,
     BrokerLost,

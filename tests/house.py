@@ -7,9 +7,9 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-from promise_pub.delivery.progress import ActiveRun
-from promise_pub.delivery.runs import Runs
-from promise_pub.delivery.uploads import Uploads
+from promise_pub.delivery.input.uploads import Uploads
+from promise_pub.delivery.queue.runs import Runs
+from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.records import Mode, Parameters, State
 from tests.fakes import FakeBroker, FakeConsumer, FakeLedger
 

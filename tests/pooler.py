@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from promise_pub.config import DatabaseSettings
+from promise_pub.settings.model import DatabaseSettings
 from tests.web_parts import until
 
 START_TIMEOUT = 30.0  # seconds

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import asyncpg
 
-from promise_pub.config import DatabaseSettings
 from promise_pub.db_checks import Need
+from promise_pub.settings.model import DatabaseSettings
 
 
 @asynccontextmanager

@@ -21,11 +21,11 @@ import asyncpg
 import psutil
 
 from promise_pub import db
-from promise_pub.config import DatabaseSettings, RabbitSettings
 from promise_pub.local.postgres import Postgres
 from promise_pub.local.processes import Records
 from promise_pub.local.rabbitmq import RabbitNode
 from promise_pub.local.state_folder import recognise
+from promise_pub.settings.model import DatabaseSettings, RabbitSettings
 
 MARK = "PROMISE_PUB_TEST_MARK"  # in the environment of every process that a test starts
 TEMPLATE = "scheme_applied"

@@ -10,8 +10,8 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
-from promise_pub.delivery.runs import Runs
-from promise_pub.delivery.uploads import Uploads
+from promise_pub.delivery.input.uploads import Uploads
+from promise_pub.delivery.queue.runs import Runs
 from promise_pub.web.server import make_app
 from tests.fakes import FakeBroker, FakeConsumer, FakeLedger
 

@@ -14,13 +14,7 @@ import aiohttp
 from yarl import URL
 
 from promise_pub import app
-from promise_pub.config import (
-    ConsumerSettings,
-    DatabaseSettings,
-    RabbitSettings,
-    ServerSettings,
-    Settings,
-)
+from promise_pub.settings.model import ConsumerSettings, DatabaseSettings, RabbitSettings, ServerSettings, Settings
 from tests.consumer_parts import ConsumerUnderTest
 
 PATIENCE = 120  # seconds after which a request has failed; nothing here takes that long

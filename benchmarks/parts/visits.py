@@ -16,7 +16,7 @@ from benchmarks.figures import Section, Table, Target, spread
 from benchmarks.measure import Bench, in_rotation, middle
 from benchmarks.services import ROOT, Listening, NotMeasured
 from promise_pub import db
-from promise_pub.config import DatabaseSettings
+from promise_pub.settings.model import DatabaseSettings
 
 PAGES, QUICK_PAGES = 2_000, 300  # in a row, noted or not
 HITS, QUICK_HITS = 1_000_000, 20_000

@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.chart import line
 from benchmarks.figures import Section, Table, Target, spread, whole
 from benchmarks.measure import Bench, in_rotation, middle, publisher, python_peer, rates
-from promise_pub.config import RabbitSettings
+from promise_pub.settings.model import RabbitSettings
 
 WINDOWS = (64, 128, 256, 512, 1024, 2048, 4096, 8192)
 ENOUGH = 0.97  # of the best rate; what is beyond it only waits in the broker

@@ -15,12 +15,13 @@ from typing import Any
 
 from rich.table import Table
 
-from promise_pub import config, db
+from promise_pub import db
 from promise_pub.accounts.passwords import Passwords, checked_password
 from promise_pub.accounts.people import Account, Role, checked_name
 from promise_pub.accounts.store import StoredAccounts
 from promise_pub.cli.output import OK, out
 from promise_pub.errors import BadParameter
+from promise_pub.settings import model
 
 DAYS = 90  # a token lasts unless told otherwise
 MOST_DAYS = 3650
@@ -111,11 +112,11 @@ def _add_format(parser: argparse.ArgumentParser) -> None:
 
 
 def add_user(options: argparse.Namespace) -> Awaitable[int]:
-    settings, name = config.load(options.config), checked_name(options.name)
+    settings, name = model.load(options.config), checked_name(options.name)
     return _add_user(options, settings, name, _new_password(name))
 
 
-async def _add_user(options: argparse.Namespace, settings: config.Settings, name: str, password: str) -> int:
+async def _add_user(options: argparse.Namespace, settings: model.Settings, name: str, password: str) -> int:
     async with _accounts(settings) as accounts:
         await accounts.add_user(name, Role(options.role), await Passwords().hash(password))
     _say(options, f"{name} may log in, as {options.role}.")
@@ -123,11 +124,11 @@ async def _add_user(options: argparse.Namespace, settings: config.Settings, name
 
 
 def change_password(options: argparse.Namespace) -> Awaitable[int]:
-    settings, name = config.load(options.config), checked_name(options.name)
+    settings, name = model.load(options.config), checked_name(options.name)
     return _change_password(options, settings, name, _new_password(name))
 
 
-async def _change_password(options: argparse.Namespace, settings: config.Settings, name: str, password: str) -> int:
+async def _change_password(options: argparse.Namespace, settings: model.Settings, name: str, password: str) -> int:
     async with _accounts(settings) as accounts:
         await accounts.change_password(name, await Passwords().hash(password))
     _say(options, f"{name} has a new password, and has to log in again.")
@@ -135,14 +136,14 @@ async def _change_password(options: argparse.Namespace, settings: config.Setting
 
 
 async def remove_user(options: argparse.Namespace) -> int:
-    async with _accounts(config.load(options.config)) as accounts:
+    async with _accounts(model.load(options.config)) as accounts:
         await accounts.remove_user(options.name)
     _say(options, f"{options.name} may not log in any more.")
     return OK
 
 
 async def list_users(options: argparse.Namespace) -> int:
-    async with _accounts(config.load(options.config)) as accounts:
+    async with _accounts(model.load(options.config)) as accounts:
         _print(await accounts.users(), ("name", "role", "created_at"), options.format)
     return OK
 
@@ -151,7 +152,7 @@ async def add_token(options: argparse.Namespace) -> int:
     name = checked_name(options.name)
     if not 1 <= options.days <= MOST_DAYS:
         raise BadParameter(f"--days must be from 1 to {MOST_DAYS}, not {options.days}")
-    async with _accounts(config.load(options.config)) as accounts:
+    async with _accounts(model.load(options.config)) as accounts:
         token, expires_at = await accounts.add_token(name, Role(options.role), options.days)
     print(token)
     if not options.quiet:
@@ -164,20 +165,20 @@ async def add_token(options: argparse.Namespace) -> int:
 
 
 async def revoke_token(options: argparse.Namespace) -> int:
-    async with _accounts(config.load(options.config)) as accounts:
+    async with _accounts(model.load(options.config)) as accounts:
         await accounts.revoke_token(options.name)
     _say(options, f"The token {options.name} lets nobody in any more.")
     return OK
 
 
 async def list_tokens(options: argparse.Namespace) -> int:
-    async with _accounts(config.load(options.config)) as accounts:
+    async with _accounts(model.load(options.config)) as accounts:
         _print(await accounts.tokens(), Account._fields, options.format)
     return OK
 
 
 @asynccontextmanager
-async def _accounts(settings: config.Settings) -> AsyncIterator[StoredAccounts]:
+async def _accounts(settings: model.Settings) -> AsyncIterator[StoredAccounts]:
     async with db.open_pool(settings.database, max_size=1) as pool:
         yield StoredAccounts(pool)
 

@@ -11,7 +11,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from promise_pub.web.gauges import ASIDE, DONE, LOST, Gauge, Part
+from promise_pub.presentation.gauges import ASIDE, DONE, LOST, Gauge, Part
 
 NO_BAR_BELOW = 36  # columns; the numbers then need all of them
 NOTES_FROM = 74  # columns

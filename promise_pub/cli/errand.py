@@ -10,10 +10,10 @@ from uuid import UUID
 
 from promise_pub.cli.display import Display, open_display
 from promise_pub.errors import BadParameter, ServerAway, Stopped
-from promise_pub.web.answers import Json
-from promise_pub.web.following import follow
-from promise_pub.web.remote import RemoteServer, open_remote
-from promise_pub.web.told import as_report
+from promise_pub.remote.answers import Json
+from promise_pub.remote.client import RemoteServer, open_remote
+from promise_pub.remote.decode import as_report
+from promise_pub.remote.follow import follow
 
 SERVER = "http://localhost:8000"
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from junitparser import Error, Failure, Skipped, TestCase, TestSuite
 
 from promise_pub.errors import BadParameter, PromisePubError
-from promise_pub.web.answers import Json
+from promise_pub.remote.answers import Json
 
 Result = TypeVar("Result", Error, Failure, Skipped)
 
@@ -41,7 +41,7 @@ class _Loss(NamedTuple):
     counted: str = ""
 
 
-# The sentences are those of delivery.verdict; a test holds the two together.
+# The sentences are those of delivery.evidence.verdict; a test holds the two together.
 _LOSSES = (
     _Loss("no row comes back from the broker", "came back from the broker", counted="returned"),
     _Loss("no row is refused by the broker", "refused by the broker", counted="nacked"),

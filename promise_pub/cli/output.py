@@ -15,9 +15,9 @@ from rich.text import Text
 
 from promise_pub.cli.picture import VERDICT_STYLES, shown
 from promise_pub.errors import PromisePubError
+from promise_pub.http.negotiation import harmless
 from promise_pub.records import SUMMARY, RunReport
-from promise_pub.web.answers import Json
-from promise_pub.web.negotiate import harmless
+from promise_pub.remote.answers import Json
 
 OK, FAILED, USAGE, PROMISE_BROKEN = 0, 1, 2, 3
 

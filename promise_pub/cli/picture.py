@@ -9,9 +9,9 @@ from rich.progress import Task
 from rich.text import Text
 
 from promise_pub.cli.bars import NOTES_FROM, Row, Rows, row_of
+from promise_pub.presentation import wording
+from promise_pub.presentation.gauges import DONE, Part, gauges
 from promise_pub.records import RunReport, State, Verdict
-from promise_pub.web import wording
-from promise_pub.web.gauges import DONE, Part, gauges
 
 WIDEST = 100  # columns; a longer bar is no better
 MARGIN = 3  # columns on the right: the ^C that a terminal shows must not break the last line in two

@@ -12,10 +12,11 @@ from typing import Any
 
 from yarl import URL
 
-from promise_pub import __version__, app, config, db, db_checks, logs
+from promise_pub import __version__, app, db, db_checks, logs
 from promise_pub.cli.output import OK, err
 from promise_pub.consumer import server as consumer_server
 from promise_pub.local.stack import LocalStack
+from promise_pub.settings import model
 
 
 def log_level(options: argparse.Namespace, usual: int) -> int:
@@ -26,7 +27,7 @@ def log_level(options: argparse.Namespace, usual: int) -> int:
     return min(wanted, usual)
 
 
-def _logging(options: argparse.Namespace, settings: config.ServerSettings) -> AbstractContextManager[object]:
+def _logging(options: argparse.Namespace, settings: model.ServerSettings) -> AbstractContextManager[object]:
     """Has a service log as it is configured, and waits for nobody who reads that."""
     level = log_level(options, logging.getLevelNamesMapping()[settings.log_level.upper()])
     return logs.logging_to(sys.stderr.fileno(), level, settings.log_format)
@@ -40,7 +41,7 @@ def _say(line: str) -> None:
 async def serve(options: argparse.Namespace) -> int:
     async with AsyncExitStack() as stack:
         local = await _start_local(stack, options) if options.local else None
-        settings = local[1] if local else config.load(options.config, talks=True)
+        settings = local[1] if local else model.load(options.config, talks=True)
         stack.enter_context(_logging(options, settings.server))
         url = await stack.enter_async_context(app.running(settings))
         if local:
@@ -52,9 +53,9 @@ async def serve(options: argparse.Namespace) -> int:
     return OK
 
 
-async def _start_local(stack: AsyncExitStack, options: argparse.Namespace) -> tuple[LocalStack, config.Settings]:
-    path = config.find(options.config, os.environ, search=False)
-    values = config.read(path, os.environ)
+async def _start_local(stack: AsyncExitStack, options: argparse.Namespace) -> tuple[LocalStack, model.Settings]:
+    path = model.find(options.config, os.environ, search=False)
+    values = model.read(path, os.environ)
     with err.status("starting") as status:
         local = LocalStack(
             options.state,
@@ -76,7 +77,7 @@ def _report(status: Any, options: argparse.Namespace, text: str) -> None:
 
 
 async def consumer(options: argparse.Namespace) -> int:
-    settings = config.load(options.config)
+    settings = model.load(options.config)
     with _logging(options, settings.server):
         await consumer_server.serve(settings, on_ready=lambda url: _say(f"listening on {url}"))
     return OK
@@ -86,7 +87,7 @@ async def schema(options: argparse.Namespace) -> int:
     if not options.apply:
         print(db.scheme(), end="")
         return OK
-    settings = config.load(options.config)
+    settings = model.load(options.config)
     async with db.open_pool(settings.database, max_size=2) as pool:
         await db_checks.require_usable(pool)
         await db.apply_scheme(pool)

@@ -15,10 +15,11 @@ from uuid import UUID
 from rich.table import Table
 from rich.text import Text
 
-from promise_pub import config, db
+from promise_pub import db
 from promise_pub.cli.output import OK, out, print_csv, print_json
-from promise_pub.config import VisitsSettings
 from promise_pub.errors import BadParameter
+from promise_pub.settings import model
+from promise_pub.settings.model import VisitsSettings
 from promise_pub.visits.dot import dot
 from promise_pub.visits.drawing import draw
 from promise_pub.visits.graph import svg
@@ -179,7 +180,7 @@ def _session(text: str) -> UUID:
 async def _visits(
     options: argparse.Namespace,
 ) -> AsyncIterator[tuple[StoredVisits, VisitsSettings]]:
-    settings = config.load(options.config)
+    settings = model.load(options.config)
     async with db.open_pool(settings.database, max_size=1) as pool:
         visits = StoredVisits(pool, timedelta(minutes=settings.visits.idle))
         await visits.check()

@@ -2,7 +2,7 @@
 
 Every use opens a connection of its own, so that going on after a lost one is nothing special. aiormq reads three frames
 and makes a task for every delivery, which costs more than all the rest; here they are taken before it reads them (see
-`delivery.frames`).
+`amqp.frames`).
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import aiormq.exceptions
 from aiormq.abc import ArgumentsType
 from aiormq.channel import Channel
 
-from promise_pub.config import RabbitSettings
-from promise_pub.delivery.frames import deliveries
-from promise_pub.delivery.rabbit import connect, lost
-from promise_pub.delivery.replies import refusal, translated
+from promise_pub.amqp.frames import deliveries
+from promise_pub.amqp.replies import refusal, translated
+from promise_pub.delivery.broker.rabbit import connect, lost
 from promise_pub.errors import BrokerError, QueueGone
+from promise_pub.settings.model import RabbitSettings
 
 ANSWER_TIMEOUT = 10.0  # seconds for a broker that is there to answer one request
 PREFETCH = 3000  # messages: a batch on its way to disk, one filling up, one on the wire

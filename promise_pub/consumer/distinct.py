@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from promise_pub.delivery.ranges import RowRanges
+from promise_pub.delivery.evidence.ranges import RowRanges
 
 MAX_RUNS = 16  # a session belongs to one run; more are somebody else's, and kept as foreign ids
 MAX_FOREIGN = 100_000  # ids; about 10 MB

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from promise_pub.patience import Patience
+from promise_pub.retries import Patience
 
 LIMIT = 900.0  # seconds; a quarter of an hour outlasts a restart or a failover, and stays under the half hour after which RabbitMQ closes a channel that does not ack
 FIRST = 0.05  # seconds; most losses are over at once

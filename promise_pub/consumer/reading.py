@@ -10,7 +10,7 @@ from promise_pub.consumer.patience import outage_patience
 from promise_pub.consumer.saver import Saver
 from promise_pub.consumer.session import Session
 from promise_pub.errors import BrokerError, BrokerLost, BrokerRefused
-from promise_pub.patience import raise_if_cancelled
+from promise_pub.retries import raise_if_cancelled
 
 BATCH_ROWS = 1000  # beyond this a bigger INSERT is hardly faster, and holds the event loop longer
 BATCH_DELAY = 0.05  # seconds a lone row waits for company

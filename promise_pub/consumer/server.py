@@ -16,7 +16,6 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from promise_pub.addresses import url
-from promise_pub.config import Settings
 from promise_pub.consumer.broker import Broker
 from promise_pub.consumer.saver import NEEDS, Saver
 from promise_pub.consumer.sessions import Sessions
@@ -29,8 +28,9 @@ from promise_pub.errors import (
     DatabaseError,
     ServerStopping,
 )
-from promise_pub.listening import allow_many_files, telling_of_refused_connections
 from promise_pub.records import Mode
+from promise_pub.resources import allow_many_files, telling_of_refused_connections
+from promise_pub.settings.model import Settings
 
 LONGEST_TIMEOUT = 24 * 3600  # seconds; our publisher asks for an hour at most
 MOST_SENT = 10**15

@@ -17,7 +17,7 @@ from promise_pub.consumer.reading import Reading
 from promise_pub.consumer.saver import Saver
 from promise_pub.consumer.session import Session
 from promise_pub.errors import BadParameter, BrokerError, DatabaseError, ServerStopping
-from promise_pub.patience import raise_if_cancelled
+from promise_pub.retries import raise_if_cancelled
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from promise_pub.delivery.confirms import ConfirmTracker
-from promise_pub.delivery.digest import RowDigest
+from promise_pub.delivery.evidence.confirms import ConfirmTracker
+from promise_pub.delivery.evidence.digest import RowDigest
 from promise_pub.records import (
     NAME_AND_MAIL,
     Batch,

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from promise_pub.config import CONFIG_VARIABLE, ENVIRONMENT_PREFIX, ConsumerSettings, Settings
 from promise_pub.errors import PartFailed
 from promise_pub.local import inifile
 from promise_pub.local.processes import Part, Records, spawn
+from promise_pub.settings.model import CONFIG_VARIABLE, ENVIRONMENT_PREFIX, ConsumerSettings, Settings
 
 COMMAND = (sys.executable, "-m", "promise_pub", "consumer")
 READY_TIMEOUT = 30.0  # seconds; one on an ordinary machine

@@ -8,8 +8,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from promise_pub.config import SECTIONS, Settings
 from promise_pub.local.processes import write_private
+from promise_pub.settings.model import SECTIONS, Settings
 
 
 def options(section: Any) -> dict[str, str]:

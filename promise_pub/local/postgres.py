@@ -17,7 +17,6 @@ from pathlib import Path
 import asyncpg
 
 from promise_pub.concurrency import in_thread
-from promise_pub.config import DatabaseSettings
 from promise_pub.db import connection_arguments
 from promise_pub.errors import PartFailed
 from promise_pub.local import homes, places
@@ -30,6 +29,7 @@ from promise_pub.local.processes import (
     write_private,
 )
 from promise_pub.local.state_folder import StateFolder
+from promise_pub.settings.model import DatabaseSettings
 
 DATABASE = "promise_pub"
 USER = "promise_pub"

@@ -22,11 +22,11 @@ import aiormq
 import psutil
 from yarl import URL
 
-from promise_pub.config import RabbitSettings
 from promise_pub.errors import LocalStackError, PartFailed, PartMissing
-from promise_pub.listening import allow_many_files
 from promise_pub.local.processes import STOP_GRACE, Part, Records, last_lines, spawn, write_private
 from promise_pub.local.state_folder import StateFolder, unused
+from promise_pub.resources import allow_many_files
+from promise_pub.settings.model import RabbitSettings
 
 USER = "promise_pub"
 READY_TIMEOUT = 90.0  # seconds; four on an ordinary machine

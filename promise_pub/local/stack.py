@@ -10,10 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from promise_pub import config, db
+from promise_pub import db
 from promise_pub.addresses import place, url
-from promise_pub.config import Settings
-from promise_pub.configfile import Values
 from promise_pub.errors import LocalStackError
 from promise_pub.local import inifile
 from promise_pub.local.bundled_consumer import BundledConsumer
@@ -22,6 +20,9 @@ from promise_pub.local.processes import Records
 from promise_pub.local.rabbitmq import RabbitNode
 from promise_pub.local.state_folder import InUse, StateFolder, check_owner, lock, recognise
 from promise_pub.local.watch import Service, keep_up
+from promise_pub.settings import model
+from promise_pub.settings.inifile import Values
+from promise_pub.settings.model import Settings
 
 SETTINGS_FILE = "local.ini"
 
@@ -51,7 +52,7 @@ class LocalStack:
     ) -> None:
         self._state = state.expanduser().absolute()
         self._values = {section: dict(given) for section, given in values.items()}
-        self._missing = config.unset_sections(values)
+        self._missing = model.unset_sections(values)
         self._report = report
         self._warn = warn
         self._open = AsyncExitStack()
@@ -104,7 +105,7 @@ class LocalStack:
 
     async def _start(self) -> Settings:
         # A mistake in what is configured shows before anything starts.
-        config.cast(self._with_placeholders(), talks="consumer" not in self._missing)
+        model.cast(self._with_placeholders(), talks="consumer" not in self._missing)
         try:
             folder = self._prepare_folder()
             records = Records(self._state / "processes.json")
@@ -115,7 +116,7 @@ class LocalStack:
                 await self._start_consumer(records)
         except OSError as error:
             raise LocalStackError(f"The local stack cannot start in {self._state}: {error}") from error
-        return config.cast(self._values)
+        return model.cast(self._values)
 
     def _prepare_folder(self) -> StateFolder:
         if any("\udc80" <= character <= "\udcff" for character in str(self._state)):
@@ -166,7 +167,7 @@ class LocalStack:
     async def _start_consumer(self, records: Records) -> None:
         consumer = BundledConsumer(self._state, records)
         self._open.push_async_callback(consumer.stop)
-        settings = await consumer.start(config.cast(self._with_placeholders()), self._report)
+        settings = await consumer.start(model.cast(self._with_placeholders()), self._report)
         self._services.append(consumer)
         self._complete("consumer", settings, "host", "port")
         self._lines["consumer"] = f"bundled consumer on {url(settings.host, settings.port)}"

@@ -1,4 +1,4 @@
--- The queries of promise_pub/delivery/claim.py. Locks last as long as their connection.
+-- The queries of promise_pub/delivery/store/locks.py. Locks last as long as their connection.
 
 -- name: still_there()$
 SELECT 1;

@@ -1,4 +1,4 @@
--- The queries of promise_pub/delivery/ledger.py.
+-- The queries of promise_pub/delivery/store/ledger.py.
 
 -- name: open_run(id, state, mode, timeout, clear, rate, profile, columns, header, delimiter, encoding, file_name, file_bytes, file_sha256, created_at, server)!
 -- A new run, waiting for its turn.

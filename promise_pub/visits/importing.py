@@ -19,7 +19,7 @@ from typing import Any, TextIO
 from uuid import UUID
 
 from promise_pub.addresses import Address
-from promise_pub.delivery.signatures import LONGEST, fault_of
+from promise_pub.delivery.input.signatures import LONGEST, fault_of
 from promise_pub.errors import ImportRefused
 from promise_pub.visits.chains import EXIT
 from promise_pub.visits.hits import (

@@ -9,12 +9,12 @@ import secrets
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
+from promise_pub.http.client_address import client_of
+from promise_pub.http.connections import CONNECTIONS
+from promise_pub.http.keys import CODE, ROUTE, VISITOR
+from promise_pub.http.problems import Handler
 from promise_pub.logs import REQUEST, told
-from promise_pub.web.clients import client_of
-from promise_pub.web.connections import CONNECTIONS
-from promise_pub.web.keys import CODE, ROUTE, VISITOR
-from promise_pub.web.metrics import METRICS
-from promise_pub.web.problems import Handler
+from promise_pub.web.ops.metrics import METRICS
 
 log = logging.getLogger(__name__)
 

@@ -21,11 +21,11 @@ from promise_pub.errors import (
     TokenRefused,
     TooManyTries,
 )
-from promise_pub.web.advice import what_to_do
-from promise_pub.web.clients import client_of
-from promise_pub.web.keys import CODE, GUARD, VISITOR
-from promise_pub.web.negotiate import HTML, as_json, page, wanted
-from promise_pub.web.problems import Handler, problem, status_of
+from promise_pub.http.client_address import client_of
+from promise_pub.http.keys import CODE, GUARD, VISITOR
+from promise_pub.http.negotiation import HTML, as_json, page, wanted
+from promise_pub.http.problems import Handler, problem, status_of
+from promise_pub.presentation.advice import what_to_do
 from promise_pub.web.security import DOORS, SAFE_METHODS
 
 COOKIE = "promise_pub_session"

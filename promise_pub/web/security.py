@@ -13,11 +13,11 @@ from functools import partial
 from aiohttp import web
 
 from promise_pub.addresses import Network
-from promise_pub.config import ServerSettings
 from promise_pub.errors import CannotListen, ConfigurationError, CrossSite, WrongHost
+from promise_pub.http.keys import FOREIGN_HOST
+from promise_pub.http.problems import Handler, put_into_problem
+from promise_pub.settings.model import ServerSettings
 from promise_pub.web.access import add_id
-from promise_pub.web.keys import FOREIGN_HOST
-from promise_pub.web.problems import Handler, put_into_problem
 
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "

@@ -12,36 +12,28 @@ from aiohttp import BadContentDispositionHeader, BadContentDispositionParam, web
 
 from promise_pub import __version__
 from promise_pub.accounts.guard import Guard
-from promise_pub.config import RabbitSettings, asset
-from promise_pub.delivery.dry_run import DryRuns
-from promise_pub.delivery.ledger import Ledger
-from promise_pub.delivery.runs import Runs
+from promise_pub.delivery.input.dry_run import DryRuns
+from promise_pub.delivery.queue.runs import Runs
+from promise_pub.delivery.store.ledger import Ledger
+from promise_pub.http import health
+from promise_pub.http.client_address import TRUSTED_PROXIES
+from promise_pub.http.connections import CONNECTIONS, Connections, keep_busy
+from promise_pub.http.etags import answer_once, have_it_asked_again
+from promise_pub.http.expect import close_unasked
+from promise_pub.http.keys import BROKER, DRY_RUNS, LEDGER, PROBES, RUNS, Probe
+from promise_pub.http.limits import LIMITS, USUAL, Limits, count_parameters
+from promise_pub.http.negotiation import tell_what_varies
+from promise_pub.http.problems import answer_errors
+from promise_pub.presentation import charts, gauges, wording
+from promise_pub.settings.model import RabbitSettings, asset
 from promise_pub.visits.store import StoredVisits
-from promise_pub.web import (
-    auth,
-    charts,
-    compare,
-    docs,
-    gauges,
-    health,
-    history,
-    metrics,
-    pages,
-    preview,
-    stream,
-    wording,
-)
-from promise_pub.web import runs as run_pages
+from promise_pub.web import auth
 from promise_pub.web import visits as visits_pages
 from promise_pub.web.access import add_id, name_requests
-from promise_pub.web.clients import TRUSTED_PROXIES
-from promise_pub.web.conditional import answer_once, have_it_asked_again
-from promise_pub.web.connections import CONNECTIONS, Connections, keep_busy
-from promise_pub.web.expect import close_unasked
-from promise_pub.web.keys import BROKER, DRY_RUNS, LEDGER, PROBES, RUNS, Probe
-from promise_pub.web.limits import LIMITS, USUAL, Limits, count_parameters
-from promise_pub.web.negotiate import tell_what_varies
-from promise_pub.web.problems import answer_errors
+from promise_pub.web.docs import page
+from promise_pub.web.ops import metrics
+from promise_pub.web.runs import compare, history, index, preview, stream
+from promise_pub.web.runs import run as run_pages
 from promise_pub.web.security import (
     DOORS,
     LOOPBACK,
@@ -102,11 +94,11 @@ def make_app(
     # It quotes what strangers send, to who can do nothing about it; such a file has no name, or such a field.
     warnings.simplefilter("ignore", BadContentDispositionParam)
     warnings.simplefilter("ignore", BadContentDispositionHeader)
-    for room in (pages, history, run_pages, stream, compare, preview, health, metrics):
+    for room in (index, history, run_pages, stream, compare, preview, health, metrics):
         app.add_routes(room.routes)
     if visits:
         visits_pages.set_up(app, visits)
-    docs.set_up(app)
+    page.set_up(app)
     app.router.add_static("/static/", asset("static"))
     app.on_response_prepare.extend((tell_what_varies, have_it_asked_again, add_headers, add_id))
     return app

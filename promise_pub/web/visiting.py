@@ -10,13 +10,13 @@ from uuid import UUID
 
 from aiohttp import web
 
-from promise_pub.config import VisitsSettings
+from promise_pub.http.client_address import client_of
+from promise_pub.http.keys import ROUTE, SHOWN
+from promise_pub.http.problems import Handler
+from promise_pub.settings.model import VisitsSettings
 from promise_pub.visits.hits import Hit, Ids, cut_short, headers_of, text_of
 from promise_pub.visits.recorder import Recorder
 from promise_pub.visits.sessions import Sessions
-from promise_pub.web.clients import client_of
-from promise_pub.web.keys import ROUTE, SHOWN
-from promise_pub.web.problems import Handler
 from promise_pub.web.security import DOORS
 
 log = logging.getLogger(__name__)

@@ -17,6 +17,9 @@ from aiohttp import web
 from markupsafe import Markup
 
 from promise_pub.errors import NotAllowed, SessionNotFound
+from promise_pub.http.keys import may_operate
+from promise_pub.http.negotiation import CSV, JSON, as_csv, as_json, page, wanted
+from promise_pub.http.pagination import PER_PAGE, Paging, parse_paging, single, tell_pages
 from promise_pub.visits.chains import percent
 from promise_pub.visits.graph import svg
 from promise_pub.visits.hits import COLUMNS, Hit
@@ -24,9 +27,6 @@ from promise_pub.visits.recorder import Recorded
 from promise_pub.visits.report import SESSION_COLUMNS, PageFigures, SessionSummary, Transitions
 from promise_pub.visits.since import parse_since
 from promise_pub.visits.store import MOST_HITS, StoredVisits
-from promise_pub.web.keys import may_operate
-from promise_pub.web.negotiate import CSV, JSON, as_csv, as_json, page, wanted
-from promise_pub.web.paging import PER_PAGE, Paging, parse_paging, single, tell_pages
 from promise_pub.web.visiting import VISITING
 
 VISITS = web.AppKey("visits", StoredVisits)

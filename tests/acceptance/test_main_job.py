@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from yarl import URL
 
-from promise_pub.config import ConsumerSettings, DatabaseSettings, RabbitSettings, Settings
+from promise_pub.settings.model import ConsumerSettings, DatabaseSettings, RabbitSettings, Settings
 from tests import consumer_parts
 from tests.consumer_parts import ROOT
 from tests.services import RunningCommand, StartCommand

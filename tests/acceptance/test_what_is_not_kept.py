@@ -11,7 +11,7 @@ import pytest
 from junitparser import JUnitXml
 from yarl import URL
 
-from promise_pub.config import DatabaseSettings, RabbitSettings, Settings
+from promise_pub.settings.model import DatabaseSettings, RabbitSettings, Settings
 from tests import consumer_parts
 from tests.consumer_parts import ROOT, ConsumerUnderTest
 from tests.services import StartCommand

@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
-from promise_pub.config import DatabaseSettings, RabbitSettings
 from promise_pub.errors import PartMissing
+from promise_pub.settings.model import DatabaseSettings, RabbitSettings
 from tests import consumer_parts
 from tests.browser_parts import Eye, chromium
 from tests.web_parts import ServerUnderTest, serving, settings

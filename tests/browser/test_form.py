@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from promise_pub.config import DatabaseSettings
+from promise_pub.settings.model import DatabaseSettings
 from tests import consumer_parts
 from tests.browser_parts import PHONE, WIDE, Eye, a_file, findings, overflows, slow_down, tab_to
 from tests.web_parts import ServerUnderTest, people, until

@@ -13,8 +13,8 @@ from promise_pub.accounts import store
 from promise_pub.accounts.people import Role, User, Visitor
 from promise_pub.accounts.sessions import Session
 from promise_pub.accounts.store import StoredAccounts
-from promise_pub.config import DatabaseSettings
 from promise_pub.errors import AccountExists, AccountMissing, DatabaseUnavailable
+from promise_pub.settings.model import DatabaseSettings
 from tests.fake_accounts import FakeAccounts
 
 Accounts = StoredAccounts | FakeAccounts

@@ -14,8 +14,8 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from promise_pub.config import DatabaseSettings, RabbitSettings
 from promise_pub.consumer import patience
+from promise_pub.settings.model import DatabaseSettings, RabbitSettings
 from tests.consumer_parts import (
     PATIENCE,
     ROOT,
@@ -37,7 +37,7 @@ FOREVER = 3600
 ROWS = 6000  # two prefetch windows
 SERVE = """
 import asyncio
-from promise_pub.config import load
+from promise_pub.settings.model import load
 from promise_pub.consumer.server import serve
 asyncio.run(serve(load(), on_ready=lambda url: print(url, flush=True)))
 """

@@ -14,12 +14,12 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from promise_pub.config import DatabaseSettings
 from promise_pub.db import apply_scheme, open_pool, scheme
-from promise_pub.delivery.claim import Claim
-from promise_pub.delivery.ledger import Ledger
+from promise_pub.delivery.store.ledger import Ledger
+from promise_pub.delivery.store.locks import Claim
 from promise_pub.errors import NotResumable, RunTaken, SchemaMissing
 from promise_pub.records import Parameters, RunReport, State, StoredFile
+from promise_pub.settings.model import DatabaseSettings
 from tests.consumer_parts import database_connection
 from tests.services import execute
 

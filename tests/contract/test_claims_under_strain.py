@@ -13,13 +13,13 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from promise_pub.config import DatabaseSettings
 from promise_pub.db import open_pool
-from promise_pub.delivery import claim as module
-from promise_pub.delivery.claim import Claim
-from promise_pub.delivery.ledger import Ledger
+from promise_pub.delivery.store import locks as module
+from promise_pub.delivery.store.ledger import Ledger
+from promise_pub.delivery.store.locks import Claim
 from promise_pub.errors import DatabaseRefused, DatabaseUnavailable, NotResumable
 from promise_pub.records import Parameters, RunReport, State, StoredFile
+from promise_pub.settings.model import DatabaseSettings
 from tests.fakes import until
 
 WITHIN = 30.0  # seconds; a test waits no longer for what comes at once

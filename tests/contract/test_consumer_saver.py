@@ -10,10 +10,10 @@ import asyncpg
 import pytest
 
 from promise_pub import db
-from promise_pub.config import DatabaseSettings
 from promise_pub.consumer.rows import RowValues
 from promise_pub.consumer.saver import Saved, Saver
 from promise_pub.errors import SchemaMissing
+from promise_pub.settings.model import DatabaseSettings
 from tests.consumer_parts import database_connection, employees
 
 ROWS = [RowValues(f"Name {n}", f"{n % 8}@x") for n in range(10)]

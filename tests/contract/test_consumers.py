@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from promise_pub.config import DatabaseSettings, RabbitSettings
+from promise_pub.settings.model import DatabaseSettings, RabbitSettings
 from tests.consumer_parts import (
     ConsumerUnderTest,
     body,

@@ -13,7 +13,6 @@ import pytest
 
 from promise_pub import db
 from promise_pub.accounts import store as accounts
-from promise_pub.config import DatabaseSettings
 from promise_pub.consumer import saver
 from promise_pub.db_checks import (
     Need,
@@ -23,7 +22,7 @@ from promise_pub.db_checks import (
     require_usable,
     scheme_columns,
 )
-from promise_pub.delivery import ledger
+from promise_pub.delivery.store import ledger
 from promise_pub.errors import (
     DatabaseNotUtf8,
     DatabaseReadOnly,
@@ -32,6 +31,7 @@ from promise_pub.errors import (
     RightsMissing,
     SchemaMissing,
 )
+from promise_pub.settings.model import DatabaseSettings
 from promise_pub.visits import store as visits
 from tests.command_parts import configured, run
 from tests.roles import role_with

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from promise_pub.config import DatabaseSettings, RabbitSettings
+from promise_pub.settings.model import DatabaseSettings, RabbitSettings
 from tests import consumer_parts
 from tests.consumer_parts import ConsumerUnderTest, publish
 from tests.described_messages import inspected

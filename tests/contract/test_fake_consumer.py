@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from promise_pub.delivery.confirms import ConfirmTracker
-from promise_pub.delivery.digest import RowDigest
+from promise_pub.delivery.evidence.confirms import ConfirmTracker
+from promise_pub.delivery.evidence.digest import RowDigest
 from promise_pub.delivery.ports import Consumer, Shipment
 from promise_pub.errors import ConsumerComplaint, ConsumerError, ConsumerTimeout
 from promise_pub.records import Mode, Row, SessionView

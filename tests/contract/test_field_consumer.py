@@ -8,8 +8,8 @@ import aiohttp
 import aiormq.exceptions
 import pytest
 
-from promise_pub.config import DatabaseSettings, RabbitSettings
-from promise_pub.delivery.rabbit import connect
+from promise_pub.delivery.broker.rabbit import connect
+from promise_pub.settings.model import DatabaseSettings, RabbitSettings
 from tests.consumer_parts import body, employees, field, people, publish
 
 CALLS = {

@@ -12,11 +12,10 @@ from uuid import uuid4
 
 import pytest
 
-from promise_pub.config import DatabaseSettings
 from promise_pub.db import open_pool
-from promise_pub.delivery.claim import Claim
-from promise_pub.delivery.history import Selection, Sort
-from promise_pub.delivery.ledger import Ledger
+from promise_pub.delivery.store.ledger import Ledger
+from promise_pub.delivery.store.locks import Claim
+from promise_pub.delivery.store.query import Selection, Sort
 from promise_pub.errors import DatabaseError, NotClearable, RunNotFound, RunTaken
 from promise_pub.records import (
     Batch,
@@ -36,6 +35,7 @@ from promise_pub.records import (
     StoredFile,
     Verdict,
 )
+from promise_pub.settings.model import DatabaseSettings
 from tests.fakes import FakeLedger
 
 NOW = datetime(2026, 11, 22, 10, 0, 0, 123456, tzinfo=UTC)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from promise_pub.config import ConsumerSettings, DatabaseSettings, Settings
 from promise_pub.db import open_pool, translated
 from promise_pub.db_checks import require_usable
-from promise_pub.delivery.claim import Claim
+from promise_pub.delivery.store.locks import Claim
 from promise_pub.errors import DatabasePooled
+from promise_pub.settings.model import ConsumerSettings, DatabaseSettings, Settings
 from tests.pooler import pooled
 from tests.services import StartCommand
 

@@ -25,16 +25,16 @@ from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
-from promise_pub.config import RabbitSettings
-from promise_pub.delivery import envelope as envelope_module
-from promise_pub.delivery import rabbit as module
-from promise_pub.delivery.confirms import ConfirmTracker
-from promise_pub.delivery.digest import RowDigest
-from promise_pub.delivery.envelope import Envelope
+from promise_pub.delivery.broker import messages as envelope_module
+from promise_pub.delivery.broker import rabbit as module
+from promise_pub.delivery.broker.messages import Envelope
+from promise_pub.delivery.broker.rabbit import open_publisher, probe
+from promise_pub.delivery.evidence.confirms import ConfirmTracker
+from promise_pub.delivery.evidence.digest import RowDigest
 from promise_pub.delivery.ports import Publisher, Shipment
-from promise_pub.delivery.rabbit import open_publisher, probe
 from promise_pub.errors import BrokerLost, BrokerRefused, BrokerUnreachable
 from promise_pub.records import NAME_AND_MAIL, Row
+from promise_pub.settings.model import RabbitSettings
 from tests.described_messages import Inspector, properties_of
 from tests.fakes import FakeBroker, Message, until
 from tests.tcp_proxy import Proxy, proxy_to

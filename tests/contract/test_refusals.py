@@ -10,14 +10,14 @@ from uuid import uuid4
 
 import pytest
 
-from promise_pub.config import RabbitSettings
 from promise_pub.consumer.broker import Broker
-from promise_pub.delivery.confirms import ConfirmTracker
-from promise_pub.delivery.digest import RowDigest
+from promise_pub.delivery.broker.rabbit import open_publisher, probe
+from promise_pub.delivery.broker.reconnecting import SteadyPublisher
+from promise_pub.delivery.evidence.confirms import ConfirmTracker
+from promise_pub.delivery.evidence.digest import RowDigest
 from promise_pub.delivery.ports import Publisher, Shipment
-from promise_pub.delivery.rabbit import open_publisher, probe
-from promise_pub.delivery.steady import SteadyPublisher
 from promise_pub.errors import BrokerRefused
+from promise_pub.settings.model import RabbitSettings
 from tests.contract.test_publishers import RUN, STARTED, Real, people, real_broker
 from tests.fakes import until
 from tests.services import BrokerUnderTest

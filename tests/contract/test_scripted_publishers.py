@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import pytest
 from pamqp.commands import Basic, Channel, Connection
 
-from promise_pub.config import RabbitSettings
 from promise_pub.delivery.ports import Publisher
 from promise_pub.errors import BrokerLost, BrokerRefused
+from promise_pub.settings.model import RabbitSettings
 from tests.amqp_peer import Peer, marshalled, running_peer
 from tests.contract.test_publishers import Plain, Real, people
 

@@ -13,14 +13,14 @@ import pytest
 from pamqp import commands
 from pamqp import frame as pamqp_frame
 
-from promise_pub.config import RabbitSettings
-from promise_pub.delivery import steady as module
-from promise_pub.delivery.confirms import ConfirmTracker, Settled
-from promise_pub.delivery.digest import RowDigest, fingerprint, written
+from promise_pub.delivery.broker import reconnecting as module
+from promise_pub.delivery.broker.rabbit import open_publisher
+from promise_pub.delivery.broker.reconnecting import SteadyPublisher
+from promise_pub.delivery.evidence.confirms import ConfirmTracker, Settled
+from promise_pub.delivery.evidence.digest import RowDigest, fingerprint, written
 from promise_pub.delivery.ports import Shipment
-from promise_pub.delivery.rabbit import open_publisher
-from promise_pub.delivery.steady import SteadyPublisher
 from promise_pub.errors import BrokerLost, QueueGone
+from promise_pub.settings.model import RabbitSettings
 from tests.contract.test_publishers import RUN, STARTED, Real, numbers, people, real_broker
 from tests.fakes import Message, until
 

@@ -12,8 +12,8 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 import pytest
 
 from promise_pub import db
-from promise_pub.config import DatabaseSettings
 from promise_pub.errors import SessionNotFound
+from promise_pub.settings.model import DatabaseSettings
 from promise_pub.visits import hits
 from promise_pub.visits.chains import EXIT, Chains, chains_of
 from promise_pub.visits.hits import make_id

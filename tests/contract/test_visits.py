@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from promise_pub import db
-from promise_pub.config import DatabaseSettings
 from promise_pub.errors import HitRefused, SessionNotFound
+from promise_pub.settings.model import DatabaseSettings
 from promise_pub.visits.hits import Hit
 from promise_pub.visits.report import SessionSummary
 from promise_pub.visits.store import MOST_PAGES, OTHERS, StoredVisits

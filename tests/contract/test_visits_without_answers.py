@@ -15,8 +15,8 @@ from uuid import UUID
 import pytest
 
 from promise_pub import db
-from promise_pub.config import DatabaseSettings
 from promise_pub.errors import DatabaseUnavailable, SchemaMissing
+from promise_pub.settings.model import DatabaseSettings
 from promise_pub.visits import store
 from promise_pub.visits.hits import Hit
 from promise_pub.visits.recorder import FLUSH_EVERY, LAST_FLUSH, Recorded, Recorder

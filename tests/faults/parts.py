@@ -13,11 +13,11 @@ from typing import Any
 import asyncpg
 import psutil
 
-from promise_pub.config import DatabaseSettings, RabbitSettings
 from promise_pub.local.postgres import Postgres
 from promise_pub.local.processes import Records
 from promise_pub.local.rabbitmq import RabbitNode
 from promise_pub.local.state_folder import recognise
+from promise_pub.settings.model import DatabaseSettings, RabbitSettings
 from tests.services import RunningCommand, control
 
 PATIENCE = 90.0  # seconds after which something that was waited for has not come

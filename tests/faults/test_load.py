@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from promise_pub.delivery.protocol import HURRIED_ABANDON
+from promise_pub.delivery.run.protocol import HURRIED_ABANDON
 from tests.faults.checker import Rows, adds_up
 from tests.faults.conftest import Trial
 from tests.faults.world import JSON, World, until_files

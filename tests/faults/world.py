@@ -14,9 +14,9 @@ from typing import Any
 import aiohttp
 
 from promise_pub import db
-from promise_pub.config import ConsumerSettings, ServerSettings, Settings
-from promise_pub.listening import allow_many_files
 from promise_pub.local import inifile
+from promise_pub.resources import allow_many_files
+from promise_pub.settings.model import ConsumerSettings, ServerSettings, Settings
 from tests import services
 from tests.consumer_parts import ROOT
 from tests.faults.lines import Line, line_to

@@ -9,10 +9,10 @@ from pathlib import Path
 import asyncpg
 import psutil
 
-from promise_pub import config
-from promise_pub.config import DatabaseSettings, RabbitSettings, Settings
-from promise_pub.configfile import Values
 from promise_pub.local import LocalStack, inifile
+from promise_pub.settings import model
+from promise_pub.settings.inifile import Values
+from promise_pub.settings.model import DatabaseSettings, RabbitSettings, Settings
 
 # A consumer as far as the stack knows it: it reads its configuration, says where it listens, and goes on talking.
 CONSUMER = """
@@ -77,4 +77,4 @@ async def fetch(database: DatabaseSettings, query: str) -> object:
 
 def loaded(path: Path) -> Settings:
     """A configuration file as a command sees it that is given it."""
-    return config.load(path, {})
+    return model.load(path, {})

@@ -16,7 +16,7 @@ from openapi_spec_validator import validate
 from promise_pub import db
 from promise_pub.accounts.people import Role
 from promise_pub.accounts.store import StoredAccounts
-from promise_pub.config import DatabaseSettings, RabbitSettings
+from promise_pub.settings.model import DatabaseSettings, RabbitSettings
 from tests import consumer_parts
 from tests.web_parts import ServerUnderTest, serving, settings
 

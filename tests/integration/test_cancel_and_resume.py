@@ -12,7 +12,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from promise_pub.config import DatabaseSettings, RabbitSettings, Settings
+from promise_pub.settings.model import DatabaseSettings, RabbitSettings, Settings
 from tests import consumer_parts
 from tests.services import StartCommand
 from tests.web_parts import ServerUnderTest, client, people, serving, settings, until

@@ -13,10 +13,10 @@ import pytest
 from aiohttp import web
 
 from promise_pub import errors
-from promise_pub.config import ConsumerSettings
-from promise_pub.delivery import client
-from promise_pub.delivery.client import ConsumerClient, open_consumer
+from promise_pub.delivery.consumer_client import client
+from promise_pub.delivery.consumer_client.client import ConsumerClient, open_consumer
 from promise_pub.records import Mode, SessionView
+from promise_pub.settings.model import ConsumerSettings
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 SESSION = {"uuid": "u-1", "started": "2026-01-01T00:00:00Z", "checksum": 7, "saved": 5, "host": "h"}

@@ -11,8 +11,8 @@ import pytest
 from aiohttp import web
 
 from promise_pub import errors
-from promise_pub.delivery import client
-from promise_pub.delivery.client import ConsumerClient, open_consumer
+from promise_pub.delivery.consumer_client import client
+from promise_pub.delivery.consumer_client.client import ConsumerClient, open_consumer
 from promise_pub.records import Mode
 from tests.integration.test_client import (
     CALLS,

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from promise_pub.config import DatabaseSettings, RabbitSettings
-from promise_pub.delivery import client, steady
+from promise_pub.delivery.broker import reconnecting
+from promise_pub.delivery.consumer_client import client
+from promise_pub.settings.model import DatabaseSettings, RabbitSettings
 from tests import consumer_parts
 from tests.consumer_parts import line_to
 from tests.services import BackgroundLoop, execute
@@ -225,7 +226,7 @@ async def test_a_broker_that_stays_away_fails_the_run_with_the_exact_count(
     mode: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(steady, "PATIENCE", 0.5)
+    monkeypatch.setattr(reconnecting, "PATIENCE", 0.5)
     async with (
         line_to(rabbit) as (line, through_it),
         consumer_parts.bundled(rabbit, database) as consumer,

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from promise_pub.config import DatabaseSettings, RabbitSettings
+from promise_pub.settings.model import DatabaseSettings, RabbitSettings
 from tests import consumer_parts
 from tests.web_parts import ServerUnderTest, people, serving, settings
 

@@ -11,14 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from promise_pub.config import (
-    ConsumerSettings,
-    DatabaseSettings,
-    RabbitSettings,
-    ServerSettings,
-    Settings,
-)
 from promise_pub.local.places import SOCKET_NAME
+from promise_pub.settings.model import ConsumerSettings, DatabaseSettings, RabbitSettings, ServerSettings, Settings
 from tests.services import StartCommand
 from tests.web_parts import client
 

@@ -6,7 +6,7 @@ import aiormq
 import asyncpg
 from yarl import URL
 
-from promise_pub.config import DatabaseSettings, RabbitSettings
+from promise_pub.settings.model import DatabaseSettings, RabbitSettings
 
 
 async def test_the_broker_takes_a_message(rabbit: RabbitSettings) -> None:

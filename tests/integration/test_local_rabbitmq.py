@@ -14,12 +14,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from promise_pub.config import RabbitSettings
 from promise_pub.errors import LocalStackError, PartFailed
 from promise_pub.local import rabbitmq
 from promise_pub.local.processes import Records
 from promise_pub.local.rabbitmq import Ports, RabbitNode
 from promise_pub.local.state_folder import recognise
+from promise_pub.settings.model import RabbitSettings
 from tests import services
 from tests.integration import stacks
 

@@ -10,17 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from promise_pub.config import (
-    ConsumerSettings,
-    DatabaseSettings,
-    RabbitSettings,
-    ServerSettings,
-    Settings,
-)
 from promise_pub.errors import ConfigurationError, LocalStackError, PartFailed, PartMissing
 from promise_pub.local import LocalStack, places, rabbitmq
 from promise_pub.local.bundled_consumer import BundledConsumer
 from promise_pub.local.stack import _whatever_happens
+from promise_pub.settings.model import ConsumerSettings, DatabaseSettings, RabbitSettings, ServerSettings, Settings
 from tests import services
 from tests.integration import stacks
 from tests.services import StartCommand

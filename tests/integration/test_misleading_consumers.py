@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from promise_pub.config import DatabaseSettings, RabbitSettings
+from promise_pub.settings.model import DatabaseSettings, RabbitSettings
 from tests import consumer_parts, services
 from tests.consumer_parts import ConsumerUnderTest
 from tests.services import BackgroundLoop

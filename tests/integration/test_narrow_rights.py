@@ -13,10 +13,10 @@ from promise_pub import db
 from promise_pub.accounts import store as accounts
 from promise_pub.accounts.passwords import Passwords
 from promise_pub.accounts.people import Role
-from promise_pub.config import DatabaseSettings, RabbitSettings
 from promise_pub.consumer import saver
-from promise_pub.delivery import ledger
+from promise_pub.delivery.store import ledger
 from promise_pub.errors import RightsMissing
+from promise_pub.settings.model import DatabaseSettings, RabbitSettings
 from promise_pub.visits import store as visits
 from tests import consumer_parts
 from tests.fake_accounts import QUICK

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from promise_pub import db
-from promise_pub.config import DatabaseSettings, RabbitSettings, Settings
 from promise_pub.errors import DatabaseRefused, DatabaseUnavailable
+from promise_pub.settings.model import DatabaseSettings, RabbitSettings, Settings
 from tests import consumer_parts
 from tests.integration import stacks
 from tests.services import StartCommand

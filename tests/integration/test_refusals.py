@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from promise_pub.config import DatabaseSettings, RabbitSettings
+from promise_pub.settings.model import DatabaseSettings, RabbitSettings
 from tests import consumer_parts
 from tests.consumer_parts import ConsumerUnderTest, database_connection
 from tests.services import BrokerUnderTest

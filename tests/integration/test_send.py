@@ -17,7 +17,7 @@ from aiohttp import web
 from junitparser import JUnitXml, TestSuite
 from yarl import URL
 
-from promise_pub.config import DatabaseSettings, RabbitSettings, Settings
+from promise_pub.settings.model import DatabaseSettings, RabbitSettings, Settings
 from tests import consumer_parts
 from tests.services import RunningCommand, StartCommand
 from tests.terminal import Terminal

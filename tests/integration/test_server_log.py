@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from promise_pub.config import ConsumerSettings, Settings
+from promise_pub.settings.model import ConsumerSettings, Settings
 from tests.services import StartCommand
 from tests.web_parts import client
 

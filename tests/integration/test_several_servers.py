@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from promise_pub.config import DatabaseSettings, RabbitSettings, Settings
+from promise_pub.settings.model import DatabaseSettings, RabbitSettings, Settings
 from tests import consumer_parts
 from tests.web_parts import ServerUnderTest, people, serving, settings, until
 

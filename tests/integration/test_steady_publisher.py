@@ -15,14 +15,14 @@ import aio_pika
 import pytest
 from aio_pika.abc import AbstractChannel
 
-from promise_pub.config import RabbitSettings
-from promise_pub.delivery.confirms import ConfirmTracker
-from promise_pub.delivery.digest import RowDigest, fingerprint, written
+from promise_pub.delivery.broker.rabbit import open_publisher
+from promise_pub.delivery.broker.reconnecting import SteadyPublisher
+from promise_pub.delivery.evidence.confirms import ConfirmTracker
+from promise_pub.delivery.evidence.digest import RowDigest, fingerprint, written
 from promise_pub.delivery.ports import Publisher, Shipment
-from promise_pub.delivery.rabbit import open_publisher
-from promise_pub.delivery.steady import SteadyPublisher
 from promise_pub.errors import QueueGone
 from promise_pub.records import Row
+from promise_pub.settings.model import RabbitSettings
 from tests.tcp_proxy import Proxy, proxy_to
 
 RUN = uuid.UUID("3c0fb1f5-7dd2-4f2f-9d0c-6b0b8b6a8f11")

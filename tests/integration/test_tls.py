@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from promise_pub import db
-from promise_pub.config import DatabaseSettings, RabbitSettings
-from promise_pub.delivery import rabbit as broker
+from promise_pub.delivery.broker import rabbit as broker
 from promise_pub.errors import BrokerUnreachable, DatabaseUnavailable, PromisePubError
+from promise_pub.settings.model import DatabaseSettings, RabbitSettings
 from tests.tls import Certificate, make_certificate, tls_before
 
 Connect = Callable[[int, bool, Path | None], Awaitable[None]]

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from promise_pub.config import DatabaseSettings
+from promise_pub.settings.model import DatabaseSettings
 from promise_pub.visits.hits import Hit, moment
 from promise_pub.visits.report import SESSION_COLUMNS
 from promise_pub.visits.store import StoredVisits

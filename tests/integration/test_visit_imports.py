@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from promise_pub.config import DatabaseSettings, VisitsSettings
+from promise_pub.settings.model import DatabaseSettings, VisitsSettings
 from promise_pub.visits.hits import moment
 from promise_pub.visits.store import StoredVisits
 from tests.command_parts import Command, Here, configured, run, table

@@ -15,8 +15,8 @@ import aiohttp
 import pytest
 
 from promise_pub import errors
-from promise_pub.config import DatabaseSettings, RabbitSettings
-from promise_pub.web import forms
+from promise_pub.settings.model import DatabaseSettings, RabbitSettings
+from promise_pub.web.runs import forms
 from tests import consumer_parts
 from tests.web_parts import ServerUnderTest, people, serving, settings, until
 

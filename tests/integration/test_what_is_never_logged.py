@@ -19,11 +19,11 @@ from promise_pub import db
 from promise_pub.accounts.passwords import Passwords
 from promise_pub.accounts.people import Role
 from promise_pub.accounts.store import StoredAccounts
-from promise_pub.config import DatabaseSettings, RabbitSettings
-from promise_pub.delivery import delivering
-from promise_pub.delivery.ledger import Ledger
+from promise_pub.delivery.run import execute
+from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.logs import logging_to
-from promise_pub.web import pages
+from promise_pub.settings.model import DatabaseSettings, RabbitSettings
+from promise_pub.web.runs import index
 from tests.consumer_parts import ConsumerUnderTest, bundled
 from tests.fake_accounts import QUICK
 from tests.web_parts import ServerUnderTest, serving, settings
@@ -120,13 +120,13 @@ async def fail_unforeseen(server: ServerUnderTest, who: dict[str, str], monkeypa
         raise ValueError(f"cannot take {ROW}")
 
     with monkeypatch.context() as patch:
-        patch.setattr(delivering, "judge", fail)
+        patch.setattr(execute, "judge", fail)
         assert (await send(server, who, FILE, "mode=batch")).status == 500
     with monkeypatch.context() as patch:
         patch.setattr(Ledger, "reject", fail)
         await send(server, who, FILE, "mode=batch")
     with monkeypatch.context() as patch:
-        patch.setattr(pages, "page", fail)
+        patch.setattr(index, "page", fail)
         assert (await server.get("/", headers=who)).status == 500
 
 

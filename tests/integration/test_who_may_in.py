@@ -17,10 +17,10 @@ from promise_pub import db
 from promise_pub.accounts.passwords import Passwords
 from promise_pub.accounts.people import Role
 from promise_pub.accounts.store import StoredAccounts
-from promise_pub.config import DatabaseSettings, RabbitSettings, Settings
 from promise_pub.errors import ConfigurationError, SchemaMissing, ServerAnswerError
+from promise_pub.remote.client import TOKEN_VARIABLE, open_remote
+from promise_pub.settings.model import DatabaseSettings, RabbitSettings, Settings
 from promise_pub.web import security
-from promise_pub.web.remote import TOKEN_VARIABLE, open_remote
 from tests.fake_accounts import QUICK
 from tests.services import StartCommand, execute
 from tests.tls import make_certificate

@@ -11,7 +11,7 @@ import pytest
 from benchmarks import chart, report
 from benchmarks.figures import Section, Table, Target, most_within, percentile, spread
 from benchmarks.rows import BODY_BYTES, RowFiles
-from promise_pub.delivery.reader import read_batches
+from promise_pub.delivery.input.reader import read_batches
 
 
 def test_the_spread_is_the_largest_distance_from_the_median() -> None:

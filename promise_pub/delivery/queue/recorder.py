@@ -1,0 +1,172 @@
+"""Keeps the ledger in step with a run, while it goes and when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from promise_pub.delivery.ports import Ledger
+from promise_pub.delivery.run.active import ActiveRun
+from promise_pub.errors import DatabaseError, RunTaken
+from promise_pub.records import Fault
+from promise_pub.retries import Patience
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+PROGRESS_EVERY = 0.5  # seconds between writes of a run's progress to the ledger
+LAST_WRITE_DELAYS = (0.2, 0.5, 1.0, 2.0)  # seconds between tries to record how a run ended
+AGAIN_EVERY = 2.0  # seconds before the next try, twice as long each time, until the server stops
+SELDOM = 15.0  # seconds at most; bounds how late it is noticed that the database is back
+MAX_UNRECORDED = 100  # runs whose end is tried again: each takes some hundred KB
+PATIENCE = 60.0  # seconds in which a step that needs the database is tried
+PATIENT_EVERY = 0.5  # seconds between its tries
+
+
+async def patiently(step: Callable[[], Awaitable[T]]) -> T:
+    """Does a step that needs the database, and again for a minute while it is away. Raises DatabaseError."""
+    patience = Patience(PATIENCE, PATIENT_EVERY, PATIENT_EVERY)
+    while True:
+        try:
+            return await step()
+        except DatabaseError as error:
+            await patience.wait(error)
+
+
+class Recorder:
+    """Writes runs to the ledger. A ledger that is away neither ends a run nor loses what became of it."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._unrecorded: dict[str, ActiveRun] = {}
+        self._failing: dict[str, str] = {}  # those of them that are tried again, and why
+        self._recording: set[asyncio.Task[None]] = set()
+
+    def unrecorded(self, run_id: str) -> ActiveRun | None:
+        """A run that has ended, as long as the ledger does not hold its end."""
+        return self._unrecorded.get(run_id)
+
+    @asynccontextmanager
+    async def progress_of(self, run: ActiveRun) -> AsyncIterator[None]:
+        """Writes while the block goes; ends before it does, so that no late progress overwrites how the run ended."""
+        carrying = asyncio.current_task()
+        progress = asyncio.ensure_future(self._record_progress(run))
+
+        def stop(ended: asyncio.Future[None]) -> None:
+            if carrying and not ended.cancelled() and isinstance(ended.exception(), RunTaken):
+                run.why = Fault("interrupted", "Another server on this database has taken the run.")
+                carrying.cancel()
+
+        progress.add_done_callback(stop)
+        sampling = asyncio.ensure_future(run.sampled())
+        try:
+            yield
+        finally:
+            progress.cancel()
+            sampling.cancel()
+            await asyncio.wait({progress, sampling})
+            if not progress.cancelled() and (error := progress.exception()):
+                log.error("The progress of run %s was not recorded", run.id, exc_info=error)
+
+    async def _record_progress(self, run: ActiveRun) -> None:
+        trouble: DatabaseError | None = None
+        while True:
+            try:
+                await self._write(run)
+                if trouble:
+                    log.info("The progress of run %s is recorded again", run.id)
+                trouble = None
+            except DatabaseError as error:
+                if not trouble or trouble.passes != error.passes:  # once an outage
+                    log.warning("The progress of run %s is not recorded: %s", run.id, error.message)
+                trouble = error
+            run.ledger_is(trouble)
+            await asyncio.sleep(PROGRESS_EVERY)
+
+    async def end_of(self, run: ActiveRun) -> None:
+        """Writes how the run ended. Returns when that is done, or when it has failed for some seconds and goes on.
+
+        A cancellation that comes meanwhile waits for that.
+        """
+        told = asyncio.Event()
+        recording = asyncio.create_task(self._record_end(run, told))
+        self._recording.add(recording)
+        recording.add_done_callback(self._recording.discard)
+        waiting = asyncio.ensure_future(told.wait())
+        try:
+            await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            await asyncio.wait({waiting})
+            raise
+
+    async def _record_end(self, run: ActiveRun, told: asyncio.Event) -> None:
+        self._unrecorded[run.id] = run
+        try:
+            await self._until_recorded(run, told)
+        except RunTaken as error:
+            log.error("The end of run %s is not recorded: %s", run.id, error.message)
+            self._unrecorded.pop(run.id)
+        except Exception:
+            log.exception("The end of run %s was not recorded", run.id)
+        else:
+            self._unrecorded.pop(run.id)
+        finally:
+            self._failing.pop(run.id, None)
+            told.set()
+
+    def _failed(self, run: ActiveRun, why: str) -> None:
+        """Notes that the end of this run could not be written, and gives up the oldest where those are too many."""
+        if self._failing.get(run.id) != why:
+            log.warning("The end of run %s is not recorded: %s", run.id, why)
+        self._failing[run.id] = why
+        if len(self._failing) > MAX_UNRECORDED:
+            oldest = next(iter(self._failing))
+            log.error("The end of run %s is given up: too many cannot be recorded", oldest)
+            del self._failing[oldest]
+
+    async def _until_recorded(self, run: ActiveRun, told: asyncio.Event) -> None:
+        """Tries often for some seconds, then ever more seldom; whoever waits for the run waits for the first ones.
+
+        It goes on where the database refuses: it may be allowed later, and this is all that is left of the run.
+        """
+        for number, delay in enumerate(_delays()):
+            try:
+                await self._write(run)
+                break
+            except DatabaseError as error:
+                self._failed(run, error.message)
+                if not error.passes or number == len(LAST_WRITE_DELAYS):
+                    told.set()
+                if not error.passes:
+                    run.forget_unstored()  # it may be one of them that is refused: how it ended is worth more
+            await asyncio.sleep(delay)
+            if run.id not in self._failing:
+                return  # given up
+        if run.id in self._failing:
+            log.info("The end of run %s is recorded", run.id)
+
+    async def _write(self, run: ActiveRun) -> None:
+        report = run.report()  # before what is awaited: every rejected row that it counts is stored before it
+        if rejected := run.unstored():
+            await self._ledger.reject(run.id, rejected)
+            run.stored(len(rejected))
+        await self._ledger.write(report)
+
+    async def close(self) -> None:
+        """Gives up what is still being written."""
+        recording = [*self._recording]
+        for task in recording:
+            task.cancel()
+        await asyncio.gather(*recording, return_exceptions=True)
+
+
+def _delays() -> Iterator[float]:
+    yield from LAST_WRITE_DELAYS
+    delay = AGAIN_EVERY
+    while True:
+        yield delay
+        delay = min(2 * delay, SELDOM)

@@ -1,0 +1,365 @@
+"""Runs and rejected rows in PostgreSQL, and what the employees table says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, replace
+from typing import Any, TypeVar
+from uuid import UUID
+
+import asyncpg
+
+from promise_pub.db import queries, translated
+from promise_pub.db_checks import Need, require_columns
+from promise_pub.delivery.run.pacing import parse_profile
+from promise_pub.delivery.store.locks import Claim
+from promise_pub.delivery.store.query import NEWEST_FIRST, Selection
+from promise_pub.errors import NotClearable, NotResumable, RunNotFound, RunTaken, SchemaMissing
+from promise_pub.records import (
+    NAME_AND_MAIL,
+    Batch,
+    Checkpoint,
+    ConfirmLatency,
+    Counts,
+    EarlierSession,
+    Fault,
+    Going,
+    Mode,
+    Parameters,
+    Rejected,
+    Repeats,
+    Resent,
+    RunReport,
+    Sample,
+    Seconds,
+    SessionView,
+    State,
+    StoredFile,
+    Verdict,
+)
+
+NEEDS = (
+    Need("runs", "SELECT INSERT UPDATE"),
+    Need("rejected_rows", "SELECT INSERT"),
+    Need("employees", "SELECT", ("id", "mail")),
+)
+EMPLOYEE_LIMIT = 127  # characters of a name or a mail in the employees table
+WRITE_TIMEOUT = 8.0  # seconds; a run's row takes a millisecond
+LONG_TIMEOUT = 3600.0  # seconds; counting the repeats of hundreds of millions of rows sorts them on disk
+
+
+T = TypeVar("T")
+
+
+class Ledger:
+    """The ledger on a pool of connections, as one server sees it. See `ports.Ledger` for the promises.
+
+    Without a claim it can be read, and nothing else.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, claim: Claim | None = None) -> None:
+        self._pool = pool
+        self._sql = queries("ledger")
+        self._claim = claim
+
+    @property
+    def _server(self) -> int:
+        assert self._claim
+        return self._claim.server
+
+    async def check(self) -> None:
+        """Raises SchemaMissing where `scheme.sql` of this version was not applied, DatabaseUnavailable where there is no answer."""
+        await require_columns(self._pool, NEEDS)
+
+    async def take_over(self) -> list[str]:
+        """Marks the runs that dead servers left going as interrupted; their ids, oldest first."""
+        assert self._claim
+        with translated():
+            servers = [row["server"] async for row in self._sql.servers_of_going(self._pool)]
+        dead = [server for server in servers if await self._claim.is_dead(server)]
+        with translated():
+            found = self._sql.interrupt_left_over(
+                self._pool,
+                dead=[server for server in dead if server is not None],
+                nobody=None in dead,
+                server=self._server,
+            )
+            return [str(row["id"]) async for row in found]
+
+    @asynccontextmanager
+    async def turn(self, lost: Callable[[], None]) -> AsyncIterator[None]:
+        assert self._claim
+        async with self._claim.turn(lost):
+            yield
+
+    async def open(self, report: RunReport) -> None:
+        with translated():
+            await self._sql.open_run(
+                self._pool,
+                id=UUID(report.id),
+                state=report.state.value,
+                **_asked(report.parameters),
+                file_name=report.file.name,
+                file_bytes=report.file.bytes,
+                file_sha256=report.file.sha256,
+                created_at=report.created_at,
+                server=self._server,
+            )
+
+    async def reopen(self, report: RunReport) -> None:
+        with translated():
+            reopened = await self._sql.reopen_run(self._pool, id=UUID(report.id), server=self._server)
+        if not reopened:
+            raise NotResumable("The run is going already.")
+
+    async def write(self, report: RunReport) -> None:
+        with translated():
+            written = await self._soon(self._sql.write_run(self._pool, **_columns(report), server=self._server))
+        if not written:
+            raise RunTaken
+
+    async def _soon(self, writing: Awaitable[T]) -> T:
+        """Runs wait for this. A connection that was lost without a word is not waited for, nor used again."""
+        try:
+            async with asyncio.timeout(WRITE_TIMEOUT):
+                return await writing
+        except TimeoutError:
+            await self._pool.expire_connections()
+            raise
+
+    async def known(self, run_ids: Sequence[str]) -> set[str]:
+        return await self._which(self._sql.known_runs, run_ids)
+
+    async def resumable(self, run_ids: Sequence[str]) -> set[str]:
+        return await self._which(self._sql.resumable_runs, run_ids)
+
+    async def _which(self, query: Any, run_ids: Sequence[str]) -> set[str]:
+        with translated():
+            rows = query(self._pool, ids=[UUID(run_id) for run_id in run_ids])
+            return {str(row["id"]) async for row in rows}
+
+    async def reject(self, run_id: str, rejected: Sequence[Rejected]) -> None:
+        with translated():
+            await self._sql.add_rejected(
+                self._pool,
+                run_id=UUID(run_id),
+                lines=[row.line for row in rejected],
+                reasons=[_storable(row.reason) for row in rejected],
+                excerpts=[_storable(row.excerpt) for row in rejected],
+            )
+
+    async def rejected(self, run_id: str, most: int) -> list[Rejected]:
+        """The first rejected rows of a run."""
+        with translated():
+            rows = self._sql.rejected_rows(self._pool, run_id=UUID(run_id), most=most)
+            return [Rejected(row["line"], row["reason"], row["excerpt"]) async for row in rows]
+
+    async def run(self, run_id: str) -> RunReport:
+        """One run as it was last written. Raises RunNotFound."""
+        with translated():
+            row = await self._sql.run(self._pool, id=UUID(run_id))
+        if row is None:
+            raise RunNotFound(f"There is no run {run_id}.")
+        return _report(row)
+
+    async def newest(self, most: int, skip: int = 0, which: Selection = NEWEST_FIRST) -> tuple[list[RunReport], int]:
+        """A page of these runs, in their order, and how many there are in all."""
+        in_order = getattr(self._sql, f"runs_by_{which.sort.value}")
+        wanted = _filters(which)
+        with translated():
+            rows = in_order(self._pool, **wanted, descending=which.descending, most=most, skip=skip)
+            page = [_report(row) async for row in rows]
+            return page, await self._sql.count_runs(self._pool, **wanted)
+
+    async def require_clearable(self) -> None:
+        await self._clears_at_once()
+
+    async def _clears_at_once(self) -> bool:
+        """Whether TRUNCATE clears employees, which is quick; if not, DELETE does. Raises NotClearable."""
+        with translated():
+            ways = await self._sql.ways_to_clear(self._pool)
+        if ways is None:
+            raise SchemaMissing
+        if ways["truncates"] or ways["deletes"]:
+            return bool(ways["truncates"])
+        if ways["is_view"]:
+            raise NotClearable("The view employees cannot be emptied: nothing can be deleted from it.")
+        raise NotClearable(
+            f"The role {ways['role']} may not empty the employees table: have TRUNCATE or DELETE on it granted."
+        )
+
+    async def clear_employees(self) -> None:
+        truncates = await self._clears_at_once()
+        with translated():
+            try:
+                if truncates:
+                    await self._sql.truncate_employees(self._pool)
+                else:
+                    await self._pool.execute(self._sql.delete_employees.sql, timeout=LONG_TIMEOUT)
+            except asyncpg.IntegrityConstraintViolationError as error:
+                raise NotClearable(
+                    f"The employees table cannot be emptied: rows of {error.table_name} refer to its rows."
+                ) from error
+
+    async def count_employees(self) -> int:
+        with translated():
+            return int(await self._sql.count_employees(self._pool))
+
+    async def highest_employee(self) -> int:
+        with translated():
+            return int(await self._sql.highest_employee(self._pool))
+
+    async def count_repeats(
+        self,
+        batches: AsyncIterator[Batch],
+        highest_before: int,
+        columns: Sequence[str] = NAME_AND_MAIL,
+        after: int = 0,
+    ) -> Repeats:
+        too_long = 0
+        mail = columns.index("mail") + 1  # in a row, which starts with its number
+        limited = [place for place, column in enumerate(columns, 1) if column in NAME_AND_MAIL]
+
+        async def mails() -> AsyncIterator[tuple[str, bool]]:
+            nonlocal too_long
+            async for batch in batches:
+                for row in batch.rows:
+                    earlier = row.number <= after
+                    if any(len(row[place]) > EMPLOYEE_LIMIT for place in limited):
+                        too_long += not earlier
+                    else:
+                        yield (row[mail], earlier)
+
+        with translated():
+            async with self._pool.acquire() as connection, connection.transaction():
+                await self._sql.create_run_mails(connection)
+                await connection.copy_records_to_table("run_mails", records=mails(), timeout=LONG_TIMEOUT)
+                await connection.execute(self._sql.analyze_run_mails.sql, timeout=LONG_TIMEOUT)
+                (counted,) = await connection.fetch(self._sql.count_repeats.sql, highest_before, timeout=LONG_TIMEOUT)
+        return Repeats(**counted, too_long=too_long)
+
+
+def _asked(parameters: Parameters) -> dict[str, Any]:
+    return {
+        "mode": parameters.mode.value,
+        "timeout": parameters.timeout,
+        "clear": parameters.clear,
+        "rate": parameters.rate,
+        "profile": parameters.profile_text,
+        "columns": list(parameters.columns),
+        "header": parameters.header,
+        "delimiter": parameters.delimiter,
+        "encoding": parameters.encoding,
+    }
+
+
+def _parameters(row: asyncpg.Record) -> Parameters:
+    return Parameters(
+        mode=Mode(row["mode"]),
+        timeout=row["timeout"],
+        clear=row["clear"],
+        rate=row["rate"],
+        profile=parse_profile(row["profile"] or ""),
+        columns=tuple(row["columns"]),
+        header=row["header"],
+        delimiter=row["delimiter"],
+        encoding=row["encoding"],
+    )
+
+
+def _filters(which: Selection) -> dict[str, str | None]:
+    return {
+        "state": which.state and which.state.value,
+        "verdict": which.verdict and which.verdict.value,
+        "mode": which.mode and which.mode.value,
+        "file": which.file,
+    }
+
+
+def _storable(text: str) -> str:
+    """As PostgreSQL holds text, which is without NUL and halves of surrogate pairs: no reason of others' keeps a run's
+    end from being recorded."""
+    return text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _columns(report: RunReport) -> dict[str, Any]:
+    return {
+        "id": UUID(report.id),
+        "state": report.state.value,
+        "started_at": report.started_at,
+        "finished_at": report.finished_at,
+        "seconds": json.dumps(asdict(report.seconds)),
+        "rows_read": report.counts.read,
+        "rows_rejected": report.counts.rejected,
+        "published": report.counts.published,
+        "confirmed": report.counts.confirmed,
+        "returned": report.counts.returned,
+        "nacked": report.counts.nacked,
+        "resent": report.counts.resent,
+        "returned_rows": report.returned_rows,
+        "nacked_rows": report.nacked_rows,
+        "session": json.dumps(asdict(report.session)) if report.session else None,
+        "db_count": report.db_count,
+        "verdict": report.verdict.value if report.verdict else None,
+        "explanation": [_storable(one) for one in report.explanation],
+        "confirm_ms": json.dumps(asdict(report.confirm_ms)) if report.confirm_ms else None,
+        "error_code": report.error.code if report.error else None,
+        "error_message": _storable(report.error.message) if report.error else None,
+        "digest": report.digest,
+        "resends": json.dumps([asdict(replace(one, reason=_storable(one.reason))) for one in report.resends]),
+        "earlier": json.dumps([asdict(one) for one in report.earlier]),
+        "going": json.dumps(asdict(report.going)),
+        "samples": json.dumps(report.samples),
+        "read_bytes": report.read_bytes,
+    }
+
+
+def _report(row: asyncpg.Record) -> RunReport:
+    return RunReport(
+        id=str(row["id"]),
+        parameters=_parameters(row),
+        file=StoredFile(row["file_name"], row["file_bytes"], row["file_sha256"]),
+        created_at=row["created_at"],
+        state=State(row["state"]),
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        seconds=Seconds(**json.loads(row["seconds"])),
+        counts=Counts(
+            read=row["rows_read"],
+            rejected=row["rows_rejected"],
+            published=row["published"],
+            confirmed=row["confirmed"],
+            returned=row["returned"],
+            nacked=row["nacked"],
+            resent=row["resent"],
+        ),
+        returned_rows=row["returned_rows"],
+        nacked_rows=row["nacked_rows"],
+        session=SessionView(**json.loads(row["session"])) if row["session"] else None,
+        db_count=row["db_count"],
+        verdict=Verdict(row["verdict"]) if row["verdict"] else None,
+        explanation=tuple(row["explanation"]),
+        confirm_ms=ConfirmLatency(**json.loads(row["confirm_ms"])) if row["confirm_ms"] else None,
+        error=Fault(row["error_code"], row["error_message"]) if row["error_code"] else None,
+        digest=row["digest"],
+        resends=tuple(Resent(**one) for one in json.loads(row["resends"])),
+        earlier=tuple(_earlier(one) for one in json.loads(row["earlier"])),
+        going=_going(json.loads(row["going"])),
+        samples=tuple(Sample(*one) for one in json.loads(row["samples"])),
+        read_bytes=row["read_bytes"],
+    )
+
+
+def _earlier(told: dict[str, Any]) -> EarlierSession:
+    return EarlierSession(SessionView(**told["session"]), told["first"], told["last"])
+
+
+def _going(told: dict[str, Any]) -> Going:
+    if not told:
+        return Going()
+    checkpoint = Checkpoint(**told["checkpoint"])
+    left_behind = tuple(told.get("left_behind", ()))
+    return Going(**{**told, "checkpoint": checkpoint, "left_behind": left_behind})

@@ -1,0 +1,170 @@
+"""Where a run's rows are: read → published → confirmed → received → saved, as five bars of one scale. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from promise_pub.presentation.wording import expected_rows
+from promise_pub.records import RunReport, State, Verdict
+
+DONE, ASIDE, LOST = "done", "aside", "lost"
+"""Kinds of rows: came this far; left aside for a reason that is told; lost here."""
+
+LEAST = {DONE: 0.0, ASIDE: 1.5, LOST: 4.0}  # percent of a bar: one lost row among a million is seen
+
+_MISSING = {
+    State.COMPLETED: "missing",
+    State.FAILED: "not received",
+    State.CANCELLED: "not received",
+    State.INTERRUPTED: "not received",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of a bar: the kind of its rows, where it starts and how wide it is, in percent of the bar."""
+
+    kind: str
+    start: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """How many rows came this far (None: not told), what there is to say about it, and the bar that shows it."""
+
+    name: str
+    count: int | None
+    note: str
+    parts: tuple[Part, ...]
+
+    @property
+    def lost(self) -> bool:
+        """Whether rows were lost here."""
+        return any(part.kind == LOST for part in self.parts)
+
+
+def gauges(report: RunReport) -> tuple[Gauge, ...]:
+    """The five of them. A bar that is full holds every row there is, or as many as are expected."""
+    return (
+        _read(report),
+        _published(report),
+        _confirmed(report),
+        _received(report),
+        _saved(report),
+    )
+
+
+def _read(report: RunReport) -> Gauge:
+    counts = report.counts
+    expected = expected_rows(report) + counts.rejected
+    if report.state is not State.COMPLETED and report.read_bytes < report.file.bytes:
+        note = f"of about {expected:,}" if counts.read else "from the file"
+    else:
+        note = f"{counts.rejected:,} rejected" if counts.rejected else "from the file"
+    parts = _parts(expected, (DONE, counts.accepted), (ASIDE, counts.rejected))
+    return Gauge("Read", counts.read, note, parts)
+
+
+def _published(report: RunReport) -> Gauge:
+    counts, expected = report.counts, expected_rows(report)
+    left = expected - counts.published
+    note = f"{left:,} {'left out' if report.state.final else 'to go'}" if left > 0 else "to the broker"
+    return Gauge("Published", counts.published, note, _parts(expected, (DONE, counts.published)))
+
+
+def _confirmed(report: RunReport) -> Gauge:
+    counts = report.counts
+    lost = counts.returned + counts.nacked
+    note = _noted(
+        (counts.returned, "returned"),
+        (counts.nacked, "refused"),
+        (counts.in_flight, "never settled" if report.state.final else "on their way"),
+    )
+    parts = _parts(expected_rows(report), (DONE, counts.confirmed), (LOST, lost))
+    return Gauge("Confirmed", counts.confirmed, note or "by the broker", parts)
+
+
+def _received(report: RunReport) -> Gauge:
+    expected = expected_rows(report)
+    count = received(report)
+    if count is None:
+        return Gauge("Received", None, _untold(report), ())
+    missing = max(0, report.counts.confirmed - count)
+    note = _noted(
+        (missing, _MISSING.get(report.state, "to come")),
+        (max(0, count - report.counts.confirmed), "more than once"),
+    )
+    lost = missing if report.state is State.COMPLETED else 0
+    return Gauge("Received", count, note or "by the consumer", _parts(expected, (DONE, count), (LOST, lost)))
+
+
+def _saved(report: RunReport) -> Gauge:
+    count = saved(report)
+    if count is None:
+        return Gauge("Saved", None, _untold(report), ())
+    session = report.session
+    told = [
+        ((session.duplicates if session else None) or 0, "there before"),
+        ((session.invalid if session else None) or 0, "not usable"),
+    ]
+    here = min(received(report) or 0, report.counts.confirmed)  # what is received again counts once
+    rest = max(0, here - count)
+    aside = rest if report.verdict is Verdict.KEPT else min(rest, sum(n for n, _ in told))
+    lost = rest - aside if report.verdict is Verdict.BROKEN else 0
+    if aside and not any(n for n, _ in told):
+        told.append((aside, "explained"))
+    note = _noted((lost, "unexplained")) or _noted(*told)
+    parts = _parts(expected_rows(report), (DONE, count), (ASIDE, aside), (LOST, lost))
+    return Gauge("Saved", count, note or "by the consumer", parts)
+
+
+def received(report: RunReport) -> int | None:
+    """What the consumer received, with the rows that its earlier sessions make up for."""
+    session = report.session
+    if session is None or session.received is None:
+        return _earlier_rows(report) or None
+    return session.received + _earlier_rows(report)
+
+
+def saved(report: RunReport) -> int | None:
+    """What the consumer saved, in earlier sessions as far as they make up for rows."""
+    before = sum(
+        min(one.session.saved or 0, one.last - one.first + 1) for one in report.earlier if one.last >= one.first
+    )
+    session = report.session
+    if session is None or session.saved is None:
+        return before or None
+    return session.saved + before
+
+
+def _earlier_rows(report: RunReport) -> int:
+    return sum(max(0, one.last - one.first + 1) for one in report.earlier)
+
+
+def _untold(report: RunReport) -> str:
+    if report.session is not None:
+        return "not told"
+    return "no session" if report.state.final else "no session yet"
+
+
+def _noted(*found: tuple[int, str]) -> str:
+    return ", ".join(f"{count:,} {what}" for count, what in found if count > 0)
+
+
+def _parts(whole: int, *counted: tuple[str, int]) -> tuple[Part, ...]:
+    """The stretches one after the other, none beyond the bar's end; what is rare gets its room from the others."""
+    room = max(whole, sum(count for _, count in counted), 1)
+    widths = {kind: max(LEAST[kind], count / room * 100) for kind, count in counted if count > 0}
+    over = max(0.0, sum(widths.values()) - 100)
+    if over and DONE in widths:
+        widths[DONE] = max(0.0, widths[DONE] - over)
+    return tuple(_placed(widths))
+
+
+def _placed(widths: Mapping[str, float]) -> Iterator[Part]:
+    start = 0.0
+    for kind, width in widths.items():
+        yield Part(kind, round(start, 2), round(min(width, 100 - start), 2))
+        start += width

@@ -1,0 +1,151 @@
+"""What else can be asked of the server, and the table of all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from promise_pub import errors
+from promise_pub.accounts.passwords import LONGEST
+from promise_pub.accounts.people import LONGEST_NAME
+from promise_pub.web.docs import runs, visits
+from promise_pub.web.docs.answers import DATABASE, Operation, answer, faces, headers, not_modified, problems
+from promise_pub.web.docs.parameters import KNOWN, query
+from promise_pub.web.docs.schemas import COUNT, TEXT, Schema, ref, whole
+
+
+def _index() -> Operation:
+    return {
+        "operationId": "index",
+        "tags": ["pages"],
+        "summary": "The form and the newest runs",
+        "description": "Also while the database is away: then it says so.",
+        "parameters": [KNOWN],
+        "responses": {
+            "200": answer("The page.", faces(), "ETag"),
+            "304": not_modified("ETag"),
+        },
+    }
+
+
+def _alive() -> Operation:
+    return {
+        "operationId": "alive",
+        "tags": ["state"],
+        "summary": "Whether the server lives",
+        "responses": {"200": answer("It does.", faces(ref("Alive"), html=False), "ETag")},
+    }
+
+
+def _ready() -> Operation:
+    content = faces(ref("Ready"), html=False)
+    return {
+        "operationId": "ready",
+        "tags": ["state"],
+        "summary": "Whether the broker, the database, the consumer and the folder of uploads are there",
+        "responses": {
+            "200": answer("All of them are.", content, "ETag"),
+            "503": answer("One of them is not; it says which, and why.", content),
+        },
+    }
+
+
+def _document(name: str, summary: str, media_type: str, schema: Schema) -> Callable[[], Operation]:
+    def operation() -> Operation:
+        content = {media_type: {"schema": schema}}
+        return {
+            "operationId": name,
+            "tags": ["descriptions"],
+            "summary": summary,
+            "parameters": [KNOWN],
+            "responses": {
+                "200": answer("Here it is.", content, "ETag"),
+                "304": not_modified("ETag"),
+            },
+        }
+
+    return operation
+
+
+def _login_form() -> Operation:
+    return {
+        "operationId": "showLogin",
+        "tags": ["access"],
+        "summary": "The form to log in",
+        "parameters": [query("next", TEXT, "Where to go afterwards: a path of this server's.")],
+        "responses": {"200": answer("The form.", faces(), "ETag")},
+    }
+
+
+def _log_in() -> Operation:
+    fields = {
+        "name": {"type": "string", "maxLength": LONGEST_NAME},
+        "password": {"type": "string", "format": "password", "maxLength": LONGEST},
+        "next": TEXT,
+    }
+    form = {"application/x-www-form-urlencoded": {"schema": whole(fields, "next")}}
+    refused = problems((errors.LoginFailed, errors.TooManyTries))
+    refused["401"].pop("headers")
+    return {
+        "operationId": "logIn",
+        "tags": ["access"],
+        "summary": "Start a session",
+        "requestBody": {"required": True, "content": form},
+        "responses": {
+            "303": answer("You are in; `Location` is where you wanted to go.", None, "Location")
+            | {"headers": headers("Location", "Set-Cookie")},
+            **refused,
+            **problems((errors.BadParameter, errors.ServerBusy, *DATABASE)),
+        },
+    }
+
+
+def _log_out() -> Operation:
+    return {
+        "operationId": "logOut",
+        "tags": ["access"],
+        "summary": "End the session, here and in every copy of its cookie",
+        "responses": {
+            "303": answer("You are out.", None, "Location"),
+            **problems(DATABASE),
+        },
+    }
+
+
+def _employees() -> Operation:
+    counted = faces(whole({"count": COUNT}), html=False)
+    return {
+        "operationId": "countEmployees",
+        "tags": ["state"],
+        "summary": "How many rows `clear` would delete now",
+        "responses": {"200": answer("So many.", counted, "ETag"), **problems(DATABASE)},
+    }
+
+
+def _metrics() -> Operation:
+    types = ("text/plain", "application/openmetrics-text")
+    return {
+        "operationId": "metrics",
+        "tags": ["state"],
+        "summary": "Figures for Prometheus",
+        "responses": {"200": answer("The figures.", {kind: {"schema": TEXT} for kind in types})},
+    }
+
+
+OPERATIONS: Mapping[tuple[str, str], Callable[[], Operation]] = {
+    ("GET", "/"): _index,
+    **runs.OPERATIONS,
+    ("GET", "/employees"): _employees,
+    ("GET", "/healthz"): _alive,
+    ("GET", "/readyz"): _ready,
+    ("GET", "/metrics"): _metrics,
+    ("GET", "/openapi.json"): _document("openapi", "This API (OpenAPI 3.1)", "application/json", {"type": "object"}),
+    ("GET", "/asyncapi.json"): _document(
+        "asyncapi", "The messages published (AsyncAPI 3.0)", "application/json", {"type": "object"}
+    ),
+    ("GET", "/docs"): _document("docs", "This API as a page", "text/html", TEXT),
+    **visits.OPERATIONS,
+    ("GET", "/login"): _login_form,
+    ("POST", "/login"): _log_in,
+    ("POST", "/logout"): _log_out,
+}
+"""Every request, described when it is asked for; what the router does not have is not asked for."""

@@ -1,0 +1,90 @@
+"""Runs side by side: a page, or the same as JSON or CSV."""
+
+from __future__ import annotations
+
+from string import ascii_uppercase
+
+from aiohttp import web
+
+from promise_pub.errors import BadParameter, DatabaseError
+from promise_pub.http.keys import LEDGER
+from promise_pub.http.negotiation import CSV, HTML, JSON, as_csv, as_json, page, wanted
+from promise_pub.presentation.charts import compared
+from promise_pub.records import RunReport
+from promise_pub.web.runs.comparison import Fact, facts
+from promise_pub.web.runs.run import find_run, parse_run_id
+
+FEWEST, MOST = 2, 6
+OFFERED = 20  # newest runs to choose from
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/compare")
+async def compare_runs(request: web.Request) -> web.Response:
+    """Two to six runs, each named by a parameter `run`; without any, the page has some to choose from."""
+    face = wanted(request, table=True)
+    ids = [parse_run_id(text) for text in request.query.getall("run", [])]
+    if face == HTML and len(ids) < FEWEST:
+        return await _choice(request, ids)
+    _check(ids)
+    reports = [await find_run(request, run_id) for run_id in ids]
+    found = facts(reports)
+    if face == JSON:
+        response = as_json(
+            {
+                "runs": [report.as_json() for report in reports],
+                "facts": [fact.as_json() for fact in found],
+            }
+        )
+    elif face == CSV:
+        response = _table(ids, found)
+    else:
+        response = page(request, "compare.html", _context(reports, found))
+    if not all(report.state.final for report in reports):
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _check(ids: list[str]) -> None:
+    if not FEWEST <= len(ids) <= MOST:
+        raise BadParameter(
+            f"run must be given {FEWEST} to {MOST} times, once for each run to compare, not {len(ids)} times."
+        )
+    for run_id in ids:
+        if ids.count(run_id) > 1:
+            raise BadParameter(f"run {run_id} is given more than once.")
+
+
+async def _choice(request: web.Request, chosen: list[str]) -> web.Response:
+    """Whoever chose one run made a mistake, whoever chose none yet did not."""
+    for run_id in chosen:
+        await find_run(request, run_id)
+    try:
+        newest, _ = await request.app[LEDGER].newest(OFFERED)
+        trouble = ""
+    except DatabaseError as error:
+        newest, trouble = [], error.message
+    context = {
+        "runs": newest,
+        "chosen": chosen,
+        "trouble": trouble,
+        "fewest": FEWEST,
+        "most": MOST,
+    }
+    return page(request, "choose_runs.html", context, 400 if chosen else 200)
+
+
+def _context(reports: list[RunReport], found: list[Fact]) -> dict[str, object]:
+    named = list(zip(ascii_uppercase, reports, strict=False))
+    return {
+        "named": named,
+        "groups": {fact.group: [one for one in found if one.group == fact.group] for fact in found},
+        "differing": sum(fact.differs for fact in found),
+        "charts": compared(named),
+    }
+
+
+def _table(ids: list[str], found: list[Fact]) -> web.Response:
+    rows = [[fact.group, fact.name, fact.unit, *fact.values, fact.differs] for fact in found]
+    return as_csv(["group", "name", "unit", *ids, "differs"], rows, "compared-runs.csv")

@@ -1,0 +1,26 @@
+"""Dry runs: what would become of a file, for people and for scripts."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from promise_pub.http.keys import DRY_RUNS, RUNS
+from promise_pub.http.negotiation import JSON, as_json, page, wanted
+from promise_pub.web.runs.forms import Order
+
+
+async def answer(request: web.Request, run_id: str, order: Order) -> web.Response:
+    """Judges the file that arrived under this id, and deletes it whatever comes of it.
+
+    200 when it is done, whatever the client prefers: there is no run to look at in the meantime.
+    """
+    uploads = request.app[RUNS].uploads
+    try:
+        report = await request.app[DRY_RUNS].carry_out(uploads.arrived(run_id), order.file, order.parameters)
+    finally:
+        await asyncio.shield(uploads.discard(run_id))
+    if wanted(request) == JSON:
+        return as_json(report.as_json())
+    return page(request, "dry_run.html", {"report": report})

@@ -1,0 +1,159 @@
+"""The history of runs: sorted, filtered, a page at a time, in three faces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TypeVar
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from promise_pub.delivery.input.uploads import NAME_LIMIT
+from promise_pub.delivery.store.query import NEWEST_FIRST, Selection, Sort
+from promise_pub.errors import BadParameter
+from promise_pub.http.keys import LEDGER, RUNS
+from promise_pub.http.negotiation import CSV, JSON, as_csv, as_json, page, wanted
+from promise_pub.http.pagination import PER_PAGE, Paging, check_known, parse_paging, single, tell_pages
+from promise_pub.records import SUMMARY, Mode, RunReport, State, Verdict
+from promise_pub.web.runs.compare import MOST
+
+ORDERS = {"asc": False, "desc": True}
+PARAMETERS = ("state", "verdict", "mode", "file", "sort", "order", "page", "per_page", "format")
+
+Value = TypeVar("Value", bound=StrEnum)
+routes = web.RouteTableDef()
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a request asks the history for. An address of it names only what is not the default."""
+
+    which: Selection = NEWEST_FIRST
+    paging: Paging = Paging()
+
+    @property
+    def asked(self) -> Mapping[str, str]:
+        """Its parameters, but for the page: a form sends them along."""
+        which = self.which
+        given = {
+            "state": which.state and which.state.value,
+            "verdict": which.verdict and which.verdict.value,
+            "mode": which.mode and which.mode.value,
+            "file": which.file,
+            "sort": which.sort.value if which.sort is not NEWEST_FIRST.sort else "",
+            "order": "" if which.descending is _first_order(which.sort) else _order(which),
+            "per_page": str(self.paging.per_page) if self.paging.per_page != PER_PAGE else "",
+        }
+        return {name: value for name, value in given.items() if value}
+
+    def url(self, **more: str) -> str:
+        query = urlencode({**more, **self.asked})
+        return f"/runs?{query}" if query else "/runs"
+
+    def sorted_by(self, name: str) -> str:
+        """The address of the same runs in another order; the other way round where it is this one already."""
+        sort = Sort(name)
+        again = sort is self.which.sort
+        descending = not self.which.descending if again else _first_order(sort)
+        return replace(self, which=replace(self.which, sort=sort, descending=descending)).url()
+
+    @property
+    def order(self) -> str:
+        """As `aria-sort` has it."""
+        return "descending" if self.which.descending else "ascending"
+
+    def links(self, total: int) -> dict[str, str]:
+        """Where the other pages are, by their relation to this one."""
+        return self.paging.links(total, lambda n: self.url(page=str(n)))
+
+
+def _first_order(sort: Sort) -> bool:
+    """Whether what is asked for first is the highest: names begin with A."""
+    return sort is not Sort.FILE
+
+
+def _order(which: Selection) -> str:
+    return "desc" if which.descending else "asc"
+
+
+def parse_view(query: Mapping[str, str]) -> View:
+    """What the query string asks for; an empty value is none. Raises BadParameter naming what there is."""
+    check_known(query, PARAMETERS)
+    sort = _one_of(query, "sort", Sort) or NEWEST_FIRST.sort
+    which = Selection(
+        state=_one_of(query, "state", State),
+        verdict=_one_of(query, "verdict", Verdict),
+        mode=_one_of(query, "mode", Mode),
+        file=_part_of_a_name(query.get("file", "")),
+        sort=sort,
+        descending=_descending(query.get("order", ""), sort),
+    )
+    return View(which, parse_paging(query))
+
+
+def _one_of(query: Mapping[str, str], name: str, kind: type[Value]) -> Value | None:
+    text = query.get(name, "")
+    try:
+        return kind(text) if text else None
+    except ValueError:
+        raise _not_one_of(name, text, [*kind]) from None
+
+
+def _descending(text: str, sort: Sort) -> bool:
+    if text and text not in ORDERS:
+        raise _not_one_of("order", text, [*ORDERS])
+    return ORDERS.get(text, _first_order(sort))
+
+
+def _not_one_of(name: str, text: str, allowed: list[str]) -> BadParameter:
+    return BadParameter(f"{name} must be one of {', '.join(allowed)}, not {text[:50]!r}.")
+
+
+def _part_of_a_name(text: str) -> str:
+    """As names are kept (see `uploads.clean_name`): what cannot be printed was replaced."""
+    if len(text) > NAME_LIMIT:
+        raise BadParameter(f"file must be at most {NAME_LIMIT} characters: no name has more.")
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text.strip())
+
+
+@routes.get("/runs")
+async def list_runs(request: web.Request) -> web.Response:
+    """The history, newest first where no other order is asked for."""
+    face = wanted(request, table=True)
+    view = parse_view(single(request, PARAMETERS))
+    found, total = await request.app[LEDGER].newest(view.paging.per_page, view.paging.skip, view.which)
+    found = as_they_are_now(request, found)
+    links = view.links(total)
+    if face == JSON:
+        response = as_json([report.as_json() for report in found])
+    elif face == CSV:
+        response = as_csv(SUMMARY, [report.summary() for report in found], "runs.csv")
+    else:
+        context = {"runs": found, "total": total, "links": links, "view": view, **_CHOICES}
+        response = page(request, "runs.html", context)
+    tell_pages(response, total, links)
+    return response
+
+
+_CHOICES = {
+    "states": [(one.value, one.value) for one in State],
+    "verdicts": [(one.value, one.value) for one in Verdict],
+    "modes": [(one.value, one.value) for one in Mode],
+    "sorts": [
+        (Sort.STARTED.value, "start"),
+        (Sort.FILE.value, "file name"),
+        (Sort.SENT.value, "rows sent"),
+        (Sort.SECONDS.value, "time taken"),
+    ],
+    "per_page": PER_PAGE,
+    "most_compared": MOST,
+}
+
+
+def as_they_are_now(request: web.Request, reports: list[RunReport]) -> list[RunReport]:
+    """The ledger is up to half a second old: a run that lives here tells of itself."""
+    runs = request.app[RUNS]
+    living = {report.id: runs.find(report.id) for report in reports}
+    return [runs.report(run) if (run := living[report.id]) else report for report in reports]

@@ -1,0 +1,173 @@
+"""One run: sent, looked at, cancelled, resumed, made again. The handlers parse, call one service, render."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+from uuid import UUID
+
+from aiohttp import web
+
+from promise_pub.delivery.queue.rerun import run_again
+from promise_pub.delivery.queue.runs import Runs
+from promise_pub.delivery.run.active import ActiveRun
+from promise_pub.errors import DatabaseError, RunNotFound, ServerStopping
+from promise_pub.http.expect import expect_patiently
+from promise_pub.http.keys import GUARD, LEDGER, RUNS
+from promise_pub.http.negotiation import JSON, as_csv, as_json, page, wanted
+from promise_pub.http.problems import ask_again_later, problem, status_of_run
+from promise_pub.presentation.advice import what_to_do
+from promise_pub.records import Rejected, RunReport
+from promise_pub.web.runs import dry_run
+from promise_pub.web.runs.curl import curl
+from promise_pub.web.runs.forms import asks_dry_run, take_order
+
+REJECTS_SHOWN = 50  # rejected rows on a run's page
+MOST_REJECTS = 10_000  # rejected rows a run stores
+
+T = TypeVar("T")
+routes = web.RouteTableDef()
+
+
+@routes.post("/simulate/", expect_handler=expect_patiently)
+async def simulate(request: web.Request) -> web.Response:
+    """Takes a file, queues its run, and answers at its end, or at once with `Prefer: respond-async`.
+
+    A dry run waits for no turn; when the query string says that it is one, it is not turned away for those who do.
+    """
+    wanted(request)
+    runs = request.app[RUNS]
+    run_id = runs.admit(waits=not asks_dry_run(request))
+    async with runs.uploads.receive(run_id) as upload:
+        order = await _unless_stopping(runs, take_order(request, upload))
+        if order.dry_run:
+            return await _unless_stopping(runs, dry_run.answer(request, run_id, order))
+        run = await runs.submit(run_id, order.file, order.parameters)
+    if _prefers_async(request):
+        return await _accepted(request, run)
+    await run.done.wait()
+    return await _run_answer(request, run.report())
+
+
+async def _unless_stopping(runs: Runs, work: Coroutine[Any, Any, T]) -> T:
+    """Raises ServerStopping as soon as the server stops: an upload may take hours more."""
+    task, stopping = asyncio.ensure_future(work), asyncio.ensure_future(runs.stopping.wait())
+    try:
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ServerStopping
+        return task.result()
+    finally:
+        stopping.cancel()
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def _prefers_async(request: web.Request) -> bool:
+    preferences = ",".join(request.headers.getall("Prefer", [])).lower().split(",")
+    return "respond-async" in (preference.strip() for preference in preferences)
+
+
+async def _accepted(request: web.Request, run: ActiveRun) -> web.Response:
+    response = await _run_answer(request, request.app[RUNS].report(run), asked=True)
+    response.set_status(202)
+    response.headers["Location"] = f"/runs/{run.id}"
+    if _prefers_async(request):
+        response.headers["Preference-Applied"] = "respond-async"
+    return response
+
+
+@routes.post("/runs/{id}/cancel")
+async def cancel_run(request: web.Request) -> web.Response:
+    """Ends a run, with 202 while it still ends; 409 when it has ended."""
+    wanted(request)
+    return await _accepted(request, await request.app[RUNS].cancel(_run_id(request)))
+
+
+@routes.post("/runs/{id}/resume")
+async def resume_run(request: web.Request) -> web.Response:
+    """Queues a run that did not complete, to go on where it stopped; 409 when there is nothing to go on with."""
+    wanted(request)
+    return await _accepted(request, await request.app[RUNS].resume(_run_id(request)))
+
+
+@routes.post("/runs/{id}/again")
+async def repeat_run(request: web.Request) -> web.Response:
+    """Queues a new run of the same file with the same settings; 409 when the file is no longer there as it was."""
+    wanted(request)
+    report = await find_run(request)
+    return await _accepted(request, await run_again(request.app[RUNS], report))
+
+
+@routes.get("/runs/{id}")
+async def show_run(request: web.Request) -> web.Response:
+    """One run: as it is now while it goes, as it was recorded later."""
+    return await _run_answer(request, await find_run(request), asked=True)
+
+
+async def find_run(request: web.Request, run_id: str | None = None) -> RunReport:
+    """The run with this id, or the one in the request's path. Raises RunNotFound."""
+    run_id = run_id or _run_id(request)
+    run = request.app[RUNS].find(run_id)
+    return request.app[RUNS].report(run) if run else await request.app[LEDGER].run(run_id)
+
+
+def _run_id(request: web.Request) -> str:
+    return parse_run_id(request.match_info["id"])
+
+
+def parse_run_id(text: str) -> str:
+    """The id as it is written everywhere. Raises RunNotFound for what is none."""
+    try:
+        return str(UUID(text))
+    except ValueError:
+        raise RunNotFound(f"There is no run {text[:50]}.") from None
+
+
+async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = False) -> web.Response:
+    """The run in the face the client wants. Only the one who started it gets its failure as the status."""
+    status = 200 if asked else status_of_run(report)
+    if wanted(request) == JSON:
+        if status == 200 or report.error is None:
+            return as_json(report.as_json())
+        code, detail = report.error.code, report.error.message
+        advice = what_to_do(status, code)
+        details = problem(status, code, detail, advice=advice, run=report.as_json())
+        response = as_json(details, status, "application/problem+json")
+    else:
+        context = {
+            "run": report,
+            "rejected": await _rejected(request, report),
+            "command": curl(report, str(request.url.origin()), token=GUARD in request.app),
+        }
+        response = page(request, "run.html", context, status)
+    if not asked and report.error:
+        ask_again_later(response, report.error.code)
+    if not report.state.final:
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+async def _rejected(request: web.Request, report: RunReport) -> list[Rejected]:
+    """The first rejected rows; a run's page does without them while the database is away."""
+    if not report.counts.rejected:
+        return []
+    try:
+        return await request.app[LEDGER].rejected(report.id, REJECTS_SHOWN)
+    except DatabaseError:
+        return []
+
+
+@routes.get("/runs/{id}/rejects")
+async def list_rejects(request: web.Request) -> web.Response:
+    """The rejected rows of a run that are stored: CSV to download, or JSON."""
+    face = wanted(request, table=True)
+    report = await find_run(request)
+    rows = await request.app[LEDGER].rejected(report.id, MOST_REJECTS)
+    if face == JSON:
+        response = as_json([row._asdict() for row in rows])
+    else:
+        response = as_csv(Rejected._fields, rows, f"rejects-{report.id}.csv")
+    response.headers["X-Total-Count"] = str(report.counts.rejected)
+    return response

@@ -1,0 +1,308 @@
+"""A run as JUnit XML: compared whole, valid whatever a file is called, and at one with the verdict."""
+
+from __future__ import annotations
+
+import re
+import stat
+from dataclasses import replace
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
+
+from promise_pub.cli import junit
+from promise_pub.delivery.evidence.proof import NO_PROOF, Proof
+from promise_pub.delivery.evidence.ranges import RowRanges
+from promise_pub.delivery.evidence.verdict import judge
+from promise_pub.errors import BadParameter, PromisePubError, ServerAway
+from promise_pub.records import (
+    ConfirmLatency,
+    Counts,
+    EarlierSession,
+    Fault,
+    Repeats,
+    RunReport,
+    SessionView,
+    State,
+    StoredFile,
+    Verdict,
+)
+from tests.run_parts import RUN, ended, report
+
+CASES = [
+    "the promise is kept",
+    "no row is rejected",
+    "no row comes back from the broker",
+    "no row is refused by the broker",
+    "every row is confirmed by the broker",
+    "every confirmed row is received",
+    "every received row is saved, or it is explained why not",
+    "what is received is what was published",
+]
+
+
+def parsed(run: RunReport | None, error: PromisePubError | None = None) -> TestSuite:
+    """The report, read by the library that CI tools read such with."""
+    document = junit.report(run.as_json() if run else None, error, "data.csv", "localhost")
+    suites = list(JUnitXml.fromstring(document))
+    assert len(suites) == 1
+    check(document)
+    return suites[0]
+
+
+def check(document: bytes) -> None:
+    """What Jenkins' schema asks of a suite, and that the counts are those of its cases."""
+    text = document.decode()
+    root = re.search(r"<testsuite ([^>]*)>", text)
+    assert text.startswith("<?xml version='1.0' encoding='utf-8'?>\n<testsuite ") and root
+    names = set(re.findall(r'(\w+)="', root[1]))
+    needed = {"name", "hostname", "tests", "failures", "errors", "skipped", "time"}
+    assert needed <= names <= needed | {"timestamp"}
+    assert re.findall(r"<(\w[\w-]*)[^>]*>", text)[1] == "properties"
+    for tag, counted in (("testcase", "tests"), ("failure", "failures"), ("error", "errors")):
+        assert f'{counted}="{len(re.findall(f"<{tag} ", text))}"' in root[1]
+
+
+def results(suite: TestSuite) -> dict[str, str]:
+    """What became of each case: `Failure: its text`, or `` where it passed."""
+    return {case.name: result(case) for case in suite}
+
+
+def result(case: TestCase) -> str:
+    return "; ".join(f"{type(one).__name__}: {one.text}" for one in case.result)
+
+
+def test_a_kept_promise_as_it_is_written() -> None:
+    sentence = "1,000 rows repeat a mail that was saved before"
+    latency = ConfirmLatency(3.1, 9.8, 14.2, 21.0)
+    run = ended(Verdict.KEPT, sentence, confirm_ms=latency, digest="d1" * 16, db_count=99_000)
+    document = junit.report(run.as_json(), None, "data.csv", "ci.example")
+    properties, rest = [], []
+    for text in document.decode().replace("><", ">\n<").splitlines():
+        (properties if "<property " in text else rest).append(text)
+    assert (
+        rest
+        == dedent(f"""\
+        <?xml version='1.0' encoding='utf-8'?>
+        <testsuite name="promise-pub" hostname="ci.example" timestamp="2026-11-24T12:00:01.500" tests="8" errors="0" failures="0" skipped="1" time="10.25">
+        <properties>
+        </properties>
+        <testcase name="{CASES[0]}" classname="promise-pub" time="10.25" />
+        <testcase name="{CASES[1]}" classname="promise-pub" time="0.0">
+        <skipped message="2 rows were rejected and not published: /runs/{RUN}/rejects names them" type="rejected">2 rows were rejected and not published: /runs/{RUN}/rejects names them</skipped>
+        </testcase>
+        <testcase name="{CASES[2]}" classname="promise-pub" time="0.0" />
+        <testcase name="{CASES[3]}" classname="promise-pub" time="0.0" />
+        <testcase name="{CASES[4]}" classname="promise-pub" time="0.0" />
+        <testcase name="{CASES[5]}" classname="promise-pub" time="0.0" />
+        <testcase name="{CASES[6]}" classname="promise-pub" time="0.0" />
+        <testcase name="{CASES[7]}" classname="promise-pub" time="0.0" />
+        </testsuite>
+        """).splitlines()
+    )
+    told = dict(re.findall(r'name="([^"]*)" value="([^"]*)"', "\n".join(properties)))
+    assert (
+        told.items()
+        >= {
+            "id": RUN,
+            "state": "completed",
+            "verdict": "kept",
+            "mode": "live",
+            "clear": "false",
+            "rate": "0",
+            "file.name": "data.csv",
+            "file.bytes": "2000000",
+            "rows.read": "100002",
+            "rows.rejected": "2",
+            "rows.confirmed": "100000",
+            "rows.nacked": "0",
+            "session.saved": "99000",
+            "db_count": "99000",
+            "confirm_ms.p99": "14.2",
+            "seconds.total": "10.25",
+            "digest": "d1" * 16,
+        }.items()
+    )
+    check(document)
+
+
+def test_a_broken_one_names_each_kind_of_loss_where_it_belongs() -> None:
+    said = ["2 rows were confirmed and never received: 7-8", "1 row was refused by the broker: 3"]
+    told = results(parsed(ended(Verdict.BROKEN, *said)))
+    assert told[CASES[0]] == "Failure: " + "\n".join(said)
+    assert told[CASES[3]] == f"Failure: {said[1]}"
+    assert told[CASES[5]] == f"Failure: {said[0]}"
+    assert not any(told[name] for name in (CASES[2], CASES[4], CASES[6], CASES[7]))
+
+
+def test_what_could_not_be_judged_is_skipped_and_the_promise_not_kept() -> None:
+    said = "the consumer does not tell how many rows it saved"
+    told = results(parsed(ended(Verdict.UNKNOWN, said)))
+    assert told[CASES[0]] == f"Failure: {said}"
+    assert told[CASES[6]] == f"Skipped: {said}"
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED, State.INTERRUPTED])
+def test_a_run_that_did_not_complete_is_an_error(state: State) -> None:
+    counts = Counts(read=10, published=10, confirmed=8, returned=2)
+    fault = Fault("queue_gone", "The session's queue is gone.")
+    run = report(state=state, counts=counts, returned_rows="4-5", error=fault)
+    suite = parsed(run)
+    told = results(suite)
+    assert told[CASES[0]] == "Error: The session's queue is gone."
+    assert told[CASES[2]] == "Failure: returned: 2 (4-5)"
+    assert told[CASES[5]] == f"Skipped: The run is {state}: there is no verdict."
+    assert (suite.errors, suite.failures) == (1, 1)
+
+
+def test_one_without_a_reason_is_an_error_all_the_same() -> None:
+    assert results(parsed(report(state=State.CANCELLED)))[CASES[0]] == "Error: The run was cancelled."
+
+
+def test_without_a_run_there_is_the_error_and_nothing_passes() -> None:
+    suite = parsed(None, ServerAway("http://x cannot be reached: refused"))
+    told = results(suite)
+    assert told[CASES[0]] == "Error: http://x cannot be reached: refused"
+    assert [text for name, text in told.items() if name != CASES[0]] == ["Skipped: There is no run."] * 7
+    assert [(one.name, one.value) for one in suite.properties()] == [("file.name", "data.csv")]
+
+
+def test_a_run_that_was_lost_sight_of_is_an_error_with_what_was_known() -> None:
+    suite = parsed(report(), ServerAway("gone"))
+    assert results(suite)[CASES[0]] == "Error: gone"
+    assert ("rows.confirmed", "40000") in [(one.name, one.value) for one in suite.properties()]
+
+
+@given(st.text(st.characters(exclude_categories=[]), max_size=20))
+def test_whatever_is_in_a_name_it_stays_xml(name: str) -> None:
+    file = StoredFile(f"a{name}b", 1, "")
+    suite = parsed(ended(Verdict.BROKEN, f"x{name}", file=file))
+    value = next(one.value for one in suite.properties() if one.name == "file.name")
+    assert value.startswith("a") and value.endswith("b")
+    parsed_error = results(parsed(None, ServerAway(f"y{name}")))[CASES[0]]
+    assert parsed_error.startswith("Error: y")
+
+
+def test_what_xml_cannot_hold_can_still_be_read() -> None:
+    suite = parsed(ended(file=StoredFile("a\x1b[2J\x00\ud800]]>\t<&\"'😀", 1, "")))
+    value = next(one.value for one in suite.properties() if one.name == "file.name")
+    assert value == "a\\x1b[2J\\x00\\xd800]]>\t<&\"'😀"
+
+
+COUNTS = Counts(read=10, published=10, confirmed=10)
+TOLD = SessionView("s", received=10, saved=10, duplicates=0, invalid=0)
+EARLIER = Proof(earlier=(EarlierSession(SessionView("e", 1, 1), 1, 1),))
+PROOF = Proof(confirmed=RowRanges.parse("1-10"), digest="d")
+
+
+def told(**changes: Any) -> SessionView:
+    return replace(TOLD, **changes)
+
+
+@pytest.mark.parametrize(
+    ("counts", "session", "more", "case", "kind"),
+    [
+        (replace(COUNTS, confirmed=9, returned=1), told(received=9, saved=9), {}, 2, Failure),
+        (replace(COUNTS, confirmed=9, nacked=1), told(received=9, saved=9), {}, 3, Failure),
+        (replace(COUNTS, confirmed=9), told(received=9, saved=9), {}, 4, Failure),
+        (replace(COUNTS, confirmed=12), told(received=12, saved=12), {}, 4, Failure),
+        (COUNTS, told(received=9, saved=9), {}, 5, Failure),
+        (COUNTS, told(received=9, saved=9, rows="1-9"), {"proof": PROOF}, 5, Failure),
+        (COUNTS, told(received=None), {}, 5, Skipped),
+        (COUNTS, told(received=12, saved=10), {}, 5, Skipped),
+        (COUNTS, told(saved=9), {}, 6, Failure),
+        (COUNTS, told(saved=9, duplicates=None), {"repeats": Repeats()}, 6, Failure),
+        (COUNTS, told(saved=11), {}, 6, Failure),
+        (COUNTS, told(saved=9, duplicates=3), {}, 6, Failure),
+        (COUNTS, told(saved=None), {}, 6, Skipped),
+        (COUNTS, told(), {"grown": 4}, 6, Skipped),
+        (COUNTS, told(received=12, duplicates=1, invalid=1), {}, 6, Skipped),
+        (COUNTS, told(received=12, saved=9, duplicates=2, invalid=1), {}, 6, Failure),
+        (COUNTS, told(saved=9, invalid=1), {}, 6, Failure),
+        (COUNTS, told(saved=9, duplicates=None), {"repeats": Repeats(too_long=1)}, 6, Failure),
+        (COUNTS, told(saved=9, duplicates=1), {"repeats": Repeats()}, 6, Skipped),
+        (COUNTS, told(received=12, saved=12), {"proof": PROOF._replace(digest=None)}, 6, Skipped),
+        (COUNTS, told(), {"grown": 0}, 6, Skipped),
+        (COUNTS, told(), {"grown": -1}, 6, Skipped),
+        (COUNTS, told(), {"repeats": Repeats(gone=1), "proof": EARLIER}, 6, Skipped),
+        (COUNTS, told(), {"proof": EARLIER._replace(columns=("name", "id"))}, 6, Skipped),
+        (
+            COUNTS,
+            told(saved=9, duplicates=1),
+            {"proof": Proof(columns=("id",))},
+            6,
+            Skipped,
+        ),
+        (
+            COUNTS,
+            told(saved=9, duplicates=None),
+            {"repeats": Repeats(held_before=1), "grown": 0},
+            6,
+            Skipped,
+        ),
+        (
+            COUNTS,
+            told(saved=9, duplicates=None),
+            {"repeats": Repeats(), "proof": Proof(columns=("id",))},
+            6,
+            Skipped,
+        ),
+        (COUNTS, told(digest="other"), {"proof": PROOF}, 7, Failure),
+        (COUNTS, told(), {"proof": PROOF}, 7, Skipped),
+    ],
+)
+def test_every_reason_for_a_verdict_has_its_case(
+    counts: Counts, session: SessionView, more: dict[str, Any], case: int, kind: type
+) -> None:
+    """Holds the cases to the sentences of the judge, who may come to word them differently."""
+    more = {"repeats": None, "proof": NO_PROOF, **more}
+    verdict, explanation = judge(counts, "1", "2", session, **more)
+    run = ended(verdict, *explanation, counts=counts, session=session)
+    cases = {one.name: one.result for one in parsed(run)}
+    assert [type(one) for one in cases[CASES[case]]] == [kind], explanation
+    assert bool(cases[CASES[0]]) is (verdict != Verdict.KEPT)
+    # A broken promise has its failure among the cases, and a kept one has none.
+    failed = [name for name in CASES[1:] if any(isinstance(one, Failure) for one in cases[name])]
+    assert bool(failed) is (verdict == Verdict.BROKEN)
+
+
+def test_a_report_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "report.xml"
+    place.write_bytes(b"before")
+    place.chmod(0o640)
+    monkeypatch.setattr("os.fsync", disk_is_full)
+    with pytest.raises(OSError, match="No space"):
+        junit.write(place, b"after")
+    assert place.read_bytes() == b"before"
+    monkeypatch.undo()
+    junit.write(place, b"after")
+    assert place.read_bytes() == b"after" and stat.S_IMODE(place.stat().st_mode) == 0o640
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def disk_is_full(_: int) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_new_one_is_for_others_to_read_and_a_link_stays_one(tmp_path: Path) -> None:
+    real, link = tmp_path / "real.xml", tmp_path / "link.xml"
+    link.symlink_to(real)
+    junit.write(link, b"x")
+    assert link.is_symlink() and real.read_bytes() == b"x"
+    assert real.stat().st_mode & 0o044
+
+
+def test_what_is_no_file_is_written_to_as_it_is() -> None:
+    junit.write(Path("/dev/null"), b"x")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_where_no_report_can_be_written_is_known_before(tmp_path: Path) -> None:
+    junit.check_place(tmp_path / "new.xml")
+    for place in (tmp_path, tmp_path / "nowhere" / "report.xml"):
+        with pytest.raises(BadParameter, match="there can be no file"):
+            junit.check_place(place)

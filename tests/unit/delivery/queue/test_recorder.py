@@ -1,0 +1,224 @@
+"""The ledger that a run is written to: away for a while, for good, or refusing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from promise_pub.delivery.queue import recorder as module
+from promise_pub.delivery.queue.recorder import Recorder, patiently
+from promise_pub.delivery.run.active import ActiveRun
+from promise_pub.errors import (
+    DatabaseError,
+    DatabaseRefused,
+    DatabaseUnavailable,
+    PromisePubError,
+    SchemaMissing,
+)
+from promise_pub.records import (
+    Fault,
+    Mode,
+    Parameters,
+    Rejected,
+    RunReport,
+    State,
+    StoredFile,
+    Verdict,
+)
+from tests.fakes import FakeLedger, until
+from tests.house import House
+from tests.virtual_time import VirtualTimeLoop
+
+REFUSED = DatabaseRefused("The database refused: permission denied for table runs")
+LONG = Parameters(mode=Mode.BATCH, rate=300)
+REFUSALS: list[DatabaseError] = [
+    REFUSED,
+    SchemaMissing(),
+    DatabaseError("The database failed: column is of another type"),
+]
+
+
+@pytest.fixture
+async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
+    monkeypatch.setattr(module, "PROGRESS_EVERY", 0.005)
+    monkeypatch.setattr(module, "LAST_WRITE_DELAYS", (0.01, 0.01))
+    monkeypatch.setattr(module, "AGAIN_EVERY", 0.01)
+    house = House(tmp_path / "uploads")
+    async with house.runs:
+        yield house
+
+
+def in_virtual_time(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(work())
+
+
+def people(count: int) -> bytes:
+    return b"".join(b"N%d,%d@x\n" % (n, n) for n in range(count))
+
+
+async def publishing(house: House) -> ActiveRun:
+    run = await house.submit(people(600), LONG)
+    await until(lambda: run.counts().confirmed > 5)
+    return run
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda error: error.code)
+async def test_a_ledger_that_refuses_ends_the_run_at_once_in_its_words(house: House, refusal: DatabaseError) -> None:
+    run = await publishing(house)
+    house.ledger.away = refusal
+    await asyncio.wait_for(run.done.wait(), 20)  # a third of the minute that one that is away gets
+    report = run.report()
+    assert (report.state, report.error) == (State.FAILED, Fault(refusal.code, refusal.message))
+    assert not house.consumer.sessions
+    house.ledger.away = None
+    await until(lambda: house.runs.find(run.id) is None)
+    assert house.recorded(run) == report, "it is recorded once that is allowed"
+    assert (await house.finished()).report().verdict is Verdict.KEPT
+
+
+async def test_a_refusal_ends_a_run_that_waits_for_a_ledger_that_is_away(house: House) -> None:
+    run = await publishing(house)
+    house.ledger.away = DatabaseUnavailable("gone")
+    await until(lambda: run._ledger_trouble)
+    house.ledger.away = REFUSED
+    await asyncio.wait_for(run.done.wait(), 20)
+    assert run.report().error == Fault(REFUSED.code, REFUSED.message)
+
+
+async def test_a_ledger_that_may_be_written_to_later_is_waited_for(house: House) -> None:
+    """As one that is out of memory, or that is a standby up to now."""
+    run = await publishing(house)
+    house.ledger.away = DatabaseError("The database failed: out of memory", passes=True)
+    await until(lambda: run._ledger_trouble)
+    house.ledger.away = None
+    await until(lambda: not run._ledger_trouble)
+    assert not run.report().state.final
+
+
+async def test_one_that_was_away_for_too_long_is_told_with_its_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("promise_pub.delivery.run.active.LEDGER_PATIENCE", 0.02)
+    run = ActiveRun("r", StoredFile("a", 1, "h"), Parameters())
+    run.ledger_is(DatabaseUnavailable("Connection refused."))
+    with pytest.raises(DatabaseUnavailable, match=r"away for 0.02 s.*Connection refused\."):
+        await asyncio.wait_for(run.may_publish(), 20)
+
+
+@pytest.mark.parametrize(
+    ("error", "tries"),
+    [
+        (REFUSED, 1),
+        (SchemaMissing(), 1),
+        (DatabaseError("a value cannot be stored"), 1),
+        (DatabaseUnavailable(), 120),
+        (DatabaseError("deadlock detected", passes=True), 120),
+    ],
+    ids=lambda value: getattr(value, "message", None),
+)
+def test_a_step_is_tried_for_a_minute_where_that_is_of_use(error: PromisePubError, tries: int) -> None:
+    async def work() -> None:
+        asked = 0
+
+        async def step() -> None:
+            nonlocal asked
+            asked += 1
+            raise error
+
+        with pytest.raises(type(error)):
+            await patiently(step)
+        assert tries <= asked <= 2 * tries
+        assert asyncio.get_running_loop().time() <= module.PATIENCE + 1
+
+    in_virtual_time(work)
+
+
+class RefusingRejected(FakeLedger):
+    async def reject(self, run_id: str, rejected: Sequence[Rejected]) -> None:
+        raise DatabaseError("The database failed: a value cannot be stored")
+
+
+def ended(number: int = 0) -> ActiveRun:
+    run = ActiveRun(f"run-{number}", StoredFile("a", 1, "h"), Parameters())
+    run.begin()
+    run.fail(State.FAILED, Fault("broker_lost", "It was lost."))
+    return run
+
+
+async def test_an_end_is_recorded_where_its_rejected_rows_are_refused() -> None:
+    ledger = RefusingRejected()
+    run = ended()
+    ledger.runs[run.id] = replace(run.report(), state=State.QUEUED)
+    run._unstored.append(Rejected(1, "one field", "\\u0444"))
+    recorder = Recorder(ledger)
+    await asyncio.wait_for(recorder.end_of(run), 20)
+    await until(lambda: ledger.runs[run.id].state is State.FAILED)
+    await until(lambda: recorder.unrecorded(run.id) is None)
+
+
+@pytest.mark.parametrize("error", [REFUSED, DatabaseUnavailable("It is away.")], ids=["refuses", "is away"])
+def test_an_end_that_cannot_be_recorded_costs_little_log_and_little_work(
+    error: DatabaseError, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def work() -> None:
+        ledger, hours = FakeLedger(), 10
+        ledger.away = error
+        recorder, run = Recorder(ledger), ended()
+        await recorder.end_of(run)
+        await asyncio.sleep(hours * 3600)
+        assert len(ledger.calls) <= hours * 3600 / module.SELDOM + 10
+        assert len(caplog.records) == 1 and error.message in caplog.text
+        assert recorder.unrecorded(run.id) is run
+        ledger.away = None
+        await asyncio.sleep(module.SELDOM)
+        assert recorder.unrecorded(run.id) is None
+        await recorder.close()
+
+    in_virtual_time(work)
+
+
+async def test_the_ends_of_any_number_of_runs_are_recorded_at_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As when a server stops that has many waiting."""
+    ledger = FakeLedger()
+    recorder, runs = Recorder(ledger), [ended(number) for number in range(300)]
+    for run in runs:
+        ledger.runs[run.id] = replace(run.report(), state=State.QUEUED)
+    await asyncio.gather(*map(recorder.end_of, runs))
+    assert all(one.state is State.FAILED for one in ledger.runs.values())
+    assert not caplog.records
+
+
+def test_the_ends_of_many_runs_that_cannot_be_recorded_are_not_kept_for_ever(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def work() -> None:
+        ledger = FakeLedger()
+        ledger.away = REFUSED
+        recorder, runs = Recorder(ledger), [ended(number) for number in range(300)]
+        for run in runs:
+            await recorder.end_of(run)
+        await asyncio.sleep(2 * module.SELDOM)  # those that were given up have noticed
+        kept = [run for run in runs if recorder.unrecorded(run.id)]
+        assert kept == runs[-module.MAX_UNRECORDED :]
+        assert len(recorder._recording) == module.MAX_UNRECORDED
+        assert "run-0 is given up" in caplog.text
+        ledger.away = None
+        for run in runs:
+            ledger.runs[run.id] = replace(run.report(), state=State.QUEUED)
+        await asyncio.sleep(2 * module.SELDOM)
+        recorded: list[RunReport] = [one for one in ledger.runs.values() if one.state.final]
+        assert len(recorded) == module.MAX_UNRECORDED
+        await recorder.close()
+
+    in_virtual_time(work)

@@ -1,0 +1,136 @@
+"""A run's events: its changes, its end, and nothing after it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from promise_pub.errors import DatabaseUnavailable
+from promise_pub.records import State
+from promise_pub.web.runs import stream
+from tests.fakes import until
+from tests.web_house import Client, House, opened
+
+ROWS = b"".join(b"%d,%d\n" % (n, n) for n in range(100))
+SLOWLY = {"Content-Type": "text/csv", "Prefer": "respond-async", "Accept": "application/json"}
+
+
+@pytest.fixture
+async def house(tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]) -> AsyncIterator[House]:
+    async with opened(tmp_path, aiohttp_client) as made:
+        yield made
+
+
+async def begun(house: House) -> str:
+    answer = await house.client.post("/simulate/?mode=batch&rate=100", data=ROWS, headers=SLOWLY)
+    assert answer.status == 202
+    return answer.headers["Location"]
+
+
+async def read(answer: Any, told: list[tuple[str, dict[str, Any]]]) -> None:
+    """Adds each event, its name and its run, to the end of the stream."""
+    name = ""
+    async for line in answer.content:
+        field, _, value = line.decode().strip().partition(": ")
+        if field == "event":
+            name = value
+        elif field == "data":
+            told.append((name, json.loads(value)))
+
+
+async def events(answer: Any) -> list[tuple[str, dict[str, Any]]]:
+    told: list[tuple[str, dict[str, Any]]] = []
+    await read(answer, told)
+    return told
+
+
+def pauses(runs: list[dict[str, Any]]) -> list[float]:
+    """Seconds between the moments of which they tell: a client may get two at once."""
+    return [after["seconds"]["total"] - before["seconds"]["total"] for before, after in pairwise(runs)]
+
+
+async def test_a_run_tells_how_it_goes_and_how_it_ended(house: House) -> None:
+    path = await begun(house)
+    answer = await house.client.get(f"{path}/stream")
+    assert (answer.status, answer.content_type) == (200, "text/event-stream")
+    told = await asyncio.wait_for(events(answer), 30)
+    assert [name for name, _ in told] == ["progress"] * (len(told) - 1) + ["end"]
+    confirmed = [run["rows"]["confirmed"] for _, run in told]
+    assert confirmed == sorted(confirmed) and len(set(confirmed)) > 2 and confirmed[-1] == 100
+    assert told[-1][1]["state"] == "completed"
+    progress = [run for name, run in told if name == "progress"]
+    assert all(pause > stream.LOOK_EVERY / 2 for pause in pauses(progress))
+
+
+async def test_a_run_that_has_ended_says_so_once(house: House) -> None:
+    run = await (await house.simulate()).json()
+    path = f"/runs/{run['id']}/stream"
+    told = await events(await house.client.get(path))
+    assert [(name, event["verdict"]) for name, event in told] == [("end", "kept")]
+    again = await house.client.get(path, headers={"Last-Event-ID": "end"})
+    assert (again.status, await again.text()) == (204, "")
+    head = await house.client.head(path)
+    assert (head.status, head.content_type) == (200, "text/event-stream")
+
+
+@pytest.mark.parametrize("every", [0.0, 3600.0])
+async def test_a_page_is_told_the_parts_of_it_that_change(
+    house: House, monkeypatch: pytest.MonkeyPatch, every: float
+) -> None:
+    """Curves as often as they are to come: with every event, or in an hour, for the page came with them."""
+    monkeypatch.setattr(stream, "DRAW_EVERY", every)
+    answer = await house.client.get(f"{await begun(house)}/stream?format=html")
+    text = await asyncio.wait_for(answer.text(), 30)
+    *progress, end = text.replace("\r", "").strip().split("\n\n")
+    assert all("event: progress" in event for event in progress) and "event: end" in end
+    assert all('id="outcome"' in event and 'id="gauges"' in event for event in progress)
+    drawn = [event for event in progress if 'id="curves"' in event]
+    assert drawn == ([] if every else progress)
+    assert all('id="figures"' in event for event in drawn)
+    assert len({event for event in progress if "to go" in event}) > 1
+    assert "The promise is kept." in end
+    assert "<html" not in text and "retry: 1000" in text
+
+
+async def test_a_stream_has_no_other_faces(house: House) -> None:
+    path = await begun(house)
+    for face in ("csv", "xml", ""):
+        assert (await house.client.get(f"{path}/stream?format={face}")).status == 400
+
+
+async def test_a_run_that_stands_still_is_told_now_and_then(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(stream, "TELL_EVERY", 0.1)
+    told: list[tuple[str, dict[str, Any]]] = []
+    async with house.consumer.holding("create"):
+        answer = await house.client.get(f"{await begun(house)}/stream")
+        reading = asyncio.create_task(read(answer, told))
+        await until(lambda: len(told) > 4)
+    await asyncio.wait_for(reading, 30)
+    waiting = [run for _, run in told if run["state"] == "negotiating"]
+    assert len(waiting) > 3 and all(pause > 0.09 for pause in pauses(waiting))
+
+
+async def test_there_is_no_stream_of_nothing_and_none_without_a_database(house: House) -> None:
+    assert (await house.client.get("/runs/nothing/stream")).status == 404
+    run = await (await house.simulate()).json()
+    house.ledger.away = DatabaseUnavailable()
+    assert (await house.client.get(f"/runs/{run['id']}/stream")).status == 503
+
+
+async def test_a_client_that_leaves_takes_nothing_with_it(house: House) -> None:
+    path = await begun(house)
+    answer = await house.client.get(f"{path}/stream")
+    await answer.content.readline()
+    answer.close()
+    run = house.runs.find(path.rpartition("/")[2])
+    assert run
+    await asyncio.wait_for(run.done.wait(), 30)
+    assert run.report().state is State.COMPLETED
