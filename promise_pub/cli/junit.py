@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from junitparser import Error, Failure, Skipped, TestCase, TestSuite
 
 from promise_pub.errors import BadParameter, PromisePubError
+from promise_pub.http.problems import advice_on_run
 from promise_pub.remote.answers import Json
 
 Result = TypeVar("Result", Error, Failure, Skipped)
@@ -118,7 +119,8 @@ def _verdict(run: Json | None, error: PromisePubError | None) -> TestCase:
     assert run
     if run["state"] != "completed":
         fault = run["error"] or {"code": run["state"], "message": f"The run was {run['state']}."}
-        return _case(VERDICT, _result(Error, fault["code"], [fault["message"]]), took)
+        told = [fault["message"], *([advice] if (advice := advice_on_run(fault["code"])) else [])]
+        return _case(VERDICT, _result(Error, fault["code"], told), took)
     if run["verdict"] != "kept":
         told = run["explanation"] or [f"The promise is {run['verdict']}."]
         return _case(VERDICT, _result(Failure, run["verdict"], told), took)

@@ -16,6 +16,7 @@ from rich.text import Text
 from promise_pub.cli.picture import VERDICT_STYLES, shown
 from promise_pub.errors import PromisePubError
 from promise_pub.http.negotiation import harmless
+from promise_pub.http.problems import advice_on_run
 from promise_pub.records import SUMMARY, RunReport
 from promise_pub.remote.answers import Json
 
@@ -54,7 +55,9 @@ def exit_code(run: Json) -> int:
     """What became of the promise. Raises PromisePubError for a run that did not complete."""
     if run["state"] != "completed":
         error = run["error"]
-        raise PromisePubError(f"{error['message']} ({error['code']})" if error else f"The run is {run['state']}.")
+        if not error:
+            raise PromisePubError(f"The run is {run['state']}.")
+        raise PromisePubError(f"{error['message']} ({error['code']})", _advice(error))
     return OK if run["verdict"] == "kept" else PROMISE_BROKEN
 
 
@@ -83,6 +86,12 @@ def print_run(run: Json, form: str) -> None:
             _print_line("because", sentence)
         if error := run["error"]:
             _print_line("error", f"{error['message']} ({error['code']})")
+            for sentence in _advice(error):
+                _print_line("what to do", sentence)
+
+
+def _advice(error: Json) -> list[str]:
+    return [advice] if (advice := advice_on_run(error["code"])) else []
 
 
 def print_dry_run(answer: Json, form: str) -> None:

@@ -62,6 +62,7 @@ _STATUS_BY_CODE = {kind.code: status_of(kind) for kind in _kinds(errors.PromiseP
     "interrupted": 503,
     "cancelled": 409,
 }
+_STOPPED = {"cancelled", "interrupted"}
 _PASSING = {kind.code for kind in _kinds(errors.PromisePubError) if kind.passes} | {"interrupted"}
 
 
@@ -70,6 +71,11 @@ def status_of_run(report: RunReport) -> int:
     if report.state is State.COMPLETED or report.error is None:
         return 200
     return _STATUS_BY_CODE.get(report.error.code, 500)
+
+
+def advice_on_run(code: str) -> str:
+    """Says what to do about a run that ended with this error. Nothing about one that somebody stopped."""
+    return "" if code in _STOPPED else what_to_do(_STATUS_BY_CODE.get(code, 500), code)
 
 
 def ask_again_later(response: web.StreamResponse, code: str, passes: bool = False) -> None:

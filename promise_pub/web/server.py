@@ -23,7 +23,7 @@ from promise_pub.http.expect import close_unasked
 from promise_pub.http.keys import BROKER, DRY_RUNS, LEDGER, PROBES, RUNS, Probe
 from promise_pub.http.limits import LIMITS, USUAL, Limits, count_parameters
 from promise_pub.http.negotiation import tell_what_varies
-from promise_pub.http.problems import answer_errors
+from promise_pub.http.problems import advice_on_run, answer_errors
 from promise_pub.presentation import charts, gauges, wording
 from promise_pub.settings.model import RabbitSettings, asset
 from promise_pub.visits.store import StoredVisits
@@ -117,6 +117,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "headline": wording.headline,
     "sentence": wording.sentence,
     "tone": wording.tone,
+    "advice_on_run": advice_on_run,
     "tab_title": wording.tab_title,
     "gauges": gauges.gauges,
     "charts": charts.charts,

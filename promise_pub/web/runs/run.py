@@ -17,7 +17,6 @@ from promise_pub.http.expect import expect_patiently
 from promise_pub.http.keys import GUARD, LEDGER, RUNS
 from promise_pub.http.negotiation import JSON, as_csv, as_json, page, wanted
 from promise_pub.http.problems import ask_again_later, problem, status_of_run
-from promise_pub.presentation.advice import what_to_do
 from promise_pub.records import Rejected, RunReport
 from promise_pub.web.runs import dry_run
 from promise_pub.web.runs.curl import curl
@@ -132,8 +131,7 @@ async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = 
         if status == 200 or report.error is None:
             return as_json(report.as_json())
         code, detail = report.error.code, report.error.message
-        advice = what_to_do(status, code)
-        details = problem(status, code, detail, advice=advice, run=report.as_json())
+        details = problem(status, code, detail, run=report.as_json())
         response = as_json(details, status, "application/problem+json")
     else:
         context = {

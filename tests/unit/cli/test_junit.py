@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from promise_pub.cli import junit
+from promise_pub.cli.output import exit_code, print_run
 from promise_pub.delivery.evidence.proof import NO_PROOF, Proof
 from promise_pub.delivery.evidence.ranges import RowRanges
 from promise_pub.delivery.evidence.verdict import judge
 from promise_pub.errors import BadParameter, PromisePubError, ServerAway
+from promise_pub.http.problems import advice_on_run
 from promise_pub.records import (
     ConfirmLatency,
     Counts,
@@ -153,7 +155,7 @@ def test_a_run_that_did_not_complete_is_an_error(state: State) -> None:
     run = report(state=state, counts=counts, returned_rows="4-5", error=fault)
     suite = parsed(run)
     told = results(suite)
-    assert told[CASES[0]] == "Error: The session's queue is gone."
+    assert told[CASES[0]] == f"Error: The session's queue is gone.\n{advice_on_run('queue_gone')}"
     assert told[CASES[2]] == "Failure: returned: 2 (4-5)"
     assert told[CASES[5]] == f"Skipped: The run is {state}: there is no verdict."
     assert (suite.errors, suite.failures) == (1, 1)
@@ -306,3 +308,15 @@ def test_where_no_report_can_be_written_is_known_before(tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "nowhere" / "report.xml"):
         with pytest.raises(BadParameter, match="there can be no file"):
             junit.check_place(place)
+
+
+@pytest.mark.parametrize(("code", "says"), [("broker_refused", "set_permissions"), ("cancelled", None)])
+def test_a_failed_run_says_what_to_do_and_a_stopped_one_nothing(
+    code: str, says: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = report(state=State.FAILED, error=Fault(code, "It went wrong.")).as_json()
+    print_run(run, "text")
+    assert ("what to do" in capsys.readouterr().out) == (says is not None)
+    with pytest.raises(PromisePubError) as caught:
+        exit_code(run)
+    assert (says in caught.value.details[0]) if says else (caught.value.details == ())

@@ -259,7 +259,7 @@ def test_ci_is_told_all_of_it() -> None:
 
 
 def test_pages_and_commands_say_the_same_of_a_proxy() -> None:
-    script = (Path(__file__).parents[2] / "static" / "words.js").read_text(encoding="utf-8")
+    script = (Path(__file__).parents[3] / "static" / "words.js").read_text(encoding="utf-8")
     table = script.partition("const BY_A_PROXY = {")[2].partition("};")[0].replace('" +\n    "', "")
     on_pages = {int(status): words for status, words in re.findall(r'(\d+): "(.*)",', table)}
     in_commands = {

@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from markupsafe import escape
 
 from promise_pub import errors
 from promise_pub.delivery.input.dialect import DELIMITERS, ENCODINGS
@@ -59,6 +60,8 @@ async def test_a_failed_run_is_a_problem_with_its_report(
     assert problem["advice"] == what_to_do(status, problem["code"])
     assert problem["code"] == problem["run"]["error"]["code"] == getattr(error, "code", "internal")
     assert "nobody foresaw it" not in problem["detail"]
+    told = await (await house.client.get(f"/runs/{problem['run']['id']}")).text()
+    assert escape(problem["advice"]) in told
 
 
 async def test_a_stopped_server_takes_nothing_and_says_so(house: House) -> None:
