@@ -16,6 +16,7 @@ from promise_pub.delivery.evidence.digest import MODULUS, RowDigest, fingerprint
 from promise_pub.records import NAME_AND_MAIL, Row
 
 CHANNEL = 1
+SLICE = 256  # rows written at once: large enough to amortise the write, small enough to refill the window smoothly
 EXCHANGE = ""  # the default one: the routing key names the queue
 _FRAME_END = b"\xce"
 _CONTENT_TYPE, _DELIVERY_MODE, _MESSAGE_ID, _TIMESTAMP, _APP_ID = (

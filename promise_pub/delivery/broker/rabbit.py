@@ -29,10 +29,9 @@ from yarl import URL
 from promise_pub.addresses import place
 from promise_pub.amqp.frames import Tap, TappingTransport, confirms
 from promise_pub.amqp.replies import reason, refusal, translated
-from promise_pub.delivery.broker.messages import CHANNEL, Envelope
+from promise_pub.delivery.broker.messages import CHANNEL, SLICE, Envelope
 from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.ports import Shipment
-from promise_pub.delivery.run.pacing import SLICE
 from promise_pub.errors import BrokerError, BrokerLost, BrokerUnreachable, QueueGone
 from promise_pub.records import Row
 from promise_pub.settings.model import RabbitSettings

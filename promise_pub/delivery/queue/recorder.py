@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -12,7 +12,6 @@ from promise_pub.delivery.ports import Ledger
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.errors import DatabaseError, RunTaken
 from promise_pub.records import Fault
-from promise_pub.retries import Patience
 
 T = TypeVar("T")
 
@@ -23,18 +22,6 @@ LAST_WRITE_DELAYS = (0.2, 0.5, 1.0, 2.0)  # seconds between tries to record how 
 AGAIN_EVERY = 2.0  # seconds before the next try, twice as long each time, until the server stops
 SELDOM = 15.0  # seconds at most; bounds how late it is noticed that the database is back
 MAX_UNRECORDED = 100  # runs whose end is tried again: each takes some hundred KB
-PATIENCE = 60.0  # seconds in which a step that needs the database is tried
-PATIENT_EVERY = 0.5  # seconds between its tries
-
-
-async def patiently(step: Callable[[], Awaitable[T]]) -> T:
-    """Does a step that needs the database, and again for a minute while it is away. Raises DatabaseError."""
-    patience = Patience(PATIENCE, PATIENT_EVERY, PATIENT_EVERY)
-    while True:
-        try:
-            return await step()
-        except DatabaseError as error:
-            await patience.wait(error)
 
 
 class Recorder:

@@ -12,11 +12,11 @@ from promise_pub.delivery.input.dialect import Dialect
 from promise_pub.delivery.input.reader import Checkpoint, read_batches
 from promise_pub.delivery.input.uploads import Uploads
 from promise_pub.delivery.ports import Consumer, Ledger, OpenPublisher
-from promise_pub.delivery.queue.recorder import patiently
 from promise_pub.delivery.run import log_lines
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.delivery.run.protocol import abandon_session, carry_out
 from promise_pub.delivery.run.totals import Tally
+from promise_pub.delivery.store.outages import patiently
 from promise_pub.errors import (
     ConsumerComplaint,
     ConsumerError,

@@ -14,7 +14,7 @@ import asyncpg
 
 from promise_pub.db import queries, translated
 from promise_pub.db_checks import Need, require_columns
-from promise_pub.delivery.run.pacing import parse_profile
+from promise_pub.delivery.parameters import parse_profile
 from promise_pub.delivery.store.locks import Claim
 from promise_pub.delivery.store.query import NEWEST_FIRST, Selection
 from promise_pub.errors import NotClearable, NotResumable, RunNotFound, RunTaken, SchemaMissing

@@ -6,7 +6,7 @@ from typing import Any
 
 from promise_pub.delivery.input.columns import KEY_LIMIT, MOST_COLUMNS
 from promise_pub.delivery.input.dialect import DELIMITERS, ENCODINGS
-from promise_pub.delivery.run.pacing import MOST_RATE, MOST_STEPS
+from promise_pub.delivery.parameters import MOST_RATE, MOST_STEPS
 from promise_pub.http.pagination import MOST_PAGES, MOST_PER_PAGE, PER_PAGE
 from promise_pub.records import Mode, Parameters
 from promise_pub.web.docs.schemas import COUNT, TEXT, UUID, Schema, described

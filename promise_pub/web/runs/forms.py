@@ -15,7 +15,7 @@ from aiohttp import BodyPartReader, web
 from promise_pub.delivery.input.columns import columns_of, fault_of
 from promise_pub.delivery.input.dialect import DELIMITERS, ENCODINGS
 from promise_pub.delivery.input.uploads import Upload
-from promise_pub.delivery.run.pacing import MOST_RATE, parse_profile
+from promise_pub.delivery.parameters import MOST_RATE, parse_profile
 from promise_pub.errors import BadParameter, FileMissing, FileTooLarge, UploadIncomplete
 from promise_pub.http.expect import ask_for_body
 from promise_pub.http.limits import LIMITS, Limits, RateFloor

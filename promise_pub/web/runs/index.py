@@ -7,7 +7,7 @@ import asyncio
 from aiohttp import web
 
 from promise_pub.delivery.input.dialect import DELIMITERS, ENCODINGS
-from promise_pub.delivery.run.pacing import MOST_RATE
+from promise_pub.delivery.parameters import MOST_RATE
 from promise_pub.errors import DatabaseError, DatabaseUnavailable
 from promise_pub.http.keys import LEDGER, RUNS, may_operate
 from promise_pub.http.negotiation import as_json, page

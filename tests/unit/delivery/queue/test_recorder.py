@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from promise_pub.delivery.queue import recorder as module
-from promise_pub.delivery.queue.recorder import Recorder, patiently
+from promise_pub.delivery.queue.recorder import Recorder
 from promise_pub.delivery.run.active import ActiveRun
+from promise_pub.delivery.store import outages
+from promise_pub.delivery.store.outages import patiently
 from promise_pub.errors import (
     DatabaseError,
     DatabaseRefused,
@@ -135,7 +137,7 @@ def test_a_step_is_tried_for_a_minute_where_that_is_of_use(error: PromisePubErro
         with pytest.raises(type(error)):
             await patiently(step)
         assert tries <= asked <= 2 * tries
-        assert asyncio.get_running_loop().time() <= module.PATIENCE + 1
+        assert asyncio.get_running_loop().time() <= outages.PATIENCE + 1
 
     in_virtual_time(work)
 

@@ -14,6 +14,7 @@ from promise_pub.delivery.broker import reconnecting
 from promise_pub.delivery.queue import recorder
 from promise_pub.delivery.queue import runs as module
 from promise_pub.delivery.run.active import REJECTED_LIMIT, ActiveRun
+from promise_pub.delivery.store import outages
 from promise_pub.errors import (
     BrokerUnreachable,
     ConsumerStalled,
@@ -40,8 +41,8 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "LAST_WRITE_DELAYS", (0.01, 0.01))
     monkeypatch.setattr(recorder, "PROGRESS_EVERY", 0.01)
-    monkeypatch.setattr(recorder, "PATIENCE", 0.1)
-    monkeypatch.setattr(recorder, "PATIENT_EVERY", 0.01)
+    monkeypatch.setattr(outages, "PATIENCE", 0.1)
+    monkeypatch.setattr(outages, "PATIENT_EVERY", 0.01)
 
 
 @pytest.mark.parametrize("mode", Mode)

@@ -17,6 +17,7 @@ from promise_pub.delivery.queue import recorder
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.run import active, execute
 from promise_pub.delivery.run.active import ActiveRun, known_through
+from promise_pub.delivery.store import outages
 from promise_pub.errors import (
     ConsumerStalled,
     DatabaseUnavailable,
@@ -55,7 +56,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "LAST_WRITE_DELAYS", (0.01, 0.01))
     monkeypatch.setattr(recorder, "PROGRESS_EVERY", 0.005)
     monkeypatch.setattr(recorder, "AGAIN_EVERY", 0.01)
-    monkeypatch.setattr(recorder, "PATIENT_EVERY", 0.01)
+    monkeypatch.setattr(outages, "PATIENT_EVERY", 0.01)
     monkeypatch.setattr(execute, "read_batches", partial(read_batches, chunk_size=64))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from promise_pub.delivery.input.dialect import DELIMITERS, ENCODINGS
-from promise_pub.delivery.run.pacing import parse_profile
+from promise_pub.delivery.parameters import parse_profile
 from promise_pub.errors import BadParameter
 from promise_pub.records import Parameters, RunReport, StoredFile
 from promise_pub.web.runs.forms import parse_order, parse_parameters
