@@ -17,9 +17,9 @@ from promise_pub.settings.model import DatabaseSettings, RabbitSettings, Setting
 # A consumer as far as the stack knows it: it reads its configuration, says where it listens, and goes on talking.
 CONSUMER = """
 import asyncio, sys
-from promise_pub import config
+from promise_pub.settings import model
 async def main():
-    settings = config.load()
+    settings = model.load()
     assert settings.consumer.port == 0, settings
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     print(f"listening on http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
