@@ -8,6 +8,9 @@ import sys
 
 import pytest
 
+from benchmarks.measure import Bench
+from benchmarks.parts.rate import rate
+from benchmarks.rows import RowFiles
 from benchmarks.services import services
 from promise_pub.local.places import PLACES_VARIABLE
 from tests.integration import stacks
@@ -20,6 +23,9 @@ async def test_what_the_benchmarks_measure_with_starts_and_goes(
     async with services(stacks.quiet) as started:
         assert set(started.versions) == {"RabbitMQ", "PostgreSQL"}
         folder = started.folder
+        bench = Bench(started, RowFiles(folder), rounds=1, rows=1000, quick=True)
+        section = await rate(bench)  # it sends a file, and fails where not every row arrived
+        assert section.table and section.targets
     assert not folder.exists()
 
 
