@@ -180,7 +180,7 @@ def _new_place(state: StateFolder, home: Home, held: ExitStack, *, source: Path 
 def _unfinished(state: StateFolder, places: Path, *, copied: bool) -> Path | None:
     """A place that this folder marked and never pointed to. One with data was `copied`, or its pointer was deleted since."""
     marked = (mark.parent for mark in places.glob("*/owner"))
-    ours = (place for place in marked if (owner := _owner_of(place)) and owner.id == state.id)
+    ours = (place for place in marked if (owner := _owner_told_by(place)) and owner.id == state.id)
     return next((place for place in ours if copied or not (place / "data").exists()), None)
 
 
@@ -244,6 +244,13 @@ def _owner_of(place: Path) -> Owner | None:
     return None
 
 
+def _owner_told_by(place: Path) -> Owner | None:
+    """Reads who owns a place that may be somebody else's: whatever is wrong with that is no matter of ours."""
+    with suppress(OSError):
+        return _owner_of(place)
+    return None
+
+
 def _points_to(state: Path, name: str) -> bool:
     with suppress(OSError, LocalStackError):
         return _read_pointer(state / POINTER) == name
@@ -278,10 +285,10 @@ def _tell_of_orphans(places: Path, own: Path, warn: Warn) -> None:
 
 def _deserted_by(place: Path) -> Owner | None:
     """The folder that this place belonged to, unless that points to it still, or somebody works with it."""
-    owner = _owner_of(place)
+    owner = _owner_told_by(place)
     if owner is None or _points_to(owner.path, place.name):
         return None
-    with suppress(InUse):
+    with suppress(InUse, OSError):
         lock(place, shared=True)()
         return owner
     return None

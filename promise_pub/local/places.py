@@ -182,7 +182,7 @@ def remove_socket_folder(state: StateFolder) -> None:
     """Removes the folder that is recorded, unless the record was copied from another state folder: then it is that one's."""
     record = state.path / "socket-folder"
     with suppress(FileNotFoundError):
-        folder = Path(record.read_text(encoding="utf-8"))
+        folder = Path(record.read_text("utf-8", "surrogateescape"))
         if folder.name.startswith(_socket_prefix(state)):
             shutil.rmtree(folder, ignore_errors=True)
         record.unlink()

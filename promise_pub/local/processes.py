@@ -123,7 +123,7 @@ async def stop_process(name: str, pid: int, stop_signal: int) -> None:
 def _read(path: Path) -> list[Record]:
     try:
         return [Record(**record) for record in json.loads(path.read_text(encoding="utf-8"))]
-    except (FileNotFoundError, ValueError, TypeError):
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return []  # never written, or cut off by the kill that we are here to recover from
 
 

@@ -189,12 +189,17 @@ def _owner(value: dict[str, Any] | None) -> Owner | None:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """What one of these files says, None where there is none or it is not one of ours."""
-    with suppress(FileNotFoundError, NotADirectoryError, ValueError):
+    """Reads one of these files. None where there is none, or it holds something else."""
+    with suppress(FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         value = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(value, dict) and isinstance(value.get("id"), str) and isinstance(value.get("path"), str):
-            return {"copied_from": None, **value}
+        if _names_a_folder(value):
+            source = value.get("copied_from")
+            return {**value, "copied_from": source if _names_a_folder(source) else None}
     return None
+
+
+def _names_a_folder(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("id"), str) and isinstance(value.get("path"), str)
 
 
 def _user(uid: int) -> str:

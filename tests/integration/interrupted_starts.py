@@ -46,25 +46,25 @@ class Case(NamedTuple):
     expected: dict[str, str | None]
 
 
-def _find(state: Path) -> Home:
+def find_home(state: Path) -> Home:
     state.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
         return homes.prepare(recognise(state), lambda _: None, held)
 
 
-def _with_data(folder: Path) -> None:
-    home = _find(folder / "one" / ".local")
+def store_data(folder: Path) -> None:
+    home = find_home(folder / "one" / ".local")
     (home.make("data") / "rows").write_text("of one")
     (home.folder / "password").write_text("secret of one")
 
 
 def _moved(folder: Path) -> None:
-    _with_data(folder)
+    store_data(folder)
     (folder / "one").rename(folder / "two")
 
 
 def _copied(folder: Path) -> None:
-    _with_data(folder)
+    store_data(folder)
     shutil.copytree(folder / "one", folder / "two", symlinks=True)
 
 
@@ -74,7 +74,7 @@ def _restored(folder: Path) -> None:
 
 
 def _of_an_older_version(folder: Path) -> None:
-    _with_data(folder)
+    store_data(folder)
     state = folder / "one" / ".local"
     (state / "identity.json").unlink()
     place = homes.places_folder() / (state / homes.POINTER).read_text()
@@ -84,7 +84,7 @@ def _of_an_older_version(folder: Path) -> None:
 
 CASES = {
     "new": Case(lambda _: None, "one", {"one": None}),
-    "again": Case(_with_data, "one", {"one": "of one"}),
+    "again": Case(store_data, "one", {"one": "of one"}),
     "moved": Case(_moved, "two", {"two": "of one"}),
     "copied": Case(_copied, "two", {"two": "of one", "one": "of one"}),
     "restored": Case(_restored, "two", {"two": "of one"}),
@@ -128,7 +128,7 @@ def _in_child(work: Callable[[], None]) -> int:
 def _interrupted(state: Path, step: int, how: str) -> int:
     def work() -> None:
         interrupted = _interrupt_at(step, how)
-        _find(state)
+        find_home(state)
         if interrupted():
             os._exit(_WENT_ON)
 
@@ -137,7 +137,7 @@ def _interrupted(state: Path, step: int, how: str) -> int:
 
 def _check(state: Path, expected: str | None) -> None:
     def work() -> None:
-        home = _find(state)
+        home = find_home(state)
         rows, password = home.data / "rows", home.folder / "password"
         found = rows.read_text() if rows.exists() else None
         kept = expected is None or password.read_text() == "secret of one"

@@ -13,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from promise_pub.local.places import PLACES_VARIABLE
+from promise_pub.errors import LocalStackError
+from promise_pub.local.places import PLACES_VARIABLE, remove_socket_folder
+from promise_pub.local.state_folder import recognise
 from tests.integration import interrupted_starts
+from tests.integration.interrupted_starts import find_home, store_data
 
 ROOT = os.geteuid() == 0
 NOBODY = 65534
@@ -298,21 +301,26 @@ def folder(services_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     shutil.rmtree(path)
 
 
-async def _tell(folder: Path, steps: list[str], *options: str) -> None:
-    story = await asyncio.create_subprocess_exec(
+async def _run(module: str, *arguments: str) -> str:
+    """What the module printed, which has to end well."""
+    process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "tests.integration.moved_folders", str(folder), *options),
-        *steps,
+        *("-m", f"tests.integration.{module}", *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        output, log = await asyncio.wait_for(story.communicate(), 300)
+        output, log = await asyncio.wait_for(process.communicate(), 300)
     finally:
-        if story.returncode is None:
-            story.kill()
-    assert story.returncode == 0, (output + log).decode(errors="replace")
-    assert output.decode().splitlines() == [f"ok: {step}" for step in steps]
+        if process.returncode is None:
+            process.kill()
+    assert process.returncode == 0, (output + log).decode(errors="replace")
+    return output.decode()
+
+
+async def _tell(folder: Path, steps: list[str], *options: str) -> None:
+    output = await _run("moved_folders", str(folder), *options, *steps)
+    assert output.splitlines() == [f"ok: {step}" for step in steps]
 
 
 @pytest.mark.usefixtures("nothing_left")
@@ -339,17 +347,38 @@ async def test_it_is_the_same_for_an_ordinary_user(folder: Path, steps: list[str
 @pytest.mark.parametrize("how", ["kill", "full"])
 @pytest.mark.parametrize("case", interrupted_starts.CASES)
 async def test_a_start_that_is_interrupted_at_any_step_loses_no_data(folder: Path, how: str, case: str) -> None:
-    starts = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "tests.integration.interrupted_starts", str(folder), how, case),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
-        output, _ = await asyncio.wait_for(starts.communicate(), 300)
-    finally:
-        if starts.returncode is None:
-            starts.kill()
-    assert starts.returncode == 0, output.decode(errors="replace")
-    interrupted = re.fullmatch(r"interrupted at (\d+) steps\n", output.decode())
+    output = await _run("interrupted_starts", str(folder), how, case)
+    interrupted = re.fullmatch(r"interrupted at (\d+) steps\n", output)
     assert interrupted and int(interrupted[1]) > 0
+
+
+GARBAGE = {
+    "nothing": b"",
+    "no text": b"\xff\xfe\x00",
+    "no object": b"[1]",
+    "no identity": b'{"id": 1, "path": null}',
+    "a source that is none": b'{"id": "a", "path": "/b", "copied_from": "c"}',
+    "half a source": b'{"id": "a", "path": "/b", "copied_from": {"id": "c"}}',
+    "too deep": b"[" * 100_000,
+}
+
+
+@only_root
+@pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
+@pytest.mark.parametrize("file", ["identity.json", "owner", "another's owner", "socket-folder", "postgresql.place"])
+def test_garbage_in_what_a_start_reads_costs_no_data(folder: Path, file: str, garbage: bytes) -> None:
+    """A pointer that cannot be read is refused in words; all else is done without."""
+    state, other = folder / "one" / ".local", folder / "other"
+    store_data(folder)
+    store_data(other)
+    place = find_home(state).folder
+    files = {"owner": place / "owner", "another's owner": find_home(other / "one" / ".local").folder / "owner"}
+    files.get(file, state / file).write_bytes(garbage)
+    if file == "postgresql.place":
+        with pytest.raises(LocalStackError, match="names no folder of a database"):
+            find_home(state)
+        (state / file).write_text(place.name)
+    home = find_home(state)
+    remove_socket_folder(recognise(state))
+    assert (home.data / "rows").read_text() == "of one"
+    assert (place / "data" / "rows").read_text() == "of one"
