@@ -115,7 +115,7 @@ async def _probe_broker(settings: RabbitSettings, runs: Runs) -> None:
 
 
 def _needs(settings: Settings) -> tuple[Need, ...]:
-    """What the server does in the database, so configured. What only a run with `clear` needs, that run asks for."""
+    """Lists the rights that a server so configured needs. Those that only `clear` takes, a run with it asks for."""
     return (
         *ledgers.NEEDS,
         *(accounts.NEEDS if settings.server.auth == "users" else ()),
@@ -124,7 +124,7 @@ def _needs(settings: Settings) -> tuple[Need, ...]:
 
 
 async def _note_visits(stack: AsyncExitStack, visits: StoredVisits, settings: VisitsSettings) -> Visiting | None:
-    """What notes visits until the stack is closed, if that is wanted."""
+    """Makes the recorder of visits, open until the stack is closed; None where visits are not to be noted."""
     if not settings.enabled:
         return None
     sessions = Sessions(visits.last_hit, settings.idle * 60)

@@ -113,7 +113,7 @@ async def open_pool(settings: DatabaseSettings, *, min_size: int = 1, max_size: 
 
 
 async def connection_arguments(settings: DatabaseSettings) -> dict[str, Any]:
-    """How every connection is made: by the configuration, and by nothing else.
+    """Gives the arguments of every connection: the configuration decides them, and nothing else.
 
     asyncpg asks libpq's variables (PGSSLMODE, PGPASSWORD, ...) and files in the user's home (~/.pgpass,
     ~/.postgresql) for each argument that is None or left out. So none is. It reads PGSERVICE only for a DSN.

@@ -1,4 +1,4 @@
-"""What a database must be, and let its role do, said before anything is started on it."""
+"""Checks of what a database must be, and let its role do, before anything is started on it."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ async def _require_a_backend_of_its_own(pool: asyncpg.Pool, connection: Any, nam
 
 
 async def _is_shared(ours: int, connection: Any, other: Any, named: Any) -> bool:
-    """Whether a transaction of another connection gets our process, or leaves us another."""
+    """Tells whether a transaction of another connection gets our process, or leaves us another."""
     try:
         async with asyncio.timeout(POOLER_TIMEOUT), other.transaction():
             return await named.backend(other) == ours or await _backend(connection, named) != ours

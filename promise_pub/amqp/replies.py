@@ -58,7 +58,7 @@ def refusal(error: BaseException | None, prefix: str) -> BrokerRefused | None:
 
 
 def reason(error: BaseException | None) -> str:
-    """Why a connection was lost, in the broker's or the system's words; "" where neither said anything.
+    """Says why a connection was lost, in the broker's or the system's words; "" where neither said anything.
 
     Never a number that differs from one loss to the next: equal reasons are counted together.
     """

@@ -35,7 +35,7 @@ Receive = Callable[[int, str | None, bool, bytes], None]
 
 
 def _judge(error: BaseException | None) -> BrokerError:
-    """What became of a request: it asked for a queue that is not there, was refused, or its connection was lost."""
+    """Tells what became of a request: it asked for a queue that is not there, was refused, or its connection was lost."""
     if isinstance(error, aiormq.exceptions.ChannelNotFoundEntity):
         return QueueGone()
     return _ended_by(error)
@@ -65,7 +65,7 @@ class ReadingChannel(Channel):
 
     @property
     def end(self) -> BrokerError | None:
-        """Why nothing more comes by it, once that is so."""
+        """The reason that nothing more comes by it, once that is so."""
         if self.queue_gone:
             return QueueGone()
         if not self.is_closed:

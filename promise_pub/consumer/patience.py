@@ -1,4 +1,4 @@
-"""How long the bundled consumer waits for a broker or a database that is away."""
+"""The bundled consumer's patience with a broker or a database that is away."""
 
 from __future__ import annotations
 

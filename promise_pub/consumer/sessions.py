@@ -186,7 +186,7 @@ class Sessions:
                 late.add_done_callback(self._late.discard)
 
     async def _delete_late(self, queue: str) -> None:
-        """When the broker is back. One that refuses, or a quarter of an hour, leaves the queue to expire."""
+        """Deletes the queue when the broker is back. One that refuses, or a quarter of an hour, leaves it to expire."""
         patience = outage_patience()
         try:
             while True:

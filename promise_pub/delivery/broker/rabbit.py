@@ -207,7 +207,7 @@ class RabbitPublisher:
             task.cancel()
 
     def _judge(self, error: BaseException | None) -> BrokerError:
-        """What ended the channel, which knows better than whoever was waiting on it."""
+        """The end of the channel, which knows its reason better than whoever was waiting on it."""
         if self._lost.done() and not self._lost.cancelled():
             error = self._lost.exception() or error
         return refusal(error, "The broker refused") or lost(error, self.tracker.confirmed)
@@ -269,7 +269,7 @@ async def open_publisher(settings: RabbitSettings, shipment: Shipment) -> AsyncI
 
 
 def _not_reached(settings: RabbitSettings, error: BaseException | None) -> BrokerError:
-    """What kept a connection from coming about."""
+    """Tells what kept a connection from coming about."""
     where = place(settings.host, settings.port)
     who = f"user {settings.user} on vhost {settings.vhost}"
     if refused := refusal(error, f"The broker at {where} refused {who}"):

@@ -314,7 +314,7 @@ class _Movement:
         self._since = self._clock()
 
     def saw(self, session: SessionView) -> bool:
-        """Whether it tells other counts than before."""
+        """Tells whether its counts are others than before."""
         counts = (session.received or 0) + (session.saved or 0)
         if counts > self._most:
             self._most, self._since = counts, self._clock()

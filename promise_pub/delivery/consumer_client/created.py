@@ -1,4 +1,4 @@
-"""What an answer to `/create/` that is no session tells of one: which it names, and whether it may have made one."""
+"""Sessions in answers to `/create/` that are none themselves: which one is named, and whether one may have been made."""
 
 from __future__ import annotations
 

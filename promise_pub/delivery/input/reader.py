@@ -211,7 +211,7 @@ class Reader:
             self._start_skipping()
 
     def _window(self) -> int:
-        """Where to stop for one batch: after a line end, about _WINDOW bytes on."""
+        """Finds where to stop for one batch: after a line end, about _WINDOW bytes on."""
         furthest = self._position + _WINDOW
         if self._complete <= furthest:
             return self._complete
