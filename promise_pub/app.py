@@ -175,7 +175,7 @@ async def _open(
     assert runner.server
     try:
         listening = await asyncio.get_running_loop().create_server(
-            connections.opening(runner.server),
+            connections.wrap(runner.server),
             settings.host,
             settings.port,
             ssl=tls,
