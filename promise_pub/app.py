@@ -27,7 +27,7 @@ from promise_pub.errors import BrokerRefused, CannotListen, PromisePubError
 from promise_pub.http.connections import CONNECTIONS
 from promise_pub.http.keys import Probe
 from promise_pub.http.limits import Limits
-from promise_pub.logs import told
+from promise_pub.logs import fields
 from promise_pub.resources import telling_of_refused_connections
 from promise_pub.settings.model import RabbitSettings, ServerSettings, Settings, VisitsSettings
 from promise_pub.visits import store as visits_store
@@ -94,7 +94,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         url = await listen(stack, app, settings.server)
         # Runs end while the server still listens: those who wait for them get their answer.
         stack.push_async_callback(runs.stop)
-        log.info("Listening", extra=told(url=url, version=__version__))
+        log.info("Listening", extra=fields(url=url, version=__version__))
         last.callback(log.info, "Stopped")
         try:
             yield url

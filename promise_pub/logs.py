@@ -34,9 +34,9 @@ RUN: ContextVar[str] = ContextVar("run", default="")
 """What is being worked on: every line tells it."""
 
 
-def told(**fields: Any) -> Mapping[str, Any]:
-    """What an event is about, for a logger's `extra`: `log.info("Run queued", extra=told(file=name))`."""
-    return {"told": fields}
+def fields(**values: Any) -> Mapping[str, Any]:
+    """Returns the fields of an event, for a logger's `extra`: `log.info("Run queued", extra=fields(file=name))`."""
+    return {"fields": values}
 
 
 def _escaped(text: str) -> str:
@@ -47,9 +47,9 @@ def _escaped(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def _fields(record: logging.LogRecord) -> dict[str, Any]:
+def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
     """Those of the event, after the run and the request that it belongs to."""
-    known = {"run": RUN.get(), "request": REQUEST.get(), **getattr(record, "told", {})}
+    known = {"run": RUN.get(), "request": REQUEST.get(), **getattr(record, "fields", {})}
     return {name: value for name, value in known.items() if value not in ("", None)}
 
 
@@ -99,9 +99,9 @@ class TextFormatter(_Formatter):
     """2026-11-24T14:50:01.123Z INFO promise_pub.delivery.queue.runs: Run queued run=7b0e0a52 file="a b.csv" """
 
     def format(self, record: logging.LogRecord) -> str:
-        fields = "".join(f" {name}={_value(value)}" for name, value in _fields(record).items())
+        values = "".join(f" {name}={_value(value)}" for name, value in _fields_of(record).items())
         error = self.exception(record)
-        message = _escaped(record.getMessage()) + fields
+        message = _escaped(record.getMessage()) + values
         line = f"{_moment(record)} {record.levelname} {record.name}: {message}"
         return f"{line} exception={_value(error)}" if error else line
 
@@ -123,9 +123,9 @@ class JsonFormatter(_Formatter):
             "logger": record.name,
             "message": record.getMessage()[:LONGEST_VALUE],
         }
-        fields = {name: value for name, value in _fields(record).items() if name not in line}
+        values = {name: value for name, value in _fields_of(record).items() if name not in line}
         error = self.exception(record)
-        return json.dumps({**line, **fields, **({"exception": error} if error else {})}, default=str)
+        return json.dumps({**line, **values, **({"exception": error} if error else {})}, default=str)
 
 
 class LineWriter(logging.Handler):
@@ -171,7 +171,7 @@ class LineWriter(logging.Handler):
 
     def _lost(self, lines: int) -> str:
         values = {"msg": "Log lines were dropped", "levelname": "WARNING", "name": __name__}
-        return self.format(logging.makeLogRecord({**values, **told(lines=lines)}))
+        return self.format(logging.makeLogRecord({**values, **fields(lines=lines)}))
 
 
 @contextmanager

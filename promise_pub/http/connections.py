@@ -19,7 +19,7 @@ from aiohttp import web
 from promise_pub.errors import ServerBusy
 from promise_pub.http.limits import Limits
 from promise_pub.http.problems import Handler, problem
-from promise_pub.logs import told
+from promise_pub.logs import fields
 from promise_pub.resources import allow_many_files
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Connections:
         most = allow_many_files() - FILES_BESIDES
         if most < self._most:
             self._most = max(1, most)
-            log.warning("Fewer connections than configured", extra=told(most=self._most))
+            log.warning("Fewer connections than configured", extra=fields(most=self._most))
 
     def opening(self, make: Callable[[], asyncio.Protocol]) -> Callable[[], asyncio.Protocol]:
         """A protocol factory, of one that makes aiohttp's own protocols."""

@@ -13,7 +13,7 @@ from promise_pub.http.client_address import client_of
 from promise_pub.http.connections import CONNECTIONS
 from promise_pub.http.keys import CODE, ROUTE, VISITOR
 from promise_pub.http.problems import Handler
-from promise_pub.logs import REQUEST, told
+from promise_pub.logs import REQUEST, fields
 from promise_pub.web.ops.metrics import METRICS
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def _tell(request: web.BaseRequest, response: web.StreamResponse, seconds: float
     visitor, client = request.get(VISITOR), client_of(request)
     log.info(
         "Request",
-        extra=told(
+        extra=fields(
             request=id_of(request),
             method=request.method,
             path=request.path,

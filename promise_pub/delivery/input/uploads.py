@@ -25,7 +25,7 @@ from uuid import UUID
 
 from promise_pub.concurrency import in_thread
 from promise_pub.errors import DiskFull, FileTooLarge, PromisePubError, StoredFileError
-from promise_pub.logs import told
+from promise_pub.logs import fields
 from promise_pub.records import StoredFile
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ class Uploads:
                 await in_thread(upload.open)
             yield upload
         except PromisePubError as error:
-            log.info("Upload refused", extra=told(code=error.code, bytes=upload.size))
+            log.info("Upload refused", extra=fields(code=error.code, bytes=upload.size))
             raise
         finally:
             try:
