@@ -77,7 +77,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         if settings.server.on_restart == "resume":
             await _resume(runs, left_over)
         users = settings.server.auth == "users"
-        guard = await accounts.open_guard(pool, settings.server.login_hours) if users else None
+        authenticator = await accounts.open_authenticator(pool, settings.server.login_hours) if users else None
         visits = StoredVisits(pool, timedelta(minutes=settings.visits.idle))
         visiting = await _note_visits(stack, visits, settings.visits)
         app = make_app(
@@ -86,7 +86,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             probes,
             settings.rabbit,
             doors=doors,
-            guard=guard,
+            authenticator=authenticator,
             limits=Limits.of(settings.server),
             visits=visits,
             visiting=visiting,

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from promise_pub.accounts.guard import Guard
-from promise_pub.accounts.people import Visitor
+from promise_pub.accounts.authentication import Authenticator
+from promise_pub.accounts.people import Principal
 from promise_pub.delivery.input.dry_run import DryRuns
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.store.ledger import Ledger
@@ -24,9 +24,9 @@ PROBES: web.AppKey[Mapping[str, Probe]] = web.AppKey("probes", Mapping[str, Prob
 BROKER = web.AppKey("broker", RabbitSettings)
 """Where messages go; of no use to handlers but to tell it."""
 
-GUARD = web.AppKey("guard", Guard)
+AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
 """Only there where users log in."""
-VISITOR = web.RequestKey("visitor", Visitor)
+PRINCIPAL = web.RequestKey("principal", Principal)
 """Who sent the request, once that is known."""
 NEGOTIATED = web.RequestKey("negotiated", bool)
 """There where the answer depends on `Accept`."""
@@ -45,7 +45,7 @@ CODE = web.RequestKey("code", str)
 
 def may_operate(request: web.Request) -> bool:
     """Whether whoever sent the request may do more than look: everybody, where nobody logs in."""
-    if GUARD not in request.app:
+    if AUTHENTICATOR not in request.app:
         return True
-    visitor = request.get(VISITOR)
-    return visitor is not None and visitor.may_operate
+    principal = request.get(PRINCIPAL)
+    return principal is not None and principal.may_operate

@@ -13,7 +13,7 @@ import aiohttp_jinja2
 from aiohttp import web
 
 from promise_pub.errors import BadParameter
-from promise_pub.http.keys import NEGOTIATED, SHOWN, VISITOR, may_operate
+from promise_pub.http.keys import NEGOTIATED, PRINCIPAL, SHOWN, may_operate
 
 # What the pages lead to; one that comes later takes its place here.
 _ROOMS = (("/", "New run"), ("/runs", "Runs"))
@@ -80,7 +80,7 @@ def fragment(request: web.Request, template: str, context: Mapping[str, Any]) ->
 def _known(request: web.Request) -> Mapping[str, Any]:
     return {
         "here": request.path,
-        "visitor": request.get(VISITOR),
+        "principal": request.get(PRINCIPAL),
         "may_operate": may_operate(request),
         "rooms": _ROOMS + _ROOMS_OF_OPERATORS if may_operate(request) else _ROOMS,
     }

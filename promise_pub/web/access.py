@@ -11,7 +11,7 @@ from aiohttp.abc import AbstractAccessLogger
 
 from promise_pub.http.client_address import client_of
 from promise_pub.http.connections import CONNECTIONS
-from promise_pub.http.keys import CODE, ROUTE, VISITOR
+from promise_pub.http.keys import CODE, PRINCIPAL, ROUTE
 from promise_pub.http.problems import Handler
 from promise_pub.logs import REQUEST, fields
 from promise_pub.web.ops.metrics import METRICS
@@ -60,7 +60,7 @@ def access_logger(app: web.Application) -> type[AbstractAccessLogger]:
 
 def _tell(request: web.BaseRequest, response: web.StreamResponse, seconds: float) -> None:
     """A line for it. The query is left out: anything may stand in it."""
-    visitor, client = request.get(VISITOR), client_of(request)
+    principal, client = request.get(PRINCIPAL), client_of(request)
     log.info(
         "Request",
         extra=fields(
@@ -72,6 +72,6 @@ def _tell(request: web.BaseRequest, response: web.StreamResponse, seconds: float
             bytes=response.body_length,
             ms=round(seconds * 1000, 1),
             client=client and str(client.address),
-            user=visitor and visitor.name,
+            user=principal and principal.name,
         ),
     )

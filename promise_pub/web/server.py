@@ -11,7 +11,7 @@ import jinja2
 from aiohttp import BadContentDispositionHeader, BadContentDispositionParam, web
 
 from promise_pub import __version__
-from promise_pub.accounts.guard import Guard
+from promise_pub.accounts.authentication import Authenticator
 from promise_pub.delivery.input.dry_run import DryRuns
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.store.ledger import Ledger
@@ -54,14 +54,14 @@ def make_app(
     broker: RabbitSettings = A_BROKER,
     *,
     doors: Doors = LOOPBACK,
-    guard: Guard | None = None,
+    authenticator: Authenticator | None = None,
     limits: Limits = USUAL,
     visits: StoredVisits | None = None,
     visiting: Visiting | None = None,
 ) -> web.Application:
     """The application, ready to be served. What it is given is opened and closed by its caller.
 
-    Without a guard nobody logs in, without `visiting` no visit is noted, without `visits` none are shown.
+    Without an authenticator nobody logs in, without `visiting` no visit is noted, without `visits` none are shown.
     """
     app = web.Application(
         middlewares=[keep_busy, name_requests, answer_errors, refuse_strangers, count_parameters],
@@ -75,8 +75,8 @@ def make_app(
     app[CONNECTIONS] = Connections(limits, headers_of(doors))
     app.cleanup_ctx.append(app[CONNECTIONS].sweeping)
     metrics.set_up(app, runs, probes, visiting.recorder if visiting else None)
-    if guard:
-        auth.set_up(app, guard)
+    if authenticator:
+        auth.set_up(app, authenticator)
     app.middlewares.append(answer_once)
     app[RUNS], app[LEDGER], app[PROBES], app[BROKER] = runs, ledger, probes, broker
     app[DRY_RUNS] = DryRuns()

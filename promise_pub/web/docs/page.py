@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from promise_pub.http.keys import BROKER, GUARD
+from promise_pub.http.keys import AUTHENTICATOR, BROKER
 from promise_pub.http.negotiation import as_json, page
 from promise_pub.web.docs import asyncapi, document
 
@@ -19,7 +19,7 @@ routes = web.RouteTableDef()
 def set_up(app: web.Application) -> None:
     """Describes the requests that the application takes by now: comes after all other routes."""
     app.add_routes(routes)
-    app[_DESCRIPTION] = document.describe(document.routes_of(app), login=GUARD in app)
+    app[_DESCRIPTION] = document.describe(document.routes_of(app), login=AUTHENTICATOR in app)
 
 
 @routes.get("/openapi.json")
