@@ -41,20 +41,20 @@ def _say(line: str) -> None:
 async def serve(options: argparse.Namespace) -> int:
     async with AsyncExitStack() as stack:
         local = await _start_local(stack, options) if options.local else None
-        settings = local[1] if local else model.load(options.config, talks=True)
+        settings = local[1] if local else model.load(options.config, connects=True)
         stack.enter_context(_logging(options, settings.server))
         url = await stack.enter_async_context(app.running(settings))
         if local:
             local[0].publish_settings(URL(url).port or 0)
         _say(f"promise-pub {__version__} on {url}")
         if local:
-            await local[0].look_after()
+            await local[0].keep_running()
         await asyncio.Event().wait()
     return OK
 
 
 async def _start_local(stack: AsyncExitStack, options: argparse.Namespace) -> tuple[LocalStack, model.Settings]:
-    path = model.find(options.config, os.environ, search=False)
+    path = model.find_file(options.config, os.environ, search=False)
     values = model.read(path, os.environ)
     with err.status("starting") as status:
         local = LocalStack(

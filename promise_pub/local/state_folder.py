@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from promise_pub.errors import LocalStackError
-from promise_pub.local.processes import write_private
+from promise_pub.files import write_private
 
 _IDENTITY = "identity.json"
 _MARK = "owner"

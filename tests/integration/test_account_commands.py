@@ -17,7 +17,7 @@ import pytest
 
 from promise_pub import cli
 from promise_pub.accounts.passwords import Passwords
-from promise_pub.local import inifile
+from promise_pub.settings import inifile
 from promise_pub.settings.model import ConsumerSettings, DatabaseSettings, RabbitSettings, ServerSettings, Settings
 from tests import services
 from tests.integration import stacks
