@@ -87,7 +87,7 @@ def test_of_an_exception_what_it_is_and_where_is_told_but_not_what_it_said(
     assert len(told_of.splitlines()) == 1 and "unit/test_logs.py" in told_of and "fail" in told_of
     assert "BrokerLost: The connection was lost" in told_of and "ValueError" in told_of
     assert "ann@example.com" not in told_of
-    assert "ann@example.com" in line(caught.value, all_told=True)
+    assert "ann@example.com" in line(caught.value, quotes_exceptions=True)
     assert "No space left" in line(OSError(28, "No space left"))
 
 
@@ -148,7 +148,7 @@ def test_libraries_are_heard_where_everything_is_told(tmp_path: Path) -> None:
 def test_a_reader_that_stands_still_stops_nobody_and_is_told_what_it_missed() -> None:
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
-    with logging_to(writing, logging.INFO, most_waiting=10) as writer:
+    with logging_to(writing, logging.INFO, max_waiting=10) as writer:
         for _ in range(1000):  # far more than the pipe and the queue hold
             log.info("x" * 1000)
         assert writer.dropped > 900
@@ -184,10 +184,10 @@ def told_of(log: bytes | bytearray) -> int:
 def test_an_end_does_not_wait_for_a_reader_that_stands_still(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(logs, "LAST_WORDS", 0.05)
+    monkeypatch.setattr(logs, "CLOSE_TIMEOUT", 0.05)
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
-    with logging_to(writing, logging.INFO, most_waiting=10) as writer:
+    with logging_to(writing, logging.INFO, max_waiting=10) as writer:
         for _ in range(50):
             log.info("x" * 1000)
     assert writer._thread.is_alive()  # it is a daemon: the process ends without it
