@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Awaitable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
@@ -58,17 +59,11 @@ class StoredAccounts:
 
     async def change_password(self, name: str, password: str) -> None:
         """Sets a hashed password, which ends the user's sessions. Raises AccountMissing."""
-        async with self._answering():
-            changed = await self._sql.change_password(self._pool, name=name, password=password)
-        if not changed:
-            raise AccountMissing(f"There is no user {name}.")
+        await self._change(self._sql.change_password(self._pool, name=name, password=password), f"user {name}")
 
     async def remove_user(self, name: str) -> None:
         """Removes a user, which ends their sessions. Raises AccountMissing."""
-        async with self._answering():
-            removed = await self._sql.remove_user(self._pool, name=name)
-        if not removed:
-            raise AccountMissing(f"There is no user {name}.")
+        await self._change(self._sql.remove_user(self._pool, name=name), f"user {name}")
 
     async def add_token(self, name: str, role: Role, days: int) -> tuple[str, datetime]:
         """Returns a new token, which is not stored and cannot be shown again, and its expiry. Raises AccountExists."""
@@ -85,10 +80,12 @@ class StoredAccounts:
 
     async def revoke_token(self, name: str) -> None:
         """Removes a token. Raises AccountMissing."""
+        await self._change(self._sql.revoke_token(self._pool, name=name), f"token {name}")
+
+    async def _change(self, changing: Awaitable[asyncpg.Record | None], account: str) -> None:
         async with self._answering():
-            revoked = await self._sql.revoke_token(self._pool, name=name)
-        if not revoked:
-            raise AccountMissing(f"There is no token {name}.")
+            if not await changing:
+                raise AccountMissing(f"There is no {account}.")
 
     async def find_user(self, name: str) -> User | None:
         async with self._answering():

@@ -28,56 +28,37 @@ Add = Callable[..., argparse.ArgumentParser]
 
 
 def add_user_commands(commands: Any, add: Add) -> None:
-    example = "promise-pub user"
-    adding = add(commands, "add", add_user, "add a user; asks for the password", f"{example} add ann --role operator")
-    listing = add(commands, "list", list_users, "list the users", f"{example} list --format json")
-    removing = add(commands, "remove", remove_user, "remove a user and end their sessions", f"{example} remove ann")
-    changing = add(
-        commands,
-        "password",
-        change_password,
-        "set a new password and end the user's sessions",
-        f"{example} password ann",
+    _add_commands(
+        *(commands, add, "user"),
+        ("add", add_user, "add a user; asks for the password", "add ann --role operator"),
+        ("list", list_users, "list the users", "list --format json"),
+        ("remove", remove_user, "remove a user and end their sessions", "remove ann"),
+        ("password", change_password, "set a new password and end the user's sessions", "password ann"),
     )
-    for parser in (adding, removing, changing):
-        parser.add_argument("name", metavar="NAME", help="user name")
-    _add_role(adding)
-    _add_format(listing)
 
 
 def add_token_commands(commands: Any, add: Add) -> None:
-    example = "promise-pub token"
-    adding = add(
-        commands,
-        "add",
-        add_token,
-        "create a token and print it, this once",
-        f"{example} add ci --role operator --days 30",
-    )
-    listing = add(
-        commands, "list", list_tokens, "list the tokens and when they expire", f"{example} list --format json"
-    )
-    revoking = add(commands, "revoke", revoke_token, "revoke a token at once", f"{example} revoke ci")
-    for parser in (adding, revoking):
-        parser.add_argument("name", metavar="NAME", help="token name")
-    _add_role(adding)
-    adding.add_argument(
-        "--days", type=int, default=DEFAULT_DAYS, help=f"days until the token expires (default: {DEFAULT_DAYS})"
-    )
-    _add_format(listing)
-
-
-def _add_role(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--role",
-        choices=[role.value for role in Role],
-        default=Role.VIEWER.value,
-        help="viewer (default): may view everything; operator: may also send, cancel, resume and clear",
+    _add_commands(
+        *(commands, add, "token"),
+        ("add", add_token, "create a token and print it, this once", "add ci --role operator --days 30"),
+        ("list", list_tokens, "list the tokens and when they expire", "list --format json"),
+        ("revoke", revoke_token, "revoke a token at once", "revoke ci"),
     )
 
 
-def _add_format(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--format", choices=("text", "json", "csv"), default="text", help="output format")
+def _add_commands(commands: Any, add: Add, kind: str, *known: tuple[str, Any, str, str]) -> None:
+    for name, command, text, example in known:
+        parser = add(commands, name, command, text, f"promise-pub {kind} {example}")
+        if name == "list":
+            parser.add_argument("--format", choices=("text", "json", "csv"), default="text", help="output format")
+        else:
+            parser.add_argument("name", metavar="NAME", help=f"{kind} name")
+        if name == "add":
+            rights = "viewer (default): may view everything; operator: may also send, cancel, resume and clear"
+            parser.add_argument("--role", choices=[role.value for role in Role], default="viewer", help=rights)
+        if command is add_token:
+            lifetime = f"days until the token expires (default: {DEFAULT_DAYS})"
+            parser.add_argument("--days", type=int, default=DEFAULT_DAYS, help=lifetime)
 
 
 # The two commands that ask for a password do so before the event loop starts: reading it would block the loop.

@@ -266,24 +266,18 @@ def _read_pointer(pointer: Path) -> str | None:
 
 
 def _warn_of_orphans(places: Path, own: Path, warn: Warn) -> None:
-    """Warns of databases that nothing points to any more."""
-    others = {path.parent for path in places.glob("*/data*") if path.parent != own}
-    orphans = {place: owner for place in others if (owner := _deserted_by(place))}
-    for place, owner in sorted(orphans.items(), key=lambda each: each[1].path)[:_MAX_ORPHANS]:
+    """Warns of databases whose folder does not point to them, unless a server works with them."""
+    orphans = []
+    for place in {path.parent for path in places.glob("*/data*")} - {own}:
+        owner = _try_owner_of(place)
+        if owner and not _points_to(owner.path, place.name):
+            with suppress(InUse, OSError):
+                lock(place, shared=True)()
+                orphans.append((owner.path, place))
+    for path, place in sorted(orphans)[:_MAX_ORPHANS]:
         warn(
-            f"{place} has a database of {owner.path}, which does not point to it: that folder was deleted, moved and not "
-            "started since, is on a disk that is not mounted, or has another database now. The database is never deleted."
+            f"{place} has a database of {path}, which does not point to it: that folder was deleted, moved and not started "
+            "since, is on a disk that is not mounted, or has another database now. The database is never deleted."
         )
     if len(orphans) > _MAX_ORPHANS:
         warn(f"{len(orphans) - _MAX_ORPHANS} more such databases are in {places}.")
-
-
-def _deserted_by(place: Path) -> Owner | None:
-    """Returns the folder that this place belonged to, unless that still points to it, or a server works with it."""
-    owner = _try_owner_of(place)
-    if owner is None or _points_to(owner.path, place.name):
-        return None
-    with suppress(InUse, OSError):
-        lock(place, shared=True)()
-        return owner
-    return None

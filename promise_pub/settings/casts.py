@@ -14,6 +14,7 @@ from promise_pub.addresses import Network
 SWITCH = configparser.ConfigParser.BOOLEAN_STATES
 
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
+_SIZE = re.compile(r"([0-9]{1,18})\s*([KMG]?)", re.IGNORECASE | re.ASCII)
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _HOST = re.compile(r"[^\s/\\@?#,:\[\]]+")
 _COOKIE_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
@@ -57,18 +58,15 @@ def duration(unit: str, longest: int) -> Callable[[str], float]:
     return cast
 
 
-def size(value: str) -> int:
-    unit = value[-1:].upper() if value[-1:].isalpha() else ""
-    digits = value[: len(value) - len(unit)].strip()
-    if unit not in _UNITS or not _WHOLE.fullmatch(digits) or int(digits) <= 0:
-        raise ValueError(f"must be a number of bytes such as 500K, 20M or 2G, not {value!r}")
-    return int(digits) * _UNITS[unit]
+def size(low: int = 1, high: int | None = None) -> Callable[[str], int]:
+    """Makes a cast to a number of bytes, of K, M or G, or to a plain 0 if that is not under the lowest."""
 
-
-def size_within(low: int, high: int) -> Callable[[str], int]:
     def cast(value: str) -> int:
-        count = 0 if value == "0" else size(value)
-        if not low <= count <= high:
+        found = _SIZE.fullmatch(value)
+        count = int(found[1]) * _UNITS[found[2].upper()] if found else 0
+        if not count and value != "0" or high is None and count < low:
+            raise ValueError(f"must be a number of bytes such as 500K, 20M or 2G, not {value!r}")
+        if high is not None and not low <= count <= high:
             raise ValueError(f"must be from {low} to {high} bytes, not {value}")
         return count
 
