@@ -6,10 +6,9 @@ import argparse
 import getpass
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
-from typing import Any
 
 from rich.table import Table
 
@@ -17,40 +16,37 @@ from promise_pub import db
 from promise_pub.accounts.passwords import Passwords, checked_password
 from promise_pub.accounts.people import Account, Role, checked_name
 from promise_pub.accounts.store import StoredAccounts
-from promise_pub.cli.output import OK, out, print_csv, print_json
 from promise_pub.errors import BadParameter
 from promise_pub.settings import model
+from promise_pub.terminal import OK, Command, CommandParsers, add_format, out, print_csv, print_json
 
 DEFAULT_DAYS = 90
 MAX_DAYS = 3650
 
-Add = Callable[..., argparse.ArgumentParser]
 
-
-def add_user_commands(commands: Any, add: Add) -> None:
-    _add_commands(
-        *(commands, add, "user"),
+def add_commands(commands: CommandParsers) -> None:
+    users = commands.add_group("user", "manage users", "promise-pub user add ann --role operator")
+    _add_each(
+        *(users, "user"),
         ("add", add_user, "add a user; asks for the password", "add ann --role operator"),
         ("list", list_users, "list the users", "list --format json"),
         ("remove", remove_user, "remove a user and end their sessions", "remove ann"),
         ("password", change_password, "set a new password and end the user's sessions", "password ann"),
     )
-
-
-def add_token_commands(commands: Any, add: Add) -> None:
-    _add_commands(
-        *(commands, add, "token"),
+    tokens = commands.add_group("token", "manage tokens for scripts", "promise-pub token add ci --days 30")
+    _add_each(
+        *(tokens, "token"),
         ("add", add_token, "create a token and print it, this once", "add ci --role operator --days 30"),
         ("list", list_tokens, "list the tokens and when they expire", "list --format json"),
         ("revoke", revoke_token, "revoke a token at once", "revoke ci"),
     )
 
 
-def _add_commands(commands: Any, add: Add, kind: str, *known: tuple[str, Any, str, str]) -> None:
+def _add_each(commands: CommandParsers, kind: str, *known: tuple[str, Command, str, str]) -> None:
     for name, command, text, example in known:
-        parser = add(commands, name, command, text, f"promise-pub {kind} {example}")
+        parser = commands.add(name, command, text, f"promise-pub {kind} {example}")
         if name == "list":
-            parser.add_argument("--format", choices=("text", "json", "csv"), default="text", help="output format")
+            add_format(parser)
         else:
             parser.add_argument("name", metavar="NAME", help=f"{kind} name")
         if name == "add":
@@ -65,7 +61,7 @@ def _add_commands(commands: Any, add: Add, kind: str, *known: tuple[str, Any, st
 
 
 def add_user(options: argparse.Namespace) -> Awaitable[int]:
-    settings, name = model.load(options.config), checked_name(options.name)
+    settings, name = options.load_settings(), checked_name(options.name)
     password = _read_password(name)
 
     async def add() -> int:
@@ -77,7 +73,7 @@ def add_user(options: argparse.Namespace) -> Awaitable[int]:
 
 
 def change_password(options: argparse.Namespace) -> Awaitable[int]:
-    settings, name = model.load(options.config), checked_name(options.name)
+    settings, name = options.load_settings(), checked_name(options.name)
     password = _read_password(name)
 
     async def change() -> int:
@@ -89,13 +85,13 @@ def change_password(options: argparse.Namespace) -> Awaitable[int]:
 
 
 async def remove_user(options: argparse.Namespace) -> int:
-    async with _accounts(model.load(options.config)) as accounts:
+    async with _accounts(options.load_settings()) as accounts:
         await accounts.remove_user(options.name)
     return _done(options, f"{options.name} can no longer log in.")
 
 
 async def list_users(options: argparse.Namespace) -> int:
-    async with _accounts(model.load(options.config)) as accounts:
+    async with _accounts(options.load_settings()) as accounts:
         return _print(await accounts.list_users(), Account._fields[:3], options.format)
 
 
@@ -103,7 +99,7 @@ async def add_token(options: argparse.Namespace) -> int:
     name = checked_name(options.name)
     if not 1 <= options.days <= MAX_DAYS:
         raise BadParameter(f"--days must be from 1 to {MAX_DAYS}, not {options.days}")
-    async with _accounts(model.load(options.config)) as accounts:
+    async with _accounts(options.load_settings()) as accounts:
         token, expires_at = await accounts.add_token(name, Role(options.role), options.days)
     print(token)
     if not options.quiet:
@@ -113,13 +109,13 @@ async def add_token(options: argparse.Namespace) -> int:
 
 
 async def revoke_token(options: argparse.Namespace) -> int:
-    async with _accounts(model.load(options.config)) as accounts:
+    async with _accounts(options.load_settings()) as accounts:
         await accounts.revoke_token(options.name)
     return _done(options, f"Token {options.name} is revoked.")
 
 
 async def list_tokens(options: argparse.Namespace) -> int:
-    async with _accounts(model.load(options.config)) as accounts:
+    async with _accounts(options.load_settings()) as accounts:
         return _print(await accounts.list_tokens(), Account._fields, options.format)
 
 

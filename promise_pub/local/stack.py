@@ -42,9 +42,12 @@ class LocalStack:
     may expect. Raises PartMissing, PartFailed, or LocalStackError when the folder is in use, or another user's.
     """
 
-    def __init__(self, state: Path, values: Values, *, report: Report, warn: Report) -> None:
+    def __init__(
+        self, state: Path, values: Values, sections: model.Sections = model.SECTIONS, *, report: Report, warn: Report
+    ) -> None:
         self._state = state.expanduser().absolute()
         self._values = {section: dict(given) for section, given in values.items()}
+        self._sections = sections
         self._missing = model.unset_sections(values)
         self._report = report
         self._warn = warn
@@ -90,7 +93,7 @@ class LocalStack:
 
     async def _start(self) -> Settings:
         # Raises for a mistake in the configuration before anything starts.
-        model.cast(self._with_placeholders(), connects="consumer" not in self._missing)
+        model.cast(self._with_placeholders(), self._sections, connects="consumer" not in self._missing)
         try:
             folder = self._prepare_folder()
             records = ProcessRecords(self._state / "processes.json")
@@ -102,7 +105,7 @@ class LocalStack:
                 await self._start_consumer(folder, records)
         except OSError as error:
             raise LocalStackError(f"The local stack cannot start in {self._state}: {error}") from error
-        return model.cast(self._values)
+        return model.cast(self._values, self._sections)
 
     def _prepare_folder(self) -> StateFolder:
         if any("\udc80" <= character <= "\udcff" for character in str(self._state)):

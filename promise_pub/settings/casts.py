@@ -58,6 +58,10 @@ def duration(unit: str, longest: int) -> Callable[[str], float]:
     return cast
 
 
+seconds = duration("seconds", 24 * 60 * 60)
+minutes = duration("minutes", 7 * 24 * 60)
+
+
 def size(low: int = 1, high: int | None = None) -> Callable[[str], int]:
     """Makes a cast to a number of bytes, of K, M or G, or to a plain 0 if that is not under the lowest."""
 

@@ -127,7 +127,7 @@ def _text(value: object) -> str:
 def write(path: Path, settings: Any) -> None:
     """Writes `model.Settings` as a file that only its owner may read: it has passwords in it."""
     parser = _parser()
-    parser.read_dict({section.name: options(getattr(settings, section.name)) for section in fields(settings)})
+    parser.read_dict({name: options(section) for name, section in settings.sections().items()})
     text = io.StringIO()
     parser.write(text)
     write_private(path, text.getvalue())

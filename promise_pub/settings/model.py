@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple
 
 from promise_pub.addresses import Network
 from promise_pub.errors import ConfigurationError
@@ -33,10 +33,9 @@ def asset(name: str) -> Path:
 
 _PORT = casts.whole(1, 65535)
 _LISTENING_PORT = casts.whole(0, 65535)
-_SECONDS = casts.duration("seconds", 24 * 60 * 60)
 
 
-def _option(cast: Callable[[str], Any], default: Any = MISSING, *, secret: bool = False) -> Any:
+def option(cast: Callable[[str], Any], default: Any = MISSING, *, secret: bool = False) -> Any:
     """Declares an option. Without a default it is mandatory. A secret stays out of `repr`."""
     return field(default=default, metadata={"cast": cast}, repr=not secret)
 
@@ -45,84 +44,73 @@ def _option(cast: Callable[[str], Any], default: Any = MISSING, *, secret: bool 
 class ServerSettings:
     """The web server. Sizes in bytes, timeouts in seconds, `keep_uploads` in days; `min_upload_rate` in bytes a second."""
 
-    host: str = _option(casts.host, "127.0.0.1")
-    port: int = _option(_LISTENING_PORT, 8000)
-    uploads: Path = _option(casts.folder, Path("uploads"))
-    max_upload: int = _option(casts.size(), 2 * 1024**3)
-    keep_uploads: int = _option(casts.whole(0, 36_500), 30)
-    max_waiting: int = _option(casts.whole(0, 100_000), 100)
-    on_restart: str = _option(casts.one_of("mark", "resume"), "mark")
-    ssl_certificate: Path | None = _option(casts.file, None)
-    ssl_key: Path | None = _option(casts.file, None)
-    auth: str = _option(casts.one_of("off", "users"), "off")
-    login_hours: int = _option(casts.whole(1, 8760), 12)
-    hosts: tuple[str, ...] = _option(casts.host_names, ())
-    trusted_proxies: tuple[Network, ...] = _option(casts.networks, ())
-    log_format: str = _option(casts.one_of("text", "json"), "text")
-    log_level: str = _option(casts.one_of("debug", "info", "warning", "error"), "info")
-    max_header: int = _option(casts.size(1024, 64 * 1024), 8 * 1024)
-    max_headers: int = _option(casts.whole(16, 1000), 64)
-    max_fields: int = _option(casts.whole(1, 1000), 20)
-    max_parameters: int = _option(casts.whole(1, 1000), 40)
-    min_upload_rate: int = _option(casts.size(0, 1024**3), 1024)
-    max_connections: int = _option(casts.whole(1, 100_000), 1000)
-    header_timeout: float = _option(_SECONDS, 20.0)
-    idle_timeout: float = _option(_SECONDS, 75.0)
+    host: str = option(casts.host, "127.0.0.1")
+    port: int = option(_LISTENING_PORT, 8000)
+    uploads: Path = option(casts.folder, Path("uploads"))
+    max_upload: int = option(casts.size(), 2 * 1024**3)
+    keep_uploads: int = option(casts.whole(0, 36_500), 30)
+    max_waiting: int = option(casts.whole(0, 100_000), 100)
+    on_restart: str = option(casts.one_of("mark", "resume"), "mark")
+    ssl_certificate: Path | None = option(casts.file, None)
+    ssl_key: Path | None = option(casts.file, None)
+    auth: str = option(casts.one_of("off", "users"), "off")
+    login_hours: int = option(casts.whole(1, 8760), 12)
+    hosts: tuple[str, ...] = option(casts.host_names, ())
+    trusted_proxies: tuple[Network, ...] = option(casts.networks, ())
+    log_format: str = option(casts.one_of("text", "json"), "text")
+    log_level: str = option(casts.one_of("debug", "info", "warning", "error"), "info")
+    max_header: int = option(casts.size(1024, 64 * 1024), 8 * 1024)
+    max_headers: int = option(casts.whole(16, 1000), 64)
+    max_fields: int = option(casts.whole(1, 1000), 20)
+    max_parameters: int = option(casts.whole(1, 1000), 40)
+    min_upload_rate: int = option(casts.size(0, 1024**3), 1024)
+    max_connections: int = option(casts.whole(1, 100_000), 1000)
+    header_timeout: float = option(casts.seconds, 20.0)
+    idle_timeout: float = option(casts.seconds, 75.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RabbitSettings:
     """The broker. `window` in unconfirmed messages, `heartbeat` in seconds."""
 
-    host: str = _option(casts.host)
-    port: int = _option(_PORT, 5672)
-    user: str = _option(casts.text, "guest")
-    password: str = _option(str, "guest", secret=True)
-    vhost: str = _option(casts.text, "/")
-    ssl: bool = _option(casts.flag, False)
-    ca_certificate: Path | None = _option(casts.authorities, None)
-    window: int = _option(casts.whole(1, 1_000_000), 1024)
-    heartbeat: int = _option(casts.whole(1, 3600), 15)
+    host: str = option(casts.host)
+    port: int = option(_PORT, 5672)
+    user: str = option(casts.text, "guest")
+    password: str = option(str, "guest", secret=True)
+    vhost: str = option(casts.text, "/")
+    ssl: bool = option(casts.flag, False)
+    ca_certificate: Path | None = option(casts.authorities, None)
+    window: int = option(casts.whole(1, 1_000_000), 1024)
+    heartbeat: int = option(casts.whole(1, 3600), 15)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumerSettings:
     """The consumer under test; the bundled consumer listens there itself. Timeouts in seconds."""
 
-    host: str = _option(casts.host)
-    port: int = _option(_LISTENING_PORT)
-    healthcheck_url: str = _option(casts.url_path, "/healthcheck/")
-    create_url: str = _option(casts.url_path, "/create/")
-    remove_url: str = _option(casts.url_path, "/remove/")
-    process_url: str = _option(casts.url_path, "/process/")
-    getsession_url: str = _option(casts.url_path, "/getSession/")
-    connect_timeout: float = _option(_SECONDS, 5.0)
-    answer_timeout: float = _option(_SECONDS, 10.0)
-    stall_timeout: float = _option(_SECONDS, 60.0)
+    host: str = option(casts.host)
+    port: int = option(_LISTENING_PORT)
+    healthcheck_url: str = option(casts.url_path, "/healthcheck/")
+    create_url: str = option(casts.url_path, "/create/")
+    remove_url: str = option(casts.url_path, "/remove/")
+    process_url: str = option(casts.url_path, "/process/")
+    getsession_url: str = option(casts.url_path, "/getSession/")
+    connect_timeout: float = option(casts.seconds, 5.0)
+    answer_timeout: float = option(casts.seconds, 10.0)
+    stall_timeout: float = option(casts.seconds, 60.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseSettings:
     """PostgreSQL. `host` is a name, or the folder of a Unix socket."""
 
-    host: str = _option(casts.host_or_folder, "localhost")
-    port: int = _option(_PORT, 5432)
-    dbname: str = _option(casts.text)
-    user: str = _option(casts.text)
-    password: str = _option(str, secret=True)
-    ssl: bool = _option(casts.flag, False)
-    ca_certificate: Path | None = _option(casts.authorities, None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VisitsSettings:
-    """The record of page visits. `keep` in days, `idle` in minutes."""
-
-    enabled: bool = _option(casts.flag, True)
-    keep: int = _option(casts.whole(1, 36_500), 90)
-    anonymise: bool = _option(casts.flag, False)
-    cookie: str = _option(casts.cookie_name, "PROMISE_PUB_ID")
-    idle: float = _option(casts.duration("minutes", 7 * 24 * 60), 30.0)
+    host: str = option(casts.host_or_folder, "localhost")
+    port: int = option(_PORT, 5432)
+    dbname: str = option(casts.text)
+    user: str = option(casts.text)
+    password: str = option(str, secret=True)
+    ssl: bool = option(casts.flag, False)
+    ca_certificate: Path | None = option(casts.authorities, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,10 +121,23 @@ class Settings:
     rabbit: RabbitSettings
     consumer: ConsumerSettings
     database: DatabaseSettings
-    visits: VisitsSettings = VisitsSettings()
+    features: Mapping[str, Any] = field(default_factory=dict)
+    """The settings of features, by the names of their sections."""
+
+    def sections(self) -> dict[str, Any]:
+        """Returns all settings by section."""
+        return {name: getattr(self, name) for name in SECTIONS} | dict(self.features)
 
 
-SECTIONS: Mapping[str, type[Any]] = dict(get_type_hints(Settings))
+Sections = Mapping[str, type[Any]]
+
+SECTIONS: Sections = {
+    "server": ServerSettings,
+    "rabbit": RabbitSettings,
+    "consumer": ConsumerSettings,
+    "database": DatabaseSettings,
+}
+"""The sections without those of features, which callers add."""
 
 
 class Option(NamedTuple):
@@ -164,14 +165,21 @@ class Option(NamedTuple):
         return text if self.secret else text.strip()
 
 
-OPTIONS = tuple(
-    Option(section, option.name, option.metadata["cast"], option.default is MISSING, not option.repr)
-    for section, kind in SECTIONS.items()
-    for option in fields(kind)
-)
+def list_options(sections: Sections) -> list[Option]:
+    return [
+        Option(section, each.name, each.metadata["cast"], each.default is MISSING, not each.repr)
+        for section, kind in sections.items()
+        for each in fields(kind)
+    ]
 
 
-def load(explicit: Path | None = None, environ: Mapping[str, str] | None = None, *, connects: bool = False) -> Settings:
+def load(
+    explicit: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    sections: Sections = SECTIONS,
+    *,
+    connects: bool = False,
+) -> Settings:
     """Returns the settings in effect for a command. Raises ConfigurationError with every problem.
 
     With `connects` the command connects to the consumer, so that its port cannot be 0.
@@ -179,13 +187,13 @@ def load(explicit: Path | None = None, environ: Mapping[str, str] | None = None,
     environ = os.environ if environ is None else environ
     path = find_file(explicit, environ)
     source = str(path or "environment (no configuration file)")
-    values, problems = _read_all(path, environ)
-    options, wrong = _cast_all(values, source, connects=connects)
+    values, problems = _read_all(path, environ, sections)
+    options, wrong = _cast_all(values, source, sections, connects=connects)
     if path is None and unset_sections(values):
         wrong.append(
             f"No configuration file was found. Copy {asset(FILE_NAME)} and fill it in, or try `promise-pub serve --local`."
         )
-    return _settings(options, [*problems, *wrong])
+    return _settings(options, sections, [*problems, *wrong])
 
 
 def find_file(explicit: Path | None, environ: Mapping[str, str], *, search: bool = True) -> Path | None:
@@ -210,55 +218,55 @@ def _usual_files(environ: Mapping[str, str]) -> Iterable[Path]:
             yield Path(folder) / "promise-pub" / FILE_NAME
 
 
-def read(path: Path | None, environ: Mapping[str, str]) -> Values:
+def read(path: Path | None, environ: Mapping[str, str], sections: Sections = SECTIONS) -> Values:
     """Returns the options set in the file and the environment, which wins.
 
     Raises ConfigurationError with every unknown and every wrong option. Missing ones are left to `cast`.
     """
-    values, problems = _read_all(path, environ)
+    values, problems = _read_all(path, environ, sections)
     if problems:
-        _, wrong = _cast_all(values, str(path), complete=False)
+        _, wrong = _cast_all(values, str(path), sections, complete=False)
         raise ConfigurationError([*problems, *wrong])
     return values
 
 
-def cast(values: Values, *, source: str = "configuration", connects: bool = False) -> Settings:
+def cast(values: Values, sections: Sections = SECTIONS, *, connects: bool = False) -> Settings:
     """Returns the settings that `read` values make. Raises ConfigurationError with every missing or wrong option."""
-    return _settings(*_cast_all(values, source, connects=connects))
+    options, problems = _cast_all(values, "configuration", sections, connects=connects)
+    return _settings(options, sections, problems)
 
 
 def unset_sections(values: Values) -> list[str]:
     """Returns the sections that lack a mandatory value, whose services `serve --local` starts itself."""
-    return list(dict.fromkeys(each.section for each in OPTIONS if each.mandatory and each.given(values) is None))
+    unset = (each.section for each in list_options(SECTIONS) if each.mandatory and each.given(values) is None)
+    return list(dict.fromkeys(unset))
 
 
-def _read_all(path: Path | None, environ: Mapping[str, str]) -> tuple[Values, list[str]]:
+def _read_all(path: Path | None, environ: Mapping[str, str], sections: Sections) -> tuple[Values, list[str]]:
     values, problems = inifile.read(path) if path else ({}, [])
-    wrong = [*_unknown_options(values), *inifile.remove_continued(values)]
+    wrong = [*_unknown_options(values, sections), *inifile.remove_continued(values)]
     problems += [f"{path}: {problem}" for problem in wrong]
-    problems += _unknown_variables(environ)
-    for option in OPTIONS:
-        if option.variable in environ:
-            values.setdefault(option.section, {})[option.name] = environ[option.variable]
+    problems += _unknown_variables(environ, sections)
+    for each in list_options(sections):
+        if each.variable in environ:
+            values.setdefault(each.section, {})[each.name] = environ[each.variable]
     return values, problems
 
 
-def _unknown_options(values: Values) -> Iterable[str]:
-    known = {(option.section, option.name) for option in OPTIONS}
+def _unknown_options(values: Values, sections: Sections) -> Iterable[str]:
     for section, options in values.items():
-        if section not in SECTIONS:
+        if section in sections:
+            known = {each.name for each in fields(sections[section])}
+            yield from (f"[{section}] {inifile.shown(name)}: unknown option" for name in options if name not in known)
+        elif options:  # an empty section sets nothing: it may be that of a feature which is not installed
             yield f"[{section}]: unknown section"
-            continue
-        yield from (
-            f"[{section}] {inifile.shown(name)}: unknown option" for name in options if (section, name) not in known
-        )
 
 
-def _unknown_variables(environ: Mapping[str, str]) -> Iterable[str]:
+def _unknown_variables(environ: Mapping[str, str], sections: Sections) -> Iterable[str]:
     """Yields a complaint about each variable that is named like an option of a section, and sets none."""
-    for section in SECTIONS:
+    for section, kind in sections.items():
         prefix = f"{ENVIRONMENT_PREFIX}{section}_".upper()
-        known = [option.name.upper() for option in OPTIONS if option.section == section]
+        known = [each.name.upper() for each in fields(kind)]
         given = {name.removeprefix(prefix) for name in environ if name.startswith(prefix)}
         for name in sorted(given - set(known)):
             near = difflib.get_close_matches(name, known, n=1)
@@ -266,20 +274,20 @@ def _unknown_variables(environ: Mapping[str, str]) -> Iterable[str]:
 
 
 def _cast_all(
-    values: Values, source: str, *, complete: bool = True, connects: bool = False
+    values: Values, source: str, sections: Sections, *, complete: bool = True, connects: bool = False
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Returns the options that are set, cast, and every problem; unless `complete`, missing options are none."""
-    options: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    options: dict[str, dict[str, Any]] = {section: {} for section in sections}
     problems: list[str] = []
-    for option in OPTIONS:
-        text = option.given(values)
+    for each in list_options(sections):
+        text = each.given(values)
         try:
             if text is not None:
-                options[option.section][option.name] = option.cast(text)
-            elif option.mandatory and complete:
+                options[each.section][each.name] = each.cast(text)
+            elif each.mandatory and complete:
                 raise ValueError("is required but not set")
         except ValueError as error:
-            problems.append(f"[{option.section}] {option.name}: {error}")
+            problems.append(f"[{each.section}] {each.name}: {error}")
     problems.extend(_contradictions(values))
     if connects and options["consumer"].get("port") == 0:
         problems.append("[consumer] port: must be from 1 to 65535, not 0: the server has to connect to it")
@@ -295,7 +303,8 @@ def _contradictions(values: Values) -> Iterable[str]:
         yield "[database] ssl: is for a host name, not for the folder of a Unix socket"
 
 
-def _settings(options: dict[str, dict[str, Any]], problems: list[str]) -> Settings:
+def _settings(options: dict[str, dict[str, Any]], sections: Sections, problems: list[str]) -> Settings:
     if problems:
         raise ConfigurationError(problems)
-    return Settings(**{name: kind(**options[name]) for name, kind in SECTIONS.items()})
+    made = {name: kind(**options[name]) for name, kind in sections.items()}
+    return Settings(**{name: made.pop(name) for name in SECTIONS}, features=made)
