@@ -20,7 +20,7 @@ from aiohttp.typedefs import Handler
 from promise_pub.errors import ServerBusy
 from promise_pub.http.limits import Limits
 from promise_pub.http.problems import problem
-from promise_pub.logs import told
+from promise_pub.logs import fields
 from promise_pub.resources import allow_many_files
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Connections:
         available = allow_many_files() - OTHER_FILES
         if available < self._limit:
             self._limit = max(1, available)
-            log.warning("Fewer connections than configured", extra=told(most=self._limit))
+            log.warning("Fewer connections than configured", extra=fields(most=self._limit))
 
     def wrap(self, make: Callable[[], asyncio.Protocol]) -> Callable[[], asyncio.Protocol]:
         """Returns a protocol factory around aiohttp's own."""

@@ -12,9 +12,9 @@ from aiohttp.typedefs import Handler
 
 from promise_pub.http.client_address import client_of
 from promise_pub.http.connections import CONNECTIONS
-from promise_pub.http.keys import CODE, ROUTE, VISITOR
+from promise_pub.http.keys import CODE, PRINCIPAL, ROUTE
 from promise_pub.http.metrics import METRICS
-from promise_pub.logs import REQUEST, told
+from promise_pub.logs import REQUEST, fields
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +61,10 @@ def request_logger(app: web.Application) -> type[AbstractAccessLogger]:
 
 def _log_response(request: web.BaseRequest, response: web.StreamResponse, seconds: float) -> None:
     """Logs a response. The query is left out: it may contain anything."""
-    visitor, client = request.get(VISITOR), client_of(request)
+    principal, client = request.get(PRINCIPAL), client_of(request)
     log.info(
         "Request",
-        extra=told(
+        extra=fields(
             request=id_of(request),
             method=request.method,
             path=request.path,
@@ -73,6 +73,6 @@ def _log_response(request: web.BaseRequest, response: web.StreamResponse, second
             bytes=response.body_length,
             ms=round(seconds * 1000, 1),
             client=client and str(client.address),
-            user=visitor and visitor.name,
+            user=principal and principal.name,
         ),
     )

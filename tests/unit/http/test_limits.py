@@ -10,10 +10,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from promise_pub.accounts.guard import Guard
+from promise_pub.accounts.authentication import Authenticator
+from promise_pub.accounts.login_attempts import LoginAttempts
 from promise_pub.accounts.passwords import Passwords
-from promise_pub.accounts.sessions import Sessions
-from promise_pub.accounts.tries import Tries
+from promise_pub.accounts.sessions import SessionSigner
 from promise_pub.errors import UploadTooSlow
 from promise_pub.http import limits
 from promise_pub.http.limits import RATE_PERIOD, RateFloor
@@ -98,9 +98,9 @@ async def test_a_field_of_a_form_is_no_longer_than_it_may_be(tmp_path: Path) -> 
 
 
 async def test_a_login_has_no_more_fields_than_it_may_have(tmp_path: Path) -> None:
-    guard = Guard(FakeAccounts(), Sessions(b"k" * 32, hours=1), Passwords(QUICK), Tries())
+    authenticator = Authenticator(FakeAccounts(), SessionSigner(b"k" * 32, hours=1), Passwords(QUICK), LoginAttempts())
     fields = {str(number): "x" for number in range(4)}
-    async with site(tmp_path, guard=guard, max_fields=3) as there:
+    async with site(tmp_path, authenticator=authenticator, max_fields=3) as there:
         for count, status in ((3, 401), (4, 413)):
             form = dict([*fields.items()][:count])
             async with there.http.post(there.url / "login", data=form, headers=JSON) as answer:
