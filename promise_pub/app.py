@@ -20,6 +20,7 @@ from promise_pub.delivery.broker import rabbit
 from promise_pub.delivery.consumer_client.client import open_consumer
 from promise_pub.delivery.input.uploads import Uploads
 from promise_pub.delivery.queue.runs import Runs
+from promise_pub.delivery.run.backoffs import BACKOFFS, Backoffs
 from promise_pub.delivery.store import ledger as ledgers
 from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.delivery.store.locks import Claim
@@ -48,7 +49,7 @@ CLOSE_TIMEOUT = 1.0  # seconds for answers under way once every run has ended
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[str]:
+async def running(settings: Settings, backoffs: Backoffs = BACKOFFS) -> AsyncIterator[str]:
     """The web server, listening; its URL. The block's end stops it in an orderly way, within 10 seconds.
 
     Raises ConfigurationError, a kind of DatabaseError, StoredFileError or CannotListen when it cannot start.
@@ -64,9 +65,9 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         claim = await stack.enter_async_context(Claim(pool))
         ledger = Ledger(pool, claim)
         left_over = await ledger.take_over()
-        consumer = await stack.enter_async_context(open_consumer(settings.consumer))
+        consumer = await stack.enter_async_context(open_consumer(settings.consumer, backoffs.consumer))
         open_publisher = partial(rabbit.open_publisher, settings.rabbit)
-        runs = Runs(ledger, consumer, open_publisher, uploads, settings.server.max_waiting)
+        runs = Runs(ledger, consumer, open_publisher, uploads, settings.server.max_waiting, backoffs)
         await stack.enter_async_context(runs)
         probes: dict[str, Probe] = {
             "broker": partial(_probe_broker, settings.rabbit, runs),

@@ -6,11 +6,10 @@ import asyncio
 from contextlib import suppress
 
 from promise_pub.consumer.broker import Broker, ReadingChannel
-from promise_pub.consumer.patience import outage_patience
 from promise_pub.consumer.saver import Saver
 from promise_pub.consumer.session import Session
 from promise_pub.errors import BrokerError, BrokerLost, BrokerRefused
-from promise_pub.retries import raise_if_cancelled
+from promise_pub.retries import Backoff, Retries, raise_if_cancelled
 
 BATCH_ROWS = 1000  # beyond this a bigger INSERT is hardly faster, and holds the event loop longer
 BATCH_DELAY = 0.05  # seconds a lone row waits for company
@@ -25,11 +24,12 @@ class Reading:
     a lost broker connection the idle time is no less than what the broker needs to take back what it had handed over.
     """
 
-    def __init__(self, session: Session, broker: Broker, saver: Saver, timeout: float) -> None:
+    def __init__(self, session: Session, broker: Broker, saver: Saver, timeout: float, backoff: Backoff) -> None:
         self._session = session
         self._broker = broker
         self._saver = saver
         self._timeout = timeout
+        self._retries = Retries(backoff)
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._last_arrival = self._first_in_hand = self._loop.time()
@@ -42,7 +42,7 @@ class Reading:
 
     async def run(self) -> None:
         """Raises QueueGone, or BrokerError or DatabaseError when patience was over. What came by then is counted."""
-        patience, was_there = outage_patience(), False
+        was_there = False
         while True:
             try:
                 async with self._broker.reading(self._session.uuid, self._receive, self._wake.set) as channel:
@@ -57,7 +57,7 @@ class Reading:
                     self._timeout = max(self._timeout, self._broker.slow_to_notice)
                 elif isinstance(error, BrokerRefused) and not was_there:
                     raise  # also a limit: no dead connection of ours counts against it
-                await patience.wait(error, done=self._session.received)
+                await self._retries.wait(error, done=self._session.received)
                 self._last_arrival = self._loop.time()
 
     def _receive(self, tag: int, message_id: str | None, redelivered: bool, body: bytes) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from promise_pub.addresses import url
+from promise_pub.concurrency import background
 from promise_pub.consumer.broker import Broker
 from promise_pub.consumer.saver import NEEDS, Saver
 from promise_pub.consumer.sessions import Sessions
@@ -168,22 +169,13 @@ def _services(settings: Settings) -> Callable[[web.Application], AsyncIterator[N
             await require_needs(pool, NEEDS)
             await broker.check()
             app[_SESSIONS] = sessions = Sessions(broker, saver)
-            async with _running(sessions):
-                yield
+            try:
+                async with background(sessions.look_after()):
+                    yield
+            finally:
+                await sessions.stop()
 
     return opened
-
-
-@asynccontextmanager
-async def _running(sessions: Sessions) -> AsyncIterator[None]:
-    janitor = asyncio.create_task(sessions.look_after())
-    try:
-        yield
-    finally:
-        janitor.cancel()
-        with suppress(asyncio.CancelledError):
-            await janitor
-        await sessions.stop()
 
 
 async def _stop_sessions(app: web.Application) -> None:

@@ -7,17 +7,18 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
+from functools import partial
 from socket import gethostname
 from typing import Any, TypeVar
 from uuid import uuid4
 
+from promise_pub.concurrency import BackgroundTasks, wait_or_cancel
 from promise_pub.consumer.broker import Broker
-from promise_pub.consumer.patience import outage_patience
 from promise_pub.consumer.reading import Reading
-from promise_pub.consumer.saver import Saver
+from promise_pub.consumer.saver import OUTAGE, Saver
 from promise_pub.consumer.session import Session
 from promise_pub.errors import BadParameter, BrokerError, DatabaseError, ServerStopping
-from promise_pub.retries import raise_if_cancelled
+from promise_pub.retries import Backoff, raise_if_cancelled, retry
 
 log = logging.getLogger(__name__)
 
@@ -57,15 +58,18 @@ class _Held:
 class Sessions:
     """The sessions of one consumer process. They live in its memory and end with it, their queues too."""
 
-    def __init__(self, broker: Broker, saver: Saver, *, forget_after: float = FORGET_AFTER) -> None:
+    def __init__(
+        self, broker: Broker, saver: Saver, *, backoff: Backoff = OUTAGE, forget_after: float = FORGET_AFTER
+    ) -> None:
         self._broker = broker
         self._saver = saver
+        self._backoff = backoff
         self._forget_after = forget_after
         self._host = gethostname()
         self._held: dict[str, _Held] = {}
         self._removed: dict[str, Session] = {}
         self._stopping = False
-        self._late: set[asyncio.Task[None]] = set()  # deletions that nobody waits for
+        self._late = BackgroundTasks()  # deletions that nobody waits for
 
     async def create(self) -> Session:
         """A session with its queue declared. Raises BrokerError or DatabaseError when either is away."""
@@ -129,10 +133,7 @@ class Sessions:
         for task in tasks:
             task.cancel()
         deletions = [asyncio.create_task(self._delete(held.session)) for held in everything]
-        if tasks or deletions:
-            _, late = await asyncio.wait([*tasks, *deletions], timeout=STOP_TIMEOUT)
-            for task in late:
-                task.cancel()
+        await wait_or_cancel([*tasks, *deletions], STOP_TIMEOUT)
 
     def _find(self, uuid: str) -> _Held:
         held = self._held.get(uuid)
@@ -148,7 +149,7 @@ class Sessions:
     def _start(self, held: _Held, timeout: int) -> None:
         held.timeout = timeout
         held.session.ended = None
-        held.reading = Reading(held.session, self._broker, self._saver, timeout)
+        held.reading = Reading(held.session, self._broker, self._saver, timeout, self._backoff)
         held.processing = asyncio.create_task(held.reading.run())
         held.processing.add_done_callback(_ender(held))
 
@@ -181,20 +182,12 @@ class Sessions:
         except (BrokerError, TimeoutError) as error:
             log.warning("Queue %s was not deleted yet: %s", session.uuid, error)
             if not self._stopping:
-                late = asyncio.create_task(self._delete_late(session.uuid))
-                self._late.add(late)
-                late.add_done_callback(self._late.discard)
+                self._late.start(self._delete_late(session.uuid))
 
     async def _delete_late(self, queue: str) -> None:
         """Deletes the queue when the broker is back. One that refuses, or a quarter of an hour, leaves it to expire."""
-        patience = outage_patience()
         try:
-            while True:
-                try:
-                    await self._broker.delete(queue)
-                    return
-                except BrokerError as error:
-                    await patience.wait(error)
+            await retry(partial(self._broker.delete, queue), self._backoff, BrokerError)
         except BrokerError as error:
             log.warning("Queue %s was not deleted and will expire: %s", queue, error.message)
 

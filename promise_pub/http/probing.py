@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from promise_pub.concurrency import cancel_tasks
 from promise_pub.errors import PromisePubError
 from promise_pub.http.keys import Probe
 
@@ -60,7 +61,4 @@ class Probing:
 
     async def close(self) -> None:
         """Gives up what is being asked."""
-        asking = [*self._asking.values()]
-        for task in asking:
-            task.cancel()
-        await asyncio.gather(*asking, return_exceptions=True)
+        await cancel_tasks(*self._asking.values())

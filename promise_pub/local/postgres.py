@@ -16,7 +16,7 @@ from pathlib import Path
 
 import asyncpg
 
-from promise_pub.concurrency import in_thread
+from promise_pub.concurrency import run_in_thread
 from promise_pub.db import connection_arguments
 from promise_pub.errors import PartFailed
 from promise_pub.local import homes, places
@@ -72,7 +72,7 @@ class Postgres:
     async def start(self, report: Callable[[str], None], warn: homes.Warn) -> DatabaseSettings:
         """What reaches it, its database there and empty at first. Raises PartMissing, PartFailed or LocalStackError."""
         report("preparing PostgreSQL")
-        home = await in_thread(homes.prepare, self._folder, warn, self._held)
+        home = await run_in_thread(homes.prepare, self._folder, warn, self._held)
         await _stop_leftover(home)
         if not home.data.exists():
             report("making the database")
@@ -104,7 +104,7 @@ class Postgres:
     async def stop(self) -> None:
         try:
             await self._stop_parts()
-            await in_thread(places.remove_socket_folder, self._folder)
+            await run_in_thread(places.remove_socket_folder, self._folder)
         finally:
             self._held.close()
 

@@ -8,11 +8,12 @@ from typing import Protocol
 
 from promise_pub.errors import PartFailed
 from promise_pub.local.processes import Part
+from promise_pub.retries import Backoff
 
 log = logging.getLogger(__name__)
 
-# Seconds before each try in a row. A database that recovers, and a consumer that waits for a broker, take their time.
-DELAYS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+# Before tries in a row. A database that recovers, and a consumer that waits for a broker, take their time.
+RESTART = Backoff(first=0.5, longest=30.0, within=60.0, jitter=0.0)
 STEADY = 60.0  # seconds that a part stays up before its next end is not one in a row
 
 
@@ -27,15 +28,15 @@ class Service(Protocol):
         """At the same address, with the same data. Raises PartFailed, or OSError."""
 
 
-async def keep_up(service: Service) -> None:
+async def keep_up(service: Service, backoff: Backoff = RESTART) -> None:
     """Starts it again whenever it ends, and says so. Raises PartFailed when it does not stay up."""
     loop = asyncio.get_running_loop()
-    delays = iter(DELAYS)
+    delays = backoff.delays()
     while True:
         since = loop.time()
         await service.part.process.wait()
         if loop.time() - since > STEADY:
-            delays = iter(DELAYS)
+            delays = backoff.delays()
         part, failure = service.part, service.part.failure()
         log.error("%s: it is started again; its log is %s now", part.end(), part.log_of_before)
         for delay in delays:

@@ -16,6 +16,7 @@ from promise_pub.delivery.broker.reconnecting import SteadyPublisher
 from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.evidence.digest import RowDigest
 from promise_pub.delivery.ports import Publisher, Shipment
+from promise_pub.delivery.run.backoffs import BACKOFFS
 from promise_pub.errors import BrokerRefused
 from promise_pub.settings.model import RabbitSettings
 from tests.contract.test_publishers import RUN, STARTED, Real, people, real_broker
@@ -45,7 +46,7 @@ class Desk:
                 yield publisher
 
         shipment = Shipment(RUN, STARTED, ConfirmTracker(), RowDigest())
-        return SteadyPublisher(opened, shipment, self.reasons.append)
+        return SteadyPublisher(opened, shipment, self.reasons.append, BACKOFFS.broker)
 
     async def publish(self, steady: SteadyPublisher, first: int = 1) -> None:
         steady.route_to(self.queue)

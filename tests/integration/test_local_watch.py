@@ -17,6 +17,7 @@ from promise_pub.errors import PartFailed
 from promise_pub.local import LocalStack, watch
 from promise_pub.local.bundled_consumer import BundledConsumer
 from promise_pub.local.processes import Part, Records, spawn
+from promise_pub.retries import Backoff
 from tests.integration import stacks
 from tests.services import RunningCommand, StartCommand
 from tests.web_parts import client, until
@@ -114,7 +115,7 @@ class Restless:
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "DELAYS", (0.01, 0.01, 0.01))
+    monkeypatch.setattr(watch.keep_up, "__defaults__", (Backoff(0.01, 0.01, within=0.03, jitter=0.0),))
 
 
 @pytest.mark.usefixtures("soon")

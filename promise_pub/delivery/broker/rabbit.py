@@ -29,6 +29,7 @@ from yarl import URL
 from promise_pub.addresses import place
 from promise_pub.amqp.frames import Tap, TappingTransport, confirms
 from promise_pub.amqp.replies import reason, refusal, translated
+from promise_pub.concurrency import run_until
 from promise_pub.delivery.broker.messages import CHANNEL, SLICE, Envelope
 from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.ports import Shipment
@@ -198,13 +199,9 @@ class RabbitPublisher:
             await self._unless_lost(self._channel.settled.wait())
 
     async def _unless_lost(self, waiting: Coroutine[Any, Any, Any]) -> None:
-        task = asyncio.ensure_future(waiting)
-        try:
-            await asyncio.wait({task, self._lost}, return_when=asyncio.FIRST_COMPLETED)
-            if self._lost.done() or task.cancelled() or task.exception():
-                raise self._judge(None if task.cancelled() or not task.done() else task.exception())
-        finally:
-            task.cancel()
+        task = await run_until(self._lost, waiting)
+        if self._lost.done() or task.cancelled() or task.exception():
+            raise self._judge(None if task.cancelled() else task.exception())
 
     def _judge(self, error: BaseException | None) -> BrokerError:
         """The end of the channel, which knows its reason better than whoever was waiting on it."""

@@ -14,11 +14,7 @@ from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.ports import OpenPublisher, Publisher, Shipment
 from promise_pub.errors import BrokerError, BrokerLost, BrokerRefused, QueueGone
 from promise_pub.records import Row
-from promise_pub.retries import Patience
-
-FIRST_DELAY = 0.05  # seconds; most losses are over at once
-LONGEST_DELAY = 3.0  # seconds; bounds how late it is noticed that the broker is back
-PATIENCE = 120.0  # seconds; a broker's restart takes ten to sixty
+from promise_pub.retries import Backoff, Retries
 
 
 class SteadyPublisher:
@@ -31,8 +27,15 @@ class SteadyPublisher:
     again. Rows are kept until they are settled: no more than the window and what was handed over last.
     """
 
-    def __init__(self, open_publisher: OpenPublisher, shipment: Shipment, notice: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        open_publisher: OpenPublisher,
+        shipment: Shipment,
+        notice: Callable[[str], None],
+        backoff: Backoff,
+    ) -> None:
         self._open = open_publisher
+        self._retries = Retries(backoff)
         self._shipment = shipment
         self._notice = notice
         self._queue = ""
@@ -43,7 +46,6 @@ class SteadyPublisher:
         self._ended: BrokerError | None = None
 
     async def __aenter__(self) -> Self:
-        self._patience = Patience(PATIENCE, FIRST_DELAY, LONGEST_DELAY)
         self._publisher = await self._connect()
         return self
 
@@ -143,12 +145,12 @@ class SteadyPublisher:
             await self._stack.aclose()
             self.tracker.lost()
             settled = self.tracker.published - self.tracker.in_flight
-            await self._patience.wait(error, done=settled)
+            await self._retries.wait(error, done=settled)
             try:
                 publisher = await self._connect()
                 await self._catch_up(publisher, lost)
                 self._publisher = publisher  # not before: what waits would be left out
-                self._patience.worked("The broker is back")
+                self._retries.log_success("The broker is back")
                 return
             except BrokerError as again:
                 error = again

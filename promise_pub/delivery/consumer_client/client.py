@@ -12,6 +12,7 @@ import aiohttp
 from yarl import URL
 
 from promise_pub.addresses import place
+from promise_pub.concurrency import background, run_until
 from promise_pub.delivery.consumer_client.created import is_text, may_have_made_one, session_named_in
 from promise_pub.delivery.evidence.digest import is_written
 from promise_pub.delivery.evidence.ranges import RowRanges
@@ -26,14 +27,11 @@ from promise_pub.errors import (
     ConsumerUnreachable,
 )
 from promise_pub.records import Mode, SessionView
-from promise_pub.retries import Patience
+from promise_pub.retries import Backoff, Retries
 from promise_pub.settings.model import ConsumerSettings
 
 LOOK_EVERY = 1.0  # seconds between looks at the session while a long call waits
 LAST_LOOK_TIMEOUT = 0.5  # seconds; an ordinary answer takes milliseconds
-# A consumer that restarts, or a network that stumbles: seconds in which a call that may be repeated is, and between tries.
-AWAY_PATIENCE = 10.0
-FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
 ANSWER_LIMIT = 1024 * 1024  # bytes; a session object is a few hundred
 NOT_YET = "0001-01-01T00:00:00Z"
 NAME_LIMIT = 255  # bytes of a queue's name in AMQP
@@ -47,9 +45,10 @@ T = TypeVar("T")
 class ConsumerClient:
     """The consumer at `settings`. See `ports.Consumer` for the promises."""
 
-    def __init__(self, http: aiohttp.ClientSession, settings: ConsumerSettings) -> None:
+    def __init__(self, http: aiohttp.ClientSession, settings: ConsumerSettings, backoff: Backoff) -> None:
         self._http = http
         self._settings = settings
+        self._backoff = backoff
         self._base = URL.build(scheme="http", host=settings.host, port=settings.port)
 
     async def healthcheck(self) -> None:
@@ -132,15 +131,15 @@ class ConsumerClient:
         ended it is news; where a `movement` is given, it ends that: no count moved, however often it was asked.
         """
         clock = asyncio.get_running_loop().time
-        patience, again = _away_patience(), False
+        retries, again = Retries(self._backoff), False
         while True:
             began = clock()
             try:
                 return await call(), again
             except ConsumerUnreachable as error:
-                if movement and clock() - began > AWAY_PATIENCE:
-                    patience = _away_patience()
-                await patience.wait(error)
+                if movement and clock() - began > self._backoff.within:
+                    retries.reset()
+                await retries.wait(error)
                 again = True
 
     async def _get(self, path: str, query: Query) -> str:
@@ -152,12 +151,9 @@ class ConsumerClient:
         movement = _Movement(idle_timeout + self._settings.stall_timeout)
 
         async def call() -> str:
-            asking = asyncio.ensure_future(self._ask(path, query, None))
-            try:
+            async with background(self._ask(path, query, None)) as asking:
                 await self._watch_over(asking, path, uuid, movement, watch)
                 return await asking
-            finally:
-                await _cancelled(asking)
 
         return await self._repeated(call, movement)
 
@@ -174,15 +170,9 @@ class ConsumerClient:
 
     async def _glance(self, uuid: str, call: asyncio.Future[str]) -> SessionView | None:
         """One look that may fail, and ends when the long call does."""
-        look = asyncio.ensure_future(self._look_once(uuid))
-        try:
-            either: set[asyncio.Future[Any]] = {look, call}
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            return look.result() if look.done() else None
-        except ConsumerError:
-            return None  # a look is not the call: what counts is whether the call ends and the counts move
-        finally:
-            await _cancelled(look)
+        look = await run_until(call, self._look_once(uuid))
+        # A look is not the call: its errors do not matter as long as the call lasts and the counts move.
+        return None if look.cancelled() or isinstance(look.exception(), ConsumerError) else look.result()
 
     async def _ask(self, path: str, query: Query, total: float | None, body: bytearray | None = None) -> str:
         """Gets the text of an answer. What has come of it is in `body`, also when it raises."""
@@ -214,14 +204,14 @@ class ConsumerClient:
 
 
 @asynccontextmanager
-async def open_consumer(settings: ConsumerSettings) -> AsyncIterator[ConsumerClient]:
+async def open_consumer(settings: ConsumerSettings, backoff: Backoff) -> AsyncIterator[ConsumerClient]:
     """The client, its connections closed with the block."""
     connector = aiohttp.TCPConnector(force_close=True, limit=16)
     async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as http:
         # aiohttp repeats a GET whose connection breaks, and /create/ is a GET that must not happen twice: the
         # first session would be an orphan. There is no public switch; a test holds this one to its word.
         http._retry_connection = False
-        yield ConsumerClient(http, settings)
+        yield ConsumerClient(http, settings, backoff)
 
 
 def _tell(session: SessionView, watch: Watch) -> None:
@@ -295,14 +285,6 @@ def _text(body: bytearray) -> str:
     return body.decode("utf-8-sig", "replace")
 
 
-async def _cancelled(task: asyncio.Future[T]) -> None:
-    """Ends a task and waits for its end, so that its connection is closed and no error goes unread."""
-    task.cancel()
-    await asyncio.wait({task})
-    if not task.cancelled():
-        task.exception()
-
-
 class _Movement:
     """The counts of a session as they were seen last, and how long they have not grown: over all tries of a call."""
 
@@ -329,10 +311,6 @@ class _Movement:
         last = self.last
         known = "it never told any" if last is None else f"last it had received {last.received} and saved {last.saved}"
         return f"The consumer's {path} has not ended and no count moved for {self._longest:g} s; {known}"
-
-
-def _away_patience() -> Patience:
-    return Patience(AWAY_PATIENCE, FIRST_DELAY, LONGEST_DELAY)
 
 
 def _shown(text: str) -> str:

@@ -16,6 +16,7 @@ from contextlib import (
 )
 from typing import Any, Protocol
 
+from promise_pub.concurrency import background, finish_task
 from promise_pub.delivery.broker.reconnecting import SteadyPublisher
 from promise_pub.delivery.ports import Consumer
 from promise_pub.delivery.run.pacing import Pacer
@@ -110,12 +111,9 @@ async def _created(consumer: Consumer, observer: Observer) -> SessionView:
     """
     creating = asyncio.ensure_future(consumer.create())
     try:
-        return await asyncio.shield(creating)
+        return await finish_task(creating, HURRIED_ABANDON)
     except (ConsumerError, asyncio.CancelledError):
-        try:
-            await asyncio.wait({creating}, timeout=HURRIED_ABANDON)
-        finally:
-            await _give_back(creating, consumer, observer)
+        await _give_back(creating, consumer, observer)
         raise
     finally:
         creating.cancel()
@@ -167,10 +165,7 @@ async def _see_removed(removing: Coroutine[Any, Any, bool | None], session: Sess
     abandoning = asyncio.ensure_future(removing)
     removed: bool | None = False
     try:
-        await asyncio.shield(abandoning)
-    except asyncio.CancelledError:
-        await asyncio.wait({abandoning}, timeout=HURRIED_ABANDON)
-        raise
+        await finish_task(abandoning, HURRIED_ABANDON)
     finally:
         if abandoning.done():
             removed = abandoning.result()
@@ -259,12 +254,8 @@ class _Talk:
     @asynccontextmanager
     async def _followed(self) -> AsyncIterator[None]:
         """While rows go out, what the consumer makes of them is seen: it is part of the truth if the run fails here."""
-        following = asyncio.ensure_future(self._consumer.follow(self._uuid, self._observer.saw))
-        try:
+        async with background(self._consumer.follow(self._uuid, self._observer.saw)):
             yield
-        finally:
-            following.cancel()
-            await asyncio.wait({following})
 
     async def give_up(self) -> None:
         """Ends what was begun, within seconds."""

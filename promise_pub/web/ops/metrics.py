@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import suppress
 
 from aiohttp import web
 from prometheus_client import (
@@ -25,6 +24,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from promise_pub import __version__
+from promise_pub.concurrency import background
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.http.connections import CONNECTIONS, Connections
 from promise_pub.http.keys import Probe
@@ -123,11 +123,8 @@ class Metrics:
 
     async def measuring(self, _: web.Application) -> AsyncIterator[None]:
         """Keeps appointments with the event loop, as long as the application lives."""
-        task = asyncio.create_task(self._measure_lag())
-        yield
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        async with background(self._measure_lag()):
+            yield
         await self.probing.close()
 
     async def _measure_lag(self) -> None:

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from promise_pub.consumer import patience
 from promise_pub.consumer.reading import Reading
-from promise_pub.consumer.saver import Saved
+from promise_pub.consumer.saver import OUTAGE, Saved
 from promise_pub.consumer.session import Session
 from promise_pub.errors import (
     BrokerError,
@@ -75,7 +74,7 @@ def read(broker: LosingBroker, saver: FakeSaver | None = None) -> tuple[Exceptio
     async def work() -> tuple[Exception, float]:
         session = Session("u", "host", datetime.now(UTC))
         chosen: Any = broker
-        reading = Reading(session, chosen, saver or FakeSaver(), FOREVER)  # type: ignore[arg-type]
+        reading = Reading(session, chosen, saver or FakeSaver(), FOREVER, OUTAGE)  # type: ignore[arg-type]
         plain = reading._until_due
 
         async def until_due() -> None:
@@ -96,14 +95,14 @@ def read(broker: LosingBroker, saver: FakeSaver | None = None) -> tuple[Exceptio
 def test_channels_that_open_and_end_without_a_message_are_given_up() -> None:
     broker = LosingBroker(BrokerLost("It was lost."))
     _, took = read(broker)
-    assert took <= patience.LIMIT + 200
+    assert took <= OUTAGE.within + 200
     assert broker.opened < 12
 
 
 def test_channels_that_end_are_opened_anew_as_long_as_they_bring_messages() -> None:
     broker = LosingBroker(BrokerLost("It was lost."), messages=50)
     _, took = read(broker)
-    assert took > 5 * patience.LIMIT
+    assert took > 5 * OUTAGE.within
     assert broker.opened > 50
 
 

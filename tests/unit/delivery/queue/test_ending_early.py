@@ -15,13 +15,13 @@ from uuid import uuid4
 import pytest
 
 from promise_pub.consumer.session import Session
-from promise_pub.delivery.broker import reconnecting
 from promise_pub.delivery.consumer_client.client import parse_session
 from promise_pub.delivery.input.reader import read_batches
 from promise_pub.delivery.ports import Watch
 from promise_pub.delivery.queue import recorder, runs
 from promise_pub.delivery.run import execute, protocol
 from promise_pub.delivery.run.active import ActiveRun, known_through
+from promise_pub.delivery.run.backoffs import BACKOFFS
 from promise_pub.errors import (
     ConsumerComplaint,
     ConsumerError,
@@ -35,7 +35,7 @@ from promise_pub.errors import (
 )
 from promise_pub.records import Mode, Parameters, RunReport, SessionView, State, Verdict
 from tests.fakes import until
-from tests.house import House
+from tests.house import QUICK, House
 
 LIVE = Parameters(mode=Mode.LIVE)
 PROMPT = 30.0  # seconds a cancellation may take; what it must not wait for takes an hour here
@@ -44,7 +44,6 @@ ROWS = b"".join(b"N%d,%d@x\n" % (n, n) for n in range(60))
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconnecting, "FIRST_DELAY", 0.0)
     monkeypatch.setattr(protocol, "ABANDON", 3600.0)
     monkeypatch.setattr(recorder, "PROGRESS_EVERY", 0.005)
     monkeypatch.setattr(execute, "read_batches", partial(read_batches, chunk_size=64))
@@ -52,7 +51,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    house = House(tmp_path / "uploads")
+    house = House(tmp_path / "uploads", backoffs=replace(BACKOFFS, broker=QUICK.broker))
     async with house.runs:
         yield house
 
