@@ -14,9 +14,10 @@ from aiohttp import web
 
 from promise_pub import __version__, addresses
 from promise_pub.accounts import store as accounts
+from promise_pub.amqp.connection import probe
 from promise_pub.db import open_pool
 from promise_pub.db_checks import Need, require_needs, require_usable
-from promise_pub.delivery.broker import rabbit
+from promise_pub.delivery.broker.rabbit import open_publisher
 from promise_pub.delivery.consumer_client.client import open_consumer
 from promise_pub.delivery.input.uploads import Uploads
 from promise_pub.delivery.queue.runs import Runs
@@ -66,8 +67,9 @@ async def running(settings: Settings, backoffs: Backoffs = BACKOFFS) -> AsyncIte
         ledger = Ledger(pool, claim)
         left_over = await ledger.take_over()
         consumer = await stack.enter_async_context(open_consumer(settings.consumer, backoffs.consumer))
-        open_publisher = partial(rabbit.open_publisher, settings.rabbit)
-        runs = Runs(ledger, consumer, open_publisher, uploads, settings.server.max_waiting, backoffs)
+        runs = Runs(
+            ledger, consumer, partial(open_publisher, settings.rabbit), uploads, settings.server.max_waiting, backoffs
+        )
         await stack.enter_async_context(runs)
         probes: dict[str, Probe] = {
             "broker": partial(_probe_broker, settings.rabbit, runs),
@@ -109,7 +111,7 @@ async def _probe_broker(settings: RabbitSettings, runs: Runs) -> None:
     Where a limit leaves no connection beside that of the run that is going, the broker is there all the same.
     """
     try:
-        await rabbit.probe(settings)
+        await probe(settings)
     except BrokerRefused as error:
         if not (error.passes and runs.current and runs.current.connected):
             raise

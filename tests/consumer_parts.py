@@ -22,8 +22,8 @@ from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
+from promise_pub.amqp.connection import connect
 from promise_pub.consumer.server import make_app
-from promise_pub.delivery.broker.rabbit import connect
 from promise_pub.settings.model import ConsumerSettings, DatabaseSettings, RabbitSettings, ServerSettings, Settings
 from tests.described_messages import DESCRIPTION, OF_THE_TESTS, inspected
 

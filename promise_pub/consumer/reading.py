@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from promise_pub.consumer.broker import Broker, ReadingChannel
+from promise_pub.amqp.reading import ReadingChannel
+from promise_pub.consumer.broker import Broker
 from promise_pub.consumer.saver import Saver
 from promise_pub.consumer.session import Session
 from promise_pub.errors import BrokerError, BrokerLost, BrokerRefused
@@ -45,7 +46,7 @@ class Reading:
         was_there = False
         while True:
             try:
-                async with self._broker.reading(self._session.uuid, self._receive, self._wake.set) as channel:
+                async with self._broker.read(self._session.uuid, self._receive, self._wake.set) as channel:
                     await self._read(channel)
                     return
             except BrokerError as error:
@@ -106,7 +107,7 @@ class Reading:
     async def _is_empty(self, channel: ReadingChannel) -> bool:
         """Asks twice: the first answer may overtake deliveries that are on their way, the second cannot."""
         for _ in range(2):
-            if await channel.ready(self._session.uuid):
+            if await channel.count_ready(self._session.uuid):
                 self._last_arrival = self._loop.time()
                 await asyncio.sleep(LOOK_AGAIN)
                 return False

@@ -171,7 +171,7 @@ class Sessions:
         if held.session.sent is None or held.session.complete:
             return False
         try:
-            return await self._broker.ready(held.session.uuid) > 0
+            return await self._broker.count_ready(held.session.uuid) > 0
         except BrokerError:  # gone or away: then the counts known are the answer
             return False
 
@@ -194,7 +194,7 @@ class Sessions:
     async def _look(self, held: _Held) -> None:
         waiting = held.waiting
         try:
-            held.waiting = await self._broker.ready(held.session.uuid)
+            held.waiting = await self._broker.count_ready(held.session.uuid)
         except BrokerError as error:
             if error.passes:
                 return

@@ -11,11 +11,11 @@ import aiormq.exceptions
 import pytest
 
 from promise_pub import db
+from promise_pub.amqp.connection import connect
 from promise_pub.consumer import sessions as module
 from promise_pub.consumer.broker import EXPIRES, Broker
 from promise_pub.consumer.saver import Saver
 from promise_pub.consumer.sessions import Sessions
-from promise_pub.delivery.broker.rabbit import connect
 from promise_pub.errors import BadParameter
 from promise_pub.settings.model import DatabaseSettings, RabbitSettings
 from tests.consumer_parts import (

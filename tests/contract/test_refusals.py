@@ -10,8 +10,9 @@ from uuid import uuid4
 
 import pytest
 
+from promise_pub.amqp.connection import probe
 from promise_pub.consumer.broker import Broker
-from promise_pub.delivery.broker.rabbit import open_publisher, probe
+from promise_pub.delivery.broker.rabbit import open_publisher
 from promise_pub.delivery.broker.reconnecting import SteadyPublisher
 from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.evidence.digest import RowDigest
@@ -187,7 +188,7 @@ async def test_a_consumer_without_the_right_to_its_queue_is_told_so(
     with pytest.raises(BrokerRefused, match="ACCESS_REFUSED"):
         async with (
             asyncio.timeout(WITHIN),
-            Broker(user).reading(desk.queue, nothing, nothing),
+            Broker(user).read(desk.queue, nothing, nothing),
         ):
             raise AssertionError("it reads")
 

@@ -12,10 +12,10 @@ from uuid import UUID
 
 from pamqp import commands, frame
 
+from promise_pub.amqp.frames import CHANNEL
 from promise_pub.delivery.evidence.digest import MODULUS, RowDigest, fingerprint
 from promise_pub.records import NAME_AND_MAIL, Row
 
-CHANNEL = 1
 SLICE = 256  # rows written at once: large enough to amortise the write, small enough to refill the window smoothly
 EXCHANGE = ""  # the default one: the routing key names the queue
 _FRAME_END = b"\xce"

@@ -38,9 +38,7 @@ class LosingBroker:
         self._messages = messages
 
     @asynccontextmanager
-    async def reading(
-        self, queue: str, receive: Callable[..., None], changed: Callable[[], None]
-    ) -> AsyncIterator[Any]:
+    async def read(self, queue: str, receive: Callable[..., None], changed: Callable[[], None]) -> AsyncIterator[Any]:
         self.opened += 1
         yield Channel(self.first if self.opened == 1 else self.end)
         raise AssertionError("it is never read to its end")
