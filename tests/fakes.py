@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from promise_pub.consumer.session import Session
-from promise_pub.delivery.consumer_client.client import parse_session
+from promise_pub.delivery.consumer_client.answers import parse_session
 from promise_pub.delivery.evidence.digest import fingerprint, written
 from promise_pub.delivery.ports import Shipment, Watch
 from promise_pub.delivery.store.query import NEWEST_FIRST, Selection, Sort
@@ -236,8 +236,8 @@ class FakeConsumer:
                 watch(self.sessions[uuid])
             await asyncio.sleep(self.look_every)
 
-    async def look(self, uuid: str) -> SessionView:
-        await self._call("look")
+    async def get_session(self, uuid: str) -> SessionView:
+        await self._call("get_session")
         self._known(uuid)
         return self.sessions[uuid]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from promise_pub.consumer.distinct import DistinctIds
 from promise_pub.consumer.rows import RowValues, parse
+from promise_pub.delivery.consumer_client.answers import NOT_YET
 from promise_pub.delivery.evidence.digest import MODULUS, fingerprint, written
 
-NOT_YET = "0001-01-01T00:00:00Z"
 RANGES = 10_000  # of row numbers that are told; with more gaps than that they are not
 
 

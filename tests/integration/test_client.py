@@ -84,7 +84,7 @@ CALLS: dict[str, Callable[[ConsumerClient], Awaitable[Any]]] = {
     "create": lambda c: c.create(),
     "process": lambda c: c.process("u-1", Mode.LIVE, 5, None, ignore),
     "remove": lambda c: c.remove("u-1", 5, 7, ignore),
-    "getSession": lambda c: c.look("u-1"),
+    "getSession": lambda c: c.get_session("u-1"),
 }
 
 
@@ -150,7 +150,7 @@ async def test_whole_numbers_may_be_written_as_floats_after_a_byte_order_mark(ca
 async def test_other_numbers_are_no_counts(number: str) -> None:
     async with consumer(getSession=text(f'{{"uuid": "u-1", "saved": {number}}}')) as opened:
         with pytest.raises(errors.ConsumerGarbage, match="told saved as"):
-            await opened.look("u-1")
+            await opened.get_session("u-1")
 
 
 MADE = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
@@ -276,13 +276,13 @@ async def test_a_session_whose_uuid_cannot_name_a_queue_is_garbage(uuid: str | N
 
 async def test_missing_counts_are_not_told_and_never_zero() -> None:
     async with consumer(getSession=text('{"uuid": "u-1", "saved": null, "unknown": 1}')) as opened:
-        assert await opened.look("u-1") == SessionView("u-1", None, None, None, None)
+        assert await opened.get_session("u-1") == SessionView("u-1", None, None, None, None)
 
 
 async def test_the_extensions_are_read_where_they_are_told() -> None:
     told = SESSION | {"duplicates": 2, "invalid": 0}
     async with consumer(getSession=text(json.dumps(told))) as opened:
-        assert await opened.look("u-1") == SessionView("u-1", 7, 5, 2, 0)
+        assert await opened.get_session("u-1") == SessionView("u-1", 7, 5, 2, 0)
 
 
 @pytest.mark.parametrize("call", ["create", "process", "getSession"])
@@ -367,7 +367,7 @@ class Slow:
 
 @pytest.fixture
 def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(client, "POLL_EVERY", 0.05)
 
 
 async def test_a_long_call_outlives_the_answer_timeout_while_the_session_moves(

@@ -115,7 +115,7 @@ class HoldsAndHangsUp:
 @pytest.mark.parametrize("name", LONG_CALLS)
 async def test_calls_that_hold_and_break_end_when_no_count_moves(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each held for longer than one that is away is waited for: so they are news, and no progress."""
-    monkeypatch.setattr(client, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(client, "POLL_EVERY", 0.02)
     breaking = HoldsAndHangsUp(growth=0)
     handlers = {name: breaking.handle, "getSession": breaking.session}
     async with consumer(impatient=True, backoff=IMPATIENT, **handlers) as opened, asyncio.timeout(60):
@@ -126,7 +126,7 @@ async def test_calls_that_hold_and_break_end_when_no_count_moves(name: str, monk
 
 @pytest.mark.parametrize("name", LONG_CALLS)
 async def test_calls_that_hold_and_break_go_on_while_counts_move(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(client, "POLL_EVERY", 0.02)
     breaking = HoldsAndHangsUp(growth=1)
     handlers = {name: breaking.handle, "getSession": breaking.session}
     async with consumer(impatient=True, backoff=IMPATIENT, **handlers) as opened, asyncio.timeout(60):

@@ -77,7 +77,7 @@ class Delivery:
         if run.session is None:
             return None
         try:
-            session = await self._consumer.look(run.session.uuid)
+            session = await self._consumer.get_session(run.session.uuid)
             run.goes_on_in(session)
             return session
         except (ConsumerUnreachable, ConsumerTimeout):

@@ -146,7 +146,7 @@ async def _has_received(consumer: Consumer, uuid: str) -> bool:
     """Tells whether messages came to a session that a bad answer names: then it is not a new one, and somebody else's."""
     with suppress(ConsumerError, TimeoutError):
         async with asyncio.timeout(HURRIED_CONFIRMS):
-            return bool((await consumer.look(uuid)).received)
+            return bool((await consumer.get_session(uuid)).received)
     return False
 
 
@@ -247,7 +247,7 @@ class _Talk:
                 raise
             # An old session may be reading already: what it was asked for before goes on without us.
             with suppress(ConsumerComplaint):
-                if (await self._consumer.look(self._uuid)).ended is False:
+                if (await self._consumer.get_session(self._uuid)).ended is False:
                     return
             raise SessionLost(complaint.message, complaint.last) from complaint
 

@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 
 from promise_pub.consumer.session import Session
-from promise_pub.delivery.consumer_client.client import parse_session
+from promise_pub.delivery.consumer_client.answers import parse_session
 from promise_pub.delivery.input.reader import read_batches
 from promise_pub.delivery.ports import Watch
 from promise_pub.delivery.queue import recorder, runs
@@ -171,7 +171,7 @@ async def test_a_consumer_that_does_not_answer_may_still_have_the_session(house:
     house.consumer.abandons = False
     run = await house.submit(ROWS, LIVE)
     first = await ended(run)
-    house.consumer.fail = {"look": ConsumerTimeout("no answer")}
+    house.consumer.fail = {"get_session": ConsumerTimeout("no answer")}
     report = await ended(await house.runs.resume(run.id))
     assert report.error and report.error.code == "consumer_timeout"
     assert report.session == first.session and report.earlier == ()
@@ -190,7 +190,7 @@ async def test_an_old_session_that_cannot_be_looked_at_is_removed_or_named_to_th
     house.consumer.abandons = False
     run = await house.submit(ROWS, LIVE)
     first = (await ended(run)).session
-    house.consumer.fail = {"look": error}
+    house.consumer.fail = {"get_session": error}
     house.consumer.abandons = removes
     report = await ended(await house.runs.resume(run.id))
     assert first and report.verdict is Verdict.KEPT
@@ -207,7 +207,7 @@ async def test_an_old_session_that_the_consumer_does_not_know_is_said_to_have_en
     house.consumer.fail["remove"] = ConsumerStalled("it stalled")
     run = await house.submit(ROWS, LIVE)
     await ended(run)
-    house.consumer.fail = {"look": ConsumerComplaint("ERROR")}
+    house.consumer.fail = {"get_session": ConsumerComplaint("ERROR")}
     report = await ended(await house.runs.resume(run.id))
     (again,) = report.resends
     assert again.reason.startswith("The session had ended (ERROR); ")
