@@ -118,7 +118,7 @@ async def test_a_connection_that_is_killed_is_made_anew_with_its_locks(
     async with first.turn():
         backend = first.backend
         await database_of_many.kill(backend)
-        await until(lambda: first.backend != backend, WITHIN)
+        await until(lambda: first.claim._connection and first.backend != backend, WITHIN)
         assert await second.has_no_turn()
         assert not await second.claim.is_dead(first.claim.server)
         assert not first.lost.is_set()
