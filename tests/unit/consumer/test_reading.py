@@ -12,7 +12,7 @@ import pytest
 
 from promise_pub.consumer.reading import Reading
 from promise_pub.consumer.saver import OUTAGE, Saved
-from promise_pub.consumer.session import Session
+from promise_pub.consumer.session import ConsumerSession
 from promise_pub.errors import (
     BrokerError,
     BrokerLost,
@@ -70,7 +70,7 @@ def read(broker: LosingBroker, saver: FakeSaver | None = None) -> tuple[Exceptio
     """Reads in virtual time until it raises: what that was, and how long it took."""
 
     async def work() -> tuple[Exception, float]:
-        session = Session("u", "host", datetime.now(UTC))
+        session = ConsumerSession("u", "host", datetime.now(UTC))
         chosen: Any = broker
         reading = Reading(session, chosen, saver or FakeSaver(), FOREVER, OUTAGE)  # type: ignore[arg-type]
         plain = reading._until_due

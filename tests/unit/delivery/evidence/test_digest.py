@@ -10,7 +10,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promise_pub.consumer.session import Session
+from promise_pub.consumer.session import ConsumerSession
 from promise_pub.delivery.broker.messages import Envelope
 from promise_pub.delivery.evidence.digest import MODULUS, RowDigest, fingerprint, is_written, written
 from promise_pub.records import Row
@@ -40,7 +40,7 @@ def test_publisher_and_consumer_come_to_the_same_whatever_the_order_and_the_repe
         envelope.frames(rows[start : start + size])
         again = chance.randrange(start + 1)
         envelope.frames(rows[again : start + size])  # published again: counts once
-    session = Session("u", "h", NOW)
+    session = ConsumerSession("u", "h", NOW)
     messages = [*rows, *chance.choices(rows, k=5)] if rows else []
     chance.shuffle(messages)
     for row in messages:

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 
-from promise_pub.consumer.session import Session
+from promise_pub.consumer.session import ConsumerSession
 from promise_pub.delivery.consumer_client.answers import parse_session
 from promise_pub.delivery.input.reader import read_batches
 from promise_pub.delivery.ports import Watch
@@ -227,7 +227,7 @@ async def test_a_session_that_the_run_goes_on_in_is_not_left_behind_any_more(hou
 
 class TestWhatIsKnown:
     def test_rows_in_the_consumers_hand_are_not_known_for_unusable_ones_behind_them(self) -> None:
-        session = Session("u", "h", datetime.now(UTC))
+        session = ConsumerSession("u", "h", datetime.now(UTC))
         for number in range(1, 7):
             mail = f"{number}@x" if number < 4 else "x" * 128
             body = json.dumps({"name": "n", "mail": mail}).encode()
