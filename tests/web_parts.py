@@ -60,7 +60,7 @@ class ServerUnderTest:
 @asynccontextmanager
 async def serving(settings: Settings, backoffs: Backoffs = BACKOFFS) -> AsyncIterator[ServerUnderTest]:
     """The server in this process."""
-    async with app.running(settings, backoffs) as url, client() as http:
+    async with app.running(settings, backoffs=backoffs) as url, client() as http:
         yield ServerUnderTest(url, http, settings.server.uploads)
 
 

@@ -32,9 +32,8 @@ from promise_pub.errors import (
     SchemaMissing,
 )
 from promise_pub.settings.model import DatabaseSettings
-from promise_pub.visits import store as visits
 from tests.command_parts import configured, run
-from tests.roles import role_with
+from tests.roles import FEATURE_NEEDS, role_with
 from tests.services import BackgroundLoop, execute
 
 FIT = {
@@ -46,7 +45,7 @@ FIT = {
     "standby": False,
     "read_only": False,
 }
-SERVER = (*ledger.NEEDS, *accounts.NEEDS, *visits.NEEDS)
+SERVER = (*ledger.NEEDS, *accounts.NEEDS, *FEATURE_NEEDS)
 
 
 @pytest.fixture

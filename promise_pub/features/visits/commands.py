@@ -1,0 +1,232 @@
+"""`sessions`, `transitions` and `visits`: who was shown which pages, and where they went next."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shutil
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from rich.table import Table
+from rich.text import Text
+
+from promise_pub import db
+from promise_pub.errors import BadParameter
+from promise_pub.features.visits.hits import Hit
+from promise_pub.features.visits.importing import read_hits
+from promise_pub.features.visits.render.dot import dot
+from promise_pub.features.visits.render.labels import shown
+from promise_pub.features.visits.render.svg import svg
+from promise_pub.features.visits.render.text import draw
+from promise_pub.features.visits.report import (
+    SESSION_COLUMNS,
+    TRANSITION_COLUMNS,
+    SessionSummary,
+    Transitions,
+)
+from promise_pub.features.visits.settings import VisitsSettings
+from promise_pub.features.visits.store import StoredVisits
+from promise_pub.spans import parse_since
+from promise_pub.terminal import OK, CommandParsers, add_format, out, print_csv, print_json
+
+SESSIONS = 50  # that are listed
+MOST = 10_000  # that are listed when asked to
+
+
+def add_commands(commands: CommandParsers) -> None:
+    listing = commands.add(
+        "sessions",
+        sessions,
+        "the sessions of who was shown pages, the newest first",
+        "promise-pub sessions --since 24h",
+    )
+    _add_since(listing)
+    listing.add_argument("--limit", type=int, metavar="N", help=f"so many at most ({SESSIONS})")
+    add_format(listing)
+    drawing = commands.add(
+        "transitions",
+        transitions,
+        "how people went from page to page",
+        "promise-pub transitions --since 7d",
+        "promise-pub transitions --format svg > transitions.svg",
+    )
+    drawing.add_argument("--session-id", metavar="UUID", help="in this session alone")
+    _add_since(drawing)
+    add_format(drawing, "dot", "svg")
+    more = commands.add_group("visits", "keep the record of page hits")
+    forgetting = more.add(
+        "forget",
+        forget,
+        "delete what there is of a session, for good",
+        "promise-pub visits forget 5f0c9a11-8f0c-4f6e-9d3c-2f1f4f0c9a11",
+    )
+    forgetting.add_argument("session", metavar="SESSION", help="its id")
+    importing = more.add(
+        "import",
+        import_file,
+        "take hits from CSV, or from a JSON object a line: at, session_id and page at least",
+        "promise-pub visits import hits.csv",
+    )
+    importing.add_argument("file", type=Path, metavar="FILE")
+
+
+def _add_since(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--since",
+        metavar="WHEN",
+        help="nothing before then: 24h, 7d, 2026-11-24, 2026-11-24T12:00Z",
+    )
+
+
+async def sessions(options: argparse.Namespace) -> int:
+    """The sessions, the newest hit first."""
+    limit = SESSIONS if options.limit is None else options.limit
+    if not 1 <= limit <= MOST:
+        raise BadParameter(f"--limit must be from 1 to {MOST}, not {limit}")
+    since = _since(options)
+    async with _visits(options) as (visits, _):
+        found, _ = await visits.sessions(limit, since=since)
+    if options.format == "json":
+        print_json([one.as_json() for one in found])
+    elif options.format == "csv":
+        print_csv(SESSION_COLUMNS, *(one.row() for one in found))
+    elif found:
+        out.print(_table_of(found))
+    else:
+        print("No sessions yet." if since is None else "No sessions since then.")
+    return OK
+
+
+def _table_of(found: Sequence[SessionSummary]) -> Table:
+    """An id has to be whole, or it is of no use; the client gives way first."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("session", no_wrap=True, min_width=36)
+    for name in ("first hit", "last hit"):
+        table.add_column(name, no_wrap=True)
+    for name in ("hits", "pages"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("client", no_wrap=True, overflow="ellipsis")
+    for one in found:
+        client = " ".join(str(part) for part in (one.ip, one.user_agent) if part)
+        cells = (one.session_id, _at(one.first), _at(one.last), f"{one.hits:,}", f"{one.pages:,}")
+        table.add_row(*(str(cell) for cell in cells), Text(shown(client)))
+    return table
+
+
+def _at(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def transitions(options: argparse.Namespace) -> int:
+    """How a session, or all of them, went from page to page."""
+    since = _since(options)
+    session = None if options.session_id is None else _session(options.session_id)
+    async with _visits(options) as (visits, _):
+        told = await visits.transitions(session, since)
+    if options.format == "json":
+        print_json(told.as_json())
+    elif options.format == "csv":
+        print_csv(TRANSITION_COLUMNS, *told.rows())
+    elif options.format == "dot":
+        print(dot(told.chains), end="")
+    elif options.format == "svg":
+        print(svg(told.chains, standalone=True))
+    else:
+        _draw(told)
+    return OK
+
+
+def _draw(told: Transitions) -> None:
+    """Drawn; all sessions with their figures beneath."""
+    # Not the console's: that is 80 in a terminal that calls itself dumb, however wide it is.
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    print(draw(told.chains, told.title, width), end="")
+    if told.session is None and told.chains.hits:
+        print(f"\n{_summary(told)}\n")
+        out.print(_figures(told))
+
+
+def _summary(told: Transitions) -> str:
+    chains = told.chains
+    left = ""
+    if chains.bounce_rate is not None:
+        left = f"; {100 * chains.bounce_rate:.0f} % of those left after one page"
+    of = _counted(chains.sessions, "session")
+    return f"{_counted(chains.hits, 'hit')} in {of}, {chains.ended:,} of them ended{left}."
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _figures(told: Transitions) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("page", overflow="ellipsis", no_wrap=True)
+    for name in ("hits", "entries", "share of time", "pages until exit"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for page in told.pages():
+        until = "–" if page.until_exit is None else f"{page.until_exit:.1f}"
+        table.add_row(
+            Text(shown(page.page)),
+            f"{page.hits:,}",
+            f"{page.entries:,}",
+            f"{100 * page.share:.1f} %",
+            until,
+        )
+    return table
+
+
+async def forget(options: argparse.Namespace) -> int:
+    """Deletes what there is of a session."""
+    session = _session(options.session)
+    async with _visits(options) as (visits, _):
+        hits = await visits.forget(session)
+    if not options.quiet:
+        print(f"Session {session} is forgotten, with {_counted(hits, 'hit')}.")
+    return OK
+
+
+async def import_file(options: argparse.Namespace) -> int:
+    """Takes the hits of a file, all of them or none."""
+    async with _visits(options) as (visits, settings):
+        imported = await visits.import_hits(_batches(options.file, settings.anonymise))
+    if not options.quiet:
+        left_out = imported.forgotten and f", {imported.forgotten:,} of forgotten sessions left out"
+        read = _counted(imported.given, "hit")
+        print(f"{read} read, {imported.added:,} of them new{left_out or ''}.")
+    return OK
+
+
+async def _batches(path: Path, anonymise: bool) -> AsyncIterator[Sequence[Hit]]:
+    """Read in a thread."""
+    batches = read_hits(path, anonymise=anonymise)
+    while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+        yield batch
+
+
+def _since(options: argparse.Namespace) -> datetime | None:
+    return parse_since(options.since or "", datetime.now(UTC), "--since")
+
+
+def _session(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise BadParameter(f"{text!r} is no session's id") from None
+
+
+@asynccontextmanager
+async def _visits(
+    options: argparse.Namespace,
+) -> AsyncIterator[tuple[StoredVisits, VisitsSettings]]:
+    settings = options.load_settings()
+    visits_settings: VisitsSettings = settings.features["visits"]
+    async with db.open_pool(settings.database, max_size=1) as pool:
+        visits = StoredVisits(pool, timedelta(minutes=visits_settings.idle))
+        await visits.check()
+        yield visits, visits_settings
