@@ -27,9 +27,9 @@ from pamqp.header import ContentHeader
 
 from promise_pub.amqp import connection as connecting
 from promise_pub.amqp.connection import probe, url_of
-from promise_pub.delivery.broker import messages as envelope_module
+from promise_pub.delivery.broker import messages as messages
 from promise_pub.delivery.broker import rabbit as module
-from promise_pub.delivery.broker.messages import Envelope
+from promise_pub.delivery.broker.messages import MessageEncoder
 from promise_pub.delivery.broker.rabbit import open_publisher
 from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.evidence.digest import RowDigest
@@ -513,7 +513,7 @@ class TestOurs:
         self, ours: Real, queue: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The broker closes the channel on what it cannot take: here, an exchange that is not there."""
-        monkeypatch.setattr(envelope_module, "EXCHANGE", "there-is-no-such-exchange")
+        monkeypatch.setattr(messages, "EXCHANGE", "there-is-no-such-exchange")
         async with ours.publisher() as publisher:
             publisher.route_to(queue)
             with pytest.raises(BrokerRefused, match="NOT_FOUND - no exchange 'there-is-no-such-exchange'"):
@@ -694,10 +694,10 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 @given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=5), st.integers(8, 300))
 def test_the_frames_of_any_row_are_frames_of_amqp(texts: list[tuple[str, str]], size: int) -> None:
     """Read back by the library that knows the protocol."""
-    envelope = Envelope(RUN, STARTED, size, RowDigest())
-    envelope.route_to("queue-\N{CRAB}")
+    encoder = MessageEncoder(RUN, STARTED, size, RowDigest())
+    encoder.route_to("queue-\N{CRAB}")
     rows = [Row(number, *pair) for number, pair in enumerate(texts, 1)]
-    data, got = envelope.frames(rows), []
+    data, got = encoder.encode(rows), []
     while data:
         used, channel, frame = pamqp_frame.unmarshal(data)
         assert channel == 1

@@ -13,7 +13,7 @@ import pytest
 from promise_pub.amqp.connection import probe
 from promise_pub.consumer.broker import Broker
 from promise_pub.delivery.broker.rabbit import open_publisher
-from promise_pub.delivery.broker.reconnecting import SteadyPublisher
+from promise_pub.delivery.broker.reconnecting import ReconnectingPublisher
 from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.evidence.digest import RowDigest
 from promise_pub.delivery.ports import Publisher, Shipment
@@ -37,7 +37,7 @@ class Desk:
         self.connections = 0
         self.reasons: list[str] = []
 
-    def as_user(self, user: RabbitSettings) -> SteadyPublisher:
+    def as_user(self, user: RabbitSettings) -> ReconnectingPublisher:
         settings = replace(user, host="127.0.0.1", port=self.broker.proxy.port)
 
         @asynccontextmanager
@@ -47,9 +47,9 @@ class Desk:
                 yield publisher
 
         shipment = Shipment(RUN, STARTED, ConfirmTracker(), RowDigest())
-        return SteadyPublisher(opened, shipment, self.reasons.append, BACKOFFS.broker)
+        return ReconnectingPublisher(opened, shipment, self.reasons.append, BACKOFFS.broker)
 
-    async def publish(self, steady: SteadyPublisher, first: int = 1) -> None:
+    async def publish(self, steady: ReconnectingPublisher, first: int = 1) -> None:
         steady.route_to(self.queue)
         await steady.publish(people(300, first))
         await steady.settle()

@@ -14,7 +14,7 @@ from pamqp import commands
 from pamqp import frame as pamqp_frame
 
 from promise_pub.delivery.broker.rabbit import open_publisher
-from promise_pub.delivery.broker.reconnecting import SteadyPublisher
+from promise_pub.delivery.broker.reconnecting import ReconnectingPublisher
 from promise_pub.delivery.evidence.confirms import ConfirmTracker, Settled
 from promise_pub.delivery.evidence.digest import RowDigest, fingerprint, written
 from promise_pub.delivery.ports import Shipment
@@ -44,11 +44,13 @@ class Desk:
         self.reasons: list[str] = []
         chosen = replace(broker.settings, window=256)
         self.shipment = Shipment(RUN, STARTED, ConfirmTracker(settled), RowDigest())
-        self.steady = SteadyPublisher(partial(open_publisher, chosen), self.shipment, self.reasons.append, backoff)
+        self.steady = ReconnectingPublisher(
+            partial(open_publisher, chosen), self.shipment, self.reasons.append, backoff
+        )
         self.queue = queue
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[SteadyPublisher]:
+    async def open(self) -> AsyncIterator[ReconnectingPublisher]:
         async with asyncio.timeout(WITHIN), self.steady as steady:
             steady.route_to(self.queue)
             yield steady

@@ -16,7 +16,7 @@ import pytest
 from aio_pika.abc import AbstractChannel
 
 from promise_pub.delivery.broker.rabbit import open_publisher
-from promise_pub.delivery.broker.reconnecting import SteadyPublisher
+from promise_pub.delivery.broker.reconnecting import ReconnectingPublisher
 from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.evidence.digest import RowDigest, fingerprint, written
 from promise_pub.delivery.ports import Publisher, Shipment
@@ -42,7 +42,7 @@ class Line:
         self.reasons: list[str] = []
         self._settings = replace(settings, host="127.0.0.1", port=proxy.port, window=4 * PIECE)
         self.shipment = Shipment(RUN, NOW, ConfirmTracker(), RowDigest())
-        self.steady = SteadyPublisher(self._connect, self.shipment, self.reasons.append, BACKOFFS.broker)
+        self.steady = ReconnectingPublisher(self._connect, self.shipment, self.reasons.append, BACKOFFS.broker)
 
     @asynccontextmanager
     async def _connect(self, shipment: Shipment) -> AsyncIterator[Publisher]:

@@ -20,7 +20,7 @@ from promise_pub.amqp.connection import open_channel, request
 from promise_pub.amqp.frames import CHANNEL, Confirm, parse_confirms
 from promise_pub.amqp.replies import end_of_connection
 from promise_pub.concurrency import run_until
-from promise_pub.delivery.broker.messages import SLICE, Envelope
+from promise_pub.delivery.broker.messages import SLICE, MessageEncoder
 from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.ports import Shipment
 from promise_pub.errors import BrokerError, QueueGone
@@ -68,7 +68,7 @@ class RabbitPublisher:
         self._window = window
         self._lost = channel.closing
         self._queue = ""
-        self._envelope = Envelope(
+        self._encoder = MessageEncoder(
             shipment.run_id,
             shipment.started_at,
             channel.max_content_size,
@@ -82,7 +82,7 @@ class RabbitPublisher:
 
     def route_to(self, queue: str) -> None:
         self._queue = queue
-        self._envelope.route_to(queue)
+        self._encoder.route_to(queue)
 
     async def check_queue(self) -> None:
         # On the channel of the rows, because a user may have no more than one. The broker closes it if there is no such
@@ -104,7 +104,7 @@ class RabbitPublisher:
 
     async def _write(self, rows: Sequence[Row]) -> None:
         await self._until_unsettled(self._window - len(rows))
-        frames = self._envelope.frames(rows)
+        frames = self._encoder.encode(rows)
         # Counted before they are written, because a row that may have left is in flight, not unpublished.
         self.tracker.sent(rows[0].number, len(rows), self._channel.loop.time())
         await self._unless_lost(self._channel.write(frames))

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from functools import partial
 from typing import TypeVar
 
-from promise_pub.delivery.broker.reconnecting import SteadyPublisher
+from promise_pub.delivery.broker.reconnecting import ReconnectingPublisher
 from promise_pub.delivery.evidence.proof import needs_repeats
 from promise_pub.delivery.evidence.verdict import judge
 from promise_pub.delivery.input.dialect import Dialect
@@ -109,7 +109,9 @@ class Delivery:
     async def _talk(self, run: ActiveRun, session: SessionView | None) -> SessionView:
         checkpoint = run.going.checkpoint
         start = Checkpoint(checkpoint.offset, checkpoint.line, checkpoint.read - checkpoint.rejected + 1)
-        publisher = SteadyPublisher(self._open_publisher, run.shipment(), run.again_because, self._backoffs.broker)
+        publisher = ReconnectingPublisher(
+            self._open_publisher, run.shipment(), run.again_because, self._backoffs.broker
+        )
         path, dialect = self._uploads.path(run.id), Dialect.of(run.parameters)
         async with aclosing(read_batches(path, dialect, start=start)) as batches:
             return await carry_out(run.parameters, self._consumer, publisher, batches, run, session)

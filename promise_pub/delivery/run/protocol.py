@@ -17,7 +17,7 @@ from contextlib import (
 from typing import Any, Protocol
 
 from promise_pub.concurrency import background, finish_task
-from promise_pub.delivery.broker.reconnecting import SteadyPublisher
+from promise_pub.delivery.broker.reconnecting import ReconnectingPublisher
 from promise_pub.delivery.ports import Consumer
 from promise_pub.delivery.run.pacing import Pacer
 from promise_pub.errors import (
@@ -52,7 +52,7 @@ class Observer(Protocol):
     def entered(self, state: State) -> None:
         """The run is in this state from now on."""
 
-    def opened(self, publisher: SteadyPublisher) -> None:
+    def opened(self, publisher: ReconnectingPublisher) -> None:
         """The broker is connected; the publisher's tracker knows what became of every row."""
 
     def took(self, batch: Batch) -> None:
@@ -74,7 +74,7 @@ class Observer(Protocol):
 async def carry_out(
     parameters: Parameters,
     consumer: Consumer,
-    connection: AbstractAsyncContextManager[SteadyPublisher],
+    connection: AbstractAsyncContextManager[ReconnectingPublisher],
     batches: AsyncIterator[Batch],
     observer: Observer,
     session: SessionView | None = None,
@@ -184,7 +184,7 @@ class _Talk:
         self,
         parameters: Parameters,
         consumer: Consumer,
-        publisher: SteadyPublisher,
+        publisher: ReconnectingPublisher,
         session: SessionView,
         observer: Observer,
         *,

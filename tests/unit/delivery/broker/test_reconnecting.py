@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promise_pub.delivery.broker.reconnecting import SteadyPublisher
+from promise_pub.delivery.broker.reconnecting import ReconnectingPublisher
 from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.evidence.digest import RowDigest, fingerprint, written
 from promise_pub.delivery.ports import Shipment
@@ -47,7 +47,7 @@ class Desk:
         self.broker.queues["q"] = []
         self.reasons: list[str] = []
         self.shipment = Shipment(RUN, NOW, ConfirmTracker(), RowDigest())
-        self.steady = SteadyPublisher(self.broker.open_publisher, self.shipment, self.reasons.append, backoff)
+        self.steady = ReconnectingPublisher(self.broker.open_publisher, self.shipment, self.reasons.append, backoff)
 
     @property
     def numbers(self) -> list[int]:
@@ -64,7 +64,7 @@ async def publish(desk: Desk, rows: list[Row], slice_size: int, losses: list[int
         async with desk.broker.open_publisher(shipment) as publisher:
             yield publisher
 
-    desk.steady = SteadyPublisher(connect, desk.shipment, desk.reasons.append, QUICK.broker)
+    desk.steady = ReconnectingPublisher(connect, desk.shipment, desk.reasons.append, QUICK.broker)
     async with desk.steady as steady:
         steady.route_to("q")
         for start in range(0, len(rows), slice_size):
@@ -197,7 +197,7 @@ class Flapping:
         self.hold = 0.0
         self.then: BrokerError | None = None
         self.then_after = 1 << 62
-        self.desk.steady = SteadyPublisher(self.connect, self.desk.shipment, self.notice, REAL)
+        self.desk.steady = ReconnectingPublisher(self.connect, self.desk.shipment, self.notice, REAL)
 
     @asynccontextmanager
     async def connect(self, shipment: Shipment) -> Any:

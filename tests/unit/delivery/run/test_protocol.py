@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from promise_pub.delivery.broker.reconnecting import SteadyPublisher
+from promise_pub.delivery.broker.reconnecting import ReconnectingPublisher
 from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.evidence.digest import RowDigest
 from promise_pub.delivery.ports import Shipment
@@ -107,7 +107,7 @@ class Stage:
     async def connection(self) -> AsyncIterator[Any]:
         await self.step("connect")
         shipment = Shipment(uuid4(), datetime.now(UTC), ConfirmTracker(), RowDigest())
-        reconnecting = SteadyPublisher(self.broker.open_publisher, shipment, self.notices.append, self.backoff)
+        reconnecting = ReconnectingPublisher(self.broker.open_publisher, shipment, self.notices.append, self.backoff)
         async with reconnecting as publisher:
             try:
                 yield _Noting(publisher, self)
