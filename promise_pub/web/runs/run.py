@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 from uuid import UUID
 
 from aiohttp import web
 
+from promise_pub.concurrency import background, run_until
 from promise_pub.delivery.queue.rerun import run_again
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.run.active import ActiveRun
@@ -53,16 +53,11 @@ async def simulate(request: web.Request) -> web.Response:
 
 async def _unless_stopping(runs: Runs, work: Coroutine[Any, Any, T]) -> T:
     """Raises ServerStopping as soon as the server stops: an upload may take hours more."""
-    task, stopping = asyncio.ensure_future(work), asyncio.ensure_future(runs.stopping.wait())
-    try:
-        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ServerStopping
-        return task.result()
-    finally:
-        stopping.cancel()
-        task.cancel()
-        await asyncio.wait({task})
+    async with background(runs.stopping.wait()) as stopping:
+        task = await run_until(stopping, work)
+    if task.cancelled() and stopping.done():
+        raise ServerStopping
+    return task.result()
 
 
 def _prefers_async(request: web.Request) -> bool:
