@@ -8,7 +8,7 @@ from typing import Any
 
 from promise_pub import errors
 from promise_pub.delivery.input.dry_run import REJECTS_TOLD
-from promise_pub.records import Mode, State, Verdict
+from promise_pub.records import FindingKind, Mode, State, Verdict
 
 Schema = dict[str, Any]
 
@@ -19,6 +19,7 @@ FLAG: Schema = {"type": "boolean"}
 MOMENT: Schema = {"type": "string", "format": "date-time"}
 AMOUNT: Schema = {"type": "number", "minimum": 0}
 _RANGES = "^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?$"
+_VERDICT: Schema = {"type": "string", "enum": [verdict.value for verdict in Verdict]}
 _DIGEST: Schema = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 
 # What no answer tells: it ends the command or the start of the server.
@@ -203,10 +204,18 @@ def _run() -> Schema:
         "resumable": described(FLAG, "Whether its state allows to go on with it."),
         "db_count": described(nullable(COUNT), "Rows in `employees` after the run."),
         "verdict": described(
-            nullable({"type": "string", "enum": [verdict.value for verdict in Verdict]}),
+            nullable(_VERDICT),
             "Whether the promise is kept; null unless the run is completed.",
         ),
         "explanation": {"type": "array", "items": TEXT},
+        "findings": {
+            "type": "array",
+            "items": whole({"kind": TEXT, "verdict": _VERDICT, "rows": nullable(COUNT)}),
+            "description": "The reasons as codes, one for each sentence of `explanation` in its order; none for a run that "
+            "an older version judged. Stable; a new kind may come. Kinds: "
+            + ", ".join(f"`{kind}`" for kind in FindingKind)
+            + ".",
+        },
         "confirm_ms": described(nullable(latency), "Latency of the publisher confirms."),
         "position": described(nullable({"type": "integer", "minimum": 1}), "In the queue of waiting runs."),
         "error": nullable(whole({"code": ref("Code"), "message": TEXT})),
