@@ -197,7 +197,7 @@ class Connection(asyncio.Protocol):
 
 def _refusal(headers: Mapping[str, str]) -> bytes:
     """The whole answer for a connection too many: what it asks for is not looked at."""
-    body = json.dumps(problem(503, ServerBusy.code, "There are too many connections: try again."))
+    body = json.dumps(problem(ServerBusy, "There are too many connections: try again."))
     lines: dict[str, Any] = {
         "Content-Type": "application/problem+json",
         "Content-Length": len(body),

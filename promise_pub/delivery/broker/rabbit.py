@@ -210,7 +210,7 @@ class RabbitPublisher:
         """The end of the channel, which knows its reason better than whoever was waiting on it."""
         if self._lost.done() and not self._lost.cancelled():
             error = self._lost.exception() or error
-        return refusal(error, "The broker refused") or lost(error, self.tracker.confirmed)
+        return refusal(error, "The broker refused") or lost(error)
 
 
 def _stretches(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
@@ -229,10 +229,10 @@ async def _wait(future: asyncio.Future[Any]) -> None:
     await future
 
 
-def lost(error: BaseException | None, confirmed: int = 0) -> BrokerLost:
+def lost(error: BaseException | None) -> BrokerLost:
     """The end of a connection that was there."""
     why = "no answer" if isinstance(error, TimeoutError) else reason(error)
-    return BrokerLost(f"The connection to the broker was lost{f' ({why})' if why else ''}", confirmed)
+    return BrokerLost(f"The connection to the broker was lost{f' ({why})' if why else ''}")
 
 
 @asynccontextmanager

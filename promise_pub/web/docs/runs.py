@@ -12,14 +12,13 @@ from promise_pub.http.negotiation import CSV, HTML, JSON
 from promise_pub.http.openapi.answers import (
     BUSY,
     DATABASE,
-    FAILED_RUN,
-    Kind,
     Operation,
     answer,
     faces,
     not_modified,
     problems,
 )
+from promise_pub.http.problem_catalog import CATALOG, Kind
 from promise_pub.records import Mode, State, Verdict
 from promise_pub.web.docs.parameters import (
     KNOWN,
@@ -81,7 +80,7 @@ def _simulate() -> Operation:
         errors.NoUsableRow,
         errors.BadHeader,
         errors.NotCsv,
-        *FAILED_RUN,
+        *(kind for kind in CATALOG if CATALOG[kind].ends_run),
         *BUSY,
     )
     name = query("filename", TEXT, "The file's name, where it is the body.", example="data.csv")

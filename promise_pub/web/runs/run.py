@@ -12,7 +12,7 @@ from aiohttp import web
 from promise_pub.delivery.queue.rerun import run_again
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.run.active import ActiveRun
-from promise_pub.errors import DatabaseError, RunNotFound, ServerStopping
+from promise_pub.errors import DatabaseError, RunNotFound, ServerStopping, find_class
 from promise_pub.http.expect import expect_patiently
 from promise_pub.http.keys import GUARD, LEDGER, RUNS
 from promise_pub.http.negotiation import JSON, as_csv, as_json, page, wanted
@@ -130,8 +130,8 @@ async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = 
     if wanted(request) == JSON:
         if status == 200 or report.error is None:
             return as_json(report.as_json())
-        code, detail = report.error.code, report.error.message
-        details = problem(status, code, detail, run=report.as_json())
+        details = problem(find_class(report.error.code), report.error.message, run=report.as_json())
+        details["code"] = report.error.code  # an older version's may have no class any more
         response = as_json(details, status, "application/problem+json")
     else:
         context = {
@@ -141,7 +141,7 @@ async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = 
         }
         response = page(request, "run.html", context, status)
     if not asked and report.error:
-        ask_again_later(response, report.error.code)
+        ask_again_later(response, find_class(report.error.code).passes)
     if not report.state.final:
         response.headers["Cache-Control"] = "no-store"
     return response

@@ -26,7 +26,7 @@ from promise_pub.accounts.tries import Tries
 from promise_pub.http import login
 from promise_pub.http.openapi import document
 from promise_pub.http.openapi.document import Route
-from promise_pub.http.problems import status_of
+from promise_pub.http.problem_catalog import find_entry
 from promise_pub.records import (
     ConfirmLatency,
     EarlierSession,
@@ -206,8 +206,8 @@ def test_every_code_that_an_answer_may_have_is_listed(tmp_path: Path) -> None:
 @GUARDED
 def test_every_status_of_a_described_error_is_the_one_it_gets(tmp_path: Path, guarded: bool) -> None:
     for operation in operations(OpenHouse(tmp_path, guarded).described()).values():
-        assert str(status_of(errors.WrongHost)) in operation["responses"]
-        assert str(status_of(errors.PromisePubError)) in operation["responses"]
+        assert str(find_entry(errors.WrongHost).status) in operation["responses"]
+        assert str(find_entry(errors.PromisePubError).status) in operation["responses"]
 
 
 def test_only_what_is_open_needs_nobody(tmp_path: Path) -> None:

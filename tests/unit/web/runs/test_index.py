@@ -18,8 +18,7 @@ from markupsafe import escape
 from promise_pub import errors
 from promise_pub.delivery.input.dialect import DELIMITERS, ENCODINGS
 from promise_pub.http import health
-from promise_pub.http.problems import status_of
-from promise_pub.presentation.advice import what_to_do
+from promise_pub.http.problem_catalog import advise, find_entry
 from promise_pub.web.runs import forms, index
 from tests.web_house import JSON, Client, House, opened
 
@@ -57,7 +56,7 @@ async def test_a_failed_run_is_a_problem_with_its_report(
     assert (answer.status, problem["status"]) == (status, status)
     assert answer.content_type == "application/problem+json"
     assert problem["run"]["state"] == "failed"
-    assert problem["advice"] == what_to_do(status, problem["code"])
+    assert problem["advice"] == advise(errors.find_class(problem["code"]))
     assert problem["code"] == problem["run"]["error"]["code"] == getattr(error, "code", "internal")
     assert "nobody foresaw it" not in problem["detail"]
     told = await (await house.client.get(f"/runs/{problem['run']['id']}")).text()
@@ -182,10 +181,10 @@ async def test_a_probe_that_hangs_is_not_ready(house: House, monkeypatch: pytest
 
 
 def test_every_error_has_a_status() -> None:
-    assert status_of(errors.NoUsableRow) == 422
-    assert status_of(errors.ConsumerStalled) == 502
-    assert status_of(errors.SchemaMissing) == 503
-    assert status_of(errors.ConfigurationError) == 500
+    assert find_entry(errors.NoUsableRow).status == 422
+    assert find_entry(errors.ConsumerStalled).status == 502
+    assert find_entry(errors.SchemaMissing).status == 503
+    assert find_entry(errors.ConfigurationError).status == 500
 
 
 async def test_head_is_answered_like_get_without_a_body(house: House) -> None:
