@@ -17,30 +17,29 @@ _TEMPLATES: Mapping[Kind, str] = {
     Kind.RETURNED: "{rows} came back from the broker, which had no queue for them: {numbers}",
     Kind.NACKED: "{were} refused by the broker: {numbers}",
     Kind.UNCONFIRMED: "{were} never confirmed by the broker",
-    Kind.EXTRA_CONFIRMS: "the broker settled {rows} more than there are to publish",
-    Kind.EARLIER_SESSION_EMPTY: "the session {uuid} ended before it told of a row that it was done with",
-    Kind.RECEIVED_NOT_REPORTED: "the consumer does not tell how many rows it received: all that is proven is that {were} "
+    Kind.EXTRA_CONFIRMS: "the broker settled {rows} more than were to be published",
+    Kind.EARLIER_SESSION_EMPTY: "the session {uuid} ended before it reported any row as done",
+    Kind.RECEIVED_NOT_REPORTED: "the consumer does not report how many rows it received: it is only proven that {were} "
     "confirmed",
-    Kind.RECEIVED_AGAIN: "{were} received again after being received once",
-    Kind.RECEIVED_TOO_MANY: "the consumer received {count} more than was confirmed, so its count does not prove every row",
-    Kind.NO_DIGEST: "the consumer tells no digest of what it received: this rests on its counts",
-    Kind.DIGEST_DIFFERS: "what the consumer received is not what was published: the digests of the two differ",
-    Kind.SAVED_NOT_REPORTED: "the consumer does not tell how many rows it saved",
-    Kind.SAVED_MORE_THAN_RECEIVED: "the consumer says it saved {count} more than it received",
+    Kind.RECEIVED_AGAIN: "{were} received more than once",
+    Kind.RECEIVED_TOO_MANY: "the consumer received {count} more than were confirmed, so its count does not prove every row",
+    Kind.NO_DIGEST: "checked by counts only: this consumer reports no digest",
+    Kind.DIGEST_DIFFERS: "what the consumer received is not what was published: their digests differ",
+    Kind.SAVED_NOT_REPORTED: "the consumer does not report how many rows it saved",
+    Kind.SAVED_MORE_THAN_RECEIVED: "the consumer says it saved {rows} more than it received",
     Kind.SAVED_MORE_THAN_SENT: "the consumer says it saved {rows} where {confirmed} were sent: it saved some twice, or its "
     "count is wrong",
-    Kind.NOT_USABLE: "{were} received, but not usable for the consumer{keys}",
-    Kind.NOT_USABLE_AGAIN: "the consumer could not use {count} messages, and which of them it received again it does not "
-    "tell",
-    Kind.DUPLICATES_UNCOUNTABLE: "{were} there before, as the consumer tells, and " + _UNCOUNTABLE,
+    Kind.NOT_USABLE: "{were} received, but of no use to the consumer{keys}",
+    Kind.NOT_USABLE_AGAIN: "the consumer could not use {count} messages, and does not report which of them it received "
+    "before",
+    Kind.DUPLICATES_UNCOUNTABLE: "{were} already there, as the consumer reports, and " + _UNCOUNTABLE,
     Kind.SAVED_BY_OTHERS: "{rows}: " + _MEANWHILE,
     Kind.HELD_BEFORE: "{rows}: employees held the mail before the run",
-    Kind.NOT_SAVED: "{were} received and not saved, and nothing explains {unexplained} of them",
     Kind.NOT_SAVED_UNCOUNTABLE: "{were} received and not saved, and " + _UNCOUNTABLE,
     Kind.COUNTS_CONTRADICT: "the consumer left out {rows} where {explained} could not be saved: its counts contradict each "
     "other",
     Kind.COLUMNS_NOT_PROVEN: "nothing shows that the consumer read the columns of these rows{keys}",
-    Kind.SESSION_NOT_NAMED: "the consumer was asked for a session and told of none: it may have made one all the same",
+    Kind.SESSION_NOT_NAMED: "the consumer was asked for a session and named none: it may have created one nevertheless",
 }
 
 
@@ -62,9 +61,9 @@ def _earlier_session(finding: Finding) -> str:
     facts = finding.facts
     known = f"{facts['saved']:,} saved"
     if facts["duplicates"] is not None:
-        known += f", {facts['duplicates']:,} that were there already, {facts['invalid']:,} not usable"
+        known += f", {facts['duplicates']:,} already there, {facts['invalid']:,} not usable"
     sentence = (
-        f"rows {facts['first']:,} to {facts['last']:,} are taken from what the session {facts['uuid']} told before it "
+        f"rows {facts['first']:,} to {facts['last']:,} rest on what the session {facts['uuid']} reported before it "
         f"ended: {known}"
     )
     return sentence if finding.verdict is Verdict.KEPT else f"{sentence}; without a mail that cannot be checked"
@@ -73,8 +72,8 @@ def _earlier_session(finding: Finding) -> str:
 def _mails_gone(finding: Finding) -> str:
     mails = "1 mail" if finding.rows == 1 else f"{finding.rows:,} mails"
     return (
-        f"employees lacks {mails} that sessions told to be done with before they ended: "
-        "either they save elsewhere, or it was not committed, or somebody deleted it"
+        f"employees lacks {mails} that earlier sessions reported as done: "
+        "they save elsewhere, did not commit, or somebody deleted them"
     )
 
 
@@ -82,6 +81,15 @@ def _not_received(finding: Finding) -> str:
     numbers = finding.facts.get("numbers")
     were = f"{_rows(finding.rows or 0)} {'was' if finding.rows == 1 else 'were'}"
     return f"{were} confirmed and never received" + (f": {numbers}" if numbers else "")
+
+
+def _not_saved(finding: Finding) -> str:
+    rows, unexplained = _rows(finding.rows or 0), finding.facts["unexplained"]
+    if unexplained == finding.rows:
+        return (
+            f"the consumer received {rows} and did not save {'it' if unexplained == 1 else 'them'}, for no known reason"
+        )
+    return f"the consumer did not save {rows} that it received, {unexplained:,} of them for no known reason"
 
 
 def _duplicate(finding: Finding) -> str:
@@ -131,6 +139,7 @@ _WORDINGS: Mapping[Kind, Callable[[Finding], str]] = {
     Kind.DUPLICATE: _duplicate,
     Kind.DUPLICATES_UNPROVEN: _duplicates_unproven,
     Kind.TOO_LONG: _too_long,
+    Kind.NOT_SAVED: _not_saved,
     Kind.TABLE_DIFFERS: _table_differs,
     Kind.SESSION_NOT_REMOVED: _session_not_removed,
 }

@@ -251,7 +251,7 @@ def schemas(told: Mapping[str, Any]) -> dict[str, Schema]:
             {
                 "line": described({"type": "integer", "minimum": 1}, "Where it starts."),
                 "reason": TEXT,
-                "excerpt": described({"type": "string", "maxLength": 200}, "Its beginning."),
+                "excerpt": described({"type": "string", "maxLength": 200}, "Its first characters."),
             }
         ),
         "DryRun": _dry_run(),

@@ -159,7 +159,7 @@ def test_sessions_left_behind_are_still_named_after_a_resume() -> None:
     assert again.report().explanation == (
         explain(NO_DIGEST),
         "the consumer did not say that it removed the session abc",
-        "the consumer was asked for a session and told of none: it may have made one all the same",
+        "the consumer was asked for a session and named none: it may have created one nevertheless",
     )
 
 
@@ -183,6 +183,6 @@ def test_every_report_is_json() -> None:
     run.complete(Judgement(Verdict.UNKNOWN, (Finding(FindingKind.SAVED_NOT_REPORTED, Verdict.UNKNOWN),)), 5)
     told = run.report().as_json()
     assert told["findings"] == [{"kind": "saved_not_reported", "verdict": "unknown", "rows": None}]
-    assert told["explanation"] == ["the consumer does not tell how many rows it saved"]
+    assert told["explanation"] == ["the consumer does not report how many rows it saved"]
     assert told["session"] == {"uuid": "u", "received": 3, "saved": None}
     assert told["verdict"] == "unknown" and told["created_at"].endswith("Z")
