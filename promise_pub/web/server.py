@@ -23,7 +23,7 @@ from promise_pub.http.etags import add_etag, require_revalidation
 from promise_pub.http.expect import close_if_body_unread
 from promise_pub.http.features import OpenFeature
 from promise_pub.http.keys import AUTHENTICATOR, NAV, PROBES, NavItem, Probe
-from promise_pub.http.limits import LIMITS, USUAL, Limits, limit_parameters
+from promise_pub.http.limits import DEFAULT_LIMITS, LIMITS, Limits, limit_parameters
 from promise_pub.http.metrics import METRICS, Metrics
 from promise_pub.http.negotiation import add_vary
 from promise_pub.http.problems import advice_on_run, render_errors
@@ -55,7 +55,7 @@ class Services:
     broker: RabbitSettings = RabbitSettings(host="localhost")
     exposure: Exposure = LOOPBACK
     authenticator: Authenticator | None = None
-    limits: Limits = USUAL
+    limits: Limits = DEFAULT_LIMITS
 
 
 def make_app(services: Services, features: Sequence[OpenFeature] = ()) -> web.Application:
