@@ -109,7 +109,10 @@ def _begin_anew(state: StateFolder, home: PostgresHome, original: Path, warn: Wa
 
 
 def _own_place(state: StateFolder, home: PostgresHome, warn: Warn, held: ExitStack) -> Path:
-    """Returns the place outside the state folder that its pointer names, or a new one, and locks it."""
+    """Returns the place outside the state folder that its pointer names, or a new one, and locks it.
+
+    A folder that was copied with its pointer gets a place of its own, with a copy of the data unless a server writes them.
+    """
     pointer = state.path / POINTER
     name = _read_pointer(pointer)
     if name is None:
@@ -122,7 +125,20 @@ def _own_place(state: StateFolder, home: PostgresHome, warn: Warn, held: ExitSta
         )
     owner = _owner_of(place)
     if owner and not _is_ours(owner, state, name):
-        return _copied_place(state, home, place, owner, warn, held)
+        try:
+            with ExitStack() as reading:
+                reading.callback(lock(place, shared=True))
+                copied = _new_place(state, home, held, source=place)
+        except InUse:
+            warn(
+                f"{state.path} is a copy of {owner.path}, which is running and keeps its database. Here it is new and empty."
+            )
+            return _new_place(state, home, held, source=None)
+        warn(
+            f"{state.path} is a copy of {owner.path}, or was brought back from a backup or another disk. Its database begins "
+            f"as a copy of that in {place}, which stays as it is."
+        )
+        return copied
     try:
         held.callback(lock(place, within=_LOCK_PATIENCE))
     except InUse:
@@ -134,32 +150,15 @@ def _own_place(state: StateFolder, home: PostgresHome, warn: Warn, held: ExitSta
     return place
 
 
-def _copied_place(
-    state: StateFolder, home: PostgresHome, place: Path, owner: Owner, warn: Warn, held: ExitStack
-) -> Path:
-    """Makes a place for a folder that was copied with its pointer: with a copy of the data unless a server writes to them."""
-    try:
-        with ExitStack() as reading:
-            reading.callback(lock(place, shared=True))
-            copied = _new_place(state, home, held, source=place)
-    except InUse:
-        warn(
-            f"{state.path} is a copy of {owner.path}, which is running and keeps its database. Here it is new and empty."
-        )
-        return _new_place(state, home, held, source=None)
-    warn(
-        f"{state.path} is a copy of {owner.path}, or was brought back from a backup or another disk. Its database begins as a "
-        f"copy of that in {place}, which stays as it is."
-    )
-    return copied
-
-
 def _new_place(state: StateFolder, home: PostgresHome, held: ExitStack, *, source: Path | None) -> Path:
     """Makes a place for data, empty or with a copy of the source's. Continues with one that an interrupted start left.
 
     The pointer is written last: without it, nothing is lost when the place is incomplete.
     """
-    place = _unfinished(state, home.folder, copied=source is not None)
+    marked = [mark.parent for mark in home.folder.glob("*/owner")]
+    ours = (place for place in marked if (owner := _try_owner_of(place)) and owner.id == state.id)
+    # One with data was copied by that start, or its pointer was deleted since.
+    place = next((place for place in ours if source or not (place / "data").exists()), None)
     if place is None:
         place = home.folder / secrets.token_hex(6)
         place.mkdir()
@@ -170,13 +169,6 @@ def _new_place(state: StateFolder, home: PostgresHome, held: ExitStack, *, sourc
         _copy_data(source, replace(home, folder=place))
     write_private(state.path / POINTER, place.name)
     return place
-
-
-def _unfinished(state: StateFolder, places: Path, *, copied: bool) -> Path | None:
-    """Returns a place that this folder marked and never pointed to. Data in it were `copied`, or their pointer deleted."""
-    marked = (mark.parent for mark in places.glob("*/owner"))
-    ours = (place for place in marked if (owner := _try_owner_of(place)) and owner.id == state.id)
-    return next((place for place in ours if copied or not (place / "data").exists()), None)
 
 
 def _copy_data(source: Path, home: PostgresHome) -> None:
