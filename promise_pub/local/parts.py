@@ -58,7 +58,7 @@ class StackPart:
     def failure(self) -> PartFailed:
         """Returns the error for its end, or for not being ready in time, with the end of its log."""
         lines = last_lines(self._log, _QUOTED_LINES)
-        quoted = f"{' | '.join(lines)} (more in {self._log})" if lines else f"Its log {self._log} is empty."
+        quoted = f"{' | '.join(lines)} (more in {self._log})" if lines else f"its log {self._log} is empty"
         return PartFailed(f"{self.describe_end()}: {quoted}")
 
     async def wait_until(self, ready: Callable[[], Awaitable[bool]], within: float) -> None:

@@ -69,7 +69,7 @@ class Postgres(Service):
         self._options = {**_OPTIONS, **(options or {})}
         self._held = ExitStack()
 
-    async def start(self, report: Report, warn: postgres_data.Warn) -> DatabaseSettings:
+    async def start(self, report: Report, warn: Report) -> DatabaseSettings:
         """Returns the address of its database, which is empty at first.
 
         Raises PartMissing, PartFailed or LocalStackError.

@@ -13,7 +13,6 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from promise_pub.local.parts import die_with_parent, run_as
 from promise_pub.local.postgres_home import PLACES_VARIABLE, PostgresHome, find_nobody, places_folder
 from promise_pub.local.postgres_programs import BINARIES, copy_programs, find_package
 from promise_pub.local.processes import POLL, STOP_GRACE, find_working_in
+from promise_pub.local.service import Report
 from promise_pub.local.state_folder import InUse, Owner, StateFolder, lock, read_mark, unused
 
 POINTER = "postgresql.place"
@@ -32,13 +32,11 @@ _LOCK_PATIENCE = 1.0  # seconds; others lock it for a moment, to see whether it 
 _MAX_ORPHANS = 5  # databases without a folder that a start names
 _COPY_TIMEOUT = 3600.0  # seconds for a copy of the data; a slow disk writes 100 GB in that
 
-Warn = Callable[[str], None]
-"""Shows a warning about data that are not where people may expect them, or not theirs."""
 
-
-def prepare(state: StateFolder, warn: Warn, held: ExitStack) -> PostgresHome:
+def prepare(state: StateFolder, warn: Report, held: ExitStack) -> PostgresHome:
     """Returns the home of this state folder's data, made if it is not there, and locked until `held` is closed.
 
+    `warn` shows what happened to data that are not where, or whose, people may expect.
     Blocks: a first copy of the programs takes about a second, one of the data depends on their size. Raises PartMissing
     without the package that brings PostgreSQL, LocalStackError when there is no home for the data, or they are in use.
     """
@@ -72,7 +70,7 @@ def _check_same_user(state: StateFolder, *, as_root: bool) -> None:
     )
 
 
-def _within(state: StateFolder, home: PostgresHome, warn: Warn) -> PostgresHome:
+def _within(state: StateFolder, home: PostgresHome, warn: Report) -> PostgresHome:
     """Returns the home in the state folder, which is moved and copied together with its data."""
     home.folder.mkdir(exist_ok=True)
     home.folder.chmod(0o700)  # a backup may have restored it otherwise
@@ -91,7 +89,7 @@ def _within(state: StateFolder, home: PostgresHome, warn: Warn) -> PostgresHome:
     return home
 
 
-def _begin_anew(state: StateFolder, home: PostgresHome, original: Path, warn: Warn) -> None:
+def _begin_anew(state: StateFolder, home: PostgresHome, original: Path, warn: Report) -> None:
     """Sets aside data that were copied while a server wrote to them, and copies the present ones unless it still does."""
     if home.data.exists():
         home.data.rename(unused(home.folder / _ASIDE))
@@ -108,7 +106,7 @@ def _begin_anew(state: StateFolder, home: PostgresHome, original: Path, warn: Wa
     )
 
 
-def _own_place(state: StateFolder, home: PostgresHome, warn: Warn, held: ExitStack) -> Path:
+def _own_place(state: StateFolder, home: PostgresHome, warn: Report, held: ExitStack) -> Path:
     """Returns the place outside the state folder that its pointer names, or a new one, and locks it.
 
     A folder that was copied with its pointer gets a place of its own, with a copy of the data unless a server writes them.
@@ -257,7 +255,7 @@ def _read_pointer(pointer: Path) -> str | None:
     )
 
 
-def _warn_of_orphans(places: Path, own: Path, warn: Warn) -> None:
+def _warn_of_orphans(places: Path, own: Path, warn: Report) -> None:
     """Warns of databases whose folder does not point to them, unless a server works with them."""
     orphans = []
     for place in {path.parent for path in places.glob("*/data*")} - {own}:
