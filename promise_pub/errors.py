@@ -30,7 +30,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from promise_pub.addresses import place
+from promise_pub.addresses import join_host_port
 
 if TYPE_CHECKING:
     from promise_pub.records import Rejected, SessionView
@@ -431,7 +431,7 @@ class CannotListen(PromisePubError):
         """Words the error as the system does; asyncio's words repeat the address."""
         number = error.errno or 0
         reason = os.strerror(number) if number > 0 else error.strerror
-        return cls(f"Cannot listen on {place(host, port)}: {reason}")
+        return cls(f"Cannot listen on {join_host_port(host, port)}: {reason}")
 
 
 class RunTaken(PromisePubError):
