@@ -30,7 +30,7 @@ from promise_pub.errors import (
     ServerStopping,
 )
 from promise_pub.records import Mode
-from promise_pub.resources import allow_many_files, telling_of_refused_connections
+from promise_pub.resources import allow_many_files, log_refused_connections
 from promise_pub.retries import Backoff
 from promise_pub.settings.model import Settings
 
@@ -72,7 +72,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
     allow_many_files()
     runner = web.AppRunner(make_app(settings), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
     stop = asyncio.Event()
-    with _signals(stop), telling_of_refused_connections():
+    with _signals(stop), log_refused_connections():
         try:
             await runner.setup()
             await _listen(runner, settings.consumer.host, settings.consumer.port)
