@@ -27,7 +27,7 @@ from promise_pub.errors import (
     QueueGone,
     SessionLost,
 )
-from promise_pub.logs import told
+from promise_pub.logs import fields
 from promise_pub.records import Batch, Mode, Parameters, SessionView, State
 
 log = logging.getLogger(__name__)
@@ -170,9 +170,9 @@ async def _see_removed(removing: Coroutine[Any, Any, bool | None], session: Sess
         if abandoning.done():
             removed = abandoning.result()
         if removed:
-            log.info("Session removed", extra=told(session=session.uuid))
+            log.info("Session removed", extra=fields(session=session.uuid))
         elif removed is False:
-            log.warning("Session left behind", extra=told(session=session.uuid))
+            log.warning("Session left behind", extra=fields(session=session.uuid))
             observer.left_behind(session)
         abandoning.cancel()
 
@@ -230,7 +230,7 @@ class _Talk:
             await self._process(self._sent)
         final = await self._consumer.remove(self._uuid, self._parameters.timeout, self._sent, self._observer.saw)
         self._observer.saw(final)
-        log.info("Session removed", extra=told(session=self._uuid))
+        log.info("Session removed", extra=fields(session=self._uuid))
         return final
 
     @property
