@@ -15,7 +15,7 @@ from typing import Any
 
 import aiormq.exceptions
 
-from promise_pub.amqp.aiormq_internals import ConfirmChannel, TappedConnection
+from promise_pub.amqp.aiormq_internals import FrameChannel, TappedConnection
 from promise_pub.amqp.connection import open_channel, request
 from promise_pub.amqp.frames import CHANNEL, Confirm, parse_confirms
 from promise_pub.amqp.replies import end_of_connection
@@ -28,11 +28,11 @@ from promise_pub.records import Row
 from promise_pub.settings.model import RabbitSettings
 
 
-class _TrackedChannel(ConfirmChannel):
+class _TrackedChannel(FrameChannel):
     """A channel whose confirms and returns go to a tracker."""
 
     def __init__(self, connection: TappedConnection, tracker: ConfirmTracker) -> None:
-        super().__init__(connection)
+        super().__init__(connection, publisher_confirms=True)
         self.tracker = tracker
         self.settled = asyncio.Event()
         self._returned = False
@@ -69,11 +69,7 @@ class RabbitPublisher:
         self._lost = channel.closing
         self._queue = ""
         self._encoder = MessageEncoder(
-            shipment.run_id,
-            shipment.started_at,
-            channel.max_content_size,
-            shipment.digest,
-            shipment.columns,
+            shipment.run_id, shipment.started_at, channel.max_content_size, shipment.digest, shipment.columns
         )
 
     @property

@@ -93,7 +93,9 @@ class ReconnectingPublisher:
             except BrokerLost as error:
                 await self._recover(error)
                 rest = [row for row in rows if row.number > self.tracker.published]
-        self._forget_settled()
+        through = self.tracker.settled_through
+        while self._kept and self._kept[0][-1].number <= through:
+            self._kept.popleft()
 
     async def settle(self) -> None:
         while self.tracker.in_flight:
@@ -164,8 +166,3 @@ class ReconnectingPublisher:
         if waiting:
             self._on_resend(f"{lost.message.rstrip('.')}; they had no confirm by then")
             await publisher.publish([row for rows in self._kept for row in rows if row.number in waiting])
-
-    def _forget_settled(self) -> None:
-        through = self.tracker.settled_through
-        while self._kept and self._kept[0][-1].number <= through:
-            self._kept.popleft()
