@@ -90,6 +90,8 @@ def reason(error: BaseException | None) -> str:
         # It is an OSError too, whose number is not the system's.
         return _words(error)
     cause = cause if isinstance(cause, OSError) else error
+    if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
+        return "it does not speak TLS on this port; its TLS port is usually 5671"
     number = None if isinstance(cause, ssl.SSLError) else getattr(cause, "errno", None)
     if isinstance(number, int) and number > 0:
         return os.strerror(number)
