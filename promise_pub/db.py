@@ -181,5 +181,6 @@ async def apply_scheme(pool: asyncpg.Pool) -> None:
                 await connection.execute(scheme())
         except asyncpg.InsufficientPrivilegeError as error:
             raise RightsMissing(
-                f"The tables cannot be created: {_reason(error)}. Apply the scheme as the owner of the tables or the database."
+                f"The tables cannot be created: {_reason(error)}. "
+                "Apply the scheme as the owner of the tables or the database."
             ) from error

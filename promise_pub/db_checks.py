@@ -90,7 +90,7 @@ def require_fit(facts: Mapping[str, Any]) -> None:
 
 
 async def require_needs(pool: asyncpg.Pool, needs: Sequence[Need], *, makes_tables: bool = False) -> None:
-    """Raises SchemaMissing for a missing column, RightsMissing for a missing right; `makes_tables` adds temporary tables."""
+    """Raises SchemaMissing for a missing column, RightsMissing for a missing right; `makes_tables`: temporary ones."""
     await require_columns(pool, needs)
     named = _queries()
     asked = [(need.table, right) for need in needs for right in need.rights.split()]

@@ -1,6 +1,7 @@
 """Every private name of aiormq that is used: parts that its next version may change without notice.
 
-requirements.txt pins the versions that this was tested with; tests/unit/amqp/test_aiormq_internals.py has a test for each.
+requirements.txt pins the versions that this was tested with; tests/unit/amqp/test_aiormq_internals.py has a test for
+each.
 """
 
 from __future__ import annotations

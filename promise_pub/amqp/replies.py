@@ -1,7 +1,7 @@
-"""The reasons of failed requests and ended connections: refusals last until somebody changes something, losses may pass.
+"""Reasons of failed requests and ended connections: refusals last until somebody changes something, losses may pass.
 
-AMQP's reply codes tell them apart, on a channel and on a connection alike: a missing right closes the channel with 403, a
-wrong password the connection.
+AMQP's reply codes tell them apart, on a channel and on a connection alike: a missing right closes the channel with 403,
+a wrong password the connection.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Reading:
         self._wake.set()
 
     async def run(self) -> None:
-        """Raises BrokerError or one of its kinds, or DatabaseError, after a refusal or an outage that lasted too long."""
+        """Raises a kind of BrokerError or DatabaseError after a refusal, or an outage that lasted too long."""
         connected_before = False
         while True:
             try:

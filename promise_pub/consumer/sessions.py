@@ -102,8 +102,8 @@ class ConsumerSessions:
     async def remove(self, uuid: str, sent: int | None) -> ConsumerSession:
         """Waits while the session is processing, deletes its queue and returns the final counts.
 
-        When `sent` says that rows are missing and the queue holds messages, they are read first. Two calls at once get the
-        same answer, and so does a later one, whose first answer may have been lost on its way.
+        When `sent` says that rows are missing and the queue holds messages, they are read first. Two calls at once get
+        the same answer, and so does a later one, whose first answer may have been lost on its way.
         """
         if uuid in self._removed:
             return self._removed[uuid]
@@ -124,8 +124,8 @@ class ConsumerSessions:
     async def stop(self) -> None:
         """Ends all sessions now; calls that wait for one raise ServerStopping.
 
-        Queues are deleted if the broker answers: nobody could read them any more, and a publisher then gets its rows back
-        at once.
+        Queues are deleted if the broker answers: nobody could read them any more, and a publisher then gets its rows
+        back at once.
         """
         self._stopping = True
         everything, self._entries = list(self._entries.values()), {}

@@ -5,8 +5,8 @@
 SELECT count(*) FROM (SELECT FROM employees LIMIT 1) AS any_row;
 
 -- name: save_rows(names, mails)^
--- Saves the rows that do not exist yet. Returns their number, and the number of the transaction, to find out later whether
--- it was committed. Of two rows with one mail in a call the first is saved.
+-- Saves the rows that do not exist yet. Returns their number, and the number of the transaction, to find out later
+-- whether it was committed. Of two rows with one mail in a call the first is saved.
 WITH saved AS (
     INSERT INTO employees (name, mail)
     SELECT * FROM unnest(:names::text[], :mails::text[])
@@ -16,8 +16,8 @@ WITH saved AS (
 SELECT count(*) AS saved, pg_current_xact_id()::text AS transaction FROM saved;
 
 -- name: transaction_status(transaction)$
--- Returns 'committed', 'aborted', 'in progress', or null for a transaction of too long ago. Fails for a number that is not
--- used yet: the database was killed before it had written the number to disk.
+-- Returns 'committed', 'aborted', 'in progress', or null for a transaction of too long ago. Fails for a number that is
+-- not used yet: the database was killed before it had written the number to disk.
 SELECT pg_xact_status(:transaction::text::xid8);
 
 -- name: holds_rows_of(transaction, mails)$

@@ -1,8 +1,8 @@
 """Publishes rows with confirms, many messages to a write.
 
-aiormq's own `basic_publish` takes a lock, awaits a drain and makes a future for every message, which is most of the time a
-message costs. This publisher writes ready-made frames of many messages at once, and a ConfirmTracker gets the confirms,
-most of them before aiormq reads them (see `amqp.frames`).
+aiormq's own `basic_publish` takes a lock, awaits a drain and makes a future for every message, which is most of the
+time a message costs. This publisher writes ready-made frames of many messages at once, and a ConfirmTracker gets the
+confirms, most of them before aiormq reads them (see `amqp.frames`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import aiormq.exceptions
 
 from promise_pub.amqp.aiormq_internals import FrameChannel, TappedConnection
 from promise_pub.amqp.connection import open_channel, request
-from promise_pub.amqp.frames import CHANNEL, Confirm, parse_confirms
+from promise_pub.amqp.frames import Confirm, parse_confirms
 from promise_pub.amqp.replies import end_of_connection
 from promise_pub.concurrency import run_until
 from promise_pub.delivery.broker.messages import SLICE, MessageEncoder
@@ -38,10 +38,10 @@ class _TrackedChannel(FrameChannel):
         self._returned = False
 
     def take_frames(self, buffer: bytearray) -> int:
-        """Takes confirms. After the first return aiormq reads all frames, so that returns are known before their acks."""
+        """Takes confirms. After the first return aiormq reads all frames, so that a return is known before its ack."""
         if self._returned:
             return 0
-        found, taken, self._returned = parse_confirms(buffer, CHANNEL)
+        found, taken, self._returned = parse_confirms(buffer)
         if found:
             self.settle(found)
         return taken

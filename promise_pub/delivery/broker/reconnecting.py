@@ -23,8 +23,8 @@ class ReconnectingPublisher:
     The first connection is tried once: a broker that is away then fails the run at once. Later ones are tried for as
     long as `backoff` allows after a loss; then BrokerLost is raised. Only a settled row begins that time anew: a new
     connection that is lost again does not. Raises BrokerRefused when the broker refuses, and QueueGone when it is back
-    without the queue. `on_resend` gets the reason before rows are published again. Rows are kept until they are settled:
-    no more than the window and the last call's.
+    without the queue. `on_resend` gets the reason before rows are published again. Rows are kept until they are
+    settled: no more than the window and the last call's.
     """
 
     def __init__(

@@ -170,7 +170,7 @@ class ConsumerClient:
         return await self._ask(path, query, self._settings.answer_timeout)
 
     async def _ask(self, path: str, query: Query, total: float | None, body: bytearray | None = None) -> str:
-        """Returns the text of an answer with a status of success; `body` gets what has arrived, also when this raises."""
+        """Returns the text of a successful answer; `body` gets the bytes that have arrived, also when this raises."""
         body = bytearray() if body is None else body
         limits = aiohttp.ClientTimeout(total=total, sock_connect=self._settings.connect_timeout)
         try:

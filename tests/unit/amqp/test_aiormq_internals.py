@@ -32,7 +32,7 @@ class Noting(FrameChannel):
     def take_frames(self, buffer: bytearray) -> int:
         if not self._taps:
             return 0
-        found, taken, _ = parse_confirms(buffer, CHANNEL)
+        found, taken, _ = parse_confirms(buffer)
         self.settled += found
         return taken
 
