@@ -10,17 +10,18 @@ import shutil
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-import aiohttp
 import pytest
+from aiohttp import web
 
+from promise_pub.consumer.server import make_app
 from promise_pub.settings.model import DatabaseSettings, RabbitSettings, Settings
 from tests import consumer_parts, documents
 from tests.documents import PAGES, Command
 from tests.services import StartCommand
-from tests.web_parts import ServerUnderTest, client, people, settings, until
+from tests.web_parts import ServerUnderTest, people, serving, settings, until
 
 INSTALLS = "installs packages of the system"
 WORD = "installs what it needs, and may take long: test_words.py runs it in a fresh clone"
@@ -49,7 +50,7 @@ EXAMPLE_RUN = "7b0e0a52-8f0c-4f6e-9d3c-2f1f4f0c9a11"
 EXAMPLE_SESSION = "5f0c9a11-8f0c-4f6e-9d3c-2f1f4f0c9a11"
 WITH_COMMANDS = [page for page in PAGES if {command.text for command in documents.commands(page)} - {*NOT_RUN}]
 PATIENCE = 120  # seconds for one command
-ROWS, SLOWLY = 60, 30  # of a run that is going for two seconds
+SLOWLY = 30  # rows a second
 
 # `send`, and `runs` that acts, go to the usual address unless told otherwise; here the server has another.
 PROMISE_PUB = """\
@@ -92,22 +93,22 @@ class Reader:
         if EXAMPLE_RUN not in command:
             return command
         if re.search(r"--cancel|/cancel", command):
-            run = await self._going()
+            run = await self._going(SLOWLY * PATIENCE)
         elif re.search(r"--resume|/resume", command):
             run = await self._cancelled()
         else:
             run = (await self._server.send(people(3), "?mode=batch&timeout=0&clear=true")).json["id"]
         return command.replace(EXAMPLE_RUN, run)
 
-    async def _going(self) -> str:
+    async def _going(self, rows: int) -> str:
         headers = {"Prefer": "respond-async", "Accept": "application/json", "Content-Type": "text/csv"}
         path = f"/simulate/?filename=slow.csv&timeout=0&clear=true&rate={SLOWLY}"
-        run = str((await self._server.ask("POST", path, data=people(ROWS), headers=headers)).json["id"])
+        run = str((await self._server.ask("POST", path, data=people(rows), headers=headers)).json["id"])
         await until(lambda: self._is(run, "publishing"))
         return run
 
     async def _cancelled(self) -> str:
-        run = await self._going()
+        run = await self._going(2 * SLOWLY)
         await self._server.ask("POST", f"/runs/{run}/cancel", headers={"Accept": "application/json"})
         await until(lambda: self._is(run, "cancelled"))
         return run
@@ -116,23 +117,22 @@ class Reader:
         return bool((await self._server.get(f"/runs/{run}?format=json")).json["state"] == state)
 
 
-@pytest.fixture
-async def consumer_port(
-    rabbit: RabbitSettings,
-    database: DatabaseSettings,
-    start_process: StartCommand,
-    settings_file: Callable[[Settings], Path],
-) -> int:
-    """The bundled consumer, as a process of its own."""
-    path = settings_file(consumer_parts.settings_of(rabbit, database))
-    command = await start_process("consumer", "-c", path)
-    return int((await command.wait_for(r"^listening on \S+:(\d+)$")).group(1))
+@asynccontextmanager
+async def consuming(rabbit: RabbitSettings, database: DatabaseSettings) -> AsyncIterator[int]:
+    """The bundled consumer; its port."""
+    chosen = consumer_parts.settings_of(rabbit, database)
+    runner = web.AppRunner(make_app(chosen), access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
 
 
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=documents.shown)
 async def test_the_commands_of_a_page_do_what_it_says(
     page: Path,
-    consumer_port: int,
     rabbit: RabbitSettings,
     database: DatabaseSettings,
     start_process: StartCommand,
@@ -140,30 +140,26 @@ async def test_the_commands_of_a_page_do_what_it_says(
     tmp_path: Path,
 ) -> None:
     auth = "users" if page.name == "security.md" else "off"
-    chosen = settings(rabbit, database, consumer_port, tmp_path, auth=auth)
-    path = settings_file(chosen)
-    token = await a_token(start_process, path)
-    command = await start_process("serve", "-c", path)
-    url = (await command.wait_for(r" on (http://127\.0\.0\.1:\d+)$")).group(1)
-    known = {
-        "http://localhost:8000": url,
-        "https://promise.example": url,
-        "http://127.0.0.1:8001": f"http://127.0.0.1:{consumer_port}",
-        "amqp://guest:guest@127.0.0.1:5672/": consumer_parts.amqp_url(rabbit),
-        ".venv/bin/python": sys.executable,
-    }
-    environment = {"PROMISE_PUB_CONFIG": str(path), "TOKEN": token, "EDITOR": "true"}
-    async with (
-        client() as http,
-        reader(page, tmp_path / "folder", environment, ServerUnderTest(url, http, tmp_path)) as shell,
-    ):
-        for typed in documents.commands(page):
-            if typed.text not in NOT_RUN:
-                text = typed.text
+    async with consuming(rabbit, database) as port, AsyncExitStack() as stack:
+        chosen = settings(rabbit, database, port, tmp_path, auth=auth)
+        path = settings_file(chosen)
+        server = await stack.enter_async_context(serving(chosen))
+        known = {
+            "http://localhost:8000": str(server.url),
+            "https://promise.example": str(server.url),
+            "http://127.0.0.1:8001": f"http://127.0.0.1:{port}",
+            "amqp://guest:guest@127.0.0.1:5672/": consumer_parts.amqp_url(rabbit),
+            ".venv/bin/python": sys.executable,
+        }
+        token = await a_token(start_process, path) if auth == "users" else ""
+        environment = {"PROMISE_PUB_CONFIG": str(path), "TOKEN": token, "EDITOR": "true"}
+        shell = await stack.enter_async_context(reader(page, tmp_path / "folder", environment, server))
+        for command in documents.commands(page):
+            if command.text not in NOT_RUN:
+                text = command.text
                 for shown, real in known.items():
                     text = text.replace(shown, real)
-                check(typed, await shell.type(await shell.adapt(text)))
-    assert await command.stop() == 0
+                check(command, await shell.type(await shell.adapt(text)))
 
 
 def check(command: Command, said: tuple[int, str, str]) -> None:
@@ -226,17 +222,11 @@ def test_every_command_that_is_not_run_is_on_a_page() -> None:
 
 
 async def test_every_metric_is_on_the_page_of_operations(
-    rabbit: RabbitSettings,
-    database: DatabaseSettings,
-    tmp_path: Path,
-    start_process: StartCommand,
-    settings_file: Callable[[Settings], Path],
+    rabbit: RabbitSettings, database: DatabaseSettings, tmp_path: Path
 ) -> None:
-    command = await start_process("serve", "-c", settings_file(settings(rabbit, database, 1, tmp_path)))
-    url = (await command.wait_for(r" on (http://127\.0\.0\.1:\d+)$")).group(1)
-    async with aiohttp.ClientSession() as http, http.get(f"{url}/metrics") as answer:
-        families = set(re.findall(r"^# TYPE promise_pub_(\w+?)(?:_created)? ", await answer.text(), re.MULTILINE))
+    async with serving(settings(rabbit, database, 1, tmp_path)) as server:
+        figures = (await server.get("/metrics")).text
+    families = set(re.findall(r"^# TYPE promise_pub_(\w+?)(?:_created)? ", figures, re.MULTILINE))
     page = (documents.ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`(\w+?)(?:\{[\w,]+\})?`", page.split("## Metrics")[1].split("\n## ")[0]))
     assert families and families <= named
-    assert await command.stop() == 0

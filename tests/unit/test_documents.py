@@ -105,3 +105,20 @@ def test_every_request_and_parameter_is_on_the_page_of_the_api() -> None:
         default = schema["default"]
         shown = str(default).lower() if isinstance(default, bool) else str(default)
         assert rows[name].strip().strip("`") == shown, name
+
+
+def test_every_package_is_in_the_tree_and_nothing_else() -> None:
+    tree = next(block.text for block in blocks(DOCS / "architecture.md") if "promise_pub/" in block.text)
+    listed: set[str] = set()
+    above: list[str] = []
+    for line in tree.splitlines():
+        names = re.match(r" *((?:(?:\w+/|\w+\.(?:py|ini|sql)|Makefile)(?: +|$))*)", line)
+        assert names
+        depth = (len(line) - len(line.lstrip())) // 2
+        for name in names[1].split():
+            above[depth:] = [name]
+            listed.add("".join(above[: depth + 1]))
+    assert [name for name in listed if not (ROOT / name).exists()] == []
+    packages = {str(file.parent.relative_to(ROOT)) + "/" for file in (ROOT / "promise_pub").rglob("__init__.py")}
+    modules = {f"promise_pub/{file.name}" for file in (ROOT / "promise_pub").glob("[a-z]*.py")}
+    assert packages | modules <= listed
