@@ -1,7 +1,7 @@
-"""The configuration: one INI file and the environment, cast once.
+"""The configuration: one INI file and the environment, cast once into frozen dataclasses.
 
-Does: finds the file, reads every option, and lists every problem at once.
-Never: reads anything at import; lets a secret into `repr`; heeds variables and files of libpq.
-Limits: values of one line; an empty value is the default.
-Fails with: ConfigurationError, with a line for each problem.
+Does: finds, reads and checks the configuration (`model.load`), and writes one (`inifile.write`).
+Never: reads anything when imported; quotes a secret, or text that may be one, in a complaint or a `repr`.
+Limits: a value is one line; sections and options are those of `model.py`, which `production.ini` describes.
+Fails with: ConfigurationError, which lists every problem, not only the first.
 """

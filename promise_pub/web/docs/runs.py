@@ -10,34 +10,24 @@ from promise_pub.delivery.input.uploads import NAME_LIMIT
 from promise_pub.delivery.store.query import NEWEST_FIRST, Sort
 from promise_pub.http.negotiation import CSV, HTML, JSON
 from promise_pub.http.openapi.answers import (
-    BUSY,
     DATABASE,
-    FAILED_RUN,
-    Kind,
     Operation,
     answer,
     faces,
     not_modified,
     problems,
 )
+from promise_pub.http.openapi.parameters import KNOWN, PAGED, PREFER, face, header, paged, query
+from promise_pub.http.openapi.schema import COUNT, FLAG, TEXT, UUID, Schema, described, ref, whole
+from promise_pub.http.problem_catalog import CATALOG, Kind
 from promise_pub.records import Mode, State, Verdict
-from promise_pub.web.docs.parameters import (
-    KNOWN,
-    PAGED,
-    PREFER,
-    RUN_ID,
-    face,
-    file_body,
-    header,
-    in_query,
-    paged,
-    query,
-)
-from promise_pub.web.docs.schemas import COUNT, FLAG, TEXT, UUID, Schema, described, ref, whole
+from promise_pub.web.docs.parameters import RUN_ID, file_body, in_query
 from promise_pub.web.runs.compare import FEWEST, MOST
 from promise_pub.web.runs.history import ORDERS
 from promise_pub.web.runs.preview import LIMIT, SHOWN
 from promise_pub.web.runs.run import MOST_REJECTS
+
+BUSY: tuple[Kind, ...] = (errors.TooManyWaiting, errors.ServerStopping)
 
 
 def _links() -> dict[str, Schema]:
@@ -81,7 +71,7 @@ def _simulate() -> Operation:
         errors.NoUsableRow,
         errors.BadHeader,
         errors.NotCsv,
-        *FAILED_RUN,
+        *(kind for kind in CATALOG if CATALOG[kind].ends_run),
         *BUSY,
     )
     name = query("filename", TEXT, "The file's name, where it is the body.", example="data.csv")
