@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 
-from promise_pub.local.places import PLACES_VARIABLE
+from promise_pub.local.postgres_home import PLACES_VARIABLE
 from tests.services import MARK, RunningCommand, missing
 
 ROOT = Path(__file__).parents[2]

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from promise_pub.app import FEATURES, sections_of
 from promise_pub.cli.arguments import _parser
 from promise_pub.delivery.evidence.digest import MODULUS, fingerprint, written
 from promise_pub.settings import model
@@ -60,7 +61,7 @@ def test_the_page_of_the_configuration_is_what_make_doc_writes() -> None:
     assert script["page"](text) == text, "docs/configuration.md is stale: python scripts/configuration.py writes it"
     sections = script["groups"]((ROOT / "production.ini").read_text(encoding="utf-8"))
     listed = {name: [option for group in groups for option, _ in group.options] for name, groups in sections.items()}
-    assert listed == {name: [option.name for option in fields(kind)] for name, kind in model.SECTIONS.items()}
+    assert listed == {name: [option.name for option in fields(kind)] for name, kind in sections_of(FEATURES).items()}
 
 
 def test_configurations_that_are_shown_can_be_read(tmp_path: Path) -> None:
@@ -82,7 +83,7 @@ def test_the_digest_of_the_contract_is_the_digest_of_the_package() -> None:
 
 def test_every_command_and_option_is_on_the_page_of_the_command_line() -> None:
     page = (DOCS / "cli.md").read_text(encoding="utf-8")
-    words = {word for words in _words(_parser()) for word in words}
+    words = {word for words in _words(_parser(FEATURES)) for word in words}
     assert {"send", "--junit", "transitions", "import"} <= words
     assert {word for word in words if not re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", page)} == {"-h"}
 
@@ -99,7 +100,8 @@ def _words(parser: argparse.ArgumentParser) -> Iterator[tuple[str, ...]]:
 
 def test_every_request_and_parameter_is_on_the_page_of_the_api() -> None:
     page = (DOCS / "http-api.md").read_text(encoding="utf-8")
-    assert [f"{method} {path}" for method, path in OPERATIONS if f"`{method} {path}`" not in page] == []
+    operations = [*OPERATIONS, *(operation for feature in FEATURES for operation in feature.operations)]
+    assert [f"{method} {path}" for method, path in operations if f"`{method} {path}`" not in page] == []
     rows = dict(re.findall(r"^\| `(\w+)` \| .* \|([^|]*)\|$", page, re.MULTILINE))
     for name, (schema, _) in run_parameters().items():
         default = schema["default"]
