@@ -63,7 +63,7 @@ class Passwords:
             async with asyncio.timeout(TURN_TIMEOUT):
                 await self._turns.acquire()
         except TimeoutError:
-            raise ServerBusy("Too many log in at once: try again soon.") from None
+            raise ServerBusy("Too many logins at once: try again soon.") from None
         try:
             return await asyncio.to_thread(work)
         finally:

@@ -49,7 +49,7 @@ class StoredAccounts:
         async with self._answering():
             added = await self._sql.add_user(self._pool, name=name, role=role, password=password)
         if not added:
-            raise AccountExists(f"There is a user {name} already.")
+            raise AccountExists(f"A user {name} already exists.")
 
     async def users(self) -> list[Account]:
         async with self._answering():
@@ -75,7 +75,7 @@ class StoredAccounts:
         async with self._answering():
             row = await self._sql.add_token(self._pool, name=name, role=role, digest=_digest(token), days=days)
         if not row:
-            raise AccountExists(f"There is a token {name} already: revoke it first.")
+            raise AccountExists(f"A token {name} already exists: revoke it first.")
         return token, row["expires_at"]
 
     async def tokens(self) -> list[Account]:

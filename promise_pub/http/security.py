@@ -102,7 +102,7 @@ async def refuse_strangers(request: web.Request, handler: Handler) -> web.Stream
         if _is_health_check(request):
             request[FOREIGN_HOST] = True
             return await handler(request)
-        raise WrongHost(f"The server does not answer to {host[:100]!r}: where it should, [server] hosts names it.")
+        raise WrongHost(f"The server does not answer to {host[:100]!r}. If it should, add the name to [server] hosts.")
     if crosses_sites(request.method, request.headers):
         raise CrossSite
     return await handler(request)

@@ -112,8 +112,8 @@ def test_a_token_is_shown_once_alone_on_the_standard_output(command: Command) ->
 @pytest.mark.parametrize(
     ("arguments", "code", "complaint"),
     [
-        (("user", "add", "ann"), 1, "There is a user ann already."),
-        (("token", "add", "ci"), 1, "There is a token ci already: revoke it first."),
+        (("user", "add", "ann"), 1, "A user ann already exists."),
+        (("token", "add", "ci"), 1, "A token ci already exists: revoke it first."),
         (("user", "remove", "bob"), 1, "There is no user bob."),
         (("user", "password", "bob"), 1, "There is no user bob."),
         (("token", "revoke", "none"), 1, "There is no token none."),
