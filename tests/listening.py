@@ -13,12 +13,12 @@ from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 from yarl import URL
 
-from promise_pub.accounts.guard import Guard
+from promise_pub.accounts.authentication import Authenticator
 from promise_pub.app import listen
 from promise_pub.http.limits import Limits
-from promise_pub.http.security import look_around
+from promise_pub.http.security import resolve_exposure
 from promise_pub.settings.model import ServerSettings
-from promise_pub.web.server import make_app
+from promise_pub.web.server import Services, make_app
 from tests.web_house import House
 
 PATIENCE = 15.0  # seconds after which a test has failed; less than the limits that a server has by itself
@@ -85,20 +85,21 @@ class Raw(NamedTuple):
 
 @asynccontextmanager
 async def site(
-    folder: Path, *, guard: Guard | None = None, probes: Mapping[str, Any] | None = None, **set: Any
+    folder: Path, *, authenticator: Authenticator | None = None, probes: Mapping[str, Any] | None = None, **set: Any
 ) -> AsyncIterator[Site]:
     """It, with these options of `[server]` set; runs are taken up."""
     settings = ServerSettings(port=0, **set)
     house = House(folder)
     house.probes.update(probes or {})
-    app = make_app(
-        house.runs,
-        house.ledger,  # type: ignore[arg-type]
-        house.probes,
-        doors=await look_around(settings),
-        guard=guard,
+    services = Services(
+        runs=house.runs,
+        ledger=house.ledger,  # type: ignore[arg-type]
+        probes=house.probes,
+        exposure=await resolve_exposure(settings),
+        authenticator=authenticator,
         limits=Limits.of(settings),
     )
+    app = make_app(services)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(house.runs)
         url = URL(await listen(stack, app, settings))

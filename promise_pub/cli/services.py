@@ -1,4 +1,4 @@
-"""`serve`, `consumer` and `schema`: what runs until it is stopped, and what it needs."""
+"""`serve`, `consumer` and `schema`: the services, and the tables that they need."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Any
 from yarl import URL
 
 from promise_pub import __version__, app, db, db_checks, logs
-from promise_pub.cli.output import OK, err
 from promise_pub.consumer import server as consumer_server
 from promise_pub.local.stack import LocalStack
 from promise_pub.settings import model
+from promise_pub.terminal import OK, err
 
 
 def log_level(options: argparse.Namespace, usual: int) -> int:
-    """-q: errors; -v: events, -vv: everything; neither: as usual."""
+    """Returns ERROR for -q, INFO for -v, DEBUG for -vv, otherwise the usual level."""
     if options.quiet:
         return logging.ERROR
     wanted = (usual, logging.INFO, logging.DEBUG)[min(options.verbose, 2)]
@@ -28,38 +28,40 @@ def log_level(options: argparse.Namespace, usual: int) -> int:
 
 
 def _logging(options: argparse.Namespace, settings: model.ServerSettings) -> AbstractContextManager[object]:
-    """Has a service log as it is configured, and waits for nobody who reads that."""
+    """Logs as configured in the block, without waiting for the reader of standard error."""
     level = log_level(options, logging.getLevelNamesMapping()[settings.log_level.upper()])
     return logs.logging_to(sys.stderr.fileno(), level, settings.log_format)
 
 
-def _say(line: str) -> None:
-    """In one piece: the log, which another thread writes, may go to the same place."""
+def _print_line(line: str) -> None:
+    """Prints in one piece: the log, written by another thread, may go to the same place."""
     print(f"{line}\n", end="", flush=True)
 
 
 async def serve(options: argparse.Namespace) -> int:
     async with AsyncExitStack() as stack:
         local = await _start_local(stack, options) if options.local else None
-        settings = local[1] if local else model.load(options.config, talks=True)
+        settings = local[1] if local else options.load_settings(connects=True)
         stack.enter_context(_logging(options, settings.server))
-        url = await stack.enter_async_context(app.running(settings))
+        url = await stack.enter_async_context(app.running(settings, options.features))
         if local:
             local[0].publish_settings(URL(url).port or 0)
-        _say(f"promise-pub {__version__} on {url}")
+        _print_line(f"promise-pub {__version__} on {url}")
         if local:
-            await local[0].look_after()
+            await local[0].keep_running()
         await asyncio.Event().wait()
     return OK
 
 
 async def _start_local(stack: AsyncExitStack, options: argparse.Namespace) -> tuple[LocalStack, model.Settings]:
-    path = model.find(options.config, os.environ, search=False)
-    values = model.read(path, os.environ)
+    path = model.find_file(options.config, os.environ, search=False)
+    sections = app.sections_of(options.features)
+    values = model.read(path, os.environ, sections)
     with err.status("starting") as status:
         local = LocalStack(
             options.state,
             values,
+            sections,
             report=lambda text: _report(status, options, text),
             warn=lambda text: err.print(text, markup=False),
         )
@@ -77,9 +79,9 @@ def _report(status: Any, options: argparse.Namespace, text: str) -> None:
 
 
 async def consumer(options: argparse.Namespace) -> int:
-    settings = model.load(options.config)
+    settings = options.load_settings()
     with _logging(options, settings.server):
-        await consumer_server.serve(settings, on_ready=lambda url: _say(f"listening on {url}"))
+        await consumer_server.serve(settings, on_ready=lambda url: _print_line(f"listening on {url}"))
     return OK
 
 
@@ -87,7 +89,7 @@ async def schema(options: argparse.Namespace) -> int:
     if not options.apply:
         print(db.scheme(), end="")
         return OK
-    settings = model.load(options.config)
+    settings = options.load_settings()
     async with db.open_pool(settings.database, max_size=2) as pool:
         await db_checks.require_usable(pool)
         await db.apply_scheme(pool)

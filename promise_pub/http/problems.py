@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from promise_pub import errors
 from promise_pub.http.keys import CODE
-from promise_pub.http.negotiation import HTML, JSON, as_json, page, wanted
+from promise_pub.http.negotiation import HTML, JSON, negotiate_format
 from promise_pub.http.problem_catalog import advise, advise_on_status, find_entry, title_of
+from promise_pub.http.responses import as_json, page
 from promise_pub.records import RunReport, State
 
 log = logging.getLogger(__name__)
 
 _RETRY_AFTER = "10"  # seconds; the order of a run's length
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def status_of_run(report: RunReport) -> int:
@@ -63,8 +62,8 @@ def _details(status: int, code: str, detail: str, advice: str, **more: Any) -> d
 
 
 @web.middleware
-async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answers whatever a handler raises, in the format that the client wants."""
+async def render_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answers whatever a handler raises, in the format that the client wants; a middleware."""
     try:
         return await handler(request)
     except errors.PromisePubError as error:
@@ -96,17 +95,16 @@ def _answer(request: web.Request, details: dict[str, Any], passes: bool) -> web.
     return response
 
 
-def put_into_problem(response: web.Response) -> int:
-    """Turns aiohttp's plain-text answer to a malformed request into problem details, and returns the new length."""
+def render_malformed(response: web.Response) -> bytes:
+    """Returns problem details instead of aiohttp's plain text for a malformed request, which no browser sends."""
     body = _http_problem(response.status, " ".join((response.text or "").split()))
     response.content_type = "application/problem+json"
-    response.body = json.dumps(body, ensure_ascii=False).encode()
-    return len(response.body)
+    return json.dumps(body, ensure_ascii=False).encode()
 
 
 def _format_of(request: web.Request) -> str:
     try:
-        return wanted(request)
+        return negotiate_format(request)
     except errors.BadParameter:
         return HTML
 

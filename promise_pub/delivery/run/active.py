@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Self
 from uuid import UUID
 
-from promise_pub.delivery.broker.reconnecting import SteadyPublisher
+from promise_pub.delivery.broker.reconnecting import ReconnectingPublisher
 from promise_pub.delivery.evidence.confirms import ConfirmTracker, Settled
 from promise_pub.delivery.evidence.digest import RowDigest
 from promise_pub.delivery.evidence.latency import LatencyHistogram
@@ -80,7 +80,7 @@ class ActiveRun:
         self.going = Going()
         self._settled = Settled()  # where the tracker took up
         self._tracker = ConfirmTracker()
-        self._publisher: SteadyPublisher | None = None
+        self._publisher: ReconnectingPublisher | None = None
         self._digest: str | None = None
         self._passed: deque[Checkpoint] = deque()  # boundaries with an unsettled row before them
         self._resends = Resends()
@@ -222,7 +222,7 @@ class ActiveRun:
 
     # What its protocol tells it.
 
-    def opened(self, publisher: SteadyPublisher) -> None:
+    def opened(self, publisher: ReconnectingPublisher) -> None:
         self._publisher = publisher
 
     def took(self, batch: Batch) -> None:

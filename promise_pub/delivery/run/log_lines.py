@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from promise_pub.errors import find_class
-from promise_pub.logs import told
+from promise_pub.logs import fields
 from promise_pub.records import RunReport, State
 
 log = logging.getLogger(__name__)
@@ -15,7 +15,7 @@ def queued(report: RunReport) -> None:
     file, parameters = report.file, report.parameters
     log.info(
         "Run queued",
-        extra=told(
+        extra=fields(
             run=report.id,
             file=file.name,
             bytes=file.bytes,
@@ -27,7 +27,7 @@ def queued(report: RunReport) -> None:
 
 
 def started(report: RunReport) -> None:
-    log.info("Run started", extra=told(run=report.id, waited=round(report.seconds.queued, 3)))
+    log.info("Run started", extra=fields(run=report.id, waited=round(report.seconds.queued, 3)))
 
 
 def ended(report: RunReport) -> None:
@@ -36,7 +36,7 @@ def ended(report: RunReport) -> None:
     log.log(
         logging.WARNING if report.state is State.FAILED else logging.INFO,
         "Run ended",
-        extra=told(
+        extra=fields(
             run=report.id,
             state=report.state.value,
             verdict=report.verdict and report.verdict.value,

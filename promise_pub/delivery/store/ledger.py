@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from typing import Any, TypeVar
@@ -12,7 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
-from promise_pub.db import queries, translated
+from promise_pub.db import answering, queries, translated
 from promise_pub.db_checks import Need, require_columns
 from promise_pub.delivery.parameters import parse_profile
 from promise_pub.delivery.store.locks import Claim
@@ -117,19 +116,10 @@ class Ledger:
             raise NotResumable("The run is already running.")
 
     async def write(self, report: RunReport) -> None:
-        with translated():
-            written = await self._soon(self._sql.write_run(self._pool, **_columns(report), server=self._server))
+        async with answering(self._pool, WRITE_TIMEOUT):
+            written = await self._sql.write_run(self._pool, **_columns(report), server=self._server)
         if not written:
             raise RunTaken
-
-    async def _soon(self, writing: Awaitable[T]) -> T:
-        """Runs wait for this. A connection that was lost without a word is not waited for, nor used again."""
-        try:
-            async with asyncio.timeout(WRITE_TIMEOUT):
-                return await writing
-        except TimeoutError:
-            await self._pool.expire_connections()
-            raise
 
     async def known(self, run_ids: Sequence[str]) -> set[str]:
         return await self._which(self._sql.known_runs, run_ids)

@@ -8,9 +8,9 @@ from typing import Any
 
 from promise_pub import errors
 from promise_pub.http.negotiation import CSV, HTML, JSON
+from promise_pub.http.openapi.schema import COUNT, TEXT, Schema, ref
 from promise_pub.http.problem_catalog import Kind, find_entry
 from promise_pub.http.problems import problem
-from promise_pub.web.docs.schemas import COUNT, TEXT, Schema, ref
 
 Operation = dict[str, Any]
 
@@ -25,8 +25,6 @@ DATABASE: tuple[Kind, ...] = (
     errors.SchemaMissing,
     errors.DatabaseError,
 )
-BUSY: tuple[Kind, ...] = (errors.TooManyWaiting, errors.ServerStopping)
-
 HEADERS: dict[str, Schema] = {
     "ETag": {
         "description": "A mark of the answer. Sent back as `If-None-Match` it saves sending the same again.",

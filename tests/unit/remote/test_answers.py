@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -220,15 +221,13 @@ async def test_a_problem_of_any_form_is_a_problem(submit: Any, rejected: Any) ->
     assert error.message == "['odd'] (7)"
 
 
-async def test_the_details_are_kept_where_a_server_is_given_up(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(follow, "PATIENCE", 0.0)
+async def test_the_details_are_kept_where_a_server_is_given_up() -> None:
+    once = replace(follow.AWAY, within=0.0)
     problem = {"detail": "The database is away.", "code": "database_unavailable", "advice": "Wait."}
     run = ended().as_json() | {"finished_at": None}
     async with saying(answer("503 Service Unavailable", json.dumps(problem))) as there:
         with pytest.raises(ServerAway) as caught:
-            _ = [one async for one in follow.follow(there, run, lambda text: None)]
+            _ = [one async for one in follow.follow(there, run, lambda text: None, once)]
     assert caught.value.message == "The database is away. (database_unavailable) (for 0 s)"
     assert caught.value.details == ("Wait.",)
 

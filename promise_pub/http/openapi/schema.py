@@ -1,0 +1,99 @@
+"""JSON Schemas that every API has, whatever it is about: their building blocks, problems and error codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from promise_pub.http.problem_catalog import CATALOG
+
+Schema = dict[str, Any]
+
+UUID: Schema = {"type": "string", "format": "uuid"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+TEXT: Schema = {"type": "string"}
+FLAG: Schema = {"type": "boolean"}
+MOMENT: Schema = {"type": "string", "format": "date-time"}
+AMOUNT: Schema = {"type": "number", "minimum": 0}
+
+
+def ref(name: str) -> Schema:
+    """A schema of the description, by its name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def nullable(schema: Schema) -> Schema:
+    """Or null."""
+    if "enum" in schema or not isinstance(schema.get("type"), str):
+        return {"anyOf": [schema, {"type": "null"}]}
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def described(schema: Schema, description: str) -> Schema:
+    return {**schema, "description": description}
+
+
+def whole(properties: Mapping[str, Schema], *optional: str, **more: Any) -> Schema:
+    """An object that has all of these, but for the optional ones."""
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": {**properties}, "required": required, **more}
+
+
+def _code() -> Schema:
+    meanings = {kind.code: kind.default_message() for kind in CATALOG if CATALOG[kind].public}
+    of_http = "http_ and the status: what HTTP itself has an answer to"
+    table = "\n".join(f"- `{code}`: {meaning}" for code, meaning in meanings.items())
+    return {
+        "description": f"Stable: scripts may test it. A new one may come.\n\n{table}\n- `http_404` …: {of_http}",
+        "type": "string",
+        "anyOf": [{"enum": [*meanings]}, {"pattern": "^http_[45][0-9][0-9]$"}],
+    }
+
+
+def _problem() -> Schema:
+    return whole(
+        {
+            "type": described(TEXT, "`about:blank`: the code says which problem it is."),
+            "title": described(TEXT, "The status in words."),
+            "status": {
+                "type": "integer",
+                "enum": [status.value for status in HTTPStatus if status >= 400],
+            },
+            "detail": described(TEXT, "What happened, for people."),
+            "code": ref("Code"),
+            "advice": described(TEXT, "What to do about it, for people."),
+            "rejected": {
+                "type": "array",
+                "items": ref("RejectedRow"),
+                "description": "With `no_usable_row`: the first rows, and why they were rejected.",
+            },
+            "run": described(ref("Run"), "Where a run failed that you waited for."),
+        },
+        "rejected",
+        "run",
+        description="Problem details (RFC 9457).",
+    )
+
+
+def _service() -> Schema:
+    return whole({"ready": FLAG, "error": TEXT}, "error")
+
+
+def general_schemas() -> dict[str, Schema]:
+    """Returns the schemas of problems and of the health checks."""
+    return {
+        "Problem": _problem(),
+        "Code": _code(),
+        "Alive": whole({"alive": {"const": True}}),
+        "Ready": whole(
+            {
+                "ready": described(FLAG, "Whether all of them are."),
+                "broker": _service(),
+                "database": _service(),
+                "consumer": _service(),
+                "uploads": _service(),
+            },
+            additionalProperties=_service(),
+        ),
+    }
