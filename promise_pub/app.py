@@ -165,7 +165,7 @@ async def listen(stack: AsyncExitStack, app: web.Application, settings: ServerSe
     stack.push_async_callback(runner.cleanup)
     tls = await asyncio.to_thread(_tls, settings)
     port = await _open(stack, runner, settings, tls)
-    return addresses.url(settings.host, port, tls=tls is not None)
+    return addresses.http_url(settings.host, port, tls=tls is not None)
 
 
 async def _open(

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from promise_pub.addresses import url
+from promise_pub.addresses import http_url
 from promise_pub.concurrency import background
 from promise_pub.consumer.broker import Broker
 from promise_pub.consumer.saver import NEEDS, OUTAGE, Saver
@@ -76,7 +76,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
         try:
             await runner.setup()
             await _listen(runner, settings.consumer.host, settings.consumer.port)
-            on_ready(url(settings.consumer.host, runner.addresses[0][1]))
+            on_ready(http_url(settings.consumer.host, runner.addresses[0][1]))
             await stop.wait()
         finally:
             await runner.cleanup()

@@ -26,9 +26,9 @@ from promise_pub import addresses, resources
     ],
 )
 def test_an_ipv6_address_stands_in_brackets(host: str, written: str) -> None:
-    assert addresses.place(host, 80) == written
-    assert addresses.url(host, 80) == f"http://{written}"
-    assert addresses.url(host, 80, tls=True) == f"https://{written}"
+    assert addresses.join_host_port(host, 80) == written
+    assert addresses.http_url(host, 80) == f"http://{written}"
+    assert addresses.http_url(host, 80, tls=True) == f"https://{written}"
 
 
 @pytest.fixture

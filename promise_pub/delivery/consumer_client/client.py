@@ -10,7 +10,7 @@ from typing import TypeVar
 import aiohttp
 from yarl import URL
 
-from promise_pub.addresses import place
+from promise_pub.addresses import join_host_port
 from promise_pub.concurrency import background, run_until
 from promise_pub.delivery.consumer_client.aiohttp_internals import disable_retries
 from promise_pub.delivery.consumer_client.answers import (
@@ -185,7 +185,7 @@ class ConsumerClient:
                     )
                 return decode(body)
         except _NEVER_SENT as error:
-            where = place(self._settings.host, self._settings.port)
+            where = join_host_port(self._settings.host, self._settings.port)
             raise ConsumerUnreachable(f"The consumer at {where} cannot be reached: {_describe(error)}") from error
         except TimeoutError as error:
             raise ConsumerTimeout(f"The consumer's {path} did not answer within {total:g} s") from error
