@@ -27,7 +27,11 @@ class House:
         self.uploads = Uploads(folder, limit=1 << 30, keep_days=30)
         self.uploads.prepare()
         self.folder = folder
-        self.runs = Runs(self.ledger, self.consumer, self.broker.open_publisher, self.uploads, max_waiting)
+        self.runs = self.make_runs(max_waiting)
+
+    def make_runs(self, max_waiting: int = 100) -> Runs:
+        """Returns the runs of the next server."""
+        return Runs(self.ledger, self.consumer, self.broker.open_publisher, self.uploads, max_waiting)
 
     async def submit(self, text: bytes = ROWS, parameters: Parameters = BATCH) -> ActiveRun:
         run_id = self.runs.admit()

@@ -381,9 +381,9 @@ async def test_rejected_rows_need_their_run(subject: Subject) -> None:
 async def test_sessions_left_behind_are_known_to_who_goes_on(subject: Subject) -> None:
     run = report()
     await subject.ledger.open(run)
-    going = replace(run.going, left_behind=("3f2504e0", ""))
-    await subject.ledger.write(replace(run, going=going))
-    assert (await subject.ledger.run(run.id)).going == going
+    state = replace(run.resume_state, left_behind=("3f2504e0", ""))
+    await subject.ledger.write(replace(run, resume_state=state))
+    assert (await subject.ledger.run(run.id)).resume_state == state
 
 
 async def test_employees_are_counted_and_cleared(subject: Subject) -> None:

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from promise_pub.delivery.ports import Ledger
 from promise_pub.delivery.run.active import ActiveRun
+from promise_pub.delivery.run.stopping import StopReason
 from promise_pub.errors import DatabaseError, RunTaken
-from promise_pub.records import Fault
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ SELDOM = 15.0  # seconds at most; bounds how late it is noticed that the databas
 MAX_UNRECORDED = 100  # runs whose end is tried again: each takes some hundred KB
 
 
-class Recorder:
+class RunRecorder:
     """Writes runs to the ledger. A ledger that is away neither ends a run nor loses what became of it."""
 
     def __init__(self, ledger: Ledger) -> None:
@@ -40,16 +40,14 @@ class Recorder:
     @asynccontextmanager
     async def progress_of(self, run: ActiveRun) -> AsyncIterator[None]:
         """Writes while the block goes; ends before it does, so that no late progress overwrites how the run ended."""
-        carrying = asyncio.current_task()
         progress = asyncio.ensure_future(self._record_progress(run))
 
         def stop(ended: asyncio.Future[None]) -> None:
-            if carrying and not ended.cancelled() and isinstance(ended.exception(), RunTaken):
-                run.why = Fault("interrupted", "Another server on this database has taken the run.")
-                carrying.cancel()
+            if not ended.cancelled() and isinstance(ended.exception(), RunTaken):
+                run.stop(StopReason.RUN_TAKEN)
 
         progress.add_done_callback(stop)
-        sampling = asyncio.ensure_future(run.sampled())
+        sampling = asyncio.ensure_future(run.keep_timeline())
         try:
             yield
         finally:
@@ -71,7 +69,7 @@ class Recorder:
                 if not trouble or trouble.passes != error.passes:  # once an outage
                     log.warning("The progress of run %s is not recorded: %s", run.id, error.message)
                 trouble = error
-            run.ledger_is(trouble)
+            run.ledger_gate.report(trouble)
             await asyncio.sleep(PROGRESS_EVERY)
 
     async def end_of(self, run: ActiveRun) -> None:
@@ -129,7 +127,7 @@ class Recorder:
                 if not error.passes or number == len(LAST_WRITE_DELAYS):
                     told.set()
                 if not error.passes:
-                    run.forget_unstored()  # it may be one of them that is refused: how it ended is worth more
+                    run.rejects.discard()  # it may be one of them that is refused: how it ended is worth more
             await asyncio.sleep(delay)
             if run.id not in self._failing:
                 return  # given up
@@ -138,9 +136,9 @@ class Recorder:
 
     async def _write(self, run: ActiveRun) -> None:
         report = run.report()  # before what is awaited: every rejected row that it counts is stored before it
-        if rejected := run.unstored():
+        if rejected := run.rejects.pending:
             await self._ledger.reject(run.id, rejected)
-            run.stored(len(rejected))
+            run.rejects.mark_stored(len(rejected))
         await self._ledger.write(report)
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The two protocols: the order of steps with one session, and nothing else.
+"""The two protocols: the order of steps with one session.
 
 Live: create, process, publish, remove. Batch: create, publish, process, remove.
 """
@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from promise_pub.delivery.broker.reconnecting import SteadyPublisher
 from promise_pub.delivery.ports import Consumer
 from promise_pub.delivery.run.pacing import Pacer
+from promise_pub.delivery.run.stopping import StopReason
 from promise_pub.errors import (
     BrokerError,
     ConsumerComplaint,
@@ -32,45 +33,41 @@ from promise_pub.records import Batch, Mode, Parameters, SessionView, State
 log = logging.getLogger(__name__)
 
 # Seconds that a run which is being stopped waits for the confirms of what it has published, and for the consumer to
-# remove the session; and those of one whose user waits for it.
+# remove the session; and the same where a user waits for the run's end.
 LAST_CONFIRMS, ABANDON = 2.0, 4.0
 HURRIED_CONFIRMS, HURRIED_ABANDON = 0.4, 1.0
 
 
 class Observer(Protocol):
-    """Is told how far the run has come."""
+    """Receives the run's progress, and says whether the run is being stopped."""
 
     @property
-    def hurried(self) -> bool:
-        """Whether somebody waits for the run's end."""
+    def stop_reason(self) -> StopReason | None:
+        """Why the run is being stopped. After an eviction the session is not removed here."""
 
-    @property
-    def ousted(self) -> bool:
-        """Whether another server has the run, or the consumer's ear: the session is no longer this one's to end."""
+    def enter_state(self, state: State) -> None:
+        """Called when the state of the run changes."""
 
-    def entered(self, state: State) -> None:
-        """The run is in this state from now on."""
+    def use_publisher(self, publisher: SteadyPublisher) -> None:
+        """Called once the broker is connected."""
 
-    def opened(self, publisher: SteadyPublisher) -> None:
-        """The broker is connected; the publisher's tracker knows what became of every row."""
-
-    def took(self, batch: Batch) -> None:
-        """This was read from the file."""
+    def note_read(self, batch: Batch) -> None:
+        """Called for each batch from the file."""
 
     async def may_publish(self) -> None:
-        """Waits while nothing may be published. Raises a kind of PromisePubError when it takes too long."""
+        """Waits while nothing may be published. Raises PromisePubError when that takes too long."""
 
-    def passed(self, batch: Batch) -> None:
-        """Every row of the batch is published."""
+    def note_published(self, batch: Batch) -> None:
+        """Called when every row of the batch is published."""
 
-    def saw(self, session: SessionView) -> None:
-        """The consumer's session is like this."""
+    def note_session(self, session: SessionView) -> None:
+        """Called with the consumer's session as it was just seen."""
 
-    def left_behind(self, session: SessionView | None) -> None:
-        """The consumer did not say that it removed the session. None: it may have made one that nobody knows."""
+    def note_left_behind(self, session: SessionView | None) -> None:
+        """Called when the consumer did not confirm a removal. None: it may have made a session without naming it."""
 
 
-async def carry_out(
+async def run_session(
     parameters: Parameters,
     consumer: Consumer,
     connection: AbstractAsyncContextManager[SteadyPublisher],
@@ -78,35 +75,35 @@ async def carry_out(
     observer: Observer,
     session: SessionView | None = None,
 ) -> SessionView:
-    """Runs the file through the protocol and returns the consumer's final counts.
+    """Takes the file through the protocol and returns the consumer's final counts.
 
-    Goes on with `session` where one is given. The broker is connected before a session is created, so a broker that is
-    away leaves none behind. When a step fails or the run is cancelled, the session is removed, within seconds, and the
-    error goes on. Raises SessionLost when the rest of the rows takes another session.
+    Continues `session` where one is given. The broker is connected before a session is created, so a broker that is
+    away leaves none behind. When a step fails or the run is cancelled, the session is removed within seconds, and the
+    error is raised. Raises SessionLost when the rest of the rows needs another session.
     """
-    observer.entered(State.NEGOTIATING)
+    observer.enter_state(State.NEGOTIATING)
     async with AsyncExitStack() as stack:
         publisher = await stack.enter_async_context(connection)
-        observer.opened(publisher)
+        observer.use_publisher(publisher)
         known = session is not None
-        session = session or await _created(consumer, observer)
-        talk = _Talk(parameters, consumer, publisher, session, observer, known=known)
+        session = session or await _create_session(consumer, observer)
+        steps = _SessionRun(parameters, consumer, publisher, session, observer, known=known)
         try:
-            observer.saw(session)
-            await talk.publish(batches)
+            observer.note_session(session)
+            await steps.publish(batches)
             await stack.aclose()  # draining may take hours, and needs no broker
-            return await talk.drain()
+            return await steps.drain()
         except BaseException as error:
-            await talk.give_up()
+            await steps.give_up()
             if isinstance(error, QueueGone):
-                # Without its name: how often it happens is counted by the words.
+                # The queue is not named: equal reasons are counted together.
                 raise SessionLost("The session's queue is gone.") from error
             raise
 
 
-async def _created(consumer: Consumer, observer: Observer) -> SessionView:
-    """Makes a new session. One that came to be although the call failed, or was cancelled, is removed within seconds:
-    a run that is cancelled while it comes to be waits a moment for it.
+async def _create_session(consumer: Consumer, observer: Observer) -> SessionView:
+    """Makes a new session. Where the call fails or is cancelled and a session was made all the same, it is removed
+    within seconds: a run that is cancelled meanwhile waits a moment for the answer.
     """
     creating = asyncio.ensure_future(consumer.create())
     try:
@@ -115,37 +112,37 @@ async def _created(consumer: Consumer, observer: Observer) -> SessionView:
         try:
             await asyncio.wait({creating}, timeout=HURRIED_ABANDON)
         finally:
-            await _give_back(creating, consumer, observer)
+            await _undo_create(creating, consumer, observer)
         raise
     finally:
         creating.cancel()
 
 
-async def _give_back(creating: asyncio.Future[SessionView], consumer: Consumer, observer: Observer) -> None:
-    """Removes what a create that is of no use has made, or may have."""
+async def _undo_create(creating: asyncio.Future[SessionView], consumer: Consumer, observer: Observer) -> None:
+    """Removes the session of a failed or cancelled create, or notes that there may be one."""
     if not creating.done() or creating.cancelled():
-        observer.left_behind(None)
+        observer.note_left_behind(None)
         return
     error = creating.exception()
     session = creating.result() if error is None else None
     if isinstance(error, ConsumerError):
         session = error.last
         if error.unanswered:
-            observer.left_behind(None)
+            observer.note_left_behind(None)
     if session is None:
         return
-    within = HURRIED_CONFIRMS if observer.hurried else ABANDON
+    within = HURRIED_CONFIRMS if observer.stop_reason is StopReason.USER else ABANDON
 
     async def remove(uuid: str) -> bool | None:
         if error and await _has_received(consumer, uuid):
             return None
         return await consumer.abandon(uuid, 0, lambda _: None, within)
 
-    await _see_removed(remove(session.uuid), session, observer)
+    await _await_removal(remove(session.uuid), session, observer)
 
 
 async def _has_received(consumer: Consumer, uuid: str) -> bool:
-    """Tells whether messages came to a session that a bad answer names: then it is not a new one, and somebody else's."""
+    """Returns True when a session that a bad answer names has messages: it is not a new one, and not this run's."""
     with suppress(ConsumerError, TimeoutError):
         async with asyncio.timeout(HURRIED_CONFIRMS):
             return bool((await consumer.look(uuid)).received)
@@ -153,16 +150,16 @@ async def _has_received(consumer: Consumer, uuid: str) -> bool:
 
 
 async def abandon_session(consumer: Consumer, session: SessionView, sent: int, observer: Observer) -> None:
-    """Removes a session at the consumer, within seconds; tells the observer where it did not say that it did."""
-    within = HURRIED_ABANDON if observer.hurried else ABANDON
-    removing = consumer.abandon(session.uuid, sent, observer.saw, within)
-    await _see_removed(removing, session, observer)
+    """Removes a session at the consumer, within seconds, or notes that it was left behind."""
+    within = HURRIED_ABANDON if observer.stop_reason is StopReason.USER else ABANDON
+    removing = consumer.abandon(session.uuid, sent, observer.note_session, within)
+    await _await_removal(removing, session, observer)
 
 
-async def _see_removed(removing: Coroutine[Any, Any, bool | None], session: SessionView, observer: Observer) -> None:
-    """Waits for a removal; a run that is cancelled meanwhile gives the consumer a moment more.
+async def _await_removal(removing: Coroutine[Any, Any, bool | None], session: SessionView, observer: Observer) -> None:
+    """Waits for a removal; where the run is cancelled meanwhile, a moment longer.
 
-    The session is told as left behind where that came to False, or to nothing. None: it was not to be removed.
+    The session is noted as left behind unless `removing` returns True, or None: it was not to be removed.
     """
     abandoning = asyncio.ensure_future(removing)
     removed: bool | None = False
@@ -178,12 +175,12 @@ async def _see_removed(removing: Coroutine[Any, Any, bool | None], session: Sess
             log.info("Session removed", extra=told(session=session.uuid))
         elif removed is False:
             log.warning("Session left behind", extra=told(session=session.uuid))
-            observer.left_behind(session)
+            observer.note_left_behind(session)
         abandoning.cancel()
 
 
-class _Talk:
-    """The steps with one session."""
+class _SessionRun:
+    """The steps with one session. `known` is True for the session of an earlier turn."""
 
     def __init__(
         self,
@@ -199,67 +196,63 @@ class _Talk:
         self._consumer = consumer
         self._publisher = publisher
         self._session = session
-        self._uuid = session.uuid
         self._observer = observer
-        self._known = known  # the session is an old one
+        self._known = known
 
     async def publish(self, batches: AsyncIterator[Batch]) -> None:
-        self._publisher.route_to(self._uuid)
+        self._publisher.route_to(self._session.uuid)
         if self._known:
             await self._publisher.check_queue()
         async with AsyncExitStack() as stack:
             if self._parameters.mode is Mode.LIVE:
                 await self._process(None)
-            self._observer.entered(State.PUBLISHING)
+            self._observer.enter_state(State.PUBLISHING)
             if self._parameters.mode is Mode.LIVE:
-                await stack.enter_async_context(self._followed())
+                await stack.enter_async_context(self._following())
             pacer = Pacer(self._parameters.rate, self._parameters.profile)
             async for batch in batches:
                 await self._publish(batch, pacer)
             await self._publisher.settle()
 
     async def _publish(self, batch: Batch, pacer: Pacer) -> None:
-        self._observer.took(batch)
+        self._observer.note_read(batch)
         through = self._publisher.tracker.published
         rows = batch.rows
-        if rows and rows[0].number <= through:  # settled before this session, or this process
+        if rows and rows[0].number <= through:  # settled by an earlier session or process
             rows = [row for row in rows if row.number > through]
         async for piece in pacer.slices(rows):
             await self._observer.may_publish()
             await self._publisher.publish(piece)
-        self._observer.passed(batch)
+        self._observer.note_published(batch)
 
     async def drain(self) -> SessionView:
-        self._observer.entered(State.DRAINING)
+        self._observer.enter_state(State.DRAINING)
         if self._parameters.mode is Mode.BATCH:
-            await self._process(self._sent)
-        final = await self._consumer.remove(self._uuid, self._parameters.timeout, self._sent, self._observer.saw)
-        self._observer.saw(final)
-        log.info("Session removed", extra=told(session=self._uuid))
+            await self._process(self._publisher.confirmed_here)
+        final = await self._consumer.remove(
+            self._session.uuid, self._parameters.timeout, self._publisher.confirmed_here, self._observer.note_session
+        )
+        self._observer.note_session(final)
+        log.info("Session removed", extra=told(session=self._session.uuid))
         return final
-
-    @property
-    def _sent(self) -> int:
-        """Rows of this session that the broker has confirmed."""
-        return self._publisher.confirmed_here
 
     async def _process(self, sent: int | None) -> None:
         mode, timeout = self._parameters.mode, self._parameters.timeout
         try:
-            await self._consumer.process(self._uuid, mode, timeout, sent, self._observer.saw)
+            await self._consumer.process(self._session.uuid, mode, timeout, sent, self._observer.note_session)
         except ConsumerComplaint as complaint:
             if not self._known:
                 raise
-            # An old session may be reading already: what it was asked for before goes on without us.
+            # The session may be reading already, as an earlier turn asked it to: that needs no second request.
             with suppress(ConsumerComplaint):
-                if (await self._consumer.look(self._uuid)).ended is False:
+                if (await self._consumer.look(self._session.uuid)).ended is False:
                     return
             raise SessionLost(complaint.message, complaint.last) from complaint
 
     @asynccontextmanager
-    async def _followed(self) -> AsyncIterator[None]:
-        """While rows go out, what the consumer makes of them is seen: it is part of the truth if the run fails here."""
-        following = asyncio.ensure_future(self._consumer.follow(self._uuid, self._observer.saw))
+    async def _following(self) -> AsyncIterator[None]:
+        """Notes the consumer's counts while rows are published, so that they are known if the run fails meanwhile."""
+        following = asyncio.ensure_future(self._consumer.follow(self._session.uuid, self._observer.note_session))
         try:
             yield
         finally:
@@ -267,15 +260,17 @@ class _Talk:
             await asyncio.wait({following})
 
     async def give_up(self) -> None:
-        """Ends what was begun, within seconds."""
+        """Removes the session within seconds, unless it may be another server's by now."""
         try:
-            await self._last_confirms()
+            await self._wait_for_last_confirms()
         finally:
-            if not self._observer.ousted:
-                await abandon_session(self._consumer, self._session, self._sent, self._observer)
+            reason = self._observer.stop_reason
+            if not (reason and reason.evicted):
+                await abandon_session(self._consumer, self._session, self._publisher.confirmed_here, self._observer)
 
-    async def _last_confirms(self) -> None:
-        """What is on its way is usually confirmed in milliseconds: wait for it, so that the counts told are right."""
+    async def _wait_for_last_confirms(self) -> None:
+        """Waits for rows on their way, which are usually confirmed in milliseconds, so that the counts are right."""
         with suppress(BrokerError, TimeoutError):
-            async with asyncio.timeout(HURRIED_CONFIRMS if self._observer.hurried else LAST_CONFIRMS):
+            hurried = self._observer.stop_reason is StopReason.USER
+            async with asyncio.timeout(HURRIED_CONFIRMS if hurried else LAST_CONFIRMS):
                 await self._publisher.settle()

@@ -26,12 +26,12 @@ from promise_pub.records import (
     Counts,
     EarlierSession,
     Fault,
-    Going,
     Mode,
     Parameters,
     Rejected,
     Repeats,
     Resent,
+    ResumeState,
     RunReport,
     Sample,
     Seconds,
@@ -311,7 +311,7 @@ def _columns(report: RunReport) -> dict[str, Any]:
         "digest": report.digest,
         "resends": json.dumps([asdict(replace(one, reason=_storable(one.reason))) for one in report.resends]),
         "earlier": json.dumps([asdict(one) for one in report.earlier]),
-        "going": json.dumps(asdict(report.going)),
+        "going": json.dumps(asdict(report.resume_state)),
         "samples": json.dumps(report.samples),
         "read_bytes": report.read_bytes,
     }
@@ -347,7 +347,7 @@ def _report(row: asyncpg.Record) -> RunReport:
         digest=row["digest"],
         resends=tuple(Resent(**one) for one in json.loads(row["resends"])),
         earlier=tuple(_earlier(one) for one in json.loads(row["earlier"])),
-        going=_going(json.loads(row["going"])),
+        resume_state=_resume_state(json.loads(row["going"])),
         samples=tuple(Sample(*one) for one in json.loads(row["samples"])),
         read_bytes=row["read_bytes"],
     )
@@ -357,9 +357,9 @@ def _earlier(told: dict[str, Any]) -> EarlierSession:
     return EarlierSession(SessionView(**told["session"]), told["first"], told["last"])
 
 
-def _going(told: dict[str, Any]) -> Going:
+def _resume_state(told: dict[str, Any]) -> ResumeState:
     if not told:
-        return Going()
+        return ResumeState()
     checkpoint = Checkpoint(**told["checkpoint"])
     left_behind = tuple(told.get("left_behind", ()))
-    return Going(**{**told, "checkpoint": checkpoint, "left_behind": left_behind})
+    return ResumeState(**{**told, "checkpoint": checkpoint, "left_behind": left_behind})

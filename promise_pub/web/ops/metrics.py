@@ -169,22 +169,22 @@ class _RunFigures(Collector):
         self._runs = runs
 
     def collect(self) -> Iterable[Metric]:
-        tally, current = self._runs.tally, self._runs.current
+        totals, current = self._runs.totals, self._runs.current
         ended = CounterMetricFamily(
             "promise_pub_runs_ended",
             "Runs that ended, by state and verdict.",
             labels=["state", "verdict"],
         )
         for state, verdict in _ENDINGS:
-            ended.add_metric([state.value, verdict.value if verdict else "none"], tally.ended[state, verdict])
+            ended.add_metric([state.value, verdict.value if verdict else "none"], totals.ended[state, verdict])
         rows = CounterMetricFamily(
             "promise_pub_rows",
             "Rows by fate: what became of them in the file, at the broker, and, as it tells, at the consumer.",
             labels=["fate"],
         )
-        for fate, count in tally.rows().items():
+        for fate, count in totals.rows().items():
             rows.add_metric([fate], count)
-        samples = current.samples if current else ()
+        samples = current.timeline.samples if current else ()
         yield from (
             ended,
             rows,
@@ -201,7 +201,7 @@ class _RunFigures(Collector):
 
     def _latency(self) -> Metric:
         """The sum is exact; some confirms that took up to 2 % longer than a bound count below it."""
-        latency = self._runs.tally.latency()
+        latency = self._runs.totals.latency()
         counts = latency.up_to([bound * 1000 for bound in CONFIRMS])
         buckets = [(str(bound), float(count)) for bound, count in zip(CONFIRMS, counts, strict=True)]
         return HistogramMetricFamily(

@@ -89,10 +89,10 @@ async def test_a_run_with_a_header_goes_on_where_it_stopped(
     text = "\r\n".join(["\ufeffid,mail", *lines]).encode()
     parameters = Parameters(mode=mode, header=True, columns=(), rate=300)
     run = await house.submit(text, parameters)
-    await until(lambda: house.runs.report(run).going.checkpoint.row > 5)
+    await until(lambda: house.runs.report(run).resume_state.checkpoint.row > 5)
     await house.runs.cancel(run.id)
     await run.done.wait()
-    assert 5 < house.recorded(run).going.checkpoint.row < 60
+    assert 5 < house.recorded(run).resume_state.checkpoint.row < 60
     again = await house.runs.resume(run.id)
     await asyncio.wait_for(again.done.wait(), 30)
     report = house.recorded(run)

@@ -20,8 +20,10 @@ from promise_pub.delivery.consumer_client.client import parse_session
 from promise_pub.delivery.input.reader import read_batches
 from promise_pub.delivery.ports import Watch
 from promise_pub.delivery.queue import recorder, runs
+from promise_pub.delivery.queue.janitor import UploadJanitor
 from promise_pub.delivery.run import execute, protocol
-from promise_pub.delivery.run.active import ActiveRun, known_through
+from promise_pub.delivery.run.active import ActiveRun
+from promise_pub.delivery.run.sessions import last_processed_row
 from promise_pub.errors import (
     ConsumerComplaint,
     ConsumerError,
@@ -101,7 +103,7 @@ async def test_a_second_click_on_cancel_does_not_leave_the_session_behind(house:
             await asyncio.sleep(0.01)
         report = await ended(run)
     assert report.state is State.CANCELLED and report.error
-    assert not house.consumer.sessions and "did not say" not in report.error.message
+    assert not house.consumer.sessions and "did not confirm" not in report.error.message
 
 
 @pytest.mark.parametrize("way", ["cancelled", "interrupted"])
@@ -197,9 +199,9 @@ async def test_an_old_session_that_cannot_be_looked_at_is_removed_or_named_to_th
     assert first and report.verdict is Verdict.KEPT
     assert report.session and report.session.uuid != first.uuid
     assert [*house.consumer.sessions] == ([] if removes else [first.uuid])
-    assert f"did not say that it removed the session {first.uuid}" in report.explanation[-1]
+    assert f"did not confirm that it removed the session {first.uuid}" in report.explanation[-1]
     (again,) = report.resends
-    assert again.reason.startswith(f"The session could not be looked at ({error}); ")
+    assert again.reason.startswith(f"The session could not be read ({error}); ")
 
 
 async def test_an_old_session_that_the_consumer_does_not_know_is_said_to_have_ended(
@@ -219,11 +221,11 @@ async def test_a_session_that_the_run_goes_on_in_is_not_left_behind_any_more(hou
     house.consumer.abandons = False
     run = await house.submit(ROWS, LIVE)
     first = await ended(run)
-    assert first.error and "did not say" in first.error.message
+    assert first.error and "did not confirm" in first.error.message
     house.consumer.fail.clear()
     report = await ended(await house.runs.resume(run.id))
     assert report.verdict is Verdict.KEPT and not house.consumer.sessions
-    assert not any("did not say" in sentence for sentence in report.explanation)
+    assert not any("did not confirm" in sentence for sentence in report.explanation)
 
 
 class TestWhatIsKnown:
@@ -235,27 +237,20 @@ class TestWhatIsKnown:
             session.receive(f"run:{number}", body, redelivered=False)
         told = parse_session(json.dumps(session.as_json()), "/getSession/")
         assert (told.received, told.saved, told.invalid) == (6, 0, 3)
-        assert known_through(told, 0, 0) == 0
+        assert last_processed_row(told, 0, 0) == 0
         session.settle(len(session.take()), saved=3, refused=0)
         told = parse_session(json.dumps(session.as_json()), "/getSession/")
-        assert known_through(told, 0, 0) == 3
-
-    def test_what_a_killed_process_sent_is_not_counted_twice(self) -> None:
-        """It sent rows 1 to 30, the ledger knew of 10; after it 11 to 40 were sent, which has 20 rows twice."""
-        twice = SessionView("u", received=50, saved=30, duplicates=20)
-        assert known_through(twice, 0, 0) == 50, "50 messages were not 50 rows"
-        assert known_through(twice, 0, 0, resumed=True) == 30
-        assert known_through(twice, 0, 40, resumed=True) == 10
+        assert last_processed_row(told, 0, 0) == 3
 
     async def test_a_run_that_is_resumed_knows_that_it_does_not_know(self, house: House) -> None:
         house.consumer.fail["remove"] = ConsumerStalled("it stalled")
         house.consumer.abandons = False
         run = await house.submit(ROWS, LIVE)
-        assert (await ended(run)).going.resumed is False
-        again = ActiveRun.again(house.recorded(run))
-        assert again.going.resumed
-        again.next_session("It ended.")
-        assert not again.going.resumed
+        assert (await ended(run)).resume_state.resumed is False
+        again = ActiveRun.resume(house.recorded(run))
+        assert again.resume_state.resumed
+        again.leave_session("It ended.")
+        assert not again.resume_state.resumed
 
 
 class TestALedgerThatIsCutOff:
@@ -305,10 +300,12 @@ async def test_the_file_of_a_run_that_can_be_resumed_is_never_swept(house: House
     done = await house.submit(ROWS, LIVE)
     await ended(done)
 
+    janitor = UploadJanitor(house.uploads, house.ledger, house.runs._active)
+
     async def swept() -> list[str]:
         for file in house.folder.iterdir():
             os.utime(file, (0, 0))
-        await house.uploads.sweep(house.runs._known, house.runs._needed)
+        await janitor.sweep()
         return sorted(file.name for file in house.folder.iterdir())
 
     async with house.holding("create"):
@@ -334,6 +331,6 @@ async def test_what_a_crash_left_in_the_folder_is_set_right_at_the_start(tmp_pat
         (tmp_path / orphan).write_bytes(b"a,b\n")
     after = House(tmp_path)
     after.ledger = before.ledger
-    after.runs._ledger = before.ledger
+    after.runs = after.make_runs()
     async with after.runs:
         await until(lambda: [file.name for file in tmp_path.iterdir()] == [f"{run.id}.csv"])

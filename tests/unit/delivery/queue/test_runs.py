@@ -11,9 +11,10 @@ from uuid import uuid4
 import pytest
 
 from promise_pub.delivery.broker import reconnecting
-from promise_pub.delivery.queue import recorder
+from promise_pub.delivery.queue import janitor, recorder
 from promise_pub.delivery.queue import runs as module
-from promise_pub.delivery.run.active import REJECTED_LIMIT, ActiveRun
+from promise_pub.delivery.run.active import ActiveRun
+from promise_pub.delivery.run.rejects import MAX_REJECTED
 from promise_pub.delivery.store import outages
 from promise_pub.errors import (
     BrokerUnreachable,
@@ -279,10 +280,10 @@ async def test_progress_that_is_slow_to_write_does_not_come_after_the_end(house:
 
 
 async def test_of_rejected_rows_ten_thousand_are_stored_and_all_are_counted(house: House) -> None:
-    run = await house.finished(b"one field\n" * (REJECTED_LIMIT + 500) + ROWS)
-    assert house.recorded(run).counts.rejected == REJECTED_LIMIT + 500
+    run = await house.finished(b"one field\n" * (MAX_REJECTED + 500) + ROWS)
+    assert house.recorded(run).counts.rejected == MAX_REJECTED + 500
     stored = await house.ledger.rejected(run.id, 1 << 30)
-    assert [row.line for row in stored] == list(range(1, REJECTED_LIMIT + 1))
+    assert [row.line for row in stored] == list(range(1, MAX_REJECTED + 1))
     assert house.recorded(run).verdict is Verdict.KEPT
 
 
@@ -384,14 +385,14 @@ class TestWaiting:
                     house.runs.admit()
 
 
-UNANSWERED = " The consumer was asked for a session and told of none: it may have made one all the same."
+UNANSWERED = " The consumer did not answer a request for a session, and may have made one."
 
 
-def was_interrupted(report: Any, when: str, more: str = "") -> None:
+def was_interrupted(report: Any, state: str, more: str = "") -> None:
     assert (report.state, report.verdict) == (State.INTERRUPTED, None)
     assert (report.error.code, report.error.message) == (
         "interrupted",
-        f"The server was stopped {when}.{more}",
+        f"The server was stopped while the run was {state}.{more}",
     )
     assert report.finished_at
 
@@ -402,8 +403,18 @@ class TestStop:
         """What ends, ends because it has to, and not because time is up."""
         monkeypatch.setattr(module, "STOP_TIMEOUT", 3600.0)
 
-    @pytest.mark.parametrize("step", ["create", "process live", "process batch", "remove"])
-    async def test_the_run_that_goes_is_interrupted_and_its_session_removed(self, house: House, step: str) -> None:
+    @pytest.mark.parametrize(
+        ("step", "state"),
+        [
+            ("create", "negotiating"),
+            ("process live", "negotiating"),
+            ("process batch", "draining"),
+            ("remove", "draining"),
+        ],
+    )
+    async def test_the_current_run_is_interrupted_and_its_session_removed(
+        self, house: House, step: str, state: str
+    ) -> None:
         house.consumer.hang.add(step)
         mode = Mode.LIVE if step == "process live" else Mode.BATCH
         run = await house.submit(parameters=Parameters(mode=mode))
@@ -411,7 +422,7 @@ class TestStop:
         await asyncio.wait_for(house.runs.stop(), 30)
         assert run.done.is_set()
         more = UNANSWERED if step == "create" else ""
-        was_interrupted(house.recorded(run), "while the run was going", more)
+        was_interrupted(house.recorded(run), state, more)
         assert house.consumer.calls.count("abandon") == (0 if step == "create" else 1)
         assert house.consumer.sessions == {} and house.broker.connections == 0
 
@@ -421,7 +432,7 @@ class TestStop:
         await until(lambda: run.report().counts.confirmed >= 10)
         await asyncio.wait_for(house.runs.stop(), 30)
         report = house.recorded(run)
-        was_interrupted(report, "while the run was going")
+        was_interrupted(report, "publishing")
         assert 10 <= report.counts.confirmed == report.counts.published < 1_000
 
     async def test_a_cancellation_that_comes_out_as_another_error_still_stops(self, house: House) -> None:
@@ -446,9 +457,9 @@ class TestStop:
             runs = [await house.submit() for _ in range(3)]
             await until(lambda: house.consumer.calls)
             await asyncio.wait_for(house.runs.stop(), 30)
-        was_interrupted(house.recorded(runs[0]), "while the run was going", UNANSWERED)
+        was_interrupted(house.recorded(runs[0]), "negotiating", UNANSWERED)
         for run in runs[1:]:
-            was_interrupted(house.recorded(run), "before its turn came")
+            was_interrupted(house.recorded(run), "queued")
             assert run.done.is_set() and house.runs.report(run).position is None
         assert house.consumer.calls == ["create"]
 
@@ -475,7 +486,7 @@ class TestStop:
         await house.runs.stop()
         run = await submitting
         assert run.done.is_set()
-        was_interrupted(house.recorded(run), "before its turn came")
+        was_interrupted(house.recorded(run), "queued")
 
     async def test_a_run_whose_end_is_being_written_keeps_it(self, house: House) -> None:
         async with house.holding("remove"):
@@ -560,7 +571,7 @@ class TestStop:
 async def test_files_are_swept_but_not_those_of_runs_that_need_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SWEEP_EVERY", 0.01)
+    monkeypatch.setattr(janitor, "SWEEP_EVERY", 0.01)
     house = House(tmp_path / "uploads")
     house.uploads._keep = -1.0  # every file is old
     async with house.runs:

@@ -18,7 +18,8 @@ from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.evidence.digest import RowDigest
 from promise_pub.delivery.ports import Shipment
 from promise_pub.delivery.run import protocol
-from promise_pub.delivery.run.protocol import carry_out
+from promise_pub.delivery.run.protocol import run_session
+from promise_pub.delivery.run.stopping import StopReason
 from promise_pub.errors import (
     BrokerLost,
     BrokerRefused,
@@ -52,10 +53,9 @@ class Notes:
         self.seen: list[SessionView] = []
         self.left: list[SessionView | None] = []
         self.publisher: Any = None
-        self.hurried = False
-        self.ousted = False
+        self.stop_reason: StopReason | None = None
 
-    def entered(self, state: State) -> None:
+    def enter_state(self, state: State) -> None:
         self.states.append(state)
 
     @property
@@ -63,22 +63,22 @@ class Notes:
         tracker: ConfirmTracker = self.publisher.tracker
         return tracker
 
-    def opened(self, publisher: Any) -> None:
+    def use_publisher(self, publisher: Any) -> None:
         self.publisher = publisher
 
-    def took(self, batch: Batch) -> None:
+    def note_read(self, batch: Batch) -> None:
         self.calls.append("took")
 
     async def may_publish(self) -> None:
         pass
 
-    def passed(self, batch: Batch) -> None:
+    def note_published(self, batch: Batch) -> None:
         self.calls.append("passed")
 
-    def saw(self, session: SessionView) -> None:
+    def note_session(self, session: SessionView) -> None:
         self.seen.append(session)
 
-    def left_behind(self, session: SessionView | None) -> None:
+    def note_left_behind(self, session: SessionView | None) -> None:
         self.left.append(session)
 
 
@@ -127,7 +127,7 @@ class Stage:
 
     async def run(self, mode: Mode = Mode.LIVE) -> SessionView:
         connection: AbstractAsyncContextManager[Any] = self.connection()
-        return await carry_out(Parameters(mode=mode), self.consumer, connection, self.batches(), self.notes)
+        return await run_session(Parameters(mode=mode), self.consumer, connection, self.batches(), self.notes)
 
     def is_clean(self) -> None:
         """Nothing is left at the consumer, nor at the broker."""
