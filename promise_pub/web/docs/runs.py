@@ -9,8 +9,7 @@ from promise_pub import errors
 from promise_pub.delivery.input.uploads import NAME_LIMIT
 from promise_pub.delivery.store.query import NEWEST_FIRST, Sort
 from promise_pub.http.negotiation import CSV, HTML, JSON
-from promise_pub.records import Mode, State, Verdict
-from promise_pub.web.docs.answers import (
+from promise_pub.http.openapi.answers import (
     BUSY,
     DATABASE,
     FAILED_RUN,
@@ -21,6 +20,7 @@ from promise_pub.web.docs.answers import (
     not_modified,
     problems,
 )
+from promise_pub.records import Mode, State, Verdict
 from promise_pub.web.docs.parameters import (
     KNOWN,
     PAGED,
