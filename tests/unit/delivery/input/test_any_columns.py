@@ -37,7 +37,8 @@ class Seeing(FakeConsumer):
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     house = House(tmp_path / "uploads")
-    house.runs._delivery._consumer = house.consumer = Seeing(house)
+    house.consumer = Seeing(house)
+    house.runs = house.make_runs()
     async with house.runs:
         yield house
 
@@ -136,9 +137,10 @@ async def test_rows_without_a_mail_are_not_said_to_repeat_one(house: House) -> N
 async def test_rows_that_the_consumer_cannot_use_break_the_promise(
     house: House, columns: tuple[str, ...], hint: str
 ) -> None:
-    house.runs._delivery._consumer = TellingConsumer(house.broker, house.ledger)
+    house.consumer = TellingConsumer(house.broker, house.ledger)
     text = "\n".join(",".join(["x"] * len(columns)) for _ in range(3)).encode()
-    run = await house.finished(text, Parameters(mode=Mode.BATCH, columns=columns))
+    async with house.make_runs() as house.runs:
+        run = await house.finished(text, Parameters(mode=Mode.BATCH, columns=columns))
     report = house.recorded(run)
     assert report.session and (report.session.saved, report.session.invalid) == (0, 3)
     assert report.verdict is Verdict.BROKEN
