@@ -22,7 +22,7 @@ from promise_pub.delivery.input.uploads import Uploads
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.store import ledger as ledgers
 from promise_pub.delivery.store.ledger import Ledger
-from promise_pub.delivery.store.locks import Claim
+from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.errors import BrokerRefused, CannotListen, PromisePubError
 from promise_pub.features.visits import store as visits_store
 from promise_pub.features.visits.hits import Ids
@@ -61,8 +61,8 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         pool = await stack.enter_async_context(open_pool(settings.database))
         await require_usable(pool)
         await require_needs(pool, _needs(settings), makes_tables=True)
-        claim = await stack.enter_async_context(Claim(pool))
-        ledger = Ledger(pool, claim)
+        locks = await stack.enter_async_context(ServerLocks(pool))
+        ledger = Ledger(pool, locks)
         left_over = await ledger.take_over()
         consumer = await stack.enter_async_context(open_consumer(settings.consumer))
         open_publisher = partial(rabbit.open_publisher, settings.rabbit)

@@ -56,9 +56,15 @@ _POOLED = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementN
 _PASSING = ("08", "25006", "25P03", "25P04", "40", "53", "55", "57", "58")
 
 
-def queries(room: str) -> Any:
-    """The named queries of `sql/{room}.sql`, each an async method taking a connection or a pool."""
-    return aiosql.from_path(_SQL / f"{room}.sql", "asyncpg")
+def queries(room: str, **fragments: str) -> Any:
+    """Returns the named queries of `sql/{room}.sql`, each an async method taking a connection or a pool.
+
+    A fragment replaces its name in braces. Fragments are SQL, and never come from input.
+    """
+    text = (_SQL / f"{room}.sql").read_text(encoding="utf-8")
+    for name, fragment in fragments.items():
+        text = text.replace(f"{{{name}}}", fragment)
+    return aiosql.from_str(text, "asyncpg")
 
 
 @contextmanager

@@ -397,7 +397,7 @@ class FakeLedger:
         return {run.id for run in known if run.state is not State.COMPLETED}
 
     @asynccontextmanager
-    async def turn(self, lost: Callable[[], None]) -> AsyncIterator[None]:
+    async def exclusive_turn(self, lost: Callable[[], None]) -> AsyncIterator[None]:
         yield
 
     async def write(self, report: RunReport) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from promise_pub.db import open_pool
 from promise_pub.delivery.store.ledger import Ledger
-from promise_pub.delivery.store.locks import Claim
+from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.delivery.store.query import Selection, Sort
 from promise_pub.errors import DatabaseError, NotClearable, RunNotFound, RunTaken
 from promise_pub.records import (
@@ -73,7 +73,7 @@ async def fake(_: pytest.FixtureRequest) -> AsyncIterator[Subject]:
 @asynccontextmanager
 async def real(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     database: DatabaseSettings = request.getfixturevalue("database")
-    async with open_pool(database, max_size=3) as pool, Claim(pool) as claim:
+    async with open_pool(database, max_size=3) as pool, ServerLocks(pool) as locks:
 
         async def save(*mails: str) -> None:
             for mail in mails:
@@ -82,7 +82,7 @@ async def real(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
                     mail,
                 )
 
-        yield Subject(Ledger(pool, claim), save)
+        yield Subject(Ledger(pool, locks), save)
 
 
 @pytest.fixture(params=["fake", "postgresql"])
@@ -276,8 +276,8 @@ async def test_a_runs_end_is_recorded_whatever_characters_it_tells(
 ) -> None:
     odd, kept = "a\0b\ud800c", "a\ufffdb?c"
     run = report()
-    async with open_pool(database, max_size=3) as pool, Claim(pool) as claim:
-        ledger = Ledger(pool, claim)
+    async with open_pool(database, max_size=3) as pool, ServerLocks(pool) as locks:
+        ledger = Ledger(pool, locks)
         await ledger.open(run)
         await ledger.reject(run.id, [Rejected(1, odd, odd)])
         ended = replace(

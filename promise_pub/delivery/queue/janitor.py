@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable
 
 from promise_pub.delivery.input.uploads import Uploads
-from promise_pub.delivery.ports import Ledger
+from promise_pub.delivery.ports import RunLedger
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.errors import DatabaseError
 
@@ -19,7 +19,7 @@ SWEEP_EVERY = 3600.0  # seconds between sweeps of the uploads folder
 class UploadJanitor:
     """Sweeps the uploads folder. `active_runs` returns the runs of this process."""
 
-    def __init__(self, uploads: Uploads, ledger: Ledger, active_runs: Callable[[], Iterable[ActiveRun]]) -> None:
+    def __init__(self, uploads: Uploads, ledger: RunLedger, active_runs: Callable[[], Iterable[ActiveRun]]) -> None:
         self._uploads = uploads
         self._ledger = ledger
         self._active_runs = active_runs

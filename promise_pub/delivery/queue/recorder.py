@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from promise_pub.delivery.ports import Ledger
+from promise_pub.delivery.ports import RunLedger
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.delivery.run.stopping import StopReason
 from promise_pub.errors import DatabaseError, RunTaken
@@ -27,7 +27,7 @@ MAX_UNRECORDED = 100  # runs whose end is tried again: each takes some hundred K
 class RunRecorder:
     """Writes runs to the ledger. A ledger that is away neither ends a run nor loses what became of it."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: RunLedger) -> None:
         self._ledger = ledger
         self._unrecorded: dict[str, ActiveRun] = {}
         self._failing: dict[str, str] = {}  # those of them that are tried again, and why

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from promise_pub.delivery.input.uploads import Uploads
 from promise_pub.delivery.input.validation import require_usable_row, with_columns
-from promise_pub.delivery.ports import Consumer, Ledger, OpenPublisher
+from promise_pub.delivery.ports import Consumer, OpenPublisher, RunLedger
 from promise_pub.delivery.queue.janitor import UploadJanitor
 from promise_pub.delivery.queue.recorder import RunRecorder
 from promise_pub.delivery.queue.waiting import RunQueue
@@ -43,7 +43,7 @@ class Runs:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: RunLedger,
         consumer: Consumer,
         open_publisher: OpenPublisher,
         uploads: Uploads,

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from functools import partial
 
-from promise_pub.delivery.ports import Ledger
+from promise_pub.delivery.ports import RunLedger
 from promise_pub.delivery.queue.recorder import RunRecorder
 from promise_pub.delivery.queue.waiting import RunQueue
 from promise_pub.delivery.run.active import ActiveRun
@@ -30,7 +30,7 @@ class RunWorker:
         self,
         queue: RunQueue,
         executor: RunExecutor,
-        ledger: Ledger,
+        ledger: RunLedger,
         recorder: RunRecorder,
         totals: RunTotals,
     ) -> None:
@@ -58,7 +58,7 @@ class RunWorker:
     async def _carry_out(self, run: ActiveRun) -> None:
         RUN.set(run.id)
         try:
-            turn = self._ledger.turn(lost=partial(run.stop, StopReason.TURN_LOST))
+            turn = self._ledger.exclusive_turn(lost=partial(run.stop, StopReason.TURN_LOST))
             async with self._recorder.progress_of(run), turn:
                 await self._executor.execute(run)
         except PromisePubError as error:

@@ -11,7 +11,7 @@ from promise_pub.delivery.evidence.verdict import judge
 from promise_pub.delivery.input.dialect import Dialect
 from promise_pub.delivery.input.reader import Checkpoint, read_batches
 from promise_pub.delivery.input.uploads import Uploads
-from promise_pub.delivery.ports import Consumer, Ledger, OpenPublisher
+from promise_pub.delivery.ports import Consumer, OpenPublisher, RunLedger
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.delivery.run.lifecycle_log import log_started
 from promise_pub.delivery.run.protocol import abandon_session, run_session
@@ -34,7 +34,7 @@ class RunExecutor:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: RunLedger,
         consumer: Consumer,
         open_publisher: OpenPublisher,
         uploads: Uploads,
