@@ -56,12 +56,14 @@ _POOLED = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementN
 _PASSING = ("08", "25006", "25P03", "25P04", "40", "53", "55", "57", "58")
 
 
-def queries(room: str, **fragments: str) -> Any:
-    """Returns the named queries of `sql/{room}.sql`, each an async method taking a connection or a pool.
+def queries(file: str | Path, **fragments: str) -> Any:
+    """Returns the named queries of `sql/{file}.sql`, or of a file elsewhere.
 
-    A fragment replaces its name in braces. Fragments are SQL, and never come from input.
+    Each is an async method that takes a connection or a pool. A fragment replaces its name in braces; fragments are SQL,
+    and never come from input.
     """
-    text = (_SQL / f"{room}.sql").read_text(encoding="utf-8")
+    path = _SQL / f"{file}.sql" if isinstance(file, str) else file
+    text = path.read_text(encoding="utf-8")
     for name, fragment in fragments.items():
         text = text.replace(f"{{{name}}}", fragment)
     return aiosql.from_str(text, "asyncpg")

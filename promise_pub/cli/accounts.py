@@ -8,10 +8,9 @@ import getpass
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
-from typing import Any
 
 from rich.table import Table
 
@@ -19,19 +18,21 @@ from promise_pub import db
 from promise_pub.accounts.passwords import Passwords, checked_password
 from promise_pub.accounts.people import Account, Role, checked_name
 from promise_pub.accounts.store import StoredAccounts
-from promise_pub.cli.output import OK, out
 from promise_pub.errors import BadParameter
 from promise_pub.settings import model
+from promise_pub.terminal import OK, CommandParsers, add_format, out
 
 DAYS = 90  # a token lasts unless told otherwise
 MOST_DAYS = 3650
 
-Add = Callable[..., argparse.ArgumentParser]
+
+def add_commands(commands: CommandParsers) -> None:
+    _add_user_commands(commands.add_group("user", "who may log in", "promise-pub user add ann --role operator"))
+    _add_token_commands(commands.add_group("token", "tokens for scripts", "promise-pub token add ci --days 30"))
 
 
-def add_user_commands(commands: Any, add: Add) -> None:
-    adding = add(
-        commands,
+def _add_user_commands(users: CommandParsers) -> None:
+    adding = users.add(
         "add",
         add_user,
         "let somebody log in; the password is asked for",
@@ -39,30 +40,17 @@ def add_user_commands(commands: Any, add: Add) -> None:
     )
     _add_name(adding)
     _add_role(adding)
-    _add_format(add(commands, "list", list_users, "who may log in", "promise-pub user list --format json"))
+    add_format(users.add("list", list_users, "who may log in", "promise-pub user list --format json"))
+    _add_name(users.add("remove", remove_user, "end somebody's logins, at once", "promise-pub user remove ann"))
     _add_name(
-        add(
-            commands,
-            "remove",
-            remove_user,
-            "end somebody's logins, at once",
-            "promise-pub user remove ann",
-        )
-    )
-    _add_name(
-        add(
-            commands,
-            "password",
-            change_password,
-            "a new password; ends the logins so far",
-            "promise-pub user password ann",
+        users.add(
+            "password", change_password, "a new password; ends the logins so far", "promise-pub user password ann"
         )
     )
 
 
-def add_token_commands(commands: Any, add: Add) -> None:
-    adding = add(
-        commands,
+def _add_token_commands(tokens: CommandParsers) -> None:
+    adding = tokens.add(
         "add",
         add_token,
         "a token for a script; shown this once",
@@ -71,23 +59,13 @@ def add_token_commands(commands: Any, add: Add) -> None:
     _add_name(adding)
     _add_role(adding)
     adding.add_argument("--days", type=int, default=DAYS, help=f"how long it lasts ({DAYS})")
-    _add_format(
-        add(
-            commands,
-            "list",
-            list_tokens,
-            "the tokens there are, and when they expire",
-            "promise-pub token list --format json",
+    add_format(
+        tokens.add(
+            "list", list_tokens, "the tokens there are, and when they expire", "promise-pub token list --format json"
         )
     )
     _add_name(
-        add(
-            commands,
-            "revoke",
-            revoke_token,
-            "a token lets nobody in any more, at once",
-            "promise-pub token revoke ci",
-        )
+        tokens.add("revoke", revoke_token, "a token lets nobody in any more, at once", "promise-pub token revoke ci")
     )
 
 
@@ -104,15 +82,11 @@ def _add_role(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_format(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--format", choices=("text", "json", "csv"), default="text")
-
-
 # The two that ask for a password do so before the event loop starts: nothing else could go on meanwhile.
 
 
 def add_user(options: argparse.Namespace) -> Awaitable[int]:
-    settings, name = model.load(options.config), checked_name(options.name)
+    settings, name = options.load_settings(), checked_name(options.name)
     return _add_user(options, settings, name, _new_password(name))
 
 
@@ -124,7 +98,7 @@ async def _add_user(options: argparse.Namespace, settings: model.Settings, name:
 
 
 def change_password(options: argparse.Namespace) -> Awaitable[int]:
-    settings, name = model.load(options.config), checked_name(options.name)
+    settings, name = options.load_settings(), checked_name(options.name)
     return _change_password(options, settings, name, _new_password(name))
 
 
@@ -136,14 +110,14 @@ async def _change_password(options: argparse.Namespace, settings: model.Settings
 
 
 async def remove_user(options: argparse.Namespace) -> int:
-    async with _accounts(model.load(options.config)) as accounts:
+    async with _accounts(options.load_settings()) as accounts:
         await accounts.remove_user(options.name)
     _say(options, f"{options.name} may not log in any more.")
     return OK
 
 
 async def list_users(options: argparse.Namespace) -> int:
-    async with _accounts(model.load(options.config)) as accounts:
+    async with _accounts(options.load_settings()) as accounts:
         _print(await accounts.users(), ("name", "role", "created_at"), options.format)
     return OK
 
@@ -152,7 +126,7 @@ async def add_token(options: argparse.Namespace) -> int:
     name = checked_name(options.name)
     if not 1 <= options.days <= MOST_DAYS:
         raise BadParameter(f"--days must be from 1 to {MOST_DAYS}, not {options.days}")
-    async with _accounts(model.load(options.config)) as accounts:
+    async with _accounts(options.load_settings()) as accounts:
         token, expires_at = await accounts.add_token(name, Role(options.role), options.days)
     print(token)
     if not options.quiet:
@@ -165,14 +139,14 @@ async def add_token(options: argparse.Namespace) -> int:
 
 
 async def revoke_token(options: argparse.Namespace) -> int:
-    async with _accounts(model.load(options.config)) as accounts:
+    async with _accounts(options.load_settings()) as accounts:
         await accounts.revoke_token(options.name)
     _say(options, f"The token {options.name} lets nobody in any more.")
     return OK
 
 
 async def list_tokens(options: argparse.Namespace) -> int:
-    async with _accounts(model.load(options.config)) as accounts:
+    async with _accounts(options.load_settings()) as accounts:
         _print(await accounts.tokens(), Account._fields, options.format)
     return OK
 

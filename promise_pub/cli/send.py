@@ -9,9 +9,10 @@ from yarl import URL
 
 from promise_pub.cli import junit
 from promise_pub.cli.errand import Errand, run_id
-from promise_pub.cli.output import OK, exit_code, print_dry_run, print_run
+from promise_pub.cli.output import exit_code, print_dry_run, print_run
 from promise_pub.errors import BadParameter, PromisePubError
 from promise_pub.remote.answers import Json
+from promise_pub.terminal import OK
 from promise_pub.web.runs.forms import parse_parameters
 
 PARAMETERS = (

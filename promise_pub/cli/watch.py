@@ -13,10 +13,11 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from promise_pub.cli.output import history_table, out, print_csv, print_json_line
+from promise_pub.cli.output import history_table
 from promise_pub.cli.picture import line, picture, shown
 from promise_pub.errors import DatabaseError
 from promise_pub.records import SUMMARY, RunReport
+from promise_pub.terminal import out, print_csv, print_json_line
 
 LOOK_EVERY = 1.0  # seconds; the ledger is half a second old
 PATIENCE = 60.0  # seconds that the database may be away

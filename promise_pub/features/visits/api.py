@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 from promise_pub import errors
 from promise_pub.http.negotiation import CSV, HTML, JSON
 from promise_pub.http.openapi.answers import DATABASE, Operation, answer, faces, not_modified, problems
-from promise_pub.web.docs.parameters import KNOWN, PAGED, face, paged, query
-from promise_pub.web.docs.schemas import (
+from promise_pub.http.openapi.document import Operations
+from promise_pub.http.openapi.parameters import KNOWN, PAGED, face, paged, query
+from promise_pub.http.openapi.schema import (
     AMOUNT,
     COUNT,
     FLAG,
@@ -150,7 +149,7 @@ def _hit() -> Schema:
     )
 
 
-def visit_schemas() -> dict[str, Schema]:
+def schemas() -> dict[str, Schema]:
     """What the answers hold, by the names that they are referred to by."""
     names = ("noted", "written", "lost", "waiting")
     return {
@@ -177,7 +176,7 @@ def visit_schemas() -> dict[str, Schema]:
     }
 
 
-OPERATIONS: Mapping[tuple[str, str], Callable[[], Operation]] = {
+OPERATIONS: Operations = {
     ("GET", "/visits"): _sessions,
     ("GET", "/visits/{session_id}"): _session,
 }

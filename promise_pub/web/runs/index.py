@@ -9,9 +9,10 @@ from aiohttp import web
 from promise_pub.delivery.input.dialect import DELIMITERS, ENCODINGS
 from promise_pub.delivery.parameters import MOST_RATE
 from promise_pub.errors import DatabaseError, DatabaseUnavailable
-from promise_pub.http.keys import LEDGER, RUNS, may_operate
-from promise_pub.http.negotiation import as_json, page
+from promise_pub.http.keys import may_operate
+from promise_pub.http.responses import as_json, page
 from promise_pub.records import RunReport
+from promise_pub.web.keys import LEDGER, RUNS
 from promise_pub.web.runs.forms import MOST_TIMEOUT
 from promise_pub.web.runs.history import as_they_are_now
 
