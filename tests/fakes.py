@@ -9,7 +9,7 @@ import asyncio
 import json
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -387,11 +387,11 @@ class FakeLedger:
             raise NotResumable
         self.runs[report.id] = report
 
-    async def known(self, run_ids: Sequence[str]) -> set[str]:
+    async def known(self, run_ids: Collection[str]) -> set[str]:
         await self._call("known")
         return {run_id for run_id in run_ids if run_id in self.runs}
 
-    async def resumable(self, run_ids: Sequence[str]) -> set[str]:
+    async def resumable(self, run_ids: Collection[str]) -> set[str]:
         await self._call("resumable")
         known = [self.runs[run_id] for run_id in run_ids if run_id in self.runs]
         return {run.id for run in known if run.state is not State.COMPLETED}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -110,10 +110,10 @@ class RunLedger(Protocol):
     async def run(self, run_id: str) -> RunReport:
         """Returns a run as it was last written. Raises RunNotFound."""
 
-    async def known(self, run_ids: Sequence[str]) -> set[str]:
+    async def known(self, run_ids: Collection[str]) -> set[str]:
         """Returns the ids that are ids of runs."""
 
-    async def resumable(self, run_ids: Sequence[str]) -> set[str]:
+    async def resumable(self, run_ids: Collection[str]) -> set[str]:
         """Returns the ids of runs that did not complete."""
 
     def exclusive_turn(self, lost: Callable[[], None]) -> AbstractAsyncContextManager[None]:

@@ -1,4 +1,4 @@
-"""Keeps the ledger in step with a run, while it goes and when it ends."""
+"""Writes the progress and the end of runs to the ledger."""
 
 from __future__ import annotations
 
@@ -25,28 +25,22 @@ MAX_UNRECORDED = 100  # runs whose end is tried again: each takes some hundred K
 
 
 class RunRecorder:
-    """Writes runs to the ledger. A ledger that is away neither ends a run nor loses what became of it."""
+    """The writer of runs to the ledger. An outage of the ledger neither ends a run nor loses its end."""
 
     def __init__(self, ledger: RunLedger) -> None:
         self._ledger = ledger
         self._unrecorded: dict[str, ActiveRun] = {}
-        self._failing: dict[str, str] = {}  # those of them that are tried again, and why
+        self._failing: dict[str, str] = {}  # reasons why an end could not be written yet
         self._recording: set[asyncio.Task[None]] = set()
 
-    def unrecorded(self, run_id: str) -> ActiveRun | None:
-        """A run that has ended, as long as the ledger does not hold its end."""
+    def find_unrecorded(self, run_id: str) -> ActiveRun | None:
+        """Returns a run that has ended while its end is not in the ledger."""
         return self._unrecorded.get(run_id)
 
     @asynccontextmanager
-    async def progress_of(self, run: ActiveRun) -> AsyncIterator[None]:
-        """Writes while the block goes; ends before it does, so that no late progress overwrites how the run ended."""
-        progress = asyncio.ensure_future(self._record_progress(run))
-
-        def stop(ended: asyncio.Future[None]) -> None:
-            if not ended.cancelled() and isinstance(ended.exception(), RunTaken):
-                run.stop(StopReason.RUN_TAKEN)
-
-        progress.add_done_callback(stop)
+    async def record_progress(self, run: ActiveRun) -> AsyncIterator[None]:
+        """Writes progress while the block runs, and stops before it exits, so that a late write cannot overwrite the end."""
+        progress = asyncio.ensure_future(self._write_repeatedly(run))
         sampling = asyncio.ensure_future(run.keep_timeline())
         try:
             yield
@@ -57,7 +51,7 @@ class RunRecorder:
             if not progress.cancelled() and (error := progress.exception()):
                 log.error("The progress of run %s was not recorded", run.id, exc_info=error)
 
-    async def _record_progress(self, run: ActiveRun) -> None:
+    async def _write_repeatedly(self, run: ActiveRun) -> None:
         trouble: DatabaseError | None = None
         while True:
             try:
@@ -65,33 +59,36 @@ class RunRecorder:
                 if trouble:
                     log.info("The progress of run %s is recorded again", run.id)
                 trouble = None
+            except RunTaken:
+                run.stop(StopReason.RUN_TAKEN)
+                raise
             except DatabaseError as error:
-                if not trouble or trouble.passes != error.passes:  # once an outage
+                if not trouble or trouble.passes != error.passes:  # once per outage
                     log.warning("The progress of run %s is not recorded: %s", run.id, error.message)
                 trouble = error
             run.ledger_gate.report(trouble)
             await asyncio.sleep(PROGRESS_EVERY)
 
-    async def end_of(self, run: ActiveRun) -> None:
-        """Writes how the run ended. Returns when that is done, or when it has failed for some seconds and goes on.
+    async def record_end(self, run: ActiveRun) -> None:
+        """Writes how the run ended. Returns when that is done, or has failed for some seconds and goes on in the background.
 
-        A cancellation that comes meanwhile waits for that.
+        A caller that is cancelled meanwhile waits for that, too.
         """
-        told = asyncio.Event()
-        recording = asyncio.create_task(self._record_end(run, told))
+        released = asyncio.Event()
+        recording = asyncio.create_task(self._write_end(run, released))
         self._recording.add(recording)
         recording.add_done_callback(self._recording.discard)
-        waiting = asyncio.ensure_future(told.wait())
+        waiting = asyncio.ensure_future(released.wait())
         try:
             await asyncio.shield(waiting)
         except asyncio.CancelledError:
             await asyncio.wait({waiting})
             raise
 
-    async def _record_end(self, run: ActiveRun, told: asyncio.Event) -> None:
+    async def _write_end(self, run: ActiveRun, released: asyncio.Event) -> None:
         self._unrecorded[run.id] = run
         try:
-            await self._until_recorded(run, told)
+            await self._write_until_recorded(run, released)
         except RunTaken as error:
             log.error("The end of run %s is not recorded: %s", run.id, error.message)
             self._unrecorded.pop(run.id)
@@ -101,10 +98,10 @@ class RunRecorder:
             self._unrecorded.pop(run.id)
         finally:
             self._failing.pop(run.id, None)
-            told.set()
+            released.set()
 
-    def _failed(self, run: ActiveRun, why: str) -> None:
-        """Notes that the end of this run could not be written, and gives up the oldest where those are too many."""
+    def _note_failure(self, run: ActiveRun, why: str) -> None:
+        """Notes that the end of a run could not be written. Gives up the oldest run where there are too many."""
         if self._failing.get(run.id) != why:
             log.warning("The end of run %s is not recorded: %s", run.id, why)
         self._failing[run.id] = why
@@ -113,21 +110,21 @@ class RunRecorder:
             log.error("The end of run %s is given up: too many cannot be recorded", oldest)
             del self._failing[oldest]
 
-    async def _until_recorded(self, run: ActiveRun, told: asyncio.Event) -> None:
-        """Tries often for some seconds, then ever more seldom; whoever waits for the run waits for the first ones.
+    async def _write_until_recorded(self, run: ActiveRun, released: asyncio.Event) -> None:
+        """Tries often for some seconds, then ever more seldom. `released` is set after the first tries.
 
-        It goes on where the database refuses: it may be allowed later, and this is all that is left of the run.
+        A refusal is tried again, too: the write may be allowed later, and the run is kept nowhere else.
         """
         for number, delay in enumerate(_delays()):
             try:
                 await self._write(run)
                 break
             except DatabaseError as error:
-                self._failed(run, error.message)
+                self._note_failure(run, error.message)
                 if not error.passes or number == len(LAST_WRITE_DELAYS):
-                    told.set()
+                    released.set()
                 if not error.passes:
-                    run.rejects.discard()  # it may be one of them that is refused: how it ended is worth more
+                    run.rejects.discard()  # one of them may be what is refused, and the end matters more
             await asyncio.sleep(delay)
             if run.id not in self._failing:
                 return  # given up
@@ -135,14 +132,14 @@ class RunRecorder:
             log.info("The end of run %s is recorded", run.id)
 
     async def _write(self, run: ActiveRun) -> None:
-        report = run.report()  # before what is awaited: every rejected row that it counts is stored before it
+        report = run.report()  # made first, so that every rejected row that it counts is stored before it
         if rejected := run.rejects.pending:
             await self._ledger.reject(run.id, rejected)
             run.rejects.mark_stored(len(rejected))
         await self._ledger.write(report)
 
     async def close(self) -> None:
-        """Gives up what is still being written."""
+        """Gives up the writes in progress."""
         recording = [*self._recording]
         for task in recording:
             task.cancel()

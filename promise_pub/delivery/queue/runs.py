@@ -195,7 +195,7 @@ class Runs:
             if isinstance(error, DatabaseUnavailable):
                 # The run may be recorded all the same, as waiting, and no server would carry it out.
                 run.fail(State.FAILED, Fault(error.code, error.message))
-                self._start(self._recorder.end_of(run))
+                self._start(self._recorder.record_end(run))
             raise
 
     async def _enqueue(self, run: ActiveRun) -> None:
@@ -209,7 +209,7 @@ class Runs:
 
     def find(self, run_id: str) -> ActiveRun | None:
         """Returns a run that has not ended, or whose end is not recorded yet."""
-        return next((run for run in self._active() if run.id == run_id), self._recorder.unrecorded(run_id))
+        return next((run for run in self._active() if run.id == run_id), self._recorder.find_unrecorded(run_id))
 
     def _active(self) -> list[ActiveRun]:
         return [*self._queue, *([self.current] if self.current else [])]

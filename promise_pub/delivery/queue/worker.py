@@ -59,7 +59,7 @@ class RunWorker:
         RUN.set(run.id)
         try:
             turn = self._ledger.exclusive_turn(lost=partial(run.stop, StopReason.TURN_LOST))
-            async with self._recorder.progress_of(run), turn:
+            async with self._recorder.record_progress(run), turn:
                 await self._executor.execute(run)
         except PromisePubError as error:
             run.fail(State.FAILED, Fault(error.code, error.message))
@@ -71,15 +71,15 @@ class RunWorker:
             else:  # a fault of ours, or of a library that cancels those who wait for what it closes
                 log.exception("Run %s failed unexpectedly", run.id)
                 run.fail(State.FAILED, _INTERNAL)
-        await self._record_end(run)
+        await self._end(run)
 
     async def drop(self, run: ActiveRun) -> None:
         """Ends a run that is not in the queue any more, and whose turn does not come."""
         run.end_stopped()
-        await self._record_end(run)
+        await self._end(run)
         run.done.set()
 
-    async def _record_end(self, run: ActiveRun) -> None:
+    async def _end(self, run: ActiveRun) -> None:
         self._totals.end(run)
         log_ended(run.report())
-        await self._recorder.end_of(run)
+        await self._recorder.record_end(run)

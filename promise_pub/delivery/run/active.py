@@ -36,7 +36,7 @@ RANGES_SHOWN = 1_000  # ranges of row numbers that came back or were refused, in
 
 
 class ActiveRun:
-    """One run, put together from its parts. It is the observer of its protocol; `report` describes it."""
+    """One run, put together from its parts. `report` describes it."""
 
     def __init__(self, run_id: str, file: StoredFile, parameters: Parameters) -> None:
         self.id = run_id
@@ -52,7 +52,7 @@ class ActiveRun:
         self.timeline = Timeline()
         self._checkpoints = Checkpoints(ResumeState())
         self._resends = Resends()
-        self._publisher: SteadyPublisher | None = None
+        self.publisher: SteadyPublisher | None = None
         self._resumed = False
         self._read = self._rejected = self._read_bytes = 0  # at the furthest: the reader may start again before
         self._db_count: int | None = None
@@ -108,36 +108,23 @@ class ActiveRun:
 
     def note_resend(self, reason: str) -> None:
         """Notes why rows are sent again from now on."""
-        self._resends.because(reason, self._checkpoints.tracker.resent)
-
-    # The observer of the protocol.
-
-    def enter_state(self, state: State) -> None:
-        self.clock.enter(state)
-
-    def use_publisher(self, publisher: SteadyPublisher) -> None:
-        self._publisher = publisher
+        self._resends.begin_reason(reason, self._checkpoints.tracker.resent)
 
     def note_read(self, batch: Batch) -> None:
+        """Notes a batch that was read from the file."""
         read, rejected = self._checkpoints.note_read(batch)
         self.rejects.add(batch.rejected, rejected)
         self._read, self._rejected = max(self._read, read), max(self._rejected, rejected)
         self._read_bytes = max(self._read_bytes, batch.offset)
 
     async def may_publish(self) -> None:
+        """Waits while the ledger is away. Raises DatabaseError when that takes too long."""
         if self.ledger_gate.trouble:
             await self.ledger_gate.wait_open()
 
     def note_published(self, batch: Batch) -> None:
-        self._checkpoints.note_published(batch, self._publisher.digest if self._publisher else None)
-
-    def note_session(self, session: SessionView) -> None:
-        self.sessions.current = session
-
-    def note_left_behind(self, session: SessionView | None) -> None:
-        self.sessions.note_left_behind(session)
-
-    # Its end.
+        """Notes that every row of a batch is published."""
+        self._checkpoints.note_published(batch, self.publisher.digest if self.publisher else None)
 
     def stop(self, reason: StopReason) -> None:
         """Cancels the task that carries out the run, if there is one. A run that waits ends where it is dropped."""
@@ -167,8 +154,6 @@ class ActiveRun:
         """Ends the run for the reason for which it was stopped, unless it has ended already."""
         self.fail(*(self.stop_reason or StopReason.SHUTDOWN).end(self.clock.state))
 
-    # Its description.
-
     async def keep_timeline(self) -> None:
         """Samples the run until cancelled."""
         while True:
@@ -197,13 +182,13 @@ class ActiveRun:
     @property
     def blocked(self) -> bool:
         """True while the broker does not read."""
-        publisher = self._publisher if self.clock.state is State.PUBLISHING else None
+        publisher = self.publisher if self.clock.state is State.PUBLISHING else None
         return publisher is not None and publisher.blocked
 
     @property
     def connected(self) -> bool:
         """True while there is a connection to the broker."""
-        return self._publisher is not None and self._publisher.connected
+        return self.publisher is not None and self.publisher.connected
 
     @property
     def latency(self) -> LatencyHistogram:
@@ -252,7 +237,7 @@ class ActiveRun:
             error=self._fault,
             blocked=self.blocked,
             digest=self._checkpoints.digest,
-            resends=self._resends.told(self._checkpoints.tracker.resent),
+            resends=self._resends.list_reasons(self._checkpoints.tracker.resent),
             earlier=tuple(self.sessions.earlier),
             resume_state=self.resume_state,
             samples=self.timeline.samples,

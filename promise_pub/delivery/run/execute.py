@@ -78,7 +78,7 @@ class RunExecutor:
         except ConsumerComplaint as error:
             self._leave_session(run, f"The session had ended ({error.message})")
         except ConsumerError as error:
-            await abandon_session(self._consumer, run.session, 0, run)  # it may be there all the same
+            await abandon_session(run, self._consumer, run.session)  # it may be there all the same
             self._leave_session(run, f"The session could not be read ({error.message})")
         return None
 
@@ -102,7 +102,7 @@ class RunExecutor:
         publisher = SteadyPublisher(self._open_publisher, run.shipment(), run.note_resend)
         path, dialect = self._uploads.path(run.id), Dialect.of(run.parameters)
         async with aclosing(read_batches(path, dialect, start=start)) as batches:
-            return await run_session(run.parameters, self._consumer, publisher, batches, run, session)
+            return await run_session(run, self._consumer, publisher, batches, session)
 
     async def _judge(self, run: ActiveRun, session: SessionView) -> None:
         employees = await patiently(self._ledger.count_employees)

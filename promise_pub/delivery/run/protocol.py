@@ -14,11 +14,12 @@ from contextlib import (
     asynccontextmanager,
     suppress,
 )
-from typing import Any, Protocol
+from typing import Any
 
 from promise_pub.delivery.broker.reconnecting import SteadyPublisher
 from promise_pub.delivery.ports import Consumer
-from promise_pub.delivery.run.pacing import Pacer
+from promise_pub.delivery.run.active import ActiveRun
+from promise_pub.delivery.run.pacing import RateLimiter
 from promise_pub.delivery.run.stopping import StopReason
 from promise_pub.errors import (
     BrokerError,
@@ -28,7 +29,7 @@ from promise_pub.errors import (
     SessionLost,
 )
 from promise_pub.logs import told
-from promise_pub.records import Batch, Mode, Parameters, SessionView, State
+from promise_pub.records import Batch, Mode, SessionView, State
 
 log = logging.getLogger(__name__)
 
@@ -38,58 +39,28 @@ LAST_CONFIRMS, ABANDON = 2.0, 4.0
 HURRIED_CONFIRMS, HURRIED_ABANDON = 0.4, 1.0
 
 
-class Observer(Protocol):
-    """Receives the run's progress, and says whether the run is being stopped."""
-
-    @property
-    def stop_reason(self) -> StopReason | None:
-        """Why the run is being stopped. After an eviction the session is not removed here."""
-
-    def enter_state(self, state: State) -> None:
-        """Called when the state of the run changes."""
-
-    def use_publisher(self, publisher: SteadyPublisher) -> None:
-        """Called once the broker is connected."""
-
-    def note_read(self, batch: Batch) -> None:
-        """Called for each batch from the file."""
-
-    async def may_publish(self) -> None:
-        """Waits while nothing may be published. Raises PromisePubError when that takes too long."""
-
-    def note_published(self, batch: Batch) -> None:
-        """Called when every row of the batch is published."""
-
-    def note_session(self, session: SessionView) -> None:
-        """Called with the consumer's session as it was just seen."""
-
-    def note_left_behind(self, session: SessionView | None) -> None:
-        """Called when the consumer did not confirm a removal. None: it may have made a session without naming it."""
-
-
 async def run_session(
-    parameters: Parameters,
+    run: ActiveRun,
     consumer: Consumer,
     connection: AbstractAsyncContextManager[SteadyPublisher],
     batches: AsyncIterator[Batch],
-    observer: Observer,
     session: SessionView | None = None,
 ) -> SessionView:
-    """Takes the file through the protocol and returns the consumer's final counts.
+    """Takes the run's file through the protocol and returns the consumer's final counts.
 
     Continues `session` where one is given. The broker is connected before a session is created, so a broker that is
     away leaves none behind. When a step fails or the run is cancelled, the session is removed within seconds, and the
     error is raised. Raises SessionLost when the rest of the rows needs another session.
     """
-    observer.enter_state(State.NEGOTIATING)
+    run.clock.enter(State.NEGOTIATING)
     async with AsyncExitStack() as stack:
         publisher = await stack.enter_async_context(connection)
-        observer.use_publisher(publisher)
+        run.publisher = publisher
         known = session is not None
-        session = session or await _create_session(consumer, observer)
-        steps = _SessionRun(parameters, consumer, publisher, session, observer, known=known)
+        session = session or await _create_session(run, consumer)
+        steps = _SessionRun(run, consumer, publisher, session, known=known)
         try:
-            observer.note_session(session)
+            run.sessions.see(session)
             await steps.publish(batches)
             await stack.aclose()  # draining may take hours, and needs no broker
             return await steps.drain()
@@ -101,7 +72,7 @@ async def run_session(
             raise
 
 
-async def _create_session(consumer: Consumer, observer: Observer) -> SessionView:
+async def _create_session(run: ActiveRun, consumer: Consumer) -> SessionView:
     """Makes a new session. Where the call fails or is cancelled and a session was made all the same, it is removed
     within seconds: a run that is cancelled meanwhile waits a moment for the answer.
     """
@@ -112,33 +83,33 @@ async def _create_session(consumer: Consumer, observer: Observer) -> SessionView
         try:
             await asyncio.wait({creating}, timeout=HURRIED_ABANDON)
         finally:
-            await _undo_create(creating, consumer, observer)
+            await _undo_create(creating, run, consumer)
         raise
     finally:
         creating.cancel()
 
 
-async def _undo_create(creating: asyncio.Future[SessionView], consumer: Consumer, observer: Observer) -> None:
+async def _undo_create(creating: asyncio.Future[SessionView], run: ActiveRun, consumer: Consumer) -> None:
     """Removes the session of a failed or cancelled create, or notes that there may be one."""
     if not creating.done() or creating.cancelled():
-        observer.note_left_behind(None)
+        run.sessions.note_left_behind(None)
         return
     error = creating.exception()
     session = creating.result() if error is None else None
     if isinstance(error, ConsumerError):
         session = error.last
         if error.unanswered:
-            observer.note_left_behind(None)
+            run.sessions.note_left_behind(None)
     if session is None:
         return
-    within = HURRIED_CONFIRMS if observer.stop_reason is StopReason.USER else ABANDON
+    within = HURRIED_CONFIRMS if run.stop_reason is StopReason.USER else ABANDON
 
     async def remove(uuid: str) -> bool | None:
         if error and await _has_received(consumer, uuid):
             return None
         return await consumer.abandon(uuid, 0, lambda _: None, within)
 
-    await _await_removal(remove(session.uuid), session, observer)
+    await _await_removal(remove(session.uuid), run, session)
 
 
 async def _has_received(consumer: Consumer, uuid: str) -> bool:
@@ -149,14 +120,14 @@ async def _has_received(consumer: Consumer, uuid: str) -> bool:
     return False
 
 
-async def abandon_session(consumer: Consumer, session: SessionView, sent: int, observer: Observer) -> None:
+async def abandon_session(run: ActiveRun, consumer: Consumer, session: SessionView, sent: int = 0) -> None:
     """Removes a session at the consumer, within seconds, or notes that it was left behind."""
-    within = HURRIED_ABANDON if observer.stop_reason is StopReason.USER else ABANDON
-    removing = consumer.abandon(session.uuid, sent, observer.note_session, within)
-    await _await_removal(removing, session, observer)
+    within = HURRIED_ABANDON if run.stop_reason is StopReason.USER else ABANDON
+    removing = consumer.abandon(session.uuid, sent, run.sessions.see, within)
+    await _await_removal(removing, run, session)
 
 
-async def _await_removal(removing: Coroutine[Any, Any, bool | None], session: SessionView, observer: Observer) -> None:
+async def _await_removal(removing: Coroutine[Any, Any, bool | None], run: ActiveRun, session: SessionView) -> None:
     """Waits for a removal; where the run is cancelled meanwhile, a moment longer.
 
     The session is noted as left behind unless `removing` returns True, or None: it was not to be removed.
@@ -175,7 +146,7 @@ async def _await_removal(removing: Coroutine[Any, Any, bool | None], session: Se
             log.info("Session removed", extra=told(session=session.uuid))
         elif removed is False:
             log.warning("Session left behind", extra=told(session=session.uuid))
-            observer.note_left_behind(session)
+            run.sessions.note_left_behind(session)
         abandoning.cancel()
 
 
@@ -184,19 +155,18 @@ class _SessionRun:
 
     def __init__(
         self,
-        parameters: Parameters,
+        run: ActiveRun,
         consumer: Consumer,
         publisher: SteadyPublisher,
         session: SessionView,
-        observer: Observer,
         *,
         known: bool,
     ) -> None:
-        self._parameters = parameters
+        self._run = run
+        self._parameters = run.parameters
         self._consumer = consumer
         self._publisher = publisher
         self._session = session
-        self._observer = observer
         self._known = known
 
     async def publish(self, batches: AsyncIterator[Batch]) -> None:
@@ -206,40 +176,40 @@ class _SessionRun:
         async with AsyncExitStack() as stack:
             if self._parameters.mode is Mode.LIVE:
                 await self._process(None)
-            self._observer.enter_state(State.PUBLISHING)
+            self._run.clock.enter(State.PUBLISHING)
             if self._parameters.mode is Mode.LIVE:
                 await stack.enter_async_context(self._following())
-            pacer = Pacer(self._parameters.rate, self._parameters.profile)
+            limiter = RateLimiter(self._parameters.rate, self._parameters.profile)
             async for batch in batches:
-                await self._publish(batch, pacer)
+                await self._publish(batch, limiter)
             await self._publisher.settle()
 
-    async def _publish(self, batch: Batch, pacer: Pacer) -> None:
-        self._observer.note_read(batch)
+    async def _publish(self, batch: Batch, limiter: RateLimiter) -> None:
+        self._run.note_read(batch)
         through = self._publisher.tracker.published
         rows = batch.rows
         if rows and rows[0].number <= through:  # settled by an earlier session or process
             rows = [row for row in rows if row.number > through]
-        async for piece in pacer.slices(rows):
-            await self._observer.may_publish()
+        async for piece in limiter.slices(rows):
+            await self._run.may_publish()
             await self._publisher.publish(piece)
-        self._observer.note_published(batch)
+        self._run.note_published(batch)
 
     async def drain(self) -> SessionView:
-        self._observer.enter_state(State.DRAINING)
+        self._run.clock.enter(State.DRAINING)
         if self._parameters.mode is Mode.BATCH:
             await self._process(self._publisher.confirmed_here)
         final = await self._consumer.remove(
-            self._session.uuid, self._parameters.timeout, self._publisher.confirmed_here, self._observer.note_session
+            self._session.uuid, self._parameters.timeout, self._publisher.confirmed_here, self._run.sessions.see
         )
-        self._observer.note_session(final)
+        self._run.sessions.see(final)
         log.info("Session removed", extra=told(session=self._session.uuid))
         return final
 
     async def _process(self, sent: int | None) -> None:
         mode, timeout = self._parameters.mode, self._parameters.timeout
         try:
-            await self._consumer.process(self._session.uuid, mode, timeout, sent, self._observer.note_session)
+            await self._consumer.process(self._session.uuid, mode, timeout, sent, self._run.sessions.see)
         except ConsumerComplaint as complaint:
             if not self._known:
                 raise
@@ -252,7 +222,7 @@ class _SessionRun:
     @asynccontextmanager
     async def _following(self) -> AsyncIterator[None]:
         """Notes the consumer's counts while rows are published, so that they are known if the run fails meanwhile."""
-        following = asyncio.ensure_future(self._consumer.follow(self._session.uuid, self._observer.note_session))
+        following = asyncio.ensure_future(self._consumer.follow(self._session.uuid, self._run.sessions.see))
         try:
             yield
         finally:
@@ -264,13 +234,13 @@ class _SessionRun:
         try:
             await self._wait_for_last_confirms()
         finally:
-            reason = self._observer.stop_reason
+            reason = self._run.stop_reason
             if not (reason and reason.evicted):
-                await abandon_session(self._consumer, self._session, self._publisher.confirmed_here, self._observer)
+                await abandon_session(self._run, self._consumer, self._session, self._publisher.confirmed_here)
 
     async def _wait_for_last_confirms(self) -> None:
         """Waits for rows on their way, which are usually confirmed in milliseconds, so that the counts are right."""
         with suppress(BrokerError, TimeoutError):
-            hurried = self._observer.stop_reason is StopReason.USER
+            hurried = self._run.stop_reason is StopReason.USER
             async with asyncio.timeout(HURRIED_CONFIRMS if hurried else LAST_CONFIRMS):
                 await self._publisher.settle()

@@ -27,6 +27,10 @@ class RunSessions:
         self.earlier = [*earlier]
         self.left_behind = left_behind
 
+    def see(self, session: SessionView) -> None:
+        """Notes the current session as it was just seen."""
+        self.current = session
+
     def require_another(self, reason: str) -> None:
         """Raises SessionLost when the run has used up MAX_SESSIONS. `reason` says why it needs another."""
         if len(self.earlier) >= MAX_SESSIONS:

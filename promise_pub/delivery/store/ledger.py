@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from typing import Any, TypeVar
@@ -141,13 +141,13 @@ class Ledger:
             await self._pool.expire_connections()
             raise
 
-    async def known(self, run_ids: Sequence[str]) -> set[str]:
+    async def known(self, run_ids: Collection[str]) -> set[str]:
         return await self._which(self._sql.known_runs, run_ids)
 
-    async def resumable(self, run_ids: Sequence[str]) -> set[str]:
+    async def resumable(self, run_ids: Collection[str]) -> set[str]:
         return await self._which(self._sql.resumable_runs, run_ids)
 
-    async def _which(self, query: Any, run_ids: Sequence[str]) -> set[str]:
+    async def _which(self, query: Any, run_ids: Collection[str]) -> set[str]:
         with translated():
             rows = query(self._pool, ids=[UUID(run_id) for run_id in run_ids])
             return {str(row["id"]) async for row in rows}

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from aiohttp import web
 
-from promise_pub.delivery.queue.rerun import run_again
+from promise_pub.delivery.queue.rerun import rerun
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.errors import DatabaseError, RunNotFound, ServerStopping
@@ -98,7 +98,7 @@ async def repeat_run(request: web.Request) -> web.Response:
     """Queues a new run of the same file with the same settings; 409 when the file is no longer there as it was."""
     negotiate_format(request)
     report = await find_run(request)
-    return await _accepted(request, await run_again(request.app[RUNS], report))
+    return await _accepted(request, await rerun(request.app[RUNS], report))
 
 
 @routes.get("/runs/{id}")

@@ -150,9 +150,9 @@ async def test_an_end_is_recorded_where_its_rejected_rows_are_refused() -> None:
     ledger.runs[run.id] = replace(run.report(), state=State.QUEUED)
     run.rejects.add([Rejected(1, "one field", "\\u0444")], 1)
     recorder = RunRecorder(ledger)
-    await asyncio.wait_for(recorder.end_of(run), 20)
+    await asyncio.wait_for(recorder.record_end(run), 20)
     await until(lambda: ledger.runs[run.id].state is State.FAILED)
-    await until(lambda: recorder.unrecorded(run.id) is None)
+    await until(lambda: recorder.find_unrecorded(run.id) is None)
 
 
 @pytest.mark.parametrize("error", [REFUSED, DatabaseUnavailable("It is away.")], ids=["refuses", "is away"])
@@ -165,14 +165,14 @@ def test_an_end_that_cannot_be_recorded_costs_little_log_and_little_work(
         ledger, hours = FakeLedger(), 10
         ledger.away = error
         recorder, run = RunRecorder(ledger), ended()
-        await recorder.end_of(run)
+        await recorder.record_end(run)
         await asyncio.sleep(hours * 3600)
         assert len(ledger.calls) <= hours * 3600 / module.SELDOM + 10
         assert len(caplog.records) == 1 and error.message in caplog.text
-        assert recorder.unrecorded(run.id) is run
+        assert recorder.find_unrecorded(run.id) is run
         ledger.away = None
         await asyncio.sleep(module.SELDOM)
-        assert recorder.unrecorded(run.id) is None
+        assert recorder.find_unrecorded(run.id) is None
         await recorder.close()
 
     in_virtual_time(work)
@@ -186,7 +186,7 @@ async def test_the_ends_of_any_number_of_runs_are_recorded_at_once(
     recorder, runs = RunRecorder(ledger), [ended(number) for number in range(300)]
     for run in runs:
         ledger.runs[run.id] = replace(run.report(), state=State.QUEUED)
-    await asyncio.gather(*map(recorder.end_of, runs))
+    await asyncio.gather(*map(recorder.record_end, runs))
     assert all(one.state is State.FAILED for one in ledger.runs.values())
     assert not caplog.records
 
@@ -199,9 +199,9 @@ def test_the_ends_of_many_runs_that_cannot_be_recorded_are_not_kept_for_ever(
         ledger.away = REFUSED
         recorder, runs = RunRecorder(ledger), [ended(number) for number in range(300)]
         for run in runs:
-            await recorder.end_of(run)
+            await recorder.record_end(run)
         await asyncio.sleep(2 * module.SELDOM)  # those that were given up have noticed
-        kept = [run for run in runs if recorder.unrecorded(run.id)]
+        kept = [run for run in runs if recorder.find_unrecorded(run.id)]
         assert kept == runs[-module.MAX_UNRECORDED :]
         assert len(recorder._recording) == module.MAX_UNRECORDED
         assert "run-0 is given up" in caplog.text

@@ -32,8 +32,8 @@ def started() -> ActiveRun:
 
 def drained() -> ActiveRun:
     run = started()
-    run.enter_state(State.PUBLISHING)
-    run.enter_state(State.DRAINING)
+    run.clock.enter(State.PUBLISHING)
+    run.clock.enter(State.DRAINING)
     return run
 
 
@@ -90,8 +90,8 @@ def test_a_failed_run_has_its_reason_and_no_verdict() -> None:
 
 def test_a_session_that_may_still_be_there_is_named() -> None:
     run = queued()
-    run.note_session(SessionView("abc", 5, 4))
-    run.note_left_behind(SessionView("abc"))
+    run.sessions.see(SessionView("abc", 5, 4))
+    run.sessions.note_left_behind(SessionView("abc"))
     run.fail(State.INTERRUPTED, Fault("interrupted", "The server was stopped."))
     error = run.report().error
     assert error and error.message == (
@@ -102,13 +102,13 @@ def test_a_session_that_may_still_be_there_is_named() -> None:
 def test_sessions_left_behind_are_still_named_after_a_resume() -> None:
     run = started()
     for uuid in ("abc", "def", "abc"):
-        run.note_left_behind(SessionView(uuid))
-    run.note_left_behind(None)
+        run.sessions.note_left_behind(SessionView(uuid))
+    run.sessions.note_left_behind(None)
     run.leave_session("It ended.")
     run.fail(State.FAILED, Fault("session_lost", "gone"))
     resumed = ActiveRun.resume(run.report())
     for state in (State.NEGOTIATING, State.PUBLISHING, State.DRAINING):
-        resumed.enter_state(state)
+        resumed.clock.enter(state)
     resumed.sessions.forget_left_behind(SessionView("def"))
     resumed.complete(Judgement(Verdict.KEPT, ("all is well",)), 5)
     assert resumed.report().explanation == (
@@ -143,7 +143,7 @@ def test_every_report_is_json() -> None:
     for report in (run.report(1), run.report()):
         assert json.loads(json.dumps(report.as_json()))["state"] == "queued"
     run = drained()
-    run.note_session(SessionView("u", 3, None))
+    run.sessions.see(SessionView("u", 3, None))
     run.complete(Judgement(Verdict.UNKNOWN, ("it does not tell",)), 5)
     told = run.report().as_json()
     assert told["session"] == {"uuid": "u", "received": 3, "saved": None}
