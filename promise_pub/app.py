@@ -31,7 +31,7 @@ from promise_pub.http.keys import Probe
 from promise_pub.http.limits import Limits
 from promise_pub.http.request_log import request_logger
 from promise_pub.http.security import render_malformed_requests, resolve_exposure
-from promise_pub.logs import told
+from promise_pub.logs import fields
 from promise_pub.resources import telling_of_refused_connections
 from promise_pub.settings import model
 from promise_pub.settings.model import RabbitSettings, ServerSettings, Settings
@@ -83,7 +83,7 @@ async def running(settings: Settings, features: Sequence[Feature] = FEATURES) ->
         if settings.server.on_restart == "resume":
             await _resume(runs, left_over)
         users = settings.server.auth == "users"
-        guard = await accounts.open_guard(pool, settings.server.login_hours) if users else None
+        authenticator = await accounts.open_authenticator(pool, settings.server.login_hours) if users else None
         opened = [await stack.enter_async_context(one.open(pool, _settings_of(one, settings))) for one in features]
         services = Services(
             runs=runs,
@@ -91,14 +91,14 @@ async def running(settings: Settings, features: Sequence[Feature] = FEATURES) ->
             probes=probes,
             broker=settings.rabbit,
             exposure=exposure,
-            guard=guard,
+            authenticator=authenticator,
             limits=Limits.of(settings.server),
         )
         app = make_app(services, opened)
         url = await listen(stack, app, settings.server)
         # Runs end while the server still listens: those who wait for them get their answer.
         stack.push_async_callback(runs.stop)
-        log.info("Listening", extra=told(url=url, version=__version__))
+        log.info("Listening", extra=fields(url=url, version=__version__))
         last.callback(log.info, "Stopped")
         try:
             yield url
@@ -175,7 +175,7 @@ async def _open(
     assert runner.server
     try:
         listening = await asyncio.get_running_loop().create_server(
-            connections.opening(runner.server),
+            connections.wrap(runner.server),
             settings.host,
             settings.port,
             ssl=tls,

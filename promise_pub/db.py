@@ -93,6 +93,21 @@ def translated() -> Iterator[None]:
         raise DatabaseError(told, passes=_passes(error)) from error
 
 
+@asynccontextmanager
+async def answering(pool: asyncpg.Pool, within: float) -> AsyncIterator[None]:
+    """Limits the queries in the block to `within` seconds, and translates their errors.
+
+    After a timeout no connection of the pool is used again: one was lost without a word.
+    """
+    with translated():
+        try:
+            async with asyncio.timeout(within):
+                yield
+        except TimeoutError:
+            await pool.expire_connections()
+            raise
+
+
 def _passes(error: asyncpg.PostgresError) -> bool:
     return (error.sqlstate or "").startswith(_PASSING)
 

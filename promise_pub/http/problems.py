@@ -139,13 +139,12 @@ def _answer(
     return response
 
 
-def put_into_problem(response: web.Response) -> int:
-    """What aiohttp answers, in plain text, to what is no HTTP: whoever sent it is no browser. Its new length."""
+def render_malformed(response: web.Response) -> bytes:
+    """Returns problem details instead of aiohttp's plain text for a malformed request, which no browser sends."""
     detail = " ".join((response.text or "").split())
     body = problem(response.status, f"http_{response.status}", detail)
     response.content_type = "application/problem+json"
-    response.body = json.dumps(body, ensure_ascii=False).encode()
-    return len(response.body)
+    return json.dumps(body, ensure_ascii=False).encode()
 
 
 def _face(request: web.Request) -> str:

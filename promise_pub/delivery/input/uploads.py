@@ -25,7 +25,8 @@ from uuid import UUID
 
 from promise_pub.concurrency import in_thread
 from promise_pub.errors import DiskFull, FileTooLarge, PromisePubError, StoredFileError
-from promise_pub.logs import told
+from promise_pub.files import sync_folder
+from promise_pub.logs import fields
 from promise_pub.records import StoredFile
 
 log = logging.getLogger(__name__)
@@ -89,7 +90,7 @@ class Uploads:
 
     def _keep_whole(self, run_id: str) -> None:
         self.arrived(run_id).rename(self.path(run_id))
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
 
     @asynccontextmanager
     async def receive(self, run_id: str) -> AsyncIterator[Upload]:
@@ -104,7 +105,7 @@ class Uploads:
                 await in_thread(upload.open)
             yield upload
         except PromisePubError as error:
-            log.info("Upload refused", extra=told(code=error.code, bytes=upload.size))
+            log.info("Upload refused", extra=fields(code=error.code, bytes=upload.size))
             raise
         finally:
             try:
@@ -279,7 +280,7 @@ class Upload:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._part.rename(self._whole)
-        _sync_folder(self._whole.parent)  # the name must outlive a crash as well
+        sync_folder(self._whole.parent)  # the name must outlive a crash as well
 
     def close(self) -> None:
         """Removes what was not finished. Blocks."""
@@ -304,14 +305,6 @@ def _open_locked(part: Path) -> IO[bytes]:
 
 def _make_folder(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _take(path: Path, do: Callable[[Path], object]) -> bool:

@@ -6,14 +6,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import TypeVar
 
 from promise_pub.delivery.ports import RunLedger
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.delivery.run.stopping import StopReason
 from promise_pub.errors import DatabaseError, RunTaken
-
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 

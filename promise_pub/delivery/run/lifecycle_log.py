@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from promise_pub.logs import told
+from promise_pub.logs import fields
 from promise_pub.records import RunReport, State
 
 log = logging.getLogger(__name__)
@@ -17,7 +17,7 @@ def log_queued(report: RunReport) -> None:
     file, parameters = report.file, report.parameters
     log.info(
         "Run queued",
-        extra=told(
+        extra=fields(
             run=report.id,
             file=file.name,
             bytes=file.bytes,
@@ -29,7 +29,7 @@ def log_queued(report: RunReport) -> None:
 
 
 def log_started(report: RunReport) -> None:
-    log.info("Run started", extra=told(run=report.id, waited=round(report.seconds.queued, 3)))
+    log.info("Run started", extra=fields(run=report.id, waited=round(report.seconds.queued, 3)))
 
 
 def log_ended(report: RunReport) -> None:
@@ -38,7 +38,7 @@ def log_ended(report: RunReport) -> None:
     log.log(
         logging.WARNING if report.state is State.FAILED else logging.INFO,
         "Run ended",
-        extra=told(
+        extra=fields(
             run=report.id,
             state=report.state.value,
             verdict=report.verdict and report.verdict.value,

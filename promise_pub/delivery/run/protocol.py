@@ -28,7 +28,7 @@ from promise_pub.errors import (
     QueueGone,
     SessionLost,
 )
-from promise_pub.logs import told
+from promise_pub.logs import fields
 from promise_pub.records import Batch, Mode, SessionView, State
 
 log = logging.getLogger(__name__)
@@ -143,9 +143,9 @@ async def _await_removal(removing: Coroutine[Any, Any, bool | None], run: Active
         if abandoning.done():
             removed = abandoning.result()
         if removed:
-            log.info("Session removed", extra=told(session=session.uuid))
+            log.info("Session removed", extra=fields(session=session.uuid))
         elif removed is False:
-            log.warning("Session left behind", extra=told(session=session.uuid))
+            log.warning("Session left behind", extra=fields(session=session.uuid))
             run.sessions.note_left_behind(session)
         abandoning.cancel()
 
@@ -203,7 +203,7 @@ class _SessionRun:
             self._session.uuid, self._parameters.timeout, self._publisher.confirmed_here, self._run.sessions.see
         )
         self._run.sessions.see(final)
-        log.info("Session removed", extra=told(session=self._session.uuid))
+        log.info("Session removed", extra=fields(session=self._session.uuid))
         return final
 
     async def _process(self, sent: int | None) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 
-from promise_pub.db import queries, translated
+from promise_pub.db import answering, queries, translated
 from promise_pub.db_checks import Need, require_columns
 from promise_pub.delivery.parameters import parse_profile
 from promise_pub.delivery.store.locks import ServerLocks
@@ -56,8 +55,6 @@ _SORT_KEYS = {
     Sort.SENT: "confirmed",
     Sort.SECONDS: "total_seconds",
 }
-
-T = TypeVar("T")
 
 
 class Ledger:
@@ -127,19 +124,10 @@ class Ledger:
             raise NotResumable("The run is in progress already.")
 
     async def write(self, report: RunReport) -> None:
-        with translated():
-            written = await self._soon(self._sql.write_run(self._pool, **_columns(report), server=self._server))
+        async with answering(self._pool, WRITE_TIMEOUT):
+            written = await self._sql.write_run(self._pool, **_columns(report), server=self._server)
         if not written:
             raise RunTaken
-
-    async def _soon(self, writing: Awaitable[T]) -> T:
-        """Runs wait for this. A connection that was lost without a word is not waited for, nor used again."""
-        try:
-            async with asyncio.timeout(WRITE_TIMEOUT):
-                return await writing
-        except TimeoutError:
-            await self._pool.expire_connections()
-            raise
 
     async def known(self, run_ids: Collection[str]) -> set[str]:
         return await self._which(self._sql.known_runs, run_ids)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from promise_pub.http.openapi.schema import TEXT, Schema
-from promise_pub.http.pagination import MOST_PAGES, MOST_PER_PAGE, PER_PAGE
+from promise_pub.http.pagination import MAX_PAGE, MAX_PER_PAGE, PER_PAGE
 
 
 def query(name: str, schema: Schema, description: str, **more: Any) -> Schema:
@@ -39,10 +39,10 @@ def paged(what: str) -> list[Schema]:
     """Which page is asked for, of a list of these."""
     number = {"type": "integer", "minimum": 1}
     return [
-        query("page", {**number, "maximum": MOST_PAGES, "default": 1}, "Which page."),
+        query("page", {**number, "maximum": MAX_PAGE, "default": 1}, "Which page."),
         query(
             "per_page",
-            {**number, "maximum": MOST_PER_PAGE, "default": PER_PAGE},
+            {**number, "maximum": MAX_PER_PAGE, "default": PER_PAGE},
             f"{what} on a page.",
         ),
     ]

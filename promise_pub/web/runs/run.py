@@ -14,7 +14,7 @@ from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.errors import DatabaseError, RunNotFound, ServerStopping
 from promise_pub.http.expect import defer_continue
-from promise_pub.http.keys import GUARD
+from promise_pub.http.keys import AUTHENTICATOR
 from promise_pub.http.negotiation import JSON, negotiate_format
 from promise_pub.http.problems import ask_again_later, problem, status_of_run
 from promise_pub.http.responses import as_csv, as_json, page
@@ -139,7 +139,7 @@ async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = 
         context = {
             "run": report,
             "rejected": await _rejected(request, report),
-            "command": curl(report, str(request.url.origin()), token=GUARD in request.app),
+            "command": curl(report, str(request.url.origin()), token=AUTHENTICATOR in request.app),
         }
         response = page(request, "run.html", context, status)
     if not asked and report.error:

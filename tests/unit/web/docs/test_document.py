@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
 from promise_pub import db, errors
-from promise_pub.accounts.guard import Guard
+from promise_pub.accounts.authentication import Authenticator
+from promise_pub.accounts.login_attempts import LoginAttempts
 from promise_pub.accounts.passwords import Passwords
 from promise_pub.accounts.people import Role
-from promise_pub.accounts.sessions import Sessions
-from promise_pub.accounts.tries import Tries
+from promise_pub.accounts.sessions import SessionSigner
 from promise_pub.app import FEATURES
 from promise_pub.http import login
 from promise_pub.http.features import OpenFeature
@@ -59,10 +59,10 @@ class OpenHouse:
     def __init__(self, folder: Path, guarded: bool) -> None:
         self.house = House(folder)
         self.accounts = FakeAccounts()
-        passwords, sessions = Passwords(QUICK), Sessions(b"k" * 32, hours=12)
-        guard = Guard(self.accounts, sessions, passwords, Tries()) if guarded else None
+        passwords, sessions = Passwords(QUICK), SessionSigner(b"k" * 32, hours=12)
+        authenticator = Authenticator(self.accounts, sessions, passwords, LoginAttempts()) if guarded else None
         features = [OpenFeature(feature=feature) for feature in FEATURES]
-        self.app = self.house.app(*features, guard=guard)
+        self.app = self.house.app(*features, authenticator=authenticator)
 
     def described(self) -> Described:
         return dict(self.app[page.DESCRIPTION])
