@@ -98,22 +98,22 @@ class OpenPublisher(Protocol):
 class RunLedger(Protocol):
     """Runs and rejected rows in PostgreSQL. Every method raises a kind of DatabaseError."""
 
-    async def open(self, report: RunReport) -> None:
+    async def open_run(self, report: RunReport) -> None:
         """Adds a run."""
 
-    async def reopen(self, report: RunReport) -> None:
+    async def reopen_run(self, report: RunReport) -> None:
         """Queues a run again, which is this server's from now on. Raises NotResumable when it is in progress already."""
 
-    async def write(self, report: RunReport) -> None:
+    async def write_run(self, report: RunReport) -> None:
         """Writes the present state of a run. Raises RunTaken when another server has taken it."""
 
-    async def run(self, run_id: str) -> RunReport:
+    async def get_run(self, run_id: str) -> RunReport:
         """Returns a run as it was last written. Raises RunNotFound."""
 
-    async def known(self, run_ids: Collection[str]) -> set[str]:
+    async def find_known(self, run_ids: Collection[str]) -> set[str]:
         """Returns the ids that are ids of runs."""
 
-    async def resumable(self, run_ids: Collection[str]) -> set[str]:
+    async def find_resumable(self, run_ids: Collection[str]) -> set[str]:
         """Returns the ids of runs that did not complete."""
 
     def exclusive_turn(self, lost: Callable[[], None]) -> AbstractAsyncContextManager[None]:
@@ -122,7 +122,7 @@ class RunLedger(Protocol):
         Calls `lost` once that is no longer certain.
         """
 
-    async def reject(self, run_id: str, rejected: Sequence[Rejected]) -> None:
+    async def add_rejects(self, run_id: str, rejected: Sequence[Rejected]) -> None:
         """Adds rejected rows of a run. Rows that are there already are ignored."""
 
     async def require_clearable(self) -> None:
@@ -134,7 +134,7 @@ class RunLedger(Protocol):
     async def count_employees(self) -> int:
         """Returns the number of rows in the employees table."""
 
-    async def highest_employee(self) -> int:
+    async def highest_employee_id(self) -> int:
         """Returns the highest id in the employees table, 0 when it is empty."""
 
     async def count_repeats(

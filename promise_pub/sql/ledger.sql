@@ -90,7 +90,7 @@ DELETE FROM employees;
 -- name: count_employees()$
 SELECT count(*) FROM employees;
 
--- name: highest_employee()$
+-- name: highest_employee_id()$
 -- Every row saved after this moment gets a higher id.
 SELECT coalesce(max(id), 0) FROM employees;
 

@@ -72,9 +72,9 @@ def report(state: State = State.QUEUED) -> RunReport:
 
 async def opened(server: Server, state: State = State.PUBLISHING) -> RunReport:
     run = report()
-    await server.ledger.open(run)
+    await server.ledger.open_run(run)
     run = replace(run, state=state)
-    await server.ledger.write(run)
+    await server.ledger.write_run(run)
     return run
 
 
@@ -93,10 +93,10 @@ async def test_what_a_dead_server_left_is_marked_and_the_next_ones(start: Start)
     assert await second.ledger.take_over() == sorted(run.id for run in runs)  # of one moment
     assert await second.ledger.take_over() == []
     for run in runs:
-        found = await second.ledger.run(run.id)
+        found = await second.ledger.get_run(run.id)
         assert (found.state, found.error and found.error.code) == (State.INTERRUPTED, "interrupted")
-        await second.ledger.reopen(found)
-    assert (await second.ledger.run(done.id)).state is State.COMPLETED
+        await second.ledger.reopen_run(found)
+    assert (await second.ledger.get_run(done.id)).state is State.COMPLETED
 
 
 async def test_what_a_living_server_has_is_left_alone(start: Start) -> None:
@@ -104,10 +104,10 @@ async def test_what_a_living_server_has_is_left_alone(start: Start) -> None:
     run = await opened(first)
     assert await second.ledger.take_over() == []
     with pytest.raises(RunTaken):
-        await second.ledger.write(run)
+        await second.ledger.write_run(run)
     with pytest.raises(NotResumable):
-        await second.ledger.reopen(run)
-    await first.ledger.write(run)
+        await second.ledger.reopen_run(run)
+    await first.ledger.write_run(run)
 
 
 async def test_a_run_of_a_server_without_a_name_is_an_older_versions(start: Start) -> None:
@@ -120,15 +120,15 @@ async def test_a_run_of_a_server_without_a_name_is_an_older_versions(start: Star
 async def test_a_run_is_reopened_by_one_of_those_who_try(start: Start) -> None:
     servers = [await start() for _ in range(3)]
     run = await opened(servers[0], State.FAILED)
-    outcomes = await asyncio.gather(*(server.ledger.reopen(run) for server in servers), return_exceptions=True)
+    outcomes = await asyncio.gather(*(server.ledger.reopen_run(run) for server in servers), return_exceptions=True)
     assert outcomes.count(None) == 1
     assert sum(isinstance(outcome, NotResumable) for outcome in outcomes) == 2
     winner = servers[outcomes.index(None)]
-    await winner.ledger.write(replace(run, state=State.PUBLISHING))
+    await winner.ledger.write_run(replace(run, state=State.PUBLISHING))
     for loser in servers:
         if loser is not winner:
             with pytest.raises(RunTaken):
-                await loser.ledger.write(run)
+                await loser.ledger.write_run(run)
 
 
 async def test_one_server_at_a_time_has_the_turn(start: Start) -> None:
@@ -182,7 +182,7 @@ async def test_claims_survive_their_connection(start: Start, database: DatabaseS
         trying = asyncio.create_task(take_turn(second))
         await asyncio.sleep(0.5)
         assert not trying.done() and not lost
-        await first.ledger.write(run)
+        await first.ledger.write_run(run)
     await asyncio.wait_for(trying, 30)
 
 
@@ -231,4 +231,4 @@ async def test_tables_of_an_older_version_lack_something_and_gain_it(start: Star
     await apply_scheme(server.pool)
     await server.ledger.check()
     run = await opened(server)
-    assert (await server.ledger.run(run.id)).state is State.PUBLISHING
+    assert (await server.ledger.get_run(run.id)).state is State.PUBLISHING

@@ -280,13 +280,13 @@ async def test_a_fault_of_ours_that_comes_again_and_again_is_logged_once(
 async def test_a_run_is_reopened_once_however_many_ask(database_of_many: Database, state: State) -> None:
     servers = [await database_of_many.server() for _ in range(3)]
     run = report()
-    await servers[0].ledger.open(run)
-    await servers[0].ledger.write(replace(run, state=state))
-    outcomes = await asyncio.gather(*(server.ledger.reopen(run) for server in servers * 3), return_exceptions=True)
+    await servers[0].ledger.open_run(run)
+    await servers[0].ledger.write_run(replace(run, state=state))
+    outcomes = await asyncio.gather(*(server.ledger.reopen_run(run) for server in servers * 3), return_exceptions=True)
     refused = [one for one in outcomes if isinstance(one, NotResumable)]
     assert len(outcomes) - len(refused) == (state is not State.COMPLETED)
     with pytest.raises(NotResumable):
-        await servers[1].ledger.reopen(run)
+        await servers[1].ledger.reopen_run(run)
 
 
 async def test_the_files_of_runs_that_did_not_complete_are_needed(
@@ -295,10 +295,10 @@ async def test_the_files_of_runs_that_did_not_complete_are_needed(
     server = await database_of_many.server()
     runs = [report(state=state) for state in State]
     for run in runs:
-        await server.ledger.open(run)
-        await server.ledger.write(run)
+        await server.ledger.open_run(run)
+        await server.ledger.write_run(run)
     ids = [run.id for run in runs]
-    assert await server.ledger.known([*ids, str(uuid4())]) == {*ids}
-    assert await server.ledger.resumable([*ids, str(uuid4())]) == {
+    assert await server.ledger.find_known([*ids, str(uuid4())]) == {*ids}
+    assert await server.ledger.find_resumable([*ids, str(uuid4())]) == {
         run.id for run in runs if run.state is not State.COMPLETED
     }

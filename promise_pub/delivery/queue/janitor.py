@@ -35,11 +35,11 @@ class UploadJanitor:
 
     async def sweep(self) -> None:
         """Sweeps once. Raises DatabaseError, and then deletes nothing: the ledger says which files are needed."""
-        deleted = await self._uploads.sweep(self._ledger.known, self._needed)
+        deleted = await self._uploads.sweep(self._ledger.find_known, self._needed)
         if deleted:
             log.info("Deleted %d files from the uploads folder", deleted)
 
     async def _needed(self, run_ids: Collection[str]) -> set[str]:
         """Returns those of the runs that are active here, or can be resumed."""
-        resumable = await self._ledger.resumable(run_ids)
+        resumable = await self._ledger.find_resumable(run_ids)
         return resumable | {run.id for run in self._active_runs()}

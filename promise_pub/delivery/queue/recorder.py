@@ -131,9 +131,9 @@ class RunRecorder:
     async def _write(self, run: ActiveRun) -> None:
         report = run.report()  # made first, so that every rejected row that it counts is stored before it
         if rejected := run.rejects.pending:
-            await self._ledger.reject(run.id, rejected)
+            await self._ledger.add_rejects(run.id, rejected)
             run.rejects.mark_stored(len(rejected))
-        await self._ledger.write(report)
+        await self._ledger.write_run(report)
 
     async def close(self) -> None:
         """Gives up the writes in progress."""

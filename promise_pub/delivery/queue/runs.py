@@ -112,7 +112,7 @@ class Runs:
             if parameters.clear:
                 await self._ledger.require_clearable()
             run = ActiveRun(run_id, file, parameters)
-            await self._reserve(run, self._ledger.open)
+            await self._reserve(run, self._ledger.open_run)
         except BaseException:
             await asyncio.shield(self.uploads.discard(run_id))
             raise
@@ -133,7 +133,7 @@ class Runs:
         Raises RunNotFound, NotResumable, ServerBusy or DatabaseError.
         """
         await self._wait_until_recorded(run_id)
-        report = await self._ledger.run(run_id)
+        report = await self._ledger.get_run(run_id)
         if not report.resumable:
             raise NotResumable(f"The run is {report.state.value}: there is nothing to resume.")
         try:
@@ -143,7 +143,7 @@ class Runs:
         run = ActiveRun.resume(report)
         if self.find(run_id):  # another request was quicker
             raise NotResumable("The run is in progress already.")
-        await self._reserve(run, self._ledger.reopen)
+        await self._reserve(run, self._ledger.reopen_run)
         try:
             await self._enqueue(run)
         finally:
@@ -166,7 +166,7 @@ class Runs:
         """Ends a run, within two seconds once it has its turn. Raises NotCancellable when it has ended, RunNotFound."""
         run = self.find(run_id)
         if run is None:
-            report = await self._ledger.run(run_id)
+            report = await self._ledger.get_run(run_id)
             where = "" if report.state.final else " at another server"
             raise NotCancellable(f"The run is {report.state.value}{where}.")
         if run.clock.state.final:

@@ -93,7 +93,7 @@ class RunExecutor:
             return
         if run.parameters.clear and not run.resume_state.cleared:
             await patiently(self._ledger.clear_employees)
-        highest = await patiently(self._ledger.highest_employee)
+        highest = await patiently(self._ledger.highest_employee_id)
         run.note_employees(await patiently(self._ledger.count_employees), highest)
 
     async def _run_session(self, run: ActiveRun, session: SessionView | None) -> SessionView:

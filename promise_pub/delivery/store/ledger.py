@@ -103,7 +103,7 @@ class Ledger:
         async with self._locks.exclusive_turn(lost):
             yield
 
-    async def open(self, report: RunReport) -> None:
+    async def open_run(self, report: RunReport) -> None:
         with translated():
             await self._sql.open_run(
                 self._pool,
@@ -117,22 +117,22 @@ class Ledger:
                 server=self._server,
             )
 
-    async def reopen(self, report: RunReport) -> None:
+    async def reopen_run(self, report: RunReport) -> None:
         with translated():
             reopened = await self._sql.reopen_run(self._pool, id=UUID(report.id), server=self._server)
         if not reopened:
             raise NotResumable("The run is in progress already.")
 
-    async def write(self, report: RunReport) -> None:
+    async def write_run(self, report: RunReport) -> None:
         async with answering(self._pool, WRITE_TIMEOUT):
             written = await self._sql.write_run(self._pool, **_columns(report), server=self._server)
         if not written:
             raise RunTaken
 
-    async def known(self, run_ids: Collection[str]) -> set[str]:
+    async def find_known(self, run_ids: Collection[str]) -> set[str]:
         return await self._which(self._sql.known_runs, run_ids)
 
-    async def resumable(self, run_ids: Collection[str]) -> set[str]:
+    async def find_resumable(self, run_ids: Collection[str]) -> set[str]:
         return await self._which(self._sql.resumable_runs, run_ids)
 
     async def _which(self, query: Any, run_ids: Collection[str]) -> set[str]:
@@ -140,7 +140,7 @@ class Ledger:
             rows = query(self._pool, ids=[UUID(run_id) for run_id in run_ids])
             return {str(row["id"]) async for row in rows}
 
-    async def reject(self, run_id: str, rejected: Sequence[Rejected]) -> None:
+    async def add_rejects(self, run_id: str, rejected: Sequence[Rejected]) -> None:
         with translated():
             await self._sql.add_rejected(
                 self._pool,
@@ -150,13 +150,13 @@ class Ledger:
                 excerpts=[_storable(row.excerpt) for row in rejected],
             )
 
-    async def rejected(self, run_id: str, most: int) -> list[Rejected]:
+    async def list_rejects(self, run_id: str, most: int) -> list[Rejected]:
         """Returns the first rejected rows of a run."""
         with translated():
             rows = self._sql.rejected_rows(self._pool, run_id=UUID(run_id), most=most)
             return [Rejected(row["line"], row["reason"], row["excerpt"]) async for row in rows]
 
-    async def run(self, run_id: str) -> RunReport:
+    async def get_run(self, run_id: str) -> RunReport:
         """Returns a run as it was last written. Raises RunNotFound."""
         with translated():
             row = await self._sql.run(self._pool, id=UUID(run_id))
@@ -164,7 +164,7 @@ class Ledger:
             raise RunNotFound(f"There is no run {run_id}.")
         return _report(row)
 
-    async def newest(self, most: int, skip: int = 0, which: Selection = NEWEST_FIRST) -> tuple[list[RunReport], int]:
+    async def list_runs(self, most: int, skip: int = 0, which: Selection = NEWEST_FIRST) -> tuple[list[RunReport], int]:
         """Returns a page of the runs that a query finds, in its order, and their number on all pages."""
         in_order = self._pages[which.sort, which.descending]
         wanted = _filters(which)
@@ -207,9 +207,9 @@ class Ledger:
         with translated():
             return int(await self._sql.count_employees(self._pool))
 
-    async def highest_employee(self) -> int:
+    async def highest_employee_id(self) -> int:
         with translated():
-            return int(await self._sql.highest_employee(self._pool))
+            return int(await self._sql.highest_employee_id(self._pool))
 
     async def count_repeats(
         self,

@@ -124,7 +124,7 @@ async def list_runs(request: web.Request) -> web.Response:
     """The history, newest first where no other order is asked for."""
     face = negotiate_format(request, table=True)
     view = parse_view(parse_query(request, PARAMETERS))
-    found, total = await request.app[LEDGER].newest(view.paging.per_page, view.paging.skip, view.which)
+    found, total = await request.app[LEDGER].list_runs(view.paging.per_page, view.paging.skip, view.which)
     found = as_they_are_now(request, found)
     links = view.links(total)
     if face == JSON:

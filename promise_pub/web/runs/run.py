@@ -111,7 +111,7 @@ async def find_run(request: web.Request, run_id: str | None = None) -> RunReport
     """The run with this id, or the one in the request's path. Raises RunNotFound."""
     run_id = run_id or _run_id(request)
     run = request.app[RUNS].find(run_id)
-    return request.app[RUNS].report(run) if run else await request.app[LEDGER].run(run_id)
+    return request.app[RUNS].report(run) if run else await request.app[LEDGER].get_run(run_id)
 
 
 def _run_id(request: web.Request) -> str:
@@ -154,7 +154,7 @@ async def _rejected(request: web.Request, report: RunReport) -> list[Rejected]:
     if not report.counts.rejected:
         return []
     try:
-        return await request.app[LEDGER].rejected(report.id, REJECTS_SHOWN)
+        return await request.app[LEDGER].list_rejects(report.id, REJECTS_SHOWN)
     except DatabaseError:
         return []
 
@@ -164,7 +164,7 @@ async def list_rejects(request: web.Request) -> web.Response:
     """The rejected rows of a run that are stored: CSV to download, or JSON."""
     face = negotiate_format(request, table=True)
     report = await find_run(request)
-    rows = await request.app[LEDGER].rejected(report.id, MOST_REJECTS)
+    rows = await request.app[LEDGER].list_rejects(report.id, MOST_REJECTS)
     if face == JSON:
         response = as_json([row._asdict() for row in rows])
     else:

@@ -53,7 +53,7 @@ async def test_the_keys_of_the_header_are_published_and_recorded(house: House) -
     report = house.recorded(run)
     assert report.parameters.columns == ("Größe", "mail") and report.parameters.header
     assert (report.verdict, report.counts.read, report.counts.rejected) == (Verdict.KEPT, 3, 1)
-    (rejected,) = await house.ledger.rejected(run.id, 10)
+    (rejected,) = await house.ledger.list_rejects(run.id, 10)
     assert (rejected.line, rejected.reason) == (3, "has 1 field, not 2")
 
 
@@ -100,7 +100,7 @@ async def test_a_run_with_a_header_goes_on_where_it_stopped(
     assert (report.state, report.verdict) == (State.COMPLETED, Verdict.KEPT)
     assert report.parameters == Parameters(mode=mode, header=True, columns=("id", "mail"), rate=300)
     assert (report.counts.read, report.counts.rejected, report.counts.confirmed) == (61, 1, 60)
-    assert [one.line for one in await house.ledger.rejected(run.id, 10)] == [4]
+    assert [one.line for one in await house.ledger.list_rejects(run.id, 10)] == [4]
     bodies = {number.rpartition(":")[2]: body for number, body in house.consumer.seen}
     assert bodies == {str(n): f'{{"id": "{n}", "mail": "{n}@x"}}' for n in range(1, 61)}
 

@@ -162,7 +162,7 @@ async def test_a_run_that_another_server_has_taken_says_so(house: House) -> None
     async def refuse(_: RunReport) -> None:
         raise RunTaken
 
-    house.ledger.write = refuse  # type: ignore[method-assign]
+    house.ledger.write_run = refuse  # type: ignore[method-assign]
     report = await ended(run)
     assert report.state is State.INTERRUPTED and report.error
     assert "another server" in report.error.message.lower()
@@ -268,7 +268,7 @@ class TestALedgerThatIsCutOff:
         setattr(house.ledger, call, unanswered)
 
     async def test_a_new_run_does_not_wait_for_ever(self, house: House) -> None:
-        self.cut_off(house, "open")
+        self.cut_off(house, "open_run")
         with pytest.raises(DatabaseUnavailable):
             await house.submit(ROWS, LIVE)
         (run_id,) = house.ledger.runs
@@ -284,7 +284,7 @@ class TestALedgerThatIsCutOff:
         run = await house.submit(ROWS, LIVE)
         await ended(run)
         house.consumer.fail.clear()
-        self.cut_off(house, "reopen")
+        self.cut_off(house, "reopen_run")
         with pytest.raises(DatabaseUnavailable):
             await house.runs.resume(run.id)
         await until(lambda: house.recorded(run).resumable)

@@ -133,7 +133,7 @@ def test_a_step_is_tried_for_a_minute_where_that_is_of_use(error: PromisePubErro
 
 
 class RefusingRejected(FakeLedger):
-    async def reject(self, run_id: str, rejected: Sequence[Rejected]) -> None:
+    async def add_rejects(self, run_id: str, rejected: Sequence[Rejected]) -> None:
         raise DatabaseError("The database failed: a value cannot be stored")
 
 

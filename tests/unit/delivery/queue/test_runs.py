@@ -57,7 +57,7 @@ async def test_a_run_comes_to_its_verdict_and_is_recorded(house: House, mode: Mo
     assert report.session and (report.session.received, report.session.saved) == (3, 2)
     assert report.db_count == 2
     assert house.recorded(run) == report
-    (rejected,) = await house.ledger.rejected(run.id, 10)
+    (rejected,) = await house.ledger.list_rejects(run.id, 10)
     assert (rejected.line, rejected.excerpt) == (2, "only one field")
     assert house.runs.find(run.id) is None  # it is the ledger's now
 
@@ -241,14 +241,14 @@ async def test_a_run_whose_end_cannot_be_recorded_stays_findable_from_its_end_on
 async def test_an_error_nobody_foresaw_in_the_ledger_ends_neither_the_waiting_nor_the_worker(
     house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
-    plain = house.ledger.write
+    plain = house.ledger.write_run
 
     async def burst(report: Any) -> None:
         raise ZeroDivisionError("in the ledger")
 
-    house.ledger.write = burst  # type: ignore[method-assign]
+    house.ledger.write_run = burst  # type: ignore[method-assign]
     run = await house.finished()
-    house.ledger.write = plain  # type: ignore[method-assign]
+    house.ledger.write_run = plain  # type: ignore[method-assign]
     assert house.runs.find(run.id) is run
     assert "in the ledger" in caplog.text
     assert (await house.finished(b"Eve,eve@x\n")).report().state is State.COMPLETED
@@ -282,7 +282,7 @@ async def test_progress_that_is_slow_to_write_does_not_come_after_the_end(house:
 async def test_of_rejected_rows_ten_thousand_are_stored_and_all_are_counted(house: House) -> None:
     run = await house.finished(b"one field\n" * (MAX_REJECTED + 500) + ROWS)
     assert house.recorded(run).counts.rejected == MAX_REJECTED + 500
-    stored = await house.ledger.rejected(run.id, 1 << 30)
+    stored = await house.ledger.list_rejects(run.id, 1 << 30)
     assert [row.line for row in stored] == list(range(1, MAX_REJECTED + 1))
     assert house.recorded(run).verdict is Verdict.KEPT
 
@@ -482,7 +482,7 @@ class TestStop:
     async def test_a_run_that_the_ledger_was_taking_in_is_interrupted(self, house: House) -> None:
         house.ledger.slow = 0.05
         submitting = asyncio.create_task(house.submit())
-        await until(lambda: "open" in house.ledger.calls)
+        await until(lambda: "open_run" in house.ledger.calls)
         await house.runs.stop()
         run = await submitting
         assert run.done.is_set()
@@ -493,16 +493,16 @@ class TestStop:
             run = await house.submit()
             await until(lambda: "remove" in house.consumer.calls)
             house.ledger.slow = 0.05
-        await until(lambda: run.report().state.final and house.ledger.calls[-1] == "write")
+        await until(lambda: run.report().state.final and house.ledger.calls[-1] == "write_run")
         await asyncio.wait_for(house.runs.stop(), 30)
         self.ended_by_itself(house, run)
 
     @pytest.mark.usefixtures("quick")
     async def test_a_run_keeps_its_end_while_its_progress_is_brought_to_one(self, house: House) -> None:
-        plain = house.ledger.write
+        plain = house.ledger.write_run
 
         async def hard_to_cancel(report: Any) -> None:
-            house.ledger.write = plain  # type: ignore[method-assign]
+            house.ledger.write_run = plain  # type: ignore[method-assign]
             try:
                 await asyncio.sleep(3600)
             finally:
@@ -511,8 +511,8 @@ class TestStop:
         async with house.holding("remove"):
             run = await house.submit()
             await until(lambda: "remove" in house.consumer.calls)
-            house.ledger.write = hard_to_cancel  # type: ignore[method-assign]
-            await until(lambda: house.ledger.write == plain)
+            house.ledger.write_run = hard_to_cancel  # type: ignore[method-assign]
+            await until(lambda: house.ledger.write_run == plain)
         await until(lambda: run.report().state.final)
         assert not self.is_recorded(house, run)
         await asyncio.wait_for(house.runs.stop(), 30)

@@ -265,7 +265,7 @@ class TestResume:
         await ended(run)
         report = await ended(await house.runs.resume(run.id))
         assert (report.counts.read, report.counts.rejected) == (120, 60)
-        assert len(await house.ledger.rejected(run.id, 1000)) == 60
+        assert len(await house.ledger.list_rejects(run.id, 1000)) == 60
         assert report.verdict is Verdict.KEPT
 
 
@@ -350,13 +350,13 @@ class TestLosses:
         async def refuse(_: RunReport) -> None:
             raise RunTaken
 
-        plain, house.ledger.write = house.ledger.write, refuse  # type: ignore[method-assign]
+        plain, house.ledger.write_run = house.ledger.write_run, refuse  # type: ignore[method-assign]
         await asyncio.wait_for(run.done.wait(), 30)
         assert run.report().state is State.INTERRUPTED
         assert house.consumer.sessions, "the other server may be continuing it"
         assert "abandon" not in house.consumer.calls
         assert house.runs.find(run.id) is None
-        house.ledger.write = plain  # type: ignore[method-assign]
+        house.ledger.write_run = plain  # type: ignore[method-assign]
 
 
 async def test_a_checkpoint_comes_back_from_the_ledger_as_it_was(house: House) -> None:
