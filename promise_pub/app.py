@@ -14,12 +14,14 @@ from aiohttp import web
 
 from promise_pub import __version__, addresses
 from promise_pub.accounts import store as accounts
+from promise_pub.amqp.connection import probe
 from promise_pub.db import open_pool
 from promise_pub.db_checks import Need, require_needs, require_usable
-from promise_pub.delivery.broker import rabbit
+from promise_pub.delivery.broker.rabbit import open_publisher
 from promise_pub.delivery.consumer_client.client import open_consumer
 from promise_pub.delivery.input.uploads import Uploads
 from promise_pub.delivery.queue.runs import Runs
+from promise_pub.delivery.run.backoffs import BACKOFFS, Backoffs
 from promise_pub.delivery.store import ledger as ledgers
 from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.delivery.store.locks import ServerLocks
@@ -54,7 +56,9 @@ def sections_of(features: Sequence[Feature]) -> model.Sections:
 
 
 @asynccontextmanager
-async def running(settings: Settings, features: Sequence[Feature] = FEATURES) -> AsyncIterator[str]:
+async def running(
+    settings: Settings, features: Sequence[Feature] = FEATURES, backoffs: Backoffs = BACKOFFS
+) -> AsyncIterator[str]:
     """Runs the web server and yields its URL. Leaving the block stops it in an orderly way, within 10 seconds.
 
     Raises ConfigurationError, a kind of DatabaseError, StoredFileError or CannotListen when it cannot start.
@@ -70,9 +74,10 @@ async def running(settings: Settings, features: Sequence[Feature] = FEATURES) ->
         locks = await stack.enter_async_context(ServerLocks(pool))
         ledger = Ledger(pool, locks)
         left_over = await ledger.take_over()
-        consumer = await stack.enter_async_context(open_consumer(settings.consumer))
-        open_publisher = partial(rabbit.open_publisher, settings.rabbit)
-        runs = Runs(ledger, consumer, open_publisher, uploads, settings.server.max_waiting)
+        consumer = await stack.enter_async_context(open_consumer(settings.consumer, backoffs.consumer))
+        runs = Runs(
+            ledger, consumer, partial(open_publisher, settings.rabbit), uploads, settings.server.max_waiting, backoffs
+        )
         await stack.enter_async_context(runs)
         probes: dict[str, Probe] = {
             "broker": partial(_probe_broker, settings.rabbit, runs),
@@ -112,7 +117,7 @@ async def _probe_broker(settings: RabbitSettings, runs: Runs) -> None:
     Where a limit leaves no connection beside that of the run that is going, the broker is there all the same.
     """
     try:
-        await rabbit.probe(settings)
+        await probe(settings)
     except BrokerRefused as error:
         if not (error.passes and runs.current and runs.current.connected):
             raise

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import aiosql
 import asyncpg
@@ -22,6 +21,7 @@ from promise_pub.errors import (
     SchemaMissing,
 )
 from promise_pub.settings.model import DatabaseSettings, asset
+from promise_pub.tls import client_context
 
 CONNECT_TIMEOUT = 10.0  # seconds; a host that swallows packets would hold a start for minutes
 COMMAND_TIMEOUT = 30.0  # seconds; every statement but the long counts, which set their own
@@ -147,7 +147,7 @@ async def connection_arguments(settings: DatabaseSettings) -> dict[str, Any]:
         "database": settings.dbname,
         "user": settings.user,
         "password": settings.password,
-        "ssl": await _tls(settings),
+        "ssl": await client_context(settings.ca_certificate) if settings.ssl else False,
         "direct_tls": False,
         "target_session_attrs": "any",
         "krbsrvname": "postgres",
@@ -165,13 +165,6 @@ def _told_where(settings: DatabaseSettings) -> Iterator[None]:
     except DatabaseUnavailable as error:
         where = f"[database] host {settings.host}, port {settings.port}"
         raise DatabaseUnavailable(f"{error.message} ({where})") from error
-
-
-async def _tls(settings: DatabaseSettings) -> ssl.SSLContext | Literal[False]:
-    """Certificates are checked, and that they are this host's. Reading the authorities takes a while: in a thread."""
-    if not settings.ssl:
-        return False
-    return await asyncio.to_thread(ssl.create_default_context, cafile=settings.ca_certificate)
 
 
 async def _close(pool: asyncpg.Pool) -> None:

@@ -11,12 +11,12 @@ import json
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
 from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from promise_pub.concurrency import background
 from promise_pub.errors import ServerBusy
 from promise_pub.http.limits import Limits
 from promise_pub.http.problems import problem
@@ -112,11 +112,8 @@ class Connections:
 
     async def sweeping(self, _: web.Application) -> AsyncIterator[None]:
         """Closes late and unread connections as long as the application runs; for its `cleanup_ctx`."""
-        task = asyncio.create_task(self._sweep())
-        yield
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        async with background(self._sweep()):
+            yield
 
     async def _sweep(self) -> None:
         while True:
@@ -198,7 +195,7 @@ class WatchedConnection(asyncio.Protocol):
 
 def _refusal(headers: Mapping[str, str]) -> bytes:
     """Returns the whole response to a connection over the limit; its request is not read."""
-    body = json.dumps(problem(503, ServerBusy.code, "Too many connections. Try again."))
+    body = json.dumps(problem(ServerBusy, "Too many connections. Try again."))
     lines: dict[str, Any] = {
         "Content-Type": "application/problem+json",
         "Content-Length": len(body),

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import asyncpg
 
-from promise_pub.concurrency import in_thread
+from promise_pub.concurrency import run_in_thread
 from promise_pub.db import connection_arguments
 from promise_pub.errors import PartFailed
 from promise_pub.files import write_private
@@ -75,7 +75,7 @@ class Postgres(Service):
         Raises PartMissing, PartFailed or LocalStackError.
         """
         report("preparing PostgreSQL")
-        home = await in_thread(postgres_data.prepare, self._folder, warn, self._held)
+        home = await run_in_thread(postgres_data.prepare, self._folder, warn, self._held)
         await _stop_leftover(home)
         if not home.data.exists():
             report("creating the database")
@@ -96,7 +96,7 @@ class Postgres(Service):
     async def stop(self) -> None:
         try:
             await self._stop_parts()
-            await in_thread(remove_socket_folder, self._folder)
+            await run_in_thread(remove_socket_folder, self._folder)
         finally:
             self._held.close()
 

@@ -12,13 +12,14 @@ from promise_pub.errors import PartFailed
 from promise_pub.local.parts import Part, start_part
 from promise_pub.local.processes import STOP_GRACE, ProcessRecords
 from promise_pub.local.state_folder import StateFolder
+from promise_pub.retries import Backoff
 
 log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 
-# Seconds before each attempt in a row. A database that recovers, and a consumer that waits for a broker, take their time.
-RESTART_DELAYS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+# Between attempts in a row. A database that recovers, and a consumer that waits for a broker, take their time.
+RESTART = Backoff(first=0.5, longest=30.0, within=60.0, jitter=0.0)
 STEADY = 60.0  # seconds; a service that was up as long has all its attempts again
 
 Report = Callable[[str], None]
@@ -63,15 +64,15 @@ class Service:
             self._parts.pop()
 
 
-async def keep_running(service: Service) -> None:
+async def keep_running(service: Service, backoff: Backoff = RESTART) -> None:
     """Restarts a service whenever it ends, and logs that. Raises PartFailed when it does not stay up."""
     loop = asyncio.get_running_loop()
-    delays = iter(RESTART_DELAYS)
+    delays = backoff.delays()
     while True:
         since = loop.time()
         await service.part.process.wait()
         if loop.time() - since > STEADY:
-            delays = iter(RESTART_DELAYS)
+            delays = backoff.delays()
         part, failure = service.part, service.part.failure()
         log.error("%s. Restarting it; the log until now is %s", part.describe_end(), part.previous_log)
         for delay in delays:

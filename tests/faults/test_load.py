@@ -160,7 +160,7 @@ async def test_a_server_that_is_told_to_stop(world: World, trial: type[Trial], s
     how = (report["state"], report["error"]["code"])
     assert how == ("interrupted", "interrupted"), (report, command and command.output)
     adds_up(report)
-    left = f"did not confirm that it removed the session {known}" in str(report["error"])
+    left = f"did not say that it removed the session {known}" in str(report["error"])
     # A consumer that cannot save does not end its session while the server waits, nor one that the machine holds up:
     # then the report says so.
     slow = known is not None and took > HURRIED_ABANDON

@@ -19,6 +19,7 @@ from promise_pub.local.bundled_consumer import BundledConsumer
 from promise_pub.local.processes import ProcessRecords
 from promise_pub.local.service import Service
 from promise_pub.local.state_folder import StateFolder
+from promise_pub.retries import Backoff
 from tests.integration import stacks
 from tests.services import RunningCommand, StartCommand
 from tests.web_parts import client, until
@@ -108,7 +109,7 @@ class Restless(Service):
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "RESTART_DELAYS", (0.01, 0.01, 0.01))
+    monkeypatch.setattr(service.keep_running, "__defaults__", (Backoff(0.01, 0.01, within=0.03, jitter=0.0),))
 
 
 @pytest.mark.usefixtures("soon")

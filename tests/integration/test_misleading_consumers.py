@@ -135,7 +135,7 @@ async def test_an_answer_about_another_session_fails_the_run_and_names_its_own(
     )
     assert run["error"]["message"] == (
         f"The consumer's /remove/ answered about session 'another', not {own}. "
-        f"The consumer did not confirm that it removed the session {own}."
+        f"The consumer did not say that it removed the session {own}."
     )
 
 
@@ -212,7 +212,7 @@ async def test_a_session_made_by_a_create_that_fails_is_removed_or_named(
         run = await sent(rabbit, database, failing, tmp_path)
         known = (await consumer.get("/getSession/", uuid=made[0])).text
     assert (run["state"], run["session"]) == ("failed", None)
-    left = f"The consumer did not confirm that it removed the session {made[0]}."
+    left = f"The consumer did not say that it removed the session {made[0]}."
     assert run["error"]["message"].endswith(left) is not removes
     if removes:
         assert not known.startswith("{")
@@ -225,5 +225,5 @@ async def test_a_create_that_hangs_up_is_told_as_one_that_may_have_made_a_sessio
     async with consumer_parts.field(rabbit, database, "--create", "die") as double:
         run = await sent(rabbit, database, double, tmp_path)
     assert run["error"]["message"].endswith(
-        "The consumer did not answer a request for a session, and may have made one."
+        "The consumer was asked for a session and named none: it may have created one nevertheless."
     )

@@ -4,31 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+import math
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
+from promise_pub.concurrency import BackgroundTasks, background, cancel_tasks, finish_task
 from promise_pub.delivery.ports import RunLedger
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.delivery.run.stopping import StopReason
 from promise_pub.errors import DatabaseError, RunTaken
+from promise_pub.retries import Backoff
 
 log = logging.getLogger(__name__)
 
 PROGRESS_EVERY = 0.5  # seconds between writes of a run's progress to the ledger
-LAST_WRITE_DELAYS = (0.2, 0.5, 1.0, 2.0)  # seconds between tries to record how a run ended
-AGAIN_EVERY = 2.0  # seconds before the next try, twice as long each time, until the server stops
-SELDOM = 15.0  # seconds at most; bounds how late it is noticed that the database is back
 MAX_UNRECORDED = 100  # runs whose end is tried again: each takes some hundred KB
 
 
 class RunRecorder:
     """The writer of runs to the ledger. An outage of the ledger neither ends a run nor loses its end."""
 
-    def __init__(self, ledger: RunLedger) -> None:
+    def __init__(self, ledger: RunLedger, last_write: Backoff) -> None:
         self._ledger = ledger
+        self._last_write = last_write
         self._unrecorded: dict[str, ActiveRun] = {}
         self._failing: dict[str, str] = {}  # reasons why an end could not be written yet
-        self._recording: set[asyncio.Task[None]] = set()
+        self._recording = BackgroundTasks()
 
     def find_unrecorded(self, run_id: str) -> ActiveRun | None:
         """Returns a run that has ended while its end is not in the ledger."""
@@ -38,13 +40,11 @@ class RunRecorder:
     async def record_progress(self, run: ActiveRun) -> AsyncIterator[None]:
         """Writes progress while the block runs, and stops before it exits, so that a late write cannot overwrite the end."""
         progress = asyncio.ensure_future(self._write_repeatedly(run))
-        sampling = asyncio.ensure_future(run.keep_timeline())
         try:
-            yield
+            async with background(run.keep_timeline()):
+                yield
         finally:
-            progress.cancel()
-            sampling.cancel()
-            await asyncio.wait({progress, sampling})
+            await cancel_tasks(progress)
             if not progress.cancelled() and (error := progress.exception()):
                 log.error("The progress of run %s was not recorded", run.id, exc_info=error)
 
@@ -72,15 +72,8 @@ class RunRecorder:
         A caller that is cancelled meanwhile waits for that, too.
         """
         released = asyncio.Event()
-        recording = asyncio.create_task(self._write_end(run, released))
-        self._recording.add(recording)
-        recording.add_done_callback(self._recording.discard)
-        waiting = asyncio.ensure_future(released.wait())
-        try:
-            await asyncio.shield(waiting)
-        except asyncio.CancelledError:
-            await asyncio.wait({waiting})
-            raise
+        self._recording.start(self._write_end(run, released))
+        await finish_task(asyncio.create_task(released.wait()))
 
     async def _write_end(self, run: ActiveRun, released: asyncio.Event) -> None:
         self._unrecorded[run.id] = run
@@ -112,13 +105,15 @@ class RunRecorder:
 
         A refusal is tried again, too: the write may be allowed later, and the run is kept nowhere else.
         """
-        for number, delay in enumerate(_delays()):
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        for delay in replace(self._last_write, within=math.inf).delays():
             try:
                 await self._write(run)
                 break
             except DatabaseError as error:
                 self._note_failure(run, error.message)
-                if not error.passes or number == len(LAST_WRITE_DELAYS):
+                if not error.passes or clock() - began >= self._last_write.within:
                     released.set()
                 if not error.passes:
                     run.rejects.discard()  # one of them may be what is refused, and the end matters more
@@ -137,15 +132,4 @@ class RunRecorder:
 
     async def close(self) -> None:
         """Gives up the writes in progress."""
-        recording = [*self._recording]
-        for task in recording:
-            task.cancel()
-        await asyncio.gather(*recording, return_exceptions=True)
-
-
-def _delays() -> Iterator[float]:
-    yield from LAST_WRITE_DELAYS
-    delay = AGAIN_EVERY
-    while True:
-        yield delay
-        delay = min(2 * delay, SELDOM)
+        await self._recording.cancel()

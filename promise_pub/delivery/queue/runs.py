@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Self
+from typing import Self
 from uuid import uuid4
 
+from promise_pub.concurrency import BackgroundTasks
 from promise_pub.delivery.input.uploads import Uploads
 from promise_pub.delivery.input.validation import require_usable_row, with_columns
 from promise_pub.delivery.ports import Consumer, OpenPublisher, RunLedger
@@ -17,6 +18,7 @@ from promise_pub.delivery.queue.recorder import RunRecorder
 from promise_pub.delivery.queue.waiting import RunQueue
 from promise_pub.delivery.queue.worker import RunWorker
 from promise_pub.delivery.run.active import ActiveRun
+from promise_pub.delivery.run.backoffs import BACKOFFS, Backoffs
 from promise_pub.delivery.run.execute import RunExecutor
 from promise_pub.delivery.run.lifecycle_log import log_queued
 from promise_pub.delivery.run.stopping import StopReason
@@ -48,35 +50,28 @@ class Runs:
         open_publisher: OpenPublisher,
         uploads: Uploads,
         max_waiting: int,
+        backoffs: Backoffs = BACKOFFS,
     ) -> None:
         self.uploads = uploads
         self.totals = RunTotals()
         self.stopping = asyncio.Event()
         self._ledger = ledger
         self._queue = RunQueue(max_waiting)
-        self._recorder = RunRecorder(ledger)
-        executor = RunExecutor(ledger, consumer, open_publisher, uploads, self.totals)
+        self._recorder = RunRecorder(ledger, backoffs.last_write)
+        executor = RunExecutor(ledger, consumer, open_publisher, uploads, self.totals, backoffs)
         self._worker = RunWorker(self._queue, executor, ledger, self._recorder, self.totals)
         self._working: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks()
 
     async def __aenter__(self) -> Self:
-        self._working = self._start(self._worker.work())
-        self._start(UploadJanitor(self.uploads, self._ledger, self._active).work())
+        self._working = self._tasks.start(self._worker.work())
+        self._tasks.start(UploadJanitor(self.uploads, self._ledger, self._active).work())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.cancel()
         await self._recorder.close()
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
 
     @property
     def waiting(self) -> int:
@@ -195,7 +190,7 @@ class Runs:
             if isinstance(error, DatabaseUnavailable):
                 # The run may be recorded all the same, as waiting, and no server would carry it out.
                 run.fail(State.FAILED, Fault(error.code, error.message))
-                self._start(self._recorder.record_end(run))
+                self._tasks.start(self._recorder.record_end(run))
             raise
 
     async def _enqueue(self, run: ActiveRun) -> None:

@@ -14,13 +14,13 @@ from promise_pub.delivery.run.execute import RunExecutor
 from promise_pub.delivery.run.lifecycle_log import log_ended
 from promise_pub.delivery.run.stopping import StopReason
 from promise_pub.delivery.run.totals import RunTotals
-from promise_pub.errors import PromisePubError
+from promise_pub.errors import Internal, PromisePubError
 from promise_pub.logs import RUN
 from promise_pub.records import Fault, State
 
 log = logging.getLogger(__name__)
 
-_INTERNAL = Fault("internal", "The server failed; its log says how.")
+_INTERNAL = Fault(Internal.code, Internal.default_message())
 
 
 class RunWorker:

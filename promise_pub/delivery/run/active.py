@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Self
 from uuid import UUID
 
-from promise_pub.delivery.broker.reconnecting import SteadyPublisher
+from promise_pub.delivery.broker.reconnecting import ReconnectingPublisher
 from promise_pub.delivery.evidence.latency import LatencyHistogram
 from promise_pub.delivery.evidence.proof import Proof
+from promise_pub.delivery.evidence.sentences import explain
 from promise_pub.delivery.evidence.verdict import Judgement
 from promise_pub.delivery.ports import Shipment
 from promise_pub.delivery.run.checkpoints import Checkpoints
@@ -52,7 +53,7 @@ class ActiveRun:
         self.timeline = Timeline()
         self._checkpoints = Checkpoints(ResumeState())
         self._resends = Resends()
-        self.publisher: SteadyPublisher | None = None
+        self.publisher: ReconnectingPublisher | None = None
         self._resumed = False
         self._read = self._rejected = self._read_bytes = 0  # at the furthest: the reader may start again before
         self._db_count: int | None = None
@@ -134,8 +135,8 @@ class ActiveRun:
 
     def complete(self, judgement: Judgement, db_count: int) -> None:
         """Ends the run with its verdict."""
-        explanation = (*judgement.explanation, *self.sessions.describe_left_behind())
-        self._judgement, self._db_count = Judgement(judgement.verdict, explanation), db_count
+        findings = (*judgement.findings, *self.sessions.find_left_behind())
+        self._judgement, self._db_count = Judgement(judgement.verdict, findings), db_count
         self.sample()
         self.clock.enter(State.COMPLETED)
 
@@ -143,7 +144,7 @@ class ActiveRun:
         """Ends the run without a verdict. A run that has ended stays as it is."""
         if self.clock.state.final:
             return
-        for left in self.sessions.describe_left_behind():
+        for left in map(explain, self.sessions.find_left_behind()):
             stop = "" if fault.message.endswith((".", "!", "?")) else "."
             fault = Fault(fault.code, f"{fault.message}{stop} {left[0].upper()}{left[1:]}.")
         self._fault = fault
@@ -232,6 +233,7 @@ class ActiveRun:
             db_count=self._db_count,
             verdict=self._judgement and self._judgement.verdict,
             explanation=self._judgement.explanation if self._judgement else (),
+            findings=self._judgement.findings if self._judgement else (),
             confirm_ms=self.latency.summary(),
             position=position,
             error=self._fault,

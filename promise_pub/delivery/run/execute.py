@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
+from typing import TypeVar
 
-from promise_pub.delivery.broker.reconnecting import SteadyPublisher
+from promise_pub.delivery.broker.reconnecting import ReconnectingPublisher
 from promise_pub.delivery.evidence.proof import needs_repeats
 from promise_pub.delivery.evidence.verdict import judge
 from promise_pub.delivery.input.dialect import Dialect
@@ -13,18 +15,22 @@ from promise_pub.delivery.input.reader import Checkpoint, read_batches
 from promise_pub.delivery.input.uploads import Uploads
 from promise_pub.delivery.ports import Consumer, OpenPublisher, RunLedger
 from promise_pub.delivery.run.active import ActiveRun
+from promise_pub.delivery.run.backoffs import Backoffs
 from promise_pub.delivery.run.lifecycle_log import log_started
 from promise_pub.delivery.run.protocol import abandon_session, run_session
 from promise_pub.delivery.run.totals import RunTotals
-from promise_pub.delivery.store.outages import patiently
 from promise_pub.errors import (
     ConsumerComplaint,
     ConsumerError,
     ConsumerTimeout,
     ConsumerUnreachable,
+    DatabaseError,
     SessionLost,
 )
 from promise_pub.records import Repeats, SessionView
+from promise_pub.retries import retry
+
+T = TypeVar("T")
 
 MAX_SESSIONS_A_TURN = 5  # a queue that disappears more often is not worth another session
 
@@ -39,12 +45,14 @@ class RunExecutor:
         open_publisher: OpenPublisher,
         uploads: Uploads,
         totals: RunTotals,
+        backoffs: Backoffs,
     ) -> None:
         self._ledger = ledger
         self._consumer = consumer
         self._open_publisher = open_publisher
         self._uploads = uploads
         self._totals = totals
+        self._backoffs = backoffs
 
     async def execute(self, run: ActiveRun) -> None:
         """Takes a run to its verdict. Raises PromisePubError when it fails, after asking the consumer to remove the
@@ -70,7 +78,7 @@ class RunExecutor:
         if run.session is None:
             return None
         try:
-            session = await self._consumer.look(run.session.uuid)
+            session = await self._consumer.get_session(run.session.uuid)
             run.sessions.forget_left_behind(session)
             return session
         except (ConsumerUnreachable, ConsumerTimeout):
@@ -87,29 +95,32 @@ class RunExecutor:
         run.leave_session(reason)
         self._totals.update()  # the run's counts have started over
 
+    async def _retry(self, step: Callable[[], Awaitable[T]]) -> T:
+        return await retry(step, self._backoffs.database, DatabaseError)
+
     async def _prepare_employees(self, run: ActiveRun) -> None:
         """Clears the employees table if that was asked for, and notes what it holds before the session's first row."""
         if run.resume_state.employees is not None:
             return
         if run.parameters.clear and not run.resume_state.cleared:
-            await patiently(self._ledger.clear_employees)
-        highest = await patiently(self._ledger.highest_employee_id)
-        run.note_employees(await patiently(self._ledger.count_employees), highest)
+            await self._retry(self._ledger.clear_employees)
+        highest = await self._retry(self._ledger.highest_employee_id)
+        run.note_employees(await self._retry(self._ledger.count_employees), highest)
 
     async def _run_session(self, run: ActiveRun, session: SessionView | None) -> SessionView:
         checkpoint = run.resume_state.checkpoint
         start = Checkpoint(checkpoint.offset, checkpoint.line, checkpoint.read - checkpoint.rejected + 1)
-        publisher = SteadyPublisher(self._open_publisher, run.shipment(), run.note_resend)
+        publisher = ReconnectingPublisher(self._open_publisher, run.shipment(), run.note_resend, self._backoffs.broker)
         path, dialect = self._uploads.path(run.id), Dialect.of(run.parameters)
         async with aclosing(read_batches(path, dialect, start=start)) as batches:
             return await run_session(run, self._consumer, publisher, batches, session)
 
     async def _judge(self, run: ActiveRun, session: SessionView) -> None:
-        employees = await patiently(self._ledger.count_employees)
+        employees = await self._retry(self._ledger.count_employees)
         grown, proof = employees - (run.resume_state.employees or 0), run.proof()
         repeats = None
         if needs_repeats(run.counts(), session, grown, proof):
-            repeats = await patiently(partial(self._count_repeats, run))
+            repeats = await self._retry(partial(self._count_repeats, run))
         judgement = judge(run.counts(), *run.lost_rows(), session, repeats, grown, proof)
         run.complete(judgement, employees)
 

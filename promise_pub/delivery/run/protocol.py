@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
-    asynccontextmanager,
     suppress,
 )
 from typing import Any
 
-from promise_pub.delivery.broker.reconnecting import SteadyPublisher
+from promise_pub.concurrency import background, finish_task
+from promise_pub.delivery.broker.reconnecting import ReconnectingPublisher
 from promise_pub.delivery.ports import Consumer
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.delivery.run.pacing import RateLimiter
@@ -42,7 +42,7 @@ HURRIED_CONFIRMS, HURRIED_ABANDON = 0.4, 1.0
 async def run_session(
     run: ActiveRun,
     consumer: Consumer,
-    connection: AbstractAsyncContextManager[SteadyPublisher],
+    connection: AbstractAsyncContextManager[ReconnectingPublisher],
     batches: AsyncIterator[Batch],
     session: SessionView | None = None,
 ) -> SessionView:
@@ -78,12 +78,9 @@ async def _create_session(run: ActiveRun, consumer: Consumer) -> SessionView:
     """
     creating = asyncio.ensure_future(consumer.create())
     try:
-        return await asyncio.shield(creating)
+        return await finish_task(creating, HURRIED_ABANDON)
     except (ConsumerError, asyncio.CancelledError):
-        try:
-            await asyncio.wait({creating}, timeout=HURRIED_ABANDON)
-        finally:
-            await _undo_create(creating, run, consumer)
+        await _undo_create(creating, run, consumer)
         raise
     finally:
         creating.cancel()
@@ -116,7 +113,7 @@ async def _has_received(consumer: Consumer, uuid: str) -> bool:
     """Returns True when a session that a bad answer names has messages: it is not a new one, and not this run's."""
     with suppress(ConsumerError, TimeoutError):
         async with asyncio.timeout(HURRIED_CONFIRMS):
-            return bool((await consumer.look(uuid)).received)
+            return bool((await consumer.get_session(uuid)).received)
     return False
 
 
@@ -135,10 +132,7 @@ async def _await_removal(removing: Coroutine[Any, Any, bool | None], run: Active
     abandoning = asyncio.ensure_future(removing)
     removed: bool | None = False
     try:
-        await asyncio.shield(abandoning)
-    except asyncio.CancelledError:
-        await asyncio.wait({abandoning}, timeout=HURRIED_ABANDON)
-        raise
+        await finish_task(abandoning, HURRIED_ABANDON)
     finally:
         if abandoning.done():
             removed = abandoning.result()
@@ -157,7 +151,7 @@ class _SessionRun:
         self,
         run: ActiveRun,
         consumer: Consumer,
-        publisher: SteadyPublisher,
+        publisher: ReconnectingPublisher,
         session: SessionView,
         *,
         known: bool,
@@ -178,7 +172,9 @@ class _SessionRun:
                 await self._process(None)
             self._run.clock.enter(State.PUBLISHING)
             if self._parameters.mode is Mode.LIVE:
-                await stack.enter_async_context(self._following())
+                # The consumer's counts are part of the report if the run fails meanwhile.
+                following = self._consumer.follow(self._session.uuid, self._run.sessions.see)
+                await stack.enter_async_context(background(following))
             limiter = RateLimiter(self._parameters.rate, self._parameters.profile)
             async for batch in batches:
                 await self._publish(batch, limiter)
@@ -215,19 +211,9 @@ class _SessionRun:
                 raise
             # The session may be reading already, as an earlier turn asked it to: that needs no second request.
             with suppress(ConsumerComplaint):
-                if (await self._consumer.look(self._session.uuid)).ended is False:
+                if (await self._consumer.get_session(self._session.uuid)).ended is False:
                     return
             raise SessionLost(complaint.message, complaint.last) from complaint
-
-    @asynccontextmanager
-    async def _following(self) -> AsyncIterator[None]:
-        """Notes the consumer's counts while rows are published, so that they are known if the run fails meanwhile."""
-        following = asyncio.ensure_future(self._consumer.follow(self._session.uuid, self._run.sessions.see))
-        try:
-            yield
-        finally:
-            following.cancel()
-            await asyncio.wait({following})
 
     async def give_up(self) -> None:
         """Removes the session within seconds, unless it may be another server's by now."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from promise_pub.delivery.evidence.ranges import RowRanges
 from promise_pub.errors import SessionLost
-from promise_pub.records import EarlierSession, SessionView
+from promise_pub.records import EarlierSession, Finding, FindingKind, SessionView, Verdict
 
 MAX_SESSIONS = 100  # earlier sessions of a run, over all its turns: the report and the verdict name each
 MAX_ROWS_TEXT = 1_000  # characters of the row numbers of an earlier session: nothing rests on them
@@ -63,13 +63,12 @@ class RunSessions:
         """Removes a session from those left behind: the run continues in it, and will end it."""
         self.left_behind = tuple(one for one in self.left_behind if one != session.uuid)
 
-    def describe_left_behind(self) -> Iterator[str]:
-        """Yields a clause about the sessions left behind, and one about a session without a name."""
+    def find_left_behind(self) -> Iterator[Finding]:
+        """Yields a finding about the sessions left behind, and one about a session without a name."""
         if named := [uuid for uuid in self.left_behind if uuid]:
-            sessions = "session" if len(named) == 1 else "sessions"
-            yield f"the consumer did not confirm that it removed the {sessions} {', '.join(named)}"
+            yield Finding(FindingKind.SESSION_NOT_REMOVED, Verdict.KEPT, facts={"uuids": named})
         if "" in self.left_behind:
-            yield "the consumer did not answer a request for a session, and may have made one"
+            yield Finding(FindingKind.SESSION_NOT_NAMED, Verdict.KEPT)
 
 
 def last_processed_row(session: SessionView, after: int, resent: int, *, resumed: bool = False) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from promise_pub.errors import Cancelled, Interrupted
 from promise_pub.records import Fault, State
 
 
@@ -25,13 +26,13 @@ class StopReason(IntEnum):
 
     def end(self, state: State) -> tuple[State, Fault]:
         """Returns the final state of a run that is stopped in `state`, and the fault that is recorded."""
-        final = State.CANCELLED if self is StopReason.USER else State.INTERRUPTED
-        return final, Fault(final.value, _MESSAGES[self].format(state=state.value))
+        if self is StopReason.USER:
+            return State.CANCELLED, Fault(Cancelled.code, Cancelled.default_message())
+        return State.INTERRUPTED, Fault(Interrupted.code, _INTERRUPTIONS[self].format(state=state.value))
 
 
-_MESSAGES = {
+_INTERRUPTIONS = {
     StopReason.SHUTDOWN: "The server was stopped while the run was {state}.",
-    StopReason.USER: "The run was cancelled.",
     StopReason.TURN_LOST: "Another server talks to the consumer: this one lost its lock in the database.",
     StopReason.RUN_TAKEN: "Another server on this database has taken the run.",
 }

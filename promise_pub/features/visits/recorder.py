@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Protocol, Self
 from uuid import UUID
 
+from promise_pub.concurrency import wait_or_cancel
 from promise_pub.errors import DatabaseError, HitRefused
 from promise_pub.features.visits.hits import Hit
 from promise_pub.logs import fields
@@ -110,9 +111,7 @@ class Recorder:
             task.cancel()
         last = asyncio.create_task(self.flush())
         # Not a time-out: a query that is called off has its connection waited for.
-        _, late = await asyncio.wait({*self._tasks, last}, timeout=LAST_FLUSH)
-        for task in late:
-            task.cancel()
+        await wait_or_cancel([*self._tasks, last], LAST_FLUSH)
         if self._waiting:
             self._lose(len(self._waiting), "the database was away at the end")
             self._waiting.clear()

@@ -228,7 +228,7 @@ class AnyOrder(RuleBasedStateMachine):
         consumer = self.house.consumer
         for uuid, counts in getattr(consumer, "_counts", {}).items():
             if uuid not in consumer.sessions:
-                self.save(row.mail for row in counts.take())
+                self.save(row.mail for row in counts.take_pending())
 
     @rule(number=st.integers(0, 6))
     def another_run_saves(self, number: int) -> None:

@@ -14,15 +14,15 @@ from uuid import uuid4
 
 import pytest
 
-from promise_pub.consumer.session import Session
-from promise_pub.delivery.broker import reconnecting
-from promise_pub.delivery.consumer_client.client import parse_session
+from promise_pub.consumer.session import ConsumerSession
+from promise_pub.delivery.consumer_client.answers import parse_session
 from promise_pub.delivery.input.reader import read_batches
 from promise_pub.delivery.ports import Watch
 from promise_pub.delivery.queue import recorder, runs
 from promise_pub.delivery.queue.janitor import UploadJanitor
 from promise_pub.delivery.run import execute, protocol
 from promise_pub.delivery.run.active import ActiveRun
+from promise_pub.delivery.run.backoffs import BACKOFFS
 from promise_pub.delivery.run.sessions import last_processed_row
 from promise_pub.errors import (
     ConsumerComplaint,
@@ -37,7 +37,7 @@ from promise_pub.errors import (
 )
 from promise_pub.records import Mode, Parameters, RunReport, SessionView, State, Verdict
 from tests.fakes import until
-from tests.house import House
+from tests.house import QUICK, House
 
 LIVE = Parameters(mode=Mode.LIVE)
 PROMPT = 30.0  # seconds a cancellation may take; what it must not wait for takes an hour here
@@ -46,7 +46,6 @@ ROWS = b"".join(b"N%d,%d@x\n" % (n, n) for n in range(60))
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconnecting, "FIRST_DELAY", 0.0)
     monkeypatch.setattr(protocol, "ABANDON", 3600.0)
     monkeypatch.setattr(recorder, "PROGRESS_EVERY", 0.005)
     monkeypatch.setattr(execute, "read_batches", partial(read_batches, chunk_size=64))
@@ -54,7 +53,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    house = House(tmp_path / "uploads")
+    house = House(tmp_path / "uploads", backoffs=replace(BACKOFFS, broker=QUICK.broker))
     async with house.runs:
         yield house
 
@@ -103,7 +102,7 @@ async def test_a_second_click_on_cancel_does_not_leave_the_session_behind(house:
             await asyncio.sleep(0.01)
         report = await ended(run)
     assert report.state is State.CANCELLED and report.error
-    assert not house.consumer.sessions and "did not confirm" not in report.error.message
+    assert not house.consumer.sessions and "did not say" not in report.error.message
 
 
 @pytest.mark.parametrize("way", ["cancelled", "interrupted"])
@@ -174,7 +173,7 @@ async def test_a_consumer_that_does_not_answer_may_still_have_the_session(house:
     house.consumer.abandons = False
     run = await house.submit(ROWS, LIVE)
     first = await ended(run)
-    house.consumer.fail = {"look": ConsumerTimeout("no answer")}
+    house.consumer.fail = {"get_session": ConsumerTimeout("no answer")}
     report = await ended(await house.runs.resume(run.id))
     assert report.error and report.error.code == "consumer_timeout"
     assert report.session == first.session and report.earlier == ()
@@ -193,13 +192,13 @@ async def test_an_old_session_that_cannot_be_looked_at_is_removed_or_named_to_th
     house.consumer.abandons = False
     run = await house.submit(ROWS, LIVE)
     first = (await ended(run)).session
-    house.consumer.fail = {"look": error}
+    house.consumer.fail = {"get_session": error}
     house.consumer.abandons = removes
     report = await ended(await house.runs.resume(run.id))
     assert first and report.verdict is Verdict.KEPT
     assert report.session and report.session.uuid != first.uuid
     assert [*house.consumer.sessions] == ([] if removes else [first.uuid])
-    assert f"did not confirm that it removed the session {first.uuid}" in report.explanation[-1]
+    assert f"did not say that it removed the session {first.uuid}" in report.explanation[-1]
     (again,) = report.resends
     assert again.reason.startswith(f"The session could not be read ({error}); ")
 
@@ -210,7 +209,7 @@ async def test_an_old_session_that_the_consumer_does_not_know_is_said_to_have_en
     house.consumer.fail["remove"] = ConsumerStalled("it stalled")
     run = await house.submit(ROWS, LIVE)
     await ended(run)
-    house.consumer.fail = {"look": ConsumerComplaint("ERROR")}
+    house.consumer.fail = {"get_session": ConsumerComplaint("ERROR")}
     report = await ended(await house.runs.resume(run.id))
     (again,) = report.resends
     assert again.reason.startswith("The session had ended (ERROR); ")
@@ -221,16 +220,16 @@ async def test_a_session_that_the_run_goes_on_in_is_not_left_behind_any_more(hou
     house.consumer.abandons = False
     run = await house.submit(ROWS, LIVE)
     first = await ended(run)
-    assert first.error and "did not confirm" in first.error.message
+    assert first.error and "did not say" in first.error.message
     house.consumer.fail.clear()
     report = await ended(await house.runs.resume(run.id))
     assert report.verdict is Verdict.KEPT and not house.consumer.sessions
-    assert not any("did not confirm" in sentence for sentence in report.explanation)
+    assert not any("did not say" in sentence for sentence in report.explanation)
 
 
 class TestWhatIsKnown:
     def test_rows_in_the_consumers_hand_are_not_known_for_unusable_ones_behind_them(self) -> None:
-        session = Session("u", "h", datetime.now(UTC))
+        session = ConsumerSession("u", "h", datetime.now(UTC))
         for number in range(1, 7):
             mail = f"{number}@x" if number < 4 else "x" * 128
             body = json.dumps({"name": "n", "mail": mail}).encode()
@@ -238,7 +237,7 @@ class TestWhatIsKnown:
         told = parse_session(json.dumps(session.as_json()), "/getSession/")
         assert (told.received, told.saved, told.invalid) == (6, 0, 3)
         assert last_processed_row(told, 0, 0) == 0
-        session.settle(len(session.take()), saved=3, refused=0)
+        session.settle(len(session.take_pending()), saved=3, refused=0)
         told = parse_session(json.dumps(session.as_json()), "/getSession/")
         assert last_processed_row(told, 0, 0) == 3
 

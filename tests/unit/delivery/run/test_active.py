@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 
+from promise_pub.delivery.evidence.sentences import explain
 from promise_pub.delivery.evidence.verdict import Judgement
 from promise_pub.delivery.run.active import RANGES_SHOWN, ActiveRun
 from promise_pub.delivery.run.stopping import StopReason
 from promise_pub.records import (
     Batch,
     Fault,
+    Finding,
+    FindingKind,
     Parameters,
     Rejected,
     Row,
@@ -18,6 +21,8 @@ from promise_pub.records import (
     StoredFile,
     Verdict,
 )
+
+NO_DIGEST = Finding(FindingKind.NO_DIGEST, Verdict.KEPT)
 
 
 def queued() -> ActiveRun:
@@ -95,7 +100,7 @@ def test_a_session_that_may_still_be_there_is_named() -> None:
     run.fail(State.INTERRUPTED, Fault("interrupted", "The server was stopped."))
     error = run.report().error
     assert error and error.message == (
-        "The server was stopped. The consumer did not confirm that it removed the session abc."
+        "The server was stopped. The consumer did not say that it removed the session abc."
     )
 
 
@@ -110,18 +115,18 @@ def test_sessions_left_behind_are_still_named_after_a_resume() -> None:
     for state in (State.NEGOTIATING, State.PUBLISHING, State.DRAINING):
         resumed.clock.enter(state)
     resumed.sessions.forget_left_behind(SessionView("def"))
-    resumed.complete(Judgement(Verdict.KEPT, ("all is well",)), 5)
+    resumed.complete(Judgement(Verdict.KEPT, (NO_DIGEST,)), 5)
     assert resumed.report().explanation == (
-        "all is well",
-        "the consumer did not confirm that it removed the session abc",
-        "the consumer did not answer a request for a session, and may have made one",
+        explain(NO_DIGEST),
+        "the consumer did not say that it removed the session abc",
+        "the consumer was asked for a session and named none: it may have created one nevertheless",
     )
 
 
 def test_the_first_end_of_a_run_stays() -> None:
     """A stop may come while its end is being written."""
     run = drained()
-    run.complete(Judgement(Verdict.KEPT, ("all is well",)), 5)
+    run.complete(Judgement(Verdict.KEPT, (NO_DIGEST,)), 5)
     ended = run.report()
     run.stop(StopReason.SHUTDOWN)
     run.end_stopped()
@@ -144,7 +149,9 @@ def test_every_report_is_json() -> None:
         assert json.loads(json.dumps(report.as_json()))["state"] == "queued"
     run = drained()
     run.sessions.see(SessionView("u", 3, None))
-    run.complete(Judgement(Verdict.UNKNOWN, ("it does not tell",)), 5)
+    run.complete(Judgement(Verdict.UNKNOWN, (Finding(FindingKind.SAVED_NOT_REPORTED, Verdict.UNKNOWN),)), 5)
     told = run.report().as_json()
+    assert told["findings"] == [{"kind": "saved_not_reported", "verdict": "unknown", "rows": None}]
+    assert told["explanation"] == ["the consumer does not report how many rows it saved"]
     assert told["session"] == {"uuid": "u", "received": 3, "saved": None}
     assert told["verdict"] == "unknown" and told["created_at"].endswith("Z")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from promise_pub.delivery.run.sessions import MAX_LEFT_BEHIND, RunSessions, last_processed_row
-from promise_pub.records import SessionView
+from promise_pub.records import FindingKind, SessionView
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,13 @@ def test_the_last_sessions_left_behind_are_named_once() -> None:
     sessions = RunSessions(left_behind=("a", "b"))
     sessions.note_left_behind(SessionView("a"))
     assert sessions.left_behind == ("b", "a")
-    assert [*sessions.describe_left_behind()] == ["the consumer did not confirm that it removed the sessions b, a"]
+    (finding,) = sessions.find_left_behind()
+    assert finding.facts == {"uuids": ["b", "a"]}
+    sessions.note_left_behind(None)
+    assert [one.kind for one in sessions.find_left_behind()] == [
+        FindingKind.SESSION_NOT_REMOVED,
+        FindingKind.SESSION_NOT_NAMED,
+    ]
     for number in range(MAX_LEFT_BEHIND):
         sessions.note_left_behind(SessionView(str(number)))
     assert len(sessions.left_behind) == MAX_LEFT_BEHIND and "a" not in sessions.left_behind
