@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 
 from promise_pub.delivery.input.uploads import Uploads
 from promise_pub.delivery.ports import RunLedger
@@ -16,13 +17,13 @@ log = logging.getLogger(__name__)
 SWEEP_EVERY = 3600.0  # seconds between sweeps of the uploads folder
 
 
+@dataclass(frozen=True, slots=True)
 class UploadJanitor:
     """Sweeps the uploads folder. `active_runs` returns the runs of this process."""
 
-    def __init__(self, uploads: Uploads, ledger: RunLedger, active_runs: Callable[[], Iterable[ActiveRun]]) -> None:
-        self._uploads = uploads
-        self._ledger = ledger
-        self._active_runs = active_runs
+    uploads: Uploads
+    ledger: RunLedger
+    active_runs: Callable[[], Iterable[ActiveRun]]
 
     async def work(self) -> None:
         """Sweeps at once, and then every SWEEP_EVERY seconds."""
@@ -35,11 +36,11 @@ class UploadJanitor:
 
     async def sweep(self) -> None:
         """Sweeps once. Raises DatabaseError, and then deletes nothing: the ledger says which files are needed."""
-        deleted = await self._uploads.sweep(self._ledger.find_known, self._needed)
+        deleted = await self.uploads.sweep(self.ledger.find_known, self._needed)
         if deleted:
             log.info("Deleted %d files from the uploads folder", deleted)
 
     async def _needed(self, run_ids: Collection[str]) -> set[str]:
         """Returns those of the runs that are active here, or can be resumed."""
-        resumable = await self._ledger.find_resumable(run_ids)
-        return resumable | {run.id for run in self._active_runs()}
+        resumable = await self.ledger.find_resumable(run_ids)
+        return resumable | {run.id for run in self.active_runs()}

@@ -206,7 +206,7 @@ class ActiveRun:
         checkpoints = self._checkpoints
         return Proof(
             confirmed=checkpoints.confirmed_rows,
-            earlier=tuple(self.sessions.earlier),
+            earlier=self.sessions.earlier,
             digest=None if checkpoints.lost_at_broker else checkpoints.digest,
             again=checkpoints.sent_twice,
             resumed=self._resumed,
@@ -240,7 +240,7 @@ class ActiveRun:
             blocked=self.blocked,
             digest=self._checkpoints.digest,
             resends=self._resends.list_reasons(self._checkpoints.tracker.resent),
-            earlier=tuple(self.sessions.earlier),
+            earlier=self.sessions.earlier,
             resume_state=self.resume_state,
             samples=self.timeline.samples,
             read_bytes=self._read_bytes,

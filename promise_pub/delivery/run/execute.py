@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -35,30 +36,22 @@ T = TypeVar("T")
 MAX_SESSIONS_A_TURN = 5  # a queue that disappears more often is not worth another session
 
 
+@dataclass(frozen=True, slots=True)
 class RunExecutor:
     """Executes runs with the same ledger, consumer, broker and files."""
 
-    def __init__(
-        self,
-        ledger: RunLedger,
-        consumer: Consumer,
-        open_publisher: OpenPublisher,
-        uploads: Uploads,
-        totals: RunTotals,
-        backoffs: Backoffs,
-    ) -> None:
-        self._ledger = ledger
-        self._consumer = consumer
-        self._open_publisher = open_publisher
-        self._uploads = uploads
-        self._totals = totals
-        self._backoffs = backoffs
+    ledger: RunLedger
+    consumer: Consumer
+    open_publisher: OpenPublisher
+    uploads: Uploads
+    totals: RunTotals
+    backoffs: Backoffs
 
     async def execute(self, run: ActiveRun) -> None:
         """Takes a run to its verdict. Raises PromisePubError when it fails, after asking the consumer to remove the
         session."""
         run.clock.start()
-        self._totals.begin(run)
+        self.totals.begin(run)
         log_started(run.report())
         session = await self._find_old_session(run)
         for left in reversed(range(MAX_SESSIONS_A_TURN)):
@@ -78,7 +71,7 @@ class RunExecutor:
         if run.session is None:
             return None
         try:
-            session = await self._consumer.get_session(run.session.uuid)
+            session = await self.consumer.get_session(run.session.uuid)
             run.sessions.forget_left_behind(session)
             return session
         except (ConsumerUnreachable, ConsumerTimeout):
@@ -86,37 +79,37 @@ class RunExecutor:
         except ConsumerComplaint as error:
             self._leave_session(run, f"The session had ended ({error.message})")
         except ConsumerError as error:
-            await abandon_session(run, self._consumer, run.session)  # it may be there all the same
+            await abandon_session(run, self.consumer, run.session)  # it may be there all the same
             self._leave_session(run, f"The session could not be read ({error.message})")
         return None
 
     def _leave_session(self, run: ActiveRun, reason: str) -> None:
-        self._totals.update()
+        self.totals.update()
         run.leave_session(reason)
-        self._totals.update()  # the run's counts have started over
+        self.totals.update()  # the run's counts have started over
 
     async def _retry(self, step: Callable[[], Awaitable[T]]) -> T:
-        return await retry(step, self._backoffs.database, DatabaseError)
+        return await retry(step, self.backoffs.database, DatabaseError)
 
     async def _prepare_employees(self, run: ActiveRun) -> None:
         """Clears the employees table if that was asked for, and notes what it holds before the session's first row."""
         if run.resume_state.employees is not None:
             return
         if run.parameters.clear and not run.resume_state.cleared:
-            await self._retry(self._ledger.clear_employees)
-        highest = await self._retry(self._ledger.highest_employee_id)
-        run.note_employees(await self._retry(self._ledger.count_employees), highest)
+            await self._retry(self.ledger.clear_employees)
+        highest = await self._retry(self.ledger.highest_employee_id)
+        run.note_employees(await self._retry(self.ledger.count_employees), highest)
 
     async def _run_session(self, run: ActiveRun, session: SessionView | None) -> SessionView:
         checkpoint = run.resume_state.checkpoint
         start = Checkpoint(checkpoint.offset, checkpoint.line, checkpoint.read - checkpoint.rejected + 1)
-        publisher = ReconnectingPublisher(self._open_publisher, run.shipment(), run.note_resend, self._backoffs.broker)
-        path, dialect = self._uploads.path(run.id), Dialect.of(run.parameters)
+        publisher = ReconnectingPublisher(self.open_publisher, run.shipment(), run.note_resend, self.backoffs.broker)
+        path, dialect = self.uploads.path(run.id), Dialect.of(run.parameters)
         async with aclosing(read_batches(path, dialect, start=start)) as batches:
-            return await run_session(run, self._consumer, publisher, batches, session)
+            return await run_session(run, self.consumer, publisher, batches, session)
 
     async def _judge(self, run: ActiveRun, session: SessionView) -> None:
-        employees = await self._retry(self._ledger.count_employees)
+        employees = await self._retry(self.ledger.count_employees)
         grown, proof = employees - (run.resume_state.employees or 0), run.proof()
         repeats = None
         if needs_repeats(run.counts(), session, grown, proof):
@@ -125,6 +118,6 @@ class RunExecutor:
         run.complete(judgement, employees)
 
     async def _count_repeats(self, run: ActiveRun) -> Repeats:
-        path, dialect, state = self._uploads.path(run.id), Dialect.of(run.parameters), run.resume_state
+        path, dialect, state = self.uploads.path(run.id), Dialect.of(run.parameters), run.resume_state
         async with aclosing(read_batches(path, dialect)) as batches:
-            return await self._ledger.count_repeats(batches, state.highest_id, run.parameters.columns, state.after)
+            return await self.ledger.count_repeats(batches, state.highest_id, run.parameters.columns, state.after)

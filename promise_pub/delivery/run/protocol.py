@@ -13,6 +13,7 @@ from contextlib import (
     AsyncExitStack,
     suppress,
 )
+from dataclasses import dataclass
 from typing import Any
 
 from promise_pub.concurrency import background, finish_task
@@ -58,7 +59,7 @@ async def run_session(
         run.publisher = publisher
         known = session is not None
         session = session or await _create_session(run, consumer)
-        steps = _SessionRun(run, consumer, publisher, session, known=known)
+        steps = _SessionRun(run, consumer, publisher, session, known)
         try:
             run.sessions.see(session)
             await steps.publish(batches)
@@ -144,74 +145,65 @@ async def _await_removal(removing: Coroutine[Any, Any, bool | None], run: Active
         abandoning.cancel()
 
 
+@dataclass(frozen=True, slots=True)
 class _SessionRun:
     """The steps with one session. `known` is True for the session of an earlier turn."""
 
-    def __init__(
-        self,
-        run: ActiveRun,
-        consumer: Consumer,
-        publisher: ReconnectingPublisher,
-        session: SessionView,
-        *,
-        known: bool,
-    ) -> None:
-        self._run = run
-        self._parameters = run.parameters
-        self._consumer = consumer
-        self._publisher = publisher
-        self._session = session
-        self._known = known
+    run: ActiveRun
+    consumer: Consumer
+    publisher: ReconnectingPublisher
+    session: SessionView
+    known: bool
 
     async def publish(self, batches: AsyncIterator[Batch]) -> None:
-        self._publisher.route_to(self._session.uuid)
-        if self._known:
-            await self._publisher.check_queue()
+        self.publisher.route_to(self.session.uuid)
+        if self.known:
+            await self.publisher.check_queue()
         async with AsyncExitStack() as stack:
-            if self._parameters.mode is Mode.LIVE:
+            if self.run.parameters.mode is Mode.LIVE:
                 await self._process(None)
-            self._run.clock.enter(State.PUBLISHING)
-            if self._parameters.mode is Mode.LIVE:
+            self.run.clock.enter(State.PUBLISHING)
+            if self.run.parameters.mode is Mode.LIVE:
                 # The consumer's counts are part of the report if the run fails meanwhile.
-                following = self._consumer.follow(self._session.uuid, self._run.sessions.see)
+                following = self.consumer.follow(self.session.uuid, self.run.sessions.see)
                 await stack.enter_async_context(background(following))
-            limiter = RateLimiter(self._parameters.rate, self._parameters.profile)
+            limiter = RateLimiter(self.run.parameters.rate, self.run.parameters.profile)
             async for batch in batches:
                 await self._publish(batch, limiter)
-            await self._publisher.settle()
+            await self.publisher.settle()
 
     async def _publish(self, batch: Batch, limiter: RateLimiter) -> None:
-        self._run.note_read(batch)
-        through = self._publisher.tracker.published
+        self.run.note_read(batch)
+        through = self.publisher.tracker.published
         rows = batch.rows
         if rows and rows[0].number <= through:  # settled by an earlier session or process
             rows = [row for row in rows if row.number > through]
         async for piece in limiter.slices(rows):
-            await self._run.may_publish()
-            await self._publisher.publish(piece)
-        self._run.note_published(batch)
+            await self.run.may_publish()
+            await self.publisher.publish(piece)
+        self.run.note_published(batch)
 
     async def drain(self) -> SessionView:
-        self._run.clock.enter(State.DRAINING)
-        if self._parameters.mode is Mode.BATCH:
-            await self._process(self._publisher.confirmed_here)
-        final = await self._consumer.remove(
-            self._session.uuid, self._parameters.timeout, self._publisher.confirmed_here, self._run.sessions.see
+        self.run.clock.enter(State.DRAINING)
+        if self.run.parameters.mode is Mode.BATCH:
+            await self._process(self.publisher.confirmed_here)
+        final = await self.consumer.remove(
+            self.session.uuid, self.run.parameters.timeout, self.publisher.confirmed_here, self.run.sessions.see
         )
-        self._run.sessions.see(final)
-        log.info("Session removed", extra=fields(session=self._session.uuid))
+        self.run.sessions.see(final)
+        log.info("Session removed", extra=fields(session=self.session.uuid))
         return final
 
     async def _process(self, sent: int | None) -> None:
-        mode, timeout = self._parameters.mode, self._parameters.timeout
+        mode, timeout = self.run.parameters.mode, self.run.parameters.timeout
         try:
-            await self._consumer.process(self._session.uuid, mode, timeout, sent, self._run.sessions.see)
+            await self.consumer.process(self.session.uuid, mode, timeout, sent, self.run.sessions.see)
         except ConsumerComplaint as complaint:
-            if not self._known:
+            if not self.known:
                 raise
             # The session may be reading already, as an earlier turn asked it to: that needs no second request.
             with suppress(ConsumerComplaint):
-                if (await self._consumer.get_session(self._session.uuid)).ended is False:
+                if (await self.consumer.get_session(self.session.uuid)).ended is False:
                     return
             raise SessionLost(complaint.message, complaint.last) from complaint
 
@@ -220,13 +212,13 @@ class _SessionRun:
         try:
             await self._wait_for_last_confirms()
         finally:
-            reason = self._run.stop_reason
+            reason = self.run.stop_reason
             if not (reason and reason.evicted):
-                await abandon_session(self._run, self._consumer, self._session, self._publisher.confirmed_here)
+                await abandon_session(self.run, self.consumer, self.session, self.publisher.confirmed_here)
 
     async def _wait_for_last_confirms(self) -> None:
         """Waits for rows on their way, which are usually confirmed in milliseconds, so that the counts are right."""
         with suppress(BrokerError, TimeoutError):
-            hurried = self._run.stop_reason is StopReason.USER
+            hurried = self.run.stop_reason is StopReason.USER
             async with asyncio.timeout(HURRIED_CONFIRMS if hurried else LAST_CONFIRMS):
-                await self._publisher.settle()
+                await self.publisher.settle()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from promise_pub.delivery.evidence.ranges import RowRanges
 from promise_pub.errors import SessionLost
@@ -14,18 +14,13 @@ MAX_ROWS_TEXT = 1_000  # characters of the row numbers of an earlier session: no
 MAX_LEFT_BEHIND = 100  # sessions left behind that a report names: the last ones
 
 
+@dataclass
 class RunSessions:
     """The current session of a run, those that ended before, and those that the consumer may still hold."""
 
-    def __init__(
-        self,
-        current: SessionView | None = None,
-        earlier: Iterable[EarlierSession] = (),
-        left_behind: tuple[str, ...] = (),
-    ) -> None:
-        self.current = current
-        self.earlier = [*earlier]
-        self.left_behind = left_behind
+    current: SessionView | None = None
+    earlier: tuple[EarlierSession, ...] = ()
+    left_behind: tuple[str, ...] = ()
 
     def see(self, session: SessionView) -> None:
         """Notes the current session as it was just seen."""
@@ -50,8 +45,8 @@ class RunSessions:
             session = replace(session, rows=None)
         ended = EarlierSession(session, first, last)
         if self.earlier and all(one.last < one.first for one in (self.earlier[-1], ended)):
-            self.earlier.pop()
-        self.earlier.append(ended)
+            self.earlier = self.earlier[:-1]
+        self.earlier = (*self.earlier, ended)
 
     def note_left_behind(self, session: SessionView | None) -> None:
         """Notes that the consumer did not confirm a removal. None: it may have made a session without naming it."""

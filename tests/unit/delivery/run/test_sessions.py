@@ -49,7 +49,7 @@ def test_of_sessions_that_account_for_no_row_the_last_is_kept() -> None:
 def test_without_a_session_none_ends() -> None:
     sessions = RunSessions()
     sessions.end_current(1, 0)
-    assert sessions.earlier == []
+    assert sessions.earlier == ()
 
 
 def test_the_last_sessions_left_behind_are_named_once() -> None:
