@@ -19,7 +19,7 @@ from promise_pub.consumer.session import ConsumerSession
 from promise_pub.delivery.consumer_client.answers import parse_session
 from promise_pub.delivery.evidence.digest import fingerprint, written
 from promise_pub.delivery.ports import Shipment, Watch
-from promise_pub.delivery.store.query import NEWEST_FIRST, Selection, Sort
+from promise_pub.delivery.store.query import NEWEST_FIRST, RunSelection, Sort
 from promise_pub.errors import (
     BrokerError,
     BrokerLost,
@@ -335,7 +335,7 @@ class TellingConsumer(FakeConsumer):
         self.sessions[uuid] = parse_session(json.dumps(counts.as_json()), "/getSession/")
 
 
-def _meets(run: RunReport, which: Selection) -> bool:
+def _meets(run: RunReport, which: RunSelection) -> bool:
     return (
         which.state in (None, run.state)
         and which.verdict in (None, run.verdict)
@@ -424,7 +424,9 @@ class FakeLedger:
             raise RunNotFound
         return replace(self.runs[run_id], position=None)
 
-    async def list_runs(self, most: int, skip: int = 0, which: Selection = NEWEST_FIRST) -> tuple[list[RunReport], int]:
+    async def list_runs(
+        self, most: int, skip: int = 0, which: RunSelection = NEWEST_FIRST
+    ) -> tuple[list[RunReport], int]:
         await self._call("list_runs")
         runs = sorted(
             (run for run in self.runs.values() if _meets(run, which)),

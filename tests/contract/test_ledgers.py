@@ -15,7 +15,7 @@ import pytest
 from promise_pub.db import open_pool
 from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.delivery.store.locks import ServerLocks
-from promise_pub.delivery.store.query import Selection, Sort
+from promise_pub.delivery.store.query import RunSelection, Sort
 from promise_pub.errors import DatabaseError, NotClearable, RunNotFound, RunTaken
 from promise_pub.records import (
     Batch,
@@ -159,7 +159,7 @@ async def test_the_history_is_sorted_both_ways(subject: Subject, sort: Sort, nam
         )
         await kept(subject.ledger, run)
     for descending in (False, True):
-        which = Selection(sort=sort, descending=descending)
+        which = RunSelection(sort=sort, descending=descending)
         whole = [*reversed(names)] if descending else names
         for most, skip in ((4, 0), (2, 1), (3, 3)):
             page, total = await subject.ledger.list_runs(most, skip, which)
@@ -173,7 +173,7 @@ async def test_equal_runs_stand_in_one_order_over_all_pages(subject: Subject, so
     await kept(subject.ledger, *runs)
     ids = sorted(run.id for run in runs)
     for descending in (False, True):
-        which = Selection(sort=sort, descending=descending)
+        which = RunSelection(sort=sort, descending=descending)
         pages = [(await subject.ledger.list_runs(2, skip, which))[0] for skip in (0, 2, 4)]
         shown = [run.id for page in pages for run in page]
         assert shown == ([*reversed(ids)] if descending else ids)
@@ -182,18 +182,18 @@ async def test_equal_runs_stand_in_one_order_over_all_pages(subject: Subject, so
 @pytest.mark.parametrize(
     ("which", "names"),
     [
-        (Selection(), ["1.csv", "2.csv", "3.csv", "4.csv"]),
-        (Selection(state=State.COMPLETED), ["1.csv", "2.csv"]),
-        (Selection(state=State.QUEUED), []),
-        (Selection(verdict=Verdict.BROKEN), ["2.csv"]),
-        (Selection(mode=Mode.LIVE), ["1.csv", "4.csv"]),
-        (Selection(mode=Mode.LIVE, state=State.FAILED), ["4.csv"]),
-        (Selection(file="3."), ["3.csv"]),
-        (Selection(file=".CSV", verdict=Verdict.KEPT), ["1.csv"]),
+        (RunSelection(), ["1.csv", "2.csv", "3.csv", "4.csv"]),
+        (RunSelection(state=State.COMPLETED), ["1.csv", "2.csv"]),
+        (RunSelection(state=State.QUEUED), []),
+        (RunSelection(verdict=Verdict.BROKEN), ["2.csv"]),
+        (RunSelection(mode=Mode.LIVE), ["1.csv", "4.csv"]),
+        (RunSelection(mode=Mode.LIVE, state=State.FAILED), ["4.csv"]),
+        (RunSelection(file="3."), ["3.csv"]),
+        (RunSelection(file=".CSV", verdict=Verdict.KEPT), ["1.csv"]),
     ],
 )
 async def test_the_history_holds_what_was_asked_for_and_counts_it(
-    subject: Subject, which: Selection, names: list[str]
+    subject: Subject, which: RunSelection, names: list[str]
 ) -> None:
     live, batch = Parameters(Mode.LIVE), Parameters(Mode.BATCH)
     await kept(
@@ -225,7 +225,7 @@ async def test_every_character_of_a_file_name_stands_for_itself(subject: Subject
     for name in ("50%.csv", "a_b.csv", "axb.csv", "back\\slash.csv", "'; --.csv", "ÄRZTE.csv"):
         await kept(subject.ledger, named(name))
     await kept(subject.ledger, named("\N{CRAB}.csv"))
-    page, _ = await subject.ledger.list_runs(10, 0, Selection(file=part))
+    page, _ = await subject.ledger.list_runs(10, 0, RunSelection(file=part))
     assert [run.file.name for run in page] == names
 
 

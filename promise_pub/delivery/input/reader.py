@@ -39,7 +39,7 @@ from promise_pub.delivery.input.quotes import TEXT_AFTER_QUOTE, OpenRecords, Pla
 from promise_pub.errors import StoredFileError
 from promise_pub.records import Batch, Rejected, Row
 
-__all__ = ["CHUNK", "FIELD_LIMIT", "Checkpoint", "Reader", "read_batches", "read_header"]
+__all__ = ["CHUNK", "FIELD_LIMIT", "ReadPosition", "Reader", "read_batches", "read_header"]
 
 CHUNK = 65_536  # bytes read at once: about 2,000 rows, parsed in 1 ms
 # Bytes parsed for one batch. Not over FIELD_LIMIT, so that no field in it can be.
@@ -50,7 +50,7 @@ _REJECTS = 1_000  # for one batch: 7 ms
 _new_tuple = tuple.__new__  # a third of the time of calling Row
 
 
-class Checkpoint(NamedTuple):
+class ReadPosition(NamedTuple):
     """Where reading can start: a byte offset where a record starts, its line, the number its row would get."""
 
     offset: int = 0
@@ -58,7 +58,7 @@ class Checkpoint(NamedTuple):
     number: int = 1
 
 
-_BEGINNING = Checkpoint()
+_BEGINNING = ReadPosition()
 
 
 class Reader:
@@ -341,7 +341,7 @@ async def read_batches(
     path: Path,
     dialect: Dialect = PLAIN,
     *,
-    start: Checkpoint = _BEGINNING,
+    start: ReadPosition = _BEGINNING,
     chunk_size: int = CHUNK,
 ) -> AsyncGenerator[Batch, None]:
     """The file's batches from a checkpoint on; each takes the event loop for 20 ms at most. A header is no part of them.
@@ -352,7 +352,7 @@ async def read_batches(
     if dialect.header and not start.offset:
         if (header := await read_header(path, dialect)) is None:
             return
-        start = Checkpoint(header.offset, header.line, start.number)
+        start = ReadPosition(header.offset, header.line, start.number)
     reader = Reader(dialect, **start._asdict())
     with _opened(path, start.offset) as file:
         chunk = b"start"

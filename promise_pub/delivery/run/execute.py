@@ -12,7 +12,7 @@ from promise_pub.delivery.broker.reconnecting import ReconnectingPublisher
 from promise_pub.delivery.evidence.proof import needs_repeats
 from promise_pub.delivery.evidence.verdict import judge
 from promise_pub.delivery.input.dialect import Dialect
-from promise_pub.delivery.input.reader import Checkpoint, read_batches
+from promise_pub.delivery.input.reader import ReadPosition, read_batches
 from promise_pub.delivery.input.uploads import Uploads
 from promise_pub.delivery.ports import Consumer, OpenPublisher, RunLedger
 from promise_pub.delivery.run.active import ActiveRun
@@ -102,7 +102,7 @@ class RunExecutor:
 
     async def _run_session(self, run: ActiveRun, session: SessionView | None) -> SessionView:
         checkpoint = run.resume_state.checkpoint
-        start = Checkpoint(checkpoint.offset, checkpoint.line, checkpoint.read - checkpoint.rejected + 1)
+        start = ReadPosition(checkpoint.offset, checkpoint.line, checkpoint.read - checkpoint.rejected + 1)
         publisher = ReconnectingPublisher(self.open_publisher, run.shipment(), run.note_resend, self.backoffs.broker)
         path, dialect = self.uploads.path(run.id), Dialect.of(run.parameters)
         async with aclosing(read_batches(path, dialect, start=start)) as batches:

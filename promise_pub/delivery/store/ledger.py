@@ -15,7 +15,7 @@ from promise_pub.db import answering, queries, translated
 from promise_pub.db_checks import Need, require_columns
 from promise_pub.delivery.parameters import parse_profile
 from promise_pub.delivery.store.locks import ServerLocks
-from promise_pub.delivery.store.query import NEWEST_FIRST, Selection, Sort
+from promise_pub.delivery.store.query import NEWEST_FIRST, RunSelection, Sort
 from promise_pub.errors import NotClearable, NotResumable, RunNotFound, RunTaken, SchemaMissing
 from promise_pub.records import (
     NAME_AND_MAIL,
@@ -165,7 +165,9 @@ class Ledger:
             raise RunNotFound(f"There is no run {run_id}.")
         return _report(row)
 
-    async def list_runs(self, most: int, skip: int = 0, which: Selection = NEWEST_FIRST) -> tuple[list[RunReport], int]:
+    async def list_runs(
+        self, most: int, skip: int = 0, which: RunSelection = NEWEST_FIRST
+    ) -> tuple[list[RunReport], int]:
         """Returns a page of the runs that a query finds, in its order, and their number on all pages."""
         in_order = self._pages[which.sort, which.descending]
         wanted = _filters(which)
@@ -270,7 +272,7 @@ def _parameters(row: asyncpg.Record) -> Parameters:
     )
 
 
-def _filters(which: Selection) -> dict[str, str | None]:
+def _filters(which: RunSelection) -> dict[str, str | None]:
     return {
         "state": which.state and which.state.value,
         "verdict": which.verdict and which.verdict.value,

@@ -22,7 +22,7 @@ class Sort(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class RunSelection:
     """Runs that match every filter set here. Runs that are equal in `sort` are ordered by id.
 
     `file` is a part of the file's name, ignoring case; no character is a wildcard.
@@ -41,4 +41,4 @@ class Selection:
         return bool(self.state or self.verdict or self.mode or self.file)
 
 
-NEWEST_FIRST = Selection()
+NEWEST_FIRST = RunSelection()

@@ -11,7 +11,7 @@ import pytest
 
 from promise_pub.delivery.input.dialect import PLAIN, RECORD_LIMIT, Dialect
 from promise_pub.delivery.input.lines import count_line_ends
-from promise_pub.delivery.input.reader import CHUNK, FIELD_LIMIT, Checkpoint, Reader, read_batches
+from promise_pub.delivery.input.reader import CHUNK, FIELD_LIMIT, Reader, ReadPosition, read_batches
 from promise_pub.errors import StoredFileError
 from promise_pub.records import Batch, Rejected, Row
 
@@ -470,7 +470,7 @@ async def test_a_file_is_read_in_batches(tmp_path):
 async def test_a_file_is_read_on_from_a_checkpoint(tmp_path):
     path = tmp_path / "data.csv"
     path.write_bytes(b'a,b\n"c\nd",e\nbad\nf,g\n')
-    start = Checkpoint(offset=12, line=4, number=3)
+    start = ReadPosition(offset=12, line=4, number=3)
     batches = [batch async for batch in read_batches(path, start=start)]
     assert [row for batch in batches for row in batch.rows] == [Row(3, "f", "g")]
     assert [one.line for batch in batches for one in batch.rejected] == [4]
