@@ -11,16 +11,7 @@ from uuid import UUID
 
 from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.evidence.digest import RowDigest
-from promise_pub.records import (
-    NAME_AND_MAIL,
-    Batch,
-    Mode,
-    Rejected,
-    Repeats,
-    Row,
-    RunReport,
-    SessionView,
-)
+from promise_pub.records import NAME_AND_MAIL, Batch, Mode, Rejected, Repeats, Row, RunReport, SessionView
 
 Watch = Callable[[SessionView], None]
 """Called with the session as it is seen while a long call waits."""
@@ -138,11 +129,7 @@ class RunLedger(Protocol):
         """Returns the highest id in the employees table, 0 when it is empty."""
 
     async def count_repeats(
-        self,
-        batches: AsyncIterator[Batch],
-        highest_before: int,
-        columns: Sequence[str] = NAME_AND_MAIL,
-        after: int = 0,
+        self, batches: AsyncIterator[Batch], highest_before: int, columns: Sequence[str] = NAME_AND_MAIL, after: int = 0
     ) -> Repeats:
         """Counts the reasons why rows could not be saved, in constant memory. One of the columns is `mail`.
 

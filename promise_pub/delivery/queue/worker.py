@@ -27,12 +27,7 @@ class RunWorker:
     """Carries out the runs of a queue until it is closed. Whatever happens to a run, its end is recorded."""
 
     def __init__(
-        self,
-        queue: RunQueue,
-        executor: RunExecutor,
-        ledger: RunLedger,
-        recorder: RunRecorder,
-        totals: RunTotals,
+        self, queue: RunQueue, executor: RunExecutor, ledger: RunLedger, recorder: RunRecorder, totals: RunTotals
     ) -> None:
         self.current: ActiveRun | None = None
         self._queue = queue

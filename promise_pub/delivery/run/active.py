@@ -21,17 +21,7 @@ from promise_pub.delivery.run.resends import Resends
 from promise_pub.delivery.run.sessions import RunSessions
 from promise_pub.delivery.run.stopping import StopReason
 from promise_pub.delivery.run.timeline import Timeline
-from promise_pub.records import (
-    Batch,
-    Counts,
-    Fault,
-    Parameters,
-    ResumeState,
-    RunReport,
-    SessionView,
-    State,
-    StoredFile,
-)
+from promise_pub.records import Batch, Counts, Fault, Parameters, ResumeState, RunReport, SessionView, State, StoredFile
 
 RANGES_SHOWN = 1_000  # ranges of row numbers that came back or were refused, in a report
 
@@ -203,15 +193,7 @@ class ActiveRun:
 
     def proof(self) -> Proof:
         """Returns the evidence for the verdict besides the counts."""
-        checkpoints = self._checkpoints
-        return Proof(
-            confirmed=checkpoints.confirmed_rows,
-            earlier=self.sessions.earlier,
-            digest=None if checkpoints.lost_at_broker else checkpoints.digest,
-            again=checkpoints.sent_twice,
-            resumed=self._resumed,
-            columns=self.parameters.columns,
-        )
+        return self._checkpoints.proof(self.sessions.earlier, self.parameters.columns, resumed=self._resumed)
 
     def report(self, position: int | None = None) -> RunReport:
         """Returns the run at this moment. `position` is its place in the queue."""

@@ -10,10 +10,11 @@ from uuid import UUID
 
 from promise_pub.delivery.evidence.confirms import ConfirmTracker, Settled
 from promise_pub.delivery.evidence.digest import RowDigest
+from promise_pub.delivery.evidence.proof import Proof
 from promise_pub.delivery.evidence.ranges import RowRanges
 from promise_pub.delivery.ports import Shipment
 from promise_pub.delivery.run.sessions import last_processed_row
-from promise_pub.records import Batch, Checkpoint, ResumeState, SessionView
+from promise_pub.records import Batch, Checkpoint, EarlierSession, ResumeState, SessionView
 
 
 class Checkpoints:
@@ -56,24 +57,19 @@ class Checkpoints:
         """The highest row ever published, by this session or an earlier one."""
         return max(self.tracker.published, self._settled.published)
 
-    @property
-    def confirmed_rows(self) -> RowRanges:
-        """The rows of this session that the broker confirmed."""
-        first, last = self.state.after + 1, self.tracker.published
-        published = RowRanges([(first, last)] if last >= first else [])
-        return published.without(self.tracker.returned).without(self.tracker.nacked)
-
-    @property
-    def lost_at_broker(self) -> bool:
-        """True when a row of this session was returned or refused."""
-        return any(
-            len(rows) > len(rows.up_to(self.state.after)) for rows in (self.tracker.returned, self.tracker.nacked)
+    def proof(self, earlier: tuple[EarlierSession, ...], columns: Sequence[str], *, resumed: bool) -> Proof:
+        """Returns the evidence for the verdict besides the counts."""
+        after, tracker = self.state.after, self.tracker
+        published = RowRanges([(after + 1, tracker.published)] if tracker.published > after else [])
+        lost = any(len(rows) > len(rows.up_to(after)) for rows in (tracker.returned, tracker.nacked))
+        return Proof(
+            confirmed=published.without(tracker.returned).without(tracker.nacked),
+            earlier=earlier,
+            digest=None if lost else self.digest,
+            again=self.state.resumed or tracker.resent > self.state.resent,
+            resumed=resumed,
+            columns=columns,
         )
-
-    @property
-    def sent_twice(self) -> bool:
-        """True when a row of this session was, or may have been, sent more than once."""
-        return self.state.resumed or self.tracker.resent > self.state.resent
 
     def note_read(self, batch: Batch) -> tuple[int, int]:
         """Moves the reader past a batch. Returns the numbers of records read and rejected up to there."""

@@ -19,10 +19,7 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.NEGOTIATING: _EARLY_ENDS | {State.NEGOTIATING, State.PUBLISHING},
     State.PUBLISHING: _EARLY_ENDS | {State.NEGOTIATING, State.DRAINING},
     State.DRAINING: _EARLY_ENDS | {State.NEGOTIATING, State.COMPLETED},
-    State.COMPLETED: frozenset(),
-    State.FAILED: frozenset(),
-    State.CANCELLED: frozenset(),
-    State.INTERRUPTED: frozenset(),
+    **{state: frozenset() for state in State if state.final},
 }
 
 

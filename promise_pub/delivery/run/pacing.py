@@ -23,13 +23,7 @@ class RateLimiter:
     rate cannot be held or publishing stands still.
     """
 
-    def __init__(
-        self,
-        rate: int,
-        profile: Profile = (),
-        *,
-        clock: Callable[[], float] | None = None,
-    ) -> None:
+    def __init__(self, rate: int, profile: Profile = (), *, clock: Callable[[], float] | None = None) -> None:
         self._steps = profile or ((rate, math.inf),)
         self._cycle = sum(seconds for _, seconds in self._steps)
         self._clock = clock or asyncio.get_running_loop().time

@@ -8,11 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import (
-    AbstractAsyncContextManager,
-    AsyncExitStack,
-    suppress,
-)
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,13 +18,7 @@ from promise_pub.delivery.ports import Consumer
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.delivery.run.pacing import RateLimiter
 from promise_pub.delivery.run.stopping import StopReason
-from promise_pub.errors import (
-    BrokerError,
-    ConsumerComplaint,
-    ConsumerError,
-    QueueGone,
-    SessionLost,
-)
+from promise_pub.errors import BrokerError, ConsumerComplaint, ConsumerError, QueueGone, SessionLost
 from promise_pub.logs import fields
 from promise_pub.records import Batch, Mode, SessionView, State
 

@@ -14,19 +14,10 @@ from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.records import Counts, SessionView, State, Verdict
 
 FATES = (
-    "read",
-    "rejected",
-    "published",
-    "confirmed",
-    "returned",
-    "nacked",
-    "resent",
-    "received",
-    "saved",
-    "duplicates",
-    "invalid",
+    *("read", "rejected", "published", "confirmed", "returned", "nacked", "resent"),
+    *("received", "saved", "duplicates", "invalid"),
 )
-"""Fates of rows: in the file, at the broker, and as the consumer reports them."""
+"""Fates of rows: in the file and at the broker, and as the consumer reports them."""
 
 
 class RunTotals:

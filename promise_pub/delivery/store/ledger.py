@@ -215,11 +215,7 @@ class Ledger:
             return int(await self._sql.highest_employee_id(self._pool))
 
     async def count_repeats(
-        self,
-        batches: AsyncIterator[Batch],
-        highest_before: int,
-        columns: Sequence[str] = NAME_AND_MAIL,
-        after: int = 0,
+        self, batches: AsyncIterator[Batch], highest_before: int, columns: Sequence[str] = NAME_AND_MAIL, after: int = 0
     ) -> Repeats:
         too_long = 0
         mail = columns.index("mail") + 1  # in a row, which starts with its number

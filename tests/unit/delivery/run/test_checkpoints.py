@@ -8,6 +8,8 @@ from uuid import uuid4
 from promise_pub.delivery.run.checkpoints import Checkpoints
 from promise_pub.records import Batch, Checkpoint, Rejected, ResumeState, Row, SessionView
 
+COLUMNS = ("name", "mail")
+
 
 def batch(first: int, count: int, rejected: int = 0) -> Batch:
     last = first + count - 1
@@ -48,18 +50,19 @@ def test_a_checkpoint_names_the_rows_lost_before_it() -> None:
     assert (checkpoints.state.checkpoint.returned_rows, checkpoints.state.checkpoint.nacked_rows) == ("2", "")
     ack(checkpoints, 6)
     assert (checkpoints.state.checkpoint.returned_rows, checkpoints.state.checkpoint.nacked_rows) == ("2", "5")
-    assert checkpoints.lost_at_broker and str(checkpoints.confirmed_rows) == "1,3-4,6"
+    proof = checkpoints.proof((), COLUMNS, resumed=False)
+    assert proof.digest is None and str(proof.confirmed) == "1,3-4,6"
 
 
 def test_a_resumed_run_publishes_from_its_checkpoint_on_and_counts_rows_as_sent_again() -> None:
     state = ResumeState(Checkpoint(row=6, read=8, rejected=2, digest="0f", nacked_rows="1,5"), after=4)
     checkpoints = Checkpoints(state, resent=2, published=9)
-    shipment = checkpoints.shipment(uuid4(), datetime.now(UTC), ("name", "mail"))
+    shipment = checkpoints.shipment(uuid4(), datetime.now(UTC), COLUMNS)
     assert (shipment.digest.through, shipment.digest.value) == (6, 15)
     assert shipment.earlier == 3, "of the rows of earlier sessions one was refused"
     assert (shipment.tracker.confirmed, shipment.tracker.published, checkpoints.published) == (4, 6, 9)
     publish(checkpoints, batch(7, 4))
-    assert shipment.tracker.resent == 2 + 3 and checkpoints.sent_twice
+    assert shipment.tracker.resent == 2 + 3 and checkpoints.proof((), COLUMNS, resumed=True).again
     assert checkpoints.note_read(batch(11, 1)) == (13, 2)
 
 
