@@ -24,7 +24,7 @@ from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.run.backoffs import BACKOFFS, Backoffs
 from promise_pub.delivery.store import ledger as ledgers
 from promise_pub.delivery.store.ledger import Ledger
-from promise_pub.delivery.store.locks import Claim
+from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.errors import BrokerRefused, CannotListen, PromisePubError
 from promise_pub.features.visits import feature as visits
 from promise_pub.http.connections import CONNECTIONS
@@ -71,8 +71,8 @@ async def running(
         pool = await stack.enter_async_context(open_pool(settings.database))
         await require_usable(pool)
         await require_needs(pool, _needs(settings, features), makes_tables=True)
-        claim = await stack.enter_async_context(Claim(pool))
-        ledger = Ledger(pool, claim)
+        locks = await stack.enter_async_context(ServerLocks(pool))
+        ledger = Ledger(pool, locks)
         left_over = await ledger.take_over()
         consumer = await stack.enter_async_context(open_consumer(settings.consumer, backoffs.consumer))
         runs = Runs(
