@@ -328,7 +328,7 @@ class TellingConsumer(FakeConsumer):
             counts.receive(message.message_id, message.body, redelivered=False)
         del queue[:most]
         if most is None or not self.slow_to_save:
-            rows = counts.take()
+            rows = counts.take_pending()
             new = {row.mail: None for row in rows if row.mail not in self.employees}
             self.employees += new
             counts.settle(len(rows), saved=len(new), refused=0)
