@@ -89,17 +89,15 @@ def _properties(run: Json, prefix: str = "") -> Iterator[tuple[str, str]]:
         elif isinstance(value, list):
             yield f"{prefix}{key}", _xml(",".join(map(str, value)))
         elif value is not None:
-            yield (
-                f"{prefix}{key}",
-                _xml(str(value).lower() if value in (True, False) else str(value)),
-            )
+            yield f"{prefix}{key}", _xml(str(value).lower() if value in (True, False) else str(value))
 
 
 def _cases(run: Json | None, error: PromisePubError | None) -> Iterator[TestCase]:
     yield _verdict(run, error)
-    yield _rejected(run)
+    no_run = _result(Skipped, "unknown", ["There is no run."])
+    yield _case("no row is rejected", _rejected(run) if run else no_run)
     for loss in _LOSSES:
-        yield _case(loss.case, _judged(run, loss))
+        yield _case(loss.case, _judged(run, loss) if run else no_run)
 
 
 def _case(name: str, result: Error | Failure | Skipped | None, time: float = 0) -> TestCase:
@@ -116,45 +114,41 @@ def _verdict(run: Json | None, error: PromisePubError | None) -> TestCase:
     assert run
     if run["state"] != "completed":
         fault = run["error"] or {"code": run["state"], "message": f"The run was {run['state']}."}
-        told = [fault["message"], *([advice] if (advice := advice_on_run(fault["code"])) else [])]
-        return _case(VERDICT, _result(Error, fault["code"], told), took)
+        sentences = filter(None, [fault["message"], advice_on_run(fault["code"])])
+        return _case(VERDICT, _result(Error, fault["code"], [*sentences]), took)
     if run["verdict"] != "kept":
-        told = run["explanation"] or [f"The promise is {run['verdict']}."]
-        return _case(VERDICT, _result(Failure, run["verdict"], told), took)
+        reasons = run["explanation"] or [f"The promise is {run['verdict']}."]
+        return _case(VERDICT, _result(Failure, run["verdict"], reasons), took)
     return _case(VERDICT, None, took)
 
 
-def _rejected(run: Json | None) -> TestCase:
-    return _case("no row is rejected", _skipped_rejects(run))
+def _rejected(run: Json) -> Skipped | None:
+    if not (count := run["rows"]["rejected"]):
+        return None
+    rows = "1 row was" if count == 1 else f"{count:,} rows were"
+    return _result(Skipped, "rejected", [f"{rows} rejected and not published: /runs/{run['id']}/rejects names them"])
 
 
-def _skipped_rejects(run: Json | None) -> Skipped | None:
-    if run is None:
-        return _result(Skipped, "unknown", ["There is no run."])
-    count = run["rows"]["rejected"]
-    what = "1 row was" if count == 1 else f"{count:,} rows were"
-    told = f"{what} rejected and not published: /runs/{run['id']}/rejects names them"
-    return _result(Skipped, "rejected", [told]) if count else None
-
-
-def _judged(run: Json | None, loss: _Loss) -> Failure | Skipped | None:
+def _judged(run: Json, loss: _Loss) -> Failure | Skipped | None:
     """Returns what the verdict says of this loss; before there is one, what the counts say.
 
     A server, or a run, older than findings has sentences alone: then the counts speak as well, and the rest is skipped.
     """
-    if run is None:
-        return _result(Skipped, "unknown", ["There is no run."])
     if run["state"] != "completed":
         return _counted(run, loss, f"The run is {run['state']}: there is no verdict.")
     findings, sentences = run.get("findings", []), run["explanation"]
     if len(findings) != len(sentences):
         return _counted(run, loss, f"An older version judged this run: its reasons stand in the case {VERDICT!r}.")
-    told = [(finding, text) for finding, text in zip(findings, sentences, strict=True) if finding["kind"] in loss.kinds]
-    if broken := [sentence for finding, sentence in told if finding["verdict"] == Verdict.BROKEN]:
+    broken, unproven = [], []
+    for finding, sentence in zip(findings, sentences, strict=True):
+        if finding["kind"] not in loss.kinds:
+            continue
+        if finding["verdict"] == Verdict.BROKEN:
+            broken.append(sentence)
+        elif finding["verdict"] == Verdict.UNKNOWN or finding["kind"] == Kind.NO_DIGEST:
+            unproven.append(sentence)
+    if broken:
         return _result(Failure, "lost", broken)
-    unproven = [
-        text for finding, text in told if finding["verdict"] == Verdict.UNKNOWN or finding["kind"] == Kind.NO_DIGEST
-    ]
     return _result(Skipped, "unknown", unproven) if unproven else None
 
 
