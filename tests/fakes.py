@@ -126,7 +126,7 @@ class FakePublisher:
     async def check_queue(self) -> None:
         await asyncio.sleep(0)
         if self._lost:
-            raise BrokerLost(confirmed=self.tracker.confirmed)
+            raise BrokerLost
         if self._queue not in self._broker.queues:
             raise QueueGone(f"The queue {self._queue} is gone.")
 
@@ -184,7 +184,7 @@ class FakePublisher:
     async def _until_unsettled(self, most: int) -> None:
         while self.tracker.unsettled > most:
             if self._lost:
-                raise BrokerLost(confirmed=self.tracker.confirmed)
+                raise BrokerLost
             self._news.clear()
             await self._news.wait()
 

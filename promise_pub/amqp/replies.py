@@ -57,12 +57,12 @@ def refusal(error: BaseException | None, prefix: str) -> BrokerRefused | None:
     return BrokerRefused(f"{prefix}: {words}", passes=passes)
 
 
-def end_of_connection(error: BaseException | None, confirmed: int = 0) -> BrokerError:
+def end_of_connection(error: BaseException | None) -> BrokerError:
     """Returns why a connection ended that had been opened: a refusal or a loss."""
     if refused := refusal(error, "The broker refused"):
         return refused
     why = "no answer" if isinstance(error, TimeoutError) else reason(error)
-    return BrokerLost(f"The connection to the broker was lost{f' ({why})' if why else ''}", confirmed)
+    return BrokerLost(f"The connection to the broker was lost{f' ({why})' if why else ''}")
 
 
 def end_of_request(error: BaseException | None) -> BrokerError:

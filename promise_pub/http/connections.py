@@ -195,7 +195,7 @@ class WatchedConnection(asyncio.Protocol):
 
 def _refusal(headers: Mapping[str, str]) -> bytes:
     """Returns the whole response to a connection over the limit; its request is not read."""
-    body = json.dumps(problem(503, ServerBusy.code, "Too many connections. Try again."))
+    body = json.dumps(problem(ServerBusy, "Too many connections. Try again."))
     lines: dict[str, Any] = {
         "Content-Type": "application/problem+json",
         "Content-Length": len(body),

@@ -25,10 +25,10 @@ from promise_pub.errors import (
 from promise_pub.http.client_address import client_of
 from promise_pub.http.keys import AUTHENTICATOR, CODE, PRINCIPAL
 from promise_pub.http.negotiation import HTML, negotiate_format
-from promise_pub.http.problems import problem, status_of
+from promise_pub.http.problem_catalog import advise, find_entry
+from promise_pub.http.problems import problem
 from promise_pub.http.responses import as_json, page
 from promise_pub.http.security import EXPOSURE, SAFE_METHODS
-from promise_pub.presentation.advice import what_to_do
 
 COOKIE = "promise_pub_session"
 OPEN = frozenset({"/healthz", "/static", "/login", "/logout"})  # as the routes are named
@@ -85,10 +85,9 @@ def _turned_away(request: web.Request, error: AccessError) -> web.Response:
 
 
 def _problem(error: AccessError) -> web.Response:
-    status = status_of(type(error))
-    body = problem(status, error.code, error.message)
-    response = as_json(body, status, "application/problem+json")
-    if status == HTTPStatus.UNAUTHORIZED:
+    body = problem(type(error), error.message)
+    response = as_json(body, body["status"], "application/problem+json")
+    if response.status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
@@ -161,11 +160,11 @@ def _refused(request: web.Request, error: LoginFailed | TooManyTries, after: str
 
 
 def _form(request: web.Request, after: str, error: AccessError | None = None) -> web.Response:
-    status = status_of(type(error)) if error else 200
+    status = find_entry(type(error)).status if error else 200
     context = {
         "after": after,
         "trouble": error.message if error else "",
-        "advice": what_to_do(status, error.code) if error else "",
+        "advice": advise(type(error)) if error else "",
     }
     response = page(request, "login.html", context, status)
     response.headers["Cache-Control"] = "no-store"

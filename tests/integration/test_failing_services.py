@@ -18,7 +18,7 @@ from tests.consumer_parts import line_to
 from tests.services import BackgroundLoop, execute
 from tests.web_parts import ServerUnderTest, people, serving, settings, until
 
-NO_DIGEST = "the consumer tells no digest of what it received: this rests on its counts"
+NO_DIGEST = "checked by counts only: this consumer reports no digest"
 JSON = {"Accept": "application/json"}
 ASYNC = JSON | {"Prefer": "respond-async", "Content-Type": "text/csv"}
 FieldServer = Callable[..., Awaitable[ServerUnderTest]]
@@ -60,14 +60,14 @@ async def test_a_field_consumer_gets_every_row_and_its_repeats_are_explained(
 @pytest.mark.parametrize(
     ("switches", "verdict", "reason"),
     [
-        (("--lose", "3"), "broken", "nothing explains 3 of them"),
-        (("--untold",), "unknown", "does not tell how many rows it received"),
+        (("--lose", "3"), "broken", "did not save them, for no known reason"),
+        (("--untold",), "unknown", "does not report how many rows it received"),
         (
             ("--lie-saved",),
             "kept",
             None,
         ),  # nothing contradicts it: every row is new, and in the table
-        (("--remove", "missing"), "unknown", "all that is proven is that 100 rows were confirmed"),
+        (("--remove", "missing"), "unknown", "it is only proven that 100 rows were confirmed"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )

@@ -119,7 +119,7 @@ class RabbitPublisher:
         """Returns why the channel ended, which it knows better than the task that waited on it."""
         if self._lost.done() and not self._lost.cancelled():
             error = self._lost.exception() or error
-        return end_of_connection(error, self.tracker.confirmed)
+        return end_of_connection(error)
 
 
 def _stretches(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:

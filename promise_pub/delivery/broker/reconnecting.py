@@ -109,7 +109,7 @@ class ReconnectingPublisher:
         if self._ended:
             raise self._ended
         if self._publisher is None:
-            raise BrokerLost("There is no connection to the broker.", self.tracker.confirmed)
+            raise BrokerLost("There is no connection to the broker.")
         return self._publisher
 
     async def _connect(self) -> Publisher:
@@ -137,8 +137,7 @@ class ReconnectingPublisher:
         since = "" if last is lost else f" Since then: {last.message}"
         return BrokerLost(
             f"{lost.message.rstrip('.')}: {tracker.confirmed:,} of {tracker.published:,} published rows had been "
-            f"confirmed.{since}",
-            tracker.confirmed,
+            f"confirmed.{since}"
         )
 
     async def _reconnect(self, lost: BrokerLost) -> None:

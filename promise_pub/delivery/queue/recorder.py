@@ -13,7 +13,7 @@ from typing import TypeVar
 from promise_pub.concurrency import BackgroundTasks, background, cancel_tasks, finish_task
 from promise_pub.delivery.ports import Ledger
 from promise_pub.delivery.run.active import ActiveRun
-from promise_pub.errors import DatabaseError, RunTaken
+from promise_pub.errors import DatabaseError, Interrupted, RunTaken
 from promise_pub.records import Fault
 from promise_pub.retries import Backoff
 
@@ -47,7 +47,7 @@ class Recorder:
 
         def stop(ended: asyncio.Future[None]) -> None:
             if carrying and not ended.cancelled() and isinstance(ended.exception(), RunTaken):
-                run.why = Fault("interrupted", "Another server on this database has taken the run.")
+                run.why = Fault(Interrupted.code, "Another server on this database has taken the run.")
                 carrying.cancel()
 
         progress.add_done_callback(stop)

@@ -21,8 +21,11 @@ from promise_pub.delivery.run.backoffs import BACKOFFS, Backoffs
 from promise_pub.delivery.run.execute import Delivery
 from promise_pub.delivery.run.totals import Tally
 from promise_pub.errors import (
+    Cancelled,
     DatabaseError,
     DatabaseUnavailable,
+    Internal,
+    Interrupted,
     NotCancellable,
     NotResumable,
     PromisePubError,
@@ -47,8 +50,8 @@ CANCEL_AGAIN = 3.0  # seconds after which a run that still goes is cancelled aga
 END_RECORDED = 5.0  # seconds in which the end of a run is usually in the ledger
 
 _UNFORESEEN = "Run %s failed for a reason nobody foresaw"
-_INTERNAL = Fault("internal", "The server failed; its log says how.")
-_CANCELLED = Fault("cancelled", "The run was cancelled.")
+_INTERNAL = Fault(Internal.code, Internal.default_message())
+_CANCELLED = Fault(Cancelled.code, Cancelled.default_message())
 
 
 class Runs:
@@ -302,7 +305,7 @@ class Runs:
         """Nobody else may be kept from the consumer any more."""
         if self._carrying and self._current:
             self._current.why = Fault(
-                "interrupted", "Another server talks to the consumer: the database lost our claim."
+                Interrupted.code, "Another server talks to the consumer: the database lost our claim."
             )
             self._carrying.cancel()
 
@@ -340,4 +343,4 @@ class Runs:
 
 
 def _stopped(when: str) -> Fault:
-    return Fault("interrupted", f"The server was stopped {when}.")
+    return Fault(Interrupted.code, f"The server was stopped {when}.")

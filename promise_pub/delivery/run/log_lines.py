@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 
+from promise_pub.errors import find_class
 from promise_pub.logs import fields
 from promise_pub.records import RunReport, State
 
 log = logging.getLogger(__name__)
-
-_QUOTING = ("consumer_complaint", "consumer_garbage", "consumer_refused", "session_lost")
-"""Codes of errors whose message says what the consumer said, which may be a row."""
 
 
 def queued(report: RunReport) -> None:
@@ -43,7 +41,7 @@ def ended(report: RunReport) -> None:
             state=report.state.value,
             verdict=report.verdict and report.verdict.value,
             code=error and error.code,
-            error=error.message if error and error.code not in _QUOTING else None,
+            error=error.message if error and not find_class(error.code).quotes_peer else None,
             read=counts.read,
             rejected=counts.rejected,
             published=counts.published,

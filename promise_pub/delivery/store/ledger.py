@@ -25,6 +25,7 @@ from promise_pub.records import (
     Counts,
     EarlierSession,
     Fault,
+    Finding,
     Going,
     Mode,
     Parameters,
@@ -276,6 +277,10 @@ def _storable(text: str) -> str:
 
 
 def _columns(report: RunReport) -> dict[str, Any]:
+    going = asdict(report.going)
+    if report.findings:
+        # Beside the checkpoint, for want of a column of their own; their sentences are the explanation.
+        going["findings"] = [finding.as_json() for finding in report.findings]
     return {
         "id": UUID(report.id),
         "state": report.state.value,
@@ -301,13 +306,15 @@ def _columns(report: RunReport) -> dict[str, Any]:
         "digest": report.digest,
         "resends": json.dumps([asdict(replace(one, reason=_storable(one.reason))) for one in report.resends]),
         "earlier": json.dumps([asdict(one) for one in report.earlier]),
-        "going": json.dumps(asdict(report.going)),
+        "going": json.dumps(going),
         "samples": json.dumps(report.samples),
         "read_bytes": report.read_bytes,
     }
 
 
 def _report(row: asyncpg.Record) -> RunReport:
+    going = json.loads(row["going"])
+    findings = Finding.parse_all(going.pop("findings", ()))
     return RunReport(
         id=str(row["id"]),
         parameters=_parameters(row),
@@ -337,7 +344,8 @@ def _report(row: asyncpg.Record) -> RunReport:
         digest=row["digest"],
         resends=tuple(Resent(**one) for one in json.loads(row["resends"])),
         earlier=tuple(_earlier(one) for one in json.loads(row["earlier"])),
-        going=_going(json.loads(row["going"])),
+        going=_going(going),
+        findings=findings,
         samples=tuple(Sample(*one) for one in json.loads(row["samples"])),
         read_bytes=row["read_bytes"],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from promise_pub import errors
+from promise_pub.features.visits.errors import SessionNotFound
 from promise_pub.http.negotiation import CSV, HTML, JSON
 from promise_pub.http.openapi.answers import DATABASE, Operation, answer, faces, not_modified, problems
 from promise_pub.http.openapi.document import Operations
@@ -68,7 +69,7 @@ def _session() -> Operation:
         "responses": {
             "200": answer("The session.", told, "ETag", "Vary", "X-Total-Count"),
             "304": not_modified("ETag", "Vary", "X-Total-Count"),
-            **problems((errors.BadParameter, errors.NotAllowed, errors.SessionNotFound, *DATABASE)),
+            **problems((errors.BadParameter, errors.NotAllowed, SessionNotFound, *DATABASE)),
         },
     }
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from promise_pub import errors
+from promise_pub.http.problem_catalog import CATALOG
 
 Schema = dict[str, Any]
 
@@ -16,22 +16,6 @@ TEXT: Schema = {"type": "string"}
 FLAG: Schema = {"type": "boolean"}
 MOMENT: Schema = {"type": "string", "format": "date-time"}
 AMOUNT: Schema = {"type": "number", "minimum": 0}
-
-# What no answer tells: it ends the command or the start of the server.
-_NEVER_TOLD = (
-    errors.ConfigurationError,
-    errors.AccountError,
-    errors.CannotListen,
-    errors.LocalStackError,
-    errors.ServerAnswerError,
-    errors.ImportRefused,
-)
-# Codes that are no class: what became of a run, and what nobody foresaw.
-_MORE_CODES = {
-    "internal": "The server failed; its log says how.",
-    "cancelled": "The run was cancelled.",
-    "interrupted": "The server was stopped, or lost the run to another one.",
-}
 
 
 def ref(name: str) -> Schema:
@@ -56,25 +40,8 @@ def whole(properties: Mapping[str, Schema], *optional: str, **more: Any) -> Sche
     return {"type": "object", "properties": {**properties}, "required": required, **more}
 
 
-def told_kinds() -> list[type[errors.PromisePubError]]:
-    """Every kind of error that an answer may tell, from `errors.py` itself."""
-    return [kind for kind in _kinds(errors.PromisePubError) if not issubclass(kind, _NEVER_TOLD)]
-
-
-def _kinds(kind: type[errors.PromisePubError]) -> Iterator[type[errors.PromisePubError]]:
-    yield kind
-    for below in kind.__subclasses__():
-        if below.__module__ == errors.__name__:
-            yield from _kinds(below)
-
-
-def sentence(kind: type[errors.PromisePubError]) -> str:
-    """What the error says unless it is told something better."""
-    return (kind.__doc__ or "").partition("\n")[0]
-
-
 def _code() -> Schema:
-    meanings = {kind.code: sentence(kind) for kind in told_kinds()} | _MORE_CODES
+    meanings = {kind.code: kind.default_message() for kind in CATALOG if CATALOG[kind].public}
     of_http = "http_ and the status: what HTTP itself has an answer to"
     table = "\n".join(f"- `{code}`: {meaning}" for code, meaning in meanings.items())
     return {

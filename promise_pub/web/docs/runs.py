@@ -11,7 +11,6 @@ from promise_pub.delivery.store.query import NEWEST_FIRST, Sort
 from promise_pub.http.negotiation import CSV, HTML, JSON
 from promise_pub.http.openapi.answers import (
     DATABASE,
-    Kind,
     Operation,
     answer,
     faces,
@@ -20,6 +19,7 @@ from promise_pub.http.openapi.answers import (
 )
 from promise_pub.http.openapi.parameters import KNOWN, PAGED, PREFER, face, header, paged, query
 from promise_pub.http.openapi.schema import COUNT, FLAG, TEXT, UUID, Schema, described, ref, whole
+from promise_pub.http.problem_catalog import CATALOG, Kind
 from promise_pub.records import Mode, State, Verdict
 from promise_pub.web.docs.parameters import RUN_ID, file_body, in_query
 from promise_pub.web.runs.compare import FEWEST, MOST
@@ -27,15 +27,6 @@ from promise_pub.web.runs.history import ORDERS
 from promise_pub.web.runs.preview import LIMIT, SHOWN
 from promise_pub.web.runs.run import MOST_REJECTS
 
-FAILED_RUN: tuple[Kind, ...] = (
-    errors.ConsumerError,
-    *errors.ConsumerError.__subclasses__(),
-    errors.BrokerError,
-    *errors.BrokerError.__subclasses__(),
-    *DATABASE,
-    errors.StoredFileError,
-    errors.RunTaken,
-)
 BUSY: tuple[Kind, ...] = (errors.TooManyWaiting, errors.ServerStopping)
 
 
@@ -80,7 +71,7 @@ def _simulate() -> Operation:
         errors.NoUsableRow,
         errors.BadHeader,
         errors.NotCsv,
-        *FAILED_RUN,
+        *(kind for kind in CATALOG if CATALOG[kind].ends_run),
         *BUSY,
     )
     name = query("filename", TEXT, "The file's name, where it is the body.", example="data.csv")

@@ -19,9 +19,10 @@ from promise_pub.http.openapi.schema import (
     ref,
     whole,
 )
-from promise_pub.records import Mode, State, Verdict
+from promise_pub.records import FindingKind, Mode, State, Verdict
 
 _RANGES = "^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?$"
+_VERDICT: Schema = {"type": "string", "enum": [verdict.value for verdict in Verdict]}
 _DIGEST: Schema = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 
 
@@ -115,10 +116,18 @@ def _run() -> Schema:
         "resumable": described(FLAG, "Whether its state allows to go on with it."),
         "db_count": described(nullable(COUNT), "Rows in `employees` after the run."),
         "verdict": described(
-            nullable({"type": "string", "enum": [verdict.value for verdict in Verdict]}),
+            nullable(_VERDICT),
             "Whether the promise is kept; null unless the run is completed.",
         ),
         "explanation": {"type": "array", "items": TEXT},
+        "findings": {
+            "type": "array",
+            "items": whole({"kind": TEXT, "verdict": _VERDICT, "rows": nullable(COUNT)}),
+            "description": "The reasons as codes, one for each sentence of `explanation` in its order; none for a run that "
+            "an older version judged. Stable; a new kind may come. Kinds: "
+            + ", ".join(f"`{kind}`" for kind in FindingKind)
+            + ".",
+        },
         "confirm_ms": described(nullable(latency), "Latency of the publisher confirms."),
         "position": described(nullable({"type": "integer", "minimum": 1}), "In the queue of waiting runs."),
         "error": nullable(whole({"code": ref("Code"), "message": TEXT})),
@@ -183,7 +192,7 @@ def run_schemas(told: Mapping[str, Any]) -> dict[str, Schema]:
             {
                 "line": described({"type": "integer", "minimum": 1}, "Where it starts."),
                 "reason": TEXT,
-                "excerpt": described({"type": "string", "maxLength": 200}, "Its beginning."),
+                "excerpt": described({"type": "string", "maxLength": 200}, "Its first characters."),
             }
         ),
         "DryRun": _dry_run(),

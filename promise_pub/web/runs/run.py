@@ -12,7 +12,7 @@ from promise_pub.concurrency import background, run_until
 from promise_pub.delivery.queue.rerun import run_again
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.run.active import ActiveRun
-from promise_pub.errors import DatabaseError, RunNotFound, ServerStopping
+from promise_pub.errors import DatabaseError, RunNotFound, ServerStopping, find_class
 from promise_pub.http.expect import defer_continue
 from promise_pub.http.keys import AUTHENTICATOR
 from promise_pub.http.negotiation import JSON, negotiate_format
@@ -127,8 +127,8 @@ async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = 
     if negotiate_format(request) == JSON:
         if status == 200 or report.error is None:
             return as_json(report.as_json())
-        code, detail = report.error.code, report.error.message
-        details = problem(status, code, detail, run=report.as_json())
+        details = problem(find_class(report.error.code), report.error.message, run=report.as_json())
+        details["code"] = report.error.code  # an older version's may have no class any more
         response = as_json(details, status, "application/problem+json")
     else:
         context = {
@@ -138,7 +138,7 @@ async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = 
         }
         response = page(request, "run.html", context, status)
     if not asked and report.error:
-        ask_again_later(response, report.error.code)
+        ask_again_later(response, find_class(report.error.code).passes)
     if not report.state.final:
         response.headers["Cache-Control"] = "no-store"
     return response

@@ -77,14 +77,14 @@ async def followed(there: RemoteServer) -> None:
 @pytest.mark.parametrize(
     ("status", "away", "says"),
     [
-        ("401 Unauthorized", False, "asks for a login of its own"),
+        ("401 Unauthorized", False, "asks for its own login"),
         ("403 Forbidden", False, "refuses this"),
         ("404 Not Found", False, "check --server"),
-        ("413 Request Entity Too Large", False, "takes less; have its limit raised (nginx: client_max_body_size)"),
+        ("413 Request Entity Too Large", False, "limits uploads; raise its limit (nginx: client_max_body_size)"),
         ("418 I'm a teapot", False, "no answer of promise-pub's"),
-        ("502 Bad Gateway", True, "see that the server is up"),
-        ("503 Service Unavailable", True, "see that the server is up"),
-        ("504 Gateway Time-out", True, "waits no longer for its answer"),
+        ("502 Bad Gateway", True, "check that the server is up"),
+        ("503 Service Unavailable", True, "check that the server is up"),
+        ("504 Gateway Time-out", True, "stopped waiting for its answer"),
     ],
 )  # fmt: skip
 async def test_what_a_proxy_answers_is_told_with_who_it_says_it_is(

@@ -382,7 +382,7 @@ class TestWaiting:
                     house.runs.admit()
 
 
-UNANSWERED = " The consumer was asked for a session and told of none: it may have made one all the same."
+UNANSWERED = " The consumer was asked for a session and named none: it may have created one nevertheless."
 
 
 def was_interrupted(report: Any, when: str, more: str = "") -> None:

@@ -336,8 +336,8 @@ async def test_a_session_whose_removal_is_cancelled_again_and_again_is_removed_o
 
 
 ERRORS = {
-    "publish": BrokerLost(confirmed=0),
-    "settle": BrokerLost(confirmed=2),
+    "publish": BrokerLost(),
+    "settle": BrokerLost(),
     "close": RuntimeError("the connection does not close"),
     "read": StoredFileError(),
 }
@@ -424,7 +424,7 @@ async def test_a_connection_that_stays_lost_is_told_with_what_was_confirmed(stag
     stage.broker.lose_after = 2
     with pytest.raises(BrokerLost) as caught:
         await stage.run()
-    assert caught.value.confirmed == 2
+    assert ": 2 of " in caught.value.message
     assert stage.notes.tracker.confirmed >= 2
     assert stage.calls.count("abandon") == 1
 
