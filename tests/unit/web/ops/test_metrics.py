@@ -247,6 +247,6 @@ async def test_a_run_without_a_second_of_samples_has_the_rate_it_has_so_far(
                 await upload.write(ROWS)
                 file = await upload.finish("data.csv")
                 run = await there.house.runs.submit(run_id, file, Parameters(mode=Mode.BATCH))
-            await until(lambda: run.counts().confirmed == 2 and len(run.samples) > 1)
+            await until(lambda: run.counts().confirmed == 2 and len(run.timeline.samples) > 1)
             run.sample()
             assert (await there.figures())["promise_pub_publish_rows_per_second",] > 0.0
