@@ -173,7 +173,7 @@ def test_a_feature_has_its_commands_and_its_section(
     with configuration.open("a") as file:
         file.write("finish = 8\n")
     assert cli.main(["-c", str(configuration), "guests"], features) == 2
-    assert "[guests] finish: there is no such option" in capsys.readouterr().err
+    assert "[guests] finish: unknown option" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         cli.main(["guests"])
 
