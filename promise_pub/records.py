@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
-NAME_AND_MAIL = ("name", "mail")
-"""The columns of a file that nobody says more of."""
-
-
-class Mode(StrEnum):
-    """When the consumer reads: while rows arrive, or once they are all there."""
-
-    LIVE = "live"
-    BATCH = "batch"
+from promise_pub.parameters import Parameters
 
 
 class State(StrEnum):
@@ -99,50 +91,6 @@ class StoredFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Parameters:
-    """What the client asked for. `timeout` in seconds, `rate` in rows a second (0: as fast as it goes).
-
-    Of the file: its `columns` are the keys of the messages; with `header` they stand in its first line, and are those
-    once a run is made of it. `delimiter` is one character.
-    """
-
-    mode: Mode = Mode.LIVE
-    timeout: int = 5
-    clear: bool = False
-    rate: int = 0
-    profile: tuple[tuple[int, float], ...] = ()
-    """Rows a second, and for how many seconds: step by step, and again from the first. Empty: `rate` holds."""
-    columns: tuple[str, ...] = NAME_AND_MAIL
-    header: bool = False
-    delimiter: str = ","
-    encoding: str = "utf-8"
-
-    def as_json(self) -> dict[str, Any]:
-        """As they are asked for, in JSON types."""
-        return {
-            "mode": self.mode.value,
-            "timeout": self.timeout,
-            "rate": self.rate,
-            "clear": self.clear,
-            "profile": self.profile_text,
-            "columns": list(self.columns),
-            "header": self.header,
-            "delimiter": self.delimiter_name,
-            "encoding": self.encoding,
-        }
-
-    @property
-    def profile_text(self) -> str | None:
-        """The profile as it is asked for, as in 100:10,1000:0.5."""
-        return ",".join(f"{rate}:{_decimal(seconds)}" for rate, seconds in self.profile) or None
-
-    @property
-    def delimiter_name(self) -> str:
-        """The delimiter as it is asked for: a tab has a name."""
-        return "tab" if self.delimiter == "\t" else self.delimiter
-
-
-@dataclass(frozen=True, slots=True)
 class SessionView:
     """The consumer's session as it told it. None means "not told", never zero."""
 
@@ -195,9 +143,6 @@ class Counts:
     @property
     def unpublished(self) -> int:
         return self.accepted - self.published
-
-    def as_json(self) -> dict[str, int]:
-        return {**asdict(self), "in_flight": self.in_flight, "unpublished": self.unpublished}
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,92 +293,3 @@ class RunReport:
     def resumable(self) -> bool:
         """Whether its state allows to go on with it. Its file must also be as it was."""
         return self.state in _RESUMABLE
-
-    def as_json(self) -> dict[str, Any]:
-        """The run as the API tells it: only JSON types, times in RFC 3339, seconds and milliseconds rounded."""
-        return {
-            "id": self.id,
-            "state": self.state.value,
-            **self.parameters.as_json(),
-            "file": asdict(self.file),
-            "created_at": _rfc3339(self.created_at),
-            "started_at": _rfc3339(self.started_at),
-            "finished_at": _rfc3339(self.finished_at),
-            "seconds": {name: round(value, 3) for name, value in asdict(self.seconds).items()},
-            "blocked": self.blocked,
-            "rows": self.counts.as_json(),
-            "read_bytes": self.read_bytes,
-            "digest": self.digest,
-            "returned_rows": self.returned_rows,
-            "nacked_rows": self.nacked_rows,
-            "resends": [asdict(resent) for resent in self.resends],
-            "session": _told(self.session),
-            "earlier_sessions": [
-                {"session": _told(one.session), "first_row": one.first, "last_row": one.last} for one in self.earlier
-            ],
-            "resumable": self.resumable,
-            "db_count": self.db_count,
-            "verdict": self.verdict and self.verdict.value,
-            "explanation": list(self.explanation),
-            "confirm_ms": self.confirm_ms and _rounded(self.confirm_ms),
-            "position": self.position,
-            "error": self.error and asdict(self.error),
-        }
-
-    def summary(self) -> tuple[str | int | float | None, ...]:
-        """The run as one line of a table, its cells in the order of SUMMARY. None is an empty cell."""
-        return (
-            self.id,
-            _rfc3339(self.created_at),
-            self.file.name,
-            self.parameters.mode.value,
-            self.state.value,
-            self.verdict and self.verdict.value,
-            self.counts.read,
-            self.counts.rejected,
-            self.counts.confirmed,
-            self.session.received if self.session else None,
-            self.session.saved if self.session else None,
-            round(self.seconds.total, 3),
-            self.error.code if self.error else None,
-        )
-
-
-SUMMARY = (
-    "id",
-    "created_at",
-    "file",
-    "mode",
-    "state",
-    "verdict",
-    "read",
-    "rejected",
-    "sent",
-    "received",
-    "saved",
-    "seconds",
-    "error",
-)
-"""The headings of a table of runs."""
-
-
-def _decimal(number: float) -> str:
-    """Thousandths at most, and no more digits than it takes."""
-    return f"{number:.3f}".rstrip("0").rstrip(".")
-
-
-def _rfc3339(moment: datetime | None) -> str | None:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else None
-
-
-def _told(session: SessionView | None) -> dict[str, Any] | None:
-    """Leaves out what the consumer did not tell of its extensions; `received` and `saved` stay, as null."""
-    if session is None:
-        return None
-    told = asdict(session)
-    del told["ended"]
-    return {k: v for k, v in told.items() if v is not None or k in ("uuid", "received", "saved")}
-
-
-def _rounded(latency: ConfirmLatency) -> dict[str, float]:
-    return {name: round(value, 1) for name, value in asdict(latency).items()}

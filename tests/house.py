@@ -10,7 +10,8 @@ from typing import Any
 from promise_pub.delivery.input.uploads import Uploads
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.run.active import ActiveRun
-from promise_pub.records import Mode, Parameters, State
+from promise_pub.parameters import Mode, Parameters
+from promise_pub.records import State
 from tests.fakes import FakeBroker, FakeConsumer, FakeLedger
 
 ROWS = b"Ann,ann@x\nBob,bob@x\nCid,cid@x\n"

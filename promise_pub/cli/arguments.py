@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from promise_pub import __version__
 from promise_pub.cli import accounts, runs, send, services, visits
 from promise_pub.cli.output import USAGE
+from promise_pub.parameters import PARAMETERS
 from promise_pub.records import State, Verdict
 
 Command = Callable[[argparse.Namespace], Awaitable[int]]
@@ -175,26 +176,11 @@ def _add_send(commands: Any) -> None:
 
 
 def _add_parameters(group: Any) -> None:
-    """Their values are checked where the server checks them, so that both say the same."""
-    group.add_argument(
-        "--mode",
-        metavar="live|batch",
-        help="whether the consumer reads meanwhile, or once all is sent",
-    )
-    group.add_argument("--timeout", metavar="SECONDS", help="how long the consumer waits for more rows")
-    group.add_argument("--rate", metavar="ROWS", help="rows a second at most")
-    group.add_argument(
-        "--profile",
-        metavar="ROWS:SECONDS,…",
-        help="rows a second step by step, as in 100:10,1000:5",
-    )
-    group.add_argument("--columns", metavar="NAME,…", help="the keys of the messages")
-    flag = {"action": "store_const", "const": "true"}
-    group.add_argument("--header", **flag, help="the keys stand in the file's first line")
-    group.add_argument("--delimiter", metavar="CHARACTER", help="what separates values, or: tab")
-    group.add_argument("--encoding", metavar="NAME", help="the file's encoding")
-    group.add_argument("--clear", **flag, help="empty the employees table first")
-    group.add_argument("--dry-run", **flag, help="only say what the file holds; nothing is published")
+    """Adds an option for each. Their values are checked where the server checks them, so that both say the same."""
+    for one in PARAMETERS:
+        option: dict[str, Any] = {"metavar": one.metavar} if one.metavar else {"action": "store_const", "const": "true"}
+        words = one.help.replace("`", "").removesuffix(".")
+        group.add_argument(f"--{one.name.replace('_', '-')}", help=words[0].lower() + words[1:], **option)
 
 
 def _add_runs(commands: Any) -> None:

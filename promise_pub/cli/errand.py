@@ -10,9 +10,9 @@ from uuid import UUID
 
 from promise_pub.cli.display import Display, open_display
 from promise_pub.errors import BadParameter, ServerAway, Stopped
+from promise_pub.presentation.run_json import decode_run
 from promise_pub.remote.answers import Json
 from promise_pub.remote.client import RemoteServer, open_remote
-from promise_pub.remote.decode import as_report
 from promise_pub.remote.follow import follow
 
 SERVER = "http://localhost:8000"
@@ -74,7 +74,7 @@ class Errand:
         async with aclosing(news):
             async for run in news:
                 self.run = run
-                self._display.show(as_report(run))
+                self._display.show(decode_run(run))
         return self.run
 
     def _what_goes_on(self) -> str:

@@ -15,6 +15,7 @@ from junitparser import Error, Failure, Skipped, TestCase, TestSuite
 
 from promise_pub.errors import BadParameter, PromisePubError
 from promise_pub.http.problems import advice_on_run
+from promise_pub.parameters import RUN_PARAMETERS
 from promise_pub.remote.answers import Json
 
 Result = TypeVar("Result", Error, Failure, Skipped)
@@ -25,9 +26,10 @@ VERDICT = "the promise is kept"
 # What XML 1.0 cannot hold, not even escaped.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _PROPERTIES = (
-    "id state verdict mode timeout rate profile clear columns header delimiter encoding file rows "
-    "session db_count confirm_ms seconds digest"
-).split()
+    *("id", "state", "verdict"),
+    *(one.name for one in RUN_PARAMETERS),
+    *("file", "rows", "session", "db_count", "confirm_ms", "seconds", "digest"),
+)
 
 
 class _Loss(NamedTuple):

@@ -17,7 +17,8 @@ from promise_pub.cli.picture import VERDICT_STYLES, shown
 from promise_pub.errors import PromisePubError
 from promise_pub.http.negotiation import harmless
 from promise_pub.http.problems import advice_on_run
-from promise_pub.records import SUMMARY, RunReport
+from promise_pub.presentation.run_json import SUMMARY, encode_run, summarize_run
+from promise_pub.records import RunReport
 from promise_pub.remote.answers import Json
 
 OK, FAILED, USAGE, PROMISE_BROKEN = 0, 1, 2, 3
@@ -136,9 +137,9 @@ def _text(value: object) -> str:
 
 def print_history(reports: Sequence[RunReport], form: str) -> None:
     if form == "json":
-        print_json([report.as_json() for report in reports])
+        print_json([encode_run(report) for report in reports])
     elif form == "csv":
-        print_csv(SUMMARY, *(report.summary() for report in reports))
+        print_csv(SUMMARY, *(summarize_run(report) for report in reports))
     else:
         out.print(history_table(reports))
 
@@ -166,7 +167,7 @@ def _widths(names: Sequence[str], rows: Sequence[Mapping[str, Text]]) -> dict[st
 
 
 def _cells(report: RunReport) -> dict[str, Text]:
-    values = zip(SUMMARY, report.summary(), strict=True)
+    values = zip(SUMMARY, summarize_run(report), strict=True)
     return {name: _cell(report, name, value) for name, value in values}
 
 

@@ -12,6 +12,7 @@ from promise_pub.cli.output import OK, exit_code, print_history, print_run
 from promise_pub.cli.watch import watch
 from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.errors import BadParameter, NotCancellable
+from promise_pub.presentation.run_json import encode_run
 from promise_pub.records import RunReport
 from promise_pub.settings import model
 
@@ -29,7 +30,7 @@ async def runs(options: argparse.Namespace) -> int:
         if options.watch:
             await watch(lambda: _found(options, ledger), options)
         elif options.id:
-            print_run((await ledger.run(run_id(options.id))).as_json(), options.format)
+            print_run(encode_run(await ledger.run(run_id(options.id))), options.format)
         else:
             print_history(await _found(options, ledger), options.format)
     return OK

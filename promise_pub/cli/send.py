@@ -11,21 +11,8 @@ from promise_pub.cli import junit
 from promise_pub.cli.errand import Errand, run_id
 from promise_pub.cli.output import OK, exit_code, print_dry_run, print_run
 from promise_pub.errors import BadParameter, PromisePubError
+from promise_pub.parameters import PARAMETERS, parse_values
 from promise_pub.remote.answers import Json
-from promise_pub.web.runs.forms import parse_parameters
-
-PARAMETERS = (
-    "mode",
-    "timeout",
-    "rate",
-    "profile",
-    "clear",
-    "columns",
-    "header",
-    "delimiter",
-    "encoding",
-    "dry_run",
-)
 
 
 class Place(NamedTuple):
@@ -68,11 +55,10 @@ async def _carried_out(options: argparse.Namespace, errand: Errand, place: Place
 
 def _given(options: argparse.Namespace) -> dict[str, str]:
     """The parameters as the server takes them. Raises BadParameter before anything is sent."""
-    values = {name: getattr(options, name) for name in PARAMETERS}
-    given = {name: value for name, value in values.items() if value is not None}
+    given = {one.name: value for one in PARAMETERS if (value := getattr(options, one.name)) is not None}
     if options.follow:
         return given
-    parse_parameters(given, {})
+    parse_values(given)
     if not options.file.is_file():
         is_there = options.file.exists()
         raise BadParameter(f"{options.file} is no file" if is_there else f"there is no file {options.file}")
@@ -87,7 +73,7 @@ def _followed(options: argparse.Namespace) -> Place | None:
         if options.dry_run and options.junit:
             raise BadParameter("--junit reports on a run, and --dry-run makes none")
         return None
-    for name in ("file", *PARAMETERS):
+    for name in ("file", *(one.name for one in PARAMETERS)):
         if getattr(options, name) is not None:
             what = "FILE" if name == "file" else f"--{name.replace('_', '-')}"
             raise BadParameter(f"--follow takes a run as it goes: {what} is for a new one")

@@ -16,7 +16,8 @@ from rich.text import Text
 from promise_pub.cli.output import history_table, out, print_csv, print_json_line
 from promise_pub.cli.picture import line, picture, shown
 from promise_pub.errors import DatabaseError
-from promise_pub.records import SUMMARY, RunReport
+from promise_pub.presentation.run_json import SUMMARY, encode_run, summarize_run
+from promise_pub.records import RunReport
 
 LOOK_EVERY = 1.0  # seconds; the ledger is half a second old
 PATIENCE = 60.0  # seconds that the database may be away
@@ -92,7 +93,7 @@ class Changes:
             print(f"promise-pub: {trouble}: trying again", file=sys.stderr, flush=True)
         self._trouble = trouble
         for report in reversed(found):  # oldest first, as in a log
-            about = {**report.as_json(), "seconds": None}
+            about = {**encode_run(report), "seconds": None}
             if self._told.get(report.id) != about:
                 self._told[report.id] = about
                 self._write(report)
@@ -104,6 +105,6 @@ def _print_line(report: RunReport) -> None:
 
 _PRINTERS: dict[str, Callable[[RunReport], Any]] = {
     "text": _print_line,
-    "json": lambda report: print_json_line(report.as_json()),
-    "csv": lambda report: print_csv(report.summary()),
+    "json": lambda report: print_json_line(encode_run(report)),
+    "csv": lambda report: print_csv(summarize_run(report)),
 }

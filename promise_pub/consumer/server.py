@@ -28,7 +28,7 @@ from promise_pub.errors import (
     DatabaseError,
     ServerStopping,
 )
-from promise_pub.records import Mode
+from promise_pub.parameters import Mode
 from promise_pub.resources import allow_many_files, telling_of_refused_connections
 from promise_pub.settings.model import Settings
 

@@ -51,12 +51,13 @@ def whole(query: Mapping[str, str], name: str, default: int, most: int) -> int:
     return int(text)
 
 
-def single(request: web.Request, known: Sequence[str]) -> dict[str, str]:
-    """The query's parameters. Raises BadParameter for one that is given more than once, or that nobody knows."""
+def single(request: web.Request, known: Sequence[str] | None = None) -> dict[str, str]:
+    """Returns the query's parameters. Raises BadParameter for one given more than once, or not among the known ones."""
     for name in request.query:
         if len(request.query.getall(name)) > 1:
             raise BadParameter(f"{name[:50]} is given more than once.")
-    check_known(request.query, known)
+    if known is not None:
+        check_known(request.query, known)
     return dict(request.query)
 
 

@@ -17,13 +17,12 @@ from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.delivery.store.locks import Claim
 from promise_pub.delivery.store.query import Selection, Sort
 from promise_pub.errors import DatabaseError, NotClearable, RunNotFound, RunTaken
+from promise_pub.parameters import Mode, Parameters
 from promise_pub.records import (
     Batch,
     ConfirmLatency,
     Counts,
     Fault,
-    Mode,
-    Parameters,
     Rejected,
     Repeats,
     Resent,

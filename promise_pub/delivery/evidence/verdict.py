@@ -7,13 +7,8 @@ from typing import NamedTuple
 
 from promise_pub.delivery.evidence.proof import NO_PROOF, Evidence, Proof
 from promise_pub.delivery.evidence.ranges import RowRanges
-from promise_pub.records import (
-    NAME_AND_MAIL,
-    Counts,
-    Repeats,
-    SessionView,
-    Verdict,
-)
+from promise_pub.parameters.columns import NAME_AND_MAIL
+from promise_pub.records import Counts, Repeats, SessionView, Verdict
 
 _NAMED = 100  # ranges of missing rows that a sentence names
 _MEANWHILE = "another session, or another run, saved the mail meanwhile"

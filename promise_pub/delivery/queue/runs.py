@@ -29,13 +29,8 @@ from promise_pub.errors import (
     TooManyWaiting,
 )
 from promise_pub.logs import RUN
-from promise_pub.records import (
-    Fault,
-    Parameters,
-    RunReport,
-    State,
-    StoredFile,
-)
+from promise_pub.parameters import Parameters
+from promise_pub.records import Fault, RunReport, State, StoredFile
 
 log = logging.getLogger(__name__)
 

@@ -23,6 +23,7 @@ from promise_pub.delivery.ports import Shipment
 from promise_pub.delivery.run.resends import Resends
 from promise_pub.delivery.run.timeline import Timeline
 from promise_pub.errors import DatabaseError, DatabaseUnavailable, SessionLost
+from promise_pub.parameters import Parameters
 from promise_pub.records import (
     Batch,
     Checkpoint,
@@ -30,7 +31,6 @@ from promise_pub.records import (
     EarlierSession,
     Fault,
     Going,
-    Parameters,
     Rejected,
     RunReport,
     Sample,

@@ -27,7 +27,8 @@ from promise_pub.errors import (
     SessionLost,
 )
 from promise_pub.logs import told
-from promise_pub.records import Batch, Mode, Parameters, SessionView, State
+from promise_pub.parameters import Mode, Parameters
+from promise_pub.records import Batch, SessionView, State
 
 log = logging.getLogger(__name__)
 

@@ -14,12 +14,12 @@ import asyncpg
 
 from promise_pub.db import queries, translated
 from promise_pub.db_checks import Need, require_columns
-from promise_pub.delivery.parameters import parse_profile
 from promise_pub.delivery.store.locks import Claim
 from promise_pub.delivery.store.query import NEWEST_FIRST, Selection
 from promise_pub.errors import NotClearable, NotResumable, RunNotFound, RunTaken, SchemaMissing
+from promise_pub.parameters import Parameters
+from promise_pub.parameters.columns import NAME_AND_MAIL
 from promise_pub.records import (
-    NAME_AND_MAIL,
     Batch,
     Checkpoint,
     ConfirmLatency,
@@ -27,8 +27,6 @@ from promise_pub.records import (
     EarlierSession,
     Fault,
     Going,
-    Mode,
-    Parameters,
     Rejected,
     Repeats,
     Resent,
@@ -96,18 +94,19 @@ class Ledger:
             yield
 
     async def open(self, report: RunReport) -> None:
+        row = {
+            "id": UUID(report.id),
+            "state": report.state.value,
+            **report.parameters.as_columns(),
+            "file_name": report.file.name,
+            "file_bytes": report.file.bytes,
+            "file_sha256": report.file.sha256,
+            "created_at": report.created_at,
+            "server": self._server,
+        }
+        # COPY takes the names of columns: a new parameter needs no other SQL.
         with translated():
-            await self._sql.open_run(
-                self._pool,
-                id=UUID(report.id),
-                state=report.state.value,
-                **_asked(report.parameters),
-                file_name=report.file.name,
-                file_bytes=report.file.bytes,
-                file_sha256=report.file.sha256,
-                created_at=report.created_at,
-                server=self._server,
-            )
+            await self._pool.copy_records_to_table("runs", records=[tuple(row.values())], columns=[*row])
 
     async def reopen(self, report: RunReport) -> None:
         with translated():
@@ -242,34 +241,6 @@ class Ledger:
         return Repeats(**counted, too_long=too_long)
 
 
-def _asked(parameters: Parameters) -> dict[str, Any]:
-    return {
-        "mode": parameters.mode.value,
-        "timeout": parameters.timeout,
-        "clear": parameters.clear,
-        "rate": parameters.rate,
-        "profile": parameters.profile_text,
-        "columns": list(parameters.columns),
-        "header": parameters.header,
-        "delimiter": parameters.delimiter,
-        "encoding": parameters.encoding,
-    }
-
-
-def _parameters(row: asyncpg.Record) -> Parameters:
-    return Parameters(
-        mode=Mode(row["mode"]),
-        timeout=row["timeout"],
-        clear=row["clear"],
-        rate=row["rate"],
-        profile=parse_profile(row["profile"] or ""),
-        columns=tuple(row["columns"]),
-        header=row["header"],
-        delimiter=row["delimiter"],
-        encoding=row["encoding"],
-    )
-
-
 def _filters(which: Selection) -> dict[str, str | None]:
     return {
         "state": which.state and which.state.value,
@@ -320,7 +291,7 @@ def _columns(report: RunReport) -> dict[str, Any]:
 def _report(row: asyncpg.Record) -> RunReport:
     return RunReport(
         id=str(row["id"]),
-        parameters=_parameters(row),
+        parameters=Parameters.from_columns(dict(row)),
         file=StoredFile(row["file_name"], row["file_bytes"], row["file_sha256"]),
         created_at=row["created_at"],
         state=State(row["state"]),

@@ -9,7 +9,8 @@ from typing import Any
 from promise_pub import errors
 from promise_pub.http.negotiation import CSV, HTML, JSON
 from promise_pub.http.problems import problem, status_of
-from promise_pub.web.docs.schemas import COUNT, TEXT, Schema, ref, sentence
+from promise_pub.json_schema import COUNT, TEXT, Schema, ref
+from promise_pub.web.docs.schemas import sentence
 
 Kind = type[errors.PromisePubError]
 Operation = dict[str, Any]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 
 from promise_pub import errors
 from promise_pub.delivery.input.uploads import NAME_LIMIT
 from promise_pub.delivery.store.query import NEWEST_FIRST, Sort
 from promise_pub.http.negotiation import CSV, HTML, JSON
-from promise_pub.records import Mode, State, Verdict
+from promise_pub.json_schema import COUNT, FLAG, ORDINAL, TEXT, UUID, Schema, described, one_of, ref, whole
+from promise_pub.parameters import FILE_PARAMETERS, Mode
+from promise_pub.records import State, Verdict
 from promise_pub.web.docs.answers import (
     BUSY,
     DATABASE,
@@ -33,8 +34,8 @@ from promise_pub.web.docs.parameters import (
     paged,
     query,
 )
-from promise_pub.web.docs.schemas import COUNT, FLAG, TEXT, UUID, Schema, described, ref, whole
 from promise_pub.web.runs.compare import FEWEST, MOST
+from promise_pub.web.runs.forms import WHOLE
 from promise_pub.web.runs.history import ORDERS
 from promise_pub.web.runs.preview import LIMIT, SHOWN
 from promise_pub.web.runs.run import MOST_REJECTS
@@ -106,11 +107,11 @@ def _simulate() -> Operation:
 
 
 def _filters() -> list[Schema]:
-    sort = {**_one_of(Sort), "default": NEWEST_FIRST.sort.value}
+    sort = {**one_of(Sort), "default": NEWEST_FIRST.sort.value}
     return [
-        query("state", _one_of(State), "Only runs in this state."),
-        query("verdict", _one_of(Verdict), "Only runs with this verdict."),
-        query("mode", _one_of(Mode), "Only runs in this mode."),
+        query("state", one_of(State), "Only runs in this state."),
+        query("verdict", one_of(Verdict), "Only runs with this verdict."),
+        query("mode", one_of(Mode), "Only runs in this mode."),
         query(
             "file",
             {**TEXT, "maxLength": NAME_LIMIT},
@@ -123,10 +124,6 @@ def _filters() -> list[Schema]:
             "`desc` where nothing is said, `asc` for names.",
         ),
     ]
-
-
-def _one_of(kind: type[StrEnum]) -> Schema:
-    return {"type": "string", "enum": [one.value for one in kind]}
 
 
 def _history() -> Operation:
@@ -262,7 +259,7 @@ FACTS: Schema = {
 
 def _preview() -> Operation:
     body = {"type": "object", "additionalProperties": TEXT}
-    row = whole({"number": {"type": "integer", "minimum": 1}, "body": body})
+    row = whole({"number": ORDINAL, "body": body})
     sent = (
         errors.BadParameter,
         errors.UploadIncomplete,
@@ -280,13 +277,12 @@ def _preview() -> Operation:
             "more": described(FLAG, "Whether there is more than was looked at."),
         }
     )
-    whole_file = query("whole", {**FLAG, "default": False}, "Whether this is all of the file.")
     return {
         "operationId": "preview",
         "tags": ["runs"],
         "summary": "What the beginning of a file would become",
         "description": f"The first rows as they would be published, and what would be rejected. The body is the first {LIMIT:,} bytes of the file, or less. Nothing is kept.",
-        "parameters": [*in_query("columns", "header", "delimiter", "encoding"), whole_file],
+        "parameters": [*in_query((*FILE_PARAMETERS, WHOLE))],
         "requestBody": {
             "required": True,
             "content": {"text/csv": {"schema": {**TEXT, "minLength": 1}}},

@@ -6,9 +6,7 @@ from collections.abc import Callable, Mapping
 
 from promise_pub import errors
 from promise_pub.http.negotiation import CSV, HTML, JSON
-from promise_pub.web.docs.answers import DATABASE, Operation, answer, faces, not_modified, problems
-from promise_pub.web.docs.parameters import KNOWN, PAGED, face, paged, query
-from promise_pub.web.docs.schemas import (
+from promise_pub.json_schema import (
     AMOUNT,
     COUNT,
     FLAG,
@@ -21,6 +19,8 @@ from promise_pub.web.docs.schemas import (
     ref,
     whole,
 )
+from promise_pub.web.docs.answers import DATABASE, Operation, answer, faces, not_modified, problems
+from promise_pub.web.docs.parameters import KNOWN, PAGED, face, paged, query
 
 # A description of what is taken that can be checked by itself: not of every way ISO 8601 has, nor of every month's days.
 _DAY = "20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"

@@ -10,8 +10,9 @@ from promise_pub.errors import BadParameter, DatabaseError
 from promise_pub.http.keys import LEDGER
 from promise_pub.http.negotiation import CSV, HTML, JSON, as_csv, as_json, page, wanted
 from promise_pub.presentation.charts import compared
+from promise_pub.presentation.comparison import Fact, compare
+from promise_pub.presentation.run_json import encode_run
 from promise_pub.records import RunReport
-from promise_pub.web.runs.comparison import Fact, facts
 from promise_pub.web.runs.run import find_run, parse_run_id
 
 FEWEST, MOST = 2, 6
@@ -29,11 +30,11 @@ async def compare_runs(request: web.Request) -> web.Response:
         return await _choice(request, ids)
     _check(ids)
     reports = [await find_run(request, run_id) for run_id in ids]
-    found = facts(reports)
+    found = compare(reports)
     if face == JSON:
         response = as_json(
             {
-                "runs": [report.as_json() for report in reports],
+                "runs": [encode_run(report) for report in reports],
                 "facts": [fact.as_json() for fact in found],
             }
         )

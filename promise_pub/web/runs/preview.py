@@ -15,7 +15,8 @@ from promise_pub.delivery.input.reader import Reader
 from promise_pub.errors import NotCsv
 from promise_pub.http.expect import expect_patiently
 from promise_pub.http.negotiation import as_json
-from promise_pub.records import Batch, Parameters, Rejected, Row
+from promise_pub.parameters import Parameters
+from promise_pub.records import Batch, Rejected, Row
 from promise_pub.web.runs.forms import parse_preview, take_body
 
 LIMIT = 256 * 1024  # bytes of a file that are looked at: parsed in 10 ms

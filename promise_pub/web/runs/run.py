@@ -17,9 +17,10 @@ from promise_pub.http.expect import expect_patiently
 from promise_pub.http.keys import GUARD, LEDGER, RUNS
 from promise_pub.http.negotiation import JSON, as_csv, as_json, page, wanted
 from promise_pub.http.problems import ask_again_later, problem, status_of_run
+from promise_pub.presentation.curl import format_curl
+from promise_pub.presentation.run_json import encode_run
 from promise_pub.records import Rejected, RunReport
 from promise_pub.web.runs import dry_run
-from promise_pub.web.runs.curl import curl
 from promise_pub.web.runs.forms import asks_dry_run, take_order
 
 REJECTS_SHOWN = 50  # rejected rows on a run's page
@@ -129,15 +130,15 @@ async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = 
     status = 200 if asked else status_of_run(report)
     if wanted(request) == JSON:
         if status == 200 or report.error is None:
-            return as_json(report.as_json())
+            return as_json(encode_run(report))
         code, detail = report.error.code, report.error.message
-        details = problem(status, code, detail, run=report.as_json())
+        details = problem(status, code, detail, run=encode_run(report))
         response = as_json(details, status, "application/problem+json")
     else:
         context = {
             "run": report,
             "rejected": await _rejected(request, report),
-            "command": curl(report, str(request.url.origin()), token=GUARD in request.app),
+            "command": format_curl(report, str(request.url.origin()), token=GUARD in request.app),
         }
         response = page(request, "run.html", context, status)
     if not asked and report.error:

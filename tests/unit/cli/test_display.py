@@ -10,8 +10,8 @@ from rich.console import Console
 
 from promise_pub.cli import display
 from promise_pub.cli.display import LINE_EVERY, Lines, Picture, open_display
+from promise_pub.presentation.run_json import decode_run, encode_run
 from promise_pub.records import State
-from promise_pub.remote.decode import as_report
 from tests.run_parts import ended, report
 from tests.unit.cli.test_picture import drawn
 
@@ -103,5 +103,5 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_lines(
     dumb = Console(stderr=True, force_terminal=True, _environ={"TERM": "dumb"})
     monkeypatch.setattr(display, "err", dumb)
     with open_display(quiet=False) as shown:
-        shown.show(as_report(report().as_json()))
+        shown.show(decode_run(encode_run(report())))
     assert capsys.readouterr().err.startswith("Publishing: read 50,002")

@@ -22,6 +22,7 @@ from promise_pub.errors import (
     Stopped,
     StoredFileError,
 )
+from promise_pub.presentation.run_json import encode_run
 from promise_pub.records import Fault, State
 from promise_pub.remote import follow
 from tests.run_parts import RUN, ended, report
@@ -58,7 +59,7 @@ async def test_a_server_that_stays_away_is_named_with_how_to_go_on(
 ) -> None:
     monkeypatch.setattr(follow, "PATIENCE", 0.1)
     monkeypatch.setattr(follow, "FIRST_PAUSE", 0.05)
-    url = await serve(_runs_RUN=report().as_json(), _runs_RUN_stream=502)
+    url = await serve(_runs_RUN=encode_run(report()), _runs_RUN_stream=502)
     errand = Errand(url)
     with pytest.raises(ServerAway) as caught:
         async with errand.opened(quiet=True):
@@ -68,7 +69,7 @@ async def test_a_server_that_stays_away_is_named_with_how_to_go_on(
         f"No. (no) (for 0 s). The run may go on; to follow it: promise-pub send --follow {RUN} "
         f"--server {url} -- to end it: promise-pub runs {RUN} --cancel --server {url}"
     )
-    assert errand.run == report().as_json()
+    assert errand.run == encode_run(report())
 
 
 @pytest.mark.parametrize(("status", "kind"), [(404, ServerAnswerError), (503, ServerAway)])
@@ -101,7 +102,7 @@ async def test_stopped_before_any_answer_it_does_not_say_what_it_does_not_know(s
 
 async def test_the_usual_server_is_not_repeated() -> None:
     errand = Errand(None)
-    errand.run = report().as_json()
+    errand.run = encode_run(report())
     with pytest.raises(Stopped) as caught:
         async with errand.opened(quiet=True):
             raise asyncio.CancelledError
@@ -128,7 +129,7 @@ async def test_what_is_given_goes_to_the_server_as_it_is_and_nothing_else(
     async def simulate(request: web.Request) -> web.Response:
         asked.append(dict(request.query))
         assert await request.read() == b"a,b\n"
-        return web.json_response(ended().as_json())
+        return web.json_response(encode_run(ended()))
 
     app = web.Application()
     app.router.add_post("/simulate/", simulate)
@@ -188,7 +189,7 @@ async def test_why_a_run_failed_stands_in_its_report_and_in_the_error(
 ) -> None:
     fault = Fault("consumer_refused", "/create/ answered \x1b[2J503")
     failed = ended(state=State.FAILED, verdict=None, explanation=(), error=fault)
-    url = await serve(_runs_RUN=failed.as_json())
+    url = await serve(_runs_RUN=encode_run(failed))
     options = arguments.parse(["send", "--follow", RUN, "--server", url, "-q"])
     with pytest.raises(PromisePubError) as caught:
         await options.command(options)
@@ -199,7 +200,7 @@ async def test_why_a_run_failed_stands_in_its_report_and_in_the_error(
 async def test_a_report_is_printed_though_its_copy_cannot_be_written(
     serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    url = await serve(_runs_RUN=ended().as_json())
+    url = await serve(_runs_RUN=encode_run(ended()))
     options = arguments.parse(
         ["send", "--follow", RUN, "--server", url, "--junit", "/proc/report.xml", "--format=json"]
     )
@@ -255,7 +256,7 @@ async def test_a_name_that_is_no_text_is_sent_as_text(aiohttp_server: Any, tmp_p
     async def simulate(request: web.Request) -> web.Response:
         asked.append(request.query["filename"])
         await request.read()
-        return web.json_response(ended().as_json())
+        return web.json_response(encode_run(ended()))
 
     app = web.Application()
     app.router.add_post("/simulate/", simulate)

@@ -21,6 +21,7 @@ from promise_pub.delivery.evidence.ranges import RowRanges
 from promise_pub.delivery.evidence.verdict import judge
 from promise_pub.errors import BadParameter, PromisePubError, ServerAway
 from promise_pub.http.problems import advice_on_run
+from promise_pub.presentation.run_json import encode_run
 from promise_pub.records import (
     ConfirmLatency,
     Counts,
@@ -49,7 +50,7 @@ CASES = [
 
 def parsed(run: RunReport | None, error: PromisePubError | None = None) -> TestSuite:
     """The report, read by the library that CI tools read such with."""
-    document = junit.report(run.as_json() if run else None, error, "data.csv", "localhost")
+    document = junit.report(encode_run(run) if run else None, error, "data.csv", "localhost")
     suites = list(JUnitXml.fromstring(document))
     assert len(suites) == 1
     check(document)
@@ -82,7 +83,7 @@ def test_a_kept_promise_as_it_is_written() -> None:
     sentence = "1,000 rows repeat a mail that was saved before"
     latency = ConfirmLatency(3.1, 9.8, 14.2, 21.0)
     run = ended(Verdict.KEPT, sentence, confirm_ms=latency, digest="d1" * 16, db_count=99_000)
-    document = junit.report(run.as_json(), None, "data.csv", "ci.example")
+    document = junit.report(encode_run(run), None, "data.csv", "ci.example")
     properties, rest = [], []
     for text in document.decode().replace("><", ">\n<").splitlines():
         (properties if "<property " in text else rest).append(text)
@@ -314,7 +315,7 @@ def test_where_no_report_can_be_written_is_known_before(tmp_path: Path) -> None:
 def test_a_failed_run_says_what_to_do_and_a_stopped_one_nothing(
     code: str, says: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = report(state=State.FAILED, error=Fault(code, "It went wrong.")).as_json()
+    run = encode_run(report(state=State.FAILED, error=Fault(code, "It went wrong.")))
     print_run(run, "text")
     assert ("what to do" in capsys.readouterr().out) == (says is not None)
     with pytest.raises(PromisePubError) as caught:

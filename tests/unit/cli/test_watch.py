@@ -16,7 +16,8 @@ from rich.console import Console
 
 from promise_pub.cli import output, watch
 from promise_pub.errors import DatabaseUnavailable
-from promise_pub.records import SUMMARY, RunReport, Seconds, StoredFile, Verdict
+from promise_pub.presentation.run_json import SUMMARY
+from promise_pub.records import RunReport, Seconds, StoredFile, Verdict
 from tests.run_parts import RUN, ended, report
 
 OTHER = RUN.replace("7b", "8c")

@@ -7,18 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from promise_pub.parameters import Parameters
 from promise_pub.presentation import wording
-from promise_pub.records import (
-    Counts,
-    Fault,
-    Parameters,
-    RunReport,
-    Seconds,
-    SessionView,
-    State,
-    StoredFile,
-    Verdict,
-)
+from promise_pub.records import Counts, Fault, RunReport, Seconds, SessionView, State, StoredFile, Verdict
 
 RUN = RunReport("id", Parameters(), StoredFile("a.csv", 1000, "h"), datetime.now(UTC))
 KEPT = replace(

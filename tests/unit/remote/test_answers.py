@@ -18,6 +18,7 @@ from promise_pub import cli
 from promise_pub.cli import junit
 from promise_pub.cli.display import Lines
 from promise_pub.errors import ServerAnswerError, ServerAway
+from promise_pub.presentation.run_json import encode_run
 from promise_pub.remote import answers, follow
 from promise_pub.remote.client import RemoteServer, open_remote
 from promise_pub.remote.sse import EventReader
@@ -225,7 +226,7 @@ async def test_the_details_are_kept_where_a_server_is_given_up(
 ) -> None:
     monkeypatch.setattr(follow, "PATIENCE", 0.0)
     problem = {"detail": "The database is away.", "code": "database_unavailable", "advice": "Wait."}
-    run = ended().as_json() | {"finished_at": None}
+    run = encode_run(ended()) | {"finished_at": None}
     async with saying(answer("503 Service Unavailable", json.dumps(problem))) as there:
         with pytest.raises(ServerAway) as caught:
             _ = [one async for one in follow.follow(there, run, lambda text: None)]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from promise_pub.delivery.input.columns import MOST_COLUMNS
+
 from promise_pub.delivery.input.dialect import Dialect
 from promise_pub.delivery.input.header import HEADER_LIMIT, Header, find_header
 from promise_pub.delivery.input.lines import count_line_ends

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promise_pub.delivery.input import dialect, quotes, reader
-from promise_pub.delivery.input.dialect import ENCODINGS, Dialect
+from promise_pub.delivery.input.dialect import Dialect
 from promise_pub.delivery.input.reader import Reader
+from promise_pub.parameters import ENCODINGS
 from promise_pub.records import Batch, Row
 
 settings.register_profile("reader", deadline=None, derandomize=True, max_examples=200)

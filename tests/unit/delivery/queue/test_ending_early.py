@@ -33,7 +33,8 @@ from promise_pub.errors import (
     NotResumable,
     RunTaken,
 )
-from promise_pub.records import Mode, Parameters, RunReport, SessionView, State, Verdict
+from promise_pub.parameters import Mode, Parameters
+from promise_pub.records import RunReport, SessionView, State, Verdict
 from tests.fakes import until
 from tests.house import House
 

@@ -23,16 +23,8 @@ from promise_pub.errors import (
     PromisePubError,
     SchemaMissing,
 )
-from promise_pub.records import (
-    Fault,
-    Mode,
-    Parameters,
-    Rejected,
-    RunReport,
-    State,
-    StoredFile,
-    Verdict,
-)
+from promise_pub.parameters import Mode, Parameters
+from promise_pub.records import Fault, Rejected, RunReport, State, StoredFile, Verdict
 from tests.fakes import FakeLedger, until
 from tests.house import House
 from tests.virtual_time import VirtualTimeLoop

@@ -25,7 +25,8 @@ from promise_pub.errors import (
     StoredFileError,
     TooManyWaiting,
 )
-from promise_pub.records import Mode, Parameters, State, Verdict
+from promise_pub.parameters import Mode, Parameters
+from promise_pub.records import State, Verdict
 from tests.fakes import until
 from tests.house import BATCH, ROWS, House
 

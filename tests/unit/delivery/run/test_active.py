@@ -9,17 +9,9 @@ import pytest
 from promise_pub.delivery.evidence.verdict import Judgement
 from promise_pub.delivery.run import active as module
 from promise_pub.delivery.run.active import RANGES_SHOWN, REJECTED_LIMIT, ActiveRun
-from promise_pub.records import (
-    Batch,
-    Fault,
-    Parameters,
-    Rejected,
-    Row,
-    SessionView,
-    State,
-    StoredFile,
-    Verdict,
-)
+from promise_pub.parameters import Parameters
+from promise_pub.presentation.run_json import encode_run
+from promise_pub.records import Batch, Fault, Rejected, Row, SessionView, State, StoredFile, Verdict
 
 
 class Clock:
@@ -172,10 +164,10 @@ def test_how_a_run_ended_is_told_once() -> None:
 def test_every_report_is_json() -> None:
     run = active()
     for report in (run.report(1), run.report()):
-        assert json.loads(json.dumps(report.as_json()))["state"] == "queued"
+        assert json.loads(json.dumps(encode_run(report)))["state"] == "queued"
     run.begin()
     run.saw(SessionView("u", 3, None))
     run.complete(Judgement(Verdict.UNKNOWN, ("it does not tell",)), 5)
-    told = run.report().as_json()
+    told = encode_run(run.report())
     assert told["session"] == {"uuid": "u", "received": 3, "saved": None}
     assert told["verdict"] == "unknown" and told["created_at"].endswith("Z")

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from promise_pub.delivery.run import active
-from promise_pub.records import Mode, Parameters, State, Verdict
+from promise_pub.parameters import Mode, Parameters
+from promise_pub.records import State, Verdict
 from tests.fakes import until
 from tests.house import House
 

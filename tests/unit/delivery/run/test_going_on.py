@@ -26,16 +26,8 @@ from promise_pub.errors import (
     RunNotFound,
     RunTaken,
 )
-from promise_pub.records import (
-    Checkpoint,
-    Going,
-    Mode,
-    Parameters,
-    RunReport,
-    SessionView,
-    State,
-    Verdict,
-)
+from promise_pub.parameters import Mode, Parameters
+from promise_pub.records import Checkpoint, Going, RunReport, SessionView, State, Verdict
 from tests.fakes import until
 from tests.house import BATCH, House
 

@@ -14,7 +14,8 @@ from promise_pub import __version__
 from promise_pub.errors import BrokerUnreachable
 from promise_pub.http import probing
 from promise_pub.http.probing import Probing
-from promise_pub.records import Mode, Parameters, Sample
+from promise_pub.parameters import Mode, Parameters
+from promise_pub.records import Sample
 from promise_pub.web.ops import metrics
 from promise_pub.web.ops.metrics import rate_of
 from tests.fakes import until

@@ -9,8 +9,8 @@ import pytest
 from promise_pub.cli.picture import line
 from promise_pub.errors import ServerAnswerError
 from promise_pub.presentation.gauges import gauges
+from promise_pub.presentation.run_json import decode_run, encode_run
 from promise_pub.records import EarlierSession, Fault, RunReport, SessionView, State, Verdict
-from promise_pub.remote.decode import as_report
 from tests.run_parts import ended, report
 
 
@@ -26,14 +26,14 @@ from tests.run_parts import ended, report
     ],
 )
 def test_what_was_told_is_shown_as_what_is_known(run: RunReport) -> None:
-    told = as_report(run.as_json())
+    told = decode_run(encode_run(run))
     assert line(told) == line(run)
     assert gauges(told) == gauges(run)
     assert (told.verdict, told.explanation, told.file) == (run.verdict, run.explanation, run.file)
 
 
 def without(name: str) -> dict[str, Any]:
-    return {key: value for key, value in report().as_json().items() if key != name}
+    return {key: value for key, value in encode_run(report()).items() if key != name}
 
 
 @pytest.mark.parametrize(
@@ -41,12 +41,12 @@ def without(name: str) -> dict[str, Any]:
     [
         {},
         without("rows"),
-        report().as_json() | {"state": "dreaming"},
-        report().as_json() | {"rows": []},
-        report().as_json() | {"created_at": "yesterday"},
-        report().as_json() | {"seconds": None},
+        encode_run(report()) | {"state": "dreaming"},
+        encode_run(report()) | {"rows": []},
+        encode_run(report()) | {"created_at": "yesterday"},
+        encode_run(report()) | {"seconds": None},
     ],
 )
 def test_what_is_no_run_is_said_to_be_none(answer: dict[str, Any]) -> None:
     with pytest.raises(ServerAnswerError, match="is no run"):
-        as_report(answer)
+        decode_run(answer)
