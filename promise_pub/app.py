@@ -24,21 +24,21 @@ from promise_pub.delivery.store import ledger as ledgers
 from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.delivery.store.locks import Claim
 from promise_pub.errors import BrokerRefused, CannotListen, PromisePubError
+from promise_pub.features.visits import store as visits_store
+from promise_pub.features.visits.hits import Ids
+from promise_pub.features.visits.middleware import Visiting
+from promise_pub.features.visits.recorder import Recorder
+from promise_pub.features.visits.sessions import Sessions
+from promise_pub.features.visits.store import StoredVisits
 from promise_pub.http.connections import CONNECTIONS
 from promise_pub.http.keys import Probe
 from promise_pub.http.limits import Limits
+from promise_pub.http.request_log import access_logger
+from promise_pub.http.security import add_headers_to_broken_requests, look_around
 from promise_pub.logs import told
 from promise_pub.resources import telling_of_refused_connections
 from promise_pub.settings.model import RabbitSettings, ServerSettings, Settings, VisitsSettings
-from promise_pub.visits import store as visits_store
-from promise_pub.visits.hits import Ids
-from promise_pub.visits.recorder import Recorder
-from promise_pub.visits.sessions import Sessions
-from promise_pub.visits.store import StoredVisits
-from promise_pub.web.access import access_logger
-from promise_pub.web.security import add_headers_to_broken_requests, look_around
 from promise_pub.web.server import make_app
-from promise_pub.web.visiting import Visiting
 
 log = logging.getLogger(__name__)
 

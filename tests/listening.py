@@ -16,8 +16,8 @@ from yarl import URL
 from promise_pub.accounts.guard import Guard
 from promise_pub.app import listen
 from promise_pub.http.limits import Limits
+from promise_pub.http.security import look_around
 from promise_pub.settings.model import ServerSettings
-from promise_pub.web.security import look_around
 from promise_pub.web.server import make_app
 from tests.web_house import House
 

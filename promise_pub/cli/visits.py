@@ -18,22 +18,22 @@ from rich.text import Text
 from promise_pub import db
 from promise_pub.cli.output import OK, out, print_csv, print_json
 from promise_pub.errors import BadParameter
-from promise_pub.settings import model
-from promise_pub.settings.model import VisitsSettings
-from promise_pub.visits.dot import dot
-from promise_pub.visits.drawing import draw
-from promise_pub.visits.graph import svg
-from promise_pub.visits.hits import Hit
-from promise_pub.visits.importing import read_hits
-from promise_pub.visits.labels import shown
-from promise_pub.visits.report import (
+from promise_pub.features.visits.hits import Hit
+from promise_pub.features.visits.importing import read_hits
+from promise_pub.features.visits.render.dot import dot
+from promise_pub.features.visits.render.labels import shown
+from promise_pub.features.visits.render.svg import svg
+from promise_pub.features.visits.render.text import draw
+from promise_pub.features.visits.report import (
     SESSION_COLUMNS,
     TRANSITION_COLUMNS,
     SessionSummary,
     Transitions,
 )
-from promise_pub.visits.since import parse_since
-from promise_pub.visits.store import StoredVisits
+from promise_pub.features.visits.store import StoredVisits
+from promise_pub.settings import model
+from promise_pub.settings.model import VisitsSettings
+from promise_pub.spans import parse_since
 
 SESSIONS = 50  # that are listed
 MOST = 10_000  # that are listed when asked to

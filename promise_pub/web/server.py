@@ -15,7 +15,10 @@ from promise_pub.accounts.guard import Guard
 from promise_pub.delivery.input.dry_run import DryRuns
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.store.ledger import Ledger
-from promise_pub.http import health
+from promise_pub.features.visits import web as visits_pages
+from promise_pub.features.visits.middleware import VISITING, Visiting, note_visits
+from promise_pub.features.visits.store import StoredVisits
+from promise_pub.http import health, login
 from promise_pub.http.client_address import TRUSTED_PROXIES
 from promise_pub.http.connections import CONNECTIONS, Connections, keep_busy
 from promise_pub.http.etags import answer_once, have_it_asked_again
@@ -24,17 +27,8 @@ from promise_pub.http.keys import BROKER, DRY_RUNS, LEDGER, PROBES, RUNS, Probe
 from promise_pub.http.limits import LIMITS, USUAL, Limits, count_parameters
 from promise_pub.http.negotiation import tell_what_varies
 from promise_pub.http.problems import advice_on_run, answer_errors
-from promise_pub.presentation import charts, gauges, wording
-from promise_pub.settings.model import RabbitSettings, asset
-from promise_pub.visits.store import StoredVisits
-from promise_pub.web import auth
-from promise_pub.web import visits as visits_pages
-from promise_pub.web.access import add_id, name_requests
-from promise_pub.web.docs import page
-from promise_pub.web.ops import metrics
-from promise_pub.web.runs import compare, history, index, preview, stream
-from promise_pub.web.runs import run as run_pages
-from promise_pub.web.security import (
+from promise_pub.http.request_log import add_id, name_requests
+from promise_pub.http.security import (
     DOORS,
     LOOPBACK,
     Doors,
@@ -42,7 +36,12 @@ from promise_pub.web.security import (
     headers_of,
     refuse_strangers,
 )
-from promise_pub.web.visiting import VISITING, Visiting, note_visits
+from promise_pub.presentation import charts, gauges, wording
+from promise_pub.settings.model import RabbitSettings, asset
+from promise_pub.web.docs import page
+from promise_pub.web.ops import metrics
+from promise_pub.web.runs import compare, history, index, preview, stream
+from promise_pub.web.runs import run as run_pages
 
 A_BROKER = RabbitSettings(host="localhost")
 
@@ -76,7 +75,7 @@ def make_app(
     app.cleanup_ctx.append(app[CONNECTIONS].sweeping)
     metrics.set_up(app, runs, probes, visiting.recorder if visiting else None)
     if guard:
-        auth.set_up(app, guard)
+        login.set_up(app, guard)
     app.middlewares.append(answer_once)
     app[RUNS], app[LEDGER], app[PROBES], app[BROKER] = runs, ledger, probes, broker
     app[DRY_RUNS] = DryRuns()

@@ -31,8 +31,8 @@ from promise_pub.errors import (
     RightsMissing,
     SchemaMissing,
 )
+from promise_pub.features.visits import store as visits
 from promise_pub.settings.model import DatabaseSettings
-from promise_pub.visits import store as visits
 from tests.command_parts import configured, run
 from tests.roles import role_with
 from tests.services import BackgroundLoop, execute

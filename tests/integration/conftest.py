@@ -13,13 +13,13 @@ import psutil
 import pytest
 
 from promise_pub import db
+from promise_pub.features.visits.store import StoredVisits
 from promise_pub.local.bundled_consumer import BundledConsumer
 from promise_pub.settings.model import DatabaseSettings
-from promise_pub.visits.store import StoredVisits
 from tests import services
 from tests.command_parts import Command, Here, configured, run
 from tests.integration import stacks
-from tests.visit_parts import IDLE
+from tests.visits.walks import IDLE
 
 
 @pytest.fixture

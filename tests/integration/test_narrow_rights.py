@@ -16,8 +16,8 @@ from promise_pub.accounts.people import Role
 from promise_pub.consumer import saver
 from promise_pub.delivery.store import ledger
 from promise_pub.errors import RightsMissing
+from promise_pub.features.visits import store as visits
 from promise_pub.settings.model import DatabaseSettings, RabbitSettings
-from promise_pub.visits import store as visits
 from tests import consumer_parts
 from tests.fake_accounts import QUICK
 from tests.roles import role_with

@@ -18,9 +18,9 @@ from promise_pub.accounts.passwords import Passwords
 from promise_pub.accounts.people import Role
 from promise_pub.accounts.store import StoredAccounts
 from promise_pub.errors import ConfigurationError, SchemaMissing, ServerAnswerError
+from promise_pub.http import security
 from promise_pub.remote.client import TOKEN_VARIABLE, open_remote
 from promise_pub.settings.model import DatabaseSettings, RabbitSettings, Settings
-from promise_pub.web import security
 from tests.fake_accounts import QUICK
 from tests.services import StartCommand, execute
 from tests.tls import make_certificate

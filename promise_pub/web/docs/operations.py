@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from promise_pub import errors
 from promise_pub.accounts.passwords import LONGEST
 from promise_pub.accounts.people import LONGEST_NAME
+from promise_pub.features.visits import api as visits
+from promise_pub.http.openapi.answers import DATABASE, Operation, answer, faces, headers, not_modified, problems
 from promise_pub.json_schema import COUNT, TEXT, Schema, ref, whole
-from promise_pub.web.docs import runs, visits
-from promise_pub.web.docs.answers import DATABASE, Operation, answer, faces, headers, not_modified, problems
+from promise_pub.web.docs import runs
 from promise_pub.web.docs.parameters import KNOWN, query
 
 

@@ -9,7 +9,8 @@ from aiohttp import web
 
 from promise_pub.http.keys import BROKER, GUARD
 from promise_pub.http.negotiation import as_json, page
-from promise_pub.web.docs import asyncapi, document
+from promise_pub.http.openapi import document
+from promise_pub.web.docs import asyncapi
 
 _DESCRIPTION: web.AppKey[Mapping[str, Any]] = web.AppKey("openapi", Mapping[str, Any])
 

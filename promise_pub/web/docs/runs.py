@@ -8,10 +8,7 @@ from promise_pub import errors
 from promise_pub.delivery.input.uploads import NAME_LIMIT
 from promise_pub.delivery.store.query import NEWEST_FIRST, Sort
 from promise_pub.http.negotiation import CSV, HTML, JSON
-from promise_pub.json_schema import COUNT, FLAG, ORDINAL, TEXT, UUID, Schema, described, one_of, ref, whole
-from promise_pub.parameters import FILE_PARAMETERS, Mode
-from promise_pub.records import State, Verdict
-from promise_pub.web.docs.answers import (
+from promise_pub.http.openapi.answers import (
     BUSY,
     DATABASE,
     FAILED_RUN,
@@ -22,6 +19,9 @@ from promise_pub.web.docs.answers import (
     not_modified,
     problems,
 )
+from promise_pub.json_schema import COUNT, FLAG, ORDINAL, TEXT, UUID, Schema, described, one_of, ref, whole
+from promise_pub.parameters import FILE_PARAMETERS, Mode
+from promise_pub.records import State, Verdict
 from promise_pub.web.docs.parameters import (
     KNOWN,
     PAGED,

@@ -26,11 +26,11 @@ from prometheus_client.registry import Collector
 
 from promise_pub import __version__
 from promise_pub.delivery.queue.runs import Runs
+from promise_pub.features.visits.recorder import Recorder
 from promise_pub.http.connections import CONNECTIONS, Connections
 from promise_pub.http.keys import Probe
 from promise_pub.http.probing import Probing
 from promise_pub.records import Sample, State, Verdict
-from promise_pub.visits.recorder import Recorder
 
 CONFIRMS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
 # Seconds: a page, an upload, a run that somebody waits for.

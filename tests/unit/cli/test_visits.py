@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from promise_pub.cli.visits import _draw
-from promise_pub.visits.report import Transitions
-from tests.visit_parts import walked
+from promise_pub.features.visits.report import Transitions
+from tests.visits.walks import walked
 
 
 @pytest.mark.parametrize("kind", ["xterm", "dumb", "unknown"])

@@ -24,8 +24,8 @@ from promise_pub.http.client_address import (
     client_behind,
     client_of,
 )
+from promise_pub.http.security import Doors
 from promise_pub.settings.casts import networks
-from promise_pub.web.security import Doors
 from promise_pub.web.server import make_app
 from tests.web_house import Client as HttpClient
 from tests.web_house import House

@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 
-from promise_pub.http import connections
+from promise_pub.http import connections, security
 from promise_pub.http.connections import CONNECTIONS, READ_AT_LEAST, READ_PERIOD, Connection, Connections
 from promise_pub.http.limits import Limits
-from promise_pub.web import security
 from tests.fakes import until
 from tests.listening import Raw, Site, site
 

@@ -20,11 +20,11 @@ from promise_pub.accounts.tries import FOR_A_NAME, FROM_AN_ADDRESS, Tries
 from promise_pub.delivery.input.uploads import Uploads
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.errors import DatabaseUnavailable
+from promise_pub.http import login
+from promise_pub.http.login import COOKIE
+from promise_pub.http.security import LOOPBACK, Doors
 from promise_pub.settings.casts import networks
-from promise_pub.web import auth
-from promise_pub.web.auth import COOKIE
 from promise_pub.web.runs import stream
-from promise_pub.web.security import LOOPBACK, Doors
 from promise_pub.web.server import make_app
 from tests.fake_accounts import QUICK, FakeAccounts
 from tests.fakes import FakeBroker, FakeConsumer, FakeLedger
@@ -123,10 +123,10 @@ async def test_every_route_there_is_asks_who_comes(house: House) -> None:
     routes = {
         (route.method, route.resource.canonical.replace("{id}", "x"))
         for route in house.app(LOOPBACK).router.routes()
-        if route.resource and route.resource.canonical not in auth.OPEN
+        if route.resource and route.resource.canonical not in login.OPEN
     }
     assert {("GET", "/"), ("GET", "/runs/x/stream"), ("POST", "/runs/x/resume")} <= routes
-    assert auth.OPEN == {"/healthz", "/static", "/login", "/logout"}
+    assert login.OPEN == {"/healthz", "/static", "/login", "/logout"}
     for method, path in routes:
         assert (await house.ask(method, path)).status == 401, f"{method} {path}"
     await house.log_in("vic")
@@ -334,7 +334,7 @@ async def test_a_login_leads_to_no_other_site(house: House, after: str) -> None:
     [
         ("application/json", b'{"name": "ann"}'),
         ("multipart/form-data; boundary=x", b"--x--"),
-        ("application/x-www-form-urlencoded", b"name=" + b"x" * auth.FORM_LIMIT),
+        ("application/x-www-form-urlencoded", b"name=" + b"x" * login.FORM_LIMIT),
         ("application/x-www-form-urlencoded; charset=none", b"name=x"),
         ("application/x-www-form-urlencoded", b"name=\xff&password=\xff"),
     ],
@@ -346,7 +346,7 @@ async def test_what_is_no_login_form_is_a_bad_request(house: House, content_type
 
 
 async def test_a_form_that_does_not_arrive_is_not_waited_for(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auth, "FORM_TIMEOUT", 0.05)
+    monkeypatch.setattr(login, "FORM_TIMEOUT", 0.05)
     reader, writer = await asyncio.open_connection(house.client.host, house.client.port)
     writer.write(
         b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"

@@ -16,10 +16,10 @@ from yarl import URL
 from promise_pub.delivery.input.uploads import Uploads
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.errors import CannotListen, ConfigurationError
+from promise_pub.http import security
+from promise_pub.http.security import LOOPBACK, Doors, answers_to, crosses_sites, look_around
 from promise_pub.settings.casts import networks
 from promise_pub.settings.model import ServerSettings
-from promise_pub.web import security
-from promise_pub.web.security import LOOPBACK, Doors, answers_to, crosses_sites, look_around
 from promise_pub.web.server import make_app
 from tests.fakes import FakeBroker, FakeConsumer, FakeLedger
 

@@ -20,6 +20,9 @@ from promise_pub.accounts.passwords import Passwords
 from promise_pub.accounts.people import Role
 from promise_pub.accounts.sessions import Sessions
 from promise_pub.accounts.tries import Tries
+from promise_pub.http import login
+from promise_pub.http.openapi import document
+from promise_pub.http.openapi.document import Route
 from promise_pub.http.problems import status_of
 from promise_pub.parameters import PARAMETERS, Parameters
 from promise_pub.presentation.run_json import encode_run
@@ -34,14 +37,11 @@ from promise_pub.records import (
     StoredFile,
     Verdict,
 )
-from promise_pub.web import auth
-from promise_pub.web.docs import document
-from promise_pub.web.docs.document import Route
 from promise_pub.web.docs.operations import OPERATIONS
 from promise_pub.web.docs.parameters import in_query
 from promise_pub.web.server import make_app
 from tests.fake_accounts import QUICK, FakeAccounts
-from tests.fake_visits import FakeVisits
+from tests.visits.fake_visits import FakeVisits
 from tests.web_house import JSON, Client, House
 
 Described = dict[str, Any]
@@ -165,11 +165,11 @@ def test_every_status_of_a_described_error_is_the_one_it_gets(tmp_path: Path, gu
 def test_only_what_is_open_needs_nobody(tmp_path: Path) -> None:
     described = OpenHouse(tmp_path, True).described()
     for route, operation in operations(described).items():
-        is_open = route.path in auth.OPEN
+        is_open = route.path in login.OPEN
         assert (operation.get("security") == []) is is_open, route
         may_be_refused = not is_open or route == ("POST", "/login")
         assert ("401" in operation["responses"]) is may_be_refused, route
-    assert described["components"]["securitySchemes"]["session"]["name"] == auth.COOKIE
+    assert described["components"]["securitySchemes"]["session"]["name"] == login.COOKIE
 
 
 def test_without_users_nobody_is_asked_who_they_are(tmp_path: Path) -> None:

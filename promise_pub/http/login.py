@@ -1,0 +1,200 @@
+"""Logging in and out, and the middleware that nobody comes by without."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from promise_pub.accounts.guard import Guard
+from promise_pub.accounts.people import Visitor
+from promise_pub.errors import (
+    AccessError,
+    BadParameter,
+    LoginFailed,
+    LoginRequired,
+    NotAllowed,
+    TokenRefused,
+    TooManyTries,
+)
+from promise_pub.http.client_address import client_of
+from promise_pub.http.keys import CODE, GUARD, VISITOR
+from promise_pub.http.negotiation import HTML, as_json, page, wanted
+from promise_pub.http.problems import Handler, problem, status_of
+from promise_pub.http.security import DOORS, SAFE_METHODS
+from promise_pub.presentation.advice import what_to_do
+
+COOKIE = "promise_pub_session"
+OPEN = frozenset({"/healthz", "/static", "/login", "/logout"})  # as the routes are named
+FORM_LIMIT = 16 * 1024  # bytes; a password of 1,024 characters takes 12 KB at most
+FORM_TIMEOUT = 10.0  # seconds for the form to arrive
+
+# A path of ours. Browsers take // and \ at its start for another host, and skip tabs and line ends.
+_LOCAL_PATH = re.compile(r"/(?!/)[!-\[\]-~]{0,2000}")
+_BEARER = re.compile(r"bearer +(\S+) *", re.IGNORECASE)
+
+routes = web.RouteTableDef()
+
+
+def set_up(app: web.Application, guard: Guard) -> None:
+    """Has the application ask everybody who they are."""
+    app[GUARD] = guard
+    app.middlewares.append(ask_who_comes)
+    app.on_response_prepare.append(keep_private)
+    app.add_routes(routes)
+
+
+@web.middleware
+async def ask_who_comes(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Lets viewers look and operators act; turns away who is neither.
+
+    Every method that is not safe is an act, so that a new one is guarded before anybody thinks of it.
+    """
+    if _is_open(request):
+        return await handler(request)
+    try:
+        visitor = await _visitor(request, request.app[GUARD])
+    except (LoginRequired, TokenRefused) as error:
+        request[CODE] = error.code
+        return _turned_away(request, error)
+    request[VISITOR] = visitor
+    if request.method not in SAFE_METHODS and not visitor.may_operate:
+        raise NotAllowed
+    return await handler(request)
+
+
+def _is_open(request: web.Request) -> bool:
+    """By the route that was found, not by the path: the two could be read differently."""
+    resource = request.match_info.route.resource
+    return resource is not None and resource.canonical in OPEN
+
+
+async def _visitor(request: web.Request, guard: Guard) -> Visitor:
+    if bearer := _BEARER.fullmatch(request.headers.get("Authorization", "")):
+        return await guard.by_token(bearer[1])
+    visitor = await guard.by_session(request.cookies.get(COOKIE, ""))
+    if visitor is None:
+        raise LoginRequired
+    return visitor
+
+
+def _turned_away(request: web.Request, error: AccessError) -> web.Response:
+    """People get the login page; scripts, which would take it for their answer, a problem."""
+    if isinstance(error, LoginRequired) and _is_browser(request):
+        back = request.path_qs if request.method in SAFE_METHODS else "/"
+        return _see(f"/login?{urlencode({'next': back})}")
+    return _problem(error)
+
+
+def _problem(error: AccessError) -> web.Response:
+    status = status_of(type(error))
+    body = problem(status, error.code, error.message)
+    response = as_json(body, status, "application/problem+json")
+    if status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _is_browser(request: web.Request) -> bool:
+    """Whoever asks for HTML by its name; what takes anything is a script."""
+    try:
+        return wanted(request) == HTML and "text/html" in request.headers.get("Accept", "")
+    except BadParameter:
+        return False
+
+
+@routes.get("/login")
+async def show_login(request: web.Request) -> web.Response:
+    """The form."""
+    return _form(request, _local(request.query.get("next", "")))
+
+
+@routes.post("/login")
+async def log_in(request: web.Request) -> web.Response:
+    """Starts a session and goes on to the page that was asked for; says why not on the form otherwise."""
+    fields = await _fields(request)
+    after = _local(fields.get("next", ""))
+    name, password = fields.get("name", ""), fields.get("password", "")
+    client = client_of(request)
+    address = str(client.address) if client else ""
+    try:
+        sealed = await request.app[GUARD].log_in(name, password, address)
+    except (LoginFailed, TooManyTries) as error:
+        return _refused(request, error, after)
+    response = _see(after)
+    _set_cookie(request, response, sealed)
+    return response
+
+
+@routes.post("/logout")
+async def log_out(request: web.Request) -> web.Response:
+    """Ends the session, here and in every copy of its cookie."""
+    await request.app[GUARD].log_out(request.cookies.get(COOKIE, ""))
+    response = _see("/login")
+    response.del_cookie(COOKIE, path="/")
+    return response
+
+
+async def _fields(request: web.Request) -> Mapping[str, str]:
+    """The form's fields. Raises BadParameter for what is no such form."""
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise BadParameter("A login is a form: application/x-www-form-urlencoded.")
+    if request.content_length is None or request.content_length > FORM_LIMIT:
+        raise BadParameter(f"A login is a form of at most {FORM_LIMIT} bytes.")
+    try:
+        async with asyncio.timeout(FORM_TIMEOUT):
+            form = await request.post()
+    except (TimeoutError, ConnectionError, web.RequestPayloadError, ValueError, LookupError):
+        raise BadParameter("The form cannot be read.") from None
+    return {name: value for name, value in form.items() if isinstance(value, str)}
+
+
+def _local(path: str) -> str:
+    """Where to go after the login: a path of this server's, or its first page."""
+    return path if _LOCAL_PATH.fullmatch(path) else "/"
+
+
+def _refused(request: web.Request, error: LoginFailed | TooManyTries, after: str) -> web.Response:
+    request[CODE] = error.code
+    response = _form(request, after, error) if _is_browser(request) else _problem(error)
+    if isinstance(error, TooManyTries):
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def _form(request: web.Request, after: str, error: AccessError | None = None) -> web.Response:
+    status = status_of(type(error)) if error else 200
+    context = {
+        "after": after,
+        "trouble": error.message if error else "",
+        "advice": what_to_do(status, error.code) if error else "",
+    }
+    response = page(request, "login.html", context, status)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _see(path: str) -> web.Response:
+    return web.Response(status=303, headers={"Location": path, "Cache-Control": "no-store"})
+
+
+def _set_cookie(request: web.Request, response: web.Response, sealed: str) -> None:
+    response.set_cookie(
+        COOKIE,
+        sealed,
+        max_age=request.app[GUARD].login_seconds,
+        path="/",
+        httponly=True,
+        samesite="Lax",
+        secure=request.app[DOORS].tls,
+    )
+
+
+async def keep_private(request: web.Request, response: web.StreamResponse) -> None:
+    """What a visitor saw is for them: no cache shows it to others, or after they logged out."""
+    if VISITOR in request:
+        response.headers.setdefault("Cache-Control", "private, no-cache")

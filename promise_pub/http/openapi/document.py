@@ -1,0 +1,164 @@
+"""The description of this API, made of what the router has and the handlers use: OpenAPI 3.1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from aiohttp import web
+
+from promise_pub import __version__, errors
+from promise_pub.features.visits.api import visit_schemas
+from promise_pub.http.login import COOKIE, OPEN
+from promise_pub.http.openapi.answers import DATABASE, Operation, answer, header_components, problems, without_bodies
+from promise_pub.http.security import SAFE_METHODS
+from promise_pub.web.docs.operations import OPERATIONS
+from promise_pub.web.docs.schemas import schemas
+
+VERSION = "3.1.1"
+
+_WORDS = """\
+Takes a CSV, publishes every row to a consumer through RabbitMQ, and proves what became of each one.
+
+Pages and data share their addresses: `Accept: application/json` gives JSON, `text/csv` CSV where there is a table, \
+everything else HTML; `?format=` overrides it. `HEAD` is answered like `GET`, without the body. Errors in JSON are \
+problem details (RFC 9457) with a stable `code`, also those of addresses that do not exist (404) and methods that an \
+address does not take (405, with `Allow`).
+"""
+_LOGIN = "\nWho sends a request says so with a token (`Authorization: Bearer`) or a session. Viewers may look; everything that is not GET takes an operator.\n"
+_TAGS = {
+    "runs": "A run takes one file from upload to verdict.",
+    "pages": "For people.",
+    "state": "For whoever watches the server.",
+    "descriptions": "For whoever writes programs.",
+    "visits": "Who was shown which pages, and where they went next.",
+    "access": "Logging in and out.",
+}
+
+
+class Route(NamedTuple):
+    """A method and a path, as the router has them."""
+
+    method: str
+    path: str
+
+
+def routes_of(app: web.Application) -> list[Route]:
+    """Every request that the application takes, but for the files under /static/."""
+    return [
+        Route(route.method, route.resource.canonical)
+        for route in app.router.routes()
+        if route.resource and not isinstance(route.resource, web.StaticResource)
+    ]
+
+
+def describe(routes: Iterable[Route], *, login: bool) -> dict[str, Any]:
+    """These requests; with `login`, also how to say who sends them."""
+    paths: dict[str, dict[str, Operation]] = {}
+    for method, path in routes:
+        if (operation := _operation(method, path, login)) is not None:
+            paths.setdefault(path, {})[method.lower()] = operation
+    _leave_out_loose_links(paths)
+    used = {tag for path in paths.values() for one in path.values() for tag in one["tags"]}
+    return {
+        "openapi": VERSION,
+        "info": {
+            "title": "promise-pub",
+            "version": __version__,
+            "description": _WORDS + (_LOGIN if login else ""),
+        },
+        "servers": [{"url": "/", "description": "This server."}],
+        "tags": [{"name": name, "description": words} for name, words in _TAGS.items() if name in used],
+        "paths": paths,
+        "components": {
+            "schemas": {**schemas(), **visit_schemas()},
+            "headers": header_components(),
+            **({"securitySchemes": _security_schemes()} if login else {}),
+        },
+        **({"security": [{"token": []}, {"session": []}]} if login else {}),
+    }
+
+
+def _leave_out_loose_links(paths: Mapping[str, Mapping[str, Operation]]) -> None:
+    """Those to requests that are not described."""
+    operations = [one for path in paths.values() for one in path.values()]
+    known = {one["operationId"] for one in operations}
+    for told in (told for one in operations for told in one["responses"].values()):
+        if links := told.get("links"):
+            told["links"] = {name: link for name, link in links.items() if link["operationId"] in known}
+
+
+def _operation(method: str, path: str, login: bool) -> Operation | None:
+    if method == "HEAD":
+        return _head(path, login)
+    describing = OPERATIONS.get((method, path))
+    return _complete(method, path, describing(), login) if describing else None
+
+
+def _head(path: str, login: bool) -> Operation | None:
+    get = _operation("GET", path, login)
+    if get is None:
+        return None
+    return get | {
+        "operationId": f"{get['operationId']}Head",
+        "summary": f"{get['summary']}: its headers alone",
+        "responses": without_bodies(get["responses"]),
+    }
+
+
+def _complete(method: str, path: str, operation: Operation, login: bool) -> Operation:
+    """With the answers that every request may get."""
+    closed = login and path not in OPEN
+    common = dict(_common(method, closed))
+    responses = {**common, **operation["responses"]}
+    for status in common.keys() & operation["responses"].keys():
+        responses[status] = _both(operation["responses"][status], common[status])
+    anybody: Operation = {"security": []} if login and not closed else {}
+    return {**operation, **anybody, "responses": dict(sorted(responses.items()))}
+
+
+def _common(method: str, closed: bool) -> Iterator[tuple[str, Any]]:
+    kinds: list[type[errors.PromisePubError]] = [
+        errors.BadParameter,  # too many of them
+        errors.ServerBusy,  # too many connections
+        errors.WrongHost,
+    ]
+    acts = method not in SAFE_METHODS
+    if acts:
+        kinds.append(errors.CrossSite)
+    if closed:
+        kinds += DATABASE
+        kinds += [errors.NotAllowed] if acts else []
+        yield "303", answer("A browser is sent to the login.", None, "Location")
+        yield from problems((errors.LoginRequired, errors.TokenRefused), negotiated=False).items()
+    yield from problems(kinds).items()
+    failed = problems([errors.PromisePubError])["500"]
+    yield "500", failed | {"description": "The server failed; its log says how: `internal`."}
+
+
+def _both(own: Operation, common: Operation) -> Operation:
+    """One of the two comes: the request's own words first, and of headers those that come in any case."""
+    known = own["description"]
+    more = [line for line in common["description"].splitlines() if line and line not in known]
+    headers = {name: told for name, told in common.get("headers", {}).items() if name in own.get("headers", {})}
+    return {
+        "description": "\n".join([known, *more]),
+        **({"headers": headers} if headers else {}),
+        "content": {**common.get("content", {}), **own.get("content", {})},
+    }
+
+
+def _security_schemes() -> dict[str, Any]:
+    return {
+        "token": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A token: `promise-pub token add NAME`.",
+        },
+        "session": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": COOKIE,
+            "description": "A session, as `/login` starts it.",
+        },
+    }

@@ -1,0 +1,281 @@
+"""Hits on their way to the database: what waits, what is written, what is lost, what is swept."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from promise_pub.errors import (
+    DatabaseError,
+    DatabaseRefused,
+    DatabaseUnavailable,
+    HitRefused,
+    SchemaMissing,
+)
+from promise_pub.features.visits import recorder as recording
+from promise_pub.features.visits.hits import Hit, Ids
+from promise_pub.features.visits.recorder import Recorded, Recorder
+from promise_pub.settings import casts
+from tests.virtual_time import VirtualTimeLoop
+
+IDS = Ids()
+NOW = datetime.now(UTC)
+
+
+def a_hit(page: str = "/", **more: str) -> Hit:
+    return Hit(id=IDS.next(NOW), at=NOW, session_id=uuid4(), page=page, **more)
+
+
+class Kept:
+    """Keeps hits, each once; `trouble` is raised instead, after it has kept them if `too_late`."""
+
+    def __init__(self) -> None:
+        self.hits: list[Hit] = []
+        self.trouble: DatabaseError | None = None
+        self.too_late = False
+        self.hanging = False
+        self.clinging = 0.0
+        """Seconds that what hangs takes to be called off, as asyncpg's queries do."""
+        self.refused = ""
+        self.forgotten: set[UUID] = set()
+        self.batches: list[int] = []
+        self.old = 0
+        self.swept: list[tuple[datetime, int]] = []
+        self.swept_forgotten: list[datetime] = []
+
+    async def add(self, hits: Sequence[Hit]) -> Sequence[UUID]:
+        await asyncio.sleep(0)
+        if self.hanging:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(self.clinging)
+        if self.trouble and not self.too_late:
+            raise self.trouble
+        if any(hit.page == self.refused for hit in hits):
+            raise HitRefused
+        self.batches.append(len(hits))
+        known = {hit.id for hit in self.hits}
+        self.hits += [hit for hit in hits if hit.id not in known]
+        if self.trouble:
+            raise self.trouble
+        return [*self.forgotten & {hit.session_id for hit in hits}]
+
+    async def sweep(self, before: datetime, most: int) -> int:
+        if self.trouble:
+            raise self.trouble
+        self.swept.append((before, most))
+        gone = min(most, self.old)
+        self.old -= gone
+        return gone
+
+    async def sweep_forgotten(self, before: datetime) -> None:
+        self.swept_forgotten.append(before)
+
+
+def recorder_of(kept: Kept, forget: list[UUID] | None = None) -> Recorder:
+    return Recorder(kept, 90, ([] if forget is None else forget).append)
+
+
+async def test_hits_are_written_in_their_order_a_batch_at_a_time() -> None:
+    kept = Kept()
+    recorder = recorder_of(kept)
+    hits = [a_hit() for _ in range(2 * recording.BATCH + 7)]
+    for hit in hits:
+        recorder.note(hit)
+    await recorder.flush()
+    assert kept.hits == hits and kept.batches == [recording.BATCH, recording.BATCH, 7]
+    assert recorder.recorded == Recorded(len(hits), len(hits), 0, 0)
+    await recorder.flush()
+    assert len(kept.batches) == 3, "nothing is nothing to write"
+
+
+@pytest.mark.parametrize("trouble", [DatabaseUnavailable(), DatabaseRefused(), SchemaMissing(), DatabaseError("full")])
+@pytest.mark.parametrize("too_late", [False, True])
+async def test_hits_wait_whatever_the_database_fails_of_and_are_written_once(
+    trouble: DatabaseError, too_late: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = Kept()
+    recorder = recorder_of(kept)
+    kept.trouble, kept.too_late = trouble, too_late
+    hits = [a_hit() for _ in range(5)]
+    for hit in hits:
+        recorder.note(hit)
+        await recorder.flush()
+    assert recorder.recorded == Recorded(5, 0, 0, 5)
+    assert [record.message for record in caplog.records] == ["Page hits wait"], "told once"
+    kept.trouble = None
+    await recorder.flush()
+    assert kept.hits == hits and recorder.recorded == Recorded(5, 5, 0, 0)
+
+
+async def test_what_there_is_no_room_for_is_counted_and_told_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "MOST_WAITING", 10)
+    kept = Kept()
+    recorder = recorder_of(kept)
+    hits = [a_hit() for _ in range(13)]
+    for hit in hits:
+        recorder.note(hit)
+    assert recorder.recorded == Recorded(13, 0, 3, 10)
+    assert [record.message for record in caplog.records] == ["Page hits are lost"]
+    await recorder.flush()
+    recorder.note(hits[12])
+    await recorder.flush()
+    assert kept.hits == [*hits[:10], hits[12]], "the oldest are kept, and there is room again"
+    assert recorder.recorded == Recorded(14, 11, 3, 0)
+
+
+async def test_long_headers_take_the_room_of_many_hits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "MOST_BYTES", 100_000)
+    recorder = recorder_of(Kept())
+    for _ in range(50):
+        recorder.note(a_hit(headers="x" * 8000))
+    noted = recorder.recorded
+    assert noted.waiting == 11 and noted.lost == 39
+    for _ in range(2):
+        await recorder.flush()
+        for _ in range(11):
+            recorder.note(a_hit(headers="x" * 8000))
+        assert recorder.recorded.waiting == 11, "what was written takes no room"
+
+
+async def test_a_hit_that_cannot_be_kept_costs_itself(caplog: pytest.LogCaptureFixture) -> None:
+    kept = Kept()
+    kept.refused = "/bad"
+    recorder = recorder_of(kept)
+    for page in ("/a", "/bad", "/b", "/bad", "/c"):
+        recorder.note(a_hit(page))
+    await recorder.flush()
+    assert [hit.page for hit in kept.hits] == ["/a", "/b", "/c"]
+    assert recorder.recorded == Recorded(5, 3, 2, 0)
+    assert "Page hits are lost" in caplog.text
+
+
+async def test_sessions_that_are_to_be_forgotten_are_told() -> None:
+    kept = Kept()
+    told: list[UUID] = []
+    recorder = recorder_of(kept, told)
+    one, other = a_hit(), a_hit()
+    kept.forgotten = {one.session_id}
+    recorder.note(one)
+    recorder.note(other)
+    await recorder.flush()
+    assert told == [one.session_id]
+
+
+class TestInTime:
+    """With a clock that goes as fast as there is nothing to do."""
+
+    @pytest.fixture
+    def loop(self) -> VirtualTimeLoop:
+        return VirtualTimeLoop()
+
+    def run(self, loop: VirtualTimeLoop, work: object) -> None:
+        try:
+            loop.run_until_complete(work)  # type: ignore[arg-type]
+        finally:
+            loop.close()
+
+    def test_hits_are_written_each_second(self, loop: VirtualTimeLoop) -> None:
+        async def work() -> None:
+            kept = Kept()
+            async with recorder_of(kept) as recorder:
+                recorder.note(a_hit())
+                await asyncio.sleep(0.9)
+                assert kept.hits == []
+                await asyncio.sleep(0.2)
+                assert len(kept.hits) == 1
+
+        self.run(loop, work())
+
+    def test_what_nobody_foresaw_costs_no_hit(self, loop: VirtualTimeLoop, caplog: pytest.LogCaptureFixture) -> None:
+        class Odd(Kept):
+            async def add(self, hits: Sequence[Hit]) -> Sequence[UUID]:
+                if loop.time() < 3:
+                    raise RuntimeError("odd")
+                return await super().add(hits)
+
+        async def work() -> None:
+            kept = Odd()
+            async with recorder_of(kept) as recorder:
+                recorder.note(a_hit())
+                await asyncio.sleep(2.5)
+                assert recorder.recorded == Recorded(1, 0, 0, 1)
+                await asyncio.sleep(2)
+                assert recorder.recorded == Recorded(1, 1, 0, 0)
+
+        self.run(loop, work())
+        assert "for a reason nobody foresaw" in caplog.text
+
+    def test_the_end_writes_the_rest(self, loop: VirtualTimeLoop) -> None:
+        async def work() -> None:
+            kept = Kept()
+            async with recorder_of(kept) as recorder:
+                recorder.note(a_hit())
+            assert len(kept.hits) == 1 and recorder.recorded == Recorded(1, 1, 0, 0)
+
+        self.run(loop, work())
+
+    @pytest.mark.parametrize(("hanging", "clinging"), [(False, 0), (True, 0), (True, 60)])
+    def test_the_end_does_not_wait_for_a_database_that_is_away(
+        self,
+        loop: VirtualTimeLoop,
+        hanging: bool,
+        clinging: float,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        async def work() -> None:
+            kept = Kept()
+            kept.hanging, kept.clinging = hanging, clinging
+            kept.trouble = DatabaseUnavailable()
+            async with recorder_of(kept) as recorder:
+                recorder.note(a_hit())
+                await asyncio.sleep(1.5)
+            assert loop.time() <= 1.5 + recording.LAST_FLUSH + 0.1
+            assert recorder.recorded == Recorded(1, 0, 1, 0)
+
+        with caplog.at_level(logging.WARNING):
+            self.run(loop, work())
+        assert "Page hits are lost" in caplog.text
+
+    def test_old_hits_are_swept_at_the_start_and_every_day(self, loop: VirtualTimeLoop) -> None:
+        async def work() -> None:
+            kept = Kept()
+            kept.old = 2 * recording.SWEPT_AT_ONCE + 1
+            async with recorder_of(kept):
+                await asyncio.sleep(1)
+                assert kept.old == 0 and len(kept.swept) == 3
+                before, most = kept.swept[0]
+                age = datetime.now(UTC) - before
+                assert timedelta(days=90) <= age < timedelta(days=90, hours=1)
+                assert most == recording.SWEPT_AT_ONCE and len(kept.swept_forgotten) == 1
+                await asyncio.sleep(3 * 86_400)
+                assert len(kept.swept) == 6
+
+        self.run(loop, work())
+
+    def test_a_sweep_that_fails_is_tried_again_soon(self, loop: VirtualTimeLoop) -> None:
+        async def work() -> None:
+            kept = Kept()
+            kept.trouble = DatabaseUnavailable()
+            async with recorder_of(kept):
+                await asyncio.sleep(60)
+                kept.trouble = None
+                await asyncio.sleep(recording.SWEEP_AGAIN)
+                assert len(kept.swept) == 1
+
+        self.run(loop, work())
+
+
+def test_a_forgotten_session_is_known_for_longer_than_any_server_goes_on_with_it() -> None:
+    longest = casts.minutes("10080")
+    with pytest.raises(ValueError, match="at most 10080 minutes"):
+        casts.minutes("10081")
+    assert recording.REMEMBERED > timedelta(minutes=longest)
