@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from promise_pub.errors import PromisePubError
+from promise_pub.times import rfc3339
 
 MOST_WAITING = 10_000  # lines that may wait to be written: a few MB. Beyond, lines are dropped, and counted
 LAST_WORDS = 1.0  # seconds for the last lines to be written at the end
@@ -54,8 +55,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _moment(record: logging.LogRecord) -> str:
-    moment = datetime.fromtimestamp(record.created, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return rfc3339(datetime.fromtimestamp(record.created, UTC))
 
 
 class _Formatter(logging.Formatter):

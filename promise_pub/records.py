@@ -10,6 +10,11 @@ from typing import Any, NamedTuple, Self
 
 from promise_pub.parameters import Parameters
 
+MAX_REJECTS = 10_000
+"""Rejected rows of a run that are stored; all are counted."""
+MAX_EMPLOYEE_TEXT = 127
+"""Characters of a name or a mail in the employees table."""
+
 
 class State(StrEnum):
     """Where a run is. The last four are final."""
@@ -247,7 +252,7 @@ class Repeats:
     """Why accepted rows could not be saved, counted from the stored file and the employees table.
 
     `in_file`: rows whose mail stands on an earlier row; `held_before`: distinct mails that employees
-    held before the session; `too_long`: rows over the table's 127 characters. `gained`: distinct mails that employees
+    held before the session; `too_long`: rows over MAX_EMPLOYEE_TEXT. `gained`: distinct mails that employees
     got since. All of these are of the session's rows; `gone`: distinct mails of rows before it that employees lacks.
     """
 

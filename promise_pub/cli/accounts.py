@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from rich.table import Table
@@ -22,6 +22,7 @@ from promise_pub.accounts.store import StoredAccounts
 from promise_pub.cli.output import OK, out
 from promise_pub.errors import BadParameter
 from promise_pub.settings import model
+from promise_pub.times import rfc3339
 
 DAYS = 90  # a token lasts unless told otherwise
 MOST_DAYS = 3650
@@ -227,5 +228,5 @@ def _print(accounts: Sequence[Account], columns: Sequence[str], form: str) -> No
 
 def _cell(value: str | datetime) -> str:
     if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return rfc3339(value, "seconds")
     return str(value)

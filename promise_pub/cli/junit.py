@@ -17,6 +17,7 @@ from promise_pub.errors import BadParameter, PromisePubError
 from promise_pub.http.problems import advice_on_run
 from promise_pub.parameters import RUN_PARAMETERS
 from promise_pub.remote.answers import Json
+from promise_pub.text import counted
 
 Result = TypeVar("Result", Error, Failure, Skipped)
 
@@ -137,8 +138,8 @@ def _skipped_rejects(run: Json | None) -> Skipped | None:
     if run is None:
         return _result(Skipped, "unknown", ["There is no run."])
     count = run["rows"]["rejected"]
-    what = "1 row was" if count == 1 else f"{count:,} rows were"
-    told = f"{what} rejected and not published: /runs/{run['id']}/rejects names them"
+    verb = "was" if count == 1 else "were"
+    told = f"{counted(count, 'row')} {verb} rejected and not published: /runs/{run['id']}/rejects names them"
     return _result(Skipped, "rejected", [told]) if count else None
 
 

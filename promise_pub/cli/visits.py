@@ -34,6 +34,8 @@ from promise_pub.features.visits.store import StoredVisits
 from promise_pub.settings import model
 from promise_pub.settings.model import VisitsSettings
 from promise_pub.spans import parse_since
+from promise_pub.text import counted, parse_uuid
+from promise_pub.times import rfc3339
 
 SESSIONS = 50  # that are listed
 MOST = 10_000  # that are listed when asked to
@@ -69,13 +71,15 @@ def _table_of(found: Sequence[SessionSummary]) -> Table:
     table.add_column("client", no_wrap=True, overflow="ellipsis")
     for one in found:
         client = " ".join(str(part) for part in (one.ip, one.user_agent) if part)
-        cells = (one.session_id, _at(one.first), _at(one.last), f"{one.hits:,}", f"{one.pages:,}")
+        cells = (
+            one.session_id,
+            rfc3339(one.first, "seconds"),
+            rfc3339(one.last, "seconds"),
+            f"{one.hits:,}",
+            f"{one.pages:,}",
+        )
         table.add_row(*(str(cell) for cell in cells), Text(shown(client)))
     return table
-
-
-def _at(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 async def transitions(options: argparse.Namespace) -> int:
@@ -112,12 +116,8 @@ def _summary(told: Transitions) -> str:
     left = ""
     if chains.bounce_rate is not None:
         left = f"; {100 * chains.bounce_rate:.0f} % of those left after one page"
-    of = _counted(chains.sessions, "session")
-    return f"{_counted(chains.hits, 'hit')} in {of}, {chains.ended:,} of them ended{left}."
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+    of = counted(chains.sessions, "session")
+    return f"{counted(chains.hits, 'hit')} in {of}, {chains.ended:,} of them ended{left}."
 
 
 def _figures(told: Transitions) -> Table:
@@ -143,7 +143,7 @@ async def forget(options: argparse.Namespace) -> int:
     async with _visits(options) as (visits, _):
         hits = await visits.forget(session)
     if not options.quiet:
-        print(f"Session {session} is forgotten, with {_counted(hits, 'hit')}.")
+        print(f"Session {session} is forgotten, with {counted(hits, 'hit')}.")
     return OK
 
 
@@ -153,7 +153,7 @@ async def import_file(options: argparse.Namespace) -> int:
         imported = await visits.import_hits(_batches(options.file, settings.anonymise))
     if not options.quiet:
         left_out = imported.forgotten and f", {imported.forgotten:,} of forgotten sessions left out"
-        read = _counted(imported.given, "hit")
+        read = counted(imported.given, "hit")
         print(f"{read} read, {imported.added:,} of them new{left_out or ''}.")
     return OK
 
@@ -170,10 +170,7 @@ def _since(options: argparse.Namespace) -> datetime | None:
 
 
 def _session(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise BadParameter(f"{text!r} is no session's id") from None
+    return parse_uuid(text, BadParameter(f"{text!r} is no session's id"))
 
 
 @asynccontextmanager

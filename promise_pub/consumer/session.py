@@ -10,8 +10,8 @@ from typing import Any
 from promise_pub.consumer.distinct import DistinctIds
 from promise_pub.consumer.rows import RowValues, parse
 from promise_pub.delivery.evidence.digest import MODULUS, fingerprint, written
+from promise_pub.times import NOT_YET, rfc3339
 
-NOT_YET = "0001-01-01T00:00:00Z"
 RANGES = 10_000  # of row numbers that are told; with more gaps than that they are not
 
 
@@ -82,8 +82,8 @@ class Session:
     def as_json(self) -> dict[str, Any]:
         return {
             "uuid": self.uuid,
-            "started": _rfc3339(self.started),
-            "ended": _rfc3339(self.ended) if self.ended else NOT_YET,
+            "started": rfc3339(self.started, "auto"),
+            "ended": rfc3339(self.ended, "auto") if self.ended else NOT_YET,
             "checksum": self.received,
             "saved": self.saved,
             "duplicates": self.duplicates,
@@ -92,7 +92,3 @@ class Session:
             **({"rows": rows} if (rows := self._ids.rows(RANGES)) is not None else {}),
             "host": self.host,
         }
-
-
-def _rfc3339(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")

@@ -52,18 +52,19 @@ def status_of(kind: type[errors.PromisePubError]) -> int:
     return next(_STATUS[above] for above in kind.__mro__ if above in _STATUS)
 
 
-def _kinds(kind: type[errors.PromisePubError]) -> Iterator[type[errors.PromisePubError]]:
+def error_kinds(kind: type[errors.PromisePubError]) -> Iterator[type[errors.PromisePubError]]:
+    """Yields the class and all below it."""
     yield kind
     for below in kind.__subclasses__():
-        yield from _kinds(below)
+        yield from error_kinds(below)
 
 
-_STATUS_BY_CODE = {kind.code: status_of(kind) for kind in _kinds(errors.PromisePubError)} | {
+_STATUS_BY_CODE = {kind.code: status_of(kind) for kind in error_kinds(errors.PromisePubError)} | {
     "interrupted": 503,
     "cancelled": 409,
 }
 _STOPPED = {"cancelled", "interrupted"}
-_PASSING = {kind.code for kind in _kinds(errors.PromisePubError) if kind.passes} | {"interrupted"}
+_PASSING = {kind.code for kind in error_kinds(errors.PromisePubError) if kind.passes} | {"interrupted"}
 
 
 def status_of_run(report: RunReport) -> int:

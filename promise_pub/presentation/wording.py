@@ -7,6 +7,8 @@ from datetime import datetime
 from markupsafe import Markup
 
 from promise_pub.records import RunReport, State, Verdict
+from promise_pub.text import counted
+from promise_pub.times import rfc3339
 
 _STATES = {
     State.QUEUED: "Waiting for its turn",
@@ -48,9 +50,8 @@ def moment(value: datetime | None) -> Markup:
     """A time as a page tells it: in UTC, until `static/page.js` puts it into the reader's zone."""
     if value is None:
         return Markup("–")
-    exact = value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     told = value.strftime("%Y-%m-%d %H:%M:%S UTC")
-    return Markup('<time datetime="{}">{}</time>').format(exact, told)
+    return Markup('<time datetime="{}">{}</time>').format(rfc3339(value), told)
 
 
 def duration(seconds: float) -> str:
@@ -159,7 +160,7 @@ def _kept(report: RunReport) -> str:
 
 
 def rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count:,} rows"
+    return counted(count, "row")
 
 
 def tone(report: RunReport) -> str:

@@ -29,6 +29,7 @@ from promise_pub.parameters import Mode
 from promise_pub.records import SessionView
 from promise_pub.retries import Patience
 from promise_pub.settings.model import ConsumerSettings
+from promise_pub.times import NOT_YET
 
 LOOK_EVERY = 1.0  # seconds between looks at the session while a long call waits
 LAST_LOOK_TIMEOUT = 0.5  # seconds; an ordinary answer takes milliseconds
@@ -36,7 +37,6 @@ LAST_LOOK_TIMEOUT = 0.5  # seconds; an ordinary answer takes milliseconds
 AWAY_PATIENCE = 10.0
 FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
 ANSWER_LIMIT = 1024 * 1024  # bytes; a session object is a few hundred
-NOT_YET = "0001-01-01T00:00:00Z"
 NAME_LIMIT = 255  # bytes of a queue's name in AMQP
 
 _NOT_ASKED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)

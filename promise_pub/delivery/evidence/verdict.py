@@ -8,7 +8,8 @@ from typing import NamedTuple
 from promise_pub.delivery.evidence.proof import NO_PROOF, Evidence, Proof
 from promise_pub.delivery.evidence.ranges import RowRanges
 from promise_pub.parameters.columns import NAME_AND_MAIL
-from promise_pub.records import Counts, Repeats, SessionView, Verdict
+from promise_pub.records import MAX_EMPLOYEE_TEXT, Counts, Repeats, SessionView, Verdict
+from promise_pub.text import counted
 
 _NAMED = 100  # ranges of missing rows that a sentence names
 _MEANWHILE = "another session, or another run, saved the mail meanwhile"
@@ -251,7 +252,7 @@ def _counted(unsaved: int, invalid: int, evidence: Evidence) -> Iterator[_Findin
             explained += held
             yield _Finding(Verdict.KEPT, f"{_rows(held)}: employees held the mail before the run")
     if repeats.too_long:
-        long_rows = f"{_rows(repeats.too_long)}: longer than the 127 characters that employees holds"
+        long_rows = f"{_rows(repeats.too_long)}: longer than the {MAX_EMPLOYEE_TEXT} characters that employees holds"
         if evidence.long_rows_saved:
             yield _Finding(Verdict.UNKNOWN, f"{long_rows}, as are others that were saved: a mail may repeat")
         else:
@@ -334,7 +335,7 @@ def _received_again(more: int) -> str:
 
 
 def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count:,} rows"
+    return counted(count, "row")
 
 
 def _were(count: int) -> str:
@@ -342,4 +343,4 @@ def _were(count: int) -> str:
 
 
 def _mails(count: int) -> str:
-    return "1 mail" if count == 1 else f"{count:,} mails"
+    return counted(count, "mail")

@@ -25,6 +25,7 @@ from promise_pub.delivery.run.timeline import Timeline
 from promise_pub.errors import DatabaseError, DatabaseUnavailable, SessionLost
 from promise_pub.parameters import Parameters
 from promise_pub.records import (
+    MAX_REJECTS,
     Batch,
     Checkpoint,
     Counts,
@@ -40,7 +41,6 @@ from promise_pub.records import (
     StoredFile,
 )
 
-REJECTED_LIMIT = 10_000  # rejected rows of a run that are stored; all are counted
 RANGES_SHOWN = 1_000  # ranges of row numbers that came back or were refused, in a report
 MAX_SESSIONS = 100  # earlier sessions of a run, over all its turns: the report and the verdict name each
 LONGEST_ROWS = 1_000  # characters of the row numbers that an earlier session told: nothing rests on them
@@ -110,7 +110,7 @@ class ActiveRun:
         run._resumed = True
         run._read, run._rejected = report.counts.read, report.counts.rejected
         run._offered = report.going.checkpoint.rejected
-        run._stored = min(run._offered, REJECTED_LIMIT)
+        run._stored = min(run._offered, MAX_REJECTS)
         run._timeline = Timeline(report.samples)
         run._read_bytes = report.read_bytes
         run._resends = Resends(report.resends)
@@ -229,7 +229,7 @@ class ActiveRun:
         )
         fresh = self._at[1] - self._offered
         if fresh > 0:
-            room = REJECTED_LIMIT - self._stored - len(self._unstored)
+            room = MAX_REJECTS - self._stored - len(self._unstored)
             self._unstored.extend(batch.rejected[-fresh:][: max(room, 0)])
             self._offered = self._at[1]
         self._read_bytes = max(self._read_bytes, batch.offset)

@@ -20,6 +20,7 @@ from promise_pub.errors import NotClearable, NotResumable, RunNotFound, RunTaken
 from promise_pub.parameters import Parameters
 from promise_pub.parameters.columns import NAME_AND_MAIL
 from promise_pub.records import (
+    MAX_EMPLOYEE_TEXT,
     Batch,
     Checkpoint,
     ConfirmLatency,
@@ -44,7 +45,6 @@ NEEDS = (
     Need("rejected_rows", "SELECT INSERT"),
     Need("employees", "SELECT", ("id", "mail")),
 )
-EMPLOYEE_LIMIT = 127  # characters of a name or a mail in the employees table
 WRITE_TIMEOUT = 8.0  # seconds; a run's row takes a millisecond
 LONG_TIMEOUT = 3600.0  # seconds; counting the repeats of hundreds of millions of rows sorts them on disk
 
@@ -227,7 +227,7 @@ class Ledger:
             async for batch in batches:
                 for row in batch.rows:
                     earlier = row.number <= after
-                    if any(len(row[place]) > EMPLOYEE_LIMIT for place in limited):
+                    if any(len(row[place]) > MAX_EMPLOYEE_TEXT for place in limited):
                         too_long += not earlier
                     else:
                         yield (row[mail], earlier)

@@ -28,6 +28,7 @@ from promise_pub.http.keys import may_operate
 from promise_pub.http.negotiation import CSV, JSON, as_csv, as_json, page, wanted
 from promise_pub.http.pagination import PER_PAGE, Paging, parse_paging, single, tell_pages
 from promise_pub.spans import parse_since
+from promise_pub.text import parse_uuid
 
 VISITS = web.AppKey("visits", StoredVisits)
 _MAKING = web.AppKey("making", asyncio.Lock)
@@ -199,10 +200,7 @@ def _for_operators(request: web.Request) -> None:
 
 
 def _session_id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise SessionNotFound(f"There is no session {text[:50]}.") from None
+    return parse_uuid(text, SessionNotFound(f"There is no session {text[:50]}."))
 
 
 def _recorded(request: web.Request) -> Recorded | None:

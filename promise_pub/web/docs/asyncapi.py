@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from promise_pub import __version__
+from promise_pub.parameters.columns import NAME_AND_MAIL
 from promise_pub.settings.model import RabbitSettings
 
 VERSION = "3.0.0"
 BINDING = "0.3.0"  # of AsyncAPI's words for AMQP
-DEFAULT_COLUMNS = ("name", "mail")
 
 Schema = dict[str, Any]
 
@@ -81,7 +81,7 @@ def describe(rabbit: RabbitSettings) -> dict[str, Any]:
             "messages": {"row": _row(), "rowOfOtherColumns": _row_of_other_columns()},
             "schemas": {
                 "Properties": properties_schema(),
-                "Row": body_schema(DEFAULT_COLUMNS),
+                "Row": body_schema(NAME_AND_MAIL),
                 "RowOfOtherColumns": any_body_schema(),
             },
         },

@@ -21,7 +21,7 @@ from promise_pub.http.openapi.answers import (
 )
 from promise_pub.json_schema import COUNT, FLAG, ORDINAL, TEXT, UUID, Schema, described, one_of, ref, whole
 from promise_pub.parameters import FILE_PARAMETERS, Mode
-from promise_pub.records import State, Verdict
+from promise_pub.records import MAX_REJECTS, State, Verdict
 from promise_pub.web.docs.parameters import (
     KNOWN,
     PAGED,
@@ -38,7 +38,6 @@ from promise_pub.web.runs.compare import FEWEST, MOST
 from promise_pub.web.runs.forms import WHOLE
 from promise_pub.web.runs.history import ORDERS
 from promise_pub.web.runs.preview import LIMIT, SHOWN
-from promise_pub.web.runs.run import MOST_REJECTS
 
 
 def _links() -> dict[str, Schema]:
@@ -182,14 +181,14 @@ def _stream() -> Operation:
 
 
 def _rejects() -> Operation:
-    rows = {"type": "array", "items": ref("RejectedRow"), "maxItems": MOST_REJECTS}
+    rows = {"type": "array", "items": ref("RejectedRow"), "maxItems": MAX_REJECTS}
     content = faces(rows, csv=True, html=False)
     named = ("X-Total-Count", "ETag", "Vary")
     return {
         "operationId": "listRejects",
         "tags": ["runs"],
         "summary": "The rejected rows of a run",
-        "description": f"CSV unless JSON is asked for; the first {MOST_REJECTS:,}. Cells that a spreadsheet would execute are neutralised.",
+        "description": f"CSV unless JSON is asked for; the first {MAX_REJECTS:,}. Cells that a spreadsheet would execute are neutralised.",
         "parameters": [RUN_ID, face(HTML, JSON, CSV), KNOWN],
         "responses": {
             "200": answer("The rows.", content, "Content-Disposition", *named),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from http import HTTPStatus
 
 from promise_pub import errors
 from promise_pub.delivery.input.dry_run import REJECTS_TOLD
+from promise_pub.http.problems import error_kinds
 from promise_pub.json_schema import COUNT, FLAG, ORDINAL, TEXT, Schema, described, ref, whole
 from promise_pub.parameters import FILE_PARAMETERS, PARAMETERS_SHAPE
 from promise_pub.presentation.run_json import FILE, RUN, SESSION
@@ -29,15 +29,9 @@ _MORE_CODES = {
 
 
 def told_kinds() -> list[type[errors.PromisePubError]]:
-    """Every kind of error that an answer may tell, from `errors.py` itself."""
-    return [kind for kind in _kinds(errors.PromisePubError) if not issubclass(kind, _NEVER_TOLD)]
-
-
-def _kinds(kind: type[errors.PromisePubError]) -> Iterator[type[errors.PromisePubError]]:
-    yield kind
-    for below in kind.__subclasses__():
-        if below.__module__ == errors.__name__:
-            yield from _kinds(below)
+    """Returns every kind of error in `errors.py` that an answer may tell of."""
+    kinds = error_kinds(errors.PromisePubError)
+    return [one for one in kinds if one.__module__ == errors.__name__ and not issubclass(one, _NEVER_TOLD)]
 
 
 def sentence(kind: type[errors.PromisePubError]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
-from uuid import UUID
 
 from aiohttp import web
 
@@ -19,12 +18,12 @@ from promise_pub.http.negotiation import JSON, as_csv, as_json, page, wanted
 from promise_pub.http.problems import ask_again_later, problem, status_of_run
 from promise_pub.presentation.curl import format_curl
 from promise_pub.presentation.run_json import encode_run
-from promise_pub.records import Rejected, RunReport
+from promise_pub.records import MAX_REJECTS, Rejected, RunReport
+from promise_pub.text import parse_uuid
 from promise_pub.web.runs import dry_run
 from promise_pub.web.runs.forms import asks_dry_run, take_order
 
 REJECTS_SHOWN = 50  # rejected rows on a run's page
-MOST_REJECTS = 10_000  # rejected rows a run stores
 
 T = TypeVar("T")
 routes = web.RouteTableDef()
@@ -119,10 +118,7 @@ def _run_id(request: web.Request) -> str:
 
 def parse_run_id(text: str) -> str:
     """The id as it is written everywhere. Raises RunNotFound for what is none."""
-    try:
-        return str(UUID(text))
-    except ValueError:
-        raise RunNotFound(f"There is no run {text[:50]}.") from None
+    return str(parse_uuid(text, RunNotFound(f"There is no run {text[:50]}.")))
 
 
 async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = False) -> web.Response:
@@ -138,6 +134,7 @@ async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = 
         context = {
             "run": report,
             "rejected": await _rejected(request, report),
+            "max_rejects": MAX_REJECTS,
             "command": format_curl(report, str(request.url.origin()), token=GUARD in request.app),
         }
         response = page(request, "run.html", context, status)
@@ -163,7 +160,7 @@ async def list_rejects(request: web.Request) -> web.Response:
     """The rejected rows of a run that are stored: CSV to download, or JSON."""
     face = wanted(request, table=True)
     report = await find_run(request)
-    rows = await request.app[LEDGER].rejected(report.id, MOST_REJECTS)
+    rows = await request.app[LEDGER].rejected(report.id, MAX_REJECTS)
     if face == JSON:
         response = as_json([row._asdict() for row in rows])
     else:

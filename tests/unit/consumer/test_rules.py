@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from promise_pub.consumer import distinct, rows
 from promise_pub.consumer.distinct import DistinctIds
-from promise_pub.consumer.session import NOT_YET, Session
+from promise_pub.consumer.session import Session
+from promise_pub.times import NOT_YET
 
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

@@ -13,7 +13,7 @@ import pytest
 from promise_pub.delivery.broker import reconnecting
 from promise_pub.delivery.queue import recorder
 from promise_pub.delivery.queue import runs as module
-from promise_pub.delivery.run.active import REJECTED_LIMIT, ActiveRun
+from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.delivery.store import outages
 from promise_pub.errors import (
     BrokerUnreachable,
@@ -26,7 +26,7 @@ from promise_pub.errors import (
     TooManyWaiting,
 )
 from promise_pub.parameters import Mode, Parameters
-from promise_pub.records import State, Verdict
+from promise_pub.records import MAX_REJECTS, State, Verdict
 from tests.fakes import until
 from tests.house import BATCH, ROWS, House
 
@@ -280,10 +280,10 @@ async def test_progress_that_is_slow_to_write_does_not_come_after_the_end(house:
 
 
 async def test_of_rejected_rows_ten_thousand_are_stored_and_all_are_counted(house: House) -> None:
-    run = await house.finished(b"one field\n" * (REJECTED_LIMIT + 500) + ROWS)
-    assert house.recorded(run).counts.rejected == REJECTED_LIMIT + 500
+    run = await house.finished(b"one field\n" * (MAX_REJECTS + 500) + ROWS)
+    assert house.recorded(run).counts.rejected == MAX_REJECTS + 500
     stored = await house.ledger.rejected(run.id, 1 << 30)
-    assert [row.line for row in stored] == list(range(1, REJECTED_LIMIT + 1))
+    assert [row.line for row in stored] == list(range(1, MAX_REJECTS + 1))
     assert house.recorded(run).verdict is Verdict.KEPT
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from promise_pub.delivery.evidence.verdict import Judgement
 from promise_pub.delivery.run import active as module
-from promise_pub.delivery.run.active import RANGES_SHOWN, REJECTED_LIMIT, ActiveRun
+from promise_pub.delivery.run.active import RANGES_SHOWN, ActiveRun
 from promise_pub.parameters import Parameters
 from promise_pub.presentation.run_json import encode_run
-from promise_pub.records import Batch, Fault, Rejected, Row, SessionView, State, StoredFile, Verdict
+from promise_pub.records import MAX_REJECTS, Batch, Fault, Rejected, Row, SessionView, State, StoredFile, Verdict
 
 
 class Clock:
@@ -70,13 +70,13 @@ def test_a_waiting_run_has_only_waited(clock: Clock) -> None:
 
 def test_of_rejected_rows_ten_thousand_are_kept_and_all_are_counted() -> None:
     run = active()
-    run.took(rejects(REJECTED_LIMIT - 1))
+    run.took(rejects(MAX_REJECTS - 1))
     run.stored(4_000)
     run.took(rejects(5, first=20_000))
     run.took(rejects(5, first=30_000))
-    assert run.counts().rejected == REJECTED_LIMIT + 9
+    assert run.counts().rejected == MAX_REJECTS + 9
     assert run.counts().accepted == 3
-    assert len(run.unstored()) == REJECTED_LIMIT - 4_000
+    assert len(run.unstored()) == MAX_REJECTS - 4_000
     assert run.unstored()[0].line == 4_001 and run.unstored()[-1].line == 20_000
     run.stored(len(run.unstored()))
     run.took(rejects(1, first=40_000))
