@@ -1,4 +1,4 @@
-"""`user` and `token`: who may in. Passwords are asked for, never arguments, which everybody can read."""
+"""`user` and `token`: who may log in. Passwords are asked for: every user of a machine can read its commands' arguments."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from promise_pub.errors import BadParameter
 from promise_pub.settings import model
 from promise_pub.times import rfc3339
 
-DAYS = 90  # a token lasts unless told otherwise
-MOST_DAYS = 3650
+DAYS = 90  # a token is valid by default
+MAX_DAYS = 3650
 
 Add = Callable[..., argparse.ArgumentParser]
 
@@ -35,18 +35,18 @@ def add_user_commands(commands: Any, add: Add) -> None:
         commands,
         "add",
         add_user,
-        "let somebody log in; the password is asked for",
+        "add a user; asks for the password",
         "promise-pub user add ann --role operator",
     )
     _add_name(adding)
     _add_role(adding)
-    _add_format(add(commands, "list", list_users, "who may log in", "promise-pub user list --format json"))
+    _add_format(add(commands, "list", list_users, "list the users", "promise-pub user list --format json"))
     _add_name(
         add(
             commands,
             "remove",
             remove_user,
-            "end somebody's logins, at once",
+            "remove a user and end their sessions at once",
             "promise-pub user remove ann",
         )
     )
@@ -55,7 +55,7 @@ def add_user_commands(commands: Any, add: Add) -> None:
             commands,
             "password",
             change_password,
-            "a new password; ends the logins so far",
+            "set a new password; ends the user's sessions",
             "promise-pub user password ann",
         )
     )
@@ -66,18 +66,18 @@ def add_token_commands(commands: Any, add: Add) -> None:
         commands,
         "add",
         add_token,
-        "a token for a script; shown this once",
+        "create a token for a script; it is shown only once",
         "promise-pub token add ci --role operator --days 30",
     )
     _add_name(adding)
     _add_role(adding)
-    adding.add_argument("--days", type=int, default=DAYS, help=f"how long it lasts ({DAYS})")
+    adding.add_argument("--days", type=int, default=DAYS, help=f"how long it is valid (default: {DAYS})")
     _add_format(
         add(
             commands,
             "list",
             list_tokens,
-            "the tokens there are, and when they expire",
+            "list the tokens and when they expire",
             "promise-pub token list --format json",
         )
     )
@@ -86,14 +86,14 @@ def add_token_commands(commands: Any, add: Add) -> None:
             commands,
             "revoke",
             revoke_token,
-            "a token lets nobody in any more, at once",
+            "revoke a token at once",
             "promise-pub token revoke ci",
         )
     )
 
 
 def _add_name(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="of the user or the token")
+    parser.add_argument("name", metavar="NAME", help="the user's or the token's name")
 
 
 def _add_role(parser: argparse.ArgumentParser) -> None:
@@ -101,7 +101,7 @@ def _add_role(parser: argparse.ArgumentParser) -> None:
         "--role",
         choices=[role.value for role in Role],
         default=Role.VIEWER.value,
-        help="viewer: may look (the default); operator: may run, cancel, resume, clear as well",
+        help="viewer: may look (default); operator: may also run, cancel, resume and clear",
     )
 
 
@@ -109,7 +109,7 @@ def _add_format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("text", "json", "csv"), default="text")
 
 
-# The two that ask for a password do so before the event loop starts: nothing else could go on meanwhile.
+# Both commands that ask for a password do so before the event loop starts, which it would block.
 
 
 def add_user(options: argparse.Namespace) -> Awaitable[int]:
@@ -151,8 +151,8 @@ async def list_users(options: argparse.Namespace) -> int:
 
 async def add_token(options: argparse.Namespace) -> int:
     name = checked_name(options.name)
-    if not 1 <= options.days <= MOST_DAYS:
-        raise BadParameter(f"--days must be from 1 to {MOST_DAYS}, not {options.days}")
+    if not 1 <= options.days <= MAX_DAYS:
+        raise BadParameter(f"--days must be from 1 to {MAX_DAYS}, not {options.days}")
     async with _accounts(model.load(options.config)) as accounts:
         token, expires_at = await accounts.add_token(name, Role(options.role), options.days)
     print(token)
@@ -185,7 +185,7 @@ async def _accounts(settings: model.Settings) -> AsyncIterator[StoredAccounts]:
 
 
 def _new_password(name: str) -> str:
-    """Asked for twice on a terminal, unseen; else a line of the standard input."""
+    """Asks twice on a terminal, without echo; otherwise reads a line of the standard input."""
     if sys.stdin is None or not sys.stdin.isatty():
         line = sys.stdin.readline() if sys.stdin else ""
         return checked_password(line.rstrip("\r\n"))
@@ -198,7 +198,7 @@ def _new_password(name: str) -> str:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Ctrl-C while a terminal shows nothing of what is typed has to let it show that again."""
+    """Has Ctrl-C raise within the block, so that the terminal's echo is switched on again."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield

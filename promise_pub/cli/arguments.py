@@ -1,4 +1,4 @@
-"""What the command line takes: every command, its options, and an example of each."""
+"""The command line's arguments: every command, its options, and an example of each."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from promise_pub import __version__
 from promise_pub.cli import accounts, runs, send, services, visits
 from promise_pub.cli.output import USAGE
+from promise_pub.cli.remote_run import SERVER
 from promise_pub.parameters import PARAMETERS
 from promise_pub.records import State, Verdict
 
@@ -28,9 +29,9 @@ exit codes:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options, with `command` to run. Ends the process with 2 for what is wrong, with 0 for --help and --version.
+    """Returns the options, with `command` to run. Ends the process with 2 for an error, with 0 for --help and --version.
 
-    `endless`: whether the command goes on until it is stopped, so that being stopped is its success.
+    `endless` is True for a command that runs until it is stopped, so that being stopped is its success.
     """
     options = _parser().parse_args(arguments)
     levels = [getattr(options, f"verbose_{level}", 0) for level in range(_LEVELS)]
@@ -40,7 +41,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line. Takes no shortened options: they would change their meaning with new ones."""
+    """A parser that reports an error in one line. Refuses shortened options: new ones would change their meaning."""
 
     def __init__(self, level: int = 0, **arguments: Any) -> None:
         super().__init__(
@@ -65,14 +66,14 @@ class _Parser(argparse.ArgumentParser):
             dest=f"verbose_{level}",
             action="count",
             default=0,
-            help="say more, also where an error comes from; twice: everything",
+            help="log more, and show where an error comes from; twice: log everything",
         )
         self.add_argument(
             "-q",
             dest="quiet",
             action="store_true",
             default=unset or False,
-            help="say only what went wrong",
+            help="print errors only",
         )
 
     def error(self, message: str) -> NoReturn:
@@ -91,22 +92,22 @@ def _parser() -> argparse.ArgumentParser:
     _add_send(commands)
     _add_runs(commands)
     _add_visits(commands)
-    user = _add(commands, "user", None, "who may log in", "promise-pub user add ann --role operator")
+    user = _add(commands, "user", None, "manage the users who may log in", "promise-pub user add ann --role operator")
     accounts.add_user_commands(_commands(user), _add)
-    token = _add(commands, "token", None, "tokens for scripts", "promise-pub token add ci --days 30")
+    token = _add(commands, "token", None, "manage the tokens of scripts", "promise-pub token add ci --days 30")
     accounts.add_token_commands(_commands(token), _add)
     return parser
 
 
 def _commands(parser: _Parser) -> Any:
-    """The commands that a parser has."""
+    """Lets a parser have commands."""
     commands: Any = parser.add_subparsers(required=True, metavar="COMMAND")
     commands.level = parser.level + 1
     return commands
 
 
 def _add(commands: Any, name: str, command: Command | None, text: str, *examples: str) -> _Parser:
-    """One command, or one that has commands."""
+    """Adds a command, or without `command` a group of commands."""
     lines = "".join(f"\n  {example}" for example in examples)
     parser: _Parser = commands.add_parser(
         name,
@@ -125,24 +126,24 @@ def _add_services(commands: Any) -> None:
         commands,
         "serve",
         services.serve,
-        "the web server",
+        "run the web server",
         "promise-pub serve --local",
         "promise-pub serve -c production.ini",
     )
     serve.set_defaults(endless=True)
-    serve.add_argument("--local", action="store_true", help="start here whatever is not configured with -c")
+    serve.add_argument("--local", action="store_true", help="start the parts that are not configured on this machine")
     serve.add_argument(
         "--state",
         type=Path,
         default=Path(".local"),
         metavar="DIR",
-        help="where --local keeps its state",
+        help="the folder in which --local keeps its state",
     )
     consumer = _add(
         commands,
         "consumer",
         services.consumer,
-        "the bundled consumer alone",
+        "run the bundled consumer alone",
         "promise-pub consumer -c production.ini",
     )
     consumer.set_defaults(endless=True)
@@ -153,7 +154,7 @@ def _add_services(commands: Any) -> None:
         "print or apply scheme.sql",
         "promise-pub schema --apply -c production.ini",
     )
-    schema.add_argument("--apply", action="store_true", help="create the tables that are not there")
+    schema.add_argument("--apply", action="store_true", help="create the missing tables")
 
 
 def _add_send(commands: Any) -> None:
@@ -168,10 +169,12 @@ def _add_send(commands: Any) -> None:
     )
     parser.epilog = f"{parser.epilog}\n\n{_CODES}"
     parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help="the CSV")
-    parser.add_argument("--follow", metavar="RUN", help="a run that goes already: its id or address")
+    parser.add_argument("--follow", metavar="RUN", help="follow a run that exists: its id or its URL")
     _add_parameters(parser.add_argument_group("how the file is run"))
     _add_server(parser)
-    parser.add_argument("--junit", type=Path, metavar="FILE", help="write the outcome there as JUnit XML, for CI")
+    parser.add_argument(
+        "--junit", type=Path, metavar="FILE", help="write the outcome to this file as JUnit XML, for CI"
+    )
     _add_format(parser)
 
 
@@ -188,35 +191,37 @@ def _add_runs(commands: Any) -> None:
         commands,
         "runs",
         runs.runs,
-        "the history, or one run",
+        "list the runs, or show, resume or cancel one",
         "promise-pub runs --state failed --limit 10",
         "promise-pub runs --watch",
         "promise-pub runs 7b0e0a52-8f0c-4f6e-9d3c-2f1f4f0c9a11 --resume",
     )
-    parser.add_argument("id", nargs="?", metavar="ID", help="one run; without it, the newest ones")
-    parser.add_argument("--watch", action="store_true", help="show it as it changes, until Ctrl-C")
+    parser.add_argument("id", nargs="?", metavar="ID", help="a run; without it, the newest runs")
+    parser.add_argument("--watch", action="store_true", help="show changes as they come, until Ctrl-C")
     parser.add_argument(
         "--state",
         action="append",
         choices=[state.value for state in State],
         metavar="STATE",
-        help="runs in this state alone, or in one of several: " + ", ".join(State),
+        help="only runs in this state; may be given several times: " + ", ".join(State),
     )
     parser.add_argument(
         "--verdict",
         action="append",
         choices=[verdict.value for verdict in Verdict],
         metavar="VERDICT",
-        help="runs with this verdict alone, or one of several: " + ", ".join(Verdict),
+        help="only runs with this verdict; may be given several times: " + ", ".join(Verdict),
     )
-    parser.add_argument("--limit", type=int, metavar="N", help=f"so many runs at most ({runs.HISTORY})")
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help=f"at most this many runs (default: {runs.DEFAULT_LIMIT})"
+    )
     acts = parser.add_argument_group("at a server")
     acts.add_argument(
         "--resume",
         action="store_true",
-        help="go on with a run that did not complete, and follow it; exits as send",
+        help="resume a run that did not complete, and follow it; exit codes as for send",
     )
-    acts.add_argument("--cancel", action="store_true", help="end a run that goes")
+    acts.add_argument("--cancel", action="store_true", help="cancel a run that waits or works")
     _add_server(acts)
     _add_format(parser)
 
@@ -226,29 +231,31 @@ def _add_visits(commands: Any) -> None:
         commands,
         "sessions",
         visits.sessions,
-        "the sessions of who was shown pages, the newest first",
+        "list the sessions of visitors, newest first",
         "promise-pub sessions --since 24h",
     )
     _add_since(sessions)
-    sessions.add_argument("--limit", type=int, metavar="N", help=f"so many at most ({visits.SESSIONS})")
+    sessions.add_argument(
+        "--limit", type=int, metavar="N", help=f"at most this many sessions (default: {visits.SESSIONS})"
+    )
     _add_format(sessions)
     transitions = _add(
         commands,
         "transitions",
         visits.transitions,
-        "how people went from page to page",
+        "show page-to-page statistics",
         "promise-pub transitions --since 7d",
         "promise-pub transitions --format svg > transitions.svg",
     )
-    transitions.add_argument("--session-id", metavar="UUID", help="in this session alone")
+    transitions.add_argument("--session-id", metavar="UUID", help="only this session")
     _add_since(transitions)
     _add_format(transitions, "dot", "svg")
-    more = _commands(_add(commands, "visits", None, "keep the record of page hits"))
+    more = _commands(_add(commands, "visits", None, "manage the record of page hits"))
     forget = _add(
         more,
         "forget",
         visits.forget,
-        "delete what there is of a session, for good",
+        "delete everything recorded of a session; this cannot be undone",
         "promise-pub visits forget 5f0c9a11-8f0c-4f6e-9d3c-2f1f4f0c9a11",
     )
     forget.add_argument("session", metavar="SESSION", help="its id")
@@ -256,7 +263,7 @@ def _add_visits(commands: Any) -> None:
         more,
         "import",
         visits.import_file,
-        "take hits from CSV, or from a JSON object a line: at, session_id and page at least",
+        "import hits from CSV or JSON lines, with at, session_id and page at least",
         "promise-pub visits import hits.csv",
     )
     importing.add_argument("file", type=Path, metavar="FILE")
@@ -266,12 +273,12 @@ def _add_since(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--since",
         metavar="WHEN",
-        help="nothing before then: 24h, 7d, 2026-11-24, 2026-11-24T12:00Z",
+        help="only since then: 24h, 7d, 2026-11-24, 2026-11-24T12:00Z",
     )
 
 
 def _add_server(parser: Any) -> None:
-    parser.add_argument("--server", metavar="URL", help="the server, http://localhost:8000 unless told otherwise")
+    parser.add_argument("--server", metavar="URL", help=f"the server's URL (default: {SERVER})")
 
 
 def _add_format(parser: argparse.ArgumentParser, *more: str) -> None:
@@ -279,5 +286,5 @@ def _add_format(parser: argparse.ArgumentParser, *more: str) -> None:
         "--format",
         choices=("text", "json", "csv", *more),
         default="text",
-        help="of what is printed",
+        help="the format of the output",
     )

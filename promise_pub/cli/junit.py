@@ -1,4 +1,4 @@
-"""A run as a JUnit report, for CI: a test case for the verdict, and one for each way of losing rows."""
+"""A run as a JUnit report for CI: a test case for the verdict, and one for each way of losing rows."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ _LOSSES = (
 
 
 def report(run: Json | None, error: PromisePubError | None, name: str, host: str) -> bytes:
-    """The XML, of a run that ended, or of the error that kept it from one, or from being followed there.
+    """Returns the XML of a run that ended, or of the error that prevented it or its following.
 
     `name` is what was to be sent, `host` the server's. Failures are broken promises, errors are what kept it from being
     judged, and skipped is what was not: rejected rows among it, for a promise can be kept without them.
@@ -144,7 +144,7 @@ def _skipped_rejects(run: Json | None) -> Skipped | None:
 
 
 def _judged(run: Json | None, loss: _Loss) -> Failure | Skipped | None:
-    """What the verdict says of this loss; before there is one, what the counts say."""
+    """Returns what the verdict says of this loss; before there is a verdict, what the counts say."""
     if run is None:
         return _result(Skipped, "unknown", ["There is no run."])
     if run["state"] != "completed":
@@ -171,18 +171,18 @@ def _result(kind: type[Result], code: str, sentences: list[str]) -> Result:
 
 
 def _xml(text: str) -> str:
-    """Text as XML can hold it: a file may have any name."""
+    """Returns text as XML can hold it: a file may have any name."""
     return _NOT_XML.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def check_place(path: Path) -> None:
-    """Raises BadParameter where no report can be written: better known before a run than after it."""
+    """Raises BadParameter where no report can be written, before a run is made for it."""
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise BadParameter(f"--junit: there can be no file {path}")
 
 
 def write(path: Path, document: bytes) -> None:
-    """Whole or not at all, where it is a file; what else stands there, such as a pipe, is written to. Raises OSError."""
+    """Writes a file whole or not at all; anything else there, such as a pipe, is written to. Raises OSError."""
     if path.exists() and not path.is_file():
         path.write_bytes(document)
         return
@@ -202,7 +202,7 @@ def write(path: Path, document: bytes) -> None:
 
 
 def _mode(path: Path) -> int:
-    """As any new file has it: a report is for others to read."""
+    """Returns the mode of any new file: a report is for others to read."""
     if path.exists():
         return path.stat().st_mode & 0o777
     mask = os.umask(0)

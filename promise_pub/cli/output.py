@@ -1,4 +1,4 @@
-"""What commands print on stdout: reports and tables for people, JSON and CSV for scripts."""
+"""The output of commands on stdout: reports and tables for people, JSON and CSV for scripts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from promise_pub.cli.picture import VERDICT_STYLES, shown
+from promise_pub.cli.picture import VERDICT_STYLES, printable
 from promise_pub.errors import PromisePubError
 from promise_pub.http.negotiation import harmless
 from promise_pub.http.problems import advice_on_run
@@ -25,13 +25,13 @@ OK, FAILED, USAGE, PROMISE_BROKEN = 0, 1, 2, 3
 
 
 class _Column(NamedTuple):
-    """From which width of the terminal on it is shown, and how narrow it may get."""
+    """A column's limits: the terminal's width that it needs, and its own least width."""
 
     wide_enough: int
     narrowest: int
 
 
-# In the order of SUMMARY. An id has to be whole, or it is of no use; the file's name gives way first.
+# In the order of SUMMARY. An id is useless unless it is whole; the file's name shrinks first.
 _COLUMNS = {
     "id": _Column(0, 36),
     "created_at": _Column(124, 24),
@@ -53,7 +53,7 @@ err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 def exit_code(run: Json) -> int:
-    """What became of the promise. Raises PromisePubError for a run that did not complete."""
+    """Returns the exit code for the verdict. Raises PromisePubError for a run that did not complete."""
     if run["state"] != "completed":
         error = run["error"]
         if not error:
@@ -96,7 +96,7 @@ def _advice(error: Json) -> list[str]:
 
 
 def print_dry_run(answer: Json, form: str) -> None:
-    """What a file holds, and what of it would be rejected."""
+    """Prints the counts of a file's rows, and the first that would be rejected."""
     rows, first = answer["rows"], answer["rejected"]
     lines = {
         "file": answer["file"]["name"],
@@ -125,9 +125,9 @@ def _print_lines(whole: Json, lines: dict[str, Any], form: str) -> None:
 
 
 def _print_line(name: str, text: str) -> None:
-    """A name and what stands behind it, which on a terminal keeps to its column."""
+    """Prints a name and its text, which wraps within its column on a terminal."""
     width = out.width - _NAMES if sys.stdout.isatty() else 0
-    parts = textwrap.wrap(shown(text), width) if width > _NAMES else [shown(text)]
+    parts = textwrap.wrap(printable(text), width) if width > _NAMES else [printable(text)]
     print(f"{name:<{_NAMES}}" + f"\n{'':<{_NAMES}}".join(parts))
 
 
@@ -145,7 +145,7 @@ def print_history(reports: Sequence[RunReport], form: str) -> None:
 
 
 def history_table(reports: Sequence[RunReport]) -> Table:
-    """The runs as a table that fits the terminal."""
+    """Returns a table of the runs that fits the terminal."""
     names = [name for name, column in _COLUMNS.items() if out.width >= column.wide_enough]
     rows = [_cells(report) for report in reports]
     table = Table(box=None, pad_edge=False)
@@ -158,7 +158,7 @@ def history_table(reports: Sequence[RunReport]) -> Table:
 
 
 def _widths(names: Sequence[str], rows: Sequence[Mapping[str, Text]]) -> dict[str, int]:
-    """What each column takes; the names of files take what the others leave."""
+    """Returns the width of each column; the names of files get what the others leave."""
     widths = {name: max([_COLUMNS[name].narrowest, *(row[name].cell_len for row in rows)]) for name in names}
     if "file" in widths:
         others = sum(widths.values()) - widths["file"] + _GAP * (len(names) - 1)
@@ -172,13 +172,13 @@ def _cells(report: RunReport) -> dict[str, Text]:
 
 
 def _cell(report: RunReport, name: str, value: object) -> Text:
-    """Text, not markup: a file may be called [bold]."""
+    """Returns text, not markup: a file may be called [bold]."""
     if value is None:
         return Text("")
     if name in _NUMBERS:
         return Text(_text(value))
     style = VERDICT_STYLES[report.verdict] if name == "verdict" and report.verdict else ""
-    return Text(shown(str(value)), style)
+    return Text(printable(str(value)), style)
 
 
 def print_json(value: Any) -> None:
@@ -190,6 +190,6 @@ def print_json_line(value: Any) -> None:
 
 
 def print_csv(*rows: Sequence[object]) -> None:
-    """Names of files and of browsers are strangers' words: as on the pages, no spreadsheet executes them."""
+    """Prints rows that no spreadsheet executes: names of files and browsers come from strangers."""
     csv.writer(sys.stdout).writerows([harmless(cell) for cell in row] for row in rows)
     sys.stdout.flush()

@@ -14,21 +14,21 @@ from rich.live import Live
 from rich.text import Text
 
 from promise_pub.cli.output import history_table, out, print_csv, print_json_line
-from promise_pub.cli.picture import line, picture, shown
+from promise_pub.cli.picture import line, picture, printable
 from promise_pub.errors import DatabaseError
 from promise_pub.presentation.run_json import SUMMARY, encode_run, summarize_run
 from promise_pub.records import RunReport
 
-LOOK_EVERY = 1.0  # seconds; the ledger is half a second old
-PATIENCE = 60.0  # seconds that the database may be away
-AROUND = 3  # lines of a terminal that are no run's
+POLL_EVERY = 1.0  # seconds; the ledger is half a second old
+PATIENCE = 60.0  # seconds without the database
+AROUND = 3  # lines of the terminal besides the runs
 
-Look = Callable[[], Awaitable[list[RunReport]]]
+Fetch = Callable[[], Awaitable[list[RunReport]]]
 Show = Callable[[Sequence[RunReport], str], None]
 
 
-async def watch(look: Look, options: argparse.Namespace) -> None:
-    """Shows what `look` finds until it is stopped. Raises DatabaseError when the database refuses, or fails for PATIENCE seconds."""
+async def watch(fetch: Fetch, options: argparse.Namespace) -> None:
+    """Shows what `fetch` returns until it is stopped. Raises DatabaseError when the database refuses, or fails for PATIENCE seconds."""
     clock = asyncio.get_running_loop().time
     found: list[RunReport] = []
     seen_at = clock()
@@ -36,13 +36,13 @@ async def watch(look: Look, options: argparse.Namespace) -> None:
         while True:
             trouble = ""
             try:
-                found, seen_at = await look(), clock()
+                found, seen_at = await fetch(), clock()
             except DatabaseError as error:
                 if not (found and error.passes) or clock() - seen_at > PATIENCE:
                     raise
                 trouble = error.message
             show(found, trouble)
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(POLL_EVERY)
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def _screen(options: argparse.Namespace) -> Iterator[Show]:
 
 
 class InPlace:
-    """Draws the runs where they were drawn before, and leaves them there at its end."""
+    """Runs redrawn in place; they stay on the terminal at the end."""
 
     def __init__(self, console: Console, *, one: bool) -> None:
         self._one = one
@@ -81,7 +81,7 @@ class InPlace:
 
 
 class Changes:
-    """Prints a run when it is not what it was. Passing time alone is no change."""
+    """Prints each run whenever it has changed. Passing time alone is no change."""
 
     def __init__(self, write: Callable[[RunReport], None]) -> None:
         self._write = write
@@ -100,7 +100,7 @@ class Changes:
 
 
 def _print_line(report: RunReport) -> None:
-    print(f"{report.id}  {shown(report.file.name)}  {line(report)}", flush=True)
+    print(f"{report.id}  {printable(report.file.name)}  {line(report)}", flush=True)
 
 
 _PRINTERS: dict[str, Callable[[RunReport], Any]] = {

@@ -27,10 +27,10 @@ Looks = list[list[RunReport] | DatabaseUnavailable]
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Watches what one look after the other finds, and stops after the last."""
-    monkeypatch.setattr(watch, "LOOK_EVERY", 0)
+    monkeypatch.setattr(watch, "POLL_EVERY", 0)
 
     async def start(looks: Looks, form: str = "text") -> None:
-        async def look() -> list[RunReport]:
+        async def fetch() -> list[RunReport]:
             if not looks:
                 raise asyncio.CancelledError
             found = looks.pop(0)
@@ -38,7 +38,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
                 raise found
             return found
 
-        await watch.watch(look, argparse.Namespace(format=form, id=None))
+        await watch.watch(fetch, argparse.Namespace(format=form, id=None))
 
     return start
 

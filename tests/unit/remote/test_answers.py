@@ -16,7 +16,7 @@ from aiohttp import web
 
 from promise_pub import cli
 from promise_pub.cli import junit
-from promise_pub.cli.display import Lines
+from promise_pub.cli.display import LineDisplay
 from promise_pub.errors import ServerAnswerError, ServerAway
 from promise_pub.presentation.run_json import encode_run
 from promise_pub.remote import answers, follow
@@ -250,7 +250,7 @@ def test_a_command_prints_every_line_and_nothing_that_a_terminal_obeys(
 
 def test_a_trouble_on_the_way_is_shown_without_what_a_terminal_obeys() -> None:
     told: list[str] = []
-    Lines(told.append).trouble("x\x1b[2J")
+    LineDisplay(told.append).trouble("x\x1b[2J")
     assert told == ["x\ufffd[2J"]
 
 
