@@ -7,8 +7,8 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from aiohttp import web
 
@@ -24,43 +24,49 @@ from promise_pub.delivery.store import ledger as ledgers
 from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.delivery.store.locks import Claim
 from promise_pub.errors import BrokerRefused, CannotListen, PromisePubError
-from promise_pub.features.visits import store as visits_store
-from promise_pub.features.visits.hits import Ids
-from promise_pub.features.visits.middleware import Visiting
-from promise_pub.features.visits.recorder import Recorder
-from promise_pub.features.visits.sessions import Sessions
-from promise_pub.features.visits.store import StoredVisits
+from promise_pub.features.visits import feature as visits
 from promise_pub.http.connections import CONNECTIONS
+from promise_pub.http.features import Feature
 from promise_pub.http.keys import Probe
 from promise_pub.http.limits import Limits
-from promise_pub.http.request_log import access_logger
-from promise_pub.http.security import add_headers_to_broken_requests, look_around
+from promise_pub.http.request_log import request_logger
+from promise_pub.http.security import render_malformed_requests, resolve_exposure
 from promise_pub.logs import told
 from promise_pub.resources import telling_of_refused_connections
-from promise_pub.settings.model import RabbitSettings, ServerSettings, Settings, VisitsSettings
-from promise_pub.web.server import make_app
+from promise_pub.settings import model
+from promise_pub.settings.model import RabbitSettings, ServerSettings, Settings
+from promise_pub.web.server import Services, make_app
 
 log = logging.getLogger(__name__)
+
+FEATURES: Sequence[Feature] = (visits.FEATURE,)
+"""The rooms beside the heart. A feature is added by its line here, and removed by deleting it and its folder."""
+
 
 READ_BUFFER = 512 * 1024  # bytes of an upload that may wait for the disk, a connection
 BACKLOG = 512  # connections that wait to be accepted while the loop is at something else
 CLOSE_TIMEOUT = 1.0  # seconds for answers under way once every run has ended
 
 
+def sections_of(features: Sequence[Feature]) -> model.Sections:
+    """Returns every section of the configuration: the heart's and those of these features."""
+    return {**model.SECTIONS, **{one.name: one.settings for one in features if one.settings}}
+
+
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[str]:
-    """The web server, listening; its URL. The block's end stops it in an orderly way, within 10 seconds.
+async def running(settings: Settings, features: Sequence[Feature] = FEATURES) -> AsyncIterator[str]:
+    """Runs the web server and yields its URL. Leaving the block stops it in an orderly way, within 10 seconds.
 
     Raises ConfigurationError, a kind of DatabaseError, StoredFileError or CannotListen when it cannot start.
     """
-    doors = await look_around(settings.server)
+    exposure = await resolve_exposure(settings.server)
     async with AsyncExitStack() as last, AsyncExitStack() as stack:
         stack.enter_context(telling_of_refused_connections())
         uploads = Uploads(settings.server.uploads, settings.server.max_upload, settings.server.keep_uploads)
         uploads.prepare()
         pool = await stack.enter_async_context(open_pool(settings.database))
         await require_usable(pool)
-        await require_needs(pool, _needs(settings), makes_tables=True)
+        await require_needs(pool, _needs(settings, features), makes_tables=True)
         claim = await stack.enter_async_context(Claim(pool))
         ledger = Ledger(pool, claim)
         left_over = await ledger.take_over()
@@ -78,19 +84,17 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             await _resume(runs, left_over)
         users = settings.server.auth == "users"
         guard = await accounts.open_guard(pool, settings.server.login_hours) if users else None
-        visits = StoredVisits(pool, timedelta(minutes=settings.visits.idle))
-        visiting = await _note_visits(stack, visits, settings.visits)
-        app = make_app(
-            runs,
-            ledger,
-            probes,
-            settings.rabbit,
-            doors=doors,
+        opened = [await stack.enter_async_context(one.open(pool, _settings_of(one, settings))) for one in features]
+        services = Services(
+            runs=runs,
+            ledger=ledger,
+            probes=probes,
+            broker=settings.rabbit,
+            exposure=exposure,
             guard=guard,
             limits=Limits.of(settings.server),
-            visits=visits,
-            visiting=visiting,
         )
+        app = make_app(services, opened)
         url = await listen(stack, app, settings.server)
         # Runs end while the server still listens: those who wait for them get their answer.
         stack.push_async_callback(runs.stop)
@@ -114,22 +118,18 @@ async def _probe_broker(settings: RabbitSettings, runs: Runs) -> None:
             raise
 
 
-def _needs(settings: Settings) -> tuple[Need, ...]:
+def _needs(settings: Settings, features: Sequence[Feature]) -> tuple[Need, ...]:
     """Lists the rights that a server so configured needs. Those that only `clear` takes, a run with it asks for."""
     return (
         *ledgers.NEEDS,
         *(accounts.NEEDS if settings.server.auth == "users" else ()),
-        *(visits_store.NEEDS if settings.visits.enabled else visits_store.NEEDS_TO_SHOW),
+        *(need for one in features for need in one.needs(_settings_of(one, settings))),
     )
 
 
-async def _note_visits(stack: AsyncExitStack, visits: StoredVisits, settings: VisitsSettings) -> Visiting | None:
-    """Makes the recorder of visits, open until the stack is closed; None where visits are not to be noted."""
-    if not settings.enabled:
-        return None
-    sessions = Sessions(visits.last_hit, settings.idle * 60)
-    recorder = await stack.enter_async_context(Recorder(visits, settings.keep, sessions.forget))
-    return Visiting(recorder, sessions, settings, Ids())
+def _settings_of(feature: Feature, settings: Settings) -> Any:
+    """Returns the settings of a feature: those that were read, else its defaults."""
+    return settings.features.get(feature.name) or (feature.settings() if feature.settings else None)
 
 
 async def _resume(runs: Runs, run_ids: Sequence[str]) -> None:
@@ -147,7 +147,7 @@ async def listen(stack: AsyncExitStack, app: web.Application, settings: ServerSe
     """
     runner = web.AppRunner(
         app,
-        access_log_class=access_logger(app),
+        access_log_class=request_logger(app),
         shutdown_timeout=CLOSE_TIMEOUT,
         read_bufsize=READ_BUFFER,
         max_line_size=settings.max_header,
@@ -156,7 +156,7 @@ async def listen(stack: AsyncExitStack, app: web.Application, settings: ServerSe
         keepalive_timeout=settings.idle_timeout,
     )
     await runner.setup()
-    add_headers_to_broken_requests(runner)
+    render_malformed_requests(runner)
     stack.push_async_callback(runner.cleanup)
     tls = await asyncio.to_thread(_tls, settings)
     port = await _open(stack, runner, settings, tls)

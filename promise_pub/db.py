@@ -56,9 +56,12 @@ _POOLED = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementN
 _PASSING = ("08", "25006", "25P03", "25P04", "40", "53", "55", "57", "58")
 
 
-def queries(room: str) -> Any:
-    """The named queries of `sql/{room}.sql`, each an async method taking a connection or a pool."""
-    return aiosql.from_path(_SQL / f"{room}.sql", "asyncpg")
+def queries(file: str | Path) -> Any:
+    """Returns the named queries of `sql/{file}.sql`, or of a file elsewhere.
+
+    Each is an async method that takes a connection or a pool.
+    """
+    return aiosql.from_path(_SQL / f"{file}.sql" if isinstance(file, str) else file, "asyncpg")
 
 
 @contextmanager

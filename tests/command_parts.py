@@ -22,11 +22,9 @@ from promise_pub.settings.model import (
     RabbitSettings,
     ServerSettings,
     Settings,
-    VisitsSettings,
 )
 
 PATIENCE = 60.0  # seconds for a process; others may be at work
-KEPT = VisitsSettings()
 
 
 class Said(NamedTuple):
@@ -39,10 +37,10 @@ Command = Callable[..., Awaitable[Said]]
 """Runs one as a process, with a configuration that is at hand."""
 
 
-def configured(path: Path, database: DatabaseSettings, visits: VisitsSettings = KEPT) -> Path:
-    """A configuration for commands that need no more than a database."""
+def configured(path: Path, database: DatabaseSettings, **features: object) -> Path:
+    """A configuration for commands that need no more than a database; `features` are sections of theirs."""
     rabbit, consumer = RabbitSettings(host="127.0.0.1"), ConsumerSettings(host="127.0.0.1", port=1)
-    settings = Settings(server=ServerSettings(), rabbit=rabbit, consumer=consumer, database=database, visits=visits)
+    settings = Settings(server=ServerSettings(), rabbit=rabbit, consumer=consumer, database=database, features=features)
     inifile.write(path, settings)
     return path
 

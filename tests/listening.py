@@ -16,9 +16,9 @@ from yarl import URL
 from promise_pub.accounts.guard import Guard
 from promise_pub.app import listen
 from promise_pub.http.limits import Limits
-from promise_pub.http.security import look_around
+from promise_pub.http.security import resolve_exposure
 from promise_pub.settings.model import ServerSettings
-from promise_pub.web.server import make_app
+from promise_pub.web.server import Services, make_app
 from tests.web_house import House
 
 PATIENCE = 15.0  # seconds after which a test has failed; less than the limits that a server has by itself
@@ -91,14 +91,15 @@ async def site(
     settings = ServerSettings(port=0, **set)
     house = House(folder)
     house.probes.update(probes or {})
-    app = make_app(
-        house.runs,
-        house.ledger,  # type: ignore[arg-type]
-        house.probes,
-        doors=await look_around(settings),
+    services = Services(
+        runs=house.runs,
+        ledger=house.ledger,  # type: ignore[arg-type]
+        probes=house.probes,
+        exposure=await resolve_exposure(settings),
         guard=guard,
         limits=Limits.of(settings),
     )
+    app = make_app(services)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(house.runs)
         url = URL(await listen(stack, app, settings))

@@ -9,8 +9,12 @@ from dataclasses import replace
 
 import asyncpg
 
+from promise_pub.app import FEATURES
 from promise_pub.db_checks import Need
 from promise_pub.settings.model import DatabaseSettings
+
+FEATURE_NEEDS = tuple(need for one in FEATURES for need in one.needs(one.settings and one.settings()))
+"""The rights that a server with every feature needs besides the heart's."""
 
 
 @asynccontextmanager

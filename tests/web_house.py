@@ -12,7 +12,8 @@ from aiohttp.test_utils import TestClient
 
 from promise_pub.delivery.input.uploads import Uploads
 from promise_pub.delivery.queue.runs import Runs
-from promise_pub.web.server import make_app
+from promise_pub.http.features import OpenFeature
+from promise_pub.web.server import Services, make_app
 from tests.fakes import FakeBroker, FakeConsumer, FakeLedger
 
 Client = TestClient[web.Request, web.Application]
@@ -33,6 +34,11 @@ class House:
         self.probes: dict[str, Any] = {}
         self.client: Client
 
+    def app(self, *features: OpenFeature, **services: Any) -> web.Application:
+        """The application; `services` are others than a house has."""
+        own: dict[str, Any] = {"runs": self.runs, "ledger": self.ledger, "probes": self.probes}
+        return make_app(Services(**own | services), features)
+
     async def simulate(self, query: str = "?mode=batch", **headers: str) -> Any:
         return await self.client.post(f"/simulate/{query}", data=b"a,b\nbad\n", headers=CSV | headers)
 
@@ -42,5 +48,5 @@ async def opened(folder: Path, aiohttp_client: Callable[[web.Application], Await
     """A house that is lived in; `aiohttp_client` is pytest-aiohttp's fixture."""
     made = House(folder)
     async with made.runs:
-        made.client = await aiohttp_client(make_app(made.runs, made.ledger, made.probes))  # type: ignore[arg-type]
+        made.client = await aiohttp_client(made.app())
         yield made

@@ -13,17 +13,19 @@ from collections.abc import Awaitable, Sequence
 from io import TextIOWrapper
 
 from promise_pub import logs
+from promise_pub.app import FEATURES
 from promise_pub.cli import services
 from promise_pub.cli.arguments import parse
-from promise_pub.cli.output import FAILED, OK, USAGE
 from promise_pub.cli.picture import printable
 from promise_pub.errors import BadParameter, ConfigurationError, PromisePubError, Stopped
+from promise_pub.http.features import Feature
+from promise_pub.terminal import FAILED, OK, USAGE
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, features: Sequence[Feature] = FEATURES) -> int:
     """Runs one command and returns its exit code: 0 success, 1 any other error, 2 configuration or usage."""
     _let_everything_be_written()
-    options = parse(arguments)
+    options = parse(arguments, features)
     logs.set_up(services.log_level(options, logging.WARNING))
     try:
         code = asyncio.run(_until_signal(options.command(options), endless=options.endless))

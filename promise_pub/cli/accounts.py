@@ -8,10 +8,9 @@ import getpass
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
-from typing import Any
 
 from rich.table import Table
 
@@ -19,20 +18,26 @@ from promise_pub import db
 from promise_pub.accounts.passwords import Passwords, checked_password
 from promise_pub.accounts.people import Account, Role, checked_name
 from promise_pub.accounts.store import StoredAccounts
-from promise_pub.cli.output import OK, out
 from promise_pub.errors import BadParameter
 from promise_pub.settings import model
+from promise_pub.terminal import OK, CommandParsers, add_format, out
 from promise_pub.times import rfc3339
 
 DAYS = 90  # a token is valid by default
 MAX_DAYS = 3650
 
-Add = Callable[..., argparse.ArgumentParser]
+
+def add_commands(commands: CommandParsers) -> None:
+    _add_user_commands(
+        commands.add_group("user", "manage the users who may log in", "promise-pub user add ann --role operator")
+    )
+    _add_token_commands(
+        commands.add_group("token", "manage the tokens of scripts", "promise-pub token add ci --days 30")
+    )
 
 
-def add_user_commands(commands: Any, add: Add) -> None:
-    adding = add(
-        commands,
+def _add_user_commands(users: CommandParsers) -> None:
+    adding = users.add(
         "add",
         add_user,
         "add a user; asks for the password",
@@ -40,30 +45,19 @@ def add_user_commands(commands: Any, add: Add) -> None:
     )
     _add_name(adding)
     _add_role(adding)
-    _add_format(add(commands, "list", list_users, "list the users", "promise-pub user list --format json"))
+    add_format(users.add("list", list_users, "list the users", "promise-pub user list --format json"))
     _add_name(
-        add(
-            commands,
-            "remove",
-            remove_user,
-            "remove a user and end their sessions at once",
-            "promise-pub user remove ann",
-        )
+        users.add("remove", remove_user, "remove a user and end their sessions at once", "promise-pub user remove ann")
     )
     _add_name(
-        add(
-            commands,
-            "password",
-            change_password,
-            "set a new password; ends the user's sessions",
-            "promise-pub user password ann",
+        users.add(
+            "password", change_password, "set a new password; ends the user's sessions", "promise-pub user password ann"
         )
     )
 
 
-def add_token_commands(commands: Any, add: Add) -> None:
-    adding = add(
-        commands,
+def _add_token_commands(tokens: CommandParsers) -> None:
+    adding = tokens.add(
         "add",
         add_token,
         "create a token for a script; it is shown only once",
@@ -72,24 +66,10 @@ def add_token_commands(commands: Any, add: Add) -> None:
     _add_name(adding)
     _add_role(adding)
     adding.add_argument("--days", type=int, default=DAYS, help=f"how long it is valid (default: {DAYS})")
-    _add_format(
-        add(
-            commands,
-            "list",
-            list_tokens,
-            "list the tokens and when they expire",
-            "promise-pub token list --format json",
-        )
+    add_format(
+        tokens.add("list", list_tokens, "list the tokens and when they expire", "promise-pub token list --format json")
     )
-    _add_name(
-        add(
-            commands,
-            "revoke",
-            revoke_token,
-            "revoke a token at once",
-            "promise-pub token revoke ci",
-        )
-    )
+    _add_name(tokens.add("revoke", revoke_token, "revoke a token at once", "promise-pub token revoke ci"))
 
 
 def _add_name(parser: argparse.ArgumentParser) -> None:
@@ -105,15 +85,11 @@ def _add_role(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_format(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--format", choices=("text", "json", "csv"), default="text")
-
-
 # Both commands that ask for a password do so before the event loop starts, which it would block.
 
 
 def add_user(options: argparse.Namespace) -> Awaitable[int]:
-    settings, name = model.load(options.config), checked_name(options.name)
+    settings, name = options.load_settings(), checked_name(options.name)
     return _add_user(options, settings, name, _new_password(name))
 
 
@@ -125,7 +101,7 @@ async def _add_user(options: argparse.Namespace, settings: model.Settings, name:
 
 
 def change_password(options: argparse.Namespace) -> Awaitable[int]:
-    settings, name = model.load(options.config), checked_name(options.name)
+    settings, name = options.load_settings(), checked_name(options.name)
     return _change_password(options, settings, name, _new_password(name))
 
 
@@ -137,14 +113,14 @@ async def _change_password(options: argparse.Namespace, settings: model.Settings
 
 
 async def remove_user(options: argparse.Namespace) -> int:
-    async with _accounts(model.load(options.config)) as accounts:
+    async with _accounts(options.load_settings()) as accounts:
         await accounts.remove_user(options.name)
     _say(options, f"{options.name} may not log in any more.")
     return OK
 
 
 async def list_users(options: argparse.Namespace) -> int:
-    async with _accounts(model.load(options.config)) as accounts:
+    async with _accounts(options.load_settings()) as accounts:
         _print(await accounts.users(), ("name", "role", "created_at"), options.format)
     return OK
 
@@ -153,7 +129,7 @@ async def add_token(options: argparse.Namespace) -> int:
     name = checked_name(options.name)
     if not 1 <= options.days <= MAX_DAYS:
         raise BadParameter(f"--days must be from 1 to {MAX_DAYS}, not {options.days}")
-    async with _accounts(model.load(options.config)) as accounts:
+    async with _accounts(options.load_settings()) as accounts:
         token, expires_at = await accounts.add_token(name, Role(options.role), options.days)
     print(token)
     if not options.quiet:
@@ -166,14 +142,14 @@ async def add_token(options: argparse.Namespace) -> int:
 
 
 async def revoke_token(options: argparse.Namespace) -> int:
-    async with _accounts(model.load(options.config)) as accounts:
+    async with _accounts(options.load_settings()) as accounts:
         await accounts.revoke_token(options.name)
     _say(options, f"The token {options.name} lets nobody in any more.")
     return OK
 
 
 async def list_tokens(options: argparse.Namespace) -> int:
-    async with _accounts(model.load(options.config)) as accounts:
+    async with _accounts(options.load_settings()) as accounts:
         _print(await accounts.tokens(), Account._fields, options.format)
     return OK
 

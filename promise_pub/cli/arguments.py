@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from promise_pub import __version__
-from promise_pub.cli import accounts, runs, send, services, visits
-from promise_pub.cli.output import USAGE
+from promise_pub import __version__, app
+from promise_pub.cli import accounts, runs, send, services
 from promise_pub.cli.remote_run import SERVER
+from promise_pub.http.features import Feature
 from promise_pub.parameters import PARAMETERS
 from promise_pub.records import State, Verdict
-
-Command = Callable[[argparse.Namespace], Awaitable[int]]
+from promise_pub.settings import model
+from promise_pub.terminal import USAGE, Command, CommandParsers, add_format
 
 _LEVELS = 3  # of parsers within each other: promise-pub, user, add
 
@@ -28,15 +29,18 @@ exit codes:
 """
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+def parse(arguments: Sequence[str] | None, features: Sequence[Feature] = ()) -> argparse.Namespace:
     """Returns the options, with `command` to run. Ends the process with 2 for an error, with 0 for --help and --version.
 
-    `endless` is True for a command that runs until it is stopped, so that being stopped is its success.
+    `endless` is True for a command that runs until it is stopped, so that being stopped is its success. `load_settings`
+    reads the configuration that the options name, with the sections of `features`, which may add commands.
     """
-    options = _parser().parse_args(arguments)
+    options = _parser(features).parse_args(arguments)
     levels = [getattr(options, f"verbose_{level}", 0) for level in range(_LEVELS)]
     options.verbose = sum(levels)
     options.endless = getattr(options, "endless", False) or getattr(options, "watch", False)
+    options.load_settings = partial(model.load, options.config, sections=app.sections_of(features))
+    options.features = features
     return options
 
 
@@ -81,49 +85,52 @@ class _Parser(argparse.ArgumentParser):
         sys.exit(USAGE)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(features: Sequence[Feature]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="promise-pub",
         description="Publishes a CSV and proves what became of every row.",
         epilog="example:\n  promise-pub serve --local\n\npromise-pub COMMAND --help has an example of each command.",
     )
-    commands = _commands(parser)
+    commands = _Commands(parser)
     _add_services(commands)
     _add_send(commands)
     _add_runs(commands)
-    _add_visits(commands)
-    user = _add(commands, "user", None, "manage the users who may log in", "promise-pub user add ann --role operator")
-    accounts.add_user_commands(_commands(user), _add)
-    token = _add(commands, "token", None, "manage the tokens of scripts", "promise-pub token add ci --days 30")
-    accounts.add_token_commands(_commands(token), _add)
+    for feature in features:
+        if feature.add_commands:
+            feature.add_commands(commands)
+    accounts.add_commands(commands)
     return parser
 
 
-def _commands(parser: _Parser) -> Any:
+class _Commands:
     """Lets a parser have commands."""
-    commands: Any = parser.add_subparsers(required=True, metavar="COMMAND")
-    commands.level = parser.level + 1
-    return commands
 
+    def __init__(self, parser: _Parser) -> None:
+        self._parsers: Any = parser.add_subparsers(required=True, metavar="COMMAND")
+        self._level = parser.level + 1
 
-def _add(commands: Any, name: str, command: Command | None, text: str, *examples: str) -> _Parser:
-    """Adds a command, or without `command` a group of commands."""
-    lines = "".join(f"\n  {example}" for example in examples)
-    parser: _Parser = commands.add_parser(
-        name,
-        level=commands.level,
-        help=text,
-        description=f"{text[0].upper()}{text[1:]}.",
-        epilog=f"example{'s' if len(examples) > 1 else ''}:{lines}" if examples else None,
-    )
-    if command:
+    def add(self, name: str, command: Command, text: str, *examples: str) -> argparse.ArgumentParser:
+        parser = self._add(name, text, examples)
         parser.set_defaults(command=command)
-    return parser
+        return parser
+
+    def add_group(self, name: str, text: str, *examples: str) -> CommandParsers:
+        return _Commands(self._add(name, text, examples))
+
+    def _add(self, name: str, text: str, examples: Sequence[str]) -> _Parser:
+        lines = "".join(f"\n  {example}" for example in examples)
+        parser: _Parser = self._parsers.add_parser(
+            name,
+            level=self._level,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            epilog=f"example{'s' if len(examples) > 1 else ''}:{lines}" if examples else None,
+        )
+        return parser
 
 
-def _add_services(commands: Any) -> None:
-    serve = _add(
-        commands,
+def _add_services(commands: CommandParsers) -> None:
+    serve = commands.add(
         "serve",
         services.serve,
         "run the web server",
@@ -139,16 +146,14 @@ def _add_services(commands: Any) -> None:
         metavar="DIR",
         help="the folder in which --local keeps its state",
     )
-    consumer = _add(
-        commands,
+    consumer = commands.add(
         "consumer",
         services.consumer,
         "run the bundled consumer alone",
         "promise-pub consumer -c production.ini",
     )
     consumer.set_defaults(endless=True)
-    schema = _add(
-        commands,
+    schema = commands.add(
         "schema",
         services.schema,
         "print or apply scheme.sql",
@@ -157,9 +162,8 @@ def _add_services(commands: Any) -> None:
     schema.add_argument("--apply", action="store_true", help="create the missing tables")
 
 
-def _add_send(commands: Any) -> None:
-    parser = _add(
-        commands,
+def _add_send(commands: CommandParsers) -> None:
+    parser = commands.add(
         "send",
         send.send,
         "upload a file to a server, follow its run, print the report",
@@ -175,7 +179,7 @@ def _add_send(commands: Any) -> None:
     parser.add_argument(
         "--junit", type=Path, metavar="FILE", help="write the outcome to this file as JUnit XML, for CI"
     )
-    _add_format(parser)
+    add_format(parser)
 
 
 def _add_parameters(group: Any) -> None:
@@ -186,9 +190,8 @@ def _add_parameters(group: Any) -> None:
         group.add_argument(f"--{one.name.replace('_', '-')}", help=words[0].lower() + words[1:], **option)
 
 
-def _add_runs(commands: Any) -> None:
-    parser = _add(
-        commands,
+def _add_runs(commands: CommandParsers) -> None:
+    parser = commands.add(
         "runs",
         runs.runs,
         "list the runs, or show, resume or cancel one",
@@ -223,68 +226,8 @@ def _add_runs(commands: Any) -> None:
     )
     acts.add_argument("--cancel", action="store_true", help="cancel a run that waits or works")
     _add_server(acts)
-    _add_format(parser)
-
-
-def _add_visits(commands: Any) -> None:
-    sessions = _add(
-        commands,
-        "sessions",
-        visits.sessions,
-        "list the sessions of visitors, newest first",
-        "promise-pub sessions --since 24h",
-    )
-    _add_since(sessions)
-    sessions.add_argument(
-        "--limit", type=int, metavar="N", help=f"at most this many sessions (default: {visits.SESSIONS})"
-    )
-    _add_format(sessions)
-    transitions = _add(
-        commands,
-        "transitions",
-        visits.transitions,
-        "show page-to-page statistics",
-        "promise-pub transitions --since 7d",
-        "promise-pub transitions --format svg > transitions.svg",
-    )
-    transitions.add_argument("--session-id", metavar="UUID", help="only this session")
-    _add_since(transitions)
-    _add_format(transitions, "dot", "svg")
-    more = _commands(_add(commands, "visits", None, "manage the record of page hits"))
-    forget = _add(
-        more,
-        "forget",
-        visits.forget,
-        "delete everything recorded of a session; this cannot be undone",
-        "promise-pub visits forget 5f0c9a11-8f0c-4f6e-9d3c-2f1f4f0c9a11",
-    )
-    forget.add_argument("session", metavar="SESSION", help="its id")
-    importing = _add(
-        more,
-        "import",
-        visits.import_file,
-        "import hits from CSV or JSON lines, with at, session_id and page at least",
-        "promise-pub visits import hits.csv",
-    )
-    importing.add_argument("file", type=Path, metavar="FILE")
-
-
-def _add_since(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--since",
-        metavar="WHEN",
-        help="only since then: 24h, 7d, 2026-11-24, 2026-11-24T12:00Z",
-    )
+    add_format(parser)
 
 
 def _add_server(parser: Any) -> None:
     parser.add_argument("--server", metavar="URL", help=f"the server's URL (default: {SERVER})")
-
-
-def _add_format(parser: argparse.ArgumentParser, *more: str) -> None:
-    parser.add_argument(
-        "--format",
-        choices=("text", "json", "csv", *more),
-        default="text",
-        help="the format of the output",
-    )

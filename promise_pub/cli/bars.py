@@ -1,4 +1,4 @@
-"""Rows of a name, a bar, a number and a note, fitted to the terminal's width. Pure: draws, prints nothing."""
+"""BarRows of a name, a bar, a number and a note, fitted to the terminal's width. Pure: draws, prints nothing."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def bar_row(gauge: Gauge) -> BarRow:
 
 
 class BarRows:
-    """Rows below each other. A narrow terminal drops the notes first, then the bars."""
+    """BarRows below each other. A narrow terminal drops the notes first, then the bars."""
 
     def __init__(self, rows: Sequence[BarRow]) -> None:
         self._rows = rows

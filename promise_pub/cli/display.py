@@ -12,10 +12,10 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress import Progress
 
-from promise_pub.cli.output import err
 from promise_pub.cli.picture import draw_upload, line, picture, printable
 from promise_pub.presentation import wording
 from promise_pub.records import RunReport
+from promise_pub.terminal import err
 
 LINE_EVERY = 10.0  # seconds; a log of an hour is then some hundred lines
 PER_SECOND = 8  # pictures

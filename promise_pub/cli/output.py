@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from rich.console import Console, JustifyMethod
+from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
 from promise_pub.cli.picture import VERDICT_STYLES, printable
 from promise_pub.errors import PromisePubError
-from promise_pub.http.negotiation import harmless
 from promise_pub.http.problems import advice_on_run
 from promise_pub.presentation.run_json import SUMMARY, encode_run, summarize_run
 from promise_pub.records import RunReport
 from promise_pub.remote.answers import Json
-
-OK, FAILED, USAGE, PROMISE_BROKEN = 0, 1, 2, 3
+from promise_pub.terminal import OK, PROMISE_BROKEN, out, print_csv, print_json
 
 
 class _Column(NamedTuple):
@@ -46,10 +42,6 @@ _COLUMNS = {
 _NUMBERS = ("sent", "received", "saved")
 _GAP = 2  # columns between two of them
 _NAMES = 16  # columns for the names of a report
-_UNBOUND = 200  # columns of a table that goes to a file or a pipe
-
-out = Console(highlight=False, width=None if sys.stdout.isatty() else _UNBOUND)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 def exit_code(run: Json) -> int:
@@ -179,17 +171,3 @@ def _cell(report: RunReport, name: str, value: object) -> Text:
         return Text(_text(value))
     style = VERDICT_STYLES[report.verdict] if name == "verdict" and report.verdict else ""
     return Text(printable(str(value)), style)
-
-
-def print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=2))
-
-
-def print_json_line(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False), flush=True)
-
-
-def print_csv(*rows: Sequence[object]) -> None:
-    """Prints rows that no spreadsheet executes: names of files and browsers come from strangers."""
-    csv.writer(sys.stdout).writerows([harmless(cell) for cell in row] for row in rows)
-    sys.stdout.flush()

@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from promise_pub import db
-from promise_pub.cli.output import OK, exit_code, print_history, print_run
+from promise_pub.cli.output import exit_code, print_history, print_run
 from promise_pub.cli.remote_run import RemoteRun, parse_run_id
 from promise_pub.cli.watch import watch
 from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.errors import BadParameter, NotCancellable
 from promise_pub.presentation.run_json import encode_run
 from promise_pub.records import RunReport
-from promise_pub.settings import model
+from promise_pub.terminal import OK
 
 DEFAULT_LIMIT = 50  # runs
 MAX_LIMIT = 10_000  # runs
@@ -65,7 +65,7 @@ async def _act(options: argparse.Namespace) -> int:
 
 @asynccontextmanager
 async def _ledger(options: argparse.Namespace) -> AsyncIterator[Ledger]:
-    settings = model.load(options.config)
+    settings = options.load_settings()
     async with db.open_pool(settings.database, max_size=1) as pool:
         ledger = Ledger(pool)
         await ledger.check()

@@ -8,11 +8,12 @@ from typing import NamedTuple
 from yarl import URL
 
 from promise_pub.cli import junit
-from promise_pub.cli.output import OK, exit_code, print_dry_run, print_run
+from promise_pub.cli.output import exit_code, print_dry_run, print_run
 from promise_pub.cli.remote_run import RemoteRun, parse_run_id
 from promise_pub.errors import BadParameter, PromisePubError
 from promise_pub.parameters import PARAMETERS, parse_values
 from promise_pub.remote.answers import Json
+from promise_pub.terminal import OK
 
 
 class RunAddress(NamedTuple):

@@ -13,10 +13,10 @@ from typing import Any
 from yarl import URL
 
 from promise_pub import __version__, app, db, db_checks, logs
-from promise_pub.cli.output import OK, err
 from promise_pub.consumer import server as consumer_server
 from promise_pub.local.stack import LocalStack
 from promise_pub.settings import model
+from promise_pub.terminal import OK, err
 
 
 def log_level(options: argparse.Namespace, usual: int) -> int:
@@ -41,9 +41,9 @@ def _say(line: str) -> None:
 async def serve(options: argparse.Namespace) -> int:
     async with AsyncExitStack() as stack:
         local = await _start_local(stack, options) if options.local else None
-        settings = local[1] if local else model.load(options.config, talks=True)
+        settings = local[1] if local else options.load_settings(talks=True)
         stack.enter_context(_logging(options, settings.server))
-        url = await stack.enter_async_context(app.running(settings))
+        url = await stack.enter_async_context(app.running(settings, options.features))
         if local:
             local[0].publish_settings(URL(url).port or 0)
         _say(f"promise-pub {__version__} on {url}")
@@ -55,11 +55,12 @@ async def serve(options: argparse.Namespace) -> int:
 
 async def _start_local(stack: AsyncExitStack, options: argparse.Namespace) -> tuple[LocalStack, model.Settings]:
     path = model.find(options.config, os.environ, search=False)
-    values = model.read(path, os.environ)
+    values = model.read(path, os.environ, app.sections_of(options.features))
     with err.status("starting") as status:
         local = LocalStack(
             options.state,
             values,
+            app.sections_of(options.features),
             report=lambda text: _report(status, options, text),
             warn=lambda text: err.print(text, markup=False),
         )
@@ -77,7 +78,7 @@ def _report(status: Any, options: argparse.Namespace, text: str) -> None:
 
 
 async def consumer(options: argparse.Namespace) -> int:
-    settings = model.load(options.config)
+    settings = options.load_settings()
     with _logging(options, settings.server):
         await consumer_server.serve(settings, on_ready=lambda url: _say(f"listening on {url}"))
     return OK
@@ -87,7 +88,7 @@ async def schema(options: argparse.Namespace) -> int:
     if not options.apply:
         print(db.scheme(), end="")
         return OK
-    settings = model.load(options.config)
+    settings = options.load_settings()
     async with db.open_pool(settings.database, max_size=2) as pool:
         await db_checks.require_usable(pool)
         await db.apply_scheme(pool)

@@ -13,11 +13,12 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from promise_pub.cli.output import history_table, out, print_csv, print_json_line
+from promise_pub.cli.output import history_table
 from promise_pub.cli.picture import line, picture, printable
 from promise_pub.errors import DatabaseError
 from promise_pub.presentation.run_json import SUMMARY, encode_run, summarize_run
 from promise_pub.records import RunReport
+from promise_pub.terminal import out, print_csv, print_json_line
 
 POLL_EVERY = 1.0  # seconds; the ledger is half a second old
 PATIENCE = 60.0  # seconds without the database

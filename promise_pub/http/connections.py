@@ -15,10 +15,11 @@ from contextlib import suppress
 from typing import Any, cast
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from promise_pub.errors import ServerBusy
 from promise_pub.http.limits import Limits
-from promise_pub.http.problems import Handler, problem
+from promise_pub.http.problems import problem
 from promise_pub.logs import told
 from promise_pub.resources import allow_many_files
 
@@ -213,7 +214,7 @@ CONNECTIONS = web.AppKey("connections", Connections)
 
 
 @web.middleware
-async def keep_busy(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def track_request(request: web.Request, handler: Handler) -> web.StreamResponse:
     """A connection is idle again when the access log has its line: then the answer is written."""
     request.app[CONNECTIONS].is_busy(request.protocol, busy=True)
     return await handler(request)

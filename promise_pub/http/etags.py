@@ -6,8 +6,7 @@ import asyncio
 import hashlib
 
 from aiohttp import web
-
-from promise_pub.http.problems import Handler
+from aiohttp.typedefs import Handler
 
 LONG = 1024 * 1024  # bytes that take a millisecond or two: more of them go to a thread
 _MARK_BYTES = 16
@@ -17,7 +16,7 @@ _OF_THE_BODY = frozenset({"content-type", "content-length", "content-disposition
 
 
 @web.middleware
-async def answer_once(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def add_etag(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Marks whatever was found, and answers 304 without a body to who has it.
 
     The mark is of the very bytes, so each face has its own, and a run that goes has a new one whenever it is
@@ -29,20 +28,20 @@ async def answer_once(request: web.Request, handler: Handler) -> web.StreamRespo
     if response.status != 200 or not isinstance(response.body, bytes | bytearray):
         return response
     long = len(response.body) > LONG
-    mark = await asyncio.to_thread(mark_of, response) if long else mark_of(response)
+    mark = await asyncio.to_thread(etag_of, response) if long else etag_of(response)
     response.etag = mark
     if any(known.value in (mark, "*") for known in request.if_none_match or ()):
         return _unchanged(response)
     return response
 
 
-async def have_it_asked_again(_: web.Request, response: web.StreamResponse) -> None:
+async def require_revalidation(_: web.Request, response: web.StreamResponse) -> None:
     """A run that has ended can be resumed: what was kept of it is shown only once its mark is confirmed."""
     if isinstance(response, web.Response) and "ETag" in response.headers:
         response.headers.setdefault("Cache-Control", "no-cache")
 
 
-def mark_of(response: web.Response) -> str:
+def etag_of(response: web.Response) -> str:
     """Equal for two answers that tell the same."""
     digest = hashlib.blake2b(digest_size=_MARK_BYTES)
     for name in _SAID:

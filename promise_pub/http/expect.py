@@ -11,7 +11,7 @@ from aiohttp import HttpVersion11, web
 _UNASKED = web.RequestKey("unasked", bool)
 
 
-async def expect_patiently(request: web.Request) -> None:
+async def defer_continue(request: web.Request) -> None:
     """A route's `expect_handler`, which leaves it to the handler to call `ask_for_body`. Raises HTTPExpectationFailed."""
     if request.version != HttpVersion11:
         return  # older clients do not wait
@@ -28,7 +28,7 @@ async def ask_for_body(request: web.Request) -> None:
         request.writer.output_size = 0  # of the answer proper
 
 
-async def close_unasked(request: web.Request, response: web.StreamResponse) -> None:
+async def close_if_body_unread(request: web.Request, response: web.StreamResponse) -> None:
     """A signal's receiver: nobody can tell what comes next on a connection whose body was not asked for."""
     if request.get(_UNASKED):
         response.headers["Connection"] = "close"

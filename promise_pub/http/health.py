@@ -1,56 +1,40 @@
-"""Whether the server lives, and whether what it needs is there."""
+"""`/healthz`: the server answers. `/readyz`: the services it needs are available."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from aiohttp import web
 
-from promise_pub.errors import PromisePubError
-from promise_pub.http.keys import FOREIGN_HOST, PROBES, Probe
-from promise_pub.http.negotiation import as_json
+from promise_pub.http.keys import FOREIGN_HOST, PROBES
+from promise_pub.http.responses import as_json
+from promise_pub.http.service_checks import check_service
 
-log = logging.getLogger(__name__)
-
-PROBE_TIMEOUT = 12.0  # seconds for the slowest service to say whether it is there
+PROBE_TIMEOUT = 12.0  # seconds for the slowest service to answer
 
 routes = web.RouteTableDef()
 
 
 @routes.get("/healthz")
-async def alive(request: web.Request) -> web.Response:
+async def show_alive(request: web.Request) -> web.Response:
     """The server answers."""
     return as_json({"alive": True})
 
 
 @routes.get("/readyz")
-async def ready(request: web.Request) -> web.Response:
-    """Whether broker, database, consumer and the folder of uploads are there, each by name, and what is wrong with it.
+async def show_ready(request: web.Request) -> web.Response:
+    """The state of broker, database, consumer and uploads folder, each by name, with what is wrong with it.
 
-    What is wrong may hold addresses and names of users. A page that has bent its own name to this server's address
-    can read the answer where nobody logs in; it sends its own name as Host, so under a foreign one nothing is
-    told but true or false. A load balancer needs no more.
+    What is wrong may contain addresses and user names. A page that has rebound its own host name to this server's
+    address can read the answer where nobody logs in, but it sends its own name as Host; under a foreign name
+    the answer is true or false only, which is all that a load balancer needs.
     """
-    probes, told = request.app[PROBES], FOREIGN_HOST not in request
-    troubles = await asyncio.gather(*(_trouble(*named) for named in probes.items()))
-    services = {
-        name: {"ready": trouble is None, **({"error": trouble} if trouble and told else {})}
-        for name, trouble in zip(probes, troubles, strict=True)
-    }
-    whole = all(service["ready"] for service in services.values())
-    return as_json({"ready": whole, **services}, 200 if whole else 503)
-
-
-async def _trouble(name: str, probe: Probe) -> str | None:
-    try:
-        async with asyncio.timeout(PROBE_TIMEOUT):
-            await probe()
-    except PromisePubError as error:
-        return error.message
-    except TimeoutError:
-        return f"no answer within {PROBE_TIMEOUT:g} s"
-    except Exception:
-        log.exception("Whether the %s is there cannot be told, for a reason nobody foresaw", name)
-        return "The server failed; its log says how."
-    return None
+    probes = request.app[PROBES]
+    problems = await asyncio.gather(*(check_service(name, probe, PROBE_TIMEOUT) for name, probe in probes.items()))
+    services: dict[str, dict[str, bool | str]] = {}
+    for name, problem in zip(probes, problems, strict=True):
+        services[name] = {"ready": problem is None}
+        if problem and FOREIGN_HOST not in request:
+            services[name]["error"] = problem
+    all_ready = not any(problems)
+    return as_json({"ready": all_ready, **services}, 200 if all_ready else 503)

@@ -1,50 +1,50 @@
-"""What handlers find in the application."""
+"""Keys of the application and of requests that several parts of the server share."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from aiohttp import web
 
 from promise_pub.accounts.guard import Guard
 from promise_pub.accounts.people import Visitor
-from promise_pub.delivery.input.dry_run import DryRuns
-from promise_pub.delivery.queue.runs import Runs
-from promise_pub.delivery.store.ledger import Ledger
-from promise_pub.settings.model import RabbitSettings
 
 Probe = Callable[[], Awaitable[None]]
-"""Asks one service whether it is there; raises a PromisePubError when it is not."""
+"""Checks one service; raises a PromisePubError when it is unavailable."""
 
-RUNS = web.AppKey("runs", Runs)
-LEDGER = web.AppKey("ledger", Ledger)
-DRY_RUNS = web.AppKey("dry_runs", DryRuns)
 PROBES: web.AppKey[Mapping[str, Probe]] = web.AppKey("probes", Mapping[str, Probe])
 
-BROKER = web.AppKey("broker", RabbitSettings)
-"""Where messages go; of no use to handlers but to tell it."""
 
+@dataclass(frozen=True, slots=True)
+class NavItem:
+    """A page that every other page links to; `operators_only` hides it from those who may only view."""
+
+    url: str
+    title: str
+    operators_only: bool = False
+
+
+NAV: web.AppKey[Sequence[NavItem]] = web.AppKey("nav", Sequence[NavItem])
+
+# Absent where nobody has to log in.
 GUARD = web.AppKey("guard", Guard)
-"""Only there where users log in."""
+# Who sent the request; absent until that is known.
 VISITOR = web.RequestKey("visitor", Visitor)
-"""Who sent the request, once that is known."""
+# Set when the response depends on the `Accept` header.
 NEGOTIATED = web.RequestKey("negotiated", bool)
-"""There where the answer depends on `Accept`."""
-
+# Set when a health check was sent to a host name that is not the server's, or to none.
 FOREIGN_HOST = web.RequestKey("foreign_host", bool)
-"""There where a health check was sent to a name that is not the server's, or to none."""
-
-SHOWN = web.RequestKey("shown", bool)
-"""There where the answer is a page for people."""
-
+# Set when the response is a page for people.
+IS_PAGE = web.RequestKey("is_page", bool)
+# The template of the path; absent where no route matches.
 ROUTE = web.RequestKey("route", str)
-"""The template of the path, where there is one."""
+# The code of the error that was answered, for the request log.
 CODE = web.RequestKey("code", str)
-"""The code of the error that was the answer, for the log."""
 
 
 def may_operate(request: web.Request) -> bool:
-    """Whether whoever sent the request may do more than look: everybody, where nobody logs in."""
+    """Tells whether the sender may do more than view. Everybody may where nobody logs in."""
     if GUARD not in request.app:
         return True
     visitor = request.get(VISITOR)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Self
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from promise_pub.errors import BadParameter, UploadTooSlow
-from promise_pub.http.problems import Handler
 from promise_pub.settings.model import ServerSettings
 
 RATE_PERIOD = 30.0  # seconds of waiting for a client over which its rate is averaged: the grace it has
@@ -47,7 +47,7 @@ LIMITS = web.AppKey("limits", Limits)
 
 
 @web.middleware
-async def count_parameters(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def limit_parameters(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Raises BadParameter for a query of more than anybody needs."""
     most = request.app[LIMITS].parameters
     if len(request.query) > most:

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from urllib.parse import urlencode
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from promise_pub.accounts.guard import Guard
 from promise_pub.accounts.people import Visitor
@@ -23,9 +24,10 @@ from promise_pub.errors import (
 )
 from promise_pub.http.client_address import client_of
 from promise_pub.http.keys import CODE, GUARD, VISITOR
-from promise_pub.http.negotiation import HTML, as_json, page, wanted
-from promise_pub.http.problems import Handler, problem, status_of
-from promise_pub.http.security import DOORS, SAFE_METHODS
+from promise_pub.http.negotiation import HTML, negotiate_format
+from promise_pub.http.problems import problem, status_of
+from promise_pub.http.responses import as_json, page
+from promise_pub.http.security import EXPOSURE, SAFE_METHODS
 from promise_pub.presentation.advice import what_to_do
 
 COOKIE = "promise_pub_session"
@@ -40,21 +42,13 @@ _BEARER = re.compile(r"bearer +(\S+) *", re.IGNORECASE)
 routes = web.RouteTableDef()
 
 
-def set_up(app: web.Application, guard: Guard) -> None:
-    """Has the application ask everybody who they are."""
-    app[GUARD] = guard
-    app.middlewares.append(ask_who_comes)
-    app.on_response_prepare.append(keep_private)
-    app.add_routes(routes)
-
-
 @web.middleware
-async def ask_who_comes(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Lets viewers look and operators act; turns away who is neither.
 
     Every method that is not safe is an act, so that a new one is guarded before anybody thinks of it.
     """
-    if _is_open(request):
+    if GUARD not in request.app or _is_open(request):
         return await handler(request)
     try:
         visitor = await _visitor(request, request.app[GUARD])
@@ -102,7 +96,7 @@ def _problem(error: AccessError) -> web.Response:
 def _is_browser(request: web.Request) -> bool:
     """Whoever asks for HTML by its name; what takes anything is a script."""
     try:
-        return wanted(request) == HTML and "text/html" in request.headers.get("Accept", "")
+        return negotiate_format(request) == HTML and "text/html" in request.headers.get("Accept", "")
     except BadParameter:
         return False
 
@@ -190,7 +184,7 @@ def _set_cookie(request: web.Request, response: web.Response, sealed: str) -> No
         path="/",
         httponly=True,
         samesite="Lax",
-        secure=request.app[DOORS].tls,
+        secure=request.app[EXPOSURE].tls,
     )
 
 

@@ -68,7 +68,7 @@ def check_known(query: Mapping[str, str], known: Sequence[str]) -> None:
             raise BadParameter(f"There is no parameter {name[:50]!r}: there are {', '.join(known)}.")
 
 
-def tell_pages(response: web.Response, total: int, links: Mapping[str, str]) -> None:
+def add_page_headers(response: web.Response, total: int, links: Mapping[str, str]) -> None:
     """How many there are, and where the others are, in headers."""
     response.headers["X-Total-Count"] = str(total)
     if links:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from promise_pub import errors
 from promise_pub.http.keys import CODE
-from promise_pub.http.negotiation import HTML, JSON, as_json, page, wanted
+from promise_pub.http.negotiation import HTML, JSON, negotiate_format
+from promise_pub.http.responses import as_json, page
 from promise_pub.presentation.advice import title_of, what_to_do
 from promise_pub.records import RunReport, State
 
@@ -43,8 +45,6 @@ _STATUS: dict[type[errors.PromisePubError], int] = {
     errors.DatabaseError: 503,
     errors.PromisePubError: 500,
 }
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def status_of(kind: type[errors.PromisePubError]) -> int:
@@ -99,7 +99,7 @@ def problem(status: int, code: str, detail: str, **more: Any) -> dict[str, Any]:
 
 
 @web.middleware
-async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def render_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Whatever a handler raises gets an answer in the face the client wants."""
     try:
         return await handler(request)
@@ -151,7 +151,7 @@ def put_into_problem(response: web.Response) -> int:
 
 def _face(request: web.Request) -> str:
     try:
-        return wanted(request)
+        return negotiate_format(request)
     except errors.BadParameter:
         return HTML
 

@@ -8,13 +8,13 @@ import secrets
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
+from aiohttp.typedefs import Handler
 
 from promise_pub.http.client_address import client_of
 from promise_pub.http.connections import CONNECTIONS
 from promise_pub.http.keys import CODE, ROUTE, VISITOR
-from promise_pub.http.problems import Handler
+from promise_pub.http.metrics import METRICS
 from promise_pub.logs import REQUEST, told
-from promise_pub.web.ops.metrics import METRICS
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def id_of(request: web.BaseRequest) -> str:
 
 
 @web.middleware
-async def name_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def assign_request_id(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Has every log line of the request tell its id, and its figures the route that was found for it."""
     REQUEST.set(id_of(request))
     if resource := request.match_info.route.resource:
@@ -41,18 +41,18 @@ async def name_requests(request: web.Request, handler: Handler) -> web.StreamRes
     return await handler(request)
 
 
-async def add_id(request: web.BaseRequest, response: web.StreamResponse) -> None:
+async def add_request_id(request: web.BaseRequest, response: web.StreamResponse) -> None:
     """Gives the id back."""
     response.headers[HEADER] = id_of(request)
 
 
-def access_logger(app: web.Application) -> type[AbstractAccessLogger]:
+def request_logger(app: web.Application) -> type[AbstractAccessLogger]:
     """What aiohttp is to tell every answer of the application to, once it is written, or its client has gone."""
 
     class AccessLogger(AbstractAccessLogger):
         def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
             app[CONNECTIONS].is_busy(request.protocol, busy=False)
-            app[METRICS].answered(request.method, request.get(ROUTE), response.status, time)
+            app[METRICS].count_request(request.method, request.get(ROUTE), response.status, time)
             _tell(request, response, time)
 
     return AccessLogger

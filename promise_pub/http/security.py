@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from promise_pub.addresses import Network
 from promise_pub.errors import CannotListen, ConfigurationError, CrossSite, WrongHost
 from promise_pub.http.keys import FOREIGN_HOST
-from promise_pub.http.problems import Handler, put_into_problem
-from promise_pub.http.request_log import add_id
+from promise_pub.http.problems import put_into_problem
+from promise_pub.http.request_log import add_request_id
 from promise_pub.settings.model import ServerSettings
 
 HEADERS: Mapping[str, str] = {
@@ -40,7 +41,7 @@ _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+?)\.?(?::[0-9]*)?")
 
 
 @dataclass(frozen=True, slots=True)
-class Doors:
+class Exposure:
     """How the server is reached: from this machine only, by which names besides its addresses, over TLS, through whom."""
 
     loopback: bool = True
@@ -49,12 +50,12 @@ class Doors:
     trusted_proxies: tuple[Network, ...] = ()
 
 
-LOOPBACK = Doors()
-DOORS = web.AppKey("doors", Doors)
+LOOPBACK = Exposure()
+EXPOSURE = web.AppKey("exposure", Exposure)
 
 
-async def look_around(settings: ServerSettings) -> Doors:
-    """The doors these settings open.
+async def resolve_exposure(settings: ServerSettings) -> Exposure:
+    """The exposure these settings open.
 
     Raises ConfigurationError when others could come in without a login, CannotListen for a host nobody knows.
     """
@@ -65,7 +66,7 @@ async def look_around(settings: ServerSettings) -> Doors:
             [f"[server] auth: must be users where host is no loopback address: others reach {settings.host}"]
         )
     tls = settings.ssl_certificate is not None
-    return Doors(loopback, frozenset(settings.hosts), tls, settings.trusted_proxies)
+    return Exposure(loopback, frozenset(settings.hosts), tls, settings.trusted_proxies)
 
 
 async def _addresses(host: str) -> set[str]:
@@ -91,19 +92,19 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 @web.middleware
-async def refuse_strangers(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def check_host_and_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Raises WrongHost where a name was bent to this address, CrossSite where another site's page acts.
 
     Health checks are answered by any name: they say nothing to a page that it could not see from whether the server
     answers at all, and `health` keeps from it what failed.
     """
     host = request.headers.get("Host", "")
-    if not answers_to(host, request.app[DOORS], _reached_at(request)):
+    if not answers_to(host, request.app[EXPOSURE], _reached_at(request)):
         if _is_health_check(request):
             request[FOREIGN_HOST] = True
             return await handler(request)
         raise WrongHost(f"The server does not answer to {host[:100]!r}: where it should, [server] hosts names it.")
-    if crosses_sites(request.method, request.headers):
+    if is_cross_site(request.method, request.headers):
         raise CrossSite
     return await handler(request)
 
@@ -121,19 +122,19 @@ def _reached_at(request: web.Request) -> str:
     return str(name[0]) if name else ""
 
 
-def answers_to(host: str, doors: Doors, reached_at: str) -> bool:
+def answers_to(host: str, exposure: Exposure, reached_at: str) -> bool:
     """Whether a `Host` is ours. A page that rebinds its own name to our address sends its own name still."""
     match = _HOST.fullmatch(host.lower())
     name = match[1] if match else ""
-    if name in doors.hosts:
+    if name in exposure.hosts:
         return True
-    if doors.loopback:
+    if exposure.loopback:
         return name == "localhost" or _is_loopback(name)
     address = _address(name)
-    return not doors.hosts or (address is not None and address == _address(reached_at))
+    return not exposure.hosts or (address is not None and address == _address(reached_at))
 
 
-def crosses_sites(method: str, headers: Mapping[str, str]) -> bool:
+def is_cross_site(method: str, headers: Mapping[str, str]) -> bool:
     """Whether another site's page asks for more than to look, by the rules of Go's CrossOriginProtection.
 
     Browsers tell by `Sec-Fetch-Site`, old ones by `Origin`. Who sends neither is no browser, and has no
@@ -152,23 +153,23 @@ def _authority(origin: str) -> str:
     return origin.lower().partition("://")[2]
 
 
-def headers_of(doors: Doors) -> Mapping[str, str]:
+def headers_of(exposure: Exposure) -> Mapping[str, str]:
     """The headers that keep browsers within bounds."""
-    plain = {} if doors.tls or doors.loopback else _PLAIN_HTTP
-    return {**HEADERS, **plain, **(_TLS if doors.tls else {})}
+    plain = {} if exposure.tls or exposure.loopback else _PLAIN_HTTP
+    return {**HEADERS, **plain, **(_TLS if exposure.tls else {})}
 
 
-async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+async def add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Gives an answer those headers that it does not have yet."""
-    _add(headers_of(request.app[DOORS]), response)
+    _add(headers_of(request.app[EXPOSURE]), response)
 
 
-def add_headers_to_broken_requests(runner: web.AppRunner) -> None:
+def render_malformed_requests(runner: web.AppRunner) -> None:
     """Has the answers to what is no HTTP carry them too, and be problem details as all others.
 
     aiohttp makes these itself, and sends no signal.
     """
-    headers = headers_of(runner.app[DOORS])
+    headers = headers_of(runner.app[EXPOSURE])
 
     class Request(web.Request):
         async def _prepare_hook(self, response: web.StreamResponse) -> None:
@@ -179,7 +180,7 @@ def add_headers_to_broken_requests(runner: web.AppRunner) -> None:
                 response.headers["Content-Length"] = str(length)
             await super()._prepare_hook(response)
             _add(headers, response)
-            await add_id(self, response)
+            await add_request_id(self, response)
 
     assert runner.server
     runner.server.request_factory = partial(runner.app._make_request, _cls=Request)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from promise_pub.local.processes import write_private
-from promise_pub.settings.model import SECTIONS, Settings
+from promise_pub.settings.model import Settings
 
 
 def options(section: Any) -> dict[str, str]:
@@ -29,7 +29,7 @@ def _text(value: object) -> str:
 def write(path: Path, settings: Settings) -> None:
     """Writes the file, readable by its owner alone: there are passwords in it."""
     parser = configparser.ConfigParser(interpolation=None, default_section="\0none")
-    parser.read_dict({name: options(getattr(settings, name)) for name in SECTIONS})
+    parser.read_dict({name: options(section) for name, section in settings.sections().items()})
     text = io.StringIO()
     parser.write(text)
     write_private(path, text.getvalue())

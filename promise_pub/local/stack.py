@@ -46,12 +46,14 @@ class LocalStack:
         self,
         state: Path,
         values: Values,
+        sections: model.Sections = model.SECTIONS,
         *,
         report: Callable[[str], None],
         warn: Callable[[str], None],
     ) -> None:
         self._state = state.expanduser().absolute()
         self._values = {section: dict(given) for section, given in values.items()}
+        self._sections = sections
         self._missing = model.unset_sections(values)
         self._report = report
         self._warn = warn
@@ -105,7 +107,7 @@ class LocalStack:
 
     async def _start(self) -> Settings:
         # A mistake in what is configured shows before anything starts.
-        model.cast(self._with_placeholders(), talks="consumer" not in self._missing)
+        model.cast(self._with_placeholders(), self._sections, talks="consumer" not in self._missing)
         try:
             folder = self._prepare_folder()
             records = Records(self._state / "processes.json")
@@ -116,7 +118,7 @@ class LocalStack:
                 await self._start_consumer(records)
         except OSError as error:
             raise LocalStackError(f"The local stack cannot start in {self._state}: {error}") from error
-        return model.cast(self._values)
+        return model.cast(self._values, self._sections)
 
     def _prepare_folder(self) -> StateFolder:
         if any("\udc80" <= character <= "\udcff" for character in str(self._state)):

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from promise_pub.addresses import Network
 from promise_pub.errors import ConfigurationError
@@ -35,7 +35,7 @@ _PORT = casts.whole(1, 65535)
 _LISTENING_PORT = casts.whole(0, 65535)
 
 
-def _option(cast: Callable[[str], Any], default: Any = MISSING, *, secret: bool = False) -> Any:
+def option(cast: Callable[[str], Any], default: Any = MISSING, *, secret: bool = False) -> Any:
     """One option; without a default it is mandatory. A secret stays out of `repr`."""
     return field(default=default, metadata={"cast": cast}, repr=not secret)
 
@@ -50,87 +50,73 @@ class ServerSettings:
     `min_upload_rate` in bytes a second, 0 for none. Timeouts in seconds.
     """
 
-    host: str = _option(casts.host, "127.0.0.1")
-    port: int = _option(_LISTENING_PORT, 8000)
-    uploads: Path = _option(casts.folder, Path("uploads"))
-    max_upload: int = _option(casts.size, 2 * 1024**3)
-    keep_uploads: int = _option(casts.whole(0, 36_500), 30)
-    max_waiting: int = _option(casts.whole(0, 100_000), 100)
-    on_restart: str = _option(casts.one_of("mark", "resume"), "mark")
-    ssl_certificate: Path | None = _option(casts.file, None)
-    ssl_key: Path | None = _option(casts.file, None)
-    auth: str = _option(casts.one_of("off", "users"), "off")
-    login_hours: int = _option(casts.whole(1, 8760), 12)
-    hosts: tuple[str, ...] = _option(casts.host_names, ())
-    trusted_proxies: tuple[Network, ...] = _option(casts.networks, ())
-    log_format: str = _option(casts.one_of("text", "json"), "text")
-    log_level: str = _option(casts.one_of("debug", "info", "warning", "error"), "info")
-    max_header: int = _option(casts.size_within(1024, 64 * 1024), 8 * 1024)
-    max_headers: int = _option(casts.whole(16, 1000), 64)
-    max_fields: int = _option(casts.whole(1, 1000), 20)
-    max_parameters: int = _option(casts.whole(1, 1000), 40)
-    min_upload_rate: int = _option(casts.size_within(0, 1024**3), 1024)
-    max_connections: int = _option(casts.whole(1, 100_000), 1000)
-    header_timeout: float = _option(casts.seconds, 20.0)
-    idle_timeout: float = _option(casts.seconds, 75.0)
+    host: str = option(casts.host, "127.0.0.1")
+    port: int = option(_LISTENING_PORT, 8000)
+    uploads: Path = option(casts.folder, Path("uploads"))
+    max_upload: int = option(casts.size, 2 * 1024**3)
+    keep_uploads: int = option(casts.whole(0, 36_500), 30)
+    max_waiting: int = option(casts.whole(0, 100_000), 100)
+    on_restart: str = option(casts.one_of("mark", "resume"), "mark")
+    ssl_certificate: Path | None = option(casts.file, None)
+    ssl_key: Path | None = option(casts.file, None)
+    auth: str = option(casts.one_of("off", "users"), "off")
+    login_hours: int = option(casts.whole(1, 8760), 12)
+    hosts: tuple[str, ...] = option(casts.host_names, ())
+    trusted_proxies: tuple[Network, ...] = option(casts.networks, ())
+    log_format: str = option(casts.one_of("text", "json"), "text")
+    log_level: str = option(casts.one_of("debug", "info", "warning", "error"), "info")
+    max_header: int = option(casts.size_within(1024, 64 * 1024), 8 * 1024)
+    max_headers: int = option(casts.whole(16, 1000), 64)
+    max_fields: int = option(casts.whole(1, 1000), 20)
+    max_parameters: int = option(casts.whole(1, 1000), 40)
+    min_upload_rate: int = option(casts.size_within(0, 1024**3), 1024)
+    max_connections: int = option(casts.whole(1, 100_000), 1000)
+    header_timeout: float = option(casts.seconds, 20.0)
+    idle_timeout: float = option(casts.seconds, 75.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RabbitSettings:
     """The broker. `window` is how many messages may be unconfirmed at once, `heartbeat` in seconds."""
 
-    host: str = _option(casts.host)
-    port: int = _option(_PORT, 5672)
-    user: str = _option(casts.text, "guest")
-    password: str = _option(str, "guest", secret=True)
-    vhost: str = _option(casts.text, "/")
-    ssl: bool = _option(casts.flag, False)
-    ca_certificate: Path | None = _option(casts.authorities, None)
-    window: int = _option(casts.whole(1, 1_000_000), 1024)
-    heartbeat: int = _option(casts.whole(1, 3600), 15)
+    host: str = option(casts.host)
+    port: int = option(_PORT, 5672)
+    user: str = option(casts.text, "guest")
+    password: str = option(str, "guest", secret=True)
+    vhost: str = option(casts.text, "/")
+    ssl: bool = option(casts.flag, False)
+    ca_certificate: Path | None = option(casts.authorities, None)
+    window: int = option(casts.whole(1, 1_000_000), 1024)
+    heartbeat: int = option(casts.whole(1, 3600), 15)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumerSettings:
     """The consumer under test, or, for `promise-pub consumer`, where the bundled one listens. Timeouts in seconds."""
 
-    host: str = _option(casts.host)
-    port: int = _option(_LISTENING_PORT)
-    healthcheck_url: str = _option(casts.url_path, "/healthcheck/")
-    create_url: str = _option(casts.url_path, "/create/")
-    remove_url: str = _option(casts.url_path, "/remove/")
-    process_url: str = _option(casts.url_path, "/process/")
-    getsession_url: str = _option(casts.url_path, "/getSession/")
-    connect_timeout: float = _option(casts.seconds, 5.0)
-    answer_timeout: float = _option(casts.seconds, 10.0)
-    stall_timeout: float = _option(casts.seconds, 60.0)
+    host: str = option(casts.host)
+    port: int = option(_LISTENING_PORT)
+    healthcheck_url: str = option(casts.url_path, "/healthcheck/")
+    create_url: str = option(casts.url_path, "/create/")
+    remove_url: str = option(casts.url_path, "/remove/")
+    process_url: str = option(casts.url_path, "/process/")
+    getsession_url: str = option(casts.url_path, "/getSession/")
+    connect_timeout: float = option(casts.seconds, 5.0)
+    answer_timeout: float = option(casts.seconds, 10.0)
+    stall_timeout: float = option(casts.seconds, 60.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseSettings:
     """PostgreSQL. `host` is a name, or the folder of a Unix socket, which takes no `ssl`."""
 
-    host: str = _option(casts.host_or_folder, "localhost")
-    port: int = _option(_PORT, 5432)
-    dbname: str = _option(casts.text)
-    user: str = _option(casts.text)
-    password: str = _option(str, secret=True)
-    ssl: bool = _option(casts.flag, False)
-    ca_certificate: Path | None = _option(casts.authorities, None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VisitsSettings:
-    """Whether it is noted who looks at pages. `keep` in days, `idle` in minutes: a session ends after so many without a hit.
-
-    `anonymise`: only the first 24 bits of an IPv4 address are kept, or 48 of an IPv6 one. `cookie`: its name.
-    """
-
-    enabled: bool = _option(casts.flag, True)
-    keep: int = _option(casts.whole(1, 36_500), 90)
-    anonymise: bool = _option(casts.flag, False)
-    cookie: str = _option(casts.cookie_name, "PROMISE_PUB_ID")
-    idle: float = _option(casts.minutes, 30.0)
+    host: str = option(casts.host_or_folder, "localhost")
+    port: int = option(_PORT, 5432)
+    dbname: str = option(casts.text)
+    user: str = option(casts.text)
+    password: str = option(str, secret=True)
+    ssl: bool = option(casts.flag, False)
+    ca_certificate: Path | None = option(casts.authorities, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,10 +127,23 @@ class Settings:
     rabbit: RabbitSettings
     consumer: ConsumerSettings
     database: DatabaseSettings
-    visits: VisitsSettings = VisitsSettings()
+    features: Mapping[str, Any] = field(default_factory=dict)
+    """The settings of features, by the names of their sections."""
+
+    def sections(self) -> dict[str, Any]:
+        """Returns all settings by section."""
+        return {name: getattr(self, name) for name in SECTIONS} | dict(self.features)
 
 
-SECTIONS: Mapping[str, type[Any]] = dict(get_type_hints(Settings))
+Sections = Mapping[str, type[Any]]
+
+SECTIONS: Sections = {
+    "server": ServerSettings,
+    "rabbit": RabbitSettings,
+    "consumer": ConsumerSettings,
+    "database": DatabaseSettings,
+}
+"""The sections that there are without features. Who reads a configuration hands in those of features as well."""
 
 
 def find(explicit: Path | None, environ: Mapping[str, str], *, search: bool = True) -> Path | None:
@@ -169,50 +168,52 @@ def _usual_places(environ: Mapping[str, str]) -> Iterable[Path]:
             yield Path(folder) / "promise-pub" / FILE_NAME
 
 
-def read(path: Path | None, environ: Mapping[str, str]) -> Values:
+def read(path: Path | None, environ: Mapping[str, str], sections: Sections = SECTIONS) -> Values:
     """The options set in the file and the environment, which wins.
 
     Raises ConfigurationError naming every unknown and every wrong one. What is missing is for `cast` to tell.
     """
-    values, problems = _gather(path, environ)
+    values, problems = _gather(path, environ, sections)
     if problems:
-        _, wrong = _cast_all(values, str(path), all_set=False)
+        _, wrong = _cast_all(values, str(path), sections, all_set=False)
         raise ConfigurationError([*problems, *wrong])
     return values
 
 
-def _gather(path: Path | None, environ: Mapping[str, str]) -> tuple[Values, list[str]]:
+def _gather(path: Path | None, environ: Mapping[str, str], sections: Sections) -> tuple[Values, list[str]]:
     values, problems = inifile.read(path) if path else ({}, [])
-    wrong = [*_unknown(values), *inifile.over_several_lines(values)]
+    wrong = [*_unknown(values, sections), *inifile.over_several_lines(values)]
     problems += [f"{path}: {problem}" for problem in wrong]
-    problems += _unknown_in_environment(environ)
-    for section, option, variable in _variables():
+    problems += _unknown_in_environment(environ, sections)
+    for section, option, variable in _variables(sections):
         if variable in environ:
             values.setdefault(section, {})[option] = environ[variable]
     return values, problems
 
 
-def _unknown(values: Values) -> Iterable[str]:
+def _unknown(values: Values, sections: Sections) -> Iterable[str]:
     for section, options in values.items():
-        if section not in SECTIONS:
-            yield f"[{section}]: there is no such section"
+        if section not in sections:
+            # An empty one sets nothing: it may be that of a feature which is not installed.
+            if options:
+                yield f"[{section}]: there is no such section"
             continue
-        known = {option.name for option in fields(SECTIONS[section])}
+        known = {option.name for option in fields(sections[section])}
         yield from (
             f"[{section}] {inifile.shown(name)}: there is no such option" for name in options if name not in known
         )
 
 
-def _variables() -> Iterable[tuple[str, str, str]]:
+def _variables(sections: Sections) -> Iterable[tuple[str, str, str]]:
     """Every option, and the variable of the environment that sets it."""
-    for section, kind in SECTIONS.items():
+    for section, kind in sections.items():
         for option in fields(kind):
             yield section, option.name, f"{ENVIRONMENT_PREFIX}{section}_{option.name}".upper()
 
 
-def _unknown_in_environment(environ: Mapping[str, str]) -> Iterable[str]:
+def _unknown_in_environment(environ: Mapping[str, str], sections: Sections) -> Iterable[str]:
     """Variables named like options that are none. What begins otherwise, as PROMISE_PUB_TOKEN does, is something else's."""
-    for section, kind in SECTIONS.items():
+    for section, kind in sections.items():
         prefix = f"{ENVIRONMENT_PREFIX}{section}_".upper()
         known = [option.name.upper() for option in fields(kind)]
         given = [name.removeprefix(prefix) for name in environ if name.startswith(prefix)]
@@ -222,24 +223,27 @@ def _unknown_in_environment(environ: Mapping[str, str]) -> Iterable[str]:
             yield f"environment: {prefix}{name}: there is no such option{meant}"
 
 
-def cast(values: Values, *, source: str = "configuration", talks: bool = False) -> Settings:
+def cast(
+    values: Values, sections: Sections = SECTIONS, *, source: str = "configuration", talks: bool = False
+) -> Settings:
     """Settings out of what `read` gave. Raises ConfigurationError with every missing or wrong option, not the first.
 
     With `talks` the consumer is one to talk to, and not the one that will listen where it is told.
     """
-    options, problems = _cast_all(values, source, talks=talks)
+    options, problems = _cast_all(values, source, sections, talks=talks)
     if problems:
         raise ConfigurationError(problems)
-    return Settings(**{name: kind(**options[name]) for name, kind in SECTIONS.items()})
+    made = {name: kind(**options[name]) for name, kind in sections.items()}
+    return Settings(**{name: made.pop(name) for name in SECTIONS}, features=made)
 
 
 def _cast_all(
-    values: Values, source: str, *, all_set: bool = True, talks: bool = False
+    values: Values, source: str, sections: Sections, *, all_set: bool = True, talks: bool = False
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Every option that is set, cast, and what is wrong; with `all_set`, that includes what is missing."""
-    options: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
+    options: dict[str, dict[str, Any]] = {name: {} for name in sections}
     problems: list[str] = []
-    for section, kind in SECTIONS.items():
+    for section, kind in sections.items():
         given = values.get(section, {})
         for option in fields(kind):
             if missing(option, given):
@@ -293,6 +297,7 @@ def unset_sections(values: Values) -> list[str]:
 def load(
     explicit: Path | None = None,
     environ: Mapping[str, str] | None = None,
+    sections: Sections = SECTIONS,
     *,
     talks: bool = False,
 ) -> Settings:
@@ -300,8 +305,8 @@ def load(
     environ = os.environ if environ is None else environ
     path = find(explicit, environ)
     source = str(path or "environment, without a configuration file")
-    values, problems = _gather(path, environ)
+    values, problems = _gather(path, environ, sections)
     if problems:
-        _, more = _cast_all(values, source, talks=talks)
+        _, more = _cast_all(values, source, sections, talks=talks)
         raise ConfigurationError([*problems, *more])
-    return cast(values, source=source, talks=talks)
+    return cast(values, sections, source=source, talks=talks)

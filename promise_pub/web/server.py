@@ -1,9 +1,10 @@
-"""The aiohttp application: routes, templates, headers."""
+"""The aiohttp application: middleware, routes, templates, signals."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp_jinja2
@@ -15,73 +16,102 @@ from promise_pub.accounts.guard import Guard
 from promise_pub.delivery.input.dry_run import DryRuns
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.store.ledger import Ledger
-from promise_pub.features.visits import web as visits_pages
-from promise_pub.features.visits.middleware import VISITING, Visiting, note_visits
-from promise_pub.features.visits.store import StoredVisits
-from promise_pub.http import health, login
+from promise_pub.http import health, login, metrics
 from promise_pub.http.client_address import TRUSTED_PROXIES
-from promise_pub.http.connections import CONNECTIONS, Connections, keep_busy
-from promise_pub.http.etags import answer_once, have_it_asked_again
-from promise_pub.http.expect import close_unasked
-from promise_pub.http.keys import BROKER, DRY_RUNS, LEDGER, PROBES, RUNS, Probe
-from promise_pub.http.limits import LIMITS, USUAL, Limits, count_parameters
-from promise_pub.http.negotiation import tell_what_varies
-from promise_pub.http.problems import advice_on_run, answer_errors
-from promise_pub.http.request_log import add_id, name_requests
+from promise_pub.http.connections import CONNECTIONS, Connections, track_request
+from promise_pub.http.etags import add_etag, require_revalidation
+from promise_pub.http.expect import close_if_body_unread
+from promise_pub.http.features import OpenFeature
+from promise_pub.http.keys import GUARD, NAV, PROBES, NavItem, Probe
+from promise_pub.http.limits import LIMITS, USUAL, Limits, limit_parameters
+from promise_pub.http.metrics import METRICS, Metrics
+from promise_pub.http.negotiation import add_vary
+from promise_pub.http.problems import advice_on_run, render_errors
+from promise_pub.http.request_log import add_request_id, assign_request_id
 from promise_pub.http.security import (
-    DOORS,
+    EXPOSURE,
     LOOPBACK,
-    Doors,
-    add_headers,
+    Exposure,
+    add_security_headers,
+    check_host_and_origin,
     headers_of,
-    refuse_strangers,
 )
 from promise_pub.presentation import charts, gauges, wording
 from promise_pub.settings.model import RabbitSettings, asset
 from promise_pub.web.docs import page
-from promise_pub.web.ops import metrics
+from promise_pub.web.keys import BROKER, DRY_RUNS, LEDGER, RUNS
+from promise_pub.web.ops.metrics import RunCollector
 from promise_pub.web.runs import compare, history, index, preview, stream
 from promise_pub.web.runs import run as run_pages
 
-A_BROKER = RabbitSettings(host="localhost")
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What the application works with; its creator opens and closes it. Without a guard nobody has to log in."""
+
+    runs: Runs
+    ledger: Ledger
+    probes: Mapping[str, Probe]
+    broker: RabbitSettings = RabbitSettings(host="localhost")
+    exposure: Exposure = LOOPBACK
+    guard: Guard | None = None
+    limits: Limits = USUAL
 
 
-def make_app(
-    runs: Runs,
-    ledger: Ledger,
-    probes: Mapping[str, Probe],
-    broker: RabbitSettings = A_BROKER,
-    *,
-    doors: Doors = LOOPBACK,
-    guard: Guard | None = None,
-    limits: Limits = USUAL,
-    visits: StoredVisits | None = None,
-    visiting: Visiting | None = None,
-) -> web.Application:
-    """The application, ready to be served. What it is given is opened and closed by its caller.
-
-    Without a guard nobody logs in, without `visiting` no visit is noted, without `visits` none are shown.
-    """
+def make_app(services: Services, features: Sequence[OpenFeature] = ()) -> web.Application:
+    """Returns the application, ready to be served."""
     app = web.Application(
-        middlewares=[keep_busy, name_requests, answer_errors, refuse_strangers, count_parameters],
-        client_max_fields=limits.fields,
+        # The order is security: each sees a request only after those above have let it through.
+        middlewares=[
+            track_request,
+            assign_request_id,
+            *(middleware for one in features for middleware in one.feature.middlewares),
+            render_errors,
+            check_host_and_origin,
+            limit_parameters,
+            login.authenticate,
+            add_etag,
+        ],
+        client_max_fields=services.limits.fields,
     )
-    app[DOORS], app[LIMITS] = doors, limits
-    if visiting:
-        app[VISITING] = visiting
-        app.middlewares.insert(app.middlewares.index(answer_errors), note_visits)
-    app[TRUSTED_PROXIES] = doors.trusted_proxies
-    app[CONNECTIONS] = Connections(limits, headers_of(doors))
-    app.cleanup_ctx.append(app[CONNECTIONS].sweeping)
-    metrics.set_up(app, runs, probes, visiting.recorder if visiting else None)
-    if guard:
-        login.set_up(app, guard)
-    app.middlewares.append(answer_once)
-    app[RUNS], app[LEDGER], app[PROBES], app[BROKER] = runs, ledger, probes, broker
-    app[DRY_RUNS] = DryRuns()
+    exposure = services.exposure
+    connections = Connections(services.limits, headers_of(exposure))
+    collectors = [RunCollector(services.runs), *(collector for one in features for collector in one.collectors)]
+    measured = Metrics(services.probes, connections, collectors)
+    app.cleanup_ctx.extend((connections.sweeping, measured.measuring))
+    app[RUNS], app[LEDGER], app[PROBES], app[BROKER] = services.runs, services.ledger, services.probes, services.broker
+    app[EXPOSURE], app[TRUSTED_PROXIES], app[LIMITS] = exposure, exposure.trusted_proxies, services.limits
+    app[CONNECTIONS], app[METRICS], app[DRY_RUNS] = connections, measured, DryRuns()
+    app[NAV] = [*NAVIGATION, *(item for one in features for item in one.feature.nav)]
+    if services.guard:
+        app[GUARD] = services.guard
+        app.add_routes(login.routes)
+    for one in features:
+        for key, value in one.values.items():
+            app[key] = value
+    _set_up_templates(app, features)
+    _add_routes(app, features)
+    app.on_response_prepare.extend(
+        (
+            close_if_body_unread,
+            login.keep_private,
+            add_vary,
+            require_revalidation,
+            add_security_headers,
+            add_request_id,
+        )
+    )
+    # These warnings quote what strangers send; such a file simply has no name, or such a field.
+    warnings.simplefilter("ignore", BadContentDispositionParam)
+    warnings.simplefilter("ignore", BadContentDispositionHeader)
+    return app
+
+
+def _set_up_templates(app: web.Application, features: Sequence[OpenFeature]) -> None:
+    of_features = {one.feature.name: jinja2.FileSystemLoader(one.feature.folder / "templates") for one in features}
     aiohttp_jinja2.setup(
         app,
-        loader=jinja2.FileSystemLoader(asset("templates")),
+        loader=jinja2.ChoiceLoader([jinja2.FileSystemLoader(asset("templates")), jinja2.PrefixLoader(of_features)]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -89,19 +119,22 @@ def make_app(
         filters=FILTERS,
     )
     aiohttp_jinja2.get_env(app).globals["version"] = __version__
-    app.on_response_prepare.append(close_unasked)
-    # It quotes what strangers send, to who can do nothing about it; such a file has no name, or such a field.
-    warnings.simplefilter("ignore", BadContentDispositionParam)
-    warnings.simplefilter("ignore", BadContentDispositionHeader)
+
+
+def _add_routes(app: web.Application, features: Sequence[OpenFeature]) -> None:
+    """Adds the routes of the heart and of features, and last those that describe all of them."""
     for room in (index, history, run_pages, stream, compare, preview, health, metrics):
         app.add_routes(room.routes)
-    if visits:
-        visits_pages.set_up(app, visits)
-    page.set_up(app)
+    for one in features:
+        app.add_routes(one.feature.routes)
+        static = one.feature.folder / "static"
+        if static.is_dir():
+            app.router.add_static(f"/static/{one.feature.name}/", static)
+    page.set_up(app, [one.feature for one in features])
     app.router.add_static("/static/", asset("static"))
-    app.on_response_prepare.extend((tell_what_varies, have_it_asked_again, add_headers, add_id))
-    return app
 
+
+NAVIGATION = (NavItem("/", "New run"), NavItem("/runs", "Runs"))
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "moment": wording.moment,

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from promise_pub.app import FEATURES
 from tests.browser_parts import PHONE, WIDE, Eye, findings, overflows
 from tests.web_parts import ServerUnderTest
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 FILE = b"Ann,ann@example.com\nBob,bob@example.com\nAnn again,ann@example.com\nno comma here\n"
-PAGES = ("/", "/runs", "/runs/{id}", "/compare", "/visits", "/nowhere")
+PAGES = (
+    *("/", "/runs", "/runs/{id}", "/compare", "/nowhere"),
+    *(item.url for feature in FEATURES for item in feature.nav),
+)
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

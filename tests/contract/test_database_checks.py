@@ -31,10 +31,9 @@ from promise_pub.errors import (
     RightsMissing,
     SchemaMissing,
 )
-from promise_pub.features.visits import store as visits
 from promise_pub.settings.model import DatabaseSettings
 from tests.command_parts import configured, run
-from tests.roles import role_with
+from tests.roles import FEATURE_NEEDS, role_with
 from tests.services import BackgroundLoop, execute
 
 FIT = {
@@ -46,7 +45,7 @@ FIT = {
     "standby": False,
     "read_only": False,
 }
-SERVER = (*ledger.NEEDS, *accounts.NEEDS, *visits.NEEDS)
+SERVER = (*ledger.NEEDS, *accounts.NEEDS, *FEATURE_NEEDS)
 
 
 @pytest.fixture

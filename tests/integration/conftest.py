@@ -5,21 +5,18 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
-from promise_pub import db
-from promise_pub.features.visits.store import StoredVisits
 from promise_pub.local.bundled_consumer import BundledConsumer
 from promise_pub.settings.model import DatabaseSettings
 from tests import services
 from tests.command_parts import Command, Here, configured, run
 from tests.integration import stacks
-from tests.visits.walks import IDLE
 
 
 @pytest.fixture
@@ -65,9 +62,3 @@ def here(configuration: Path, capsys: pytest.CaptureFixture[str]) -> Here:
 @pytest.fixture
 def command(configuration: Path) -> Command:
     return partial(run, configuration)
-
-
-@pytest.fixture
-async def visits(database: DatabaseSettings) -> AsyncIterator[StoredVisits]:
-    async with db.open_pool(database, max_size=1) as pool:
-        yield StoredVisits(pool, IDLE)

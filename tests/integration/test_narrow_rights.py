@@ -15,15 +15,13 @@ from promise_pub.accounts.passwords import Passwords
 from promise_pub.accounts.people import Role
 from promise_pub.consumer import saver
 from promise_pub.delivery.store import ledger
-from promise_pub.errors import RightsMissing
-from promise_pub.features.visits import store as visits
 from promise_pub.settings.model import DatabaseSettings, RabbitSettings
 from tests import consumer_parts
 from tests.fake_accounts import QUICK
-from tests.roles import role_with
+from tests.roles import FEATURE_NEEDS, role_with
 from tests.web_parts import ServerUnderTest, people, serving, settings
 
-SERVER = (*ledger.NEEDS, *visits.NEEDS)
+SERVER = (*ledger.NEEDS, *FEATURE_NEEDS)
 JSON = {"Accept": "application/json"}
 
 
@@ -120,21 +118,3 @@ async def test_what_is_asked_for_at_the_start_is_enough_for_logins(
             assert out.status == 303
             bearer = {"Authorization": f"Bearer {token}", **JSON}
             assert (await server.get("/runs", headers=bearer)).status == 200
-    assert await pool.fetchval("SELECT count(*) FROM visit_hits") > 0
-
-
-async def test_without_users_and_visits_their_tables_may_stay_closed(
-    pool: asyncpg.Pool,
-    rabbit: RabbitSettings,
-    database: DatabaseSettings,
-    tmp_path: Path,
-    unused_tcp_port: int,
-) -> None:
-    options = settings(rabbit, database, unused_tcp_port, tmp_path)
-    async with role_with(pool, database, (*ledger.NEEDS, *visits.NEEDS_TO_SHOW)) as ours:
-        noting = replace(options, database=ours)
-        with pytest.raises(RightsMissing, match="GRANT DELETE, INSERT ON visit_hits"):
-            async with serving(noting):
-                pass
-        async with serving(replace(noting, visits=replace(noting.visits, enabled=False))) as server:
-            assert (await server.get("/visits")).status == 200

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 from promise_pub import errors
 from promise_pub.http.negotiation import CSV, HTML, JSON
 from promise_pub.http.openapi.answers import DATABASE, Operation, answer, faces, not_modified, problems
+from promise_pub.http.openapi.document import Operations
+from promise_pub.http.openapi.parameters import KNOWN, PAGED, face, paged, query
 from promise_pub.json_schema import (
     AMOUNT,
     COUNT,
@@ -20,7 +20,6 @@ from promise_pub.json_schema import (
     ref,
     whole,
 )
-from promise_pub.web.docs.parameters import KNOWN, PAGED, face, paged, query
 
 # A description of what is taken that can be checked by itself: not of every way ISO 8601 has, nor of every month's days.
 _DAY = "20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
@@ -150,7 +149,7 @@ def _hit() -> Schema:
     )
 
 
-def visit_schemas() -> dict[str, Schema]:
+def schemas() -> dict[str, Schema]:
     """What the answers hold, by the names that they are referred to by."""
     names = ("noted", "written", "lost", "waiting")
     return {
@@ -177,7 +176,7 @@ def visit_schemas() -> dict[str, Schema]:
     }
 
 
-OPERATIONS: Mapping[tuple[str, str], Callable[[], Operation]] = {
+OPERATIONS: Operations = {
     ("GET", "/visits"): _sessions,
     ("GET", "/visits/{session_id}"): _session,
 }

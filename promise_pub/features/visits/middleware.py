@@ -9,22 +9,22 @@ from time import perf_counter
 from uuid import UUID
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from promise_pub.features.visits.hits import Hit, Ids, cut_short, headers_of, text_of
 from promise_pub.features.visits.recorder import Recorder
 from promise_pub.features.visits.sessions import Sessions
+from promise_pub.features.visits.settings import VisitsSettings
 from promise_pub.http.client_address import client_of
-from promise_pub.http.keys import ROUTE, SHOWN
-from promise_pub.http.problems import Handler
-from promise_pub.http.security import DOORS
-from promise_pub.settings.model import VisitsSettings
+from promise_pub.http.keys import IS_PAGE, ROUTE
+from promise_pub.http.security import EXPOSURE
 
 log = logging.getLogger(__name__)
 
 NOT_FOUND = "not found"  # the page of an address that no route is for: strangers' would be without end
 
 # Never pages, whatever is shown there when it goes wrong.
-_NO_PAGES = frozenset({"/static", "/runs/{id}/stream", "/metrics", "/healthz", "/readyz"})
+_NO_PAGES = frozenset({"/static", "/static/visits", "/runs/{id}/stream", "/metrics", "/healthz", "/readyz"})
 _OPT_OUTS = ("DNT", "Sec-GPC")
 _FRAMES = frozenset({"document", "iframe", "frame"})
 
@@ -43,12 +43,12 @@ VISITING = web.AppKey("visiting", Visiting)
 
 
 @web.middleware
-async def note_visits(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def record_visits(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Gives visitors a session, and notes the pages they are shown.
 
     No answer waits for it longer than `sessions.ASK_TIMEOUT`, once a session, and none fails by it.
     """
-    if _wants_no_notes(request):
+    if VISITING not in request.app or _wants_no_notes(request):
         return await handler(request)
     at, began = datetime.now(UTC), perf_counter()
     try:
@@ -80,7 +80,7 @@ def _wants_no_notes(request: web.Request) -> bool:
 
 
 async def _note(request: web.Request, response: web.StreamResponse, at: datetime, began: float) -> None:
-    shown = SHOWN in request
+    shown = IS_PAGE in request
     if response.prepared or not (shown or 300 <= response.status < 400):
         return
     visiting = request.app[VISITING]
@@ -95,7 +95,7 @@ async def _note(request: web.Request, response: web.StreamResponse, at: datetime
             httponly=True,
             samesite="Lax",
             path="/",
-            secure=request.app[DOORS].tls,
+            secure=request.app[EXPOSURE].tls,
         )
     if shown and _is_hit(request.method, response.status):
         took = (perf_counter() - began) * 1000

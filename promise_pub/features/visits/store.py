@@ -13,6 +13,7 @@ from contextlib import (
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Interface, IPv6Interface
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -28,6 +29,7 @@ from promise_pub.features.visits.report import SessionSummary, Transitions
 
 NEEDS = (Need("visit_hits", "SELECT INSERT DELETE"), Need("visit_forgotten", "SELECT DELETE"))
 NEEDS_TO_SHOW = (Need("visit_hits", "SELECT"),)
+SQL = Path(__file__).parent / "visits.sql"
 ANSWER_TIMEOUT = 8.0  # seconds for what takes milliseconds
 COUNT_TIMEOUT = 60.0  # seconds for what goes over every hit: a million take one
 LONG_TIMEOUT = 3600.0  # seconds for an import as a whole
@@ -64,7 +66,7 @@ class StoredVisits:
     def __init__(self, pool: asyncpg.Pool, idle: timedelta) -> None:
         self._pool = pool
         self._idle = idle
-        self._sql = queries("visits")
+        self._sql = queries(SQL)
         self._counting = asyncio.Semaphore(MOST_COUNTING)
 
     async def check(self) -> None:

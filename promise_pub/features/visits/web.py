@@ -6,7 +6,7 @@ Answers may be long, and are made in a thread: the loop has a run to carry meanw
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,14 +19,15 @@ from markupsafe import Markup
 from promise_pub.errors import NotAllowed, SessionNotFound
 from promise_pub.features.visits.chains import percent
 from promise_pub.features.visits.hits import COLUMNS, Hit
-from promise_pub.features.visits.middleware import VISITING
+from promise_pub.features.visits.middleware import VISITING, Visiting
 from promise_pub.features.visits.recorder import Recorded
 from promise_pub.features.visits.render.svg import svg
 from promise_pub.features.visits.report import SESSION_COLUMNS, PageFigures, SessionSummary, Transitions
 from promise_pub.features.visits.store import MOST_HITS, StoredVisits
 from promise_pub.http.keys import may_operate
-from promise_pub.http.negotiation import CSV, JSON, as_csv, as_json, page, wanted
-from promise_pub.http.pagination import PER_PAGE, Paging, parse_paging, single, tell_pages
+from promise_pub.http.negotiation import CSV, JSON, negotiate_format
+from promise_pub.http.pagination import PER_PAGE, Paging, add_page_headers, parse_paging, single
+from promise_pub.http.responses import as_csv, as_json, page
 from promise_pub.spans import parse_since
 from promise_pub.text import parse_uuid
 
@@ -100,7 +101,7 @@ def _leaving(told: Transitions, page: str) -> int:
 async def list_visits(request: web.Request) -> web.Response:
     """The sessions, the newest hit first, and how all of them went through the pages."""
     _for_operators(request)
-    face = wanted(request, table=True)
+    face = negotiate_format(request, table=True)
     view = _view(request)
     visits = request.app[VISITS]
     found, total = await visits.sessions(view.paging.per_page, view.paging.skip, view.since)
@@ -110,7 +111,7 @@ async def list_visits(request: web.Request) -> web.Response:
         told = await visits.transitions(since=view.since)
         show = _all_as_json if face == JSON else _all_as_page
         response = await _made(request, show, request, view, found, total, told)
-    tell_pages(response, total, view.links(total))
+    add_page_headers(response, total, view.links(total))
     return response
 
 
@@ -147,14 +148,14 @@ def _all_as_page(
         "recorded": _recorded(request),
         "spans": SPANS,
     }
-    return page(request, "visits.html", context)
+    return page(request, "visits/sessions.html", context)
 
 
 @routes.get("/visits/{session_id}")
 async def show_visit(request: web.Request) -> web.Response:
     """One session: its way through the pages in the order of time."""
     _for_operators(request)
-    face = wanted(request, table=True)
+    face = negotiate_format(request, table=True)
     single(request, ("format",))
     session = _session_id(request.match_info["session_id"])
     visits = request.app[VISITS]
@@ -185,7 +186,7 @@ def _one_as_json(_: web.Request, session: SessionSummary, hits: Sequence[Hit], t
 
 def _one_as_page(request: web.Request, session: SessionSummary, hits: Sequence[Hit], told: Transitions) -> web.Response:
     context = {"session": session, "hits": hits, "most": MOST_HITS, "picture": _picture(told)}
-    return page(request, "visit.html", context)
+    return page(request, "visits/session.html", context)
 
 
 async def _made(request: web.Request, make: Callable[..., web.Response], *parameters: Any) -> web.Response:
@@ -208,7 +209,6 @@ def _recorded(request: web.Request) -> Recorded | None:
     return request.app[VISITING].recorder.recorded if VISITING in request.app else None
 
 
-def set_up(app: web.Application, visits: StoredVisits) -> None:
-    """Has the application show the record."""
-    app[VISITS], app[_MAKING] = visits, asyncio.Lock()
-    app.add_routes(routes)
+def values_of(visits: StoredVisits, visiting: Visiting | None) -> Mapping[web.AppKey[Any], Any]:
+    """Returns what the handlers and the middleware look up in the application."""
+    return {VISITS: visits, _MAKING: asyncio.Lock(), **({VISITING: visiting} if visiting else {})}

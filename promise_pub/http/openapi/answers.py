@@ -8,9 +8,9 @@ from typing import Any
 
 from promise_pub import errors
 from promise_pub.http.negotiation import CSV, HTML, JSON
+from promise_pub.http.openapi.schema import sentence
 from promise_pub.http.problems import problem, status_of
 from promise_pub.json_schema import COUNT, TEXT, Schema, ref
-from promise_pub.web.docs.schemas import sentence
 
 Kind = type[errors.PromisePubError]
 Operation = dict[str, Any]
@@ -26,17 +26,6 @@ DATABASE: tuple[Kind, ...] = (
     errors.SchemaMissing,
     errors.DatabaseError,
 )
-FAILED_RUN: tuple[Kind, ...] = (
-    errors.ConsumerError,
-    *errors.ConsumerError.__subclasses__(),
-    errors.BrokerError,
-    *errors.BrokerError.__subclasses__(),
-    *DATABASE,
-    errors.StoredFileError,
-    errors.RunTaken,
-)
-BUSY: tuple[Kind, ...] = (errors.TooManyWaiting, errors.ServerStopping)
-
 HEADERS: dict[str, Schema] = {
     "ETag": {
         "description": "A mark of the answer. Sent back as `If-None-Match` it saves sending the same again.",

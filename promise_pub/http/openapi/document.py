@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from aiohttp import web
 
 from promise_pub import __version__, errors
-from promise_pub.features.visits.api import visit_schemas
 from promise_pub.http.login import COOKIE, OPEN
 from promise_pub.http.openapi.answers import DATABASE, Operation, answer, header_components, problems, without_bodies
+from promise_pub.http.openapi.schema import general_schemas
 from promise_pub.http.security import SAFE_METHODS
-from promise_pub.web.docs.operations import OPERATIONS
-from promise_pub.web.docs.schemas import schemas
+from promise_pub.json_schema import Schema
 
 VERSION = "3.1.1"
 
-_WORDS = """\
-Takes a CSV, publishes every row to a consumer through RabbitMQ, and proves what became of each one.
-
-Pages and data share their addresses: `Accept: application/json` gives JSON, `text/csv` CSV where there is a table, \
-everything else HTML; `?format=` overrides it. `HEAD` is answered like `GET`, without the body. Errors in JSON are \
-problem details (RFC 9457) with a stable `code`, also those of addresses that do not exist (404) and methods that an \
-address does not take (405, with `Allow`).
-"""
 _LOGIN = "\nWho sends a request says so with a token (`Authorization: Bearer`) or a session. Viewers may look; everything that is not GET takes an operator.\n"
-_TAGS = {
-    "runs": "A run takes one file from upload to verdict.",
-    "pages": "For people.",
-    "state": "For whoever watches the server.",
-    "descriptions": "For whoever writes programs.",
-    "visits": "Who was shown which pages, and where they went next.",
-    "access": "Logging in and out.",
-}
 
 
 class Route(NamedTuple):
@@ -41,6 +25,20 @@ class Route(NamedTuple):
 
     method: str
     path: str
+
+
+Operations = Mapping[tuple[str, str], Callable[[], Operation]]
+"""Functions that describe a request, by its method and path."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """What is known of the requests, whichever of them an application takes. `tags` are described groups of them."""
+
+    words: str
+    tags: Mapping[str, str]
+    operations: Operations
+    schemas: Mapping[str, Schema]
 
 
 def routes_of(app: web.Application) -> list[Route]:
@@ -52,11 +50,11 @@ def routes_of(app: web.Application) -> list[Route]:
     ]
 
 
-def describe(routes: Iterable[Route], *, login: bool) -> dict[str, Any]:
-    """These requests; with `login`, also how to say who sends them."""
+def describe(routes: Iterable[Route], api: Api, *, login: bool) -> dict[str, Any]:
+    """Describes these requests; with `login`, also how to authenticate. A request that `api` lacks is left out."""
     paths: dict[str, dict[str, Operation]] = {}
     for method, path in routes:
-        if (operation := _operation(method, path, login)) is not None:
+        if (operation := _operation(api.operations, method, path, login)) is not None:
             paths.setdefault(path, {})[method.lower()] = operation
     _leave_out_loose_links(paths)
     used = {tag for path in paths.values() for one in path.values() for tag in one["tags"]}
@@ -65,13 +63,13 @@ def describe(routes: Iterable[Route], *, login: bool) -> dict[str, Any]:
         "info": {
             "title": "promise-pub",
             "version": __version__,
-            "description": _WORDS + (_LOGIN if login else ""),
+            "description": api.words + (_LOGIN if login else ""),
         },
         "servers": [{"url": "/", "description": "This server."}],
-        "tags": [{"name": name, "description": words} for name, words in _TAGS.items() if name in used],
+        "tags": [{"name": name, "description": words} for name, words in api.tags.items() if name in used],
         "paths": paths,
         "components": {
-            "schemas": {**schemas(), **visit_schemas()},
+            "schemas": {**api.schemas, **general_schemas()},
             "headers": header_components(),
             **({"securitySchemes": _security_schemes()} if login else {}),
         },
@@ -88,17 +86,15 @@ def _leave_out_loose_links(paths: Mapping[str, Mapping[str, Operation]]) -> None
             told["links"] = {name: link for name, link in links.items() if link["operationId"] in known}
 
 
-def _operation(method: str, path: str, login: bool) -> Operation | None:
+def _operation(operations: Operations, method: str, path: str, login: bool) -> Operation | None:
     if method == "HEAD":
-        return _head(path, login)
-    describing = OPERATIONS.get((method, path))
+        get = _operation(operations, "GET", path, login)
+        return _head(get) if get else None
+    describing = operations.get((method, path))
     return _complete(method, path, describing(), login) if describing else None
 
 
-def _head(path: str, login: bool) -> Operation | None:
-    get = _operation("GET", path, login)
-    if get is None:
-        return None
+def _head(get: Operation) -> Operation:
     return get | {
         "operationId": f"{get['operationId']}Head",
         "summary": f"{get['summary']}: its headers alone",

@@ -1,17 +1,35 @@
-"""What else can be asked of the server, and the table of all of it."""
+"""The description of the API: its words, its groups, and every request of the heart."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 
 from promise_pub import errors
 from promise_pub.accounts.passwords import LONGEST
 from promise_pub.accounts.people import LONGEST_NAME
-from promise_pub.features.visits import api as visits
+from promise_pub.http.features import Feature
 from promise_pub.http.openapi.answers import DATABASE, Operation, answer, faces, headers, not_modified, problems
+from promise_pub.http.openapi.document import Api, Operations
+from promise_pub.http.openapi.parameters import KNOWN, query
 from promise_pub.json_schema import COUNT, TEXT, Schema, ref, whole
 from promise_pub.web.docs import runs
-from promise_pub.web.docs.parameters import KNOWN, query
+from promise_pub.web.docs.schemas import run_schemas
+
+_WORDS = """\
+Takes a CSV, publishes every row to a consumer through RabbitMQ, and proves what became of each one.
+
+Pages and data share their addresses: `Accept: application/json` gives JSON, `text/csv` CSV where there is a table, \
+everything else HTML; `?format=` overrides it. `HEAD` is answered like `GET`, without the body. Errors in JSON are \
+problem details (RFC 9457) with a stable `code`, also those of addresses that do not exist (404) and methods that an \
+address does not take (405, with `Allow`).
+"""
+_TAGS = {
+    "runs": "A run takes one file from upload to verdict.",
+    "pages": "For people.",
+    "state": "For whoever watches the server.",
+    "descriptions": "For whoever writes programs.",
+    "access": "Logging in and out.",
+}
 
 
 def _index() -> Operation:
@@ -132,7 +150,7 @@ def _metrics() -> Operation:
     }
 
 
-OPERATIONS: Mapping[tuple[str, str], Callable[[], Operation]] = {
+OPERATIONS: Operations = {
     ("GET", "/"): _index,
     **runs.OPERATIONS,
     ("GET", "/employees"): _employees,
@@ -144,9 +162,18 @@ OPERATIONS: Mapping[tuple[str, str], Callable[[], Operation]] = {
         "asyncapi", "The messages published (AsyncAPI 3.0)", "application/json", {"type": "object"}
     ),
     ("GET", "/docs"): _document("docs", "This API as a page", "text/html", TEXT),
-    **visits.OPERATIONS,
     ("GET", "/login"): _login_form,
     ("POST", "/login"): _log_in,
     ("POST", "/logout"): _log_out,
 }
 """Every request, described when it is asked for; what the router does not have is not asked for."""
+
+
+def make_api(features: Sequence[Feature]) -> Api:
+    """Returns the API of the heart and of these features."""
+    operations, tags, schemas = dict(OPERATIONS), dict(_TAGS), run_schemas()
+    for feature in features:
+        operations |= feature.operations
+        tags |= feature.tags
+        schemas |= feature.schemas()
+    return Api(words=_WORDS, tags=tags, operations=operations, schemas=schemas)

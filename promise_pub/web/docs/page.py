@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from promise_pub.http.keys import BROKER, GUARD
-from promise_pub.http.negotiation import as_json, page
+from promise_pub.http.features import Feature
+from promise_pub.http.keys import GUARD
 from promise_pub.http.openapi import document
+from promise_pub.http.responses import as_json, page
 from promise_pub.web.docs import asyncapi
+from promise_pub.web.docs.operations import make_api
+from promise_pub.web.keys import BROKER
 
-_DESCRIPTION: web.AppKey[Mapping[str, Any]] = web.AppKey("openapi", Mapping[str, Any])
+DESCRIPTION: web.AppKey[Mapping[str, Any]] = web.AppKey("openapi", Mapping[str, Any])
 
 routes = web.RouteTableDef()
 
 
-def set_up(app: web.Application) -> None:
-    """Describes the requests that the application takes by now: comes after all other routes."""
+def set_up(app: web.Application, features: Sequence[Feature]) -> None:
+    """Adds the routes, and describes all that the application has by now: to be called after all others are added."""
     app.add_routes(routes)
-    app[_DESCRIPTION] = document.describe(document.routes_of(app), login=GUARD in app)
+    app[DESCRIPTION] = document.describe(document.routes_of(app), make_api(features), login=GUARD in app)
 
 
 @routes.get("/openapi.json")
 async def describe_api(request: web.Request) -> web.Response:
     """This API, as programs read it."""
-    return as_json(request.app[_DESCRIPTION])
+    return as_json(request.app[DESCRIPTION])
 
 
 @routes.get("/asyncapi.json")
@@ -38,7 +41,7 @@ async def describe_messages(request: web.Request) -> web.Response:
 @routes.get("/docs")
 async def show_docs(request: web.Request) -> web.Response:
     """This API, as people read it: a list, which scripts replace by Swagger UI."""
-    api = request.app[_DESCRIPTION]
+    api = request.app[DESCRIPTION]
     words = [_plain(paragraph) for paragraph in api["info"]["description"].split("\n\n")]
     context = {"openapi": api["openapi"], "words": words, "requests": [*_requests(api)]}
     return page(request, "docs.html", context)

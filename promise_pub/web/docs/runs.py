@@ -9,9 +9,7 @@ from promise_pub.delivery.input.uploads import NAME_LIMIT
 from promise_pub.delivery.store.query import NEWEST_FIRST, Sort
 from promise_pub.http.negotiation import CSV, HTML, JSON
 from promise_pub.http.openapi.answers import (
-    BUSY,
     DATABASE,
-    FAILED_RUN,
     Kind,
     Operation,
     answer,
@@ -19,25 +17,26 @@ from promise_pub.http.openapi.answers import (
     not_modified,
     problems,
 )
+from promise_pub.http.openapi.parameters import KNOWN, PAGED, PREFER, face, header, paged, query
 from promise_pub.json_schema import COUNT, FLAG, ORDINAL, TEXT, UUID, Schema, described, one_of, ref, whole
 from promise_pub.parameters import FILE_PARAMETERS, Mode
 from promise_pub.records import MAX_REJECTS, State, Verdict
-from promise_pub.web.docs.parameters import (
-    KNOWN,
-    PAGED,
-    PREFER,
-    RUN_ID,
-    face,
-    file_body,
-    header,
-    in_query,
-    paged,
-    query,
-)
+from promise_pub.web.docs.parameters import RUN_ID, file_body, in_query
 from promise_pub.web.runs.compare import FEWEST, MOST
 from promise_pub.web.runs.forms import WHOLE
 from promise_pub.web.runs.history import ORDERS
 from promise_pub.web.runs.preview import LIMIT, SHOWN
+
+FAILED_RUN: tuple[Kind, ...] = (
+    errors.ConsumerError,
+    *errors.ConsumerError.__subclasses__(),
+    errors.BrokerError,
+    *errors.BrokerError.__subclasses__(),
+    *DATABASE,
+    errors.StoredFileError,
+    errors.RunTaken,
+)
+BUSY: tuple[Kind, ...] = (errors.TooManyWaiting, errors.ServerStopping)
 
 
 def _links() -> dict[str, Schema]:

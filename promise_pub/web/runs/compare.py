@@ -7,12 +7,13 @@ from string import ascii_uppercase
 from aiohttp import web
 
 from promise_pub.errors import BadParameter, DatabaseError
-from promise_pub.http.keys import LEDGER
-from promise_pub.http.negotiation import CSV, HTML, JSON, as_csv, as_json, page, wanted
+from promise_pub.http.negotiation import CSV, HTML, JSON, negotiate_format
+from promise_pub.http.responses import as_csv, as_json, page
 from promise_pub.presentation.charts import compared
 from promise_pub.presentation.comparison import Fact, compare
 from promise_pub.presentation.run_json import encode_run
 from promise_pub.records import RunReport
+from promise_pub.web.keys import LEDGER
 from promise_pub.web.runs.run import find_run, parse_run_id
 
 FEWEST, MOST = 2, 6
@@ -24,7 +25,7 @@ routes = web.RouteTableDef()
 @routes.get("/compare")
 async def compare_runs(request: web.Request) -> web.Response:
     """Two to six runs, each named by a parameter `run`; without any, the page has some to choose from."""
-    face = wanted(request, table=True)
+    face = negotiate_format(request, table=True)
     ids = [parse_run_id(text) for text in request.query.getall("run", [])]
     if face == HTML and len(ids) < FEWEST:
         return await _choice(request, ids)

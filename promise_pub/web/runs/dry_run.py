@@ -6,8 +6,9 @@ import asyncio
 
 from aiohttp import web
 
-from promise_pub.http.keys import DRY_RUNS, RUNS
-from promise_pub.http.negotiation import JSON, as_json, page, wanted
+from promise_pub.http.negotiation import JSON, negotiate_format
+from promise_pub.http.responses import as_json, page
+from promise_pub.web.keys import DRY_RUNS, RUNS
 from promise_pub.web.runs.forms import Order
 
 
@@ -21,6 +22,6 @@ async def answer(request: web.Request, run_id: str, order: Order) -> web.Respons
         report = await request.app[DRY_RUNS].carry_out(uploads.arrived(run_id), order.file, order.parameters)
     finally:
         await asyncio.shield(uploads.discard(run_id))
-    if wanted(request) == JSON:
+    if negotiate_format(request) == JSON:
         return as_json(report.as_json())
     return page(request, "dry_run.html", {"report": report})

@@ -13,12 +13,13 @@ from aiohttp import web
 from promise_pub.delivery.input.uploads import NAME_LIMIT
 from promise_pub.delivery.store.query import NEWEST_FIRST, Selection, Sort
 from promise_pub.errors import BadParameter
-from promise_pub.http.keys import LEDGER, RUNS
-from promise_pub.http.negotiation import CSV, JSON, as_csv, as_json, page, wanted
-from promise_pub.http.pagination import PER_PAGE, Paging, check_known, parse_paging, single, tell_pages
+from promise_pub.http.negotiation import CSV, JSON, negotiate_format
+from promise_pub.http.pagination import PER_PAGE, Paging, add_page_headers, check_known, parse_paging, single
+from promise_pub.http.responses import as_csv, as_json, page
 from promise_pub.parameters import Mode
 from promise_pub.presentation.run_json import SUMMARY, encode_run, summarize_run
 from promise_pub.records import RunReport, State, Verdict
+from promise_pub.web.keys import LEDGER, RUNS
 from promise_pub.web.runs.compare import MOST
 
 ORDERS = {"asc": False, "desc": True}
@@ -123,7 +124,7 @@ def _part_of_a_name(text: str) -> str:
 @routes.get("/runs")
 async def list_runs(request: web.Request) -> web.Response:
     """The history, newest first where no other order is asked for."""
-    face = wanted(request, table=True)
+    face = negotiate_format(request, table=True)
     view = parse_view(single(request, PARAMETERS))
     found, total = await request.app[LEDGER].newest(view.paging.per_page, view.paging.skip, view.which)
     found = as_they_are_now(request, found)
@@ -135,7 +136,7 @@ async def list_runs(request: web.Request) -> web.Response:
     else:
         context = {"runs": found, "total": total, "links": links, "view": view, **_CHOICES}
         response = page(request, "runs.html", context)
-    tell_pages(response, total, links)
+    add_page_headers(response, total, links)
     return response
 
 

@@ -7,11 +7,12 @@ import asyncio
 from aiohttp import web
 
 from promise_pub.errors import DatabaseError, DatabaseUnavailable
-from promise_pub.http.keys import LEDGER, RUNS, may_operate
-from promise_pub.http.negotiation import as_json, page
+from promise_pub.http.keys import may_operate
+from promise_pub.http.responses import as_json, page
 from promise_pub.parameters import DELIMITERS, ENCODINGS, MAX_TIMEOUT
 from promise_pub.parameters.rate_profile import MAX_RATE
 from promise_pub.records import RunReport
+from promise_pub.web.keys import LEDGER, RUNS
 from promise_pub.web.runs.history import as_they_are_now
 
 NEWEST = 10  # runs on the first page

@@ -13,8 +13,8 @@ from promise_pub.delivery.input.dialect import Dialect
 from promise_pub.delivery.input.header import find_header
 from promise_pub.delivery.input.reader import Reader
 from promise_pub.errors import NotCsv
-from promise_pub.http.expect import expect_patiently
-from promise_pub.http.negotiation import as_json
+from promise_pub.http.expect import defer_continue
+from promise_pub.http.responses import as_json
 from promise_pub.parameters import Parameters
 from promise_pub.records import Batch, Rejected, Row
 from promise_pub.web.runs.forms import parse_preview, take_body
@@ -26,7 +26,7 @@ SHOWN = 10  # rows, and rejected records
 routes = web.RouteTableDef()
 
 
-@routes.post("/preview/", expect_handler=expect_patiently)
+@routes.post("/preview/", expect_handler=defer_continue)
 async def preview(request: web.Request) -> web.Response:
     """Judges the first bytes of a file, which are the body. What is cut off at their end is not judged, unless they
     are `whole`: all of it."""

@@ -12,14 +12,16 @@ from promise_pub.delivery.queue.rerun import run_again
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.errors import DatabaseError, RunNotFound, ServerStopping
-from promise_pub.http.expect import expect_patiently
-from promise_pub.http.keys import GUARD, LEDGER, RUNS
-from promise_pub.http.negotiation import JSON, as_csv, as_json, page, wanted
+from promise_pub.http.expect import defer_continue
+from promise_pub.http.keys import GUARD
+from promise_pub.http.negotiation import JSON, negotiate_format
 from promise_pub.http.problems import ask_again_later, problem, status_of_run
+from promise_pub.http.responses import as_csv, as_json, page
 from promise_pub.presentation.curl import format_curl
 from promise_pub.presentation.run_json import encode_run
 from promise_pub.records import MAX_REJECTS, Rejected, RunReport
 from promise_pub.text import parse_uuid
+from promise_pub.web.keys import LEDGER, RUNS
 from promise_pub.web.runs import dry_run
 from promise_pub.web.runs.forms import asks_dry_run, take_order
 
@@ -29,13 +31,13 @@ T = TypeVar("T")
 routes = web.RouteTableDef()
 
 
-@routes.post("/simulate/", expect_handler=expect_patiently)
+@routes.post("/simulate/", expect_handler=defer_continue)
 async def simulate(request: web.Request) -> web.Response:
     """Takes a file, queues its run, and answers at its end, or at once with `Prefer: respond-async`.
 
     A dry run waits for no turn; when the query string says that it is one, it is not turned away for those who do.
     """
-    wanted(request)
+    negotiate_format(request)
     runs = request.app[RUNS]
     run_id = runs.admit(waits=not asks_dry_run(request))
     async with runs.uploads.receive(run_id) as upload:
@@ -80,21 +82,21 @@ async def _accepted(request: web.Request, run: ActiveRun) -> web.Response:
 @routes.post("/runs/{id}/cancel")
 async def cancel_run(request: web.Request) -> web.Response:
     """Ends a run, with 202 while it still ends; 409 when it has ended."""
-    wanted(request)
+    negotiate_format(request)
     return await _accepted(request, await request.app[RUNS].cancel(_run_id(request)))
 
 
 @routes.post("/runs/{id}/resume")
 async def resume_run(request: web.Request) -> web.Response:
     """Queues a run that did not complete, to go on where it stopped; 409 when there is nothing to go on with."""
-    wanted(request)
+    negotiate_format(request)
     return await _accepted(request, await request.app[RUNS].resume(_run_id(request)))
 
 
 @routes.post("/runs/{id}/again")
 async def repeat_run(request: web.Request) -> web.Response:
     """Queues a new run of the same file with the same settings; 409 when the file is no longer there as it was."""
-    wanted(request)
+    negotiate_format(request)
     report = await find_run(request)
     return await _accepted(request, await run_again(request.app[RUNS], report))
 
@@ -124,7 +126,7 @@ def parse_run_id(text: str) -> str:
 async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = False) -> web.Response:
     """The run in the face the client wants. Only the one who started it gets its failure as the status."""
     status = 200 if asked else status_of_run(report)
-    if wanted(request) == JSON:
+    if negotiate_format(request) == JSON:
         if status == 200 or report.error is None:
             return as_json(encode_run(report))
         code, detail = report.error.code, report.error.message
@@ -158,7 +160,7 @@ async def _rejected(request: web.Request, report: RunReport) -> list[Rejected]:
 @routes.get("/runs/{id}/rejects")
 async def list_rejects(request: web.Request) -> web.Response:
     """The rejected rows of a run that are stored: CSV to download, or JSON."""
-    face = wanted(request, table=True)
+    face = negotiate_format(request, table=True)
     report = await find_run(request)
     rows = await request.app[LEDGER].rejected(report.id, MAX_REJECTS)
     if face == JSON:

@@ -11,10 +11,12 @@ from aiohttp import web
 from aiohttp_sse import EventSourceResponse, sse_response
 
 from promise_pub.errors import DatabaseError
-from promise_pub.http.keys import GUARD, RUNS
-from promise_pub.http.negotiation import HTML, JSON, fragment, wanted
+from promise_pub.http.keys import GUARD
+from promise_pub.http.negotiation import HTML, JSON, negotiate_format
+from promise_pub.http.responses import fragment
 from promise_pub.presentation.run_json import encode_run
 from promise_pub.records import RunReport
+from promise_pub.web.keys import RUNS
 from promise_pub.web.runs.run import find_run
 
 LOOK_EVERY = 0.2  # seconds between looks at a run of this server: five events a second at most
@@ -55,7 +57,7 @@ async def stream_run(request: web.Request) -> web.StreamResponse:
 
 def _face(request: web.Request) -> str:
     """Browsers ask for a stream, and take what they are given."""
-    return wanted(request) if "format" in request.query else JSON
+    return negotiate_format(request) if "format" in request.query else JSON
 
 
 def _json(report: RunReport) -> str:

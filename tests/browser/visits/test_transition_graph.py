@@ -17,7 +17,7 @@ from tests.visits.graph_parts import SITE, every_page_to_every_page, some_chains
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-STYLESHEET = (Path(__file__).parents[3] / "static" / "style.css").read_text()
+STYLESHEET = (Path(__file__).parents[3] / "promise_pub" / "features" / "visits" / "static" / "visits.css").read_text()
 SIZES = {"name": NAME, "hits": SMALL, "share": NUMBER}
 TWELVE = {
     "real": SITE,

@@ -24,7 +24,7 @@ from tests.visits.walks import IDLE
 
 START = datetime.now(UTC) - timedelta(minutes=5)
 ONE, TWO = UUID(int=1), UUID(int=2)
-SQL = db.queries("visits")
+SQL = db.queries(store.SQL)
 
 BY_HAND = "INSERT INTO visit_hits (id, at, session_id, page) VALUES (gen_random_uuid(), now(), $1, '/')"
 

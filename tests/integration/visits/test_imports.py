@@ -11,8 +11,9 @@ from pathlib import Path
 from uuid import UUID
 
 from promise_pub.features.visits.hits import moment
+from promise_pub.features.visits.settings import VisitsSettings
 from promise_pub.features.visits.store import StoredVisits
-from promise_pub.settings.model import DatabaseSettings, VisitsSettings
+from promise_pub.settings.model import DatabaseSettings
 from tests.command_parts import Command, Here, configured, run, table
 from tests.visits.walks import text
 
@@ -88,7 +89,7 @@ async def test_settings_of_visits_go_for_commands_as_well(
 ) -> None:
     """Addresses are cut where servers cut them, and a session ends when it does for them."""
     settings = VisitsSettings(anonymise=True, idle=600, enabled=False)
-    configuration = configured(tmp_path / "test.ini", database, settings)
+    configuration = configured(tmp_path / "test.ini", database, visits=settings)
     path = tmp_path / "hits.csv"
     path.write_text(f"at,session_id,page,ip\n{moment(EARLIER)},{ONE},/,192.0.2.77\n")
     assert (await run(configuration, "visits", "import", path)).code == 0

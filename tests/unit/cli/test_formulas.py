@@ -7,8 +7,8 @@ import io
 
 import pytest
 
-from promise_pub.cli.output import print_csv
-from promise_pub.http.negotiation import as_csv
+from promise_pub.http.responses import as_csv
+from promise_pub.terminal import print_csv
 
 
 def cell(value: str) -> str:

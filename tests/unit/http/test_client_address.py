@@ -24,9 +24,9 @@ from promise_pub.http.client_address import (
     client_behind,
     client_of,
 )
-from promise_pub.http.security import Doors
+from promise_pub.http.security import Exposure
 from promise_pub.settings.casts import networks
-from promise_pub.web.server import make_app
+from promise_pub.web.server import Services, make_app
 from tests.web_house import Client as HttpClient
 from tests.web_house import House
 
@@ -238,8 +238,8 @@ def open_site(tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaita
 
     async def start(proxies: str = "", handler: Any = who) -> HttpClient:
         house = House(tmp_path)
-        doors = Doors(trusted_proxies=networks(proxies) if proxies else ())
-        app = make_app(house.runs, house.ledger, {}, doors=doors)  # type: ignore[arg-type]
+        exposure = Exposure(trusted_proxies=networks(proxies) if proxies else ())
+        app = make_app(Services(runs=house.runs, ledger=house.ledger, probes={}, exposure=exposure))  # type: ignore[arg-type]
         app.router.add_get("/who", handler)
         return await aiohttp_client(app)
 

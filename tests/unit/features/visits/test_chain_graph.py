@@ -25,7 +25,7 @@ from promise_pub.features.visits.render.svg.text_size import Box, fitted, width_
 from tests.visits.graph_parts import SITE, every_page_to_every_page, some_chains, walked
 
 FRAMES = pytest.mark.parametrize("frame", [LANDSCAPE, PORTRAIT], ids=lambda frame: frame.name)
-STYLESHEET = (Path(__file__).parents[4] / "static" / "style.css").read_text()
+STYLESHEET = (Path(__file__).parents[4] / "promise_pub" / "features" / "visits" / "static" / "visits.css").read_text()
 
 
 def parsed(chains: Chains) -> Element:

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promise_pub.cli.output import print_csv
 from promise_pub.features.visits.hits import (
     COLUMNS,
     LONGEST_HEADERS,
@@ -26,6 +25,7 @@ from promise_pub.features.visits.hits import (
     text_of,
 )
 from promise_pub.features.visits.importing import read_hits
+from promise_pub.terminal import print_csv
 
 AT = datetime(2026, 7, 1, 12, 0, 0, 123456, tzinfo=UTC)
 WHOLE = Hit(

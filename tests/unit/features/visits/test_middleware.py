@@ -26,14 +26,14 @@ from promise_pub.accounts.sessions import Sessions as Logins
 from promise_pub.accounts.tries import Tries
 from promise_pub.errors import DatabaseUnavailable
 from promise_pub.features.visits import sessions as visit_sessions
+from promise_pub.features.visits.feature import with_services
 from promise_pub.features.visits.hits import Hit, Ids, headers_of
 from promise_pub.features.visits.middleware import Visiting
 from promise_pub.features.visits.recorder import Recorder
 from promise_pub.features.visits.sessions import Sessions
-from promise_pub.http.security import LOOPBACK, Doors
+from promise_pub.features.visits.settings import VisitsSettings
+from promise_pub.http.security import LOOPBACK, Exposure
 from promise_pub.settings.casts import networks
-from promise_pub.settings.model import VisitsSettings
-from promise_pub.web.server import make_app
 from tests.fake_accounts import QUICK, FakeAccounts
 from tests.web_house import House
 
@@ -104,7 +104,7 @@ async def noting(
     folder: Path,
     kept: Kept | None = None,
     *,
-    doors: Doors = LOOPBACK,
+    exposure: Exposure = LOOPBACK,
     guard: Guard | None = None,
     clock: Callable[[], float] | None = None,
     **options: Any,
@@ -119,14 +119,8 @@ async def noting(
         recorder = Recorder(kept, settings.keep, sessions.forget)
         await stack.enter_async_context(recorder)
         visiting = Visiting(recorder, sessions, settings, Ids())
-        app = make_app(
-            house.runs,
-            house.ledger,  # type: ignore[arg-type]
-            {},
-            doors=doors,
-            guard=guard,
-            visiting=visiting,
-        )
+        recording = with_services(kept, visiting)  # type: ignore[arg-type]
+        app = house.app(recording, exposure=exposure, guard=guard)
         server = await stack.enter_async_context(TestServer(app))
         jar = aiohttp.DummyCookieJar()
         http = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=jar))
@@ -270,7 +264,7 @@ async def test_a_forgotten_session_is_not_known_any_more(tmp_path: Path) -> None
 
 
 async def test_over_tls_the_cookie_is_secure(tmp_path: Path) -> None:
-    async with noting(tmp_path, doors=Doors(tls=True)) as noted:
+    async with noting(tmp_path, exposure=Exposure(tls=True)) as noted:
         (cookie,) = given(await noted.get())
     assert re.fullmatch("PROMISE_PUB_ID=[0-9a-f-]{36}; HttpOnly; Path=/; SameSite=Lax; Secure", cookie)
 
@@ -434,7 +428,7 @@ async def test_whatever_is_asked_for_can_be_kept(tmp_path: Path, path: str) -> N
 async def test_behind_a_trusted_proxy_the_client_is_the_one_that_it_names(tmp_path: Path) -> None:
     forwarded = {"X-Forwarded-For": "203.0.113.77"}
     trusting = replace(LOOPBACK, trusted_proxies=networks("127.0.0.1"))
-    async with noting(tmp_path, doors=trusting) as noted:
+    async with noting(tmp_path, exposure=trusting) as noted:
         await noted.get("/", headers=forwarded)
         (hit,) = await noted.hits()
         assert (str(hit.ip), hit.port) == ("203.0.113.77", None)
@@ -447,8 +441,8 @@ async def test_behind_a_trusted_proxy_the_client_is_the_one_that_it_names(tmp_pa
 async def test_an_address_that_is_to_tell_nobody_is_cut_and_stands_nowhere_else(
     tmp_path: Path,
 ) -> None:
-    doors = replace(LOOPBACK, trusted_proxies=networks("127.0.0.1"))
-    async with noting(tmp_path, doors=doors, anonymise=True) as noted:
+    exposure = replace(LOOPBACK, trusted_proxies=networks("127.0.0.1"))
+    async with noting(tmp_path, exposure=exposure, anonymise=True) as noted:
         for address in ("203.0.113.77", "2001:db8:1:2:3::77"):
             told = {"X-Forwarded-For": address, "Forwarded": f"for={address}", "X-Real-IP": address}
             await noted.get("/", headers=told)
@@ -523,7 +517,7 @@ async def test_without_it_nobody_is_noted_and_nobody_gets_a_cookie(
 ) -> None:
     house = House(tmp_path)
     async with house.runs:
-        client = await aiohttp_client(make_app(house.runs, house.ledger, {}))  # type: ignore[arg-type]
+        client = await aiohttp_client(house.app(with_services(Kept())))  # type: ignore[arg-type]
         assert "Set-Cookie" not in (await client.get("/", headers=BROWSER)).headers
 
 

@@ -25,13 +25,13 @@ from promise_pub.accounts.tries import Tries
 from promise_pub.addresses import Address
 from promise_pub.errors import DatabaseUnavailable
 from promise_pub.features.visits import web as visits_pages
+from promise_pub.features.visits.feature import with_services
 from promise_pub.features.visits.hits import COLUMNS
 from promise_pub.features.visits.importing import read_hits
 from promise_pub.features.visits.report import SESSION_COLUMNS
-from promise_pub.http.negotiation import as_json
-from promise_pub.http.openapi import document
+from promise_pub.http.responses import as_json
 from promise_pub.settings.casts import networks
-from promise_pub.web.server import make_app
+from promise_pub.web.docs import page
 from tests.fake_accounts import QUICK, FakeAccounts
 from tests.visits.fake_visits import FakeVisits, a_hit
 from tests.web_house import JSON, Client, House
@@ -66,13 +66,13 @@ class Seen:
 async def seen(tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]) -> AsyncIterator[Seen]:
     """Two sessions: one that ended a day ago, and one that goes."""
     house, visits = House(tmp_path), FakeVisits()
-    for minute, page in enumerate(("/", "/runs", "/runs/{id}", "/")):
+    for minute, shown in enumerate(("/", "/runs", "/runs/{id}", "/")):
         at = NOW - timedelta(days=1, minutes=10 - minute)
-        await visits.add([a_hit(ONE, at, page, path=page, ip=address("203.0.113.5"), **CLIENT)])
+        await visits.add([a_hit(ONE, at, shown, path=shown, ip=address("203.0.113.5"), **CLIENT)])
     await visits.add([a_hit(OTHER, NOW, "/<script>", headers='[["A", "1"], ["A", "2"]]')])
     made = Seen(visits)
     async with house.runs:
-        app = make_app(house.runs, house.ledger, {}, visits=visits)  # type: ignore[arg-type]
+        app = house.app(with_services(visits))  # type: ignore[arg-type]
         made.client = await aiohttp_client(app)
         yield made
 
@@ -81,7 +81,7 @@ def check(client: Client, name: str, told: Any) -> None:
     """Against the schema of the API's description."""
     assert client.server
     app = client.server.app  # type: ignore[attr-defined]
-    described = document.describe(document.routes_of(app), login=False)
+    described = app[page.DESCRIPTION]
     schema = {
         "$ref": f"#/components/schemas/{name}",
         "components": described["components"],
@@ -261,7 +261,7 @@ async def test_only_operators_see_it_where_users_log_in(
     tokens = {role: (await accounts.add_token(role.value, role, 1))[0] for role in Role}
     async with house.runs:
         client = await aiohttp_client(
-            make_app(house.runs, house.ledger, {}, guard=guard, visits=visits)  # type: ignore[arg-type]
+            house.app(with_services(visits), guard=guard)  # type: ignore[arg-type]
         )
         for path in ("/visits", f"/visits/{ONE}"):
             for face in ("html", "json", "csv"):

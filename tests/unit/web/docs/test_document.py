@@ -20,7 +20,9 @@ from promise_pub.accounts.passwords import Passwords
 from promise_pub.accounts.people import Role
 from promise_pub.accounts.sessions import Sessions
 from promise_pub.accounts.tries import Tries
+from promise_pub.app import FEATURES
 from promise_pub.http import login
+from promise_pub.http.features import OpenFeature
 from promise_pub.http.openapi import document
 from promise_pub.http.openapi.document import Route
 from promise_pub.http.problems import status_of
@@ -37,11 +39,10 @@ from promise_pub.records import (
     StoredFile,
     Verdict,
 )
-from promise_pub.web.docs.operations import OPERATIONS
+from promise_pub.web.docs import page
+from promise_pub.web.docs.operations import make_api
 from promise_pub.web.docs.parameters import in_query
-from promise_pub.web.server import make_app
 from tests.fake_accounts import QUICK, FakeAccounts
-from tests.visits.fake_visits import FakeVisits
 from tests.web_house import JSON, Client, House
 
 Described = dict[str, Any]
@@ -56,17 +57,11 @@ class OpenHouse:
         self.accounts = FakeAccounts()
         passwords, sessions = Passwords(QUICK), Sessions(b"k" * 32, hours=12)
         guard = Guard(self.accounts, sessions, passwords, Tries()) if guarded else None
-        self.app = make_app(
-            self.house.runs,
-            self.house.ledger,  # type: ignore[arg-type]
-            {},
-            guard=guard,
-            visits=FakeVisits(),  # type: ignore[arg-type]
-        )
+        features = [OpenFeature(feature=feature) for feature in FEATURES]
+        self.app = self.house.app(*features, guard=guard)
 
     def described(self) -> Described:
-        guarded = document.Route("GET", "/login") in document.routes_of(self.app)
-        return document.describe(document.routes_of(self.app), login=guarded)
+        return dict(self.app[page.DESCRIPTION])
 
 
 def operations(described: Described) -> dict[Route, Described]:
@@ -91,9 +86,10 @@ def test_it_is_openapi(tmp_path: Path, guarded: bool) -> None:
 
 
 def test_what_this_server_may_take_later_is_openapi_too() -> None:
-    routes = [Route(*one) for one in OPERATIONS]
+    api = make_api(FEATURES)
+    routes = [Route(*one) for one in api.operations]
     heads = [Route("HEAD", route.path) for route in routes if route.method == "GET"]
-    described = document.describe([*routes, *heads], login=True)
+    described = document.describe([*routes, *heads], api, login=True)
     validate(described)
     assert set(operations(described)) == {*routes, *heads}
 

@@ -12,12 +12,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from promise_pub import __version__
 from promise_pub.errors import BrokerUnreachable
-from promise_pub.http import probing
-from promise_pub.http.probing import Probing
+from promise_pub.http import metrics as http_metrics
+from promise_pub.http import service_checks
+from promise_pub.http.service_checks import ServiceChecks
 from promise_pub.parameters import Mode, Parameters
 from promise_pub.records import Sample
 from promise_pub.web.ops import metrics
-from promise_pub.web.ops.metrics import rate_of
+from promise_pub.web.ops.metrics import publish_rate
 from tests.fakes import until
 from tests.listening import Site, figures_of, site
 
@@ -48,7 +49,7 @@ async def test_runs_rows_and_latencies_are_told(tmp_path: Path) -> None:
         }
         assert after["promise_pub_confirm_latency_seconds_count",] == 2
         assert after["promise_pub_confirm_latency_seconds_bucket", "+Inf"] == 2
-        buckets = [after["promise_pub_confirm_latency_seconds_bucket", str(bound)] for bound in metrics.CONFIRMS]
+        buckets = [after["promise_pub_confirm_latency_seconds_bucket", str(bound)] for bound in metrics.CONFIRM_BUCKETS]
         assert buckets == sorted(buckets) and buckets[-1] <= 2
         assert after["promise_pub_runs_going",] == after["promise_pub_runs_waiting",] == 0
         assert after["promise_pub_build_info", __version__] == 1
@@ -141,7 +142,7 @@ async def test_services_are_asked_now_and_then_however_often_the_figures_are(
 
     probes = {name: probe(name) for name in asked} | {"broker": probe("broker", OSError())}
     probes["broker"] = probe("broker", BrokerUnreachable())
-    monkeypatch.setattr(probing, "KEPT", 3600.0)
+    monkeypatch.setattr(service_checks, "FRESH", 3600.0)
     async with site(tmp_path, probes=probes) as there:
         for _ in range(5):
             figures = await there.figures()
@@ -150,15 +151,15 @@ async def test_services_are_asked_now_and_then_however_often_the_figures_are(
         assert up == {"broker": 0, "database": 1, "consumer": 1}
         at = figures["promise_pub_service_checked_timestamp_seconds", "consumer"]
         assert 1.7e9 < at
-        monkeypatch.setattr(probing, "KEPT", 0.0)
+        monkeypatch.setattr(service_checks, "FRESH", 0.0)
         later = await there.figures()
         assert asked == dict.fromkeys(asked, 2)
         assert later["promise_pub_service_checked_timestamp_seconds", "consumer"] > at
 
 
 async def test_a_service_that_does_not_answer_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probing, "WAIT", 0.01)
-    monkeypatch.setattr(probing, "PROBE_TIMEOUT", 3600.0)
+    monkeypatch.setattr(service_checks, "MAX_WAIT", 0.01)
+    monkeypatch.setattr(service_checks, "PROBE_TIMEOUT", 3600.0)
     asked = 0
 
     async def hang() -> None:
@@ -175,21 +176,21 @@ async def test_a_service_that_does_not_answer_holds_nobody_up(tmp_path: Path, mo
 async def test_a_service_that_does_not_answer_in_time_is_away_and_is_asked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(probing, "PROBE_TIMEOUT", 0.01)
-    monkeypatch.setattr(probing, "KEPT", 0.0)
+    monkeypatch.setattr(service_checks, "PROBE_TIMEOUT", 0.01)
+    monkeypatch.setattr(service_checks, "FRESH", 0.0)
     answers = False
 
     async def probe() -> None:
         if not answers:
             await asyncio.Event().wait()
 
-    looks = Probing({"consumer": probe})
-    await looks.refresh()
-    assert not looks.seen["consumer"].up
+    checks = ServiceChecks({"consumer": probe})
+    await checks.refresh()
+    assert not checks.results["consumer"].up
     answers = True
-    await looks.refresh()
-    assert looks.seen["consumer"].up
-    await looks.close()
+    await checks.refresh()
+    assert checks.results["consumer"].up
+    await checks.close()
 
 
 async def test_a_probe_that_fails_as_nobody_foresaw_counts_as_away(
@@ -198,13 +199,13 @@ async def test_a_probe_that_fails_as_nobody_foresaw_counts_as_away(
     async def probe() -> None:
         raise ValueError("why")
 
-    looks = Probing({"consumer": probe})
-    await looks.refresh()
-    assert not looks.seen["consumer"].up and "nobody foresaw" in caplog.text
+    checks = ServiceChecks({"consumer": probe})
+    await checks.refresh()
+    assert not checks.results["consumer"].up and "failed unexpectedly" in caplog.text
 
 
 async def test_a_loop_that_is_kept_busy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "LAG_EVERY", 0.01)
+    monkeypatch.setattr(http_metrics, "LAG_INTERVAL", 0.01)
     async with site(tmp_path) as there:
         loop = asyncio.get_running_loop()
         await asyncio.sleep(0.02)
@@ -233,7 +234,7 @@ def sample(at: float, published: int) -> Sample:
     ],
 )
 def test_a_rate_is_of_the_last_second(samples: list[tuple[float, int]], rate: float) -> None:
-    assert rate_of([sample(*one) for one in samples]) == rate
+    assert publish_rate([sample(*one) for one in samples]) == rate
 
 
 async def test_a_run_without_a_second_of_samples_has_the_rate_it_has_so_far(

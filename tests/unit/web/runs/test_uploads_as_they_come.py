@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
-from promise_pub.web.server import make_app
+from promise_pub.web.server import Services, make_app
 from tests.house import House
 
 Client = TestClient[web.Request, web.Application]
@@ -25,7 +25,7 @@ async def site(tmp_path: Path, aiohttp_client: Callable[[web.Application], Await
     house = House(tmp_path / "uploads")
     house.uploads.limit = 1000
     async with house.runs:
-        yield await aiohttp_client(make_app(house.runs, house.ledger, {}))  # type: ignore[arg-type]
+        yield await aiohttp_client(make_app(Services(runs=house.runs, ledger=house.ledger, probes={})))  # type: ignore[arg-type]
 
 
 class Talk:

@@ -1,4 +1,4 @@
-"""What holds whoever asks: which names the server answers to, other sites' pages, headers, open doors."""
+"""What holds whoever asks: which names the server answers to, other sites' pages, headers, open exposure."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from promise_pub.delivery.input.uploads import Uploads
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.errors import CannotListen, ConfigurationError
 from promise_pub.http import security
-from promise_pub.http.security import LOOPBACK, Doors, answers_to, crosses_sites, look_around
+from promise_pub.http.security import LOOPBACK, Exposure, answers_to, is_cross_site, resolve_exposure
 from promise_pub.settings.casts import networks
 from promise_pub.settings.model import ServerSettings
-from promise_pub.web.server import make_app
+from promise_pub.web.server import Services, make_app
 from tests.fakes import FakeBroker, FakeConsumer, FakeLedger
 
 Client = TestClient[web.Request, web.Application]
 OpenSite = Callable[..., Awaitable[Client]]
 JSON = {"Accept": "application/json"}
 CSV = JSON | {"Content-Type": "text/csv"}
-BEYOND = Doors(loopback=False)
+BEYOND = Exposure(loopback=False)
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -38,13 +38,13 @@ POLICY = (
 def open_site(tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]) -> OpenSite:
     """The application among fakes; runs are not taken up, so what is sent waits."""
 
-    async def start(doors: Doors = LOOPBACK) -> Client:
+    async def start(exposure: Exposure = LOOPBACK) -> Client:
         broker, ledger = FakeBroker(), FakeLedger()
         uploads = Uploads(tmp_path, limit=1000, keep_days=30)
         uploads.prepare()
         consumer = FakeConsumer(broker, ledger)
         runs = Runs(ledger, consumer, broker.open_publisher, uploads, 2)
-        return await aiohttp_client(make_app(runs, ledger, {}, doors=doors))  # type: ignore[arg-type]
+        return await aiohttp_client(make_app(Services(runs=runs, ledger=ledger, probes={}, exposure=exposure)))  # type: ignore[arg-type]
 
     return start
 
@@ -78,8 +78,8 @@ async def send(site: Client, **headers: str) -> Any:
     ],
 )
 def test_on_loopback_only_its_own_names_are_answered(host: str, ours: bool) -> None:
-    doors = Doors(hosts=frozenset({"promise.example"}))
-    assert answers_to(host, doors, "127.0.0.1") is ours
+    exposure = Exposure(hosts=frozenset({"promise.example"}))
+    assert answers_to(host, exposure, "127.0.0.1") is ours
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_on_loopback_only_its_own_names_are_answered(host: str, ours: bool) -> N
     ],
 )
 def test_beyond_loopback_the_named_hosts_and_the_address_itself_are_answered(host: str, ours: bool) -> None:
-    named = Doors(loopback=False, hosts=frozenset({"promise.example"}))
+    named = Exposure(loopback=False, hosts=frozenset({"promise.example"}))
     assert answers_to(host, named, "192.0.2.7") is ours
     assert answers_to(host, BEYOND, "192.0.2.7"), "without hosts, any name is"
 
@@ -107,17 +107,17 @@ async def test_a_name_that_was_bent_to_the_server_is_misdirected(open_site: Open
 
 
 async def test_the_address_a_connection_came_to_is_a_host_of_ours(open_site: OpenSite) -> None:
-    site = await open_site(Doors(loopback=False, hosts=frozenset({"promise.example"})))
+    site = await open_site(Exposure(loopback=False, hosts=frozenset({"promise.example"})))
     assert (await site.get("/runs")).status == 200
     assert (await site.get("/runs", headers={"Host": "127.0.0.2"})).status == 421
 
 
 @pytest.mark.parametrize("host", ["10.0.0.5:8411", "promise.svc.cluster.local", "", "?!"])
-@pytest.mark.parametrize("doors", [LOOPBACK, Doors(loopback=False, hosts=frozenset({"a.example"}))])
+@pytest.mark.parametrize("exposure", [LOOPBACK, Exposure(loopback=False, hosts=frozenset({"a.example"}))])
 async def test_a_health_check_is_answered_by_any_name_and_nothing_else_is(
-    open_site: OpenSite, doors: Doors, host: str
+    open_site: OpenSite, exposure: Exposure, host: str
 ) -> None:
-    site = await open_site(doors)
+    site = await open_site(exposure)
     headers = JSON | {"Host": host}
     for path in ("/healthz", "/readyz"):
         assert (await site.get(path, headers=headers)).status == 200
@@ -157,10 +157,10 @@ async def test_a_health_check_is_answered_by_any_name_and_nothing_else_is(
 )
 def test_a_page_of_another_site_is_told_by_its_headers(headers: dict[str, str], crosses: bool) -> None:
     headers = {"Host": "localhost:8000"} | headers
-    assert crosses_sites("POST", headers) is crosses
-    assert crosses_sites("DELETE", headers) is crosses
-    assert not crosses_sites("GET", headers)
-    assert not crosses_sites("HEAD", headers)
+    assert is_cross_site("POST", headers) is crosses
+    assert is_cross_site("DELETE", headers) is crosses
+    assert not is_cross_site("GET", headers)
+    assert not is_cross_site("HEAD", headers)
 
 
 async def test_another_sites_page_starts_no_run(open_site: OpenSite) -> None:
@@ -199,7 +199,7 @@ async def test_every_answer_keeps_browsers_within_bounds(
 
 async def test_an_expectation_that_fails_is_answered_within_bounds_too(open_site: OpenSite) -> None:
     site = await open_site()
-    security.add_headers_to_broken_requests(site.server.runner)  # type: ignore[attr-defined]
+    security.render_malformed_requests(site.server.runner)  # type: ignore[attr-defined]
     answer = await site.get("/", headers={"Expect": "miracles"})
     assert answer.status == 417 and "Content-Security-Policy" in answer.headers
     assert (await answer.json())["code"] == "http_417"
@@ -207,7 +207,7 @@ async def test_an_expectation_that_fails_is_answered_within_bounds_too(open_site
 
 async def test_what_is_no_http_is_answered_within_bounds_too(open_site: OpenSite) -> None:
     site = await open_site()
-    security.add_headers_to_broken_requests(site.server.runner)  # type: ignore[attr-defined]
+    security.render_malformed_requests(site.server.runner)  # type: ignore[attr-defined]
     reader, writer = await asyncio.open_connection(site.host, site.port)
     writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nno header\r\n\r\n")
     answer = (await asyncio.wait_for(reader.read(), 30)).decode()
@@ -225,28 +225,28 @@ async def test_what_is_no_http_is_answered_within_bounds_too(open_site: OpenSite
 
 
 def test_https_is_told_to_stay_and_plain_http_from_elsewhere_keeps_its_origin() -> None:
-    assert "Strict-Transport-Security" in security.headers_of(Doors(tls=True))
-    assert security.headers_of(Doors(loopback=False, tls=True))["Referrer-Policy"] == "no-referrer"
+    assert "Strict-Transport-Security" in security.headers_of(Exposure(tls=True))
+    assert security.headers_of(Exposure(loopback=False, tls=True))["Referrer-Policy"] == "no-referrer"
     assert security.headers_of(BEYOND)["Referrer-Policy"] == "same-origin"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
 async def test_loopback_needs_no_login(host: str) -> None:
-    assert (await look_around(ServerSettings(host=host))).loopback
+    assert (await resolve_exposure(ServerSettings(host=host))).loopback
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "::ffff:192.0.2.7"])
 async def test_beyond_loopback_nobody_is_let_in_without_a_login(host: str) -> None:
     with pytest.raises(ConfigurationError, match=r"\[server\] auth: must be users"):
-        await look_around(ServerSettings(host=host))
-    doors = await look_around(ServerSettings(host=host, auth="users", hosts=("a.example",)))
-    assert doors == Doors(loopback=False, hosts=frozenset({"a.example"}))
+        await resolve_exposure(ServerSettings(host=host))
+    exposure = await resolve_exposure(ServerSettings(host=host, auth="users", hosts=("a.example",)))
+    assert exposure == Exposure(loopback=False, hosts=frozenset({"a.example"}))
 
 
 async def test_only_proxies_that_are_named_are_trusted() -> None:
     named = networks("127.0.0.1, 10.0.0.0/8")
-    assert (await look_around(ServerSettings(trusted_proxies=named))).trusted_proxies == named
-    assert (await look_around(ServerSettings())).trusted_proxies == LOOPBACK.trusted_proxies == ()
+    assert (await resolve_exposure(ServerSettings(trusted_proxies=named))).trusted_proxies == named
+    assert (await resolve_exposure(ServerSettings())).trusted_proxies == LOOPBACK.trusted_proxies == ()
 
 
 async def test_a_host_with_one_address_beyond_loopback_is_beyond(
@@ -257,10 +257,10 @@ async def test_a_host_with_one_address_beyond_loopback_is_beyond(
 
     monkeypatch.setattr(security, "_addresses", addresses)
     with pytest.raises(ConfigurationError):
-        await look_around(ServerSettings(host="both.example"))
+        await resolve_exposure(ServerSettings(host="both.example"))
 
 
 async def test_a_host_that_nobody_knows_cannot_be_listened_on() -> None:
     for host in ("none.invalid", "x" * 64 + ".invalid"):
         with pytest.raises(CannotListen, match="Cannot listen on"):
-            await look_around(ServerSettings(host=host))
+            await resolve_exposure(ServerSettings(host=host))

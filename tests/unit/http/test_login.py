@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,10 @@ from promise_pub.delivery.queue.runs import Runs
 from promise_pub.errors import DatabaseUnavailable
 from promise_pub.http import login
 from promise_pub.http.login import COOKIE
-from promise_pub.http.security import LOOPBACK, Doors
+from promise_pub.http.security import LOOPBACK, Exposure
 from promise_pub.settings.casts import networks
 from promise_pub.web.runs import stream
-from promise_pub.web.server import make_app
+from promise_pub.web.server import Services, make_app
 from tests.fake_accounts import QUICK, FakeAccounts
 from tests.fakes import FakeBroker, FakeConsumer, FakeLedger
 
@@ -47,7 +48,8 @@ class House:
         self.accounts = FakeAccounts()
         sessions = Sessions(b"k" * 32, hours=12)
         guard = Guard(self.accounts, sessions, Passwords(QUICK), Tries())
-        self.app = lambda doors: make_app(runs, ledger, {}, doors=doors, guard=guard)  # type: ignore[arg-type]
+        services = Services(runs=runs, ledger=ledger, probes={}, guard=guard)  # type: ignore[arg-type]
+        self.app = lambda exposure: make_app(replace(services, exposure=exposure))
         self.client: Client
 
     async def ask(self, method: str, path: str, **arguments: Any) -> Any:
@@ -66,11 +68,11 @@ OpenHouse = Callable[..., Awaitable[House]]
 
 @pytest.fixture
 def open_house(tmp_path: Path, aiohttp_client: Callable[..., Awaitable[Client]]) -> OpenHouse:
-    async def start(doors: Doors = LOOPBACK) -> House:
+    async def start(exposure: Exposure = LOOPBACK) -> House:
         made = House(tmp_path)
         # A jar of plain HTTP from an address keeps no cookies otherwise.
         jar = CookieJar(unsafe=True)
-        made.client = await aiohttp_client(TestServer(made.app(doors)), cookie_jar=jar)
+        made.client = await aiohttp_client(TestServer(made.app(exposure)), cookie_jar=jar)
         await made.accounts.add_user("ann", Role.OPERATOR, QUICK.hash(PASSWORD))
         await made.accounts.add_user("vic", Role.VIEWER, QUICK.hash(PASSWORD))
         return made
@@ -225,7 +227,7 @@ async def test_the_cookie_is_for_this_server_and_no_script(house: House) -> None
 
 
 async def test_over_tls_the_cookie_goes_nowhere_else(open_house: OpenHouse) -> None:
-    house = await open_house(Doors(tls=True))
+    house = await open_house(Exposure(tls=True))
     assert (await house.log_in()).cookies[COOKIE]["secure"]
 
 
@@ -283,7 +285,7 @@ async def guess(house: House, name: str, forwarded: str) -> int:
 
 
 async def test_behind_a_trusted_proxy_each_client_has_its_own_tries(open_house: OpenHouse) -> None:
-    house = await open_house(Doors(trusted_proxies=networks("127.0.0.1")))
+    house = await open_house(Exposure(trusted_proxies=networks("127.0.0.1")))
     for n in range(FROM_AN_ADDRESS):
         assert await guess(house, f"name{n}", "203.0.113.1") == 401
     assert await guess(house, "another", "203.0.113.1") == 429
@@ -294,7 +296,7 @@ async def test_behind_a_trusted_proxy_each_client_has_its_own_tries(open_house: 
 async def test_what_a_client_writes_before_its_address_makes_it_nobody_else(
     open_house: OpenHouse,
 ) -> None:
-    house = await open_house(Doors(trusted_proxies=networks("127.0.0.1")))
+    house = await open_house(Exposure(trusted_proxies=networks("127.0.0.1")))
     for n in range(FROM_AN_ADDRESS):
         assert await guess(house, f"name{n}", f"198.51.100.{n}, 203.0.113.1") == 401
     assert await guess(house, "another", "198.51.100.99, 203.0.113.1") == 429
@@ -302,7 +304,7 @@ async def test_what_a_client_writes_before_its_address_makes_it_nobody_else(
 
 
 async def test_who_is_no_trusted_proxy_stays_the_one_it_is(open_house: OpenHouse) -> None:
-    house = await open_house(Doors(trusted_proxies=networks("127.0.0.2")))
+    house = await open_house(Exposure(trusted_proxies=networks("127.0.0.2")))
     for n in range(FROM_AN_ADDRESS):
         assert await guess(house, f"name{n}", f"203.0.113.{n}") == 401
     assert await guess(house, "another", "203.0.113.99") == 429
@@ -395,6 +397,6 @@ async def test_without_users_there_is_no_login(
 ) -> None:
     broker, ledger = FakeBroker(), FakeLedger()
     runs = Runs(ledger, FakeConsumer(broker, ledger), broker.open_publisher, Uploads(tmp_path, 1, 1), 1)
-    client = await aiohttp_client(make_app(runs, ledger, {}))  # type: ignore[arg-type]
+    client = await aiohttp_client(make_app(Services(runs=runs, ledger=ledger, probes={})))  # type: ignore[arg-type]
     assert (await client.get("/login")).status == 404
     assert "Log out" not in await (await client.get("/")).text()

@@ -16,7 +16,6 @@ from rich.table import Table
 from rich.text import Text
 
 from promise_pub import db
-from promise_pub.cli.output import OK, out, print_csv, print_json
 from promise_pub.errors import BadParameter
 from promise_pub.features.visits.hits import Hit
 from promise_pub.features.visits.importing import read_hits
@@ -30,15 +29,60 @@ from promise_pub.features.visits.report import (
     SessionSummary,
     Transitions,
 )
+from promise_pub.features.visits.settings import VisitsSettings
 from promise_pub.features.visits.store import StoredVisits
-from promise_pub.settings import model
-from promise_pub.settings.model import VisitsSettings
 from promise_pub.spans import parse_since
+from promise_pub.terminal import OK, CommandParsers, add_format, out, print_csv, print_json
 from promise_pub.text import counted, parse_uuid
 from promise_pub.times import rfc3339
 
 SESSIONS = 50  # that are listed
 MOST = 10_000  # that are listed when asked to
+
+
+def add_commands(commands: CommandParsers) -> None:
+    listing = commands.add(
+        "sessions",
+        sessions,
+        "list the sessions of visitors, newest first",
+        "promise-pub sessions --since 24h",
+    )
+    _add_since(listing)
+    listing.add_argument("--limit", type=int, metavar="N", help=f"at most this many sessions (default: {SESSIONS})")
+    add_format(listing)
+    drawing = commands.add(
+        "transitions",
+        transitions,
+        "show page-to-page statistics",
+        "promise-pub transitions --since 7d",
+        "promise-pub transitions --format svg > transitions.svg",
+    )
+    drawing.add_argument("--session-id", metavar="UUID", help="only this session")
+    _add_since(drawing)
+    add_format(drawing, "dot", "svg")
+    more = commands.add_group("visits", "manage the record of page hits")
+    forgetting = more.add(
+        "forget",
+        forget,
+        "delete everything recorded of a session; this cannot be undone",
+        "promise-pub visits forget 5f0c9a11-8f0c-4f6e-9d3c-2f1f4f0c9a11",
+    )
+    forgetting.add_argument("session", metavar="SESSION", help="its id")
+    importing = more.add(
+        "import",
+        import_file,
+        "import hits from CSV or JSON lines, with at, session_id and page at least",
+        "promise-pub visits import hits.csv",
+    )
+    importing.add_argument("file", type=Path, metavar="FILE")
+
+
+def _add_since(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--since",
+        metavar="WHEN",
+        help="only since then: 24h, 7d, 2026-11-24, 2026-11-24T12:00Z",
+    )
 
 
 async def sessions(options: argparse.Namespace) -> int:
@@ -177,8 +221,9 @@ def _session(text: str) -> UUID:
 async def _visits(
     options: argparse.Namespace,
 ) -> AsyncIterator[tuple[StoredVisits, VisitsSettings]]:
-    settings = model.load(options.config)
+    settings = options.load_settings()
+    visits_settings: VisitsSettings = settings.features["visits"]
     async with db.open_pool(settings.database, max_size=1) as pool:
-        visits = StoredVisits(pool, timedelta(minutes=settings.visits.idle))
+        visits = StoredVisits(pool, timedelta(minutes=visits_settings.idle))
         await visits.check()
-        yield visits, settings.visits
+        yield visits, visits_settings

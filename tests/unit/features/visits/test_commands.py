@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from promise_pub.cli.visits import _draw
+from promise_pub.features.visits.commands import _draw
 from promise_pub.features.visits.report import Transitions
 from tests.visits.walks import walked
 

@@ -1,0 +1,22 @@
+"""The section `[visits]` of the configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from promise_pub.settings import casts
+from promise_pub.settings.model import option
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisitsSettings:
+    """Settings of the record of visits. `keep` in days; `idle` in minutes, after which a session without a hit ends.
+
+    `anonymise`: keep only the first 24 bits of an IPv4 address, or 48 of an IPv6 one. `cookie`: its name.
+    """
+
+    enabled: bool = option(casts.flag, True)
+    keep: int = option(casts.whole(1, 36_500), 90)
+    anonymise: bool = option(casts.flag, False)
+    cookie: str = option(casts.cookie_name, "PROMISE_PUB_ID")
+    idle: float = option(casts.minutes, 30.0)

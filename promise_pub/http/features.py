@@ -1,0 +1,53 @@
+"""The frozen value by which a feature joins the application: what it declares, and how it is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+from prometheus_client.registry import Collector
+
+from promise_pub.db_checks import Need
+from promise_pub.http.keys import NavItem
+from promise_pub.terminal import CommandParsers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenFeature:
+    """A feature with its services: `values` by the keys that its handlers look them up by."""
+
+    feature: Feature
+    values: Mapping[web.AppKey[Any], Any] = field(default_factory=dict)
+    collectors: Sequence[Collector] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feature:
+    """A room beside the heart. The application adds it by one line; deleting it is deleting its folder and that line.
+
+    `folder` has its `templates/`, found as `{name}/…`, and its `static/`, served under `/static/{name}/`; each is
+    optional. `settings` is the dataclass of its section `[name]` of the configuration. `open` gets the pool of the
+    database and these settings. `needs` lists the rights that they take. `middlewares` see every request before
+    errors are rendered. `operations` describe its routes by (method, path), `schemas` what these refer to, `tags` the
+    groups that they are listed in. `advice` says, by error code, what to do about its own errors.
+    """
+
+    name: str
+    folder: Path
+    open: Callable[[asyncpg.Pool, Any], AbstractAsyncContextManager[OpenFeature]]
+    settings: type[Any] | None = None
+    needs: Callable[[Any], Sequence[Need]] = lambda _: ()
+    routes: Sequence[web.AbstractRouteDef] = ()
+    middlewares: Sequence[Middleware] = ()
+    operations: Mapping[tuple[str, str], Callable[[], dict[str, Any]]] = field(default_factory=dict)
+    schemas: Callable[[], Mapping[str, dict[str, Any]]] = dict
+    tags: Mapping[str, str] = field(default_factory=dict)
+    advice: Mapping[str, str] = field(default_factory=dict)
+    nav: Sequence[NavItem] = ()
+    add_commands: Callable[[CommandParsers], None] | None = None

@@ -1,0 +1,70 @@
+"""Responses as pages, JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import aiohttp_jinja2
+from aiohttp import web
+
+from promise_pub.http.keys import IS_PAGE, NAV, VISITOR, may_operate
+from promise_pub.presentation.csv_cells import neutralise_cell
+
+
+def page(request: web.Request, template: str, context: Mapping[str, Any], status: int = 200) -> web.Response:
+    """Renders a page. Templates also know where they are, who asks, and whether they may do more than view."""
+    request[IS_PAGE] = True
+    return aiohttp_jinja2.render_template(template, request, {**_common_context(request), **context}, status=status)
+
+
+def fragment(request: web.Request, template: str, context: Mapping[str, Any]) -> str:
+    """Renders a part of a page, with the context that `page` gives."""
+    return aiohttp_jinja2.render_string(template, request, {**_common_context(request), **context})
+
+
+def _common_context(request: web.Request) -> dict[str, Any]:
+    operator = may_operate(request)
+    return {
+        "here": request.path,
+        "visitor": request.get(VISITOR),
+        "may_operate": operator,
+        "nav": [item for item in request.app[NAV] if operator or not item.operators_only],
+    }
+
+
+def as_json(data: Any, status: int = 200, content_type: str = "application/json") -> web.Response:
+    """Returns JSON that is not escaped to ASCII. A long list near the top may be an iterator, to save memory."""
+    return web.json_response(data, status=status, content_type=content_type, dumps=_dump_piecewise)
+
+
+def _dump_piecewise(data: Any, depth: int = 2) -> str:
+    """Encodes lists near the top item by item: while `json` encodes, no other thread runs."""
+    if isinstance(data, dict) and depth and all(isinstance(name, str) for name in data):
+        pairs = (f"{_dumps(name)}: {_dump_piecewise(value, depth - 1)}" for name, value in data.items())
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(data, list | Iterator):
+        return f"[{', '.join(map(_dumps, data))}]"
+    return _dumps(data)
+
+
+def _dumps(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def as_csv(header: Sequence[str], rows: Iterable[Sequence[object]], name: str) -> web.Response:
+    """Returns a table to download under this name. Cells that a spreadsheet would execute are neutralised."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(header)
+    # By a generator, so that other threads run between two rows.
+    writer.writerows([neutralise_cell(cell) for cell in row] for row in rows)
+    return web.Response(
+        text=text.getvalue(),
+        content_type="text/csv",
+        charset="utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )

@@ -1,0 +1,17 @@
+"""The services of the heart, as handlers find them in the application."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from promise_pub.delivery.input.dry_run import DryRuns
+from promise_pub.delivery.queue.runs import Runs
+from promise_pub.delivery.store.ledger import Ledger
+from promise_pub.settings.model import RabbitSettings
+
+RUNS = web.AppKey("runs", Runs)
+LEDGER = web.AppKey("ledger", Ledger)
+DRY_RUNS = web.AppKey("dry_runs", DryRuns)
+
+# Only described to clients; handlers never connect to it.
+BROKER = web.AppKey("broker", RabbitSettings)
