@@ -37,12 +37,7 @@ def add_commands(commands: CommandParsers) -> None:
 
 
 def _add_user_commands(users: CommandParsers) -> None:
-    adding = users.add(
-        "add",
-        add_user,
-        "add a user; asks for the password",
-        "promise-pub user add ann --role operator",
-    )
+    adding = users.add("add", add_user, "add a user; asks for the password", "promise-pub user add ann --role operator")
     _add_name(adding)
     _add_role(adding)
     add_format(users.add("list", list_users, "list the users", "promise-pub user list --format json"))
@@ -134,10 +129,7 @@ async def add_token(options: argparse.Namespace) -> int:
     print(token)
     if not options.quiet:
         until = f"{expires_at:%Y-%m-%d %H:%M} UTC"
-        print(
-            f"This token of a {options.role} is shown only now. It lasts until {until}.",
-            file=sys.stderr,
-        )
+        print(f"This token of a {options.role} is shown only now. It lasts until {until}.", file=sys.stderr)
     return OK
 
 

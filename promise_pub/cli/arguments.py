@@ -48,23 +48,12 @@ class _Parser(argparse.ArgumentParser):
     """A parser that reports an error in one line. Refuses shortened options: new ones would change their meaning."""
 
     def __init__(self, level: int = 0, **arguments: Any) -> None:
-        super().__init__(
-            allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            **arguments,
-        )
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **arguments)
         self.level = level
         # After the command as well as before it: there, an option not given must not undo the one before.
         unset = None if level == 0 else argparse.SUPPRESS
         self.add_argument("--version", action="version", version=f"promise-pub {__version__}")
-        self.add_argument(
-            "-c",
-            dest="config",
-            type=Path,
-            metavar="FILE",
-            default=unset,
-            help="the configuration file",
-        )
+        self.add_argument("-c", dest="config", type=Path, metavar="FILE", default=unset, help="the configuration file")
         self.add_argument(
             "-v",
             dest=f"verbose_{level}",
@@ -72,13 +61,7 @@ class _Parser(argparse.ArgumentParser):
             default=0,
             help="log more, and show where an error comes from; twice: log everything",
         )
-        self.add_argument(
-            "-q",
-            dest="quiet",
-            action="store_true",
-            default=unset or False,
-            help="print errors only",
-        )
+        self.add_argument("-q", dest="quiet", action="store_true", default=unset or False, help="print errors only")
 
     def error(self, message: str) -> NoReturn:
         print(f"promise-pub: {message} (see {self.prog} --help)", file=sys.stderr)
@@ -140,24 +123,14 @@ def _add_services(commands: CommandParsers) -> None:
     serve.set_defaults(endless=True)
     serve.add_argument("--local", action="store_true", help="start the parts that are not configured on this machine")
     serve.add_argument(
-        "--state",
-        type=Path,
-        default=Path(".local"),
-        metavar="DIR",
-        help="the folder in which --local keeps its state",
+        "--state", type=Path, default=Path(".local"), metavar="DIR", help="the folder in which --local keeps its state"
     )
     consumer = commands.add(
-        "consumer",
-        services.consumer,
-        "run the bundled consumer alone",
-        "promise-pub consumer -c production.ini",
+        "consumer", services.consumer, "run the bundled consumer alone", "promise-pub consumer -c production.ini"
     )
     consumer.set_defaults(endless=True)
     schema = commands.add(
-        "schema",
-        services.schema,
-        "print or apply scheme.sql",
-        "promise-pub schema --apply -c production.ini",
+        "schema", services.schema, "print or apply scheme.sql", "promise-pub schema --apply -c production.ini"
     )
     schema.add_argument("--apply", action="store_true", help="create the missing tables")
 

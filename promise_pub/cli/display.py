@@ -96,10 +96,7 @@ class LiveDisplay:
         self._report: RunReport | None = None
         self._trouble = ""
         self._live = Live(
-            console=console,
-            get_renderable=self.rendered,
-            refresh_per_second=PER_SECOND,
-            transient=not keep,
+            console=console, get_renderable=self.rendered, refresh_per_second=PER_SECOND, transient=not keep
         )
 
     def __enter__(self) -> LiveDisplay:

@@ -53,20 +53,20 @@ class Mode(StrEnum):
 class Parameter:
     """The definition of one parameter.
 
-    `parse` reads the text of a request, given its name too, and raises BadParameter; `format` writes that text.
-    `schema` describes the text, `shape` the value in a run's JSON; `store` makes the ledger's value, which the shape's
-    `decode` reads as well. `metavar` stands for the value on the command line; a flag has none.
+    `parse` reads the text of a request, given its name too, and raises BadParameter; `format` writes that text, and
+    `schema` describes it. `shape` is the value's in a run's JSON, and in the ledger unless `store` makes another of it
+    that the shape reads as well. `metavar` stands for the value on the command line; a flag has none.
     """
 
     name: str = ""
-    default: Any = None
-    help: str
+    default: Any
     metavar: str = ""
+    help: str
     parse: Callable[[str, str], Any]
-    format: Callable[[Any], str]
+    format: Callable[[Any], str] = str
     schema: Schema
     shape: Shape
-    store: Callable[[Any], Any]
+    store: Callable[[Any], Any] | None = None
     of_file: bool = False
     """Describes the file, not how it is sent."""
     may_be_empty: bool = False
@@ -77,42 +77,40 @@ class Parameter:
         return value if isinstance(value, int) else self.format(value)
 
 
-def _flag(help: str, *, of_file: bool = False) -> Parameter:
+def _flag(help: str, **more: Any) -> Parameter:
     def parse(name: str, text: str) -> bool:
         if text not in ("true", "false"):
             raise BadParameter(f"{name} must be true or false, not {text[:50]!r}.")
         return text == "true"
 
+    def write(value: bool) -> str:
+        return "true" if value else "false"
+
     return Parameter(
-        help=help,
-        parse=parse,
-        format=lambda value: "true" if value else "false",
-        schema=json_schema.FLAG,
-        shape=shapes.FLAG,
-        store=bool,
-        of_file=of_file,
+        default=False, help=help, parse=parse, format=write, schema=json_schema.FLAG, shape=shapes.FLAG, **more
     )
 
 
-def _whole(help: str, metavar: str, maximum: int, unit: str) -> Parameter:
+def _whole(default: int, maximum: int, unit: str, metavar: str, help: str) -> Parameter:
     def parse(name: str, text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) > maximum:
             raise BadParameter(f"{name} must be a whole number of {unit} from 0 to {maximum}, not {text[:50]!r}.")
         return int(text)
 
-    return Parameter(
-        help=help,
-        metavar=metavar,
-        parse=parse,
-        format=str,
-        schema={**json_schema.COUNT, "maximum": maximum},
-        shape=shapes.COUNT,
-        store=int,
-    )
+    schema = {**json_schema.COUNT, "maximum": maximum}
+    return Parameter(default=default, metavar=metavar, help=help, parse=parse, schema=schema, shape=shapes.COUNT)
 
 
 def _choice(
-    help: str, metavar: str, values: Mapping[str, Any], allowed: str, *, fold: Callable[[str], str] = str
+    default: Any,
+    values: Mapping[str, Any],
+    allowed: str,
+    metavar: str,
+    help: str,
+    *,
+    shape: Shape | None = None,
+    fold: Callable[[str], str] = str,
+    of_file: bool = False,
 ) -> Parameter:
     """Defines a parameter with one of these values, each known by one name or more; `allowed` lists the names."""
     names: dict[Any, str] = {value: name for name, value in reversed([*values.items()])}
@@ -127,19 +125,47 @@ def _choice(
         return names.get(value, str(value))
 
     return Parameter(
-        help=help,
+        default=default,
         metavar=metavar,
+        help=help,
         parse=parse,
         format=write,
         schema={**json_schema.TEXT, "enum": [*values]},
-        shape=Shape(json_schema.TEXT, write, lambda written: values.get(written, written)),
+        shape=shape or Shape(json_schema.TEXT, write, lambda written: values.get(written, written)),
         store=str,
-        of_file=True,
+        of_file=of_file,
     )
 
 
-def _defined(default: Any, parameter: Parameter, **more: Any) -> Any:
-    return field(default=default, metadata={"parameter": replace(parameter, default=default, **more)})
+_PROFILE = Parameter(
+    default=(),
+    metavar="ROWS:SECONDS,…",
+    help="Rows a second and for how many seconds, step by step, repeated to the end; instead of `rate`.",
+    parse=lambda _, text: parse_profile(text),
+    format=format_profile,
+    schema={**json_schema.TEXT, "pattern": PROFILE_PATTERN, "example": "100:10,1000:5"},
+    shape=Shape(
+        json_schema.nullable(json_schema.TEXT),
+        lambda steps: format_profile(steps) or None,
+        lambda text: parse_profile(text or ""),
+    ),
+    may_be_empty=True,
+)
+_COLUMNS = Parameter(
+    default=NAME_AND_MAIL,
+    metavar="NAME,…",
+    help="The keys of the messages, all different.",
+    parse=lambda _, text: parse_columns(text),
+    format=",".join,
+    schema={**json_schema.TEXT, "pattern": COLUMNS_PATTERN},
+    shape=shapes.array(shapes.TEXT),
+    of_file=True,
+    may_be_empty=True,
+)
+
+
+def _field(parameter: Parameter) -> Any:
+    return field(default=parameter.default, metadata={"parameter": parameter})
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,71 +175,50 @@ class Parameters:
     With `header` the file's first line names the columns: `columns` is empty until a run is made of the file.
     """
 
-    mode: Mode = _defined(
-        Mode.LIVE,
+    mode: Mode = _field(
         _choice(
-            "`live`: the consumer reads while rows arrive; `batch`: once all of them are there.",
-            "live|batch",
+            Mode.LIVE,
             {mode.value: mode for mode in Mode},
             " or ".join(Mode),
-        ),
-        shape=shapes.one_of(Mode),
-        of_file=False,
+            "live|batch",
+            "`live`: the consumer reads while rows arrive; `batch`: once all of them are there.",
+            shape=shapes.one_of(Mode),
+        )
     )
-    timeout: int = _defined(
-        5,
+    timeout: int = _field(
         _whole(
-            "The consumer ends the session once the queue has been empty for this many seconds.",
-            "SECONDS",
+            5,
             MAX_TIMEOUT,
             "seconds",
-        ),
+            "SECONDS",
+            "The consumer ends the session once the queue has been empty for this many seconds.",
+        )
     )
-    clear: bool = _defined(
-        False, _flag("Empty the `employees` table first: all of its rows, those of earlier runs too.")
-    )
-    rate: int = _defined(0, _whole("Rows a second at most; 0 for no limit.", "ROWS", MAX_RATE, "rows a second"))
-    profile: tuple[tuple[int, float], ...] = _defined(
-        (),
-        Parameter(
-            help="Rows a second and for how many seconds, step by step, repeated to the end; instead of `rate`.",
-            metavar="ROWS:SECONDS,…",
-            parse=lambda name, text: parse_profile(text),
-            format=format_profile,
-            schema={**json_schema.TEXT, "pattern": PROFILE_PATTERN, "example": "100:10,1000:5"},
-            shape=Shape(
-                json_schema.nullable(json_schema.TEXT),
-                lambda steps: format_profile(steps) or None,
-                lambda text: parse_profile(text or ""),
-            ),
-            store=lambda steps: format_profile(steps) or None,
-            may_be_empty=True,
-        ),
-    )
-    columns: tuple[str, ...] = _defined(
-        NAME_AND_MAIL,
-        Parameter(
-            help="The keys of the messages, all different.",
-            metavar="NAME,…",
-            parse=lambda name, text: parse_columns(text),
-            format=",".join,
-            schema={**json_schema.TEXT, "pattern": COLUMNS_PATTERN},
-            shape=shapes.array(shapes.TEXT),
-            store=list,
+    clear: bool = _field(_flag("Empty the `employees` table first: all of its rows, those of earlier runs too."))
+    rate: int = _field(_whole(0, MAX_RATE, "rows a second", "ROWS", "Rows a second at most; 0 for no limit."))
+    profile: tuple[tuple[int, float], ...] = _field(_PROFILE)
+    columns: tuple[str, ...] = _field(_COLUMNS)
+    header: bool = _field(_flag("Take the keys from the file's first line; instead of `columns`.", of_file=True))
+    delimiter: str = _field(
+        _choice(
+            ",",
+            DELIMITERS,
+            f"one of {' '.join(DELIMITERS)}",
+            "CHARACTER",
+            "The character between fields, or `tab`.",
             of_file=True,
-            may_be_empty=True,
-        ),
+        )
     )
-    header: bool = _defined(
-        False, _flag("Take the keys from the file's first line; instead of `columns`.", of_file=True)
-    )
-    delimiter: str = _defined(
-        ",",
-        _choice("The character between fields, or `tab`.", "CHARACTER", DELIMITERS, f"one of {' '.join(DELIMITERS)}"),
-    )
-    encoding: str = _defined(
-        "utf-8",
-        _choice("The file's encoding.", "NAME", ENCODINGS, f"one of {', '.join(ENCODINGS)}", fold=str.lower),
+    encoding: str = _field(
+        _choice(
+            "utf-8",
+            ENCODINGS,
+            f"one of {', '.join(ENCODINGS)}",
+            "NAME",
+            "The file's encoding.",
+            fold=str.lower,
+            of_file=True,
+        )
     )
 
     def as_json(self) -> dict[str, Any]:
@@ -222,7 +227,7 @@ class Parameters:
 
     def as_columns(self) -> dict[str, Any]:
         """Returns the values by the names of the ledger's columns."""
-        return {one.name: one.store(getattr(self, one.name)) for one in RUN_PARAMETERS}
+        return {one.name: (one.store or one.shape.encode)(getattr(self, one.name)) for one in RUN_PARAMETERS}
 
     @classmethod
     def from_columns(cls, row: Mapping[str, Any]) -> Self:
@@ -232,9 +237,7 @@ class Parameters:
 
 RUN_PARAMETERS = tuple(replace(one.metadata["parameter"], name=one.name) for one in fields(Parameters))
 FILE_PARAMETERS = tuple(one for one in RUN_PARAMETERS if one.of_file)
-DRY_RUN = replace(
-    _flag("Read and check all of the file; publish nothing and make no run."), name="dry_run", default=False
-)
+DRY_RUN = _flag("Read and check all of the file; publish nothing and make no run.", name="dry_run")
 PARAMETERS = (*RUN_PARAMETERS, DRY_RUN)
 """The parameters of a request for a run."""
 

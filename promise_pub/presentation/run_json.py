@@ -24,20 +24,7 @@ from promise_pub.records import (
     StoredFile,
     Verdict,
 )
-from promise_pub.shapes import (
-    COUNT,
-    FLAG,
-    MOMENT,
-    TEXT,
-    Field,
-    Shape,
-    array,
-    named,
-    nullable,
-    one_of,
-    record,
-    rounded,
-)
+from promise_pub.shapes import COUNT, FLAG, MOMENT, TEXT, Field, Shape, array, named, nullable, one_of, record, rounded
 from promise_pub.times import rfc3339
 
 Json = dict[str, Any]
@@ -88,11 +75,7 @@ RUN = record(
     Field("finished_at", nullable(MOMENT), "null while the run waits or works."),
     Field(
         "seconds",
-        record(
-            Seconds,
-            *(Field(name, _SECONDS) for name in Seconds.__slots__),
-            description="How long each part took.",
-        ),
+        record(Seconds, *(Field(name, _SECONDS) for name in Seconds.__slots__), description="How long each part took."),
     ),
     Field("blocked", FLAG, "The broker refuses to read because of an alarm.", newer=True),
     Field("rows", ROWS, attribute="counts"),

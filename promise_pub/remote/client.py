@@ -15,12 +15,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from promise_pub.errors import (
-    ConfigurationError,
-    ServerAnswerError,
-    ServerAway,
-    StoredFileError,
-)
+from promise_pub.errors import ConfigurationError, ServerAnswerError, ServerAway, StoredFileError
 from promise_pub.remote.answers import EXCERPT, Json, read_answer, read_refusal
 from promise_pub.remote.sse import EventReader
 
@@ -49,11 +44,7 @@ class RemoteServer:
 
         What is not given is for the server to choose. With `dry_run` it answers what it found in the file instead.
         """
-        headers = {
-            "Content-Type": "text/csv",
-            "Prefer": "respond-async",
-            "Accept": "application/json",
-        }
+        headers = {"Content-Type": "text/csv", "Prefer": "respond-async", "Accept": "application/json"}
         still = READ_TIMEOUT if "dry_run" in given else STILL_TIMEOUT
         limits = aiohttp.ClientTimeout(total=None, sock_connect=ANSWER_TIMEOUT, sock_read=still)
         return await self._json(

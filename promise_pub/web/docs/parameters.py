@@ -9,13 +9,7 @@ from promise_pub.json_schema import TEXT, UUID, Schema, described
 from promise_pub.parameters import FILE_FIELD, PARAMETERS, Parameter
 from promise_pub.web.runs.forms import RAW_TYPES
 
-RUN_ID: Schema = {
-    "name": "id",
-    "in": "path",
-    "required": True,
-    "description": "The run's id.",
-    "schema": UUID,
-}
+RUN_ID: Schema = {"name": "id", "in": "path", "required": True, "description": "The run's id.", "schema": UUID}
 
 
 def in_query(parameters: Iterable[Parameter] = PARAMETERS) -> list[Schema]:
@@ -46,10 +40,7 @@ def file_body() -> Schema:
         "required": True,
         "description": "The file, with lines such as `Ann Lee,ann@example.com`: as form data, or as the body itself. The query string wins over form fields.",
         "content": {
-            "multipart/form-data": {
-                "schema": form,
-                "encoding": {FILE_FIELD: {"contentType": "text/csv"}},
-            },
+            "multipart/form-data": {"schema": form, "encoding": {FILE_FIELD: {"contentType": "text/csv"}}},
             **{kind: {"schema": {**TEXT, "minLength": 1}} for kind in sorted(RAW_TYPES)},
         },
     }

@@ -8,15 +8,7 @@ from promise_pub import errors
 from promise_pub.delivery.input.uploads import NAME_LIMIT
 from promise_pub.delivery.store.query import NEWEST_FIRST, Sort
 from promise_pub.http.negotiation import CSV, HTML, JSON
-from promise_pub.http.openapi.answers import (
-    DATABASE,
-    Kind,
-    Operation,
-    answer,
-    faces,
-    not_modified,
-    problems,
-)
+from promise_pub.http.openapi.answers import DATABASE, Kind, Operation, answer, faces, not_modified, problems
 from promise_pub.http.openapi.parameters import KNOWN, PAGED, PREFER, face, header, paged, query
 from promise_pub.json_schema import COUNT, FLAG, ORDINAL, TEXT, UUID, Schema, described, one_of, ref, whole
 from promise_pub.parameters import FILE_PARAMETERS, Mode
@@ -116,11 +108,7 @@ def _filters() -> list[Schema]:
             "Only runs whose file's name has this in it, upper and lower case alike.",
         ),
         query("sort", sort, "What they are sorted by."),
-        query(
-            "order",
-            {"type": "string", "enum": [*ORDERS]},
-            "`desc` where nothing is said, `asc` for names.",
-        ),
+        query("order", {"type": "string", "enum": [*ORDERS]}, "`desc` where nothing is said, `asc` for names."),
     ]
 
 
@@ -131,12 +119,7 @@ def _history() -> Operation:
         "operationId": "listRuns",
         "tags": ["runs"],
         "summary": "The history, newest first where no other order is asked for",
-        "parameters": [
-            *_filters(),
-            *paged("Runs"),
-            face(HTML, JSON, CSV),
-            KNOWN,
-        ],
+        "parameters": [*_filters(), *paged("Runs"), face(HTML, JSON, CSV), KNOWN],
         "responses": {
             "200": listed,
             "304": not_modified("ETag", "Vary", *PAGED),
@@ -205,34 +188,21 @@ def _act(name: str, summary: str, words: str, *kinds: Kind) -> Callable[[], Oper
             "summary": summary,
             "description": words,
             "parameters": [RUN_ID, face(HTML, JSON), PREFER],
-            "responses": {
-                "202": _accepted(),
-                **problems((errors.BadParameter, errors.RunNotFound, *kinds, *DATABASE)),
-            },
+            "responses": {"202": _accepted(), **problems((errors.BadParameter, errors.RunNotFound, *kinds, *DATABASE))},
         }
 
     return operation
 
 
 def _compare() -> Operation:
-    ids = {
-        "type": "array",
-        "items": UUID,
-        "minItems": FEWEST,
-        "maxItems": MOST,
-        "uniqueItems": True,
-    }
+    ids = {"type": "array", "items": UUID, "minItems": FEWEST, "maxItems": MOST, "uniqueItems": True}
     compared = whole({"runs": {"type": "array", "items": ref("Run")}, "facts": FACTS})
     return {
         "operationId": "compareRuns",
         "tags": ["runs"],
         "summary": "Runs side by side",
         "description": "As HTML without any run: some to choose from.",
-        "parameters": [
-            query("run", ids, f"{FEWEST} to {MOST} runs."),
-            face(HTML, JSON, CSV),
-            KNOWN,
-        ],
+        "parameters": [query("run", ids, f"{FEWEST} to {MOST} runs."), face(HTML, JSON, CSV), KNOWN],
         "responses": {
             "200": answer("The runs, and what differs.", faces(compared, csv=True), "ETag", "Vary"),
             "304": not_modified("ETag", "Vary"),
@@ -281,14 +251,8 @@ def _preview() -> Operation:
         "summary": "What the beginning of a file would become",
         "description": f"The first rows as they would be published, and what would be rejected. The body is the first {LIMIT:,} bytes of the file, or less. Nothing is kept.",
         "parameters": [*in_query((*FILE_PARAMETERS, WHOLE))],
-        "requestBody": {
-            "required": True,
-            "content": {"text/csv": {"schema": {**TEXT, "minLength": 1}}},
-        },
-        "responses": {
-            "200": answer("What it would become.", faces(shown, html=False)),
-            **problems(sent),
-        },
+        "requestBody": {"required": True, "content": {"text/csv": {"schema": {**TEXT, "minLength": 1}}}},
+        "responses": {"200": answer("What it would become.", faces(shown, html=False)), **problems(sent)},
     }
 
 
@@ -300,10 +264,7 @@ OPERATIONS: Mapping[tuple[str, str], Callable[[], Operation]] = {
     ("GET", "/runs/{id}/stream"): _stream,
     ("GET", "/runs/{id}/rejects"): _rejects,
     ("POST", "/runs/{id}/cancel"): _act(
-        "cancelRun",
-        "End a run",
-        "202 while it still ends, within two seconds.",
-        errors.NotCancellable,
+        "cancelRun", "End a run", "202 while it still ends, within two seconds.", errors.NotCancellable
     ),
     ("POST", "/runs/{id}/resume"): _act(
         "resumeRun",

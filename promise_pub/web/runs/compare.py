@@ -34,10 +34,7 @@ async def compare_runs(request: web.Request) -> web.Response:
     found = compare(reports)
     if face == JSON:
         response = as_json(
-            {
-                "runs": [encode_run(report) for report in reports],
-                "facts": [fact.as_json() for fact in found],
-            }
+            {"runs": [encode_run(report) for report in reports], "facts": [fact.as_json() for fact in found]}
         )
     elif face == CSV:
         response = _table(ids, found)
@@ -67,13 +64,7 @@ async def _choice(request: web.Request, chosen: list[str]) -> web.Response:
         trouble = ""
     except DatabaseError as error:
         newest, trouble = [], error.message
-    context = {
-        "runs": newest,
-        "chosen": chosen,
-        "trouble": trouble,
-        "fewest": FEWEST,
-        "most": MOST,
-    }
+    context = {"runs": newest, "chosen": chosen, "trouble": trouble, "fewest": FEWEST, "most": MOST}
     return page(request, "choose_runs.html", context, 400 if chosen else 200)
 
 

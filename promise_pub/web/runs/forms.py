@@ -17,15 +17,7 @@ from promise_pub.errors import BadParameter, FileMissing, FileTooLarge, UploadIn
 from promise_pub.http.expect import ask_for_body
 from promise_pub.http.limits import LIMITS, Limits, RateFloor
 from promise_pub.http.pagination import check_known, single
-from promise_pub.parameters import (
-    DRY_RUN,
-    FILE_FIELD,
-    FILE_PARAMETERS,
-    PARAMETERS,
-    Parameter,
-    Parameters,
-    parse_values,
-)
+from promise_pub.parameters import DRY_RUN, FILE_FIELD, FILE_PARAMETERS, PARAMETERS, Parameter, Parameters, parse_values
 from promise_pub.records import StoredFile
 
 FIELD_LIMIT = 4096  # bytes of a form field other than the file: 100 columns with names of 40
