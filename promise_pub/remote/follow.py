@@ -1,4 +1,4 @@
-"""Following a run to its end: by events, by asking where there are none, and over a server that is away for a while."""
+"""Follows a run to its end: by events, by polling without them, and while the server is away for a time."""
 
 from __future__ import annotations
 
@@ -11,48 +11,48 @@ from promise_pub.remote.answers import Json
 from promise_pub.remote.client import NoStream, RemoteServer
 from promise_pub.remote.sse import EventReader
 
-PATIENCE = 60.0  # seconds that a server may be away: as long as a restart with a large file takes
-FIRST_PAUSE = 0.5  # seconds before it is asked again, twice as long each time
+PATIENCE = 60.0  # seconds without the server: a restart with a large file takes as long
+FIRST_PAUSE = 0.5  # seconds before the next try, doubled each time
 LONGEST_PAUSE = 5.0  # seconds
-POLL_EVERY = 0.25  # seconds between looks, where there are no events
+POLL_EVERY = 0.25  # seconds, where there are no events
 
 Trouble = Callable[[str], None]
 
 
 async def follow(server: RemoteServer, run: Json, trouble: Trouble) -> AsyncGenerator[Json, None]:
-    """The run as it goes, its end last.
+    """Yields the run whenever it has changed, its end last.
 
-    `trouble` is told why nothing comes, and "" once something does again. Raises ServerAway after PATIENCE without an
-    answer, ServerAnswerError for an answer that will not change.
+    Calls `trouble` with the reason why no updates come, and with "" once they do again. Raises ServerAway after
+    PATIENCE without an answer, ServerAnswerError for an answer that will not change.
     """
     yield run
-    patience = _Patience(trouble)
+    retrying = _Retrying(trouble)
     source = _Source(server, run["id"])
     while run["finished_at"] is None:
         try:
-            async with aclosing(source.tells()) as told:
-                async for run in told:
-                    patience.answered()
+            async with aclosing(source.updates()) as updates:
+                async for run in updates:
+                    retrying.answered()
                     yield run
                     if run["finished_at"] is not None:
                         return
         except ServerAway as error:
-            await patience.wait(error)
+            await retrying.wait(error)
 
 
 class _Source:
-    """Where news of a run come from."""
+    """The source of a run's updates."""
 
     def __init__(self, server: RemoteServer, run_id: str) -> None:
         self._server = server
         self._run_id = run_id
         self._streams = True
 
-    async def tells(self) -> AsyncGenerator[Json, None]:
-        """Some news. Raises ServerAway where there are none."""
+    async def updates(self) -> AsyncGenerator[Json, None]:
+        """Yields some updates. Raises ServerAway where there are none."""
         if self._streams:
-            async with aclosing(self._streamed()) as told:
-                async for run in told:
+            async with aclosing(self._streamed()) as updates:
+                async for run in updates:
                     yield run
         else:
             await asyncio.sleep(POLL_EVERY)
@@ -61,21 +61,21 @@ class _Source:
     async def _streamed(self) -> AsyncGenerator[Json, None]:
         reader, silent = EventReader(), True
         try:
-            async with aclosing(self._server.stream(self._run_id, reader)) as told:
-                async for run in told:
+            async with aclosing(self._server.stream(self._run_id, reader)) as updates:
+                async for run in updates:
                     silent = False
                     yield run
         except NoStream:
             self._streams = False
             return
         if silent:
-            raise ServerAway(f"{self._server.url} tells nothing of the run")
-        # An orderly end before the run's: the server wants to be asked anew.
+            raise ServerAway(f"{self._server.url} sends no events of the run")
+        # The stream ended in order before the run did: the server expects a new request.
         await asyncio.sleep(min(reader.retry or FIRST_PAUSE, LONGEST_PAUSE))
 
 
-class _Patience:
-    """How long a server that does not answer is asked again. It begins anew with every answer."""
+class _Retrying:
+    """The pauses between tries of a server that does not answer; each answer resets them."""
 
     def __init__(self, trouble: Trouble) -> None:
         self._trouble = trouble
@@ -88,7 +88,7 @@ class _Patience:
             self._trouble("")
 
     async def wait(self, error: ServerAway) -> None:
-        """Raises the error, with how long was tried, when there was patience enough."""
+        """Sleeps before the next try. Raises the error, with the time it took, after PATIENCE."""
         now = asyncio.get_running_loop().time()
         self._since = now if self._since is None else self._since
         left = self._since + PATIENCE - now

@@ -1,4 +1,4 @@
-"""What a client sends to /simulate/: parameters and a file, by form or as the body."""
+"""The requests for a run: parameters and a file, in a form or as the body."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from promise_pub.http.pagination import check_known, single
 from promise_pub.parameters import DRY_RUN, FILE_FIELD, FILE_PARAMETERS, PARAMETERS, Parameter, Parameters, parse_values
 from promise_pub.records import StoredFile
 
-FIELD_LIMIT = 4096  # bytes of a form field other than the file: 100 columns with names of 40
+MAX_FIELD = 4096  # bytes of a form field other than the file: 100 columns with names of 40
 CHUNK_TIMEOUT = 60.0  # seconds without a byte before an upload counts as abandoned
 CHUNK = 256 * 1024  # bytes of a form's part asked for at once: aiohttp's own 8 KB cost most of an upload's time
-OVERHEAD = 64 * 1024  # bytes a multipart body may have besides the file
+MAX_OVERHEAD = 64 * 1024  # bytes of a multipart body besides the file
 
 _PLAIN = {"binary", "8bit", "7bit"}
 RAW_TYPES = {"text/csv", "application/csv"}
@@ -41,8 +41,8 @@ _BROKEN = (
 )
 
 
-class Order(NamedTuple):
-    """What was asked: a file that is whole on disk, and how to run it, if at all."""
+class SubmittedRun(NamedTuple):
+    """A request for a run: its file, whole on disk, and its parameters."""
 
     file: StoredFile
     parameters: Parameters
@@ -53,7 +53,7 @@ _QUERY_ONLY = ("format", "filename")
 WHOLE = replace(DRY_RUN, name="whole", help="The body is all of the file.")
 
 
-def parse_order(query: Mapping[str, str], fields: Mapping[str, str]) -> tuple[Parameters, bool]:
+def parse_request(query: Mapping[str, str], fields: Mapping[str, str]) -> tuple[Parameters, bool]:
     """Returns the run's parameters, and True for a dry run; the query string wins. Raises BadParameter.
 
     With header=true the columns are unknown until the file is read; they are empty.
@@ -85,23 +85,23 @@ def asks_dry_run(request: web.Request) -> bool:
     return request.query.get("dry_run") == "true"
 
 
-async def take_order(request: web.Request, upload: Upload) -> Order:
+async def receive_run(request: web.Request, upload: Upload) -> SubmittedRun:
     """Streams the file to disk and reads the parameters. Raises a kind of RequestError."""
     query = single(request)
-    parse_order(query, {})  # what is wrong already need not wait for the file
-    if (request.content_length or 0) > upload.limit + OVERHEAD:
+    parse_request(query, {})  # an error here need not wait for the file
+    if (request.content_length or 0) > upload.limit + MAX_OVERHEAD:
         raise FileTooLarge(f"The file is over the limit of {upload.limit:,} bytes.")
     with _broken_uploads():
         await ask_for_body(request)
         name, fields = await _receive(request, upload, request.app[LIMITS])
-    parameters, dry_run = parse_order(query, fields)
+    parameters, dry_run = parse_request(query, fields)
     if not name and not upload.size:
         raise FileMissing
-    return Order(await upload.finish(name), parameters, dry_run)
+    return SubmittedRun(await upload.finish(name), parameters, dry_run)
 
 
-async def take_body(request: web.Request, limit: int, within: float) -> bytes:
-    """A small body, whole, `within` so many seconds. Raises FileTooLarge or UploadIncomplete."""
+async def receive_body(request: web.Request, limit: int, within: float) -> bytes:
+    """Returns a small body that arrives `within` seconds. Raises FileTooLarge or UploadIncomplete."""
     too_large = FileTooLarge(f"The body is over the limit of {limit:,} bytes.")
     if (request.content_length or 0) > limit:
         raise too_large
@@ -156,18 +156,15 @@ async def _text(part: BodyPartReader, floor: RateFloor) -> str:
     value = bytearray()
     async for chunk in _timely(partial(part.read_chunk, CHUNK), part.at_eof, floor):
         value += chunk
-        if len(value) > FIELD_LIMIT:
-            raise BadParameter(f"{(part.name or '')[:50]} is over {FIELD_LIMIT} bytes.")
+        if len(value) > MAX_FIELD:
+            raise BadParameter(f"{(part.name or '')[:50]} is over {MAX_FIELD} bytes.")
     return value.decode("utf-8", "replace")
 
 
 async def _timely(
     read: Callable[[], Awaitable[bytes]], ended: Callable[[], bool], floor: RateFloor
 ) -> AsyncIterator[bytes]:
-    """The chunks of a body, to its very end; an empty chunk in between is no end.
-
-    Raises TimeoutError, or UploadTooSlow.
-    """
+    """Yields the chunks of a body to its end; an empty chunk is no end. Raises TimeoutError or UploadTooSlow."""
     while not ended():
         async with asyncio.timeout(CHUNK_TIMEOUT):
             chunk = await floor.next(read)
@@ -176,12 +173,12 @@ async def _timely(
 
 @contextmanager
 def _broken_uploads(too_slow: str | None = None) -> Iterator[None]:
-    """Turns aiohttp's many ways to say that a body is not what it should be into UploadIncomplete."""
+    """Turns aiohttp's many errors of a broken body into UploadIncomplete."""
     try:
         yield
     except TimeoutError as error:
-        told = too_slow or f"The upload stood still for {CHUNK_TIMEOUT:g} s."
-        raise UploadIncomplete(told) from error
+        message = too_slow or f"The upload stood still for {CHUNK_TIMEOUT:g} s."
+        raise UploadIncomplete(message) from error
     except _BROKEN as error:
         reason = " ".join(str(error).split())  # some come with line ends
         raise UploadIncomplete(f"The upload cannot be read to its end: {reason}") from error

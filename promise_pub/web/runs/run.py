@@ -23,7 +23,7 @@ from promise_pub.records import MAX_REJECTS, Rejected, RunReport
 from promise_pub.text import parse_uuid
 from promise_pub.web.keys import LEDGER, RUNS
 from promise_pub.web.runs import dry_run
-from promise_pub.web.runs.forms import asks_dry_run, take_order
+from promise_pub.web.runs.forms import asks_dry_run, receive_run
 
 REJECTS_SHOWN = 50  # rejected rows on a run's page
 
@@ -41,10 +41,10 @@ async def simulate(request: web.Request) -> web.Response:
     runs = request.app[RUNS]
     run_id = runs.admit(waits=not asks_dry_run(request))
     async with runs.uploads.receive(run_id) as upload:
-        order = await _unless_stopping(runs, take_order(request, upload))
-        if order.dry_run:
-            return await _unless_stopping(runs, dry_run.answer(request, run_id, order))
-        run = await runs.submit(run_id, order.file, order.parameters)
+        submitted = await _unless_stopping(runs, receive_run(request, upload))
+        if submitted.dry_run:
+            return await _unless_stopping(runs, dry_run.answer(request, run_id, submitted))
+        run = await runs.submit(run_id, submitted.file, submitted.parameters)
     if _prefers_async(request):
         return await _accepted(request, run)
     await run.done.wait()

@@ -170,7 +170,7 @@ async def test_what_is_no_http_answer_is_no_server_that_cannot_be_reached(said: 
 
 
 async def test_what_is_read_and_shown_has_a_bound(submit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "MOST_BYTES", 100_000)
+    monkeypatch.setattr(answers, "MAX_EVENT_BYTES", 100_000)
     error = await refused(answer("200 OK", "x" * 100_001), submit)
     assert error.message == "SERVER answers with more than 100,000 bytes"
     long = "x" * 50_000

@@ -211,7 +211,7 @@ def tells_503_everywhere() -> Act:
 
 @pytest.mark.usefixtures("impatient")
 async def test_one_that_accepts_and_says_nothing_is_given_up_too(followed: Start) -> None:
-    with pytest.raises(ServerAway, match="tells nothing of the run"):
+    with pytest.raises(ServerAway, match="sends no events of the run"):
         await followed(tells())
 
 
