@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import aiosql
 import asyncpg
@@ -22,6 +21,7 @@ from promise_pub.errors import (
     SchemaMissing,
 )
 from promise_pub.settings.model import DatabaseSettings, asset
+from promise_pub.tls import client_context
 
 CONNECT_TIMEOUT = 10.0  # seconds; a host that swallows packets would hold a start for minutes
 COMMAND_TIMEOUT = 30.0  # seconds; every statement but the long counts, which set their own
@@ -88,6 +88,21 @@ def translated() -> Iterator[None]:
         raise DatabaseError(told, passes=_passes(error)) from error
 
 
+@asynccontextmanager
+async def answering(pool: asyncpg.Pool, within: float) -> AsyncIterator[None]:
+    """Limits the queries in the block to `within` seconds, and translates their errors.
+
+    After a timeout no connection of the pool is used again: one was lost without a word.
+    """
+    with translated():
+        try:
+            async with asyncio.timeout(within):
+                yield
+        except TimeoutError:
+            await pool.expire_connections()
+            raise
+
+
 def _passes(error: asyncpg.PostgresError) -> bool:
     return (error.sqlstate or "").startswith(_PASSING)
 
@@ -127,7 +142,7 @@ async def connection_arguments(settings: DatabaseSettings) -> dict[str, Any]:
         "database": settings.dbname,
         "user": settings.user,
         "password": settings.password,
-        "ssl": await _tls(settings),
+        "ssl": await client_context(settings.ca_certificate) if settings.ssl else False,
         "direct_tls": False,
         "target_session_attrs": "any",
         "krbsrvname": "postgres",
@@ -145,13 +160,6 @@ def _told_where(settings: DatabaseSettings) -> Iterator[None]:
     except DatabaseUnavailable as error:
         where = f"[database] host {settings.host}, port {settings.port}"
         raise DatabaseUnavailable(f"{error.message} ({where})") from error
-
-
-async def _tls(settings: DatabaseSettings) -> ssl.SSLContext | Literal[False]:
-    """Certificates are checked, and that they are this host's. Reading the authorities takes a while: in a thread."""
-    if not settings.ssl:
-        return False
-    return await asyncio.to_thread(ssl.create_default_context, cafile=settings.ca_certificate)
 
 
 async def _close(pool: asyncpg.Pool) -> None:

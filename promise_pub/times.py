@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-NOT_YET = "0001-01-01T00:00:00Z"
-"""Stands in a consumer's session for a moment that has not come."""
-
 
 def rfc3339(moment: datetime, timespec: str = "milliseconds") -> str:
     """Returns an aware moment in UTC, as in 2026-11-24T12:00:00.000Z."""

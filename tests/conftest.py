@@ -23,8 +23,8 @@ from hypothesis import HealthCheck
 from hypothesis import settings as property_settings
 
 from promise_pub.errors import PartMissing
-from promise_pub.local import inifile
-from promise_pub.local.places import PLACES_VARIABLE
+from promise_pub.local.postgres_home import PLACES_VARIABLE
+from promise_pub.settings import inifile
 from promise_pub.settings.model import ConsumerSettings, DatabaseSettings, RabbitSettings, ServerSettings, Settings
 from tests import services
 from tests.services import BackgroundLoop, BrokerUnderTest, RunningCommand, StartCommand

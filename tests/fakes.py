@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from promise_pub.consumer.session import Session
-from promise_pub.delivery.consumer_client.client import parse_session
+from promise_pub.consumer.session import ConsumerSession
+from promise_pub.delivery.consumer_client.answers import parse_session
 from promise_pub.delivery.evidence.digest import fingerprint, written
 from promise_pub.delivery.ports import Shipment, Watch
 from promise_pub.delivery.store.query import NEWEST_FIRST, Selection, Sort
@@ -118,7 +118,7 @@ class FakePublisher:
     async def check_queue(self) -> None:
         await asyncio.sleep(0)
         if self._lost:
-            raise BrokerLost(confirmed=self.tracker.confirmed)
+            raise BrokerLost
         if self._queue not in self._broker.queues:
             raise QueueGone(f"The queue {self._queue} is gone.")
 
@@ -176,7 +176,7 @@ class FakePublisher:
     async def _until_unsettled(self, most: int) -> None:
         while self.tracker.unsettled > most:
             if self._lost:
-                raise BrokerLost(confirmed=self.tracker.confirmed)
+                raise BrokerLost
             self._news.clear()
             await self._news.wait()
 
@@ -228,8 +228,8 @@ class FakeConsumer:
                 watch(self.sessions[uuid])
             await asyncio.sleep(self.look_every)
 
-    async def look(self, uuid: str) -> SessionView:
-        await self._call("look")
+    async def get_session(self, uuid: str) -> SessionView:
+        await self._call("get_session")
         self._known(uuid)
         return self.sessions[uuid]
 
@@ -311,11 +311,11 @@ class TellingConsumer(FakeConsumer):
     def __init__(self, broker: FakeBroker, ledger: FakeLedger | None = None) -> None:
         super().__init__(broker, ledger)
         self.slow_to_save = False
-        self._counts: dict[str, Session] = {}
+        self._counts: dict[str, ConsumerSession] = {}
 
     def _read(self, uuid: str, most: int | None = None) -> None:
         queue = self.broker.queues.get(uuid, [])
-        counts = self._counts.setdefault(uuid, Session(uuid, "here", datetime.now(UTC)))
+        counts = self._counts.setdefault(uuid, ConsumerSession(uuid, "here", datetime.now(UTC)))
         for message in queue[:most]:
             counts.receive(message.message_id, message.body, redelivered=False)
         del queue[:most]

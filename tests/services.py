@@ -22,7 +22,7 @@ import psutil
 
 from promise_pub import db
 from promise_pub.local.postgres import Postgres
-from promise_pub.local.processes import Records
+from promise_pub.local.processes import ProcessRecords
 from promise_pub.local.rabbitmq import RabbitNode
 from promise_pub.local.state_folder import recognise
 from promise_pub.settings.model import DatabaseSettings, RabbitSettings
@@ -117,7 +117,7 @@ class BrokerUnderTest:
 @contextmanager
 def broker(loop: BackgroundLoop, folder: Path) -> Iterator[BrokerUnderTest]:
     """A private RabbitMQ node, as long as the block lasts."""
-    node = RabbitNode(recognise(folder), Records(folder / "rabbitmq.json"))
+    node = RabbitNode(recognise(folder), ProcessRecords(folder / "rabbitmq.json"))
     try:
         yield BrokerUnderTest(node, loop.run(node.start(_quiet, _quiet)))
     finally:
@@ -127,7 +127,7 @@ def broker(loop: BackgroundLoop, folder: Path) -> Iterator[BrokerUnderTest]:
 @contextmanager
 def database_server(loop: BackgroundLoop, folder: Path) -> Iterator[DatabaseSettings]:
     """An embedded PostgreSQL with a database to copy: TEMPLATE, which has the scheme."""
-    server = Postgres(recognise(folder), Records(folder / "postgresql.json"), _FAST)
+    server = Postgres(recognise(folder), ProcessRecords(folder / "postgresql.json"), _FAST)
     try:
         settings = loop.run(server.start(_quiet, _quiet))
         loop.run(_make_template(settings))

@@ -12,7 +12,8 @@ from promise_pub.errors import BadParameter, ServerAway, Stopped
 from promise_pub.presentation.run_json import decode_run
 from promise_pub.remote.answers import Json
 from promise_pub.remote.client import RemoteServer, open_remote
-from promise_pub.remote.follow import follow
+from promise_pub.remote.follow import AWAY, follow
+from promise_pub.retries import Backoff
 from promise_pub.text import parse_uuid
 
 SERVER = "http://localhost:8000"
@@ -66,10 +67,10 @@ class RemoteRun:
     async def cancel(self, run_id: str) -> None:
         self.run = await self._server.cancel(run_id)
 
-    async def follow_to_end(self) -> Json:
+    async def follow_to_end(self, backoff: Backoff = AWAY) -> Json:
         """Returns the run as it ended, after showing its progress."""
         assert self.run
-        news = follow(self._server, self.run, self._display.trouble)
+        news = follow(self._server, self.run, self._display.trouble, backoff)
         async with aclosing(news):
             async for run in news:
                 self.run = run

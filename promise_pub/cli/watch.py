@@ -18,32 +18,33 @@ from promise_pub.cli.picture import line, picture, printable
 from promise_pub.errors import DatabaseError
 from promise_pub.presentation.run_json import SUMMARY, encode_run, summarize_run
 from promise_pub.records import RunReport
+from promise_pub.retries import Backoff, Retries
 from promise_pub.terminal import out, print_csv, print_json_line
 
 POLL_EVERY = 1.0  # seconds; the ledger is half a second old
-PATIENCE = 60.0  # seconds without the database
+AWAY = Backoff(POLL_EVERY, POLL_EVERY, within=60.0, jitter=0.0)  # the database
 AROUND = 3  # lines of the terminal besides the runs
 
 Fetch = Callable[[], Awaitable[list[RunReport]]]
 Show = Callable[[Sequence[RunReport], str], None]
 
 
-async def watch(fetch: Fetch, options: argparse.Namespace) -> None:
-    """Shows what `fetch` returns until it is stopped. Raises DatabaseError when the database refuses, or fails for PATIENCE seconds."""
-    clock = asyncio.get_running_loop().time
+async def watch(fetch: Fetch, options: argparse.Namespace, backoff: Backoff = AWAY) -> None:
+    """Shows what `fetch` returns until it is stopped. Raises DatabaseError when the database refuses, or fails for a minute."""
     found: list[RunReport] = []
-    seen_at = clock()
     with _screen(options) as show:
+        retries = Retries(backoff, lambda error, _: show(found, error.message))
         while True:
-            trouble = ""
             try:
-                found, seen_at = await fetch(), clock()
+                found = await fetch()
             except DatabaseError as error:
-                if not (found and error.passes) or clock() - seen_at > PATIENCE:
+                if not found:
                     raise
-                trouble = error.message
-            show(found, trouble)
-            await asyncio.sleep(POLL_EVERY)
+                await retries.wait(error)
+            else:
+                retries.reset()
+                show(found, "")
+                await asyncio.sleep(backoff.first)
 
 
 @contextmanager

@@ -34,8 +34,8 @@ class Consumer(Protocol):
     async def remove(self, uuid: str, idle_timeout: int, sent: int, watch: Watch) -> SessionView:
         """Ends the session and returns its final counts."""
 
-    async def look(self, uuid: str) -> SessionView:
-        """The session now."""
+    async def get_session(self, uuid: str) -> SessionView:
+        """Returns the session as it is now."""
 
     async def follow(self, uuid: str, watch: Watch) -> None:
         """Looks at the session once a second, until it is cancelled. A look that fails is no news."""

@@ -16,6 +16,8 @@ from promise_pub.records import (
     Counts,
     EarlierSession,
     Fault,
+    Finding,
+    FindingKind,
     Resent,
     RunReport,
     Seconds,
@@ -64,6 +66,20 @@ SESSION = record(
     description="The consumer's session, as it told it last.",
 )
 _SESSION = named("Session", SESSION)
+# Kinds that only a newer version knows are not read.
+_FINDINGS = Shape(
+    json_schema.array(
+        json_schema.whole(
+            {
+                "kind": json_schema.TEXT,
+                "verdict": json_schema.one_of(Verdict),
+                "rows": json_schema.nullable(json_schema.COUNT),
+            }
+        )
+    ),
+    lambda findings: [one.as_json() for one in findings],
+    Finding.parse_all,
+)
 RUN = record(
     RunReport,
     Field("id", _ID),
@@ -107,6 +123,13 @@ RUN = record(
     Field("db_count", nullable(COUNT), "Rows in `employees` after the run."),
     Field("verdict", nullable(one_of(Verdict)), "null unless the run is completed."),
     Field("explanation", array(TEXT), "The reasons for the verdict."),
+    Field(
+        "findings",
+        _FINDINGS,
+        "The reasons as codes, one for each sentence of `explanation` in its order; none for a run that an older version "
+        f"judged. Stable; a new kind may come. Kinds: {', '.join(f'`{kind}`' for kind in FindingKind)}.",
+        newer=True,
+    ),
     Field(
         "confirm_ms",
         nullable(record(ConfirmLatency, *(Field(name, _MILLISECONDS) for name in ConfirmLatency.__slots__))),

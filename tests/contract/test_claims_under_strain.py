@@ -14,12 +14,12 @@ import asyncpg
 import pytest
 
 from promise_pub.db import open_pool
-from promise_pub.delivery.store import locks as module
 from promise_pub.delivery.store.ledger import Ledger
-from promise_pub.delivery.store.locks import Claim
+from promise_pub.delivery.store.locks import ACQUIRE, Claim
 from promise_pub.errors import DatabaseRefused, DatabaseUnavailable, NotResumable
 from promise_pub.parameters import Parameters
 from promise_pub.records import RunReport, State, StoredFile
+from promise_pub.retries import Backoff
 from promise_pub.settings.model import DatabaseSettings
 from tests.fakes import until
 
@@ -27,10 +27,7 @@ WITHIN = 30.0  # seconds; a test waits no longer for what comes at once
 TESTS = {"application_name": "the tests"}
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOOK_EVERY", 0.02)
-    monkeypatch.setattr(module, "TURN_EVERY", 0.02)
+QUICK = replace(ACQUIRE, first=0.02, longest=0.02)
 
 
 class Server:
@@ -67,14 +64,14 @@ class Database:
         self._stack = stack
         self.own = own  # a connection of the test's
 
-    async def server(self) -> Server:
-        return await self._stack.enter_async_context(self.short_lived())
+    async def server(self, backoff: Backoff = QUICK) -> Server:
+        return await self._stack.enter_async_context(self.short_lived(backoff))
 
     @asynccontextmanager
-    async def short_lived(self) -> AsyncIterator[Server]:
+    async def short_lived(self, backoff: Backoff = QUICK) -> AsyncIterator[Server]:
         async with (
             open_pool(self._settings, max_size=3) as pool,
-            Claim(pool) as claim,
+            Claim(pool, backoff, look_every=0.02) as claim,
         ):
             yield Server(pool, claim)
 
@@ -122,7 +119,7 @@ async def test_a_connection_that_is_killed_is_made_anew_with_its_locks(
     async with first.turn():
         backend = first.backend
         await database_of_many.kill(backend)
-        await until(lambda: first.backend != backend, WITHIN)
+        await until(lambda: first.claim._connection and first.backend != backend, WITHIN)
         assert await second.has_no_turn()
         assert not await second.claim.is_dead(first.claim.server)
         assert not first.lost.is_set()
@@ -227,8 +224,7 @@ async def test_a_turn_that_ends_while_its_connection_is_made_anew_leaves_no_lock
 async def test_a_database_that_stays_away_ends_the_waiting(
     database_of_many: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "AWAY_PATIENCE", 0.1)
-    server = await database_of_many.server()
+    server = await database_of_many.server(replace(QUICK, within=0.1))
 
     async def away() -> None:
         raise DatabaseUnavailable
@@ -256,7 +252,7 @@ async def test_a_database_that_refuses_ends_the_waiting_at_once_in_its_words(
     await database_of_many.kill(server.backend)
     await asyncio.wait_for(refused.wait(), WITHIN)
     with pytest.raises(DatabaseRefused, match="not permitted to log in"):
-        async with asyncio.timeout(module.AWAY_PATIENCE / 2), server.turn():
+        async with asyncio.timeout(QUICK.within / 2), server.turn():
             raise AssertionError("it has the turn")
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Self, TypeVar
 
+from promise_pub.concurrency import finish_task
 from promise_pub.errors import DiskFull, StoredFileError
 from promise_pub.records import Row
 
@@ -84,15 +85,7 @@ class RepeatCounter:
     async def _in_thread(self, work: Callable[[], T]) -> T:
         """A thread cannot be cancelled, but what SQLite does in it can."""
         with _translated():
-            task = asyncio.ensure_future(asyncio.to_thread(work))
-            try:
-                return await asyncio.shield(task)
-            except asyncio.CancelledError:
-                self._database.interrupt()
-                await asyncio.wait({task})
-                if not task.cancelled():
-                    task.exception()  # nobody else reads it
-                raise
+            return await finish_task(asyncio.create_task(asyncio.to_thread(work)), on_cancel=self._database.interrupt)
 
 
 @contextmanager

@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import IO
 from uuid import UUID
 
-from promise_pub.concurrency import in_thread
+from promise_pub.concurrency import join_tasks, run_in_thread
 from promise_pub.errors import DiskFull, FileTooLarge, PromisePubError, StoredFileError
-from promise_pub.logs import told
+from promise_pub.files import sync_folder
+from promise_pub.logs import fields
 from promise_pub.records import StoredFile
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class Uploads:
 
     async def check(self) -> None:
         """Raises StoredFileError where no upload could be stored. A folder that is gone is made again."""
-        await in_thread(self.prepare)
+        await run_in_thread(self.prepare)
 
     def path(self, run_id: str) -> Path:
         """Where the file of a run is kept. The id is ours, a UUID: nothing a client sent gets into a path."""
@@ -85,11 +86,11 @@ class Uploads:
     async def keep(self, run_id: str) -> None:
         """The ledger knows the run of a file that arrived."""
         with _disk_errors():
-            await in_thread(self._keep_whole, run_id)
+            await run_in_thread(self._keep_whole, run_id)
 
     def _keep_whole(self, run_id: str) -> None:
         self.arrived(run_id).rename(self.path(run_id))
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
 
     @asynccontextmanager
     async def receive(self, run_id: str) -> AsyncIterator[Upload]:
@@ -101,21 +102,21 @@ class Uploads:
         upload = Upload(part, self.arrived(run_id), self.limit)
         try:
             with _disk_errors():
-                await in_thread(upload.open)
+                await run_in_thread(upload.open)
             yield upload
         except PromisePubError as error:
-            log.info("Upload refused", extra=told(code=error.code, bytes=upload.size))
+            log.info("Upload refused", extra=fields(code=error.code, bytes=upload.size))
             raise
         finally:
             try:
                 await upload.settle()
             finally:  # a second cancellation must not leave the file behind
-                await in_thread(upload.close)
+                await run_in_thread(upload.close)
 
     async def discard(self, run_id: str) -> None:
         """Deletes the file of a run that never came to be."""
         for path in (self.arrived(run_id), self.path(run_id)):
-            await in_thread(path.unlink, missing_ok=True)
+            await run_in_thread(path.unlink, missing_ok=True)
 
     async def verify(self, run_id: str, stored: StoredFile) -> None:
         """Raises StoredFileError unless the file is still what was stored, byte for byte."""
@@ -127,7 +128,7 @@ class Uploads:
         """The bytes of a file. Raises StoredFileError, before its end, unless they are what was stored."""
         path = self.path(run_id)
         # Where a crash came before it had its name, and this before the sweep.
-        await in_thread(_take, self.arrived(run_id), lambda _: self._keep_whole(run_id))
+        await run_in_thread(_take, self.arrived(run_id), lambda _: self._keep_whole(run_id))
         sha256 = hashlib.sha256()
         try:
             with path.open("rb") as file:
@@ -222,7 +223,7 @@ class Upload:
         await self._written()
         await self._synced()
         with _disk_errors():
-            await in_thread(self._make_durable)
+            await run_in_thread(self._make_durable)
         self._finished = True
         return StoredFile(name=clean_name(name), bytes=self.size, sha256=self._hash.hexdigest())
 
@@ -232,11 +233,11 @@ class Upload:
         block, self._pending = self._pending, []
         self._unsynced += self._pending_size
         self._pending_size = 0
-        self._writing = asyncio.ensure_future(in_thread(self._write_block, block))
+        self._writing = asyncio.ensure_future(run_in_thread(self._write_block, block))
         if self._unsynced >= SYNC_SIZE and (self._syncing is None or self._syncing.done()):
             await self._synced()
             self._unsynced = 0
-            self._syncing = asyncio.ensure_future(in_thread(self._sync))
+            self._syncing = asyncio.ensure_future(run_in_thread(self._sync))
 
     async def _written(self) -> None:
         writing, self._writing = self._writing, None
@@ -252,11 +253,7 @@ class Upload:
 
     async def settle(self) -> None:
         """Waits for what threads still do with the file, when nobody else will."""
-        for work in (self._writing, self._syncing):
-            if work:
-                await asyncio.wait({work})
-                if not work.cancelled():
-                    work.exception()  # the upload failed already, or was given up
+        await join_tasks(*(work for work in (self._writing, self._syncing) if work))
 
     def open(self) -> None:
         """Makes the file, and its folder where something has cleaned that away. Blocks."""
@@ -279,7 +276,7 @@ class Upload:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._part.rename(self._whole)
-        _sync_folder(self._whole.parent)  # the name must outlive a crash as well
+        sync_folder(self._whole.parent)  # the name must outlive a crash as well
 
     def close(self) -> None:
         """Removes what was not finished. Blocks."""
@@ -304,14 +301,6 @@ def _open_locked(part: Path) -> IO[bytes]:
 
 def _make_folder(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _take(path: Path, do: Callable[[Path], object]) -> bool:

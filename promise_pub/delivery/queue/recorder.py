@@ -4,34 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+import math
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TypeVar
 
+from promise_pub.concurrency import BackgroundTasks, background, cancel_tasks, finish_task
 from promise_pub.delivery.ports import Ledger
 from promise_pub.delivery.run.active import ActiveRun
-from promise_pub.errors import DatabaseError, RunTaken
+from promise_pub.errors import DatabaseError, Interrupted, RunTaken
 from promise_pub.records import Fault
+from promise_pub.retries import Backoff
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 PROGRESS_EVERY = 0.5  # seconds between writes of a run's progress to the ledger
-LAST_WRITE_DELAYS = (0.2, 0.5, 1.0, 2.0)  # seconds between tries to record how a run ended
-AGAIN_EVERY = 2.0  # seconds before the next try, twice as long each time, until the server stops
-SELDOM = 15.0  # seconds at most; bounds how late it is noticed that the database is back
 MAX_UNRECORDED = 100  # runs whose end is tried again: each takes some hundred KB
 
 
 class Recorder:
     """Writes runs to the ledger. A ledger that is away neither ends a run nor loses what became of it."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, last_write: Backoff) -> None:
         self._ledger = ledger
+        self._last_write = last_write
         self._unrecorded: dict[str, ActiveRun] = {}
         self._failing: dict[str, str] = {}  # those of them that are tried again, and why
-        self._recording: set[asyncio.Task[None]] = set()
+        self._recording = BackgroundTasks()
 
     def unrecorded(self, run_id: str) -> ActiveRun | None:
         """A run that has ended, as long as the ledger does not hold its end."""
@@ -45,17 +47,15 @@ class Recorder:
 
         def stop(ended: asyncio.Future[None]) -> None:
             if carrying and not ended.cancelled() and isinstance(ended.exception(), RunTaken):
-                run.why = Fault("interrupted", "Another server on this database has taken the run.")
+                run.why = Fault(Interrupted.code, "Another server on this database has taken the run.")
                 carrying.cancel()
 
         progress.add_done_callback(stop)
-        sampling = asyncio.ensure_future(run.sampled())
         try:
-            yield
+            async with background(run.sampled()):
+                yield
         finally:
-            progress.cancel()
-            sampling.cancel()
-            await asyncio.wait({progress, sampling})
+            await cancel_tasks(progress)
             if not progress.cancelled() and (error := progress.exception()):
                 log.error("The progress of run %s was not recorded", run.id, exc_info=error)
 
@@ -80,15 +80,8 @@ class Recorder:
         A cancellation that comes meanwhile waits for that.
         """
         told = asyncio.Event()
-        recording = asyncio.create_task(self._record_end(run, told))
-        self._recording.add(recording)
-        recording.add_done_callback(self._recording.discard)
-        waiting = asyncio.ensure_future(told.wait())
-        try:
-            await asyncio.shield(waiting)
-        except asyncio.CancelledError:
-            await asyncio.wait({waiting})
-            raise
+        self._recording.start(self._record_end(run, told))
+        await finish_task(asyncio.create_task(told.wait()))
 
     async def _record_end(self, run: ActiveRun, told: asyncio.Event) -> None:
         self._unrecorded[run.id] = run
@@ -120,13 +113,15 @@ class Recorder:
 
         It goes on where the database refuses: it may be allowed later, and this is all that is left of the run.
         """
-        for number, delay in enumerate(_delays()):
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        for delay in replace(self._last_write, within=math.inf).delays():
             try:
                 await self._write(run)
                 break
             except DatabaseError as error:
                 self._failed(run, error.message)
-                if not error.passes or number == len(LAST_WRITE_DELAYS):
+                if not error.passes or clock() - began >= self._last_write.within:
                     told.set()
                 if not error.passes:
                     run.forget_unstored()  # it may be one of them that is refused: how it ended is worth more
@@ -145,15 +140,4 @@ class Recorder:
 
     async def close(self) -> None:
         """Gives up what is still being written."""
-        recording = [*self._recording]
-        for task in recording:
-            task.cancel()
-        await asyncio.gather(*recording, return_exceptions=True)
-
-
-def _delays() -> Iterator[float]:
-    yield from LAST_WRITE_DELAYS
-    delay = AGAIN_EVERY
-    while True:
-        yield delay
-        delay = min(2 * delay, SELDOM)
+        await self._recording.cancel()

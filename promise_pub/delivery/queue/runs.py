@@ -5,22 +5,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any, Self
 from uuid import uuid4
 
+from promise_pub.concurrency import BackgroundTasks
 from promise_pub.delivery.input.uploads import Uploads
 from promise_pub.delivery.input.validation import require_usable_row, with_columns
 from promise_pub.delivery.ports import Consumer, Ledger, OpenPublisher
 from promise_pub.delivery.queue.recorder import Recorder
 from promise_pub.delivery.run import log_lines
 from promise_pub.delivery.run.active import ActiveRun
+from promise_pub.delivery.run.backoffs import BACKOFFS, Backoffs
 from promise_pub.delivery.run.execute import Delivery
 from promise_pub.delivery.run.totals import Tally
 from promise_pub.errors import (
+    Cancelled,
     DatabaseError,
     DatabaseUnavailable,
+    Internal,
+    Interrupted,
     NotCancellable,
     NotResumable,
     PromisePubError,
@@ -40,8 +45,8 @@ CANCEL_AGAIN = 3.0  # seconds after which a run that still goes is cancelled aga
 END_RECORDED = 5.0  # seconds in which the end of a run is usually in the ledger
 
 _UNFORESEEN = "Run %s failed for a reason nobody foresaw"
-_INTERNAL = Fault("internal", "The server failed; its log says how.")
-_CANCELLED = Fault("cancelled", "The run was cancelled.")
+_INTERNAL = Fault(Internal.code, Internal.default_message())
+_CANCELLED = Fault(Cancelled.code, Cancelled.default_message())
 
 
 class Runs:
@@ -54,39 +59,32 @@ class Runs:
         open_publisher: OpenPublisher,
         uploads: Uploads,
         max_waiting: int,
+        backoffs: Backoffs = BACKOFFS,
     ) -> None:
         self._ledger = ledger
-        self._recorder = Recorder(ledger)
+        self._recorder = Recorder(ledger, backoffs.last_write)
         self._uploads = uploads
         self._max_waiting = max_waiting
         self.tally = Tally()
-        self._delivery = Delivery(ledger, consumer, open_publisher, uploads, self.tally)
+        self._delivery = Delivery(ledger, consumer, open_publisher, uploads, self.tally, backoffs)
         self._waiting: deque[ActiveRun] = deque()
         self._current: ActiveRun | None = None
         self._carrying: asyncio.Task[None] | None = None
         self._opening: dict[str, ActiveRun] = {}  # runs admitted that do not wait yet
         self._arrived = asyncio.Event()
         self.stopping = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks()
         self._worker: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._worker = self._task(self._work())
-        self._task(self._sweep())
+        self._worker = self._tasks.start(self._work())
+        self._tasks.start(self._sweep())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.cancel()
         await self._recorder.close()
-
-    def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
 
     @property
     def waiting(self) -> int:
@@ -212,7 +210,7 @@ class Runs:
             if isinstance(error, DatabaseUnavailable):
                 # It may be recorded all the same, as waiting, and nobody would have it.
                 run.fail(State.FAILED, Fault(error.code, error.message))
-                self._task(self._recorder.end_of(run))
+                self._tasks.start(self._recorder.end_of(run))
             raise
 
     async def _queue(self, run: ActiveRun) -> None:
@@ -264,7 +262,7 @@ class Runs:
                 self._arrived.clear()
                 await self._arrived.wait()
             self._current = run = self._waiting.popleft()
-            self._carrying = self._task(self._carry(run))
+            self._carrying = self._tasks.start(self._carry(run))
             try:
                 await asyncio.wait({self._carrying})
             except asyncio.CancelledError:
@@ -302,7 +300,7 @@ class Runs:
         """Nobody else may be kept from the consumer any more."""
         if self._carrying and self._current:
             self._current.why = Fault(
-                "interrupted", "Another server talks to the consumer: the database lost our claim."
+                Interrupted.code, "Another server talks to the consumer: the database lost our claim."
             )
             self._carrying.cancel()
 
@@ -340,4 +338,4 @@ class Runs:
 
 
 def _stopped(when: str) -> Fault:
-    return Fault("interrupted", f"The server was stopped {when}.")
+    return Fault(Interrupted.code, f"The server was stopped {when}.")

@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from typing import Self
 from uuid import UUID
 
-from promise_pub.delivery.broker.reconnecting import SteadyPublisher
+from promise_pub.delivery.broker.reconnecting import ReconnectingPublisher
 from promise_pub.delivery.evidence.confirms import ConfirmTracker, Settled
 from promise_pub.delivery.evidence.digest import RowDigest
 from promise_pub.delivery.evidence.latency import LatencyHistogram
 from promise_pub.delivery.evidence.proof import Proof
 from promise_pub.delivery.evidence.ranges import RowRanges
+from promise_pub.delivery.evidence.sentences import explain
 from promise_pub.delivery.evidence.verdict import Judgement
 from promise_pub.delivery.ports import Shipment
 from promise_pub.delivery.run.resends import Resends
@@ -31,6 +32,8 @@ from promise_pub.records import (
     Counts,
     EarlierSession,
     Fault,
+    Finding,
+    FindingKind,
     Going,
     Rejected,
     RunReport,
@@ -39,6 +42,7 @@ from promise_pub.records import (
     SessionView,
     State,
     StoredFile,
+    Verdict,
 )
 
 RANGES_SHOWN = 1_000  # ranges of row numbers that came back or were refused, in a report
@@ -76,7 +80,7 @@ class ActiveRun:
         self.going = Going()
         self._settled = Settled()  # where the tracker took up
         self._tracker = ConfirmTracker()
-        self._publisher: SteadyPublisher | None = None
+        self._publisher: ReconnectingPublisher | None = None
         self._digest: str | None = None
         self._passed: deque[Checkpoint] = deque()  # boundaries with an unsettled row before them
         self._resends = Resends()
@@ -218,7 +222,7 @@ class ActiveRun:
 
     # What its protocol tells it.
 
-    def opened(self, publisher: SteadyPublisher) -> None:
+    def opened(self, publisher: ReconnectingPublisher) -> None:
         self._publisher = publisher
 
     def took(self, batch: Batch) -> None:
@@ -307,7 +311,7 @@ class ActiveRun:
 
     def complete(self, judgement: Judgement, db_count: int) -> None:
         """It ended by itself."""
-        judgement = Judgement(judgement.verdict, (*judgement.explanation, *self._left()))
+        judgement = Judgement(judgement.verdict, (*judgement.findings, *self._left()))
         self._judgement, self._db_count = judgement, db_count
         self._finish(State.COMPLETED)
 
@@ -315,18 +319,17 @@ class ActiveRun:
         """It ended otherwise. A run that has ended already stays as it ended."""
         if self._state.final:
             return
-        for left in self._left():
+        for left in map(explain, self._left()):
             stop = "" if fault.message.endswith((".", "!", "?")) else "."
             fault = Fault(fault.code, f"{fault.message}{stop} {left[0].upper()}{left[1:]}.")
         self._fault = fault
         self._finish(state)
 
-    def _left(self) -> Iterator[str]:
+    def _left(self) -> Iterator[Finding]:
         if named := [uuid for uuid in self.going.left_behind if uuid]:
-            sessions = "session" if len(named) == 1 else "sessions"
-            yield f"the consumer did not say that it removed the {sessions} {', '.join(named)}"
+            yield Finding(FindingKind.SESSION_NOT_REMOVED, Verdict.KEPT, facts={"uuids": named})
         if "" in self.going.left_behind:
-            yield "the consumer was asked for a session and told of none: it may have made one all the same"
+            yield Finding(FindingKind.SESSION_NOT_NAMED, Verdict.KEPT)
 
     def _finish(self, state: State) -> None:
         self.sample()
@@ -420,6 +423,7 @@ class ActiveRun:
             db_count=self._db_count,
             verdict=self._judgement and self._judgement.verdict,
             explanation=self._judgement.explanation if self._judgement else (),
+            findings=self._judgement.findings if self._judgement else (),
             confirm_ms=self._tracker.latency.summary(),
             position=position,
             error=self._fault,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
+from typing import TypeVar
 
-from promise_pub.delivery.broker.reconnecting import SteadyPublisher
+from promise_pub.delivery.broker.reconnecting import ReconnectingPublisher
 from promise_pub.delivery.evidence.proof import needs_repeats
 from promise_pub.delivery.evidence.verdict import judge
 from promise_pub.delivery.input.dialect import Dialect
@@ -14,17 +16,21 @@ from promise_pub.delivery.input.uploads import Uploads
 from promise_pub.delivery.ports import Consumer, Ledger, OpenPublisher
 from promise_pub.delivery.run import log_lines
 from promise_pub.delivery.run.active import ActiveRun
+from promise_pub.delivery.run.backoffs import Backoffs
 from promise_pub.delivery.run.protocol import abandon_session, carry_out
 from promise_pub.delivery.run.totals import Tally
-from promise_pub.delivery.store.outages import patiently
 from promise_pub.errors import (
     ConsumerComplaint,
     ConsumerError,
     ConsumerTimeout,
     ConsumerUnreachable,
+    DatabaseError,
     SessionLost,
 )
 from promise_pub.records import Repeats, SessionView
+from promise_pub.retries import retry
+
+T = TypeVar("T")
 
 MOST_SESSIONS = 5  # sessions that one turn of a run may use up: a queue that keeps going is not worth more
 
@@ -39,12 +45,14 @@ class Delivery:
         open_publisher: OpenPublisher,
         uploads: Uploads,
         tally: Tally,
+        backoffs: Backoffs,
     ) -> None:
         self._ledger = ledger
         self._consumer = consumer
         self._open_publisher = open_publisher
         self._uploads = uploads
         self._tally = tally
+        self._backoffs = backoffs
 
     async def deliver(self, run: ActiveRun) -> None:
         """Raises a kind of PromisePubError when it fails; then the consumer was asked to remove the session."""
@@ -69,7 +77,7 @@ class Delivery:
         if run.session is None:
             return None
         try:
-            session = await self._consumer.look(run.session.uuid)
+            session = await self._consumer.get_session(run.session.uuid)
             run.goes_on_in(session)
             return session
         except (ConsumerUnreachable, ConsumerTimeout):
@@ -86,29 +94,34 @@ class Delivery:
         run.next_session(reason)
         self._tally.look()  # its counts have started over
 
+    async def _retry(self, step: Callable[[], Awaitable[T]]) -> T:
+        return await retry(step, self._backoffs.database, DatabaseError)
+
     async def _prepare(self, run: ActiveRun) -> None:
         """What the employees table holds before the session's first row."""
         if run.going.employees is not None:
             return
         if run.parameters.clear and not run.going.cleared:
-            await patiently(self._ledger.clear_employees)
-        highest = await patiently(self._ledger.highest_employee)
-        run.prepared(await patiently(self._ledger.count_employees), highest)
+            await self._retry(self._ledger.clear_employees)
+        highest = await self._retry(self._ledger.highest_employee)
+        run.prepared(await self._retry(self._ledger.count_employees), highest)
 
     async def _talk(self, run: ActiveRun, session: SessionView | None) -> SessionView:
         checkpoint = run.going.checkpoint
         start = Checkpoint(checkpoint.offset, checkpoint.line, checkpoint.read - checkpoint.rejected + 1)
-        publisher = SteadyPublisher(self._open_publisher, run.shipment(), run.again_because)
+        publisher = ReconnectingPublisher(
+            self._open_publisher, run.shipment(), run.again_because, self._backoffs.broker
+        )
         path, dialect = self._uploads.path(run.id), Dialect.of(run.parameters)
         async with aclosing(read_batches(path, dialect, start=start)) as batches:
             return await carry_out(run.parameters, self._consumer, publisher, batches, run, session)
 
     async def _judge(self, run: ActiveRun, session: SessionView) -> None:
-        employees = await patiently(self._ledger.count_employees)
+        employees = await self._retry(self._ledger.count_employees)
         grown, proof = employees - (run.going.employees or 0), run.proof()
         repeats = None
         if needs_repeats(run.counts(), session, grown, proof):
-            repeats = await patiently(partial(self._count_repeats, run))
+            repeats = await self._retry(partial(self._count_repeats, run))
         judgement = judge(run.counts(), *run.lost_rows(), session, repeats, grown, proof)
         run.complete(judgement, employees)
 

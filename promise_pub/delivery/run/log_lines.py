@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import logging
 
-from promise_pub.logs import told
+from promise_pub.errors import find_class
+from promise_pub.logs import fields
 from promise_pub.records import RunReport, State
 
 log = logging.getLogger(__name__)
-
-_QUOTING = ("consumer_complaint", "consumer_garbage", "consumer_refused", "session_lost")
-"""Codes of errors whose message says what the consumer said, which may be a row."""
 
 
 def queued(report: RunReport) -> None:
     file, parameters = report.file, report.parameters
     log.info(
         "Run queued",
-        extra=told(
+        extra=fields(
             run=report.id,
             file=file.name,
             bytes=file.bytes,
@@ -29,7 +27,7 @@ def queued(report: RunReport) -> None:
 
 
 def started(report: RunReport) -> None:
-    log.info("Run started", extra=told(run=report.id, waited=round(report.seconds.queued, 3)))
+    log.info("Run started", extra=fields(run=report.id, waited=round(report.seconds.queued, 3)))
 
 
 def ended(report: RunReport) -> None:
@@ -38,12 +36,12 @@ def ended(report: RunReport) -> None:
     log.log(
         logging.WARNING if report.state is State.FAILED else logging.INFO,
         "Run ended",
-        extra=told(
+        extra=fields(
             run=report.id,
             state=report.state.value,
             verdict=report.verdict and report.verdict.value,
             code=error and error.code,
-            error=error.message if error and error.code not in _QUOTING else None,
+            error=error.message if error and not find_class(error.code).quotes_peer else None,
             read=counts.read,
             rejected=counts.rejected,
             published=counts.published,

@@ -16,7 +16,8 @@ from contextlib import (
 )
 from typing import Any, Protocol
 
-from promise_pub.delivery.broker.reconnecting import SteadyPublisher
+from promise_pub.concurrency import background, finish_task
+from promise_pub.delivery.broker.reconnecting import ReconnectingPublisher
 from promise_pub.delivery.ports import Consumer
 from promise_pub.delivery.run.pacing import Pacer
 from promise_pub.errors import (
@@ -26,7 +27,7 @@ from promise_pub.errors import (
     QueueGone,
     SessionLost,
 )
-from promise_pub.logs import told
+from promise_pub.logs import fields
 from promise_pub.parameters import Mode, Parameters
 from promise_pub.records import Batch, SessionView, State
 
@@ -52,7 +53,7 @@ class Observer(Protocol):
     def entered(self, state: State) -> None:
         """The run is in this state from now on."""
 
-    def opened(self, publisher: SteadyPublisher) -> None:
+    def opened(self, publisher: ReconnectingPublisher) -> None:
         """The broker is connected; the publisher's tracker knows what became of every row."""
 
     def took(self, batch: Batch) -> None:
@@ -74,7 +75,7 @@ class Observer(Protocol):
 async def carry_out(
     parameters: Parameters,
     consumer: Consumer,
-    connection: AbstractAsyncContextManager[SteadyPublisher],
+    connection: AbstractAsyncContextManager[ReconnectingPublisher],
     batches: AsyncIterator[Batch],
     observer: Observer,
     session: SessionView | None = None,
@@ -111,12 +112,9 @@ async def _created(consumer: Consumer, observer: Observer) -> SessionView:
     """
     creating = asyncio.ensure_future(consumer.create())
     try:
-        return await asyncio.shield(creating)
+        return await finish_task(creating, HURRIED_ABANDON)
     except (ConsumerError, asyncio.CancelledError):
-        try:
-            await asyncio.wait({creating}, timeout=HURRIED_ABANDON)
-        finally:
-            await _give_back(creating, consumer, observer)
+        await _give_back(creating, consumer, observer)
         raise
     finally:
         creating.cancel()
@@ -149,7 +147,7 @@ async def _has_received(consumer: Consumer, uuid: str) -> bool:
     """Tells whether messages came to a session that a bad answer names: then it is not a new one, and somebody else's."""
     with suppress(ConsumerError, TimeoutError):
         async with asyncio.timeout(HURRIED_CONFIRMS):
-            return bool((await consumer.look(uuid)).received)
+            return bool((await consumer.get_session(uuid)).received)
     return False
 
 
@@ -168,17 +166,14 @@ async def _see_removed(removing: Coroutine[Any, Any, bool | None], session: Sess
     abandoning = asyncio.ensure_future(removing)
     removed: bool | None = False
     try:
-        await asyncio.shield(abandoning)
-    except asyncio.CancelledError:
-        await asyncio.wait({abandoning}, timeout=HURRIED_ABANDON)
-        raise
+        await finish_task(abandoning, HURRIED_ABANDON)
     finally:
         if abandoning.done():
             removed = abandoning.result()
         if removed:
-            log.info("Session removed", extra=told(session=session.uuid))
+            log.info("Session removed", extra=fields(session=session.uuid))
         elif removed is False:
-            log.warning("Session left behind", extra=told(session=session.uuid))
+            log.warning("Session left behind", extra=fields(session=session.uuid))
             observer.left_behind(session)
         abandoning.cancel()
 
@@ -190,7 +185,7 @@ class _Talk:
         self,
         parameters: Parameters,
         consumer: Consumer,
-        publisher: SteadyPublisher,
+        publisher: ReconnectingPublisher,
         session: SessionView,
         observer: Observer,
         *,
@@ -236,7 +231,7 @@ class _Talk:
             await self._process(self._sent)
         final = await self._consumer.remove(self._uuid, self._parameters.timeout, self._sent, self._observer.saw)
         self._observer.saw(final)
-        log.info("Session removed", extra=told(session=self._uuid))
+        log.info("Session removed", extra=fields(session=self._uuid))
         return final
 
     @property
@@ -253,19 +248,15 @@ class _Talk:
                 raise
             # An old session may be reading already: what it was asked for before goes on without us.
             with suppress(ConsumerComplaint):
-                if (await self._consumer.look(self._uuid)).ended is False:
+                if (await self._consumer.get_session(self._uuid)).ended is False:
                     return
             raise SessionLost(complaint.message, complaint.last) from complaint
 
     @asynccontextmanager
     async def _followed(self) -> AsyncIterator[None]:
         """While rows go out, what the consumer makes of them is seen: it is part of the truth if the run fails here."""
-        following = asyncio.ensure_future(self._consumer.follow(self._uuid, self._observer.saw))
-        try:
+        async with background(self._consumer.follow(self._uuid, self._observer.saw)):
             yield
-        finally:
-            following.cancel()
-            await asyncio.wait({following})
 
     async def give_up(self) -> None:
         """Ends what was begun, within seconds."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from typing import Any, TypeVar
@@ -12,7 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
-from promise_pub.db import queries, translated
+from promise_pub.db import answering, queries, translated
 from promise_pub.db_checks import Need, require_columns
 from promise_pub.delivery.store.locks import Claim
 from promise_pub.delivery.store.query import NEWEST_FIRST, Selection
@@ -27,6 +26,7 @@ from promise_pub.records import (
     Counts,
     EarlierSession,
     Fault,
+    Finding,
     Going,
     Rejected,
     Repeats,
@@ -115,19 +115,10 @@ class Ledger:
             raise NotResumable("The run is going already.")
 
     async def write(self, report: RunReport) -> None:
-        with translated():
-            written = await self._soon(self._sql.write_run(self._pool, **_columns(report), server=self._server))
+        async with answering(self._pool, WRITE_TIMEOUT):
+            written = await self._sql.write_run(self._pool, **_columns(report), server=self._server)
         if not written:
             raise RunTaken
-
-    async def _soon(self, writing: Awaitable[T]) -> T:
-        """Runs wait for this. A connection that was lost without a word is not waited for, nor used again."""
-        try:
-            async with asyncio.timeout(WRITE_TIMEOUT):
-                return await writing
-        except TimeoutError:
-            await self._pool.expire_connections()
-            raise
 
     async def known(self, run_ids: Sequence[str]) -> set[str]:
         return await self._which(self._sql.known_runs, run_ids)
@@ -257,6 +248,10 @@ def _storable(text: str) -> str:
 
 
 def _columns(report: RunReport) -> dict[str, Any]:
+    going = asdict(report.going)
+    if report.findings:
+        # Beside the checkpoint, for want of a column of their own; their sentences are the explanation.
+        going["findings"] = [finding.as_json() for finding in report.findings]
     return {
         "id": UUID(report.id),
         "state": report.state.value,
@@ -282,13 +277,15 @@ def _columns(report: RunReport) -> dict[str, Any]:
         "digest": report.digest,
         "resends": json.dumps([asdict(replace(one, reason=_storable(one.reason))) for one in report.resends]),
         "earlier": json.dumps([asdict(one) for one in report.earlier]),
-        "going": json.dumps(asdict(report.going)),
+        "going": json.dumps(going),
         "samples": json.dumps(report.samples),
         "read_bytes": report.read_bytes,
     }
 
 
 def _report(row: asyncpg.Record) -> RunReport:
+    going = json.loads(row["going"])
+    findings = Finding.parse_all(going.pop("findings", ()))
     return RunReport(
         id=str(row["id"]),
         parameters=Parameters.from_columns(dict(row)),
@@ -318,7 +315,8 @@ def _report(row: asyncpg.Record) -> RunReport:
         digest=row["digest"],
         resends=tuple(Resent(**one) for one in json.loads(row["resends"])),
         earlier=tuple(_earlier(one) for one in json.loads(row["earlier"])),
-        going=_going(json.loads(row["going"])),
+        going=_going(going),
+        findings=findings,
         samples=tuple(Sample(*one) for one in json.loads(row["samples"])),
         read_bytes=row["read_bytes"],
     )

@@ -11,22 +11,25 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Self
 
 import asyncpg
 
+from promise_pub.concurrency import cancel_tasks
 from promise_pub.db import CONNECT_TIMEOUT, queries, translated
 from promise_pub.errors import DatabaseError, DatabaseUnavailable
+from promise_pub.retries import Backoff, Retries
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 1.0  # seconds between looks whether the connection is still there
 ANSWER_TIMEOUT = 5.0  # seconds for the database to say so
 RELEASE_TIMEOUT = 2.0  # seconds for a connection to be as it was: what does not answer is closed
-TURN_EVERY = 0.2  # seconds between tries for a lock that another holds
-RETAKE = 20  # tries to take our own locks again: what held them may take a moment to go
-AWAY_PATIENCE = 60.0  # seconds without the database after which a run's turn is given up
+# Between tries for a lock that another holds; a run's turn is given up after a minute without the database.
+ACQUIRE = Backoff(first=0.2, longest=0.2, within=60.0, jitter=0.0)
+RETAKE = replace(ACQUIRE, within=4.0)  # of our own locks: what held them may take a moment to go
 
 
 class Claim:
@@ -37,9 +40,11 @@ class Claim:
     counts before it and after.
     """
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, backoff: Backoff = ACQUIRE, look_every: float = LOOK_EVERY) -> None:
         self.server = secrets.randbits(62)
         self._pool = pool
+        self._backoff = backoff
+        self._look_every = look_every
         self._sql = queries("claims")
         self._asking = asyncio.Lock()
         self._connection: Any = None
@@ -56,8 +61,7 @@ class Claim:
 
     async def __aexit__(self, *_: object) -> None:
         if self._keeping:
-            self._keeping.cancel()
-            await asyncio.wait({self._keeping})
+            await cancel_tasks(self._keeping)
         await self._disconnect()
 
     async def is_dead(self, server: int | None) -> bool:
@@ -75,8 +79,7 @@ class Claim:
     @asynccontextmanager
     async def turn(self, lost: Callable[[], None]) -> AsyncIterator[None]:
         """See `ports.Ledger.turn`. Raises DatabaseError when the database refuses, or stays away for a minute."""
-        clock = asyncio.get_running_loop().time
-        heard = clock()
+        retries = Retries(self._backoff, lambda *_: None)  # the loop that keeps the connection logs its loss
         while True:
             try:
                 async with self._asked() as connection:
@@ -84,11 +87,11 @@ class Claim:
                     if await self._sql.lock_turn(connection):
                         break
                     self._tries -= 1
-                heard = clock()
             except DatabaseError as error:
-                if not error.passes or clock() - heard > AWAY_PATIENCE:
-                    raise
-            await asyncio.sleep(TURN_EVERY)
+                await retries.wait(error)
+            else:
+                retries.reset()
+                await asyncio.sleep(self._backoff.first)
         self._lost = lost
         try:
             yield
@@ -118,7 +121,7 @@ class Claim:
         unforeseen: type[Exception] | None = None
         while True:
             hurry = self._connection is None and self._trouble.passes
-            await asyncio.sleep(TURN_EVERY if hurry else LOOK_EVERY)
+            await asyncio.sleep(self._backoff.first if hurry else self._look_every)
             try:
                 if self._connection is None:
                     await self._connect()
@@ -155,12 +158,11 @@ class Claim:
             pid, started = self._backend
             await self._sql.end_backend(connection, pid=pid, started=started)
         backend = await self._sql.own_backend(connection)
-        for _ in range(RETAKE):
-            if await self._sql.lock_server(connection, server=self.server):
-                break
-            await asyncio.sleep(TURN_EVERY)
-        else:
-            raise DatabaseUnavailable("The lock of this server is held by another connection.")
+        delays = RETAKE.delays()
+        while not await self._sql.lock_server(connection, server=self.server):
+            if not (delay := next(delays, None)):
+                raise DatabaseUnavailable("The lock of this server is held by another connection.")
+            await asyncio.sleep(delay)
         self._backend = backend["pid"], backend["started"]
         if self._lost:
             await self._take_turn_again(connection)

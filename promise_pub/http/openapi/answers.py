@@ -8,11 +8,10 @@ from typing import Any
 
 from promise_pub import errors
 from promise_pub.http.negotiation import CSV, HTML, JSON
-from promise_pub.http.openapi.schema import sentence
-from promise_pub.http.problems import problem, status_of
+from promise_pub.http.problem_catalog import Kind, find_entry
+from promise_pub.http.problems import problem
 from promise_pub.json_schema import COUNT, TEXT, Schema, ref
 
-Kind = type[errors.PromisePubError]
 Operation = dict[str, Any]
 
 MEDIA_TYPES: Mapping[str, str] = {JSON: "application/json", CSV: "text/csv", HTML: "text/html"}
@@ -91,13 +90,13 @@ def problems(kinds: Iterable[Kind], *, negotiated: bool = True) -> dict[str, Sch
     """The answers to these errors, by status, with the codes that each may have."""
     by_status: dict[int, list[Kind]] = {}
     for kind in kinds:
-        by_status.setdefault(status_of(kind), []).append(kind)
+        by_status.setdefault(find_entry(kind).status, []).append(kind)
     return {str(status): _problem(status, found, negotiated) for status, found in sorted(by_status.items())}
 
 
 def _problem(status: int, kinds: list[Kind], negotiated: bool) -> Schema:
-    codes = "\n".join(f"- `{kind.code}`: {sentence(kind)}" for kind in kinds)
-    example = problem(status, kinds[0].code, sentence(kinds[0]))
+    codes = "\n".join(f"- `{kind.code}`: {kind.default_message()}" for kind in kinds)
+    example = problem(kinds[0], kinds[0].default_message())
     content: dict[str, Any] = {PROBLEM_TYPE: {"schema": ref("Problem"), "example": example}}
     if negotiated:
         content[MEDIA_TYPES[HTML]] = {"schema": TEXT}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from promise_pub.http.pagination import MOST_PAGES, MOST_PER_PAGE, PER_PAGE
+from promise_pub.http.pagination import MAX_PAGE, MAX_PER_PAGE, PER_PAGE
 from promise_pub.json_schema import ORDINAL, TEXT, Schema
 
 
@@ -38,10 +38,10 @@ PAGED = ("X-Total-Count", "Link")
 def paged(what: str) -> list[Schema]:
     """Which page is asked for, of a list of these."""
     return [
-        query("page", {**ORDINAL, "maximum": MOST_PAGES, "default": 1}, "Which page."),
+        query("page", {**ORDINAL, "maximum": MAX_PAGE, "default": 1}, "Which page."),
         query(
             "per_page",
-            {**ORDINAL, "maximum": MOST_PER_PAGE, "default": PER_PAGE},
+            {**ORDINAL, "maximum": MAX_PER_PAGE, "default": PER_PAGE},
             f"{what} on a page.",
         ),
     ]

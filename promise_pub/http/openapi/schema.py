@@ -4,40 +4,12 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from promise_pub import errors
-from promise_pub.http.problems import error_kinds
+from promise_pub.http.problem_catalog import CATALOG
 from promise_pub.json_schema import FLAG, TEXT, Schema, described, ref, whole
-
-# What no answer tells: it ends the command or the start of the server.
-_NEVER_TOLD = (
-    errors.ConfigurationError,
-    errors.AccountError,
-    errors.CannotListen,
-    errors.LocalStackError,
-    errors.ServerAnswerError,
-    errors.ImportRefused,
-)
-# Codes that are no class: what became of a run, and what nobody foresaw.
-_MORE_CODES = {
-    "internal": "The server failed; its log says how.",
-    "cancelled": "The run was cancelled.",
-    "interrupted": "The server was stopped, or lost the run to another one.",
-}
-
-
-def told_kinds() -> list[type[errors.PromisePubError]]:
-    """Returns every kind of error in `errors.py` that an answer may tell of."""
-    kinds = error_kinds(errors.PromisePubError)
-    return [one for one in kinds if one.__module__ == errors.__name__ and not issubclass(one, _NEVER_TOLD)]
-
-
-def sentence(kind: type[errors.PromisePubError]) -> str:
-    """What the error says unless it is told something better."""
-    return (kind.__doc__ or "").partition("\n")[0]
 
 
 def _code() -> Schema:
-    meanings = {kind.code: sentence(kind) for kind in told_kinds()} | _MORE_CODES
+    meanings = {kind.code: kind.default_message() for kind in CATALOG if CATALOG[kind].public}
     of_http = "http_ and the status: what HTTP itself has an answer to"
     table = "\n".join(f"- `{code}`: {meaning}" for code, meaning in meanings.items())
     return {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from promise_pub import errors
-from promise_pub.accounts.passwords import LONGEST
-from promise_pub.accounts.people import LONGEST_NAME
+from promise_pub.accounts.passwords import MAX_LENGTH
+from promise_pub.accounts.people import MAX_NAME
 from promise_pub.http.features import Feature
 from promise_pub.http.openapi.answers import DATABASE, Operation, answer, faces, headers, not_modified, problems
 from promise_pub.http.openapi.document import Api, Operations
@@ -97,8 +97,8 @@ def _login_form() -> Operation:
 
 def _log_in() -> Operation:
     fields = {
-        "name": {"type": "string", "maxLength": LONGEST_NAME},
-        "password": {"type": "string", "format": "password", "maxLength": LONGEST},
+        "name": {"type": "string", "maxLength": MAX_NAME},
+        "password": {"type": "string", "format": "password", "maxLength": MAX_LENGTH},
         "next": TEXT,
     }
     form = {"application/x-www-form-urlencoded": {"schema": whole(fields, "next")}}

@@ -8,8 +8,9 @@ from promise_pub import errors
 from promise_pub.delivery.input.uploads import NAME_LIMIT
 from promise_pub.delivery.store.query import NEWEST_FIRST, Sort
 from promise_pub.http.negotiation import CSV, HTML, JSON
-from promise_pub.http.openapi.answers import DATABASE, Kind, Operation, answer, faces, not_modified, problems
+from promise_pub.http.openapi.answers import DATABASE, Operation, answer, faces, not_modified, problems
 from promise_pub.http.openapi.parameters import KNOWN, PAGED, PREFER, face, header, paged, query
+from promise_pub.http.problem_catalog import CATALOG, Kind
 from promise_pub.json_schema import COUNT, FLAG, ORDINAL, TEXT, UUID, Schema, described, one_of, ref, whole
 from promise_pub.parameters import FILE_PARAMETERS, Mode
 from promise_pub.records import MAX_REJECTS, State, Verdict
@@ -19,15 +20,6 @@ from promise_pub.web.runs.forms import WHOLE
 from promise_pub.web.runs.history import ORDERS
 from promise_pub.web.runs.preview import LIMIT, SHOWN
 
-FAILED_RUN: tuple[Kind, ...] = (
-    errors.ConsumerError,
-    *errors.ConsumerError.__subclasses__(),
-    errors.BrokerError,
-    *errors.BrokerError.__subclasses__(),
-    *DATABASE,
-    errors.StoredFileError,
-    errors.RunTaken,
-)
 BUSY: tuple[Kind, ...] = (errors.TooManyWaiting, errors.ServerStopping)
 
 
@@ -72,7 +64,7 @@ def _simulate() -> Operation:
         errors.NoUsableRow,
         errors.BadHeader,
         errors.NotCsv,
-        *FAILED_RUN,
+        *(kind for kind in CATALOG if CATALOG[kind].ends_run),
         *BUSY,
     )
     name = query("filename", TEXT, "The file's name, where it is the body.", example="data.csv")

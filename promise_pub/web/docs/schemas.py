@@ -48,7 +48,7 @@ def run_schemas() -> dict[str, Schema]:
             {
                 "line": described(ORDINAL, "Where it starts."),
                 "reason": TEXT,
-                "excerpt": described({"type": "string", "maxLength": 200}, "Its beginning."),
+                "excerpt": described({"type": "string", "maxLength": 200}, "Its first characters."),
             }
         ),
         "DryRun": _dry_run(),

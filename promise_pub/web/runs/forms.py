@@ -14,9 +14,9 @@ from aiohttp import BodyPartReader, web
 
 from promise_pub.delivery.input.uploads import Upload
 from promise_pub.errors import BadParameter, FileMissing, FileTooLarge, UploadIncomplete
-from promise_pub.http.expect import ask_for_body
+from promise_pub.http.expect import request_body
 from promise_pub.http.limits import LIMITS, Limits, RateFloor
-from promise_pub.http.pagination import check_known, single
+from promise_pub.http.pagination import check_known, parse_query
 from promise_pub.parameters import DRY_RUN, FILE_FIELD, FILE_PARAMETERS, PARAMETERS, Parameter, Parameters, parse_values
 from promise_pub.records import StoredFile
 
@@ -65,7 +65,7 @@ def parse_request(query: Mapping[str, str], fields: Mapping[str, str]) -> tuple[
 
 def parse_preview(request: web.Request) -> tuple[Parameters, bool]:
     """Returns the file's parameters, and True where the body is all of the file. Raises BadParameter."""
-    return _parse(_without(single(request), ("format",)), (*FILE_PARAMETERS, WHOLE))
+    return _parse(_without(parse_query(request), ("format",)), (*FILE_PARAMETERS, WHOLE))
 
 
 def _parse(given: Mapping[str, str], known: Sequence[Parameter]) -> tuple[Parameters, bool]:
@@ -87,12 +87,12 @@ def asks_dry_run(request: web.Request) -> bool:
 
 async def receive_run(request: web.Request, upload: Upload) -> SubmittedRun:
     """Streams the file to disk and reads the parameters. Raises a kind of RequestError."""
-    query = single(request)
+    query = parse_query(request)
     parse_request(query, {})  # an error here need not wait for the file
     if (request.content_length or 0) > upload.limit + MAX_OVERHEAD:
         raise FileTooLarge(f"The file is over the limit of {upload.limit:,} bytes.")
     with _broken_uploads():
-        await ask_for_body(request)
+        await request_body(request)
         name, fields = await _receive(request, upload, request.app[LIMITS])
     parameters, dry_run = parse_request(query, fields)
     if not name and not upload.size:
@@ -108,7 +108,7 @@ async def receive_body(request: web.Request, limit: int, within: float) -> bytes
     body, floor = bytearray(), RateFloor(request.app[LIMITS].upload_rate)
     with _broken_uploads(f"The body was not there within {within:g} s."):
         async with asyncio.timeout(within):
-            await ask_for_body(request)
+            await request_body(request)
             async for chunk in _timely(request.content.readany, request.content.at_eof, floor):
                 body += chunk
                 if len(body) > limit:
@@ -167,7 +167,7 @@ async def _timely(
     """Yields the chunks of a body to its end; an empty chunk is no end. Raises TimeoutError or UploadTooSlow."""
     while not ended():
         async with asyncio.timeout(CHUNK_TIMEOUT):
-            chunk = await floor.next(read)
+            chunk = await floor.read(read)
         yield chunk
 
 

@@ -14,7 +14,7 @@ from promise_pub.delivery.input.uploads import NAME_LIMIT
 from promise_pub.delivery.store.query import NEWEST_FIRST, Selection, Sort
 from promise_pub.errors import BadParameter
 from promise_pub.http.negotiation import CSV, JSON, negotiate_format
-from promise_pub.http.pagination import PER_PAGE, Paging, add_page_headers, check_known, parse_paging, single
+from promise_pub.http.pagination import PER_PAGE, Paging, add_page_headers, check_known, parse_paging, parse_query
 from promise_pub.http.responses import as_csv, as_json, page
 from promise_pub.parameters import Mode
 from promise_pub.presentation.run_json import SUMMARY, encode_run, summarize_run
@@ -125,7 +125,7 @@ def _part_of_a_name(text: str) -> str:
 async def list_runs(request: web.Request) -> web.Response:
     """The history, newest first where no other order is asked for."""
     face = negotiate_format(request, table=True)
-    view = parse_view(single(request, PARAMETERS))
+    view = parse_view(parse_query(request, PARAMETERS))
     found, total = await request.app[LEDGER].newest(view.paging.per_page, view.paging.skip, view.which)
     found = as_they_are_now(request, found)
     links = view.links(total)

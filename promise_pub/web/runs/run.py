@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from aiohttp import web
 
+from promise_pub.concurrency import background, run_until
 from promise_pub.delivery.queue.rerun import run_again
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.run.active import ActiveRun
-from promise_pub.errors import DatabaseError, RunNotFound, ServerStopping
+from promise_pub.errors import DatabaseError, RunNotFound, ServerStopping, find_class
 from promise_pub.http.expect import defer_continue
-from promise_pub.http.keys import GUARD
+from promise_pub.http.keys import AUTHENTICATOR
 from promise_pub.http.negotiation import JSON, negotiate_format
 from promise_pub.http.problems import ask_again_later, problem, status_of_run
 from promise_pub.http.responses import as_csv, as_json, page
@@ -53,16 +53,11 @@ async def simulate(request: web.Request) -> web.Response:
 
 async def _unless_stopping(runs: Runs, work: Coroutine[Any, Any, T]) -> T:
     """Raises ServerStopping as soon as the server stops: an upload may take hours more."""
-    task, stopping = asyncio.ensure_future(work), asyncio.ensure_future(runs.stopping.wait())
-    try:
-        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ServerStopping
-        return task.result()
-    finally:
-        stopping.cancel()
-        task.cancel()
-        await asyncio.wait({task})
+    async with background(runs.stopping.wait()) as stopping:
+        task = await run_until(stopping, work)
+    if task.cancelled() and stopping.done():
+        raise ServerStopping
+    return task.result()
 
 
 def _prefers_async(request: web.Request) -> bool:
@@ -129,19 +124,19 @@ async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = 
     if negotiate_format(request) == JSON:
         if status == 200 or report.error is None:
             return as_json(encode_run(report))
-        code, detail = report.error.code, report.error.message
-        details = problem(status, code, detail, run=encode_run(report))
+        details = problem(find_class(report.error.code), report.error.message, run=encode_run(report))
+        details["code"] = report.error.code  # an older version's may have no class any more
         response = as_json(details, status, "application/problem+json")
     else:
         context = {
             "run": report,
             "rejected": await _rejected(request, report),
             "max_rejects": MAX_REJECTS,
-            "command": format_curl(report, str(request.url.origin()), token=GUARD in request.app),
+            "command": format_curl(report, str(request.url.origin()), token=AUTHENTICATOR in request.app),
         }
         response = page(request, "run.html", context, status)
     if not asked and report.error:
-        ask_again_later(response, report.error.code)
+        ask_again_later(response, find_class(report.error.code).passes)
     if not report.state.final:
         response.headers["Cache-Control"] = "no-store"
     return response

@@ -14,8 +14,7 @@ import pytest
 
 from promise_pub.app import FEATURES, sections_of
 from promise_pub.errors import ConfigurationError
-from promise_pub.local import inifile
-from promise_pub.settings import model
+from promise_pub.settings import inifile, model
 from promise_pub.settings.inifile import Values
 from promise_pub.settings.model import RabbitSettings, Settings
 
@@ -171,12 +170,12 @@ def test_a_value_is_cast(tmp_path: Path, section: str, option: str, value: str, 
         ("server", "max_upload", "²", "must be a number of bytes"),
         ("server", "max_upload", "1" * 5000, "must be a number of bytes"),
         ("server", "max_waiting", "100001", "must be from 0 to 100000"),
-        ("server", "uploads", "~nobody-of-this-name/x", "names the home of nobody known here"),
-        ("server", "ssl_key", "~nobody-of-this-name/x", "names the home of nobody known here"),
-        ("server", "ssl_key", "/there/is/none", "names no file"),
-        ("rabbit", "ca_certificate", "/there/is/none", "names no file"),
-        ("rabbit", "ca_certificate", __file__, "holds no certificates that can be read"),
-        ("database", "ca_certificate", __file__, "holds no certificates that can be read"),
+        ("server", "uploads", "~nobody-of-this-name/x", "is in the home folder of an unknown user"),
+        ("server", "ssl_key", "~nobody-of-this-name/x", "is in the home folder of an unknown user"),
+        ("server", "ssl_key", "/there/is/none", "is not a file"),
+        ("rabbit", "ca_certificate", "/there/is/none", "is not a file"),
+        ("rabbit", "ca_certificate", __file__, "is not a readable file of PEM certificates"),
+        ("database", "ca_certificate", __file__, "is not a readable file of PEM certificates"),
         ("server", "auth", "yes", "must be off or users, not 'yes'"),
         ("server", "login_hours", "0", "must be from 1 to 8760"),
         ("server", "log_format", "xml", "must be text or json, not 'xml'"),
@@ -198,13 +197,13 @@ def test_a_value_is_cast(tmp_path: Path, section: str, option: str, value: str, 
             "server",
             "trusted_proxies",
             "10.0.0.5/8",
-            "10.0.0.5/8 is an address in a network: 10.0.0.0/8 or 10.0.0.5 is meant?",
+            "10.0.0.5/8 is an address inside a network. Did you mean 10.0.0.0/8 or 10.0.0.5?",
         ),
         (
             "server",
             "trusted_proxies",
             "127.0.0.1, fd00::1/8",
-            "fd00::1/8 is an address in a network: fd00::/8 or fd00::1 is meant?",
+            "fd00::1/8 is an address inside a network. Did you mean fd00::/8 or fd00::1?",
         ),
         *(
             (
@@ -213,7 +212,7 @@ def test_a_value_is_cast(tmp_path: Path, section: str, option: str, value: str, 
                 value,
                 (
                     "must be addresses and networks such as 127.0.0.1, 10.0.0.0/8, ::1, "
-                    f"without names, ports and zones, not {wrong!r}"
+                    f"without host names, ports and zones, not {wrong!r}"
                 ),
             )
             for value, wrong in (
@@ -242,8 +241,8 @@ def test_a_value_is_cast(tmp_path: Path, section: str, option: str, value: str, 
         ("consumer", "stall_timeout", "soon", "must be a number of seconds"),
         ("consumer", "stall_timeout", "1_0", "must be a number of seconds"),
         ("consumer", "stall_timeout", "٣", "must be a number of seconds"),
-        ("rabbit", "host", "  ", "is mandatory and not set"),
-        ("database", "dbname", "", "is mandatory and not set"),
+        ("rabbit", "host", "  ", "is required but not set"),
+        ("database", "dbname", "", "is required but not set"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_place(
@@ -272,16 +271,16 @@ user = y
 """
     told = problems(tmp_path, text)
     assert told == [
-        "[server] prot: there is no such option",
-        "[rabit]: there is no such section",
-        "[database] user: the line after it is indented, as if it belonged to it",
+        "[server] prot: unknown option",
+        "[rabit]: unknown section",
+        "[database] user: the next line is indented, which makes it part of this value",
         "[server] port: must be a whole number, not 'eighty'",
-        "[server] ssl_key: names no file: '/there/is/none'",
-        "[rabbit] host: is mandatory and not set",
-        "[consumer] host: is mandatory and not set",
-        "[database] user: is mandatory and not set",
-        "[database] password: is mandatory and not set",
-        "[server] ssl_certificate and ssl_key: are set together or not at all",
+        "[server] ssl_key: is not a file: '/there/is/none'",
+        "[rabbit] host: is required but not set",
+        "[consumer] host: is required but not set",
+        "[database] user: is required but not set",
+        "[database] password: is required but not set",
+        "[server] ssl_certificate and ssl_key: must be set together or not at all",
     ]
 
 
@@ -302,7 +301,7 @@ def test_without_a_file_the_environment_is_enough_and_is_named_when_it_is_not() 
     }
     settings = model.cast(model.read(None, {**environ, "PROMISE_PUB_DATABASE_PASSWORD": ""}))
     assert (settings.rabbit.host, settings.database.password) == ("b", "")
-    with pytest.raises(ConfigurationError, match=r"\[database\] password: is mandatory"):
+    with pytest.raises(ConfigurationError, match=r"\[database\] password: is required"):
         model.cast(model.read(None, environ))
 
 
@@ -366,15 +365,15 @@ def test_no_complaint_about_a_broken_file_tells_a_secret(tmp_path: Path, text: s
     ("text", "complaint"),
     [
         ("[rabbit]\nhost = x\nnonsense\nmore nonsense\n", "line 3: is neither"),
-        ("host = x\n", "line 1: stands before any [section]"),
-        ("\x00\x01\x02\x03", "line 1: stands before any [section]"),
+        ("host = x\n", "line 1: comes before the first [section]"),
+        ("\x00\x01\x02\x03", "line 1: comes before the first [section]"),
         ("[rabbit]\nhost = a\nHOST = b\n", "[rabbit] host: is set twice"),
-        ("[rabbit]\nhost = a\n[rabbit]\n", "[rabbit]: stands there twice"),
-        ("[DEFAULT]\nhost = a\n", "[DEFAULT]: there is no such section"),
+        ("[rabbit]\nhost = a\n[rabbit]\n", "[rabbit]: appears twice"),
+        ("[DEFAULT]\nhost = a\n", "[DEFAULT]: unknown section"),
         (b"\x89PNG\r\n\x1a\n\x00\x00", "is not UTF-8 text: byte 1"),
         (b"PK\x03\x04\x14\x00\xff\xfe", "is not UTF-8 text: byte 7"),
         ("[rabbit]\n = x\n", "line 2: is neither"),
-        ("", "[rabbit] host: is mandatory and not set"),
+        ("", "[rabbit] host: is required but not set"),
     ],
 )
 def test_a_broken_file_is_a_complaint_with_its_line(tmp_path: Path, text: str | bytes, complaint: str) -> None:
@@ -412,13 +411,13 @@ user = y
 password = z
 """
     assert problems(tmp_path, text) == [
-        "line 2: stands before any [section]",
+        "line 2: comes before the first [section]",
         "line 6: is neither a [section] nor an option = value",
         "[rabbit] host: is set twice",
         "[rabbit] host: is set twice",
-        "[rabbit]: stands there twice",
-        "[consumer]: stands there twice",
-        "[rabbit] hsot: there is no such option",
+        "[rabbit]: appears twice",
+        "[consumer]: appears twice",
+        "[rabbit] hsot: unknown option",
         "[rabbit] window: must be from 1 to 1000000, not 0",
         "[rabbit] heartbeat: must be from 1 to 3600, not 0",
     ]
@@ -427,8 +426,8 @@ password = z
 @pytest.mark.parametrize(
     ("variable", "meant"),
     [
-        ("PROMISE_PUB_SERVER_PROT", ": PROMISE_PUB_SERVER_PORT is meant?"),
-        ("PROMISE_PUB_DATABASE_DBNAM", ": PROMISE_PUB_DATABASE_DBNAME is meant?"),
+        ("PROMISE_PUB_SERVER_PROT", ". Did you mean PROMISE_PUB_SERVER_PORT?"),
+        ("PROMISE_PUB_DATABASE_DBNAM", ". Did you mean PROMISE_PUB_DATABASE_DBNAME?"),
         ("PROMISE_PUB_RABBIT_", ""),
         ("PROMISE_PUB_SERVER_WHATEVER_MAY_BE_MEANT_BY_THIS_ONE", ""),
     ],
@@ -440,7 +439,7 @@ def test_a_misspelt_variable_is_told_with_the_one_that_is_near(
     path = write(tmp_path, COMPLETE.format(password="x"))
     with pytest.raises(ConfigurationError) as caught:
         within(path, {variable: SECRET})
-    assert caught.value.problems == (f"environment: {variable}: there is no such option{meant}",)
+    assert caught.value.problems == (f"environment: {variable}: unknown option{meant}",)
 
 
 def test_variables_that_are_no_options_are_left_alone(tmp_path: Path) -> None:
@@ -454,10 +453,10 @@ def test_the_consumer_itself_may_listen_on_any_port_but_is_talked_to_on_one(tmp_
     text = COMPLETE.format(password="x").replace("9000", "0") + "[server]\nport = x\n"
     path = write(tmp_path, text)
     with pytest.raises(ConfigurationError) as caught:
-        model.load(path, {}, talks=True)
+        model.load(path, {}, connects=True)
     assert [problem.partition("[")[2] for problem in caught.value.problems] == [
         "server] port: must be a whole number, not 'x'",
-        "consumer] port: must be from 1 to 65535, not 0: it is to be talked to",
+        "consumer] port: must be from 1 to 65535, not 0: the server has to connect to it",
     ]
     assert model.load(path, {"PROMISE_PUB_SERVER_PORT": "1"}).consumer.port == 0
 
@@ -478,7 +477,7 @@ def test_a_certificate_needs_its_key(tmp_path: Path) -> None:
     pem = write(tmp_path, "x", "some.pem")
     complete = COMPLETE.format(password="x")
     told = problems(tmp_path, complete + f"[server]\nssl_certificate = {pem}\n")
-    assert told == ["[server] ssl_certificate and ssl_key: are set together or not at all"]
+    assert told == ["[server] ssl_certificate and ssl_key: must be set together or not at all"]
     both = load(tmp_path, complete + f"[server]\nssl_certificate = {pem}\nssl_key = {pem}\n")
     assert both.server.ssl_key == pem
     neither = complete + "[server]\nssl_certificate =\nssl_key =\n"
@@ -511,14 +510,14 @@ class TestSearch:
 
     def test_the_places_are_searched_in_their_order(self, places: dict[str, Path]) -> None:
         environ = self.environ(places)
-        assert model.find(places["-c"], environ) == places["-c"]
-        assert model.find(None, environ) == places["variable"]
+        assert model.find_file(places["-c"], environ) == places["-c"]
+        assert model.find_file(None, environ) == places["variable"]
         del environ["PROMISE_PUB_CONFIG"]
         for name in ("here", "home", "one", "two"):
-            found = model.find(None, environ)
+            found = model.find_file(None, environ)
             assert found and found.resolve() == places[name]
             places[name].unlink()
-        assert model.find(None, environ) is None
+        assert model.find_file(None, environ) is None
 
     def test_a_named_file_that_is_not_there_is_an_error_and_nothing_else_is_searched(
         self, places: dict[str, Path]
@@ -527,16 +526,16 @@ class TestSearch:
         places["variable"].unlink()
         for explicit in (places["-c"], None):
             with pytest.raises(ConfigurationError, match="no such configuration file"):
-                model.find(explicit, self.environ(places))
+                model.find_file(explicit, self.environ(places))
 
     def test_without_search_only_what_is_named_counts(self, places: dict[str, Path]) -> None:
         environ = self.environ(places)
-        assert model.find(None, environ, search=False) == places["variable"]
+        assert model.find_file(None, environ, search=False) == places["variable"]
         del environ["PROMISE_PUB_CONFIG"]
-        assert model.find(None, environ, search=False) is None
+        assert model.find_file(None, environ, search=False) is None
 
     def test_an_empty_variable_is_not_set(self, places: dict[str, Path]) -> None:
-        found = model.find(None, {**self.environ(places), "PROMISE_PUB_CONFIG": ""})
+        found = model.find_file(None, {**self.environ(places), "PROMISE_PUB_CONFIG": ""})
         assert found and found.resolve() == places["here"]
 
 
@@ -609,7 +608,7 @@ def test_tls_is_not_for_a_unix_socket(tmp_path: Path) -> None:
     complete = COMPLETE.format(password="x")
     environ = {"PROMISE_PUB_DATABASE_SSL": "Yes", "PROMISE_PUB_DATABASE_HOST": "/run/postgresql"}
     told = problems(tmp_path, complete, **environ)
-    assert told == ["[database] ssl: is for a host, not for the folder of a Unix socket"]
+    assert told == ["[database] ssl: is for a host name, not for the folder of a Unix socket"]
     del environ["PROMISE_PUB_DATABASE_HOST"]
     assert load(tmp_path, complete, **environ).database.ssl
 

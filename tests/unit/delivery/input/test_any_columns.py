@@ -144,5 +144,5 @@ async def test_rows_that_the_consumer_cannot_use_break_the_promise(
     assert report.session and (report.session.saved, report.session.invalid) == (0, 3)
     assert report.verdict is Verdict.BROKEN
     assert report.explanation == (
-        "3 rows were received, but not usable for the consumer: it reads 'name' and 'mail', and " + hint,
+        "3 rows were received, but of no use to the consumer: it reads 'name' and 'mail', and " + hint,
     )

@@ -14,14 +14,14 @@ from uuid import uuid4
 
 import pytest
 
-from promise_pub.consumer.session import Session
-from promise_pub.delivery.broker import reconnecting
-from promise_pub.delivery.consumer_client.client import parse_session
+from promise_pub.consumer.session import ConsumerSession
+from promise_pub.delivery.consumer_client.answers import parse_session
 from promise_pub.delivery.input.reader import read_batches
 from promise_pub.delivery.ports import Watch
 from promise_pub.delivery.queue import recorder, runs
 from promise_pub.delivery.run import execute, protocol
 from promise_pub.delivery.run.active import ActiveRun, known_through
+from promise_pub.delivery.run.backoffs import BACKOFFS
 from promise_pub.errors import (
     ConsumerComplaint,
     ConsumerError,
@@ -36,7 +36,7 @@ from promise_pub.errors import (
 from promise_pub.parameters import Mode, Parameters
 from promise_pub.records import RunReport, SessionView, State, Verdict
 from tests.fakes import until
-from tests.house import House
+from tests.house import QUICK, House
 
 LIVE = Parameters(mode=Mode.LIVE)
 PROMPT = 30.0  # seconds a cancellation may take; what it must not wait for takes an hour here
@@ -45,7 +45,6 @@ ROWS = b"".join(b"N%d,%d@x\n" % (n, n) for n in range(60))
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconnecting, "FIRST_DELAY", 0.0)
     monkeypatch.setattr(protocol, "ABANDON", 3600.0)
     monkeypatch.setattr(recorder, "PROGRESS_EVERY", 0.005)
     monkeypatch.setattr(execute, "read_batches", partial(read_batches, chunk_size=64))
@@ -53,7 +52,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    house = House(tmp_path / "uploads")
+    house = House(tmp_path / "uploads", backoffs=replace(BACKOFFS, broker=QUICK.broker))
     async with house.runs:
         yield house
 
@@ -173,7 +172,7 @@ async def test_a_consumer_that_does_not_answer_may_still_have_the_session(house:
     house.consumer.abandons = False
     run = await house.submit(ROWS, LIVE)
     first = await ended(run)
-    house.consumer.fail = {"look": ConsumerTimeout("no answer")}
+    house.consumer.fail = {"get_session": ConsumerTimeout("no answer")}
     report = await ended(await house.runs.resume(run.id))
     assert report.error and report.error.code == "consumer_timeout"
     assert report.session == first.session and report.earlier == ()
@@ -192,7 +191,7 @@ async def test_an_old_session_that_cannot_be_looked_at_is_removed_or_named_to_th
     house.consumer.abandons = False
     run = await house.submit(ROWS, LIVE)
     first = (await ended(run)).session
-    house.consumer.fail = {"look": error}
+    house.consumer.fail = {"get_session": error}
     house.consumer.abandons = removes
     report = await ended(await house.runs.resume(run.id))
     assert first and report.verdict is Verdict.KEPT
@@ -209,7 +208,7 @@ async def test_an_old_session_that_the_consumer_does_not_know_is_said_to_have_en
     house.consumer.fail["remove"] = ConsumerStalled("it stalled")
     run = await house.submit(ROWS, LIVE)
     await ended(run)
-    house.consumer.fail = {"look": ConsumerComplaint("ERROR")}
+    house.consumer.fail = {"get_session": ConsumerComplaint("ERROR")}
     report = await ended(await house.runs.resume(run.id))
     (again,) = report.resends
     assert again.reason.startswith("The session had ended (ERROR); ")
@@ -229,7 +228,7 @@ async def test_a_session_that_the_run_goes_on_in_is_not_left_behind_any_more(hou
 
 class TestWhatIsKnown:
     def test_rows_in_the_consumers_hand_are_not_known_for_unusable_ones_behind_them(self) -> None:
-        session = Session("u", "h", datetime.now(UTC))
+        session = ConsumerSession("u", "h", datetime.now(UTC))
         for number in range(1, 7):
             mail = f"{number}@x" if number < 4 else "x" * 128
             body = json.dumps({"name": "n", "mail": mail}).encode()

@@ -14,8 +14,7 @@ import pytest
 from promise_pub.delivery.queue import recorder as module
 from promise_pub.delivery.queue.recorder import Recorder
 from promise_pub.delivery.run.active import ActiveRun
-from promise_pub.delivery.store import outages
-from promise_pub.delivery.store.outages import patiently
+from promise_pub.delivery.run.backoffs import BACKOFFS
 from promise_pub.errors import (
     DatabaseError,
     DatabaseRefused,
@@ -25,8 +24,9 @@ from promise_pub.errors import (
 )
 from promise_pub.parameters import Mode, Parameters
 from promise_pub.records import Fault, Rejected, RunReport, State, StoredFile, Verdict
+from promise_pub.retries import retry
 from tests.fakes import FakeLedger, until
-from tests.house import House
+from tests.house import QUICK, House
 from tests.virtual_time import VirtualTimeLoop
 
 REFUSED = DatabaseRefused("The database refused: permission denied for table runs")
@@ -41,9 +41,7 @@ REFUSALS: list[DatabaseError] = [
 @pytest.fixture
 async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
     monkeypatch.setattr(module, "PROGRESS_EVERY", 0.005)
-    monkeypatch.setattr(module, "LAST_WRITE_DELAYS", (0.01, 0.01))
-    monkeypatch.setattr(module, "AGAIN_EVERY", 0.01)
-    house = House(tmp_path / "uploads")
+    house = House(tmp_path / "uploads", backoffs=QUICK)
     async with house.runs:
         yield house
 
@@ -127,9 +125,9 @@ def test_a_step_is_tried_for_a_minute_where_that_is_of_use(error: PromisePubErro
             raise error
 
         with pytest.raises(type(error)):
-            await patiently(step)
+            await retry(step, BACKOFFS.database, DatabaseError)
         assert tries <= asked <= 2 * tries
-        assert asyncio.get_running_loop().time() <= outages.PATIENCE + 1
+        assert asyncio.get_running_loop().time() <= BACKOFFS.database.within + 1
 
     in_virtual_time(work)
 
@@ -151,7 +149,7 @@ async def test_an_end_is_recorded_where_its_rejected_rows_are_refused() -> None:
     run = ended()
     ledger.runs[run.id] = replace(run.report(), state=State.QUEUED)
     run._unstored.append(Rejected(1, "one field", "\\u0444"))
-    recorder = Recorder(ledger)
+    recorder = Recorder(ledger, QUICK.last_write)
     await asyncio.wait_for(recorder.end_of(run), 20)
     await until(lambda: ledger.runs[run.id].state is State.FAILED)
     await until(lambda: recorder.unrecorded(run.id) is None)
@@ -166,14 +164,14 @@ def test_an_end_that_cannot_be_recorded_costs_little_log_and_little_work(
     async def work() -> None:
         ledger, hours = FakeLedger(), 10
         ledger.away = error
-        recorder, run = Recorder(ledger), ended()
+        recorder, run = Recorder(ledger, BACKOFFS.last_write), ended()
         await recorder.end_of(run)
         await asyncio.sleep(hours * 3600)
-        assert len(ledger.calls) <= hours * 3600 / module.SELDOM + 10
+        assert len(ledger.calls) <= hours * 3600 / BACKOFFS.last_write.longest + 10
         assert len(caplog.records) == 1 and error.message in caplog.text
         assert recorder.unrecorded(run.id) is run
         ledger.away = None
-        await asyncio.sleep(module.SELDOM)
+        await asyncio.sleep(BACKOFFS.last_write.longest)
         assert recorder.unrecorded(run.id) is None
         await recorder.close()
 
@@ -185,7 +183,7 @@ async def test_the_ends_of_any_number_of_runs_are_recorded_at_once(
 ) -> None:
     """As when a server stops that has many waiting."""
     ledger = FakeLedger()
-    recorder, runs = Recorder(ledger), [ended(number) for number in range(300)]
+    recorder, runs = Recorder(ledger, BACKOFFS.last_write), [ended(number) for number in range(300)]
     for run in runs:
         ledger.runs[run.id] = replace(run.report(), state=State.QUEUED)
     await asyncio.gather(*map(recorder.end_of, runs))
@@ -199,18 +197,18 @@ def test_the_ends_of_many_runs_that_cannot_be_recorded_are_not_kept_for_ever(
     async def work() -> None:
         ledger = FakeLedger()
         ledger.away = REFUSED
-        recorder, runs = Recorder(ledger), [ended(number) for number in range(300)]
+        recorder, runs = Recorder(ledger, BACKOFFS.last_write), [ended(number) for number in range(300)]
         for run in runs:
             await recorder.end_of(run)
-        await asyncio.sleep(2 * module.SELDOM)  # those that were given up have noticed
+        await asyncio.sleep(2 * BACKOFFS.last_write.longest)  # those that were given up have noticed
         kept = [run for run in runs if recorder.unrecorded(run.id)]
         assert kept == runs[-module.MAX_UNRECORDED :]
-        assert len(recorder._recording) == module.MAX_UNRECORDED
+        assert len([*recorder._recording]) == module.MAX_UNRECORDED
         assert "run-0 is given up" in caplog.text
         ledger.away = None
         for run in runs:
             ledger.runs[run.id] = replace(run.report(), state=State.QUEUED)
-        await asyncio.sleep(2 * module.SELDOM)
+        await asyncio.sleep(2 * BACKOFFS.last_write.longest)
         recorded: list[RunReport] = [one for one in ledger.runs.values() if one.state.final]
         assert len(recorded) == module.MAX_UNRECORDED
         await recorder.close()

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from promise_pub.delivery.broker import reconnecting
 from promise_pub.delivery.queue import recorder
 from promise_pub.delivery.queue import runs as module
 from promise_pub.delivery.run.active import ActiveRun
-from promise_pub.delivery.store import outages
 from promise_pub.errors import (
     BrokerUnreachable,
     ConsumerStalled,
@@ -27,23 +26,23 @@ from promise_pub.errors import (
 )
 from promise_pub.parameters import Mode, Parameters
 from promise_pub.records import MAX_REJECTS, State, Verdict
+from promise_pub.retries import Backoff
 from tests.fakes import until
-from tests.house import BATCH, ROWS, House
+from tests.house import BATCH, QUICK, ROWS, House
+
+BACKOFFS = replace(QUICK, database=Backoff(0.01, 0.01, within=0.1))
 
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    house = House(tmp_path / "uploads")
+    house = House(tmp_path / "uploads", backoffs=BACKOFFS)
     async with house.runs:
         yield house
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder, "LAST_WRITE_DELAYS", (0.01, 0.01))
     monkeypatch.setattr(recorder, "PROGRESS_EVERY", 0.01)
-    monkeypatch.setattr(outages, "PATIENCE", 0.1)
-    monkeypatch.setattr(outages, "PATIENT_EVERY", 0.01)
 
 
 @pytest.mark.parametrize("mode", Mode)
@@ -132,12 +131,11 @@ async def test_a_broker_that_is_away_fails_the_run_and_asks_the_consumer_nothing
     assert house.consumer.calls == []
 
 
-async def test_a_connection_that_stays_lost_is_told_with_the_exact_count(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reconnecting, "PATIENCE", 0.0)
+async def test_a_connection_that_stays_lost_is_told_with_the_exact_count(tmp_path: Path) -> None:
+    house = House(tmp_path / "uploads", backoffs=replace(BACKOFFS, broker=Backoff(0.0, 0.0, within=0.0)))
     house.broker.lose_after = 2
-    report = house.runs.report(await house.finished())
+    async with house.runs:
+        report = house.runs.report(await house.finished())
     assert report.error and report.error.code == "broker_lost"
     assert "2 of 3" in report.error.message or report.counts.confirmed == 2
 
@@ -385,7 +383,7 @@ class TestWaiting:
                     house.runs.admit()
 
 
-UNANSWERED = " The consumer was asked for a session and told of none: it may have made one all the same."
+UNANSWERED = " The consumer was asked for a session and named none: it may have created one nevertheless."
 
 
 def was_interrupted(report: Any, when: str, more: str = "") -> None:

@@ -6,12 +6,27 @@ import json
 
 import pytest
 
+from promise_pub.delivery.evidence.sentences import explain
 from promise_pub.delivery.evidence.verdict import Judgement
 from promise_pub.delivery.run import active as module
 from promise_pub.delivery.run.active import RANGES_SHOWN, ActiveRun
 from promise_pub.parameters import Parameters
 from promise_pub.presentation.run_json import encode_run
-from promise_pub.records import MAX_REJECTS, Batch, Fault, Rejected, Row, SessionView, State, StoredFile, Verdict
+from promise_pub.records import (
+    MAX_REJECTS,
+    Batch,
+    Fault,
+    Finding,
+    FindingKind,
+    Rejected,
+    Row,
+    SessionView,
+    State,
+    StoredFile,
+    Verdict,
+)
+
+NO_DIGEST = Finding(FindingKind.NO_DIGEST, Verdict.KEPT)
 
 
 class Clock:
@@ -142,11 +157,11 @@ def test_sessions_left_behind_are_still_named_after_a_resume() -> None:
     again = ActiveRun.again(run.report())
     again.begin()
     again.goes_on_in(SessionView("def"))
-    again.complete(Judgement(Verdict.KEPT, ("all is well",)), 5)
+    again.complete(Judgement(Verdict.KEPT, (NO_DIGEST,)), 5)
     assert again.report().explanation == (
-        "all is well",
+        explain(NO_DIGEST),
         "the consumer did not say that it removed the session abc",
-        "the consumer was asked for a session and told of none: it may have made one all the same",
+        "the consumer was asked for a session and named none: it may have created one nevertheless",
     )
 
 
@@ -154,7 +169,7 @@ def test_how_a_run_ended_is_told_once() -> None:
     """A stop may come while its end is being written."""
     run = active()
     run.begin()
-    run.complete(Judgement(Verdict.KEPT, ("all is well",)), 5)
+    run.complete(Judgement(Verdict.KEPT, (NO_DIGEST,)), 5)
     ended = run.report()
     run.fail(State.INTERRUPTED, Fault("interrupted", "too late"))
     assert run.report() == ended
@@ -167,7 +182,9 @@ def test_every_report_is_json() -> None:
         assert json.loads(json.dumps(encode_run(report)))["state"] == "queued"
     run.begin()
     run.saw(SessionView("u", 3, None))
-    run.complete(Judgement(Verdict.UNKNOWN, ("it does not tell",)), 5)
+    run.complete(Judgement(Verdict.UNKNOWN, (Finding(FindingKind.SAVED_NOT_REPORTED, Verdict.UNKNOWN),)), 5)
     told = encode_run(run.report())
+    assert told["findings"] == [{"kind": "saved_not_reported", "verdict": "unknown", "rows": None}]
+    assert told["explanation"] == ["the consumer does not report how many rows it saved"]
     assert told["session"] == {"uuid": "u", "received": 3, "saved": None}
     assert told["verdict"] == "unknown" and told["created_at"].endswith("Z")

@@ -11,13 +11,11 @@ from typing import Any
 
 import pytest
 
-from promise_pub.delivery.broker import reconnecting
 from promise_pub.delivery.input.reader import read_batches
 from promise_pub.delivery.queue import recorder
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.run import active, execute
 from promise_pub.delivery.run.active import ActiveRun, known_through
-from promise_pub.delivery.store import outages
 from promise_pub.errors import (
     ConsumerStalled,
     DatabaseUnavailable,
@@ -29,7 +27,7 @@ from promise_pub.errors import (
 from promise_pub.parameters import Mode, Parameters
 from promise_pub.records import Checkpoint, Going, RunReport, SessionView, State, Verdict
 from tests.fakes import until
-from tests.house import BATCH, House
+from tests.house import BATCH, QUICK, House
 
 STEPS = {
     Mode.LIVE: ["create", "process live", "remove"],
@@ -44,17 +42,13 @@ def people(count: int) -> bytes:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconnecting, "FIRST_DELAY", 0.0)
-    monkeypatch.setattr(recorder, "LAST_WRITE_DELAYS", (0.01, 0.01))
     monkeypatch.setattr(recorder, "PROGRESS_EVERY", 0.005)
-    monkeypatch.setattr(recorder, "AGAIN_EVERY", 0.01)
-    monkeypatch.setattr(outages, "PATIENT_EVERY", 0.01)
     monkeypatch.setattr(execute, "read_batches", partial(read_batches, chunk_size=64))
 
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    house = House(tmp_path / "uploads")
+    house = House(tmp_path / "uploads", backoffs=QUICK)
     async with house.runs:
         yield house
 
@@ -143,7 +137,7 @@ class TestResume:
     async def test_a_run_goes_on_in_a_new_session_and_every_row_is_there_once(
         self, tmp_path: Path, way: str, mode: Mode
     ) -> None:
-        house = House(tmp_path / "uploads")
+        house = House(tmp_path / "uploads", backoffs=QUICK)
         async with house.runs:
             run = await house.submit(people(60), Parameters(mode=mode, rate=300))
             await until(lambda: run.counts().confirmed > 20)
@@ -176,7 +170,7 @@ class TestResume:
     async def test_a_run_whose_server_was_killed_goes_on_in_the_session_that_lives(
         self, tmp_path: Path, mode: Mode
     ) -> None:
-        house = House(tmp_path / "uploads")
+        house = House(tmp_path / "uploads", backoffs=QUICK)
         async with house.runs:
             run = await house.submit(people(60), Parameters(mode=mode, rate=300))
             await until(lambda: run.counts().confirmed > 20)
@@ -266,7 +260,7 @@ class TestResume:
 
 def again(house: House) -> Runs:
     """The next server, on the same ledger."""
-    return Runs(house.ledger, house.consumer, house.broker.open_publisher, house.uploads, 100)
+    return Runs(house.ledger, house.consumer, house.broker.open_publisher, house.uploads, 100, QUICK)
 
 
 class TestLosses:

@@ -12,12 +12,12 @@ from uuid import uuid4
 
 import pytest
 
-from promise_pub.delivery.broker import reconnecting
-from promise_pub.delivery.broker.reconnecting import SteadyPublisher
+from promise_pub.delivery.broker.reconnecting import ReconnectingPublisher
 from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.evidence.digest import RowDigest
 from promise_pub.delivery.ports import Shipment
 from promise_pub.delivery.run import protocol
+from promise_pub.delivery.run.backoffs import BACKOFFS
 from promise_pub.delivery.run.protocol import carry_out
 from promise_pub.errors import (
     BrokerLost,
@@ -94,6 +94,7 @@ class Stage:
         self.trouble: dict[str, Any] = {}  # an error, or an event to hang on, by the name of a step
         self.batches_closed = False
         self.notices: list[str] = []
+        self.backoff = BACKOFFS.broker
 
     async def step(self, name: str) -> None:
         self.calls.append(name)
@@ -107,7 +108,7 @@ class Stage:
     async def connection(self) -> AsyncIterator[Any]:
         await self.step("connect")
         shipment = Shipment(uuid4(), datetime.now(UTC), ConfirmTracker(), RowDigest())
-        reconnecting = SteadyPublisher(self.broker.open_publisher, shipment, self.notices.append)
+        reconnecting = ReconnectingPublisher(self.broker.open_publisher, shipment, self.notices.append, self.backoff)
         async with reconnecting as publisher:
             try:
                 yield _Noting(publisher, self)
@@ -336,8 +337,8 @@ async def test_a_session_whose_removal_is_cancelled_again_and_again_is_removed_o
 
 
 ERRORS = {
-    "publish": BrokerLost(confirmed=0),
-    "settle": BrokerLost(confirmed=2),
+    "publish": BrokerLost(),
+    "settle": BrokerLost(),
     "close": RuntimeError("the connection does not close"),
     "read": StoredFileError(),
 }
@@ -419,14 +420,12 @@ async def test_a_cancelled_run_does_not_wait_for_confirms_for_ever(
     stage.is_clean()
 
 
-async def test_a_connection_that_stays_lost_is_told_with_what_was_confirmed(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reconnecting, "PATIENCE", 0.0)
+async def test_a_connection_that_stays_lost_is_told_with_what_was_confirmed(stage: Stage) -> None:
+    stage.backoff = replace(stage.backoff, within=0.0)
     stage.broker.lose_after = 2
     with pytest.raises(BrokerLost) as caught:
         await stage.run()
-    assert caught.value.confirmed == 2
+    assert ": 2 of " in caught.value.message
     assert stage.notes.tracker.confirmed >= 2
     assert stage.calls.count("abandon") == 1
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promise_pub.delivery.broker import reconnecting
 from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.evidence.latency import LatencyHistogram
 from promise_pub.delivery.run.totals import FATES, Tally
@@ -17,14 +16,14 @@ from promise_pub.errors import ConsumerTimeout
 from promise_pub.parameters import Mode, Parameters
 from promise_pub.records import State, Verdict
 from tests.fakes import until
-from tests.house import ROWS, House
+from tests.house import QUICK, ROWS, House
 
 TWO_BAD = ROWS + b"bad\nworse\n"
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> House:
-    return House(tmp_path)
+    return House(tmp_path, backoffs=QUICK)
 
 
 def rows(tally: Tally) -> dict[str, int]:
@@ -100,7 +99,6 @@ async def test_what_goes_to_a_new_session_counts_again_and_nothing_is_lost(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The broker comes back without the queue; counts of the run fall, and what confirms there were is still known."""
-    monkeypatch.setattr(reconnecting, "FIRST_DELAY", 0.0)
     confirms = 0
     plain = ConfirmTracker.ack
 

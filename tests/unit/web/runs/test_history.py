@@ -172,7 +172,7 @@ async def test_nothing_found_says_what_to_do(house: House) -> None:
     assert "No runs yet" in await (await house.client.get("/runs")).text()
     keep(house, run("a.csv"))
     none = await (await house.client.get("/runs?file=zzz")).text()
-    assert "No run is like that" in none and 'value="zzz"' in none
+    assert "No runs match these filters" in none and 'value="zzz"' in none
     beyond = await (await house.client.get("/runs?page=9&file=a")).text()
     assert "There is no page 9" in beyond and 'href="/runs?file=a"' in beyond
 

@@ -14,9 +14,12 @@ from typing import Any
 import pytest
 
 from promise_pub.errors import PartFailed
-from promise_pub.local import LocalStack, watch
+from promise_pub.local import LocalStack, service
 from promise_pub.local.bundled_consumer import BundledConsumer
-from promise_pub.local.processes import Part, Records, spawn
+from promise_pub.local.processes import ProcessRecords
+from promise_pub.local.service import Service
+from promise_pub.local.state_folder import StateFolder
+from promise_pub.retries import Backoff
 from tests.integration import stacks
 from tests.services import RunningCommand, StartCommand
 from tests.web_parts import client, until
@@ -81,20 +84,19 @@ async def kill(server: RunningCommand, state: Path, name: str) -> None:
     """kill -9, once it is told in one line where to look, and that the part runs again."""
     pid = pid_of(state, name)
     os.kill(pid, signal.SIGKILL)
-    words = rf"ERROR .*{name} was killed by signal 9: it is started again; its log is (/.*) now$"
+    words = rf"ERROR .*{name} was killed by signal 9. Restarting it; the log until now is (/.*)$"
     log = (await server.wait_for(words, 90))[1]
     await server.wait_for(rf"{name} runs again$", 90)
     assert pid_of(state, name) != pid
     assert is_file(log)
 
 
-class Restless:
-    """A part that ends by itself, `stays_up` seconds after each start; the first `lives` of them are started at all."""
+class Restless(Service):
+    """A service that ends by itself, `stays_up` seconds after each start; the first `lives` of them are started at all."""
 
     def __init__(self, folder: Path, lives: int, stays_up: float = 0) -> None:
-        self.part: Part
+        super().__init__(StateFolder(folder, "id", None), ProcessRecords(folder / "processes.json"))
         self.starts = 0
-        self._folder = folder
         self._lives = lives
         self._code = f"import time; time.sleep({stays_up}); raise SystemExit('no more of this')"
 
@@ -102,19 +104,12 @@ class Restless:
         self.starts += 1
         if self.starts > self._lives:
             raise OSError("no room")
-        self.part = await spawn(
-            "restless",
-            [sys.executable, "-c", self._code],
-            log=self._folder / "restless.log",
-            records=Records(self._folder / "processes.json"),
-            environment={},
-            cwd=self._folder,
-        )
+        await self._start_part("restless", [sys.executable, "-c", self._code], {}, self._folder.path)
 
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "DELAYS", (0.01, 0.01, 0.01))
+    monkeypatch.setattr(service.keep_running, "__defaults__", (Backoff(0.01, 0.01, within=0.03, jitter=0.0),))
 
 
 @pytest.mark.usefixtures("soon")
@@ -128,31 +123,31 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_part_that_does_not_stay_up_is_given_up(
     tmp_path: Path, lives: int, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    service = Restless(tmp_path, lives)
-    await service.start_again()
+    restless = Restless(tmp_path, lives)
+    await restless.start_again()
     with pytest.raises(PartFailed) as caught:
         async with asyncio.timeout(30):
-            await watch.keep_up(service)
+            await service.keep_running(restless)
     assert caught.value.message == words.format(tmp_path)
-    assert service.starts == 4
+    assert restless.starts == 4
     assert {record.levelno for record in caplog.records} <= {logging.ERROR, logging.WARNING}
-    assert f"its log is {tmp_path}/restless.log.1 now" in caplog.text
+    assert f"the log until now is {tmp_path}/restless.log.1" in caplog.text
 
 
 @pytest.mark.usefixtures("soon")
 async def test_a_part_that_stayed_up_for_long_has_all_its_tries_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "STEADY", 0.05)
-    service = Restless(tmp_path, 99, stays_up=0.1)
-    await service.start_again()
-    keeping = asyncio.create_task(watch.keep_up(service))
+    monkeypatch.setattr(service, "STEADY", 0.05)
+    restless = Restless(tmp_path, 99, stays_up=0.1)
+    await restless.start_again()
+    keeping = asyncio.create_task(service.keep_running(restless))
     async with asyncio.timeout(30):
-        while service.starts < 6:  # noqa: ASYNC110  it is the test's own
+        while restless.starts < 6:  # noqa: ASYNC110  it is the test's own
             await asyncio.sleep(0.01)
     keeping.cancel()
     await asyncio.wait({keeping})
-    await service.part.stop()
+    await restless.part.stop()
 
 
 @pytest.mark.usefixtures("soon")
@@ -164,11 +159,11 @@ async def test_a_stack_ends_with_the_part_that_does_not_stay_up(state: Path, mon
     stack = LocalStack(state, stacks.all_but("consumer"), report=stacks.quiet, warn=stacks.quiet)
     async with asyncio.timeout(30), stack:
         with pytest.raises(PartFailed, match="bundled consumer ended with exit code 1: too tight"):
-            await stack.look_after()
+            await stack.keep_running()
 
 
 async def test_a_stack_that_started_nothing_looks_after_nothing(state: Path) -> None:
     state.parent.mkdir()
     stack = LocalStack(state, stacks.all_but(), report=stacks.quiet, warn=stacks.quiet)
     async with asyncio.timeout(30), stack:
-        await stack.look_after()
+        await stack.keep_running()

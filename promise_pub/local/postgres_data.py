@@ -1,8 +1,8 @@
-"""Which PostgreSQL data belong to a state folder: its own, wherever it was moved, and never another's.
+"""The PostgreSQL data of a state folder: found wherever it was moved, and never shared with another folder.
 
-A folder that is copied begins with a copy of the data, or, where these are in use, with none; the original keeps its own.
-As root the data are outside the folder, which has a pointer to them; their home has the mark of the folder that owns it,
-and a lock that is held as long as somebody works with them. No data are ever deleted.
+A copied folder begins with a copy of the data, or, while these are in use, with none; the original keeps its own.
+For root the data are outside the folder, which has a pointer to them; their place has the mark of the folder that owns
+it, and is locked while a server works with it. No data are ever deleted.
 """
 
 from __future__ import annotations
@@ -19,52 +19,45 @@ from dataclasses import replace
 from pathlib import Path
 
 from promise_pub.errors import LocalStackError
-from promise_pub.local.places import (
-    BINARIES,
-    PLACES_VARIABLE,
-    Home,
-    account,
-    copied_programs,
-    package,
-    places_folder,
-    working_in,
-)
-from promise_pub.local.processes import STOP_GRACE, as_account, dying_with_us, write_private
+from promise_pub.files import write_private
+from promise_pub.local.parts import die_with_parent, run_as
+from promise_pub.local.postgres_home import PLACES_VARIABLE, PostgresHome, find_nobody, places_folder
+from promise_pub.local.postgres_programs import BINARIES, copy_programs, find_package
+from promise_pub.local.processes import POLL, STOP_GRACE, find_working_in
 from promise_pub.local.state_folder import InUse, Owner, StateFolder, lock, read_mark, unused
 
 POINTER = "postgresql.place"
-_POLL = 0.05  # seconds
 _ASIDE = "data.copied"
-_LOCK_PATIENCE = 1.0  # seconds; others who only look let go at once
-_ORPHANS_TOLD = 5  # databases without a folder that a start names
+_LOCK_PATIENCE = 1.0  # seconds; others lock it for a moment, to see whether it is in use
+_MAX_ORPHANS = 5  # databases without a folder that a start names
 _COPY_TIMEOUT = 3600.0  # seconds for a copy of the data; a slow disk writes 100 GB in that
 
 Warn = Callable[[str], None]
-"""Is told what became of data that are not where, or whose, people may think."""
+"""Shows a warning about data that are not where people may expect them, or not theirs."""
 
 
-def prepare(state: StateFolder, warn: Warn, held: ExitStack) -> Home:
-    """The home of the data of this state folder, made when it is not there, and nobody else's as long as `held` is open.
+def prepare(state: StateFolder, warn: Warn, held: ExitStack) -> PostgresHome:
+    """Returns the home of this state folder's data, made if it is not there, and locked until `held` is closed.
 
-    Blocks: a first copy of the programs takes about a second, one of the data as long as it takes. Raises PartMissing
+    Blocks: a first copy of the programs takes about a second, one of the data depends on their size. Raises PartMissing
     without the package that brings PostgreSQL, LocalStackError when there is no home for the data, or they are in use.
     """
-    source = package()
+    source = find_package()
     as_root = os.geteuid() == 0
-    _check_whose(state, as_root=as_root)
+    _check_same_user(state, as_root=as_root)
     if not as_root:
-        return _within(state, Home(state.path / "postgresql", source / BINARIES, None), warn)
+        return _within(state, PostgresHome(state.path / "postgresql", source / BINARIES, None), warn)
     places = places_folder()
-    home = Home(places, copied_programs(source, places), account())
+    home = PostgresHome(places, copy_programs(source, places), find_nobody())
     home = replace(home, folder=_own_place(state, home, warn, held))
-    _tell_of_orphans(places, home.folder, warn)
+    _warn_of_orphans(places, home.folder, warn)
     return home
 
 
-def _check_whose(state: StateFolder, *, as_root: bool) -> None:
-    """Raises LocalStackError where the data were made by root and we are not root, or the other way round.
+def _check_same_user(state: StateFolder, *, as_root: bool) -> None:
+    """Raises LocalStackError if root made the data and we are not root, or the other way round.
 
-    Such a folder has changed its owner, and would else begin with an empty database without a word.
+    The owner of such a folder was changed, and it would begin with an empty database silently.
     """
     pointer, inside = state.path / POINTER, state.path / "postgresql" / "data"
     if as_root and inside.exists() and not pointer.exists():
@@ -79,10 +72,10 @@ def _check_whose(state: StateFolder, *, as_root: bool) -> None:
     )
 
 
-def _within(state: StateFolder, home: Home, warn: Warn) -> Home:
-    """The home in the state folder, where everything is moved and copied together."""
+def _within(state: StateFolder, home: PostgresHome, warn: Warn) -> PostgresHome:
+    """Returns the home in the state folder, which is moved and copied together with its data."""
     home.folder.mkdir(exist_ok=True)
-    home.folder.chmod(0o700)  # also one that a backup brought back otherwise
+    home.folder.chmod(0o700)  # a backup may have restored it otherwise
     running = home.data / "postmaster.pid"
     set_aside = not home.data.exists() and any(home.folder.glob(f"{_ASIDE}*"))  # by a start that was cut off
     if not state.owns(home.folder) and (running.exists() or set_aside):
@@ -98,8 +91,8 @@ def _within(state: StateFolder, home: Home, warn: Warn) -> Home:
     return home
 
 
-def _begin_anew(state: StateFolder, home: Home, original: Path, warn: Warn) -> None:
-    """Sets data aside that were copied while a server wrote to them; copies those of now, if no server does."""
+def _begin_anew(state: StateFolder, home: PostgresHome, original: Path, warn: Warn) -> None:
+    """Sets aside data that were copied while a server wrote to them, and copies the present ones unless it still does."""
     if home.data.exists():
         home.data.rename(unused(home.folder / _ASIDE))
     try:
@@ -115,8 +108,8 @@ def _begin_anew(state: StateFolder, home: Home, original: Path, warn: Warn) -> N
     )
 
 
-def _own_place(state: StateFolder, home: Home, warn: Warn, held: ExitStack) -> Path:
-    """The folder outside the state folder that its pointer names, or a new one. Only who holds its lock may work with it."""
+def _own_place(state: StateFolder, home: PostgresHome, warn: Warn, held: ExitStack) -> Path:
+    """Returns the place outside the state folder that its pointer names, or a new one, and locks it."""
     pointer = state.path / POINTER
     name = _read_pointer(pointer)
     if name is None:
@@ -124,8 +117,8 @@ def _own_place(state: StateFolder, home: Home, warn: Warn, held: ExitStack) -> P
     place = home.folder / name
     if not place.is_dir():
         raise LocalStackError(
-            f"The database of {state.path} is gone: there is no {place}. Bring it back, or name the folder that it is in by "
-            f"{PLACES_VARIABLE}; or, to begin with an empty database, delete {pointer}."
+            f"The database of {state.path} is missing: there is no {place}. Bring it back, or name the folder that it is in "
+            f"by {PLACES_VARIABLE}; or, to begin with an empty database, delete {pointer}."
         )
     owner = _owner_of(place)
     if owner and not _is_ours(owner, state, name):
@@ -141,8 +134,10 @@ def _own_place(state: StateFolder, home: Home, warn: Warn, held: ExitStack) -> P
     return place
 
 
-def _copied_place(state: StateFolder, home: Home, place: Path, owner: Owner, warn: Warn, held: ExitStack) -> Path:
-    """A place of its own for a folder that came with the pointer to another's: with a copy of the data, if nobody writes."""
+def _copied_place(
+    state: StateFolder, home: PostgresHome, place: Path, owner: Owner, warn: Warn, held: ExitStack
+) -> Path:
+    """Makes a place for a folder that was copied with its pointer: with a copy of the data unless a server writes to them."""
     try:
         with ExitStack() as reading:
             reading.callback(lock(place, shared=True))
@@ -159,10 +154,10 @@ def _copied_place(state: StateFolder, home: Home, place: Path, owner: Owner, war
     return copied
 
 
-def _new_place(state: StateFolder, home: Home, held: ExitStack, *, source: Path | None) -> Path:
-    """A folder for data, empty or with a copy of the source's. The pointer comes last: before that nobody misses it.
+def _new_place(state: StateFolder, home: PostgresHome, held: ExitStack, *, source: Path | None) -> Path:
+    """Makes a place for data, empty or with a copy of the source's. Continues with one that an interrupted start left.
 
-    What a start left that was cut off before that is gone on with.
+    The pointer is written last: without it, nothing is lost when the place is incomplete.
     """
     place = _unfinished(state, home.folder, copied=source is not None)
     if place is None:
@@ -178,38 +173,38 @@ def _new_place(state: StateFolder, home: Home, held: ExitStack, *, source: Path 
 
 
 def _unfinished(state: StateFolder, places: Path, *, copied: bool) -> Path | None:
-    """A place that this folder marked and never pointed to. One with data was `copied`, or its pointer was deleted since."""
+    """Returns a place that this folder marked and never pointed to. Data in it were `copied`, or their pointer deleted."""
     marked = (mark.parent for mark in places.glob("*/owner"))
-    ours = (place for place in marked if (owner := _owner_told_by(place)) and owner.id == state.id)
+    ours = (place for place in marked if (owner := _try_owner_of(place)) and owner.id == state.id)
     return next((place for place in ours if copied or not (place / "data").exists()), None)
 
 
-def _copy_data(source: Path, home: Home) -> None:
-    """Copies the data of a server that does not run, and its password. All of it is there in the end, or nothing.
+def _copy_data(source: Path, home: PostgresHome) -> None:
+    """Copies the data of a server that does not run, and its password: all of it, or nothing.
 
-    The server's account copies: root never writes into a folder of its.
+    The server's user copies them, since root never writes into its folders.
     """
     data = source / "data"
     patience = time.monotonic() + STOP_GRACE  # for the server of a promise-pub that was killed just now
-    while left := working_in(data):
+    while left := find_working_in(data):
         if time.monotonic() > patience:
             raise LocalStackError(
                 f"{data} is to be copied, and PostgreSQL still works in it: process {left[0]}. Stop that first."
             )
-        time.sleep(_POLL)
+        time.sleep(POLL)
     if not data.exists() or home.data.exists():
-        return  # there is nothing, or it was done by a start that was cut off right behind it
+        return  # nothing to copy, or copied by a start that was interrupted right after it
     new = home.make("data.new")
     try:
         done = subprocess.run(
-            dying_with_us(["cp", "-a", f"{data}/.", new], signal.SIGKILL),
+            die_with_parent(["cp", "-a", f"{data}/.", new], signal.SIGKILL),
             cwd=home.folder,
             env={"PATH": os.defpath, "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             timeout=_COPY_TIMEOUT,
-            **as_account(home.account),
+            **run_as(home.user),
         )
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip().splitlines()
@@ -220,21 +215,21 @@ def _copy_data(source: Path, home: Home) -> None:
         if isinstance(error, subprocess.TimeoutExpired):
             raise LocalStackError(f"{data} could not be copied within {_COPY_TIMEOUT:g} s") from error
         raise
-    # Before it has the name of something whole: this disk alone is synced, others may be busy.
+    # Synced before it gets the name of complete data; this disk alone, as others may be busy.
     subprocess.run(["sync", "-f", new], check=True, timeout=_COPY_TIMEOUT)
     new.rename(home.data)
 
 
 def _is_ours(owner: Owner, state: StateFolder, name: str) -> bool:
-    """Tells whether the owner of the place of this name is this folder."""
+    """Returns True if the owner of the place of this name is this folder."""
     if owner.id:
         return owner.id == state.id
-    # An older version knew paths only: the folder is where it was, or was moved, if nothing there points to the place.
+    # Older versions knew paths only: the folder is where it was, or was moved, if nothing there points to the place.
     return owner.path == state.path or not _points_to(owner.path, name)
 
 
 def _owner_of(place: Path) -> Owner | None:
-    """Reads who owns a place. An older version wrote a device's number and the path of the pointer."""
+    """Returns the owner of a place. Older versions wrote a device's number and the path of the pointer."""
     if owner := read_mark(place):
         return owner
     with suppress(FileNotFoundError):
@@ -244,8 +239,8 @@ def _owner_of(place: Path) -> Owner | None:
     return None
 
 
-def _owner_told_by(place: Path) -> Owner | None:
-    """Reads who owns a place that may be somebody else's: whatever is wrong with that is no matter of ours."""
+def _try_owner_of(place: Path) -> Owner | None:
+    """Returns the owner of a place that may be another's, None also when that cannot be read."""
     with suppress(OSError):
         return _owner_of(place)
     return None
@@ -258,7 +253,7 @@ def _points_to(state: Path, name: str) -> bool:
 
 
 def _read_pointer(pointer: Path) -> str | None:
-    """The name of the place, which is never a path. Raises LocalStackError for one that cannot be."""
+    """Returns the name of the place, never a path. Raises LocalStackError for anything else."""
     try:
         name = pointer.read_text(encoding="utf-8", errors="replace").strip()
     except (FileNotFoundError, NotADirectoryError):
@@ -266,29 +261,23 @@ def _read_pointer(pointer: Path) -> str | None:
     if len(name) == 12 and name.isalnum():
         return name
     raise LocalStackError(
-        f"{pointer} names no folder of a database. Restore it; or, to begin with an empty database, delete it."
+        f"{pointer} does not name a database. Restore it; or, to begin with an empty database, delete it."
     )
 
 
-def _tell_of_orphans(places: Path, own: Path, warn: Warn) -> None:
-    """Says which databases nothing points to any more, not even what was moved to a place where nobody has looked yet."""
-    others = {path.parent for path in places.glob("*/data*") if path.parent != own}
-    orphans = {place: owner for place in others if (owner := _deserted_by(place))}
-    for place, owner in sorted(orphans.items(), key=lambda each: each[1].path)[:_ORPHANS_TOLD]:
+def _warn_of_orphans(places: Path, own: Path, warn: Warn) -> None:
+    """Warns of databases whose folder does not point to them, unless a server works with them."""
+    orphans = []
+    for place in {path.parent for path in places.glob("*/data*")} - {own}:
+        owner = _try_owner_of(place)
+        if owner and not _points_to(owner.path, place.name):
+            with suppress(InUse, OSError):
+                lock(place, shared=True)()
+                orphans.append((owner.path, place))
+    for path, place in sorted(orphans)[:_MAX_ORPHANS]:
         warn(
-            f"{place} has a database of {owner.path}, which does not point to it: that was deleted, moved and not started since, "
-            "or is on a disk that is away, or has another database now. Nothing deletes it."
+            f"{place} has a database of {path}, which does not point to it: that folder was deleted, moved and not started "
+            "since, is on a disk that is not mounted, or has another database now. The database is never deleted."
         )
-    if len(orphans) > _ORPHANS_TOLD:
-        warn(f"{len(orphans) - _ORPHANS_TOLD} more such databases are in {places}.")
-
-
-def _deserted_by(place: Path) -> Owner | None:
-    """The folder that this place belonged to, unless that points to it still, or somebody works with it."""
-    owner = _owner_told_by(place)
-    if owner is None or _points_to(owner.path, place.name):
-        return None
-    with suppress(InUse, OSError):
-        lock(place, shared=True)()
-        return owner
-    return None
+    if len(orphans) > _MAX_ORPHANS:
+        warn(f"{len(orphans) - _MAX_ORPHANS} more such databases are in {places}.")

@@ -1,4 +1,4 @@
-"""How many logins may fail: for a name, and from an address. Each server counts for itself."""
+"""Limits on failed logins, for a name and from an address. Each server counts for itself."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from promise_pub.accounts.people import LONGEST_NAME
+from promise_pub.accounts.people import MAX_NAME
 from promise_pub.errors import LoginFailed, PromisePubError, TooManyTries
 
 log = logging.getLogger(__name__)
 
-WINDOW = 15 * 60.0  # seconds for which a failed try counts
-FOR_A_NAME = 10  # tries in that time: a person's typing errors, and 350,000 guesses a year
-FROM_AN_ADDRESS = 50  # tries; several people may share one
-MOST_KEPT = 10_000  # names, and addresses: a few MB. Beyond, those that failed longest ago are forgotten
+WINDOW = 15 * 60.0  # seconds for which a failed attempt counts
+MAX_FOR_NAME = 10  # attempts in that time: room for typing errors, and 350,000 guesses a year
+MAX_FROM_ADDRESS = 50  # attempts; several people may share an address
+MAX_KEPT = 10_000  # names, and addresses: a few MB. Beyond, those that failed longest ago are forgotten
 
 
 class _Counter:
-    """When tries failed, by key: the newest `limit` of each."""
+    """Times of the last `limit` failed attempts of each key."""
 
     def __init__(self, limit: int, clock: Callable[[], float]) -> None:
         self._limit = limit
@@ -30,16 +30,16 @@ class _Counter:
         self._failed: OrderedDict[str, list[float]] = OrderedDict()
 
     def wait(self, key: str) -> float:
-        """Seconds until this key may try again."""
+        """Returns the seconds until this key may try again."""
         recent = self._recent(key)
         return recent[0] + WINDOW - self._clock() if len(recent) >= self._limit else 0.0
 
     def add(self, key: str) -> float:
-        """Counts a try; gives what it takes to take it back."""
+        """Counts an attempt, and returns its time, by which it can be taken back."""
         moment = self._clock()
         self._failed[key] = [*self._recent(key), moment]
         self._failed.move_to_end(key)
-        if len(self._failed) > MOST_KEPT:
+        if len(self._failed) > MAX_KEPT:
             self._failed.popitem(last=False)
         return moment
 
@@ -58,22 +58,22 @@ class _Counter:
         return [moment for moment in self._failed.get(key, ()) if moment > since]
 
 
-class Tries:
-    """Tries to log in. Memory is bounded, whatever names and addresses are tried."""
+class LoginAttempts:
+    """Counts failed logins, in bounded memory whatever names and addresses are tried."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._names = _Counter(FOR_A_NAME, clock)
-        self._addresses = _Counter(FROM_AN_ADDRESS, clock)
+        self._names = _Counter(MAX_FOR_NAME, clock)
+        self._addresses = _Counter(MAX_FROM_ADDRESS, clock)
 
     @contextmanager
-    def one(self, name: str, address: str) -> Iterator[None]:
-        """One try, in the block. It counts as failed from its start, so that many at once are no way around.
+    def count(self, name: str, address: str) -> Iterator[None]:
+        """Counts the block as one attempt. Raises TooManyTries when the name or the address has used up its attempts.
 
-        Raises TooManyTries. A try that did not come to an answer, for want of a database, is taken back; one that
-        succeeds makes the name's earlier failures forgotten, but not those of the address: who guesses may have
-        an account as well.
+        An attempt counts as failed from its start, so that many at once do not evade the limit. It is taken back when
+        it ends without an answer, for want of a database. A successful one clears the failures of the name, but not
+        those of the address: an attacker may have an account as well.
         """
-        name, address = name[: LONGEST_NAME + 1], _network(address)
+        name, address = name[: MAX_NAME + 1], _network(address)
         if wait := max(self._names.wait(name), self._addresses.wait(address)):
             log.warning("Login refused: too many failed, now from %s", address)
             raise TooManyTries(math.ceil(wait))
@@ -91,7 +91,7 @@ class Tries:
 
 
 def _network(text: str) -> str:
-    """An IPv6 host has 2^64 addresses to try from: its network counts as one."""
+    """Returns the key that an address counts under: for IPv6 its network, since one host has 2^64 addresses in it."""
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
