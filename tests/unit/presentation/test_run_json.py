@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from promise_pub.remote.decode import as_report
 
 from promise_pub.cli.picture import line
 from promise_pub.errors import ServerAnswerError
@@ -39,13 +38,13 @@ def test_what_was_told_is_shown_as_what_is_known(run: RunReport) -> None:
 
 
 def test_a_finding_that_only_a_newer_server_knows_is_left_out() -> None:
-    told = ended(Verdict.BROKEN, "why").as_json()
+    told = encode_run(ended(Verdict.BROKEN, "why"))
     told["findings"] = [{"kind": "of the future", "verdict": "broken", "rows": None}]
-    assert (as_report(told).findings, as_report(told).explanation) == ((), ("why",))
+    assert (decode_run(told).findings, decode_run(told).explanation) == ((), ("why",))
 
 
 def test_a_server_without_findings_is_read_all_the_same() -> None:
-    assert as_report(without("findings")).findings == ()
+    assert decode_run(without("findings")).findings == ()
 
 
 def without(name: str) -> dict[str, Any]:

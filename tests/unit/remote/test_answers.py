@@ -240,7 +240,7 @@ def test_a_command_prints_every_line_and_nothing_that_a_terminal_obeys(
         raise ServerAnswerError("No\x1b[2J. (no)", ["line 1: is \x07bad: x", "Do\x9b this."])
 
     options = argparse.Namespace(command=fails, verbose=0, quiet=False, endless=False, config=None)
-    monkeypatch.setattr(cli, "parse", lambda arguments: options)
+    monkeypatch.setattr(cli, "parse", lambda arguments, features: options)
     assert cli.main([]) == 1
     assert capsys.readouterr().err == (
         "promise-pub: No\ufffd[2J. (no)\npromise-pub: line 1: is \ufffdbad: x\npromise-pub: Do\ufffd this.\n"
