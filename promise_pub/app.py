@@ -34,7 +34,7 @@ from promise_pub.http.limits import Limits
 from promise_pub.http.request_log import request_logger
 from promise_pub.http.security import render_malformed_requests, resolve_exposure
 from promise_pub.logs import fields
-from promise_pub.resources import telling_of_refused_connections
+from promise_pub.resources import log_refused_connections
 from promise_pub.settings import model
 from promise_pub.settings.model import RabbitSettings, ServerSettings, Settings
 from promise_pub.web.server import Services, make_app
@@ -65,7 +65,7 @@ async def running(
     """
     exposure = await resolve_exposure(settings.server)
     async with AsyncExitStack() as last, AsyncExitStack() as stack:
-        stack.enter_context(telling_of_refused_connections())
+        stack.enter_context(log_refused_connections())
         uploads = Uploads(settings.server.uploads, settings.server.max_upload, settings.server.keep_uploads)
         uploads.prepare()
         pool = await stack.enter_async_context(open_pool(settings.database))
@@ -165,7 +165,7 @@ async def listen(stack: AsyncExitStack, app: web.Application, settings: ServerSe
     stack.push_async_callback(runner.cleanup)
     tls = await asyncio.to_thread(_tls, settings)
     port = await _open(stack, runner, settings, tls)
-    return addresses.url(settings.host, port, tls=tls is not None)
+    return addresses.http_url(settings.host, port, tls=tls is not None)
 
 
 async def _open(

@@ -41,7 +41,7 @@ def described(schema: Schema, description: str) -> Schema:
     return {**schema, "description": description}
 
 
-def whole(properties: Mapping[str, Schema], *optional: str, **more: Any) -> Schema:
+def object_of(properties: Mapping[str, Schema], *optional: str, **more: Any) -> Schema:
     """Describes an object that has all of these properties, except for the optional ones."""
     required = [name for name in properties if name not in optional]
     return {"type": "object", "properties": {**properties}, "required": required, **more}

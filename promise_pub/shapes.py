@@ -124,4 +124,4 @@ def _schema(fields: tuple[Field, ...], description: str) -> Schema:
             schema = one.shape.schema
             properties[one.name] = json_schema.described(schema, one.description) if one.description else schema
     optional = [one.name for one in fields if one.optional]
-    return json_schema.whole(properties, *optional, **({"description": description} if description else {}))
+    return json_schema.object_of(properties, *optional, **({"description": description} if description else {}))

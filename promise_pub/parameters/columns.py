@@ -1,4 +1,4 @@
-"""The keys of the messages: how many there may be, and what each may be. Pure functions."""
+"""The keys of the messages: their limits and their faults. Pure functions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def find_fault(keys: Sequence[str]) -> str | None:
         if fault := _find_fault_of_one(key):
             return f"column {number} {fault}"
     key, times = Counter(keys).most_common(1)[0] if keys else ("", 0)
-    return f"{quoted(key)} stands there {times} times" if times > 1 else None
+    return f"{quoted(key)} appears {times} times" if times > 1 else None
 
 
 def _find_fault_of_one(key: str) -> str | None:

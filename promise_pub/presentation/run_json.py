@@ -69,7 +69,7 @@ _SESSION = named("Session", SESSION)
 # Kinds that only a newer version knows are not read.
 _FINDINGS = Shape(
     json_schema.array(
-        json_schema.whole(
+        json_schema.object_of(
             {
                 "kind": json_schema.TEXT,
                 "verdict": json_schema.one_of(Verdict),

@@ -57,7 +57,7 @@ async def test_a_pooler_with_one_connection_to_give_is_refused(
         pooled(database, tmp_path / "p", unused_tcp_port, "session", default_pool_size=1) as there,
         open_pool(there, max_size=4) as pool,
     ):
-        with pytest.raises(DatabasePooled, match="two connections at once: raise its pool_size"):
+        with pytest.raises(DatabasePooled, match="two connections at once: increase its pool_size"):
             await require_usable(pool)
 
 

@@ -22,7 +22,7 @@ async def run_again(runs: Runs, report: RunReport) -> ActiveRun:
         try:
             await _copy(runs, report, upload)
         except StoredFileError as error:
-            raise NotRepeatable(f"The run cannot be made again: {error.message}") from error
+            raise NotRepeatable(f"The run cannot be repeated: {error.message}") from error
         stored = await upload.finish(report.file.name)
         return await runs.submit(run_id, stored, report.parameters)
 

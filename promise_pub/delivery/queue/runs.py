@@ -108,7 +108,7 @@ class Runs:
             raise ServerStopping
         inside = len(self._waiting) + len(self._opening) + (self._current is not None)
         if waits and inside > self._max_waiting:  # one of them goes, or will at once
-            raise TooManyWaiting(f"{len(self._waiting)} runs are waiting already: try again later.")
+            raise TooManyWaiting(f"{len(self._waiting)} runs are already waiting: try again later.")
         return str(uuid4())
 
     async def submit(self, run_id: str, file: StoredFile, parameters: Parameters) -> ActiveRun:
@@ -154,7 +154,7 @@ class Runs:
             raise NotResumable(f"The run cannot be resumed: {error.message}") from error
         run = ActiveRun.again(report)
         if self.find(run_id):  # somebody else was quicker
-            raise NotResumable("The run is going already.")
+            raise NotResumable("The run is already running.")
         await self._open(run, self._ledger.reopen)
         try:
             await self._queue(run)
@@ -171,7 +171,7 @@ class Runs:
                     await run.done.wait()
         if run := self.find(run_id):
             ended = run.report().state.final
-            raise NotResumable("The run's end is not recorded yet." if ended else "The run is going.")
+            raise NotResumable("The run's end is not recorded yet." if ended else "The run is running.")
 
     async def cancel(self, run_id: str) -> ActiveRun:
         """Ends a run, within two seconds once it goes. Raises NotCancellable when it has ended, RunNotFound."""

@@ -11,7 +11,7 @@ from promise_pub.delivery.broker.reconnecting import ReconnectingPublisher
 from promise_pub.delivery.evidence.proof import needs_repeats
 from promise_pub.delivery.evidence.verdict import judge
 from promise_pub.delivery.input.dialect import Dialect
-from promise_pub.delivery.input.reader import Checkpoint, read_batches
+from promise_pub.delivery.input.reader import FilePosition, read_batches
 from promise_pub.delivery.input.uploads import Uploads
 from promise_pub.delivery.ports import Consumer, Ledger, OpenPublisher
 from promise_pub.delivery.run import log_lines
@@ -108,7 +108,7 @@ class Delivery:
 
     async def _talk(self, run: ActiveRun, session: SessionView | None) -> SessionView:
         checkpoint = run.going.checkpoint
-        start = Checkpoint(checkpoint.offset, checkpoint.line, checkpoint.read - checkpoint.rejected + 1)
+        start = FilePosition(checkpoint.offset, checkpoint.line, checkpoint.read - checkpoint.rejected + 1)
         publisher = ReconnectingPublisher(
             self._open_publisher, run.shipment(), run.again_because, self._backoffs.broker
         )

@@ -112,7 +112,7 @@ class Ledger:
         with translated():
             reopened = await self._sql.reopen_run(self._pool, id=UUID(report.id), server=self._server)
         if not reopened:
-            raise NotResumable("The run is going already.")
+            raise NotResumable("The run is already running.")
 
     async def write(self, report: RunReport) -> None:
         async with answering(self._pool, WRITE_TIMEOUT):

@@ -5,22 +5,22 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from promise_pub.http.problem_catalog import CATALOG
-from promise_pub.json_schema import FLAG, TEXT, Schema, described, ref, whole
+from promise_pub.json_schema import FLAG, TEXT, Schema, described, object_of, ref
 
 
 def _code() -> Schema:
     meanings = {kind.code: kind.default_message() for kind in CATALOG if CATALOG[kind].public}
-    of_http = "http_ and the status: what HTTP itself has an answer to"
+    of_http = "http_ and the status: errors of HTTP itself"
     table = "\n".join(f"- `{code}`: {meaning}" for code, meaning in meanings.items())
     return {
-        "description": f"Stable: scripts may test it. A new one may come.\n\n{table}\n- `http_404` …: {of_http}",
+        "description": f"Stable: scripts may test it. New codes may be added.\n\n{table}\n- `http_404` …: {of_http}",
         "type": "string",
         "anyOf": [{"enum": [*meanings]}, {"pattern": "^http_[45][0-9][0-9]$"}],
     }
 
 
 def _problem() -> Schema:
-    return whole(
+    return object_of(
         {
             "type": described(TEXT, "`about:blank`: the code says which problem it is."),
             "title": described(TEXT, "The status in words."),
@@ -36,7 +36,7 @@ def _problem() -> Schema:
                 "items": ref("RejectedRow"),
                 "description": "With `no_usable_row`: the first rows, and why they were rejected.",
             },
-            "run": described(ref("Run"), "Where a run failed that you waited for."),
+            "run": described(ref("Run"), "The run, where you waited for it and it failed."),
         },
         "rejected",
         "run",
@@ -45,18 +45,18 @@ def _problem() -> Schema:
 
 
 def _service() -> Schema:
-    return whole({"ready": FLAG, "error": TEXT}, "error")
+    return object_of({"ready": FLAG, "error": TEXT}, "error")
 
 
 def general_schemas() -> dict[str, Schema]:
-    """Returns the schemas of problems and of the health checks."""
+    """Returns the schemas of problems and of health checks."""
     return {
         "Problem": _problem(),
         "Code": _code(),
-        "Alive": whole({"alive": {"const": True}}),
-        "Ready": whole(
+        "Alive": object_of({"alive": {"const": True}}),
+        "Ready": object_of(
             {
-                "ready": described(FLAG, "Whether all of them are."),
+                "ready": described(FLAG, "True if all of them are."),
                 "broker": _service(),
                 "database": _service(),
                 "consumer": _service(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from promise_pub.delivery.input.dry_run import REJECTS_TOLD
-from promise_pub.json_schema import COUNT, ORDINAL, TEXT, Schema, array, described, ref, whole
+from promise_pub.json_schema import COUNT, ORDINAL, TEXT, Schema, array, described, object_of, ref
 from promise_pub.parameters import FILE_PARAMETERS, PARAMETERS_SHAPE
 from promise_pub.presentation.run_json import FILE, RUN, SESSION
 
@@ -11,12 +11,12 @@ from promise_pub.presentation.run_json import FILE, RUN, SESSION
 def _dry_run() -> Schema:
     parameters = PARAMETERS_SHAPE.schema["properties"]
     counts = ("read", "accepted", "rejected", "duplicates")
-    return whole(
+    return object_of(
         {
             "dry_run": {"const": True},
             "file": FILE.schema,
             **{one.name: parameters[one.name] for one in FILE_PARAMETERS},
-            "rows": whole({name: COUNT for name in counts}),
+            "rows": object_of({name: COUNT for name in counts}),
             "duplicates_by": {
                 "enum": ["mail", "row"],
                 "description": "What a row that repeats an earlier one has in common with it.",
@@ -28,7 +28,7 @@ def _dry_run() -> Schema:
 
 
 def _event() -> Schema:
-    return whole(
+    return object_of(
         {
             "event": {"enum": ["progress", "end"]},
             "data": described(TEXT, "The run, as it is then: in JSON, or as parts of its page."),
@@ -44,7 +44,7 @@ def run_schemas() -> dict[str, Schema]:
     return {
         "Run": RUN.schema,
         "Session": SESSION.schema,
-        "RejectedRow": whole(
+        "RejectedRow": object_of(
             {
                 "line": described(ORDINAL, "Where it starts."),
                 "reason": TEXT,

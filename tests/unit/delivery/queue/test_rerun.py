@@ -80,9 +80,9 @@ async def test_one_that_still_goes_can_be_made_again(house: House) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda path: path.unlink(), "gone"),  # swept
-        (lambda path: path.write_bytes(b"a,b\n"), "as long"),
-        (lambda path: path.write_bytes(ROWS.replace(b"Ann", b"Eve")), "not what it was"),
+        (lambda path: path.unlink(), "missing"),  # swept
+        (lambda path: path.write_bytes(b"a,b\n"), "another length"),
+        (lambda path: path.write_bytes(ROWS.replace(b"Ann", b"Eve")), "has changed since the upload"),
         (lambda path: (path.unlink(), path.mkdir()), "cannot be read"),
     ],
 )
@@ -92,7 +92,7 @@ async def test_without_its_file_as_it_was_there_is_no_run(
     first = await house.finished()
     change(house.uploads.path(first.id))
     before = files(house)
-    with pytest.raises(NotRepeatable, match=f"cannot be made again: .*{says}"):
+    with pytest.raises(NotRepeatable, match=f"cannot be repeated: .*{says}"):
         await again(house, first)
     assert files(house) == before and list(house.ledger.runs) == [first.id]
 

@@ -145,7 +145,7 @@ async def test_a_run_is_made_again_at_another_address_as_long_as_its_file_is_the
     answer = await house.client.post(f"/runs/{first['id']}/again", headers=JSON)
     assert (answer.status, (await answer.json())["code"]) == (409, "not_repeatable")
     page = await house.client.post(f"/runs/{first['id']}/again")
-    assert page.status == 409 and "The stored file is gone" in await page.text()
+    assert page.status == 409 and "The stored file is missing" in await page.text()
     assert (await house.client.post("/runs/nothing/again", headers=JSON)).status == 404
     assert (await house.client.get(f"/runs/{first['id']}/again")).status == 405
 
