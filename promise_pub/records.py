@@ -17,7 +17,7 @@ MAX_EMPLOYEE_TEXT = 127
 
 
 class State(StrEnum):
-    """Where a run is. The last four are final."""
+    """The state of a run. The last four are final."""
 
     QUEUED = "queued"
     NEGOTIATING = "negotiating"
@@ -38,7 +38,7 @@ _FINAL = _RESUMABLE | {State.COMPLETED}
 
 
 class Verdict(StrEnum):
-    """Whether the promise held for every accepted row."""
+    """The judgement of the promise for all accepted rows."""
 
     KEPT = "kept"
     BROKEN = "broken"
@@ -78,7 +78,7 @@ class Rejected(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What one chunk of the file held. `offset` and `line` are where the next record starts: a sound checkpoint."""
+    """The records of one chunk of the file. The next one starts at `offset` and `line`: a sound checkpoint."""
 
     rows: Sequence[Row]
     rejected: Sequence[Rejected]
@@ -88,7 +88,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """An uploaded file, whole on disk. `name` is what the client called it: data, never a path."""
+    """An uploaded file, whole on disk. `name` is the client's name for it: data, never a path."""
 
     name: str
     bytes: int
@@ -97,7 +97,7 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
-    """The consumer's session as it told it. None means "not told", never zero."""
+    """A session as the consumer reported it. None means "not reported", never zero."""
 
     uuid: str
     received: int | None = None
@@ -105,18 +105,19 @@ class SessionView:
     duplicates: int | None = None
     invalid: int | None = None
     digest: str | None = None
-    """Of the distinct rows it received (see `delivery.evidence.digest`)."""
+    """Digest of the distinct rows received (see `delivery.evidence.digest`)."""
     rows: str | None = None
-    """Their numbers, as in 1-20,25."""
+    """Numbers of those rows, as in 1-20,25."""
     ended: bool | None = None
-    """Whether it has stopped reading."""
+    """True once the consumer has stopped reading."""
 
     @property
     def done_with(self) -> int:
-        """Messages whose fate it told. It saves in the order of its queue, so so many of the first need no other session.
+        """Messages whose outcome was reported. A consumer saves in the order of its queue, so this many of the first rows
+        need no other session.
 
-        Without its duplicates only what it saved is sure. What it could not use it may tell while it still holds, and
-        may lose, usable rows that came before: that is left out.
+        Without reported duplicates only saved rows are certain. Unusable rows are left out: a consumer may report them
+        while it still holds, and may lose, usable rows that came before.
         """
         return (self.saved or 0) + (self.duplicates or 0)
 
@@ -125,8 +126,8 @@ class SessionView:
 class Counts:
     """Rows by fate. read = accepted + rejected; accepted = confirmed + returned + nacked + in_flight + unpublished.
 
-    A returned or nacked row is one the consumer never sees; one in flight waits for its confirm, or to be sent again;
-    `resent` counts messages that were rows published before.
+    A returned or nacked row never reaches the consumer. A row in flight waits for its confirm, or to be sent again.
+    `resent` counts messages whose rows were published before.
     """
 
     read: int = 0
@@ -152,7 +153,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Resent:
-    """Rows that were published more than once, and why: they keep their `message_id`."""
+    """Rows published more than once, with their `message_id`, and the reason."""
 
     rows: int
     reason: str
@@ -160,7 +161,7 @@ class Resent:
 
 @dataclass(frozen=True, slots=True)
 class EarlierSession:
-    """A session that ended before its run did. What it told makes up for the rows from `first` to `last`."""
+    """A session that ended before its run did; its report accounts for the rows from `first` to `last`."""
 
     session: SessionView
     first: int
@@ -206,7 +207,7 @@ class Going:
 
 @dataclass(frozen=True, slots=True)
 class Seconds:
-    """How long each part of a run took, in seconds."""
+    """The duration of each part of a run, in seconds."""
 
     queued: float = 0.0
     negotiating: float = 0.0
@@ -217,7 +218,7 @@ class Seconds:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmLatency:
-    """From writing a row's batch to its publisher confirm, in milliseconds."""
+    """Percentiles of the time from writing a row's batch to its publisher confirm, in milliseconds."""
 
     p50: float
     p95: float
@@ -226,8 +227,8 @@ class ConfirmLatency:
 
 
 class Sample(NamedTuple):
-    """A run at one moment: `at` in seconds of its work, rows by fate so far, latencies of the confirms since the
-    sample before in milliseconds. None: not told, or none came."""
+    """A run at one moment: `at` in seconds of its work, rows by fate so far, and the latencies, in milliseconds, of the
+    confirms since the sample before. None where nothing was reported or no confirm came."""
 
     at: float
     read: int
@@ -241,7 +242,7 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why a run failed: the error's stable code and its message."""
+    """The reason why a run failed: the error's stable code and its message."""
 
     code: str
     message: str
@@ -249,7 +250,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """Why accepted rows could not be saved, counted from the stored file and the employees table.
+    """Counts of reasons why accepted rows were not saved, from the stored file and the employees table.
 
     `in_file`: rows whose mail stands on an earlier row; `held_before`: distinct mails that employees
     held before the session; `too_long`: rows over MAX_EMPLOYEE_TEXT. `gained`: distinct mails that employees
@@ -360,9 +361,9 @@ class RunReport:
     going: Going = Going()
     samples: tuple[Sample, ...] = ()
     read_bytes: int = 0
-    """How far the file was read."""
+    """Bytes of the file read so far."""
 
     @property
     def resumable(self) -> bool:
-        """Whether its state allows to go on with it. Its file must also be as it was."""
+        """True where its state allows to resume it; its file must also be unchanged."""
         return self.state in _RESUMABLE

@@ -25,7 +25,7 @@ def _unchanged(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How a value looks in JSON. `schema` describes it, `encode` makes JSON types of it, `decode` is the way back."""
+    """The shape of a value in JSON. `schema` describes it, `encode` makes JSON types of it, `decode` is the way back."""
 
     schema: Schema
     encode: Callable[[Any], Any] = _unchanged

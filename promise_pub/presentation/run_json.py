@@ -1,4 +1,4 @@
-"""A run as the API tells it: its JSON, the description of that, the way back to a report, and its line in a table. Pure.
+"""The API's view of a run: its JSON, the schema of that, the way back to a report, and its line in a table. Pure.
 
 JSON has the fields of RUN in their order. A new one takes a line here besides the record's own.
 """

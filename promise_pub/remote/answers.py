@@ -36,7 +36,7 @@ _SAID_BY: Mapping[int, str] = {
     504: "a proxy in front of the server stopped waiting for its answer; check the runs before you send the file again, and "
     "raise the proxy's limit (nginx: proxy_read_timeout)",
 }
-"""As static/words.js has them, but for what only --server changes."""
+"""The same sentences as in static/words.js, apart from advice on --server."""
 
 
 async def read_answer(response: aiohttp.ClientResponse, server: URL) -> Json:

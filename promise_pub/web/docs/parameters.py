@@ -1,4 +1,4 @@
-"""What requests are made of: parameters with their limits and defaults, and a file."""
+"""The descriptions of a run's parameters and of the request that holds its file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be asked about runs."""
+"""The descriptions of requests about runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from promise_pub.json_schema import COUNT, FLAG, ORDINAL, TEXT, UUID, Schema, de
 from promise_pub.parameters import FILE_PARAMETERS, Mode
 from promise_pub.records import MAX_REJECTS, State, Verdict
 from promise_pub.web.docs.parameters import RUN_ID, file_body, in_query
-from promise_pub.web.runs.compare import FEWEST, MOST
+from promise_pub.web.runs.compare import MAX_RUNS, MIN_RUNS
 from promise_pub.web.runs.forms import WHOLE
 from promise_pub.web.runs.history import ORDERS
 from promise_pub.web.runs.preview import LIMIT, SHOWN
@@ -32,7 +32,7 @@ BUSY: tuple[Kind, ...] = (errors.TooManyWaiting, errors.ServerStopping)
 
 
 def _links() -> dict[str, Schema]:
-    """Where to go on from a run: as far as the server takes such requests."""
+    """Returns links from a run to the requests that continue from it."""
     targets = {
         "run": "showRun",
         "stream": "streamRun",
@@ -195,7 +195,7 @@ def _act(name: str, summary: str, words: str, *kinds: Kind) -> Callable[[], Oper
 
 
 def _compare() -> Operation:
-    ids = {"type": "array", "items": UUID, "minItems": FEWEST, "maxItems": MOST, "uniqueItems": True}
+    ids = {"type": "array", "items": UUID, "minItems": MIN_RUNS, "maxItems": MAX_RUNS, "uniqueItems": True}
     compared = object_of({"runs": {"type": "array", "items": ref("Run")}, "facts": FACTS})
     return {
         "operationId": "compareRuns",
@@ -203,7 +203,7 @@ def _compare() -> Operation:
         "summary": "Runs side by side",
         "description": "As HTML without any run: some to choose from.",
         "parameters": [
-            query("run", ids, f"{FEWEST} to {MOST} runs."),
+            query("run", ids, f"{MIN_RUNS} to {MAX_RUNS} runs."),
             format_parameter(HTML, JSON, CSV),
             IF_NONE_MATCH,
         ],

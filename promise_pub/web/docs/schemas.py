@@ -1,4 +1,4 @@
-"""What the API's answers hold, as JSON Schemas: a run, a rejected row, an event. Made from the code's own constants."""
+"""JSON Schemas of answers about runs: a run, a rejected row, a dry run, an event."""
 
 from __future__ import annotations
 

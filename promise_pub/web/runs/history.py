@@ -20,7 +20,7 @@ from promise_pub.parameters import Mode
 from promise_pub.presentation.run_json import SUMMARY, encode_run, summarize_run
 from promise_pub.records import RunReport, State, Verdict
 from promise_pub.web.keys import LEDGER, RUNS
-from promise_pub.web.runs.compare import MOST
+from promise_pub.web.runs.compare import MAX_RUNS
 
 ORDERS = {"asc": False, "desc": True}
 PARAMETERS = ("state", "verdict", "mode", "file", "sort", "order", "page", "per_page", "format")
@@ -151,7 +151,7 @@ _CHOICES = {
         (Sort.SECONDS.value, "time taken"),
     ],
     "per_page": PER_PAGE,
-    "most_compared": MOST,
+    "most_compared": MAX_RUNS,
 }
 
 
