@@ -8,7 +8,7 @@ from promise_pub.http.negotiation import CSV, HTML, JSON
 from promise_pub.http.openapi.answers import DATABASE, Operation, answer, formats, not_modified, problems
 from promise_pub.http.openapi.document import Operations
 from promise_pub.http.openapi.parameters import IF_NONE_MATCH, PAGE_HEADERS, format_parameter, page_parameters, query
-from promise_pub.http.openapi.schema import (
+from promise_pub.json_schema import (
     AMOUNT,
     COUNT,
     FLAG,

@@ -27,7 +27,8 @@ from promise_pub.errors import (
     NotCancellable,
     NotResumable,
 )
-from promise_pub.records import Fault, Mode, Parameters, RunReport, State, Verdict
+from promise_pub.parameters import Mode, Parameters
+from promise_pub.records import Fault, RunReport, State, Verdict
 from tests.fakes import Message, TellingConsumer
 from tests.house import House
 from tests.virtual_time import VirtualTimeLoop, without_threads

@@ -22,16 +22,8 @@ from promise_pub.errors import (
     PromisePubError,
     SchemaMissing,
 )
-from promise_pub.records import (
-    Fault,
-    Mode,
-    Parameters,
-    Rejected,
-    RunReport,
-    State,
-    StoredFile,
-    Verdict,
-)
+from promise_pub.parameters import Mode, Parameters
+from promise_pub.records import Fault, Rejected, RunReport, State, StoredFile, Verdict
 from promise_pub.retries import retry
 from tests.fakes import FakeLedger, until
 from tests.house import QUICK, House

@@ -21,7 +21,8 @@ from promise_pub.errors import (
     ServerStopping,
     TooManyWaiting,
 )
-from promise_pub.records import Mode, Parameters, State, Verdict
+from promise_pub.parameters import Mode, Parameters
+from promise_pub.records import State, Verdict
 from tests.house import ROWS, House
 
 SETTINGS = Parameters(mode=Mode.BATCH, timeout=7, clear=True, rate=900)

@@ -23,10 +23,9 @@ from promise_pub.errors import (
     RunNotFound,
     RunTaken,
 )
+from promise_pub.parameters import Mode, Parameters
 from promise_pub.records import (
     Checkpoint,
-    Mode,
-    Parameters,
     ResumeState,
     RunReport,
     SessionView,
@@ -219,10 +218,10 @@ class TestResume:
         house.consumer.fail["remove"] = ConsumerStalled("it stalled")
         run = await house.finished(people(3))
         house.uploads.path(run.id).write_bytes(people(4))
-        with pytest.raises(NotResumable, match="another length"):
+        with pytest.raises(NotResumable, match="has changed"):
             await house.runs.resume(run.id)
         house.uploads.path(run.id).unlink()
-        with pytest.raises(NotResumable, match="gone"):
+        with pytest.raises(NotResumable, match="is missing"):
             await house.runs.resume(run.id)
 
     async def test_a_run_is_resumed_once_however_many_ask(self, house: House) -> None:
