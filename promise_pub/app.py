@@ -24,7 +24,7 @@ from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.run.backoffs import BACKOFFS, Backoffs
 from promise_pub.delivery.store import ledger as ledgers
 from promise_pub.delivery.store.ledger import Ledger
-from promise_pub.delivery.store.locks import Claim
+from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.errors import BrokerRefused, CannotListen, PromisePubError
 from promise_pub.features.visits import feature as visits
 from promise_pub.http.connections import CONNECTIONS
@@ -34,7 +34,7 @@ from promise_pub.http.limits import Limits
 from promise_pub.http.request_log import request_logger
 from promise_pub.http.security import render_malformed_requests, resolve_exposure
 from promise_pub.logs import fields
-from promise_pub.resources import telling_of_refused_connections
+from promise_pub.resources import log_refused_connections
 from promise_pub.settings import model
 from promise_pub.settings.model import RabbitSettings, ServerSettings, Settings
 from promise_pub.web.server import Services, make_app
@@ -65,14 +65,14 @@ async def running(
     """
     exposure = await resolve_exposure(settings.server)
     async with AsyncExitStack() as last, AsyncExitStack() as stack:
-        stack.enter_context(telling_of_refused_connections())
+        stack.enter_context(log_refused_connections())
         uploads = Uploads(settings.server.uploads, settings.server.max_upload, settings.server.keep_uploads)
         uploads.prepare()
         pool = await stack.enter_async_context(open_pool(settings.database))
         await require_usable(pool)
         await require_needs(pool, _needs(settings, features), makes_tables=True)
-        claim = await stack.enter_async_context(Claim(pool))
-        ledger = Ledger(pool, claim)
+        locks = await stack.enter_async_context(ServerLocks(pool))
+        ledger = Ledger(pool, locks)
         left_over = await ledger.take_over()
         consumer = await stack.enter_async_context(open_consumer(settings.consumer, backoffs.consumer))
         runs = Runs(
@@ -165,7 +165,7 @@ async def listen(stack: AsyncExitStack, app: web.Application, settings: ServerSe
     stack.push_async_callback(runner.cleanup)
     tls = await asyncio.to_thread(_tls, settings)
     port = await _open(stack, runner, settings, tls)
-    return addresses.url(settings.host, port, tls=tls is not None)
+    return addresses.http_url(settings.host, port, tls=tls is not None)
 
 
 async def _open(

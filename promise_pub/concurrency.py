@@ -41,7 +41,8 @@ async def finish_task(
 ) -> T:
     """Returns the result of a task that the caller's cancellation does not cancel.
 
-    A cancelled caller calls `on_cancel`, waits until the task has ended, at most `within` seconds, and is cancelled then.
+    A cancelled caller calls `on_cancel`, waits until the task has ended, at most `within` seconds, and is cancelled
+    then.
     """
     try:
         return await asyncio.shield(task)
@@ -57,8 +58,8 @@ async def finish_task(
 async def run_in_thread(work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
     """Returns or raises what `work` does in a thread.
 
-    A thread cannot be cancelled: a cancelled caller waits until it is done, so that it writes nothing behind the back of
-    a clean-up.
+    A thread cannot be cancelled: a cancelled caller waits until it is done, so that it writes nothing behind the back
+    of a clean-up.
     """
     return await finish_task(asyncio.create_task(asyncio.to_thread(work, *arguments, **options)))
 
@@ -75,7 +76,7 @@ async def run_until(signal: asyncio.Future[Any], work: Coroutine[Any, Any, T]) -
 
 @asynccontextmanager
 async def background(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
-    """Runs `work` while the block runs, and cancels it at its end. Raises its error, unless the block has raised one."""
+    """Runs `work` until the block ends, then cancels it. Raises its error, unless the block has raised one."""
     task = asyncio.create_task(work)
     try:
         yield task

@@ -1,8 +1,8 @@
-"""Every way promise-pub can fail, one class each. The status and the advice of each stand in `http/problem_catalog.py`.
+"""Every way promise-pub can fail, one class each. Errors of a feature are in its folder. The status and the advice of each stand in `http/problem_catalog.py`.
 
     ConfigurationError     the INI file, the environment or the command line
     RequestError           a client's request: BadParameter FileMissing UploadIncomplete UploadTooSlow FileTooLarge DiskFull
-      │                    NoUsableRow BadHeader NotCsv RunNotFound SessionNotFound
+      │                    NoUsableRow BadHeader NotCsv RunNotFound
       └ WrongState         NotResumable NotRepeatable NotCancellable NotClearable
     AccessError            who may in: LoginRequired LoginFailed TooManyTries TokenRefused NotAllowed CrossSite WrongHost
     AccountError           users and tokens, as the command line keeps them: AccountExists AccountMissing
@@ -10,13 +10,12 @@
     ConsumerError          the remote consumer: ConsumerUnreachable ConsumerTimeout ConsumerRefused ConsumerComplaint
                            ConsumerGarbage ConsumerStalled SessionLost
     BrokerError            RabbitMQ: BrokerUnreachable BrokerRefused BrokerLost QueueGone
-    DatabaseError          PostgreSQL: DatabaseUnavailable SchemaMissing HitRefused
+    DatabaseError          PostgreSQL: DatabaseUnavailable SchemaMissing
       ├ DatabaseRefused    RightsMissing
       └ DatabaseUnfit      no right and no table would help: DatabaseTooOld DatabaseNotUtf8 DatabaseReadOnly DatabasePooled
     CannotListen           the web server's address
     RunTaken Cancelled Interrupted     a run that was ended from outside
     StoredFileError        the uploaded file is no longer what was stored
-    ImportRefused          a file of page hits holds something else
     LocalStackError        what `serve --local` starts: PartMissing PartFailed
     ServerAnswerError      `promise-pub send` and `runs`, of the server they ask: ServerAway
     Internal               a fault of promise-pub itself
@@ -31,7 +30,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from promise_pub.addresses import place
+from promise_pub.addresses import join_host_port
 
 if TYPE_CHECKING:
     from promise_pub.records import Rejected, SessionView
@@ -139,12 +138,6 @@ class RunNotFound(RequestError):
     """There is no such run."""
 
     code = "run_not_found"
-
-
-class SessionNotFound(RequestError):
-    """There is no such visitor session."""
-
-    code = "session_not_found"
 
 
 class WrongState(RequestError):
@@ -428,12 +421,6 @@ class SchemaMissing(DatabaseError):
     code = "schema_missing"
 
 
-class HitRefused(DatabaseError):
-    """The database cannot store a page hit."""
-
-    code = "hit_refused"
-
-
 class CannotListen(PromisePubError):
     """The server cannot listen on its address."""
 
@@ -444,7 +431,7 @@ class CannotListen(PromisePubError):
         """Words the error as the system does; asyncio's words repeat the address."""
         number = error.errno or 0
         reason = os.strerror(number) if number > 0 else error.strerror
-        return cls(f"Cannot listen on {place(host, port)}: {reason}")
+        return cls(f"Cannot listen on {join_host_port(host, port)}: {reason}")
 
 
 class RunTaken(PromisePubError):
@@ -470,12 +457,6 @@ class StoredFileError(PromisePubError):
     """The stored file is missing or cannot be read."""
 
     code = "stored_file"
-
-
-class ImportRefused(PromisePubError):
-    """The file holds something that is not a page hit: nothing was imported."""
-
-    code = "import_refused"
 
 
 class LocalStackError(PromisePubError):

@@ -71,8 +71,8 @@ def inspected() -> Iterator[Inspector]:
     inspector = Inspector()
     read = reading.parse_deliveries
 
-    def read_and_look(buffer: bytearray, channel: int) -> Any:
-        found, taken = read(buffer, channel)
+    def read_and_look(buffer: bytearray) -> Any:
+        found, taken = read(buffer)
         if found:
             for properties, body in _contents(bytes(buffer[:taken])):
                 inspector.look(properties, body)

@@ -1,6 +1,7 @@
 """Every private name of aiormq that is used: parts that its next version may change without notice.
 
-requirements.txt pins the versions that this was tested with; tests/unit/amqp/test_aiormq_internals.py has a test for each.
+requirements.txt pins the versions that this was tested with; tests/unit/amqp/test_aiormq_internals.py has a test for
+each.
 """
 
 from __future__ import annotations
@@ -96,7 +97,10 @@ class _RememberingReceiver(FrameReceiver):
 
 
 class FrameChannel(Channel):
-    """The one channel of a connection, which reads and writes frames by the hundred beside aiormq."""
+    """The one channel of a connection, which reads and writes frames by the hundred beside aiormq.
+
+    Confirms and returns that the tap has left to aiormq come to `settle` and `note_return`.
+    """
 
     def __init__(self, connection: TappedConnection, *, publisher_confirms: bool) -> None:
         super().__init__(connection, CHANNEL, publisher_confirms=publisher_confirms)
@@ -117,18 +121,9 @@ class FrameChannel(Channel):
         await self.write_queue.put(ChannelFrame(payload=frames, should_close=False, drain_future=drained))
         await drained
 
-
-class ConfirmChannel(FrameChannel):
-    """A channel with publisher confirms, which hands confirms and returns that the tap has left to its methods."""
-
-    def __init__(self, connection: TappedConnection) -> None:
-        super().__init__(connection, publisher_confirms=True)
-
-    @abstractmethod
     def settle(self, confirms: Sequence[Confirm]) -> None:
         """The broker has confirmed messages, or refused them."""
 
-    @abstractmethod
     def note_return(self, message_id: str) -> None:
         """A message could not be routed; its confirm follows. "" stands for one without an id."""
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 from aio_pika.connection import make_url
 from yarl import URL
 
-from promise_pub.addresses import place
+from promise_pub.addresses import join_host_port
 from promise_pub.amqp.aiormq_internals import FrameChannel, TappedConnection
 from promise_pub.amqp.replies import end_of_request, reason, refusal, translated
 from promise_pub.errors import BrokerError, BrokerUnreachable
@@ -81,7 +81,7 @@ def url_of(settings: RabbitSettings) -> URL:
 
 def _unreachable(settings: RabbitSettings, error: BaseException | None) -> BrokerError:
     """Returns the reason for which a connection or its channel could not be opened."""
-    where = place(settings.host, settings.port)
+    where = join_host_port(settings.host, settings.port)
     who = f"user {settings.user} on vhost {settings.vhost}"
     if refused := refusal(error, f"The broker at {where} refused {who}"):
         return refused

@@ -1,8 +1,8 @@
 """AMQP frames read by the hundred: the most frequent ones never reach aiormq.
 
 aiormq reads a frame in three awaits, decodes it in full, and hands it from task to task: forty microseconds for each
-publisher confirm, and three times that for each delivery. Here a *tap* gets the whole frames in the buffer first, in one
-plain call. aiormq reads the frames that the tap leaves.
+publisher confirm, and three times that for each delivery. Here a *tap* gets the whole frames in the buffer first, in
+one plain call. aiormq reads the frames that the tap leaves.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ CHANNEL = 1  # the only one of each connection
 CHUNK = 64 * 1024  # bytes read at once; bounds how long a tap holds the event loop
 
 Tap = Callable[[bytearray], int]
-"""Takes frames from the beginning of a buffer and returns how many bytes it took; MORE when it takes the next frame, which
-is not complete yet."""
+"""Takes frames from the beginning of a buffer and returns how many bytes it took; MORE when it takes the next frame,
+which is not complete yet."""
 
 MORE = -1
 
@@ -99,11 +99,11 @@ class Confirm(NamedTuple):
     nack: bool = False
 
 
-def parse_confirms(buffer: bytearray, channel: int) -> tuple[list[Confirm], int, bool]:
-    """Returns the confirms at the beginning of the buffer, their size in bytes or MORE, and whether a return comes next.
+def parse_confirms(buffer: bytearray) -> tuple[list[Confirm], int, bool]:
+    """Returns the confirms that begin the buffer, their size in bytes or MORE, and whether a return comes next.
 
-    A returned message is confirmed right after its return, so the return must be known before. Nacks are rare, and taken
-    all the same: in aiormq's hands the acks behind one would overtake it.
+    A returned message is confirmed right after its return, so the return must be known before. Nacks are rare, and
+    taken all the same: in aiormq's hands the acks behind one would overtake it.
     """
     found: list[Confirm] = []
     at, size = 0, len(buffer)
@@ -112,7 +112,7 @@ def parse_confirms(buffer: bytearray, channel: int) -> tuple[list[Confirm], int,
             # Among the frames that are no method only the heartbeat is shorter.
             return found, at or (MORE if buffer[at] == _METHOD_FRAME else 0), False
         kind, number, _ = _frame(buffer, at)
-        if kind != _METHOD_FRAME or number != channel:
+        if kind != _METHOD_FRAME or number != CHANNEL:
             break
         called = _method(buffer, at + _HEADER)
         if called == (_BASIC, _RETURN):
@@ -136,7 +136,7 @@ class DeliveredMessage(NamedTuple):
     body: bytes
 
 
-def parse_deliveries(buffer: bytearray, channel: int) -> tuple[list[DeliveredMessage], int]:
+def parse_deliveries(buffer: bytearray) -> tuple[list[DeliveredMessage], int]:
     """Returns the whole deliveries at the beginning of the buffer, and their size in bytes; MORE when one has begun."""
     found: list[DeliveredMessage] = []
     at, size = 0, len(buffer)
@@ -144,7 +144,7 @@ def parse_deliveries(buffer: bytearray, channel: int) -> tuple[list[DeliveredMes
         if size - at < _METHOD:
             return found, at or (MORE if buffer[at] == _METHOD_FRAME else 0)
         kind, number, length = _frame(buffer, at)
-        if kind != _METHOD_FRAME or number != channel:
+        if kind != _METHOD_FRAME or number != CHANNEL:
             break
         if _method(buffer, at + _HEADER) != (_BASIC, _DELIVER):
             break
@@ -157,7 +157,7 @@ def parse_deliveries(buffer: bytearray, channel: int) -> tuple[list[DeliveredMes
 
 
 def _delivery(buffer: bytearray, at: int, header: int) -> tuple[DeliveredMessage, int] | None:
-    """Returns a delivery and where the next frame starts; `at` is the place of its arguments, `header` of the frame after them."""
+    """Returns a delivery and the start of the next frame. `at`: its arguments; `header`: the frame after them."""
     content = header + _HEADER
     if len(buffer) < content:
         return None

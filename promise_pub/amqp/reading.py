@@ -8,7 +8,7 @@ from functools import partial
 
 from promise_pub.amqp.aiormq_internals import FrameChannel, TappedConnection
 from promise_pub.amqp.connection import open_channel, request
-from promise_pub.amqp.frames import CHANNEL, parse_deliveries
+from promise_pub.amqp.frames import parse_deliveries
 from promise_pub.amqp.replies import end_of_connection
 from promise_pub.errors import BrokerError, QueueGone
 from promise_pub.settings.model import RabbitSettings
@@ -31,7 +31,7 @@ class ReadingChannel(FrameChannel):
         self.closing.add_done_callback(lambda _: changed())
 
     def take_frames(self, buffer: bytearray) -> int:
-        found, taken = parse_deliveries(buffer, CHANNEL)
+        found, taken = parse_deliveries(buffer)
         for delivery in found:
             self._receive(*delivery)
         return taken

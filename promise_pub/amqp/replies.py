@@ -1,7 +1,7 @@
-"""The reasons of failed requests and ended connections: refusals last until somebody changes something, losses may pass.
+"""Reasons of failed requests and ended connections: refusals last until somebody changes something, losses may pass.
 
-AMQP's reply codes tell them apart, on a channel and on a connection alike: a missing right closes the channel with 403, a
-wrong password the connection.
+AMQP's reply codes tell them apart, on a channel and on a connection alike: a missing right closes the channel with 403,
+a wrong password the connection.
 """
 
 from __future__ import annotations
@@ -90,6 +90,8 @@ def reason(error: BaseException | None) -> str:
         # It is an OSError too, whose number is not the system's.
         return _words(error)
     cause = cause if isinstance(cause, OSError) else error
+    if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
+        return "it does not speak TLS on this port; its TLS port is usually 5671"
     number = None if isinstance(cause, ssl.SSLError) else getattr(cause, "errno", None)
     if isinstance(number, int) and number > 0:
         return os.strerror(number)

@@ -156,7 +156,7 @@ def _done(options: argparse.Namespace, text: str) -> int:
 
 
 def _print(accounts: Sequence[Account], columns: Sequence[str], form: str) -> int:
-    rows = [[_cell(getattr(account, column)) for column in columns] for account in accounts]
+    rows = [[_as_text(value) for value in account[: len(columns)]] for account in accounts]
     if form == "json":
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
     elif form == "csv":
@@ -169,5 +169,5 @@ def _print(accounts: Sequence[Account], columns: Sequence[str], form: str) -> in
     return OK
 
 
-def _cell(value: str | datetime) -> str:
+def _as_text(value: object) -> str:
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if isinstance(value, datetime) else str(value)

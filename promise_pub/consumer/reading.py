@@ -45,7 +45,7 @@ class Reading:
         self._wake.set()
 
     async def run(self) -> None:
-        """Raises BrokerError or one of its kinds, or DatabaseError, after a refusal or an outage that lasted too long."""
+        """Raises a kind of BrokerError or DatabaseError after a refusal, or an outage that lasted too long."""
         connected_before = False
         while True:
             try:
@@ -88,9 +88,11 @@ class Reading:
             await self._until_due()
             if channel.end:
                 raise channel.end
-            if self._save_is_due():
-                await self._save(channel)
-            elif not self._tag and self._idle_is_over() and await self._is_empty(channel):
+            now = self._loop.time()
+            if self._tag:
+                if len(self._session.pending) >= BATCH_ROWS or now >= self._first_pending + BATCH_DELAY:
+                    await self._save(channel)
+            elif now >= self._last_arrival + self._timeout and await self._is_empty(channel):
                 break
         self._stopped = True
         await self._save(channel)
@@ -101,13 +103,6 @@ class Reading:
             async with asyncio.timeout_at(due):
                 await self._wake.wait()
         self._wake.clear()
-
-    def _save_is_due(self) -> bool:
-        full = len(self._session.pending) >= BATCH_ROWS
-        return bool(self._tag) and (full or self._loop.time() >= self._first_pending + BATCH_DELAY)
-
-    def _idle_is_over(self) -> bool:
-        return self._loop.time() >= self._last_arrival + self._timeout
 
     async def _is_empty(self, channel: ReadingChannel) -> bool:
         """Tells whether the queue is empty. The first count may overtake deliveries on their way, the second cannot."""

@@ -50,7 +50,7 @@ class Saver:
                 await self._queries.check_employees(connection)
 
     async def save(self, rows: Sequence[RowValues]) -> Saved:
-        """Commits the rows. Raises DatabaseError when the database refuses, or is away for longer than the backoff allows.
+        """Commits the rows. Raises DatabaseError when the database refuses, or is away for too long.
 
         The refusal of a row costs no other: its batch is halved until it stands alone.
         """

@@ -10,27 +10,20 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from promise_pub.addresses import url
+from promise_pub.addresses import http_url
 from promise_pub.concurrency import background
 from promise_pub.consumer.broker import Broker
 from promise_pub.consumer.saver import NEEDS, OUTAGE, Saver
 from promise_pub.consumer.sessions import ConsumerSessions
 from promise_pub.db import open_pool
 from promise_pub.db_checks import require_needs, require_usable
-from promise_pub.errors import (
-    BadParameter,
-    BrokerError,
-    CannotListen,
-    DatabaseError,
-    ServerStopping,
-)
+from promise_pub.errors import BadParameter, BrokerError, CannotListen, DatabaseError, ServerStopping
 from promise_pub.records import Mode
-from promise_pub.resources import allow_many_files, telling_of_refused_connections
+from promise_pub.resources import allow_many_files, log_refused_connections
 from promise_pub.retries import Backoff
 from promise_pub.settings.model import Settings
 
@@ -39,15 +32,6 @@ MAX_SENT = 10**15  # rows
 SHUTDOWN_TIMEOUT = 2.0  # seconds to finish answers once the sessions are stopped
 
 _SESSIONS = web.AppKey("sessions", ConsumerSessions)
-
-
-class ProcessQuery(NamedTuple):
-    """The parameters of `/process/`."""
-
-    uuid: str
-    timeout: int
-    mode: Mode
-    sent: int | None
 
 
 def make_app(settings: Settings, backoff: Backoff = OUTAGE) -> web.Application:
@@ -71,22 +55,19 @@ async def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
     """
     allow_many_files()
     runner = web.AppRunner(make_app(settings), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
+    host, port = settings.consumer.host, settings.consumer.port
     stop = asyncio.Event()
-    with _signals(stop), telling_of_refused_connections():
+    with _signals(stop), log_refused_connections():
         try:
             await runner.setup()
-            await _listen(runner, settings.consumer.host, settings.consumer.port)
-            on_ready(url(settings.consumer.host, runner.addresses[0][1]))
+            try:
+                await web.TCPSite(runner, host, port).start()
+            except OSError as error:
+                raise CannotListen.at(host, port, error) from error
+            on_ready(http_url(host, runner.addresses[0][1]))
             await stop.wait()
         finally:
             await runner.cleanup()
-
-
-async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError as error:
-        raise CannotListen.at(host, port, error) from error
 
 
 async def health(_: web.Request) -> web.Response:
@@ -100,9 +81,15 @@ async def create(request: web.Request) -> web.Response:
 
 async def process(request: web.Request) -> web.Response:
     """Answers `OK`: at once in live mode, at the end in batch mode, or there `ERROR` and the reason of an early end."""
-    query = _process_query(request)
-    ending = request.app[_SESSIONS].process(query.uuid, query.timeout, query.sent)
-    if query.mode is Mode.LIVE:
+    uuid = _required(request, "uuid")
+    timeout = _number(request, "timeout", MAX_TIMEOUT)
+    if timeout is None:
+        raise BadParameter("Please supply a timeout")
+    mode = _required(request, "mode")
+    if mode not in set(Mode):
+        raise BadParameter("mode must be live or batch")
+    ending = request.app[_SESSIONS].process(uuid, timeout, _number(request, "sent", MAX_SENT))
+    if mode == Mode.LIVE:
         ending.close()
     else:
         try:
@@ -134,17 +121,6 @@ async def _complain(request: web.Request, handler: Handler) -> web.StreamRespons
         return web.Response(text=error.message)
     except (BrokerError, DatabaseError, ServerStopping) as error:
         return web.Response(text=error.message, status=503)
-
-
-def _process_query(request: web.Request) -> ProcessQuery:
-    uuid = _required(request, "uuid")
-    timeout = _number(request, "timeout", MAX_TIMEOUT)
-    if timeout is None:
-        raise BadParameter("Please supply a timeout")
-    mode = _required(request, "mode")
-    if mode not in set(Mode):
-        raise BadParameter("mode must be live or batch")
-    return ProcessQuery(uuid, timeout, Mode(mode), _number(request, "sent", MAX_SENT))
 
 
 def _required(request: web.Request, name: str) -> str:

@@ -20,10 +20,10 @@ class ConsumerSession:
     """A session with a publisher, and the counts of its messages.
 
     `received` counts messages. Each one ends as `saved`, as `duplicates` (its message id, its row or its mail existed
-    before) or as `invalid` (not a usable row), so received = saved + duplicates + invalid whenever nothing is `pending`.
-    A message published twice with one id is received twice and counts as a duplicate once. A message that the broker
-    delivers *again*, because the connection was lost before the ack reached it, is the same message and not counted
-    again; without a message id it looks like a new one, and is counted.
+    before) or as `invalid` (not a usable row), so received = saved + duplicates + invalid whenever nothing is
+    `pending`. A message published twice with one id is received twice and counts as a duplicate once. A message that
+    the broker delivers *again*, because the connection was lost before the ack reached it, is the same message and not
+    counted again; without a message id it looks like a new one, and is counted.
     """
 
     uuid: str

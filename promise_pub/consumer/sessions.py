@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from datetime import UTC, datetime
 from functools import partial
 from socket import gethostname
@@ -40,8 +40,8 @@ class _Entry:
         self.reading: Reading | None = None
         self.processing: asyncio.Task[None] | None = None
         self.removal: asyncio.Task[ConsumerSession] | None = None
-        # The timeout of the last `/process/`; None before the first.
-        self.timeout: int | None = None
+        # The timeout of the last `/process/`.
+        self.timeout = 0
         self.touched = time.monotonic()
         # Messages in the queue at the last sweep.
         self.waiting = 0
@@ -97,14 +97,13 @@ class ConsumerSessions:
         if entry.busy:
             raise BadParameter("The session is processing already")
         entry.session.sent = sent
-        self._start(entry, timeout)
-        return _outcome(entry)
+        return _unless_stopped(self._start(entry, timeout))
 
     async def remove(self, uuid: str, sent: int | None) -> ConsumerSession:
         """Waits while the session is processing, deletes its queue and returns the final counts.
 
-        When `sent` says that rows are missing and the queue holds messages, they are read first. Two calls at once get the
-        same answer, and so does a later one, whose first answer may have been lost on its way.
+        When `sent` says that rows are missing and the queue holds messages, they are read first. Two calls at once get
+        the same answer, and so does a later one, whose first answer may have been lost on its way.
         """
         if uuid in self._removed:
             return self._removed[uuid]
@@ -125,8 +124,8 @@ class ConsumerSessions:
     async def stop(self) -> None:
         """Ends all sessions now; calls that wait for one raise ServerStopping.
 
-        Queues are deleted if the broker answers: nobody could read them any more, and a publisher then gets its rows back
-        at once.
+        Queues are deleted if the broker answers: nobody could read them any more, and a publisher then gets its rows
+        back at once.
         """
         self._stopping = True
         everything, self._entries = list(self._entries.values()), {}
@@ -148,18 +147,19 @@ class ConsumerSessions:
         if self._stopping:
             raise ServerStopping("The consumer is stopping.")
 
-    def _start(self, entry: _Entry, timeout: int) -> None:
+    def _start(self, entry: _Entry, timeout: int) -> asyncio.Task[None]:
         entry.timeout = timeout
         entry.session.ended = None
         entry.reading = Reading(entry.session, self._broker, self._saver, timeout, self._backoff)
         entry.processing = asyncio.create_task(entry.reading.run())
-        entry.processing.add_done_callback(_ender(entry))
+        entry.processing.add_done_callback(partial(_note_end, entry))
+        return entry.processing
 
     async def _remove(self, entry: _Entry) -> ConsumerSession:
-        await _settled(entry)
-        if entry.timeout is not None and await self._has_unread_rows(entry):
-            self._start(entry, entry.timeout)
-            await _settled(entry)
+        if entry.processing:
+            await asyncio.wait({entry.processing})
+            if await self._has_unread_rows(entry.session):
+                await asyncio.wait({self._start(entry, entry.timeout)})
         await self._delete(entry.session)
         entry.session.ended = entry.session.ended or datetime.now(UTC)
         self._entries.pop(entry.session.uuid, None)
@@ -168,12 +168,12 @@ class ConsumerSessions:
             del self._removed[next(iter(self._removed))]
         return entry.session
 
-    async def _has_unread_rows(self, entry: _Entry) -> bool:
+    async def _has_unread_rows(self, session: ConsumerSession) -> bool:
         """Tells whether rows of the publisher's count wait in the queue although the reading is over."""
-        if entry.session.sent is None or entry.session.complete:
+        if session.sent is None or session.complete:
             return False
         try:
-            return await self._broker.count_ready(entry.session.uuid) > 0
+            return await self._broker.count_ready(session.uuid) > 0
         except BrokerError:
             # The queue is gone or the broker away: the known counts are the answer.
             return False
@@ -209,31 +209,17 @@ class ConsumerSessions:
             entry.removal = asyncio.create_task(self._remove(entry))
 
 
-def _ender(entry: _Entry) -> Callable[[asyncio.Task[None]], None]:
-    """Returns a callback that notes the end of a reading, and logs why it ended early."""
-
-    def end(task: asyncio.Task[None]) -> None:
-        entry.session.ended = datetime.now(UTC)
-        entry.touched = time.monotonic()
-        entry.reading = None
-        error = None if task.cancelled() else task.exception()
-        if error is None:
-            return
-        expected = isinstance(error, BrokerError | DatabaseError)
-        log.error(
-            "Session %s: reading ended: %s",
-            entry.session.uuid,
-            # The text of an unexpected error may quote a row.
-            error if expected else type(error).__name__,
-            exc_info=None if expected else error,
-        )
-
-    return end
-
-
-async def _outcome(entry: _Entry) -> None:
-    assert entry.processing
-    await _unless_stopped(entry.processing)
+def _note_end(entry: _Entry, task: asyncio.Task[None]) -> None:
+    """Notes the end of a reading, and logs why it ended early."""
+    entry.session.ended = datetime.now(UTC)
+    entry.touched = time.monotonic()
+    entry.reading = None
+    error = None if task.cancelled() else task.exception()
+    if isinstance(error, BrokerError | DatabaseError):
+        log.error("Session %s: reading ended: %s", entry.session.uuid, error)
+    elif error:
+        # Its text may quote a row.
+        log.error("Session %s: reading ended: %s", entry.session.uuid, type(error).__name__, exc_info=error)
 
 
 async def _unless_stopped(task: asyncio.Task[T]) -> T:
@@ -242,9 +228,3 @@ async def _unless_stopped(task: asyncio.Task[T]) -> T:
     if task.cancelled():
         raise ServerStopping("The consumer is stopping.")
     return task.result()
-
-
-async def _settled(entry: _Entry) -> None:
-    """Waits until nothing is processing, however that ended."""
-    if entry.processing:
-        await asyncio.wait({entry.processing})

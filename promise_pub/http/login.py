@@ -1,4 +1,4 @@
-"""Logging in and out, and the middleware that nobody comes by without."""
+"""Logging in and out, and the middleware that authenticates every request."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ routes = web.RouteTableDef()
 
 @web.middleware
 async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Lets viewers look and operators act; turns away who is neither.
+    """Lets viewers send safe requests and operators all requests, where users log in; a middleware.
 
-    Every method that is not safe is an act, so that a new one is guarded before anybody thinks of it.
+    Every method that is not safe needs an operator, so that a new route is guarded by default.
     """
     if AUTHENTICATOR not in request.app or _is_open(request):
         return await handler(request)
@@ -54,7 +54,7 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
         principal = await _principal(request, request.app[AUTHENTICATOR])
     except (LoginRequired, TokenRefused) as error:
         request[CODE] = error.code
-        return _turned_away(request, error)
+        return _deny(request, error)
     request[PRINCIPAL] = principal
     if request.method not in SAFE_METHODS and not principal.may_operate:
         raise NotAllowed
@@ -62,7 +62,7 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
 
 
 def _is_open(request: web.Request) -> bool:
-    """By the route that was found, not by the path: the two could be read differently."""
+    """Decides by the route that was found, not by the path: the two could be parsed differently."""
     resource = request.match_info.route.resource
     return resource is not None and resource.canonical in OPEN
 
@@ -76,8 +76,8 @@ async def _principal(request: web.Request, authenticator: Authenticator) -> Prin
     return principal
 
 
-def _turned_away(request: web.Request, error: AccessError) -> web.Response:
-    """People get the login page; scripts, which would take it for their answer, a problem."""
+def _deny(request: web.Request, error: AccessError) -> web.Response:
+    """Sends browsers to the login page, and problem details to scripts, which would not recognise the page."""
     if isinstance(error, LoginRequired) and _is_browser(request):
         back = request.path_qs if request.method in SAFE_METHODS else "/"
         return _see(f"/login?{urlencode({'next': back})}")
@@ -93,7 +93,7 @@ def _problem(error: AccessError) -> web.Response:
 
 
 def _is_browser(request: web.Request) -> bool:
-    """Whoever asks for HTML by its name; what takes anything is a script."""
+    """Tells a client that asks for HTML by name; one that accepts anything is a script."""
     try:
         return negotiate_format(request) == HTML and "text/html" in request.headers.get("Accept", "")
     except BadParameter:
@@ -133,7 +133,7 @@ async def log_out(request: web.Request) -> web.Response:
 
 
 async def _fields(request: web.Request) -> Mapping[str, str]:
-    """The form's fields. Raises BadParameter for what is no such form."""
+    """Returns the form's fields. Raises BadParameter for anything but a login form."""
     if request.content_type != "application/x-www-form-urlencoded":
         raise BadParameter("A login is a form: application/x-www-form-urlencoded.")
     if request.content_length is None or request.content_length > FORM_LIMIT:
@@ -142,12 +142,12 @@ async def _fields(request: web.Request) -> Mapping[str, str]:
         async with asyncio.timeout(FORM_TIMEOUT):
             form = await request.post()
     except (TimeoutError, ConnectionError, web.RequestPayloadError, ValueError, LookupError):
-        raise BadParameter("The form cannot be read.") from None
+        raise BadParameter("The login form cannot be read.") from None
     return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
 def _local(path: str) -> str:
-    """Where to go after the login: a path of this server's, or its first page."""
+    """Returns where to go after the login: `path` if it is one of this server, else the first page."""
     return path if _LOCAL_PATH.fullmatch(path) else "/"
 
 
@@ -188,6 +188,6 @@ def _set_cookie(request: web.Request, response: web.Response, sealed: str) -> No
 
 
 async def keep_private(request: web.Request, response: web.StreamResponse) -> None:
-    """What a principal saw is for them: no cache shows it to others, or after they logged out."""
+    """Keeps shared caches from what a user saw, and browsers from showing it after the logout."""
     if PRINCIPAL in request:
         response.headers.setdefault("Cache-Control", "private, no-cache")

@@ -53,9 +53,6 @@ CATALOG: dict[Kind, Entry] = {
     errors.BadHeader: Entry(422),
     errors.NotCsv: Entry(422, "No run was started. Spreadsheets save a CSV by File, Save As; choose CSV UTF-8."),
     errors.RunNotFound: Entry(404, "Check the link, or find the run in the list."),
-    errors.SessionNotFound: Entry(
-        404, "Find it in the list of visits. It may be older than what is kept, or was to be forgotten."
-    ),
     errors.WrongState: Entry(409),
     errors.NotResumable: Entry(409, "See on the run's page how it ended. You can send the file again as a new run."),
     errors.NotRepeatable: Entry(409),
@@ -152,9 +149,7 @@ CATALOG: dict[Kind, Entry] = {
     ),
     errors.DatabasePooled: Entry(503, "Set the pooler's pool_mode to session, then restart the server.", ends_run=True),
     errors.SchemaMissing: Entry(503, "Create the tables: promise-pub schema --apply.", ends_run=True),
-    errors.HitRefused: Entry(503),
     # Commands.
-    errors.ImportRefused: _COMMAND,
     errors.LocalStackError: _COMMAND,
     errors.PartMissing: _COMMAND,
     errors.PartFailed: _COMMAND,

@@ -27,7 +27,7 @@ class SystemUser:
     gid: int
 
 
-class Part:
+class StackPart:
     """A process of the stack. `stop` may be called at any time and any number of times."""
 
     def __init__(
@@ -58,7 +58,7 @@ class Part:
     def failure(self) -> PartFailed:
         """Returns the error for its end, or for not being ready in time, with the end of its log."""
         lines = last_lines(self._log, _QUOTED_LINES)
-        quoted = f"{' | '.join(lines)} (more in {self._log})" if lines else f"Its log {self._log} is empty."
+        quoted = f"{' | '.join(lines)} (more in {self._log})" if lines else f"its log {self._log} is empty"
         return PartFailed(f"{self.describe_end()}: {quoted}")
 
     async def wait_until(self, ready: Callable[[], Awaitable[bool]], within: float) -> None:
@@ -125,7 +125,7 @@ async def start_part(
     user: SystemUser | None = None,
     stop_signal: signal.Signals = signal.SIGTERM,
     piped: bool = False,
-) -> Part:
+) -> StackPart:
     """Starts a part in a session of its own: a Ctrl-C at the terminal reaches only us, and we stop the parts in order.
 
     Its output goes to `log`, in place of the previous one, which is kept beside it; with `piped`, standard output is
@@ -142,7 +142,7 @@ async def start_part(
             start_new_session=True,
             **run_as(user),
         )
-    part = Part(name, process, log, records, stop_signal)
+    part = StackPart(name, process, log, records, stop_signal)
     try:
         records.add(name, process.pid, stop_signal)
     except BaseException:  # a full disk; without a record, no later start would stop it

@@ -22,7 +22,7 @@ from promise_pub.db import connection_arguments
 from promise_pub.errors import PartFailed
 from promise_pub.files import write_private
 from promise_pub.local import postgres_data
-from promise_pub.local.parts import Part
+from promise_pub.local.parts import StackPart
 from promise_pub.local.postgres_home import PostgresHome, make_socket_folder, remove_socket_folder
 from promise_pub.local.processes import (
     POLL,
@@ -69,7 +69,7 @@ class Postgres(Service):
         self._options = {**_OPTIONS, **(options or {})}
         self._held = ExitStack()
 
-    async def start(self, report: Report, warn: postgres_data.Warn) -> DatabaseSettings:
+    async def start(self, report: Report, warn: Report) -> DatabaseSettings:
         """Returns the address of its database, which is empty at first.
 
         Raises PartMissing, PartFailed or LocalStackError.
@@ -129,7 +129,7 @@ class Postgres(Service):
         server = await self._run("PostgreSQL", home, "postgres", "-D", home.data, *arguments)
         await server.wait_until(lambda: self._answers(settings), READY_TIMEOUT)
 
-    async def _run(self, name: str, home: PostgresHome, program: str, *arguments: str | Path) -> Part:
+    async def _run(self, name: str, home: PostgresHome, program: str, *arguments: str | Path) -> StackPart:
         command = [home.binaries / program, *arguments]
         environment = {"PATH": os.defpath, "LC_ALL": "C"}
         return await self._start_part(

@@ -13,7 +13,6 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from promise_pub.local.parts import die_with_parent, run_as
 from promise_pub.local.postgres_home import PLACES_VARIABLE, PostgresHome, find_nobody, places_folder
 from promise_pub.local.postgres_programs import BINARIES, copy_programs, find_package
 from promise_pub.local.processes import POLL, STOP_GRACE, find_working_in
+from promise_pub.local.service import Report
 from promise_pub.local.state_folder import InUse, Owner, StateFolder, lock, read_mark, unused
 
 POINTER = "postgresql.place"
@@ -32,13 +32,11 @@ _LOCK_PATIENCE = 1.0  # seconds; others lock it for a moment, to see whether it 
 _MAX_ORPHANS = 5  # databases without a folder that a start names
 _COPY_TIMEOUT = 3600.0  # seconds for a copy of the data; a slow disk writes 100 GB in that
 
-Warn = Callable[[str], None]
-"""Shows a warning about data that are not where people may expect them, or not theirs."""
 
-
-def prepare(state: StateFolder, warn: Warn, held: ExitStack) -> PostgresHome:
+def prepare(state: StateFolder, warn: Report, held: ExitStack) -> PostgresHome:
     """Returns the home of this state folder's data, made if it is not there, and locked until `held` is closed.
 
+    `warn` shows what happened to data that are not where, or whose, people may expect.
     Blocks: a first copy of the programs takes about a second, one of the data depends on their size. Raises PartMissing
     without the package that brings PostgreSQL, LocalStackError when there is no home for the data, or they are in use.
     """
@@ -72,7 +70,7 @@ def _check_same_user(state: StateFolder, *, as_root: bool) -> None:
     )
 
 
-def _within(state: StateFolder, home: PostgresHome, warn: Warn) -> PostgresHome:
+def _within(state: StateFolder, home: PostgresHome, warn: Report) -> PostgresHome:
     """Returns the home in the state folder, which is moved and copied together with its data."""
     home.folder.mkdir(exist_ok=True)
     home.folder.chmod(0o700)  # a backup may have restored it otherwise
@@ -91,7 +89,7 @@ def _within(state: StateFolder, home: PostgresHome, warn: Warn) -> PostgresHome:
     return home
 
 
-def _begin_anew(state: StateFolder, home: PostgresHome, original: Path, warn: Warn) -> None:
+def _begin_anew(state: StateFolder, home: PostgresHome, original: Path, warn: Report) -> None:
     """Sets aside data that were copied while a server wrote to them, and copies the present ones unless it still does."""
     if home.data.exists():
         home.data.rename(unused(home.folder / _ASIDE))
@@ -108,8 +106,11 @@ def _begin_anew(state: StateFolder, home: PostgresHome, original: Path, warn: Wa
     )
 
 
-def _own_place(state: StateFolder, home: PostgresHome, warn: Warn, held: ExitStack) -> Path:
-    """Returns the place outside the state folder that its pointer names, or a new one, and locks it."""
+def _own_place(state: StateFolder, home: PostgresHome, warn: Report, held: ExitStack) -> Path:
+    """Returns the place outside the state folder that its pointer names, or a new one, and locks it.
+
+    A folder that was copied with its pointer gets a place of its own, with a copy of the data unless a server writes them.
+    """
     pointer = state.path / POINTER
     name = _read_pointer(pointer)
     if name is None:
@@ -122,7 +123,20 @@ def _own_place(state: StateFolder, home: PostgresHome, warn: Warn, held: ExitSta
         )
     owner = _owner_of(place)
     if owner and not _is_ours(owner, state, name):
-        return _copied_place(state, home, place, owner, warn, held)
+        try:
+            with ExitStack() as reading:
+                reading.callback(lock(place, shared=True))
+                copied = _new_place(state, home, held, source=place)
+        except InUse:
+            warn(
+                f"{state.path} is a copy of {owner.path}, which is running and keeps its database. Here it is new and empty."
+            )
+            return _new_place(state, home, held, source=None)
+        warn(
+            f"{state.path} is a copy of {owner.path}, or was brought back from a backup or another disk. Its database begins "
+            f"as a copy of that in {place}, which stays as it is."
+        )
+        return copied
     try:
         held.callback(lock(place, within=_LOCK_PATIENCE))
     except InUse:
@@ -134,32 +148,15 @@ def _own_place(state: StateFolder, home: PostgresHome, warn: Warn, held: ExitSta
     return place
 
 
-def _copied_place(
-    state: StateFolder, home: PostgresHome, place: Path, owner: Owner, warn: Warn, held: ExitStack
-) -> Path:
-    """Makes a place for a folder that was copied with its pointer: with a copy of the data unless a server writes to them."""
-    try:
-        with ExitStack() as reading:
-            reading.callback(lock(place, shared=True))
-            copied = _new_place(state, home, held, source=place)
-    except InUse:
-        warn(
-            f"{state.path} is a copy of {owner.path}, which is running and keeps its database. Here it is new and empty."
-        )
-        return _new_place(state, home, held, source=None)
-    warn(
-        f"{state.path} is a copy of {owner.path}, or was brought back from a backup or another disk. Its database begins as a "
-        f"copy of that in {place}, which stays as it is."
-    )
-    return copied
-
-
 def _new_place(state: StateFolder, home: PostgresHome, held: ExitStack, *, source: Path | None) -> Path:
     """Makes a place for data, empty or with a copy of the source's. Continues with one that an interrupted start left.
 
     The pointer is written last: without it, nothing is lost when the place is incomplete.
     """
-    place = _unfinished(state, home.folder, copied=source is not None)
+    marked = [mark.parent for mark in home.folder.glob("*/owner")]
+    ours = (place for place in marked if (owner := _try_owner_of(place)) and owner.id == state.id)
+    # One with data was copied by that start, or its pointer was deleted since.
+    place = next((place for place in ours if source or not (place / "data").exists()), None)
     if place is None:
         place = home.folder / secrets.token_hex(6)
         place.mkdir()
@@ -170,13 +167,6 @@ def _new_place(state: StateFolder, home: PostgresHome, held: ExitStack, *, sourc
         _copy_data(source, replace(home, folder=place))
     write_private(state.path / POINTER, place.name)
     return place
-
-
-def _unfinished(state: StateFolder, places: Path, *, copied: bool) -> Path | None:
-    """Returns a place that this folder marked and never pointed to. Data in it were `copied`, or their pointer deleted."""
-    marked = (mark.parent for mark in places.glob("*/owner"))
-    ours = (place for place in marked if (owner := _try_owner_of(place)) and owner.id == state.id)
-    return next((place for place in ours if copied or not (place / "data").exists()), None)
 
 
 def _copy_data(source: Path, home: PostgresHome) -> None:
@@ -265,7 +255,7 @@ def _read_pointer(pointer: Path) -> str | None:
     )
 
 
-def _warn_of_orphans(places: Path, own: Path, warn: Warn) -> None:
+def _warn_of_orphans(places: Path, own: Path, warn: Report) -> None:
     """Warns of databases whose folder does not point to them, unless a server works with them."""
     orphans = []
     for place in {path.parent for path in places.glob("*/data*")} - {own}:

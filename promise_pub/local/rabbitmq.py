@@ -18,11 +18,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import aiormq
 import psutil
-from yarl import URL
 
-from promise_pub.errors import LocalStackError, PartFailed, PartMissing
+from promise_pub.amqp.connection import connect
+from promise_pub.errors import BrokerError, LocalStackError, PartFailed, PartMissing
 from promise_pub.files import write_private
 from promise_pub.local.parts import last_lines
 from promise_pub.local.processes import STOP_GRACE, ProcessRecords
@@ -41,6 +40,7 @@ _COOKIE_BYTES, _COOKIE_MODE = 32, 0o400
 MARK = "PROMISE_PUB_FOLDER"  # in the environment of its processes: the id of the state folder
 # RabbitMQ passes the path of its data to a shell, in quotes, to see how full the disk is.
 _UNUSABLE = {"'": "an apostrophe", '"': "a quotation mark", "\n": "a line end"}
+_PORT_TAKEN = ("eaddrinuse", "in use by", "address already in use")  # in the log of a node that ended
 _FILES = 150  # files that a node has open once it serves, and some connections
 
 # The package's own script, not the wrapper in sbin, which changes to the system's user and its places.
@@ -169,7 +169,8 @@ class RabbitNode(Service):
         async def ready() -> bool:
             if await self._answers(settings):
                 return True
-            if mapper.ended or node.ended and _found_port_taken(self._folder.path / "rabbitmq.log"):
+            log = " ".join(last_lines(self._folder.path / "rabbitmq.log", 100)).lower() if node.ended else ""
+            if mapper.ended or any(words in log for words in _PORT_TAKEN):
                 raise PortTaken
             return False
 
@@ -178,24 +179,12 @@ class RabbitNode(Service):
 
     async def _answers(self, settings: RabbitSettings) -> bool:
         """Logs in. Asks the socket first, because aiormq logs every refusal; the node opens it last."""
-        url = URL.build(
-            scheme="amqp",
-            host=settings.host,
-            port=settings.port,
-            user=settings.user,
-            password=settings.password,
-            path="//",  # the vhost /
-        )
-        with suppress(OSError, TimeoutError, aiormq.AMQPError):
+        with suppress(OSError, TimeoutError, BrokerError):
             _, writer = await asyncio.open_connection(settings.host, settings.port)
             writer.close()
-            async with asyncio.timeout(_LOGIN_TIMEOUT):
-                connection = await aiormq.connect(url)
-                try:
-                    version = connection.server_properties.get("version")
-                    self.version = version.decode() if isinstance(version, bytes) else str(version)
-                finally:
-                    await connection.close()
+            async with asyncio.timeout(_LOGIN_TIMEOUT), connect(settings) as connection:
+                version = connection.server_properties.get("version")
+                self.version = version.decode() if isinstance(version, bytes) else str(version)
             return True
         return False
 
@@ -269,8 +258,3 @@ def _keep_cookie(cookie: Path) -> None:
         if ours and stat.S_IMODE(cookie.stat().st_mode) == _COOKIE_MODE:
             return
     write_private(cookie, secrets.token_hex(_COOKIE_BYTES), _COOKIE_MODE)
-
-
-def _found_port_taken(log: Path) -> bool:
-    words = " ".join(last_lines(log, 100)).lower()
-    return "eaddrinuse" in words or "in use by" in words or "address already in use" in words

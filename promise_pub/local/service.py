@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from promise_pub.errors import PartFailed
-from promise_pub.local.parts import Part, start_part
+from promise_pub.local.parts import StackPart, start_part
 from promise_pub.local.processes import STOP_GRACE, ProcessRecords
 from promise_pub.local.state_folder import StateFolder
 from promise_pub.retries import Backoff
@@ -31,12 +31,12 @@ class Service:
     def __init__(self, folder: StateFolder, records: ProcessRecords) -> None:
         self._folder = folder
         self._records = records
-        self._parts: list[Part] = []
+        self._parts: list[StackPart] = []
         self._restart: Callable[[], Awaitable[object]] | None = None  # set by `start`
         self.version = ""
 
     @property
-    def part(self) -> Part:
+    def part(self) -> StackPart:
         """The process that the service ends with: the last one started."""
         return self._parts[-1]
 
@@ -50,7 +50,7 @@ class Service:
 
     async def _start_part(
         self, name: str, arguments: Sequence[str | Path], environment: Mapping[str, str], cwd: Path, **options: Any
-    ) -> Part:
+    ) -> StackPart:
         log = self._folder.path / f"{name.split()[-1].lower()}.log"
         part = await start_part(
             name, arguments, log=log, records=self._records, environment=environment, cwd=cwd, **options

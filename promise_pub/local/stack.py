@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from promise_pub import db
-from promise_pub.addresses import place, url
+from promise_pub.addresses import http_url, join_host_port
 from promise_pub.errors import LocalStackError
 from promise_pub.local.bundled_consumer import BundledConsumer
 from promise_pub.local.postgres import Postgres
@@ -136,13 +136,13 @@ class LocalStack:
     async def _start_broker(self, folder: StateFolder, records: ProcessRecords) -> None:
         node = RabbitNode(folder, records)
         settings = await self._start_service("rabbit", node, node.start(self._report, self._warn))
-        self._lines["rabbit"] = f"RabbitMQ {node.version} on {place(settings.host, settings.port)}"
+        self._lines["rabbit"] = f"RabbitMQ {node.version} on {join_host_port(settings.host, settings.port)}"
 
     async def _start_consumer(self, folder: StateFolder, records: ProcessRecords) -> None:
         consumer = BundledConsumer(folder, records)
         starting = consumer.start(model.cast(self._with_placeholders()), self._report)
         settings = await self._start_service("consumer", consumer, starting)
-        self._lines["consumer"] = f"bundled consumer on {url(settings.host, settings.port)}"
+        self._lines["consumer"] = f"bundled consumer on {http_url(settings.host, settings.port)}"
 
     async def _start_service(self, section: str, service: Service, starting: Coroutine[Any, Any, Any]) -> Any:
         """Returns the settings of a service that starts, and completes the configuration with its address."""

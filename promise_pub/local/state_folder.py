@@ -135,7 +135,7 @@ def check_owner(path: Path) -> None:
         except KeyError:
             user = str(uid)
         raise LocalStackError(
-            f"{path} and its data belong to the user {user}. Start it as that user, or name another folder with --state."
+            f"{path} belongs to the user {user}, as do its data. Start it as that user, or name another folder with --state."
         )
 
 

@@ -6,6 +6,7 @@ import configparser
 import re
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import IPv6Address, IPv6Network, ip_interface, ip_network
 from pathlib import Path
 
@@ -129,17 +130,12 @@ def one_of(*known: str) -> Callable[[str], str]:
 def host(value: str) -> str:
     """Casts to a name or an address to listen on or to connect to. Brackets around an IPv6 address are dropped."""
     plain = value[1:-1] if value.startswith("[") and value.endswith("]") else value
-    if not (_is_ipv6(plain) or plain == value and _HOST.fullmatch(value)):
+    with suppress(ValueError):
+        IPv6Address(plain)
+        return plain
+    if plain != value or not _HOST.fullmatch(value):
         raise ValueError(f"must be a host name or an address, without scheme and port, not {value!r}")
     return plain
-
-
-def _is_ipv6(value: str) -> bool:
-    try:
-        IPv6Address(value)
-    except ValueError:
-        return False
-    return True
 
 
 def host_or_folder(value: str) -> str:

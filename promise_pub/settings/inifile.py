@@ -37,11 +37,11 @@ def read(path: Path) -> tuple[Values, list[str]]:
         try:
             parser.read_file(lines)
         except configparser.DuplicateOptionError as error:
-            line = _line(error)
+            line = error.lineno or 0
             faults[line] = f"[{error.section}] {shown(error.option)}: is set twice"
             lines[line - 1] = f"{_AGAIN}{line} =\n"
         except configparser.DuplicateSectionError as error:
-            line = _line(error)
+            line = error.lineno or 0
             faults[line] = f"[{error.section}]: appears twice"
             lines[line - 1] = f"[{_AGAIN}{line} {error.section}]\n"
         except configparser.MissingSectionHeaderError as error:
@@ -68,11 +68,6 @@ def _read_lines(path: Path) -> list[str]:
         raise ConfigurationError([f"{path}: cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:  # quotes the bytes it could not read
         raise ConfigurationError([f"{path}: is not UTF-8 text: byte {error.start + 1}"]) from None
-
-
-def _line(error: configparser.DuplicateOptionError | configparser.DuplicateSectionError) -> int:
-    assert error.lineno  # set for text that was read from a file
-    return error.lineno
 
 
 def _skip_to_section(lines: list[str], number: int) -> None:

@@ -26,6 +26,7 @@ from promise_pub.http.keys import AUTHENTICATOR, NAV, PROBES, NavItem, Probe
 from promise_pub.http.limits import DEFAULT_LIMITS, LIMITS, Limits, limit_parameters
 from promise_pub.http.metrics import METRICS, Metrics
 from promise_pub.http.negotiation import add_vary
+from promise_pub.http.problem_catalog import add_entries
 from promise_pub.http.problems import advice_on_run, render_errors
 from promise_pub.http.request_log import add_request_id, assign_request_id
 from promise_pub.http.security import (
@@ -87,6 +88,7 @@ def make_app(services: Services, features: Sequence[OpenFeature] = ()) -> web.Ap
         app[AUTHENTICATOR] = services.authenticator
         app.add_routes(login.routes)
     for one in features:
+        add_entries(one.feature.errors)
         for key, value in one.values.items():
             app[key] = value
     _set_up_templates(app, features)

@@ -321,7 +321,7 @@ async def test_a_file_that_the_server_finds_too_large_is_refused_in_place(eye: E
     await choose(page, people(450_000))
     await page.get_by_role("button", name="Send the file").click()
     alert = page.get_by_role("alert")
-    await expect(alert).to_contain_text("over the limit of 11,000,000 bytes")
+    await expect(alert).to_contain_text("larger than the limit of 11,000,000 bytes")
     await expect(alert).to_contain_text("Split the file")
     eye.complaints.clear()  # Chromium notes the 413
 

@@ -21,8 +21,8 @@ from promise_pub.http.features import Feature, OpenFeature
 from promise_pub.http.keys import NavItem
 from promise_pub.http.metrics import gauge
 from promise_pub.http.negotiation import JSON, negotiate_format
-from promise_pub.http.openapi.answers import answer, faces
-from promise_pub.http.openapi.schema import COUNT, ref, whole
+from promise_pub.http.openapi.answers import answer, formats
+from promise_pub.http.openapi.schema import COUNT, object_of, ref
 from promise_pub.http.responses import as_json, page
 from promise_pub.settings import casts
 from promise_pub.settings.model import DatabaseSettings, RabbitSettings, option
@@ -95,7 +95,7 @@ def describe_guests() -> dict[str, object]:
         "operationId": "showGuests",
         "tags": ["guests"],
         "summary": "The number of guests",
-        "responses": {"200": answer("The number.", faces(ref("Guests")), "ETag", "Vary")},
+        "responses": {"200": answer("The number.", formats(ref("Guests")), "ETag", "Vary")},
     }
 
 
@@ -116,7 +116,7 @@ FEATURE = Feature(
     open=open_guests,
     routes=routes,
     operations={("GET", "/guests"): describe_guests},
-    schemas=lambda: {"Guests": whole({"count": COUNT})},
+    schemas=lambda: {"Guests": object_of({"count": COUNT})},
     tags={"guests": "Who was here."},
     nav=(NavItem("/guests", "Guests"),),
     add_commands=add_commands,

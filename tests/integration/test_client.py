@@ -149,7 +149,7 @@ async def test_whole_numbers_may_be_written_as_floats_after_a_byte_order_mark(ca
 @pytest.mark.parametrize("number", ["7.5", "-1.0", "1e19", "NaN", "Infinity"])
 async def test_other_numbers_are_no_counts(number: str) -> None:
     async with consumer(getSession=text(f'{{"uuid": "u-1", "saved": {number}}}')) as opened:
-        with pytest.raises(errors.ConsumerGarbage, match="told saved as"):
+        with pytest.raises(errors.ConsumerGarbage, match="for saved, which is not a count"):
             await opened.get_session("u-1")
 
 
@@ -307,16 +307,23 @@ async def test_a_host_that_does_not_exist_is_unreachable() -> None:
             await opened.create()
 
 
-async def test_an_answer_that_is_not_http_is_garbage() -> None:
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"AMQP\x00\x00\x09\x01", "/create/ answered in AMQP, as a broker does, not in HTTP$"),
+        (b"220 mail.example.com ESMTP\r\n\r\n", "/create/ did not answer in HTTP: Bad status line$"),
+    ],
+)
+async def test_an_answer_that_is_not_http_is_garbage(answer: bytes, words: str) -> None:
     async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"AMQP\x00\x00\x09\x01")
+        writer.write(answer)
         await writer.drain()
         writer.close()
 
     server = await asyncio.start_server(shout, "127.0.0.1", 0)
     async with server, open_consumer(settings(server.sockets[0].getsockname()[1]), BACKOFFS.consumer) as opened:
-        with pytest.raises((errors.ConsumerGarbage, errors.ConsumerUnreachable)):
+        with pytest.raises(errors.ConsumerGarbage, match=words):
             await opened.create()
 
 

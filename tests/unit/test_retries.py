@@ -23,7 +23,7 @@ from promise_pub.errors import (
     SchemaMissing,
     ServerAway,
 )
-from promise_pub.retries import LOG_EVERY, Backoff, Retries
+from promise_pub.retries import LOG_EVERY, Backoff, Retries, retry
 from tests.virtual_time import VirtualTimeLoop
 
 BACKOFF = Backoff(first=0.05, longest=5.0, within=900.0)
@@ -160,3 +160,49 @@ async def test_a_loop_that_lost_its_cancellation_ends_at_the_next_wait() -> None
     trying.cancel()
     done, _ = await asyncio.wait({trying}, timeout=5)
     assert done and trying.cancelled()
+
+
+def test_delays_double_up_to_the_longest_until_the_time_is_over() -> None:
+    assert [*Backoff(1.0, 4.0, within=12.0, jitter=0.0).delays()] == [1.0, 2.0, 4.0, 4.0, 4.0]
+    assert not [*Backoff(1.0, 4.0, within=0.0).delays()]
+
+
+def test_jitter_makes_delays_shorter_and_never_longer() -> None:
+    delays = [*Backoff(1.0, 1.0, within=1000.0).delays()]
+    assert 0.5 <= min(delays) < 0.6 and 0.9 < max(delays) <= 1.0
+
+
+async def test_a_reset_makes_the_next_failure_the_first() -> None:
+    retries = Retries(Backoff(0.0, 0.0, within=0.0))
+    assert not retries.failing
+    with pytest.raises(BrokerLost):
+        await retries.wait(BrokerLost())
+    assert retries.failing
+    retries.reset()
+    assert not retries.failing
+
+
+async def test_troubles_are_reported_with_the_time_that_is_left(caplog: pytest.LogCaptureFixture) -> None:
+    reported: list[tuple[str, float]] = []
+    retries = Retries(Backoff(0.0, 0.0, within=60.0), lambda error, left: reported.append((error.message, left)))
+    await retries.wait(ServerAway("It is away."))
+    await retries.wait(ServerAway("It is away."))
+    assert reported[0] == ("It is away.", 60.0) and reported[1][1] < 60.0
+    assert not caplog.records
+
+
+async def test_a_step_is_done_until_it_succeeds() -> None:
+    failures: list[PromisePubError] = [DatabaseUnavailable(), DatabaseUnavailable()]
+
+    async def step() -> str:
+        if failures:
+            raise failures.pop()
+        return "done"
+
+    assert await retry(step, Backoff(0.0, 0.0), DatabaseError) == "done"
+    failures.append(DatabaseRefused())
+    with pytest.raises(DatabaseRefused):
+        await retry(step, Backoff(0.0, 0.0), DatabaseError)
+    failures.append(BrokerLost())
+    with pytest.raises(BrokerLost):
+        await retry(step, Backoff(0.0, 0.0), DatabaseError)

@@ -35,8 +35,8 @@ _length = struct.Struct(">I").pack
 class MessageEncoder:
     """An encoder of one run's rows as frames.
 
-    Messages differ only in the body, its size, and the row number with its count of digits. All else is encoded once, which
-    makes a message three times as fast as packing its header each time.
+    Messages differ only in the body, its size, and the row number with its count of digits. All else is encoded once,
+    which makes a message three times as fast as packing its header each time.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class MessageEncoder:
         return method + head, flags + self._before_id + message_id[: len(message_id) - digits]
 
     def encode(self, rows: Sequence[Row]) -> bytes:
-        """Returns the frames of the rows, and adds rows that it has not seen before to the digest. Call `route_to` first."""
+        """Returns the frames of the rows, and adds new rows to the digest. Call `route_to` first."""
         parts: list[bytes] = []
         run, total = self._run, 0
         around_size, after_id, most = self._around_size, self._after_id, self._max_content_size
@@ -93,7 +93,7 @@ class MessageEncoder:
 
 
 def make_body_encoder(columns: Sequence[str]) -> Callable[[Sequence[Row]], Iterable[bytes]]:
-    """Returns a function that encodes rows as JSON objects, keys in the order of the columns, as json.dumps writes them.
+    """Returns a function that encodes rows as JSON objects, as json.dumps does, keys in the order of the columns.
 
     Most files have two columns, for which an f-string takes four fifths of the time of the general way.
     """

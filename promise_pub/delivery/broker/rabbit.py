@@ -1,8 +1,8 @@
 """Publishes rows with confirms, many messages to a write.
 
-aiormq's own `basic_publish` takes a lock, awaits a drain and makes a future for every message, which is most of the time a
-message costs. This publisher writes ready-made frames of many messages at once, and a ConfirmTracker gets the confirms,
-most of them before aiormq reads them (see `amqp.frames`).
+aiormq's own `basic_publish` takes a lock, awaits a drain and makes a future for every message, which is most of the
+time a message costs. This publisher writes ready-made frames of many messages at once, and a ConfirmTracker gets the
+confirms, most of them before aiormq reads them (see `amqp.frames`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 
 import aiormq.exceptions
 
-from promise_pub.amqp.aiormq_internals import ConfirmChannel, TappedConnection
+from promise_pub.amqp.aiormq_internals import FrameChannel, TappedConnection
 from promise_pub.amqp.connection import open_channel, request
-from promise_pub.amqp.frames import CHANNEL, Confirm, parse_confirms
+from promise_pub.amqp.frames import Confirm, parse_confirms
 from promise_pub.amqp.replies import end_of_connection
 from promise_pub.concurrency import run_until
 from promise_pub.delivery.broker.messages import SLICE, MessageEncoder
@@ -28,20 +28,20 @@ from promise_pub.records import Row
 from promise_pub.settings.model import RabbitSettings
 
 
-class _TrackedChannel(ConfirmChannel):
+class _TrackedChannel(FrameChannel):
     """A channel whose confirms and returns go to a tracker."""
 
     def __init__(self, connection: TappedConnection, tracker: ConfirmTracker) -> None:
-        super().__init__(connection)
+        super().__init__(connection, publisher_confirms=True)
         self.tracker = tracker
         self.settled = asyncio.Event()
         self._returned = False
 
     def take_frames(self, buffer: bytearray) -> int:
-        """Takes confirms. After the first return aiormq reads all frames, so that returns are known before their acks."""
+        """Takes confirms. After the first return aiormq reads all frames, so that a return is known before its ack."""
         if self._returned:
             return 0
-        found, taken, self._returned = parse_confirms(buffer, CHANNEL)
+        found, taken, self._returned = parse_confirms(buffer)
         if found:
             self.settle(found)
         return taken
@@ -69,11 +69,7 @@ class RabbitPublisher:
         self._lost = channel.closing
         self._queue = ""
         self._encoder = MessageEncoder(
-            shipment.run_id,
-            shipment.started_at,
-            channel.max_content_size,
-            shipment.digest,
-            shipment.columns,
+            shipment.run_id, shipment.started_at, channel.max_content_size, shipment.digest, shipment.columns
         )
 
     @property

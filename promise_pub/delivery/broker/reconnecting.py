@@ -23,8 +23,8 @@ class ReconnectingPublisher:
     The first connection is tried once: a broker that is away then fails the run at once. Later ones are tried for as
     long as `backoff` allows after a loss; then BrokerLost is raised. Only a settled row begins that time anew: a new
     connection that is lost again does not. Raises BrokerRefused when the broker refuses, and QueueGone when it is back
-    without the queue. `on_resend` gets the reason before rows are published again. Rows are kept until they are settled:
-    no more than the window and the last call's.
+    without the queue. `on_resend` gets the reason before rows are published again. Rows are kept until they are
+    settled: no more than the window and the last call's.
     """
 
     def __init__(
@@ -93,7 +93,9 @@ class ReconnectingPublisher:
             except BrokerLost as error:
                 await self._recover(error)
                 rest = [row for row in rows if row.number > self.tracker.published]
-        self._forget_settled()
+        through = self.tracker.settled_through
+        while self._kept and self._kept[0][-1].number <= through:
+            self._kept.popleft()
 
     async def settle(self) -> None:
         while self.tracker.in_flight:
@@ -163,8 +165,3 @@ class ReconnectingPublisher:
         if waiting:
             self._on_resend(f"{lost.message.rstrip('.')}; they had no confirm by then")
             await publisher.publish([row for rows in self._kept for row in rows if row.number in waiting])
-
-    def _forget_settled(self) -> None:
-        through = self.tracker.settled_through
-        while self._kept and self._kept[0][-1].number <= through:
-            self._kept.popleft()

@@ -110,7 +110,7 @@ def _parse_count(parsed: dict[str, Any], key: str, path: str) -> int | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
-        raise ConsumerGarbage(f"The consumer's {path} told {key} as {quote(repr(value))}, not as a count")
+        raise ConsumerGarbage(f"The consumer's {path} gave {quote(repr(value))} for {key}, which is not a count")
     return value
 
 

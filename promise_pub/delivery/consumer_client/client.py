@@ -10,7 +10,7 @@ from typing import TypeVar
 import aiohttp
 from yarl import URL
 
-from promise_pub.addresses import place
+from promise_pub.addresses import join_host_port
 from promise_pub.concurrency import background, run_until
 from promise_pub.delivery.consumer_client.aiohttp_internals import disable_retries
 from promise_pub.delivery.consumer_client.answers import (
@@ -170,7 +170,7 @@ class ConsumerClient:
         return await self._ask(path, query, self._settings.answer_timeout)
 
     async def _ask(self, path: str, query: Query, total: float | None, body: bytearray | None = None) -> str:
-        """Returns the text of an answer with a status of success; `body` gets what has arrived, also when this raises."""
+        """Returns the text of a successful answer; `body` gets the bytes that have arrived, also when this raises."""
         body = bytearray() if body is None else body
         limits = aiohttp.ClientTimeout(total=total, sock_connect=self._settings.connect_timeout)
         try:
@@ -185,12 +185,18 @@ class ConsumerClient:
                     )
                 return decode(body)
         except _NEVER_SENT as error:
-            where = place(self._settings.host, self._settings.port)
+            where = join_host_port(self._settings.host, self._settings.port)
             raise ConsumerUnreachable(f"The consumer at {where} cannot be reached: {_describe(error)}") from error
         except TimeoutError as error:
             raise ConsumerTimeout(f"The consumer's {path} did not answer within {total:g} s") from error
         except aiohttp.ClientResponseError as error:
-            raise ConsumerGarbage(f"The consumer's {path} did not answer in HTTP: {error.message}") from error
+            # The further lines of aiohttp's text show the bytes that it could not read.
+            first, _, bytes_read = error.message.partition("\n")
+            if "b'AMQP" in bytes_read:
+                raise ConsumerGarbage(
+                    f"The consumer's {path} answered in AMQP, as a broker does, not in HTTP"
+                ) from error
+            raise ConsumerGarbage(f"The consumer's {path} did not answer in HTTP: {first.rstrip(':')}") from error
         except (aiohttp.ClientError, OSError) as error:
             raise ConsumerUnreachable(f"The consumer hung up on {path}: {_describe(error)}") from error
 
@@ -228,8 +234,10 @@ class _Movement:
 
     def describe(self, path: str) -> str:
         last = self.last
-        known = "it never told any" if last is None else f"last it had received {last.received} and saved {last.saved}"
-        return f"The consumer's {path} has not ended and no count moved for {self._longest:g} s; {known}"
+        known = (
+            "it never reported any" if last is None else f"the last were {last.received} received, {last.saved} saved"
+        )
+        return f"The consumer's {path} did not end, and no count changed for {self._longest:g} s; {known}"
 
 
 def _report(session: SessionView, watch: Watch) -> None:
@@ -242,7 +250,7 @@ async def _read_limited(response: aiohttp.ClientResponse, path: str, body: bytea
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > MAX_ANSWER:
-            raise ConsumerGarbage(f"The consumer's {path} answers without end")
+            raise ConsumerGarbage(f"The consumer's {path} answered with more than {MAX_ANSWER:,} bytes")
 
 
 def _describe(error: BaseException) -> str:

@@ -36,9 +36,9 @@ T = TypeVar("T")
 
 
 class RepeatCounter:
-    """Counts rows that say the same as an earlier one. Use it as an async context manager.
+    """Counter of rows that equal an earlier one. Use it as an async context manager.
 
-    `column` is the place of the field that matters, from 0; None: all of them do. Raises DiskFull or StoredFileError.
+    `column` is the place of the field to compare, from 0; None: all of them. Raises DiskFull or StoredFileError.
     """
 
     def __init__(self, column: int | None) -> None:
@@ -58,12 +58,11 @@ class RepeatCounter:
         self._database.close()
 
     async def add(self, rows: Sequence[Row]) -> None:
-        """More rows."""
         if rows:
             await self._in_thread(lambda: self._add(rows))
 
     async def count(self) -> int:
-        """How many of the rows repeat an earlier one."""
+        """Returns how many of the rows repeat an earlier one."""
         return await self._in_thread(lambda: int(self._database.execute(_COUNT).fetchone()[0]))
 
     def _prepare(self) -> None:
@@ -83,7 +82,7 @@ class RepeatCounter:
         return (row[place].encode() for row in rows)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        """A thread cannot be cancelled, but what SQLite does in it can."""
+        """Runs work in a thread. A thread cannot be cancelled, but its SQLite statement can."""
         with _translated():
             return await finish_task(asyncio.create_task(asyncio.to_thread(work)), on_cancel=self._database.interrupt)
 

@@ -1,4 +1,4 @@
-"""Uploaded files: streamed to the folder, hashed on the way, whole or not there."""
+"""Uploaded files: streamed to the folder and hashed on the way; a file is there complete, or not at all."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ _DAY = 86_400  # seconds
 _SHORTEST_KEEP = 3600  # seconds; a file that was just taken in may not have its run yet
 
 Ask = Callable[[Collection[str]], Awaitable[set[str]]]
-"""Which of these runs something is true of."""
+"""Returns the subset of the given run ids that satisfies a condition."""
 
 
 class Uploads:
-    """The folder of uploaded files: `{run id}.csv` for each.
+    """Folder of uploaded files: `{run id}.csv` for each.
 
-    While it comes in it is `{run id}.part`, and `{run id}.whole` until the ledger knows its run: so a crash leaves
+    While a file arrives it is `{run id}.part`, then `{run id}.whole` until the ledger knows its run: so a crash leaves
     nothing in doubt, and files of another ledger's runs are left alone.
     """
 
@@ -58,7 +58,7 @@ class Uploads:
         self._keep = max(keep_days * _DAY, _SHORTEST_KEEP)
 
     def prepare(self) -> None:
-        """Makes the folder, private to this user, and a file in it that is locked. Blocks shortly. Raises StoredFileError."""
+        """Creates the folder, private to this user, and tries to lock a file in it. Blocks shortly. Raises StoredFileError."""
         try:
             _make_folder(self._folder)
             with tempfile.TemporaryFile(dir=self._folder) as file:
@@ -72,19 +72,19 @@ class Uploads:
             ) from error
 
     async def check(self) -> None:
-        """Raises StoredFileError where no upload could be stored. A folder that is gone is made again."""
+        """Raises StoredFileError where no upload could be stored. A missing folder is created again."""
         await run_in_thread(self.prepare)
 
     def path(self, run_id: str) -> Path:
-        """Where the file of a run is kept. The id is ours, a UUID: nothing a client sent gets into a path."""
+        """Returns the path of a run's file. The id is a UUID of this server: nothing a client sent gets into a path."""
         return self._folder / f"{UUID(run_id)}.csv"
 
     def arrived(self, run_id: str) -> Path:
-        """Where it is until the ledger knows its run."""
+        """Returns the path of a file until the ledger knows its run."""
         return self._folder / f"{UUID(run_id)}.whole"
 
     async def keep(self, run_id: str) -> None:
-        """The ledger knows the run of a file that arrived."""
+        """Gives a file that arrived its final name, once the ledger knows its run."""
         with _disk_errors():
             await run_in_thread(self._keep_whole, run_id)
 
@@ -94,9 +94,9 @@ class Uploads:
 
     @asynccontextmanager
     async def receive(self, run_id: str) -> AsyncIterator[Upload]:
-        """Takes a file in. Unless `Upload.finish` was called when the block ends, nothing of it stays.
+        """Receives a file. Unless `Upload.finish` was called when the block ends, nothing of it stays.
 
-        Until then no sweep touches it: there is time to make a run of it.
+        Until then no sweep touches it: there is time to open its run.
         """
         part = self._folder / f"{UUID(run_id)}.part"
         upload = Upload(part, self.arrived(run_id), self.limit)
@@ -125,7 +125,7 @@ class Uploads:
                 pass
 
     async def read(self, run_id: str, stored: StoredFile) -> AsyncGenerator[bytes]:
-        """The bytes of a file. Raises StoredFileError, before its end, unless they are what was stored."""
+        """Yields the bytes of a file. Raises StoredFileError, before its end, unless they are what was stored."""
         path = self.path(run_id)
         # Where a crash came before it had its name, and this before the sweep.
         await run_in_thread(_take, self.arrived(run_id), lambda _: self._keep_whole(run_id))
@@ -133,22 +133,22 @@ class Uploads:
         try:
             with path.open("rb") as file:
                 if os.fstat(file.fileno()).st_size != stored.bytes:
-                    raise StoredFileError("The stored file is not as long as it was.")
+                    raise StoredFileError("The stored file has another length than the upload.")
                 while block := await asyncio.to_thread(file.read, WRITE_SIZE):
                     await asyncio.to_thread(sha256.update, block)
                     yield block
         except FileNotFoundError as error:
-            raise StoredFileError("The stored file is gone.") from error
+            raise StoredFileError("The stored file is missing.") from error
         except OSError as error:
             raise StoredFileError(f"The stored file cannot be read: {error.strerror}") from error
         if sha256.hexdigest() != stored.sha256:
-            raise StoredFileError("The stored file is not what it was.")
+            raise StoredFileError("The stored file has changed since the upload.")
 
     async def sweep(self, known: Ask, needed: Ask) -> int:
-        """Sets right what a crash left behind, and deletes files older than the days they are kept. How many went.
+        """Repairs what a crash left behind, and deletes files older than the days they are kept. Returns how many.
 
-        `known` says which of these runs are in the ledger, `needed` which runs' old files must stay. An old file whose run
-        the ledger does not know is another ledger's, and stays: two servers may share the folder, or a database be replaced.
+        `known` returns the runs that are in the ledger, `needed` those whose old files must stay. An old file whose run the
+        ledger does not know is another ledger's, and stays: two servers may share the folder, or a database be replaced.
         """
         gone, arrived, old = await asyncio.to_thread(self._look)
         of_a_run = await known(arrived | old) if arrived or old else set()
@@ -162,7 +162,7 @@ class Uploads:
         return gone
 
     def _look(self) -> tuple[int, set[str], set[str]]:
-        """Deletes half written files; how many, the runs of those that arrived, and of those that are old. Blocks."""
+        """Deletes half-written files. Returns their number, the runs of files that arrived, and of old ones. Blocks."""
         oldest = time.time() - self._keep
         gone = sum(_take(part, Path.unlink) for part in self._folder.glob("*.part"))
         arrived = {run_id for file in self._folder.glob("*.whole") if (run_id := _run_id(file))}
@@ -182,7 +182,7 @@ class Uploads:
 
 
 def _run_id(file: Path) -> str | None:
-    """None for a file that is not ours."""
+    """Returns the run of a file; None for a file of others."""
     try:
         return str(UUID(file.stem))
     except ValueError:
@@ -190,7 +190,7 @@ def _run_id(file: Path) -> str | None:
 
 
 class Upload:
-    """One file coming in. Raises FileTooLarge over the limit, DiskFull when the disk is."""
+    """One arriving file. Raises FileTooLarge over the limit, DiskFull when the disk is full."""
 
     _file: IO[bytes] | None = None
     _finished = False
@@ -208,17 +208,16 @@ class Upload:
         self.size = 0
 
     async def write(self, chunk: bytes) -> None:
-        """Takes the next bytes."""
         self.size += len(chunk)
         if self.size > self.limit:
-            raise FileTooLarge(f"The file is over the limit of {self.limit:,} bytes.")
+            raise FileTooLarge(f"The file is larger than the limit of {self.limit:,} bytes.")
         self._pending.append(bytes(chunk))
         self._pending_size += len(chunk)
         if self._pending_size >= WRITE_SIZE:
             await self._flush()
 
     async def finish(self, name: str) -> StoredFile:
-        """The file is whole: on disk, under its final name."""
+        """Completes the file: all of it is on disk, under the name of `Uploads.arrived`."""
         await self._flush()
         await self._written()
         await self._synced()
@@ -252,11 +251,11 @@ class Upload:
                 await syncing
 
     async def settle(self) -> None:
-        """Waits for what threads still do with the file, when nobody else will."""
+        """Waits for the threads that still work on the file, where no other caller does."""
         await join_tasks(*(work for work in (self._writing, self._syncing) if work))
 
     def open(self) -> None:
-        """Makes the file, and its folder where something has cleaned that away. Blocks."""
+        """Creates the file, and its folder if that was removed. Blocks."""
         _make_folder(self._part.parent)
         self._file = _open_locked(self._part)
 
@@ -279,7 +278,7 @@ class Upload:
         sync_folder(self._whole.parent)  # the name must outlive a crash as well
 
     def close(self) -> None:
-        """Removes what was not finished. Blocks."""
+        """Removes an unfinished file. Blocks."""
         if self._file is None:
             return
         with suppress(OSError):  # closing flushes, and a full disk refuses that again
@@ -290,7 +289,7 @@ class Upload:
 
 
 def _open_locked(part: Path) -> IO[bytes]:
-    """A new file, locked as long as it is open: a half written file without a lock is what a crash left."""
+    """Opens a new file, locked as long as it is open: a half-written file without a lock was left by a crash."""
     while True:
         file = part.open("xb")
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -304,7 +303,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _take(path: Path, do: Callable[[Path], object]) -> bool:
-    """Does something with a file unless somebody is at it. Another process may sweep as well."""
+    """Does something with a file unless another process has it locked. Another process may sweep as well."""
     with suppress(OSError), path.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         do(path)
@@ -324,6 +323,6 @@ def _disk_errors() -> Iterator[None]:
 
 
 def clean_name(name: str) -> str:
-    """The client's name of the file as text to show: printable, and no longer than it need be."""
+    """Returns the client's name of the file as printable text of at most NAME_LIMIT characters."""
     kept = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name[:NAME_LIMIT])
     return kept or "unnamed.csv"

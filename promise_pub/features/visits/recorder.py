@@ -14,7 +14,8 @@ from typing import Protocol, Self
 from uuid import UUID
 
 from promise_pub.concurrency import wait_or_cancel
-from promise_pub.errors import DatabaseError, HitRefused
+from promise_pub.errors import DatabaseError
+from promise_pub.features.visits.errors import HitRefused
 from promise_pub.features.visits.hits import Hit
 from promise_pub.logs import fields
 

@@ -22,8 +22,9 @@ import asyncpg
 from promise_pub.addresses import Address
 from promise_pub.db import answering, queries
 from promise_pub.db_checks import Need, require_columns
-from promise_pub.errors import DatabaseError, HitRefused, SessionNotFound
+from promise_pub.errors import DatabaseError
 from promise_pub.features.visits.chains import Step, chains_of
+from promise_pub.features.visits.errors import HitRefused, SessionNotFound
 from promise_pub.features.visits.hits import Hit
 from promise_pub.features.visits.report import SessionSummary, Transitions
 

@@ -16,8 +16,9 @@ from uuid import UUID
 from aiohttp import web
 from markupsafe import Markup
 
-from promise_pub.errors import NotAllowed, SessionNotFound
+from promise_pub.errors import NotAllowed
 from promise_pub.features.visits.chains import percent
+from promise_pub.features.visits.errors import SessionNotFound
 from promise_pub.features.visits.hits import COLUMNS, Hit
 from promise_pub.features.visits.middleware import VISITING, Visiting
 from promise_pub.features.visits.recorder import Recorded

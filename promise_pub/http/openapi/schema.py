@@ -19,12 +19,12 @@ AMOUNT: Schema = {"type": "number", "minimum": 0}
 
 
 def ref(name: str) -> Schema:
-    """A schema of the description, by its name."""
+    """Returns a reference to a schema of the description."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
 def nullable(schema: Schema) -> Schema:
-    """Or null."""
+    """Returns the schema of the same or null."""
     if "enum" in schema or not isinstance(schema.get("type"), str):
         return {"anyOf": [schema, {"type": "null"}]}
     return {**schema, "type": [schema["type"], "null"]}
@@ -34,25 +34,25 @@ def described(schema: Schema, description: str) -> Schema:
     return {**schema, "description": description}
 
 
-def whole(properties: Mapping[str, Schema], *optional: str, **more: Any) -> Schema:
-    """An object that has all of these, but for the optional ones."""
+def object_of(properties: Mapping[str, Schema], *optional: str, **more: Any) -> Schema:
+    """Returns the schema of an object with these properties, required but for the optional ones."""
     required = [name for name in properties if name not in optional]
     return {"type": "object", "properties": {**properties}, "required": required, **more}
 
 
 def _code() -> Schema:
     meanings = {kind.code: kind.default_message() for kind in CATALOG if CATALOG[kind].public}
-    of_http = "http_ and the status: what HTTP itself has an answer to"
+    of_http = "http_ and the status: errors of HTTP itself"
     table = "\n".join(f"- `{code}`: {meaning}" for code, meaning in meanings.items())
     return {
-        "description": f"Stable: scripts may test it. A new one may come.\n\n{table}\n- `http_404` …: {of_http}",
+        "description": f"Stable: scripts may test it. New codes may be added.\n\n{table}\n- `http_404` …: {of_http}",
         "type": "string",
         "anyOf": [{"enum": [*meanings]}, {"pattern": "^http_[45][0-9][0-9]$"}],
     }
 
 
 def _problem() -> Schema:
-    return whole(
+    return object_of(
         {
             "type": described(TEXT, "`about:blank`: the code says which problem it is."),
             "title": described(TEXT, "The status in words."),
@@ -68,7 +68,7 @@ def _problem() -> Schema:
                 "items": ref("RejectedRow"),
                 "description": "With `no_usable_row`: the first rows, and why they were rejected.",
             },
-            "run": described(ref("Run"), "Where a run failed that you waited for."),
+            "run": described(ref("Run"), "The run, where you waited for it and it failed."),
         },
         "rejected",
         "run",
@@ -77,18 +77,18 @@ def _problem() -> Schema:
 
 
 def _service() -> Schema:
-    return whole({"ready": FLAG, "error": TEXT}, "error")
+    return object_of({"ready": FLAG, "error": TEXT}, "error")
 
 
 def general_schemas() -> dict[str, Schema]:
-    """Returns the schemas of problems and of the health checks."""
+    """Returns the schemas of problems and of health checks."""
     return {
         "Problem": _problem(),
         "Code": _code(),
-        "Alive": whole({"alive": {"const": True}}),
-        "Ready": whole(
+        "Alive": object_of({"alive": {"const": True}}),
+        "Ready": object_of(
             {
-                "ready": described(FLAG, "Whether all of them are."),
+                "ready": described(FLAG, "True if all of them are."),
                 "broker": _service(),
                 "database": _service(),
                 "consumer": _service(),

@@ -178,7 +178,7 @@ async def take_order(request: web.Request, upload: Upload) -> Order:
     query = _query(request)
     parse_parameters(query, {})  # what is wrong already need not wait for the file
     if (request.content_length or 0) > upload.limit + OVERHEAD:
-        raise FileTooLarge(f"The file is over the limit of {upload.limit:,} bytes.")
+        raise FileTooLarge(f"The file is larger than the limit of {upload.limit:,} bytes.")
     with _broken_uploads():
         await request_body(request)
         name, fields = await _receive(request, upload, request.app[LIMITS])
@@ -223,7 +223,7 @@ async def _receive_form(
     form = await request.multipart()
     while (part := await asyncio.wait_for(form.next(), CHUNK_TIMEOUT)) is not None:
         if not isinstance(part, BodyPartReader) or not part.name:
-            raise BadParameter("The form holds a part that is no field.")
+            raise BadParameter("The form holds a part that is not a field.")
         limits.check_fields(len(fields) + 1)
         if part.name in fields or part.name == FILE_FIELD and name is not None:
             raise BadParameter(f"{part.name[:50]} is given more than once.")

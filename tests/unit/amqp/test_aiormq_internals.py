@@ -11,7 +11,7 @@ from pamqp.body import ContentBody
 from pamqp.commands import Basic, Connection
 from pamqp.header import ContentHeader
 
-from promise_pub.amqp.aiormq_internals import ConfirmChannel, FrameChannel, TappedConnection
+from promise_pub.amqp.aiormq_internals import FrameChannel, TappedConnection
 from promise_pub.amqp.connection import connect, open_channel, url_of
 from promise_pub.amqp.frames import CHANNEL, Confirm, parse_confirms
 from promise_pub.errors import BrokerRefused, BrokerUnreachable
@@ -20,11 +20,11 @@ from tests.amqp_peer import Peer, marshalled, running_peer
 from tests.fakes import until
 
 
-class Noting(ConfirmChannel):
+class Noting(FrameChannel):
     """Notes what it gets, by the tap where there is to be one."""
 
     def __init__(self, connection: TappedConnection, *, taps: bool = False) -> None:
-        super().__init__(connection)
+        super().__init__(connection, publisher_confirms=True)
         self.settled: list[Confirm] = []
         self.returned: list[str] = []
         self._taps = taps
@@ -32,7 +32,7 @@ class Noting(ConfirmChannel):
     def take_frames(self, buffer: bytearray) -> int:
         if not self._taps:
             return 0
-        found, taken, _ = parse_confirms(buffer, CHANNEL)
+        found, taken, _ = parse_confirms(buffer)
         self.settled += found
         return taken
 

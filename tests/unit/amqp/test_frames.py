@@ -108,7 +108,7 @@ def test_confirms_are_taken_and_the_rest_is_left_in_its_order(sent: list[Any], c
     taken: list[Confirm] = []
 
     def tap(buffer: bytearray) -> int:
-        found, size, returned = parse_confirms(buffer, CHANNEL)
+        found, size, returned = parse_confirms(buffer)
         assert not returned
         taken.extend(found)
         return size
@@ -129,7 +129,7 @@ def test_deliveries_are_taken_whole_and_the_rest_is_left(sent: list[Any], cuts: 
     taken: list[DeliveredMessage] = []
 
     def tap(buffer: bytearray) -> int:
-        found, size = parse_deliveries(buffer, CHANNEL)
+        found, size = parse_deliveries(buffer)
         taken.extend(found)
         return size
 
@@ -148,13 +148,13 @@ def test_deliveries_are_taken_whole_and_the_rest_is_left(sent: list[Any], cuts: 
 def test_a_return_is_told_before_the_ack_that_follows_it() -> None:
     returned = frame.marshal(commands.Basic.Return(312, "NO_ROUTE", "", "q"), CHANNEL)
     ack = marshal(Confirm(5, False))
-    assert parse_confirms(bytearray(ack + returned + ack), CHANNEL) == (
+    assert parse_confirms(bytearray(ack + returned + ack)) == (
         [Confirm(5, False)],
         len(ack),
         True,
     )
-    assert parse_confirms(bytearray(returned + ack), CHANNEL) == ([], 0, True)
-    assert parse_confirms(bytearray(returned[:10]), CHANNEL) == ([], MORE, False)
+    assert parse_confirms(bytearray(returned + ack)) == ([], 0, True)
+    assert parse_confirms(bytearray(returned[:10])) == ([], MORE, False)
 
 
 async def test_a_tap_set_while_a_frame_is_waited_for_gets_it() -> None:
@@ -165,7 +165,7 @@ async def test_a_tap_set_while_a_frame_is_waited_for_gets_it() -> None:
     taken: list[Confirm] = []
 
     def tap(buffer: bytearray) -> int:
-        found, size, _ = parse_confirms(buffer, CHANNEL)
+        found, size, _ = parse_confirms(buffer)
         taken.extend(found)
         return size
 
@@ -177,7 +177,7 @@ async def test_a_tap_set_while_a_frame_is_waited_for_gets_it() -> None:
 
 async def test_an_end_in_the_middle_of_a_frame_is_an_end_for_aiormq_too() -> None:
     reader = TappedReader(Stream(marshal(Confirm(1, True))[:15], [3, 9]))  # type: ignore[arg-type]
-    reader.tap = lambda buffer: parse_confirms(buffer, CHANNEL)[1]
+    reader.tap = lambda buffer: parse_confirms(buffer)[1]
     assert await reader.readexactly(1) + await reader.readexactly(6) == marshal(Confirm(1, True))[:7]
     with pytest.raises(asyncio.IncompleteReadError):
         await reader.readexactly(14)

@@ -173,7 +173,7 @@ async def ask_for_much(there: Site) -> Raw:
     async def run(_: str) -> Any:
         raise connections.ServerBusy(BIG)
 
-    there.house.ledger.run = run  # type: ignore[method-assign]
+    there.house.ledger.get_run = run  # type: ignore[method-assign]
     ask = f"GET /runs/{run_id}?format=json ".encode() + HEADERS + b"\r\n"
     return await there.raw(ask, until=b"\r\n")
 

@@ -192,8 +192,7 @@ def test_every_code_that_an_answer_may_have_is_listed(tmp_path: Path) -> None:
                 | errors.AccountError
                 | errors.CannotListen
                 | errors.LocalStackError
-                | errors.ServerAnswerError
-                | errors.ImportRefused,
+                | errors.ServerAnswerError,
             )
             assert (kind.code in listed) is told, kind
     assert {"internal", "cancelled", "interrupted"} <= listed

@@ -76,7 +76,7 @@ async def test_an_error_nobody_foresaw_is_a_page_without_its_words(
     async def fail(*_: Any) -> None:
         raise RuntimeError("the secret of the house")
 
-    monkeypatch.setattr(house.ledger, "newest", fail)
+    monkeypatch.setattr(house.ledger, "list_runs", fail)
     for headers in ({}, JSON):
         answer = await house.client.get("/runs", headers=headers)
         assert answer.status == 500 and "secret" not in await answer.text()
@@ -111,7 +111,7 @@ async def test_when_to_try_again_is_said_where_that_is_of_use(
     async def fail(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(house.ledger, "newest", fail)
+    monkeypatch.setattr(house.ledger, "list_runs", fail)
     for headers in ({}, JSON):
         answer = await house.client.get("/runs", headers=headers)
         assert (answer.status, "Retry-After" in answer.headers) == (503, passes)
@@ -145,7 +145,7 @@ async def test_a_run_is_made_again_at_another_address_as_long_as_its_file_is_the
     answer = await house.client.post(f"/runs/{first['id']}/again", headers=JSON)
     assert (answer.status, (await answer.json())["code"]) == (409, "not_repeatable")
     page = await house.client.post(f"/runs/{first['id']}/again")
-    assert page.status == 409 and "The stored file is gone" in await page.text()
+    assert page.status == 409 and "The stored file is missing" in await page.text()
     assert (await house.client.post("/runs/nothing/again", headers=JSON)).status == 404
     assert (await house.client.get(f"/runs/{first['id']}/again")).status == 405
 
