@@ -12,9 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from promise_pub import __version__
 from promise_pub.errors import BrokerUnreachable
-from promise_pub.http import metrics as http_metrics
-from promise_pub.http import service_checks
-from promise_pub.http.service_checks import ServiceChecks
+from promise_pub.http.ops import metrics as http_metrics
+from promise_pub.http.ops import service_checks
+from promise_pub.http.ops.service_checks import ServiceChecks
 from promise_pub.records import Mode, Parameters, Sample
 from promise_pub.web.ops import metrics
 from promise_pub.web.ops.metrics import publish_rate
