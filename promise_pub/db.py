@@ -56,12 +56,17 @@ _POOLED = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementN
 _PASSING = ("08", "25006", "25P03", "25P04", "40", "53", "55", "57", "58")
 
 
-def queries(file: str | Path) -> Any:
+def queries(file: str | Path, **fragments: str) -> Any:
     """Returns the named queries of `sql/{file}.sql`, or of a file elsewhere.
 
-    Each is an async method that takes a connection or a pool.
+    Each is an async method that takes a connection or a pool. A fragment replaces its name in braces; fragments are SQL,
+    and never come from input.
     """
-    return aiosql.from_path(_SQL / f"{file}.sql" if isinstance(file, str) else file, "asyncpg")
+    path = _SQL / f"{file}.sql" if isinstance(file, str) else file
+    text = path.read_text(encoding="utf-8")
+    for name, fragment in fragments.items():
+        text = text.replace(f"{{{name}}}", fragment)
+    return aiosql.from_str(text, "asyncpg")
 
 
 @contextmanager

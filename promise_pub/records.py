@@ -186,8 +186,8 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Going:
-    """What it takes to go on with a run. The session's rows are those after `after`.
+class ResumeState:
+    """All that is needed to continue a run in another session or process. The session's rows are those after `after`.
 
     `employees` and `highest_id` are of the employees table before the session's first row, `resent` is of the run.
     """
@@ -358,7 +358,7 @@ class RunReport:
     digest: str | None = None
     resends: tuple[Resent, ...] = ()
     earlier: tuple[EarlierSession, ...] = ()
-    going: Going = Going()
+    resume_state: ResumeState = ResumeState()
     samples: tuple[Sample, ...] = ()
     read_bytes: int = 0
     """Bytes of the file read so far."""

@@ -35,7 +35,14 @@ class House:
         self.uploads = Uploads(folder, limit=1 << 30, keep_days=30)
         self.uploads.prepare()
         self.folder = folder
-        self.runs = Runs(self.ledger, self.consumer, self.broker.open_publisher, self.uploads, max_waiting, backoffs)
+        self._max_waiting, self._backoffs = max_waiting, backoffs
+        self.runs = self.make_runs()
+
+    def make_runs(self) -> Runs:
+        """Returns the runs of the next server."""
+        return Runs(
+            self.ledger, self.consumer, self.broker.open_publisher, self.uploads, self._max_waiting, self._backoffs
+        )
 
     async def submit(self, text: bytes = ROWS, parameters: Parameters = BATCH) -> ActiveRun:
         run_id = self.runs.admit()

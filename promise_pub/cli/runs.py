@@ -30,7 +30,7 @@ async def runs(options: argparse.Namespace) -> int:
         if options.watch:
             await watch(lambda: _found(options, ledger), options)
         elif options.id:
-            print_run(encode_run(await ledger.run(parse_run_id(options.id))), options.format)
+            print_run(encode_run(await ledger.get_run(parse_run_id(options.id))), options.format)
         else:
             print_history(await _found(options, ledger), options.format)
     return OK
@@ -75,12 +75,12 @@ async def _ledger(options: argparse.Namespace) -> AsyncIterator[Ledger]:
 async def _found(options: argparse.Namespace, ledger: Ledger) -> list[RunReport]:
     """Returns the selected runs, newest first."""
     if options.id:
-        return [await ledger.run(parse_run_id(options.id))]
+        return [await ledger.get_run(parse_run_id(options.id))]
     found: dict[str, RunReport] = {}  # a new run may push one onto the next page
     limit, skip, more = options.limit or DEFAULT_LIMIT, 0, True
     size = PAGE if options.state or options.verdict else limit
     while more and len(found) < limit:
-        page, total = await ledger.newest(size, skip)
+        page, total = await ledger.list_runs(size, skip)
         found |= {report.id: report for report in page if _wanted(options, report)}
         skip += size
         more = skip < total

@@ -15,7 +15,7 @@ from promise_pub.features.visits.hits import Hit, Ids, cut_short, headers_of, te
 from promise_pub.features.visits.recorder import Recorder
 from promise_pub.features.visits.sessions import Sessions
 from promise_pub.features.visits.settings import VisitsSettings
-from promise_pub.http.client_address import client_of
+from promise_pub.http.intake.client_address import client_of
 from promise_pub.http.keys import IS_PAGE, ROUTE
 from promise_pub.http.security import EXPOSURE
 

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from promise_pub.concurrency import background, run_until
-from promise_pub.delivery.queue.rerun import run_again
+from promise_pub.delivery.queue.rerun import rerun
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.errors import DatabaseError, RunNotFound, ServerStopping, find_class
-from promise_pub.http.expect import defer_continue
+from promise_pub.http.intake.expect import defer_continue
 from promise_pub.http.keys import AUTHENTICATOR
 from promise_pub.http.negotiation import JSON, negotiate_format
 from promise_pub.http.problems import ask_again_later, problem, status_of_run
@@ -93,7 +93,7 @@ async def repeat_run(request: web.Request) -> web.Response:
     """Queues a new run of the same file with the same settings; 409 when the file is no longer there as it was."""
     negotiate_format(request)
     report = await find_run(request)
-    return await _accepted(request, await run_again(request.app[RUNS], report))
+    return await _accepted(request, await rerun(request.app[RUNS], report))
 
 
 @routes.get("/runs/{id}")
@@ -106,7 +106,7 @@ async def find_run(request: web.Request, run_id: str | None = None) -> RunReport
     """The run with this id, or the one in the request's path. Raises RunNotFound."""
     run_id = run_id or _run_id(request)
     run = request.app[RUNS].find(run_id)
-    return request.app[RUNS].report(run) if run else await request.app[LEDGER].run(run_id)
+    return request.app[RUNS].report(run) if run else await request.app[LEDGER].get_run(run_id)
 
 
 def _run_id(request: web.Request) -> str:
@@ -147,7 +147,7 @@ async def _rejected(request: web.Request, report: RunReport) -> list[Rejected]:
     if not report.counts.rejected:
         return []
     try:
-        return await request.app[LEDGER].rejected(report.id, REJECTS_SHOWN)
+        return await request.app[LEDGER].list_rejects(report.id, REJECTS_SHOWN)
     except DatabaseError:
         return []
 
@@ -157,7 +157,7 @@ async def list_rejects(request: web.Request) -> web.Response:
     """The rejected rows of a run that are stored: CSV to download, or JSON."""
     face = negotiate_format(request, table=True)
     report = await find_run(request)
-    rows = await request.app[LEDGER].rejected(report.id, MAX_REJECTS)
+    rows = await request.app[LEDGER].list_rejects(report.id, MAX_REJECTS)
     if face == JSON:
         response = as_json([row._asdict() for row in rows])
     else:

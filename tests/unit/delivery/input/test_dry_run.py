@@ -63,7 +63,7 @@ async def test_all_rejected_rows_are_counted_and_the_first_50_told(house: House)
 async def test_people_get_a_page(house: House) -> None:
     answer = await asked(house, b"a,b\n<b>\n", "&format=html")
     page = await answer.text()
-    assert answer.status == 200 and "nothing was published" in page
+    assert answer.status == 200 and "Nothing was published" in page
     assert "&lt;b&gt;" in page and "has 1 field, not 2" in page
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -20,8 +18,9 @@ from promise_pub.delivery.input.reader import read_batches
 from promise_pub.delivery.ports import Watch
 from promise_pub.delivery.queue import recorder, runs
 from promise_pub.delivery.run import execute, protocol
-from promise_pub.delivery.run.active import ActiveRun, known_through
+from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.delivery.run.backoffs import BACKOFFS
+from promise_pub.delivery.run.sessions import last_processed_row
 from promise_pub.errors import (
     ConsumerComplaint,
     ConsumerError,
@@ -160,7 +159,7 @@ async def test_a_run_that_another_server_has_taken_says_so(house: House) -> None
     async def refuse(_: RunReport) -> None:
         raise RunTaken
 
-    house.ledger.write = refuse  # type: ignore[method-assign]
+    house.ledger.write_run = refuse  # type: ignore[method-assign]
     report = await ended(run)
     assert report.state is State.INTERRUPTED and report.error
     assert "another server" in report.error.message.lower()
@@ -199,7 +198,7 @@ async def test_an_old_session_that_cannot_be_looked_at_is_removed_or_named_to_th
     assert [*house.consumer.sessions] == ([] if removes else [first.uuid])
     assert f"did not say that it removed the session {first.uuid}" in report.explanation[-1]
     (again,) = report.resends
-    assert again.reason.startswith(f"The session could not be looked at ({error}); ")
+    assert again.reason.startswith(f"The session could not be read ({error}); ")
 
 
 async def test_an_old_session_that_the_consumer_does_not_know_is_said_to_have_ended(
@@ -235,27 +234,20 @@ class TestWhatIsKnown:
             session.receive(f"run:{number}", body, redelivered=False)
         told = parse_session(json.dumps(session.as_json()), "/getSession/")
         assert (told.received, told.saved, told.invalid) == (6, 0, 3)
-        assert known_through(told, 0, 0) == 0
-        session.settle(len(session.take()), saved=3, refused=0)
+        assert last_processed_row(told, 0, 0) == 0
+        session.settle(len(session.take_pending()), saved=3, refused=0)
         told = parse_session(json.dumps(session.as_json()), "/getSession/")
-        assert known_through(told, 0, 0) == 3
-
-    def test_what_a_killed_process_sent_is_not_counted_twice(self) -> None:
-        """It sent rows 1 to 30, the ledger knew of 10; after it 11 to 40 were sent, which has 20 rows twice."""
-        twice = SessionView("u", received=50, saved=30, duplicates=20)
-        assert known_through(twice, 0, 0) == 50, "50 messages were not 50 rows"
-        assert known_through(twice, 0, 0, resumed=True) == 30
-        assert known_through(twice, 0, 40, resumed=True) == 10
+        assert last_processed_row(told, 0, 0) == 3
 
     async def test_a_run_that_is_resumed_knows_that_it_does_not_know(self, house: House) -> None:
         house.consumer.fail["remove"] = ConsumerStalled("it stalled")
         house.consumer.abandons = False
         run = await house.submit(ROWS, LIVE)
-        assert (await ended(run)).going.resumed is False
-        again = ActiveRun.again(house.recorded(run))
-        assert again.going.resumed
-        again.next_session("It ended.")
-        assert not again.going.resumed
+        assert (await ended(run)).resume_state.resumed is False
+        again = ActiveRun.resume(house.recorded(run))
+        assert again.resume_state.resumed
+        again.leave_session("It ended.")
+        assert not again.resume_state.resumed
 
 
 class TestALedgerThatIsCutOff:
@@ -273,7 +265,7 @@ class TestALedgerThatIsCutOff:
         setattr(house.ledger, call, unanswered)
 
     async def test_a_new_run_does_not_wait_for_ever(self, house: House) -> None:
-        self.cut_off(house, "open")
+        self.cut_off(house, "open_run")
         with pytest.raises(DatabaseUnavailable):
             await house.submit(ROWS, LIVE)
         (run_id,) = house.ledger.runs
@@ -289,51 +281,9 @@ class TestALedgerThatIsCutOff:
         run = await house.submit(ROWS, LIVE)
         await ended(run)
         house.consumer.fail.clear()
-        self.cut_off(house, "reopen")
+        self.cut_off(house, "reopen_run")
         with pytest.raises(DatabaseUnavailable):
             await house.runs.resume(run.id)
         await until(lambda: house.recorded(run).resumable)
         report = await ended(await house.runs.resume(run.id))
         assert report.verdict is Verdict.KEPT and report.counts.confirmed == 60
-
-
-async def test_the_file_of_a_run_that_can_be_resumed_is_never_swept(house: House) -> None:
-    house.consumer.fail["remove"] = ConsumerStalled("it stalled")
-    failed = await house.submit(ROWS, LIVE)
-    await ended(failed)
-    house.consumer.fail.clear()
-    done = await house.submit(ROWS, LIVE)
-    await ended(done)
-
-    async def swept() -> list[str]:
-        for file in house.folder.iterdir():
-            os.utime(file, (0, 0))
-        await house.uploads.sweep(house.runs._known, house.runs._needed)
-        return sorted(file.name for file in house.folder.iterdir())
-
-    async with house.holding("create"):
-        going = await house.submit(ROWS, LIVE)
-        assert await swept() == sorted(f"{run.id}.csv" for run in (failed, going))
-        house.ledger.away = DatabaseUnavailable("gone")
-        with pytest.raises(DatabaseUnavailable):
-            await swept()  # who does not know sweeps nothing
-        house.ledger.away = None
-    await ended(going)
-    await ended(await house.runs.resume(failed.id))
-    assert await swept() == []
-
-
-async def test_what_a_crash_left_in_the_folder_is_set_right_at_the_start(tmp_path: Path) -> None:
-    before = House(tmp_path)
-    before.consumer.fail["remove"] = ConsumerStalled("it stalled")
-    async with before.runs:
-        run = await before.submit(ROWS, LIVE)
-        await ended(run)
-    before.uploads.path(run.id).rename(before.uploads.arrived(run.id))  # killed before it had it
-    for orphan in (f"{uuid4()}.part", f"{uuid4()}.whole"):
-        (tmp_path / orphan).write_bytes(b"a,b\n")
-    after = House(tmp_path)
-    after.ledger = before.ledger
-    after.runs._ledger = before.ledger
-    async with after.runs:
-        await until(lambda: [file.name for file in tmp_path.iterdir()] == [f"{run.id}.csv"])

@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 from aiohttp import web
 
-from promise_pub.delivery.store.query import NEWEST_FIRST, Selection, Sort
+from promise_pub.delivery.store.query import NEWEST_FIRST, RunSelection, Sort
 from promise_pub.errors import BadParameter
 from promise_pub.http.pagination import Paging
 from promise_pub.parameters import Mode, Parameters
@@ -63,7 +63,7 @@ def test_everything_can_be_asked_for_at_once() -> None:
         "page": "3",
         "per_page": "7",
     }
-    which = Selection(
+    which = RunSelection(
         State.FAILED,
         Verdict.BROKEN,
         Mode.LIVE,

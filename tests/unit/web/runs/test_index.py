@@ -16,7 +16,7 @@ from aiohttp import web
 from markupsafe import escape
 
 from promise_pub import errors
-from promise_pub.http import health
+from promise_pub.http.ops import health
 from promise_pub.http.problem_catalog import advise, find_entry
 from promise_pub.parameters import DELIMITERS, ENCODINGS, PARAMETERS
 from promise_pub.web.runs import index
@@ -76,7 +76,7 @@ async def test_an_error_nobody_foresaw_is_a_page_without_its_words(
     async def fail(*_: Any) -> None:
         raise RuntimeError("the secret of the house")
 
-    monkeypatch.setattr(house.ledger, "newest", fail)
+    monkeypatch.setattr(house.ledger, "list_runs", fail)
     for headers in ({}, JSON):
         answer = await house.client.get("/runs", headers=headers)
         assert answer.status == 500 and "secret" not in await answer.text()
@@ -111,7 +111,7 @@ async def test_when_to_try_again_is_said_where_that_is_of_use(
     async def fail(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(house.ledger, "newest", fail)
+    monkeypatch.setattr(house.ledger, "list_runs", fail)
     for headers in ({}, JSON):
         answer = await house.client.get("/runs", headers=headers)
         assert (answer.status, "Retry-After" in answer.headers) == (503, passes)

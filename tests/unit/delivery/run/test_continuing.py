@@ -13,9 +13,8 @@ import pytest
 
 from promise_pub.delivery.input.reader import read_batches
 from promise_pub.delivery.queue import recorder
-from promise_pub.delivery.queue.runs import Runs
-from promise_pub.delivery.run import active, execute
-from promise_pub.delivery.run.active import ActiveRun, known_through
+from promise_pub.delivery.run import execute, ledger_gate
+from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.errors import (
     ConsumerStalled,
     DatabaseUnavailable,
@@ -25,7 +24,7 @@ from promise_pub.errors import (
     RunTaken,
 )
 from promise_pub.parameters import Mode, Parameters
-from promise_pub.records import Checkpoint, Going, RunReport, SessionView, State, Verdict
+from promise_pub.records import Checkpoint, ResumeState, RunReport, SessionView, State, Verdict
 from tests.fakes import until
 from tests.house import BATCH, QUICK, House
 
@@ -154,8 +153,7 @@ class TestResume:
                 house.consumer.fail.clear()
         assert report.state.value == way and report.resumable
         first = report.session
-        runs = again(house)
-        async with runs:
+        async with house.make_runs() as runs:
             report = await ended(await runs.resume(run.id))
             assert (report.state, report.verdict) == (State.COMPLETED, Verdict.KEPT), report
             assert report.counts.confirmed == 60 and report.error is None
@@ -174,7 +172,7 @@ class TestResume:
         async with house.runs:
             run = await house.submit(people(60), Parameters(mode=mode, rate=300))
             await until(lambda: run.counts().confirmed > 20)
-            await until(lambda: house.recorded(run).going.checkpoint.row > 5)
+            await until(lambda: house.recorded(run).resume_state.checkpoint.row > 5)
             killed = house.ledger.runs[run.id]
             sessions, queues = {**house.consumer.sessions}, {**house.broker.queues}
             uuids = [*sessions]
@@ -182,13 +180,12 @@ class TestResume:
         # What a kill -9 leaves: the ledger as it was, the session alive, its queue full.
         house.ledger.runs[run.id] = replace(killed, state=State.INTERRUPTED)
         house.consumer.sessions, house.broker.queues = sessions, queues
-        runs = again(house)
-        async with runs:
+        async with house.make_runs() as runs:
             report = await ended(await runs.resume(run.id))
         assert (report.state, report.verdict) == (State.COMPLETED, Verdict.KEPT), report
         assert report.earlier == () and report.session and report.session.uuid in uuids
         assert report.counts.confirmed == 60
-        assert report.counts.resent == killed.counts.published - killed.going.checkpoint.row
+        assert report.counts.resent == killed.counts.published - killed.resume_state.checkpoint.row
         assert sorted(house.ledger.employees) == sorted(f"{n}@x" for n in range(60))
 
     async def test_a_run_that_never_began_is_cleared_for_when_it_does(self, house: House) -> None:
@@ -232,10 +229,10 @@ class TestResume:
         assert all(isinstance(one, NotResumable) for one in outcomes if one not in resumed)
         assert (await ended(resumed[0])).state is State.COMPLETED
 
-    async def test_one_that_is_going_cannot_be(self, house: House) -> None:
+    async def test_one_that_is_in_progress_cannot_be(self, house: House) -> None:
         async with house.holding("create"):
             run = await house.submit(people(3))
-            with pytest.raises(NotResumable, match="going"):
+            with pytest.raises(NotResumable, match="in progress"):
                 await house.runs.resume(run.id)
 
     async def test_a_run_that_has_just_ended_is_taken_for_what_it_is(self, house: House) -> None:
@@ -254,13 +251,8 @@ class TestResume:
         await ended(run)
         report = await ended(await house.runs.resume(run.id))
         assert (report.counts.read, report.counts.rejected) == (120, 60)
-        assert len(await house.ledger.rejected(run.id, 1000)) == 60
+        assert len(await house.ledger.list_rejects(run.id, 1000)) == 60
         assert report.verdict is Verdict.KEPT
-
-
-def again(house: House) -> Runs:
-    """The next server, on the same ledger."""
-    return Runs(house.ledger, house.consumer, house.broker.open_publisher, house.uploads, 100, QUICK)
 
 
 class TestLosses:
@@ -290,7 +282,7 @@ class TestLosses:
         (earlier,) = report.earlier
         assert report.session and earlier.session.uuid != report.session.uuid
 
-    async def test_a_queue_that_keeps_going_ends_the_run(self, house: House) -> None:
+    async def test_a_queue_that_keeps_disappearing_ends_the_run(self, house: House) -> None:
         create = house.consumer.create
 
         async def create_and_lose() -> SessionView:
@@ -310,7 +302,7 @@ class TestLosses:
         run = await house.submit(people(60), Parameters(mode=Mode.BATCH, rate=300))
         await until(lambda: run.counts().confirmed > 10)
         house.ledger.away = DatabaseUnavailable("gone")
-        await until(lambda: run._ledger_trouble)
+        await until(lambda: run.ledger_gate.trouble)
         await asyncio.sleep(0.05)  # what had been let through
         held = run.counts().published
         await asyncio.sleep(0.1)
@@ -322,7 +314,7 @@ class TestLosses:
     async def test_one_that_stays_away_stops_the_run_and_hears_of_it_when_it_is_back(
         self, house: House, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(active, "LEDGER_PATIENCE", 0.05)
+        monkeypatch.setattr(ledger_gate, "LEDGER_PATIENCE", 0.05)
         run = await house.submit(people(60), Parameters(mode=Mode.BATCH, rate=300))
         await until(lambda: run.counts().confirmed > 10)
         house.ledger.away = DatabaseUnavailable("gone")
@@ -344,32 +336,13 @@ class TestLosses:
         async def refuse(_: RunReport) -> None:
             raise RunTaken
 
-        plain, house.ledger.write = house.ledger.write, refuse  # type: ignore[method-assign]
+        plain, house.ledger.write_run = house.ledger.write_run, refuse  # type: ignore[method-assign]
         await asyncio.wait_for(run.done.wait(), 30)
         assert run.report().state is State.INTERRUPTED
-        assert house.consumer.sessions, "the other server may be going on in it"
+        assert house.consumer.sessions, "the other server may be continuing it"
         assert "abandon" not in house.consumer.calls
         assert house.runs.find(run.id) is None
-        house.ledger.write = plain  # type: ignore[method-assign]
-
-
-@pytest.mark.parametrize(
-    ("told", "after", "resent", "through"),
-    [
-        (SessionView("u"), 0, 0, 0),
-        (SessionView("u", 10, 8), 0, 0, 8),  # of the others nobody knows
-        (SessionView("u", 10, 8, 2), 0, 0, 10),
-        (SessionView("u", 10, 8, 1, 1), 0, 0, 9),  # the unusable one may be the last of them
-        (SessionView("u", 12, 8, 1, 1), 0, 0, 9),  # two in hand
-        (SessionView("u", 10, 8, 2), 5, 3, 12),
-        (SessionView("u", 2, 2), 5, 3, 5),
-        (SessionView("u", 10, 10, 0, 0, rows="1-7,9-11"), 0, 0, 7),
-        (SessionView("u", 10, 10, 0, 0, rows="6-20"), 5, 0, 15),
-        (SessionView("u", 10, 10, 0, 0, rows=""), 5, 0, 5),
-    ],
-)
-def test_what_a_session_is_known_to_be_done_with(told: SessionView, after: int, resent: int, through: int) -> None:
-    assert known_through(told, after, resent) == through
+        house.ledger.write_run = plain  # type: ignore[method-assign]
 
 
 async def test_a_checkpoint_comes_back_from_the_ledger_as_it_was(house: House) -> None:
@@ -377,15 +350,15 @@ async def test_a_checkpoint_comes_back_from_the_ledger_as_it_was(house: House) -
     await until(lambda: run.counts().confirmed > 30)
     await house.runs.cancel(run.id)
     report = await ended(run)
-    assert report.going == Going(
+    assert report.resume_state == ResumeState(
         Checkpoint(
-            row=report.going.checkpoint.row,
-            offset=people(report.going.checkpoint.row).__len__(),
-            line=report.going.checkpoint.row + 1,
-            read=report.going.checkpoint.row,
-            digest=report.going.checkpoint.digest,
+            row=report.resume_state.checkpoint.row,
+            offset=people(report.resume_state.checkpoint.row).__len__(),
+            line=report.resume_state.checkpoint.row + 1,
+            read=report.resume_state.checkpoint.row,
+            digest=report.resume_state.checkpoint.digest,
         ),
         employees=0,
         cleared=True,
     )
-    assert 0 < report.going.checkpoint.row <= report.counts.confirmed
+    assert 0 < report.resume_state.checkpoint.row <= report.counts.confirmed

@@ -16,7 +16,7 @@ import pytest
 
 from promise_pub.db import apply_scheme, open_pool, scheme
 from promise_pub.delivery.store.ledger import Ledger
-from promise_pub.delivery.store.locks import Claim
+from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.errors import NotResumable, RunTaken, SchemaMissing
 from promise_pub.parameters import Parameters
 from promise_pub.records import RunReport, State, StoredFile
@@ -28,19 +28,19 @@ NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 
 
 class Server:
-    """What one server has: a pool, a claim, a ledger."""
+    """What one server has: a pool, its locks, a ledger."""
 
-    def __init__(self, database: DatabaseSettings, pool: asyncpg.Pool, claim: Claim) -> None:
+    def __init__(self, database: DatabaseSettings, pool: asyncpg.Pool, locks: ServerLocks) -> None:
         self._database = database
         self.pool = pool
-        self.claim = claim
-        self.ledger = Ledger(pool, claim)
+        self.locks = locks
+        self.ledger = Ledger(pool, locks)
 
     async def die(self) -> None:
         """As its process would: the connections end, nobody says why, and the database has noticed."""
-        assert self.claim._keeping and self.claim._backend
-        pid = self.claim._backend[0]
-        self.claim._keeping.cancel()
+        assert self.locks._keeping and self.locks._backend
+        pid = self.locks._backend[0]
+        self.locks._keeping.cancel()
         self.pool.terminate()
         async with database_connection(self._database) as connection:
 
@@ -60,8 +60,8 @@ async def start(database: DatabaseSettings) -> AsyncIterator[Start]:
 
         async def start() -> Server:
             pool = await stack.enter_async_context(open_pool(database, max_size=3))
-            claim = await stack.enter_async_context(Claim(pool))
-            return Server(database, pool, claim)
+            locks = await stack.enter_async_context(ServerLocks(pool))
+            return Server(database, pool, locks)
 
         yield start
 
@@ -73,9 +73,9 @@ def report(state: State = State.QUEUED) -> RunReport:
 
 async def opened(server: Server, state: State = State.PUBLISHING) -> RunReport:
     run = report()
-    await server.ledger.open(run)
+    await server.ledger.open_run(run)
     run = replace(run, state=state)
-    await server.ledger.write(run)
+    await server.ledger.write_run(run)
     return run
 
 
@@ -94,10 +94,10 @@ async def test_what_a_dead_server_left_is_marked_and_the_next_ones(start: Start)
     assert await second.ledger.take_over() == sorted(run.id for run in runs)  # of one moment
     assert await second.ledger.take_over() == []
     for run in runs:
-        found = await second.ledger.run(run.id)
+        found = await second.ledger.get_run(run.id)
         assert (found.state, found.error and found.error.code) == (State.INTERRUPTED, "interrupted")
-        await second.ledger.reopen(found)
-    assert (await second.ledger.run(done.id)).state is State.COMPLETED
+        await second.ledger.reopen_run(found)
+    assert (await second.ledger.get_run(done.id)).state is State.COMPLETED
 
 
 async def test_what_a_living_server_has_is_left_alone(start: Start) -> None:
@@ -105,10 +105,10 @@ async def test_what_a_living_server_has_is_left_alone(start: Start) -> None:
     run = await opened(first)
     assert await second.ledger.take_over() == []
     with pytest.raises(RunTaken):
-        await second.ledger.write(run)
+        await second.ledger.write_run(run)
     with pytest.raises(NotResumable):
-        await second.ledger.reopen(run)
-    await first.ledger.write(run)
+        await second.ledger.reopen_run(run)
+    await first.ledger.write_run(run)
 
 
 async def test_a_run_of_a_server_without_a_name_is_an_older_versions(start: Start) -> None:
@@ -121,15 +121,15 @@ async def test_a_run_of_a_server_without_a_name_is_an_older_versions(start: Star
 async def test_a_run_is_reopened_by_one_of_those_who_try(start: Start) -> None:
     servers = [await start() for _ in range(3)]
     run = await opened(servers[0], State.FAILED)
-    outcomes = await asyncio.gather(*(server.ledger.reopen(run) for server in servers), return_exceptions=True)
+    outcomes = await asyncio.gather(*(server.ledger.reopen_run(run) for server in servers), return_exceptions=True)
     assert outcomes.count(None) == 1
     assert sum(isinstance(outcome, NotResumable) for outcome in outcomes) == 2
     winner = servers[outcomes.index(None)]
-    await winner.ledger.write(replace(run, state=State.PUBLISHING))
+    await winner.ledger.write_run(replace(run, state=State.PUBLISHING))
     for loser in servers:
         if loser is not winner:
             with pytest.raises(RunTaken):
-                await loser.ledger.write(run)
+                await loser.ledger.write_run(run)
 
 
 async def test_one_server_at_a_time_has_the_turn(start: Start) -> None:
@@ -137,7 +137,7 @@ async def test_one_server_at_a_time_has_the_turn(start: Start) -> None:
     inside: list[int] = []
 
     async def talk(number: int) -> None:
-        async with servers[number].ledger.turn(lambda: None):
+        async with servers[number].ledger.exclusive_turn(lambda: None):
             inside.append(number)
             assert len(inside) == 1
             await asyncio.sleep(0.1)
@@ -150,13 +150,13 @@ async def test_a_turn_of_a_dead_server_is_over(start: Start) -> None:
     first, second = await start(), await start()
 
     async def hold() -> None:
-        async with first.ledger.turn(lambda: None):
+        async with first.ledger.exclusive_turn(lambda: None):
             await asyncio.Event().wait()
 
     holding = asyncio.create_task(hold())
     await until(lambda: held(second))
     await first.die()
-    async with asyncio.timeout(30), second.ledger.turn(lambda: None):
+    async with asyncio.timeout(30), second.ledger.exclusive_turn(lambda: None):
         pass
     holding.cancel()
     await asyncio.gather(holding, return_exceptions=True)
@@ -172,34 +172,34 @@ async def test_claims_survive_their_connection(start: Start, database: DatabaseS
     first, second = await start(), await start()
     run = await opened(first)
     lost: list[None] = []
-    async with first.ledger.turn(lambda: lost.append(None)):
+    async with first.ledger.exclusive_turn(lambda: lost.append(None)):
         for _ in range(2):
-            assert first.claim._backend
-            pid, before = first.claim._backend[0], first.claim._backend
+            assert first.locks._backend
+            pid, before = first.locks._backend[0], first.locks._backend
             await execute(database, f"SELECT pg_terminate_backend({pid})")
             await until(lambda before=before: changed(first, before))
-            assert await second.claim.is_dead(first.claim.server) is False
+            assert await second.locks.is_dead(first.locks.server) is False
             assert await second.ledger.take_over() == []
         trying = asyncio.create_task(take_turn(second))
         await asyncio.sleep(0.5)
         assert not trying.done() and not lost
-        await first.ledger.write(run)
+        await first.ledger.write_run(run)
     await asyncio.wait_for(trying, 30)
 
 
 async def changed(server: Server, before: Any) -> bool:
-    return server.claim._connection is not None and server.claim._backend != before
+    return server.locks._connection is not None and server.locks._backend != before
 
 
 async def take_turn(server: Server) -> None:
-    async with server.ledger.turn(lambda: None):
+    async with server.ledger.exclusive_turn(lambda: None):
         pass
 
 
 async def test_a_turn_that_another_took_meanwhile_is_told(start: Start, database: DatabaseSettings) -> None:
     first, second = await start(), await start()
     lost: list[None] = []
-    plain = first.claim._connect
+    plain = first.locks._connect
 
     async def too_late() -> None:
         """The other is quicker."""
@@ -207,11 +207,11 @@ async def test_a_turn_that_another_took_meanwhile_is_told(start: Start, database
         await plain()
 
     taken = asyncio.Event()
-    async with first.ledger.turn(lambda: lost.append(None)):
-        first.claim._connect = too_late  # type: ignore[method-assign]
-        assert first.claim._backend
-        await execute(database, f"SELECT pg_terminate_backend({first.claim._backend[0]})")
-        async with asyncio.timeout(30), second.ledger.turn(lambda: None):
+    async with first.ledger.exclusive_turn(lambda: lost.append(None)):
+        first.locks._connect = too_late  # type: ignore[method-assign]
+        assert first.locks._backend
+        await execute(database, f"SELECT pg_terminate_backend({first.locks._backend[0]})")
+        async with asyncio.timeout(30), second.ledger.exclusive_turn(lambda: None):
             taken.set()
             await until(lambda: told(lost))
 
@@ -232,4 +232,4 @@ async def test_tables_of_an_older_version_lack_something_and_gain_it(start: Star
     await apply_scheme(server.pool)
     await server.ledger.check()
     run = await opened(server)
-    assert (await server.ledger.run(run.id)).state is State.PUBLISHING
+    assert (await server.ledger.get_run(run.id)).state is State.PUBLISHING

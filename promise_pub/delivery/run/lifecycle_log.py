@@ -1,4 +1,4 @@
-"""A run's life as the log tells it: a line when it is queued, when its turn comes, when it ends."""
+"""The log lines of a run's life: queued, started, ended."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from promise_pub.records import RunReport, State
 log = logging.getLogger(__name__)
 
 
-def queued(report: RunReport) -> None:
+def log_queued(report: RunReport) -> None:
     file, parameters = report.file, report.parameters
     log.info(
         "Run queued",
@@ -26,12 +26,12 @@ def queued(report: RunReport) -> None:
     )
 
 
-def started(report: RunReport) -> None:
+def log_started(report: RunReport) -> None:
     log.info("Run started", extra=fields(run=report.id, waited=round(report.seconds.queued, 3)))
 
 
-def ended(report: RunReport) -> None:
-    """With its verdict, or why there is none, and its counts."""
+def log_ended(report: RunReport) -> None:
+    """Logs the verdict, or why there is none, and the counts."""
     counts, session, error = report.counts, report.session, report.error
     log.log(
         logging.WARNING if report.state is State.FAILED else logging.INFO,

@@ -15,7 +15,7 @@ import pytest
 
 from promise_pub.db import open_pool
 from promise_pub.delivery.store.ledger import Ledger
-from promise_pub.delivery.store.locks import ACQUIRE, Claim
+from promise_pub.delivery.store.locks import ACQUIRE, ServerLocks
 from promise_pub.errors import DatabaseRefused, DatabaseUnavailable, NotResumable
 from promise_pub.parameters import Parameters
 from promise_pub.records import RunReport, State, StoredFile
@@ -31,21 +31,21 @@ QUICK = replace(ACQUIRE, first=0.02, longest=0.02)
 
 
 class Server:
-    """A pool, a claim and a ledger, as every server has them."""
+    """A pool, locks and a ledger, as every server has them."""
 
-    def __init__(self, pool: asyncpg.Pool, claim: Claim) -> None:
+    def __init__(self, pool: asyncpg.Pool, locks: ServerLocks) -> None:
         self.pool = pool
-        self.claim = claim
-        self.ledger = Ledger(pool, claim)
+        self.locks = locks
+        self.ledger = Ledger(pool, locks)
         self.lost = asyncio.Event()
 
     @property
     def backend(self) -> int:
-        assert self.claim._backend
-        return self.claim._backend[0]
+        assert self.locks._backend
+        return self.locks._backend[0]
 
     def turn(self) -> Any:
-        return self.ledger.turn(self.lost.set)
+        return self.ledger.exclusive_turn(self.lost.set)
 
     async def has_no_turn(self) -> bool:
         """However often it tries."""
@@ -71,9 +71,9 @@ class Database:
     async def short_lived(self, backoff: Backoff = QUICK) -> AsyncIterator[Server]:
         async with (
             open_pool(self._settings, max_size=3) as pool,
-            Claim(pool, backoff, look_every=0.02) as claim,
+            ServerLocks(pool, backoff, look_every=0.02) as locks,
         ):
-            yield Server(pool, claim)
+            yield Server(pool, locks)
 
     async def kill(self, pid: int) -> None:
         assert await self.own.fetchval("SELECT pg_terminate_backend($1, 5000)", pid)
@@ -119,9 +119,9 @@ async def test_a_connection_that_is_killed_is_made_anew_with_its_locks(
     async with first.turn():
         backend = first.backend
         await database_of_many.kill(backend)
-        await until(lambda: first.claim._connection and first.backend != backend, WITHIN)
+        await until(lambda: first.locks._connection and first.backend != backend, WITHIN)
         assert await second.has_no_turn()
-        assert not await second.claim.is_dead(first.claim.server)
+        assert not await second.locks.is_dead(first.locks.server)
         assert not first.lost.is_set()
     async with asyncio.timeout(WITHIN), second.turn():
         pass
@@ -132,7 +132,7 @@ async def test_who_is_cancelled_before_it_hears_of_its_lock_leaves_none(
     database_of_many: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = await database_of_many.server(), await database_of_many.server()
-    plain, taken = first.claim._sql.lock_turn, asyncio.Event()
+    plain, taken = first.locks._sql.lock_turn, asyncio.Event()
 
     async def slow(connection: Any) -> None:
         await plain(connection)
@@ -143,7 +143,7 @@ async def test_who_is_cancelled_before_it_hears_of_its_lock_leaves_none(
         async with first.turn():
             raise AssertionError
 
-    monkeypatch.setattr(first.claim._sql, "lock_turn", slow)
+    monkeypatch.setattr(first.locks._sql, "lock_turn", slow)
     waiting = asyncio.create_task(take_the_turn())
     await asyncio.wait_for(taken.wait(), WITHIN)
     waiting.cancel()
@@ -156,7 +156,7 @@ async def test_who_is_cancelled_while_it_gives_its_turn_back_leaves_no_lock(
     database_of_many: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = await database_of_many.server(), await database_of_many.server()
-    plain, asked = first.claim._sql.unlock_turn, asyncio.Event()
+    plain, asked = first.locks._sql.unlock_turn, asyncio.Event()
 
     async def slow(connection: Any) -> bool:
         if not asked.is_set():
@@ -168,7 +168,7 @@ async def test_who_is_cancelled_while_it_gives_its_turn_back_leaves_no_lock(
         async with first.turn():
             pass
 
-    monkeypatch.setattr(first.claim._sql, "unlock_turn", slow)
+    monkeypatch.setattr(first.locks._sql, "unlock_turn", slow)
     ending = asyncio.create_task(take_the_turn())
     await asyncio.wait_for(asked.wait(), WITHIN)
     ending.cancel()
@@ -182,7 +182,7 @@ async def test_an_answer_that_never_came_leaves_no_lock(
 ) -> None:
     """The database took the lock, and who asked gave up: the next try takes it once more."""
     first, second = await database_of_many.server(), await database_of_many.server()
-    plain, asked = first.claim._sql.lock_turn, 0
+    plain, asked = first.locks._sql.lock_turn, 0
 
     async def slow(connection: Any) -> bool:
         nonlocal asked
@@ -192,7 +192,7 @@ async def test_an_answer_that_never_came_leaves_no_lock(
             raise TimeoutError
         return taken
 
-    monkeypatch.setattr(first.claim._sql, "lock_turn", slow)
+    monkeypatch.setattr(first.locks._sql, "lock_turn", slow)
     async with asyncio.timeout(WITHIN), first.turn():
         assert asked == 3 and await second.has_no_turn()
     async with asyncio.timeout(WITHIN), second.turn():
@@ -203,7 +203,7 @@ async def test_a_turn_that_ends_while_its_connection_is_made_anew_leaves_no_lock
     database_of_many: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = await database_of_many.server(), await database_of_many.server()
-    plain = first.claim._sql.lock_turn
+    plain = first.locks._sql.lock_turn
     asked, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow(connection: Any) -> bool:
@@ -212,11 +212,11 @@ async def test_a_turn_that_ends_while_its_connection_is_made_anew_leaves_no_lock
         return bool(await plain(connection))
 
     async with first.turn():
-        monkeypatch.setattr(first.claim._sql, "lock_turn", slow)
+        monkeypatch.setattr(first.locks._sql, "lock_turn", slow)
         await database_of_many.kill(first.backend)
         await asyncio.wait_for(asked.wait(), WITHIN)
     go_on.set()
-    await until(lambda: first.claim._connection, WITHIN)
+    await until(lambda: first.locks._connection, WITHIN)
     async with asyncio.timeout(WITHIN), second.turn():
         pass
 
@@ -229,7 +229,7 @@ async def test_a_database_that_stays_away_ends_the_waiting(
     async def away() -> None:
         raise DatabaseUnavailable
 
-    monkeypatch.setattr(server.claim, "_connect", away)
+    monkeypatch.setattr(server.locks, "_connect", away)
     await database_of_many.kill(server.backend)
     with pytest.raises(DatabaseUnavailable):
         async with asyncio.timeout(WITHIN):
@@ -248,7 +248,7 @@ async def test_a_database_that_refuses_ends_the_waiting_at_once_in_its_words(
         refused.set()
         raise DatabaseRefused("The database refused: role is not permitted to log in")
 
-    monkeypatch.setattr(server.claim, "_connect", refuse)
+    monkeypatch.setattr(server.locks, "_connect", refuse)
     await database_of_many.kill(server.backend)
     await asyncio.wait_for(refused.wait(), WITHIN)
     with pytest.raises(DatabaseRefused, match="not permitted to log in"):
@@ -267,7 +267,7 @@ async def test_a_fault_of_ours_that_comes_again_and_again_is_logged_once(
         tries += 1
         raise ValueError
 
-    monkeypatch.setattr(server.claim, "_connect", fail)
+    monkeypatch.setattr(server.locks, "_connect", fail)
     await database_of_many.kill(server.backend)
     await until(lambda: tries > 5, WITHIN)
     assert caplog.text.count("could not be kept") == 1
@@ -277,13 +277,13 @@ async def test_a_fault_of_ours_that_comes_again_and_again_is_logged_once(
 async def test_a_run_is_reopened_once_however_many_ask(database_of_many: Database, state: State) -> None:
     servers = [await database_of_many.server() for _ in range(3)]
     run = report()
-    await servers[0].ledger.open(run)
-    await servers[0].ledger.write(replace(run, state=state))
-    outcomes = await asyncio.gather(*(server.ledger.reopen(run) for server in servers * 3), return_exceptions=True)
+    await servers[0].ledger.open_run(run)
+    await servers[0].ledger.write_run(replace(run, state=state))
+    outcomes = await asyncio.gather(*(server.ledger.reopen_run(run) for server in servers * 3), return_exceptions=True)
     refused = [one for one in outcomes if isinstance(one, NotResumable)]
     assert len(outcomes) - len(refused) == (state is not State.COMPLETED)
     with pytest.raises(NotResumable):
-        await servers[1].ledger.reopen(run)
+        await servers[1].ledger.reopen_run(run)
 
 
 async def test_the_files_of_runs_that_did_not_complete_are_needed(
@@ -292,10 +292,10 @@ async def test_the_files_of_runs_that_did_not_complete_are_needed(
     server = await database_of_many.server()
     runs = [report(state=state) for state in State]
     for run in runs:
-        await server.ledger.open(run)
-        await server.ledger.write(run)
+        await server.ledger.open_run(run)
+        await server.ledger.write_run(run)
     ids = [run.id for run in runs]
-    assert await server.ledger.known([*ids, str(uuid4())]) == {*ids}
-    assert await server.ledger.resumable([*ids, str(uuid4())]) == {
+    assert await server.ledger.find_known([*ids, str(uuid4())]) == {*ids}
+    assert await server.ledger.find_resumable([*ids, str(uuid4())]) == {
         run.id for run in runs if run.state is not State.COMPLETED
     }
