@@ -17,15 +17,7 @@ from promise_pub.errors import BadParameter, FileMissing, FileTooLarge, UploadIn
 from promise_pub.http.intake.expect import request_body
 from promise_pub.http.intake.limits import LIMITS, Limits, RateFloor
 from promise_pub.http.pagination import check_known, parse_query
-from promise_pub.parameters import (
-    DRY_RUN,
-    FILE_FIELD,
-    FILE_PARAMETERS,
-    PARAMETERS,
-    Parameter,
-    Parameters,
-    parse_values,
-)
+from promise_pub.parameters import DRY_RUN, FILE_FIELD, FILE_PARAMETERS, PARAMETERS, Parameter, Parameters, parse_values
 from promise_pub.records import StoredFile
 
 MAX_FIELD = 4096  # bytes of a form field other than the file: 100 columns with names of 40
