@@ -23,12 +23,7 @@ from promise_pub.features.visits.render.dot import dot
 from promise_pub.features.visits.render.labels import shown
 from promise_pub.features.visits.render.svg import svg
 from promise_pub.features.visits.render.text import draw
-from promise_pub.features.visits.report import (
-    SESSION_COLUMNS,
-    TRANSITION_COLUMNS,
-    SessionSummary,
-    Transitions,
-)
+from promise_pub.features.visits.report import SESSION_COLUMNS, TRANSITION_COLUMNS, SessionSummary, Transitions
 from promise_pub.features.visits.settings import VisitsSettings
 from promise_pub.features.visits.store import StoredVisits
 from promise_pub.spans import parse_since

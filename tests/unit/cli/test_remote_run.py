@@ -15,13 +15,7 @@ from aiohttp import web
 
 from promise_pub.cli import arguments
 from promise_pub.cli.remote_run import SERVER, RemoteRun
-from promise_pub.errors import (
-    PromisePubError,
-    ServerAnswerError,
-    ServerAway,
-    Stopped,
-    StoredFileError,
-)
+from promise_pub.errors import PromisePubError, ServerAnswerError, ServerAway, Stopped, StoredFileError
 from promise_pub.presentation.run_json import encode_run
 from promise_pub.records import Fault, State
 from promise_pub.retries import Backoff

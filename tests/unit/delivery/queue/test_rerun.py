@@ -14,13 +14,7 @@ import pytest
 from promise_pub.delivery.input import uploads as module
 from promise_pub.delivery.queue.rerun import rerun
 from promise_pub.delivery.run.active import ActiveRun
-from promise_pub.errors import (
-    DatabaseUnavailable,
-    DiskFull,
-    NotRepeatable,
-    ServerStopping,
-    TooManyWaiting,
-)
+from promise_pub.errors import DatabaseUnavailable, DiskFull, NotRepeatable, ServerStopping, TooManyWaiting
 from promise_pub.parameters import Mode, Parameters
 from promise_pub.records import State, Verdict
 from tests.house import ROWS, House
