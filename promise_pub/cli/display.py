@@ -1,4 +1,4 @@
-"""What a command shows on stderr while it follows a run: a picture on a terminal, a line now and then in a log."""
+"""A run's progress on stderr: gauges on a terminal, a line now and then in a log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress import Progress
 
-from promise_pub.cli.picture import line, picture, shown, upload_picture
+from promise_pub.cli.picture import draw_upload, line, picture, printable
 from promise_pub.presentation import wording
 from promise_pub.records import RunReport
 from promise_pub.terminal import err
@@ -25,31 +25,31 @@ class Display(Protocol):
     """Shows a run from the upload of its file to its end."""
 
     def uploading(self, name: str, size: int) -> None:
-        """A file of `size` bytes is about to go."""
+        """Begins the upload of a file of `size` bytes."""
 
     def uploaded(self, count: int) -> None:
-        """So many bytes more went."""
+        """Adds bytes that were sent."""
 
     def show(self, report: RunReport) -> None:
-        """The run as it is now."""
+        """Shows the run as it is now."""
 
     def trouble(self, text: str) -> None:
-        """Why there is no news; "" when there is again."""
+        """Says why no updates come; "" when they do again."""
 
 
 @contextmanager
 def open_display(*, quiet: bool) -> Iterator[Display]:
-    """The display that suits stderr; gone, or complete, after the block."""
+    """Opens the display that suits stderr; it is removed or complete after the block."""
     if quiet:
-        yield Lines(lambda text: None)
+        yield LineDisplay(lambda text: None)
     elif sys.stderr.isatty() and not err.is_dumb_terminal:
-        with Picture(err, keep=not sys.stdout.isatty()) as shown_here:
+        with LiveDisplay(err, keep=not sys.stdout.isatty()) as shown_here:
             yield shown_here
     else:
-        yield Lines(lambda text: print(text, file=sys.stderr, flush=True))
+        yield LineDisplay(lambda text: print(text, file=sys.stderr, flush=True))
 
 
-class Lines:
+class LineDisplay:
     """A line at each change of state, and every LINE_EVERY seconds in between."""
 
     def __init__(self, write: Callable[[str], None], now: Callable[[], float] = time.monotonic) -> None:
@@ -62,7 +62,7 @@ class Lines:
 
     def uploading(self, name: str, size: int) -> None:
         self._size = size
-        self._say(f"Uploading {shown(name)}: {wording.size(size)}")
+        self._say(f"Uploading {printable(name)}: {wording.size(size)}")
 
     def uploaded(self, count: int) -> None:
         self._sent += count
@@ -77,7 +77,7 @@ class Lines:
 
     def trouble(self, text: str) -> None:
         if bool(text) != bool(self._trouble):
-            self._say(shown(text) or "The server answers again")
+            self._say(printable(text) or "The server answers again")
         self._trouble = text
 
     def _due(self) -> bool:
@@ -88,21 +88,18 @@ class Lines:
         self._write(text)
 
 
-class Picture:
-    """A picture in place: the upload's bar, then the run's gauges. It stays when told to, where no report replaces it."""
+class LiveDisplay:
+    """Gauges, redrawn in place: first the upload's bar, then the run's. With `keep` they stay after the end."""
 
     def __init__(self, console: Console, *, keep: bool) -> None:
-        self._upload = Progress(console=console, auto_refresh=False)  # for its estimate of the rate
+        self._upload = Progress(console=console, auto_refresh=False)  # it estimates the rate
         self._report: RunReport | None = None
         self._trouble = ""
         self._live = Live(
-            console=console,
-            get_renderable=self.rendered,
-            refresh_per_second=PER_SECOND,
-            transient=not keep,
+            console=console, get_renderable=self.rendered, refresh_per_second=PER_SECOND, transient=not keep
         )
 
-    def __enter__(self) -> Picture:
+    def __enter__(self) -> LiveDisplay:
         self._live.start()
         return self
 
@@ -112,7 +109,7 @@ class Picture:
     def rendered(self) -> RenderableType:
         if self._report:
             return picture(self._report, self._trouble)
-        return upload_picture(self._upload.tasks[0]) if self._upload.tasks else ""
+        return draw_upload(self._upload.tasks[0]) if self._upload.tasks else ""
 
     def uploading(self, name: str, size: int) -> None:
         self._upload.add_task(name, total=size)
@@ -125,4 +122,4 @@ class Picture:
         self._report = report
 
     def trouble(self, text: str) -> None:
-        self._trouble = shown(text)
+        self._trouble = printable(text)

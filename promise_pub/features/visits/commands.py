@@ -23,16 +23,13 @@ from promise_pub.features.visits.render.dot import dot
 from promise_pub.features.visits.render.labels import shown
 from promise_pub.features.visits.render.svg import svg
 from promise_pub.features.visits.render.text import draw
-from promise_pub.features.visits.report import (
-    SESSION_COLUMNS,
-    TRANSITION_COLUMNS,
-    SessionSummary,
-    Transitions,
-)
+from promise_pub.features.visits.report import SESSION_COLUMNS, TRANSITION_COLUMNS, SessionSummary, Transitions
 from promise_pub.features.visits.settings import VisitsSettings
 from promise_pub.features.visits.store import StoredVisits
 from promise_pub.spans import parse_since
 from promise_pub.terminal import OK, CommandParsers, add_format, out, print_csv, print_json
+from promise_pub.text import counted, parse_uuid
+from promise_pub.times import rfc3339
 
 SESSIONS = 50  # that are listed
 MOST = 10_000  # that are listed when asked to
@@ -42,34 +39,34 @@ def add_commands(commands: CommandParsers) -> None:
     listing = commands.add(
         "sessions",
         sessions,
-        "the sessions of who was shown pages, the newest first",
+        "list the sessions of visitors, newest first",
         "promise-pub sessions --since 24h",
     )
     _add_since(listing)
-    listing.add_argument("--limit", type=int, metavar="N", help=f"so many at most ({SESSIONS})")
+    listing.add_argument("--limit", type=int, metavar="N", help=f"at most this many sessions (default: {SESSIONS})")
     add_format(listing)
     drawing = commands.add(
         "transitions",
         transitions,
-        "how people went from page to page",
+        "show page-to-page statistics",
         "promise-pub transitions --since 7d",
         "promise-pub transitions --format svg > transitions.svg",
     )
-    drawing.add_argument("--session-id", metavar="UUID", help="in this session alone")
+    drawing.add_argument("--session-id", metavar="UUID", help="only this session")
     _add_since(drawing)
     add_format(drawing, "dot", "svg")
-    more = commands.add_group("visits", "keep the record of page hits")
+    more = commands.add_group("visits", "manage the record of page hits")
     forgetting = more.add(
         "forget",
         forget,
-        "delete what there is of a session, for good",
+        "delete everything recorded of a session; this cannot be undone",
         "promise-pub visits forget 5f0c9a11-8f0c-4f6e-9d3c-2f1f4f0c9a11",
     )
     forgetting.add_argument("session", metavar="SESSION", help="its id")
     importing = more.add(
         "import",
         import_file,
-        "take hits from CSV, or from a JSON object a line: at, session_id and page at least",
+        "import hits from CSV or JSON lines, with at, session_id and page at least",
         "promise-pub visits import hits.csv",
     )
     importing.add_argument("file", type=Path, metavar="FILE")
@@ -79,7 +76,7 @@ def _add_since(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--since",
         metavar="WHEN",
-        help="nothing before then: 24h, 7d, 2026-11-24, 2026-11-24T12:00Z",
+        help="only since then: 24h, 7d, 2026-11-24, 2026-11-24T12:00Z",
     )
 
 
@@ -113,13 +110,15 @@ def _table_of(found: Sequence[SessionSummary]) -> Table:
     table.add_column("client", no_wrap=True, overflow="ellipsis")
     for one in found:
         client = " ".join(str(part) for part in (one.ip, one.user_agent) if part)
-        cells = (one.session_id, _at(one.first), _at(one.last), f"{one.hits:,}", f"{one.pages:,}")
+        cells = (
+            one.session_id,
+            rfc3339(one.first, "seconds"),
+            rfc3339(one.last, "seconds"),
+            f"{one.hits:,}",
+            f"{one.pages:,}",
+        )
         table.add_row(*(str(cell) for cell in cells), Text(shown(client)))
     return table
-
-
-def _at(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 async def transitions(options: argparse.Namespace) -> int:
@@ -156,12 +155,8 @@ def _summary(told: Transitions) -> str:
     left = ""
     if chains.bounce_rate is not None:
         left = f"; {100 * chains.bounce_rate:.0f} % of those left after one page"
-    of = _counted(chains.sessions, "session")
-    return f"{_counted(chains.hits, 'hit')} in {of}, {chains.ended:,} of them ended{left}."
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+    of = counted(chains.sessions, "session")
+    return f"{counted(chains.hits, 'hit')} in {of}, {chains.ended:,} of them ended{left}."
 
 
 def _figures(told: Transitions) -> Table:
@@ -187,7 +182,7 @@ async def forget(options: argparse.Namespace) -> int:
     async with _visits(options) as (visits, _):
         hits = await visits.forget(session)
     if not options.quiet:
-        print(f"Session {session} is forgotten, with {_counted(hits, 'hit')}.")
+        print(f"Session {session} is forgotten, with {counted(hits, 'hit')}.")
     return OK
 
 
@@ -197,7 +192,7 @@ async def import_file(options: argparse.Namespace) -> int:
         imported = await visits.import_hits(_batches(options.file, settings.anonymise))
     if not options.quiet:
         left_out = imported.forgotten and f", {imported.forgotten:,} of forgotten sessions left out"
-        read = _counted(imported.given, "hit")
+        read = counted(imported.given, "hit")
         print(f"{read} read, {imported.added:,} of them new{left_out or ''}.")
     return OK
 
@@ -214,10 +209,7 @@ def _since(options: argparse.Namespace) -> datetime | None:
 
 
 def _session(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise BadParameter(f"{text!r} is no session's id") from None
+    return parse_uuid(text, BadParameter(f"{text!r} is no session's id"))
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from promise_pub.addresses import Address
+from promise_pub.times import rfc3339
 
 LONGEST_PAGE = 200  # characters: a page has to go into an index
 LONGEST_TEXT = 2000  # characters of a path, a browser's name, a referrer, a header
@@ -88,7 +89,7 @@ class Hit:
 
 def moment(at: datetime) -> str:
     """A time in UTC, to the microsecond that it was stored with."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return rfc3339(at, "microseconds")
 
 
 def _plain(value: object) -> object:

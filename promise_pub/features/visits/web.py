@@ -30,6 +30,7 @@ from promise_pub.http.negotiation import CSV, JSON, negotiate_format
 from promise_pub.http.pagination import PER_PAGE, Paging, add_page_headers, parse_paging, parse_query
 from promise_pub.http.responses import as_csv, as_json, page
 from promise_pub.spans import parse_since
+from promise_pub.text import parse_uuid
 
 VISITS = web.AppKey("visits", StoredVisits)
 _MAKING = web.AppKey("making", asyncio.Lock)
@@ -201,10 +202,7 @@ def _for_operators(request: web.Request) -> None:
 
 
 def _session_id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise SessionNotFound(f"There is no session {text[:50]}.") from None
+    return parse_uuid(text, SessionNotFound(f"There is no session {text[:50]}."))
 
 
 def _recorded(request: web.Request) -> Recorded | None:

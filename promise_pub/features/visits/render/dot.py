@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from promise_pub.features.visits.chains import EXIT, Chains, percent
 from promise_pub.features.visits.render.labels import shown
+from promise_pub.text import counted
 
 FONT = "Helvetica,Arial,sans-serif"
 THINNEST, THICKEST = 1, 4  # points of an arrow that nobody takes, and of one that all take
@@ -32,8 +33,7 @@ def _nodes(chains: Chains) -> Iterator[str]:
 def _node(page: str, count: int, unit: str, shape: str) -> str:
     name = _escaped(page)
     label = name.replace("&", "&amp;")  # in labels, and there alone, Graphviz knows entities
-    told = f"{count:,} {unit if count == 1 else f'{unit}s'}"
-    return f'"{name}" [label="{label}\\n{told}", shape={shape}];'
+    return f'"{name}" [label="{label}\\n{counted(count, unit)}", shape={shape}];'
 
 
 def _edges(chains: Chains) -> Iterator[str]:

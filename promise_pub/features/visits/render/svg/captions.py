@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from promise_pub.features.visits.chains import percent
 from promise_pub.features.visits.render.svg.selection import Edge, Kind, Node, Selection
+from promise_pub.text import counted
 
 TITLE = "Where people go from page to page"
 NOTHING = "No hits yet"
@@ -27,7 +28,7 @@ def description(selection: Selection) -> str:
     pages = selection.pages + max(0, selection.together - 1)
     most = sorted(selection.edges, key=lambda edge: -edge.count)[:_TOLD]
     ways = [f"{transition(edge, selection)}." for edge in most]
-    return " ".join([f"{_counted(pages, 'page')}, {_counted(hits, 'hit')}.", *_together(selection), *ways])
+    return " ".join([f"{counted(pages, 'page')}, {counted(hits, 'hit')}.", *_together(selection), *ways])
 
 
 def _together(selection: Selection) -> Iterator[str]:
@@ -45,15 +46,11 @@ def transition(edge: Edge, selection: Selection) -> str:
 def node(one: Node) -> str:
     """A node and its figures."""
     if one.kind is Kind.EXIT:
-        return f"{one.name}: {_counted(one.hits, 'session')} ended"
-    began = f", {_counted(one.entries, 'session')} began here" if one.entries else ""
+        return f"{one.name}: {counted(one.hits, 'session')} ended"
+    began = f", {counted(one.entries, 'session')} began here" if one.entries else ""
     return f"{one.name}: {hits(one)}{began}"
 
 
 def hits(one: Node) -> str:
     """As it stands below a name: the exit has no hits."""
-    return f"{one.hits:,}" if one.kind is Kind.EXIT else _counted(one.hits, "hit")
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+    return f"{one.hits:,}" if one.kind is Kind.EXIT else counted(one.hits, "hit")
