@@ -25,18 +25,18 @@ routes = web.RouteTableDef()
 @routes.get("/compare")
 async def compare_runs(request: web.Request) -> web.Response:
     """Two to six runs, each named by a parameter `run`; without any, the page has some to choose from."""
-    face = negotiate_format(request, table=True)
+    format = negotiate_format(request, table=True)
     ids = [parse_run_id(text) for text in request.query.getall("run", [])]
-    if face == HTML and len(ids) < MIN_RUNS:
+    if format == HTML and len(ids) < MIN_RUNS:
         return await _choice(request, ids)
     _check(ids)
     reports = [await find_run(request, run_id) for run_id in ids]
     found = compare(reports)
-    if face == JSON:
+    if format == JSON:
         response = as_json(
             {"runs": [encode_run(report) for report in reports], "facts": [fact.as_json() for fact in found]}
         )
-    elif face == CSV:
+    elif format == CSV:
         response = _table(ids, found)
     else:
         response = page(request, "compare.html", _context(reports, found))

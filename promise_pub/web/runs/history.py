@@ -1,4 +1,4 @@
-"""The history of runs: sorted, filtered, a page at a time, in three faces."""
+"""The history of runs: sorted, filtered, a page at a time, in three formats."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ routes = web.RouteTableDef()
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a request asks the history for. An address of it names only what is not the default."""
+    """The part of the history that a request asks for. Its URL names only what is not the default."""
 
     which: RunSelection = NEWEST_FIRST
     paging: Paging = Paging()
 
     @property
     def asked(self) -> Mapping[str, str]:
-        """Its parameters, but for the page: a form sends them along."""
+        """Returns the parameters but for the page, which a form sends along."""
         which = self.which
         given = {
             "state": which.state and which.state.value,
@@ -46,7 +46,9 @@ class View:
             "mode": which.mode and which.mode.value,
             "file": which.file,
             "sort": which.sort.value if which.sort is not NEWEST_FIRST.sort else "",
-            "order": "" if which.descending is _first_order(which.sort) else _order(which),
+            "order": ""
+            if which.descending is _descends_by_default(which.sort)
+            else ("desc" if which.descending else "asc"),
             "per_page": str(self.paging.per_page) if self.paging.per_page != PER_PAGE else "",
         }
         return {name: value for name, value in given.items() if value}
@@ -56,33 +58,29 @@ class View:
         return f"/runs?{query}" if query else "/runs"
 
     def sorted_by(self, name: str) -> str:
-        """The address of the same runs in another order; the other way round where it is this one already."""
+        """Returns the URL of the same runs sorted by `name`, reversed where they already are."""
         sort = Sort(name)
         again = sort is self.which.sort
-        descending = not self.which.descending if again else _first_order(sort)
+        descending = not self.which.descending if again else _descends_by_default(sort)
         return replace(self, which=replace(self.which, sort=sort, descending=descending)).url()
 
     @property
     def order(self) -> str:
-        """As `aria-sort` has it."""
+        """Returns the order in the words of `aria-sort`."""
         return "descending" if self.which.descending else "ascending"
 
     def links(self, total: int) -> dict[str, str]:
-        """Where the other pages are, by their relation to this one."""
+        """Returns the URLs of the other pages by their relation to this one."""
         return self.paging.links(total, lambda n: self.url(page=str(n)))
 
 
-def _first_order(sort: Sort) -> bool:
-    """Whether what is asked for first is the highest: names begin with A."""
+def _descends_by_default(sort: Sort) -> bool:
+    """Returns the default direction of a sort: descending, except for file names."""
     return sort is not Sort.FILE
 
 
-def _order(which: RunSelection) -> str:
-    return "desc" if which.descending else "asc"
-
-
 def parse_view(query: Mapping[str, str]) -> View:
-    """What the query string asks for; an empty value is none. Raises BadParameter naming what there is."""
+    """Parses a query string, in which an empty value counts as none. Raises BadParameter, which names the allowed values."""
     check_known(query, PARAMETERS)
     sort = _one_of(query, "sort", Sort) or NEWEST_FIRST.sort
     which = RunSelection(
@@ -107,7 +105,7 @@ def _one_of(query: Mapping[str, str], name: str, kind: type[Value]) -> Value | N
 def _descending(text: str, sort: Sort) -> bool:
     if text and text not in ORDERS:
         raise _not_one_of("order", text, [*ORDERS])
-    return ORDERS.get(text, _first_order(sort))
+    return ORDERS.get(text, _descends_by_default(sort))
 
 
 def _not_one_of(name: str, text: str, allowed: list[str]) -> BadParameter:
@@ -115,7 +113,7 @@ def _not_one_of(name: str, text: str, allowed: list[str]) -> BadParameter:
 
 
 def _part_of_a_name(text: str) -> str:
-    """As names are kept (see `uploads.clean_name`): what cannot be printed was replaced."""
+    """Returns the text as stored names have it (see `uploads.clean_name`): unprintable characters are replaced."""
     if len(text) > NAME_LIMIT:
         raise BadParameter(f"file must be at most {NAME_LIMIT} characters: no name has more.")
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text.strip())
@@ -123,15 +121,15 @@ def _part_of_a_name(text: str) -> str:
 
 @routes.get("/runs")
 async def list_runs(request: web.Request) -> web.Response:
-    """The history, newest first where no other order is asked for."""
-    face = negotiate_format(request, table=True)
+    """Lists the history, by default the newest first."""
+    format = negotiate_format(request, table=True)
     view = parse_view(parse_query(request, PARAMETERS))
     found, total = await request.app[LEDGER].list_runs(view.paging.per_page, view.paging.skip, view.which)
-    found = as_they_are_now(request, found)
+    found = refresh_reports(request, found)
     links = view.links(total)
-    if face == JSON:
+    if format == JSON:
         response = as_json([encode_run(report) for report in found])
-    elif face == CSV:
+    elif format == CSV:
         response = as_csv(SUMMARY, [summarize_run(report) for report in found], "runs.csv")
     else:
         context = {"runs": found, "total": total, "links": links, "view": view, **_CHOICES}
@@ -155,8 +153,8 @@ _CHOICES = {
 }
 
 
-def as_they_are_now(request: web.Request, reports: list[RunReport]) -> list[RunReport]:
-    """The ledger is up to half a second old: a run that lives here tells of itself."""
+def refresh_reports(request: web.Request, reports: list[RunReport]) -> list[RunReport]:
+    """Replaces reports of runs of this server by their present state: the ledger is up to half a second older."""
     runs = request.app[RUNS]
-    living = {report.id: runs.find(report.id) for report in reports}
-    return [runs.report(run) if (run := living[report.id]) else report for report in reports]
+    active = {report.id: runs.find(report.id) for report in reports}
+    return [runs.report(run) if (run := active[report.id]) else report for report in reports]

@@ -1,4 +1,4 @@
-"""The first page: the form with the newest runs, and what it has to know of the employees table."""
+"""The first page: the form, the newest runs, and the number of employees that `clear` would delete."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from promise_pub.parameters import DELIMITERS, ENCODINGS, MAX_TIMEOUT
 from promise_pub.parameters.rate_profile import MAX_RATE
 from promise_pub.records import RunReport
 from promise_pub.web.keys import LEDGER, RUNS
-from promise_pub.web.runs.history import as_they_are_now
+from promise_pub.web.runs.history import refresh_reports
 
 NEWEST = 10  # runs on the first page
-COUNT_FOR_PAGE = 0.25  # seconds that the page waits for the count of employees: it can do without
-COUNT_WHEN_ASKED = 10.0  # seconds; a table of many millions takes some
+COUNT_FOR_PAGE = 0.25  # seconds that the page waits for the number of employees, which it can do without
+COUNT_WHEN_ASKED = 10.0  # seconds; a table of many millions of rows takes a few
 
 _DELIMITER_WORDS = {",": "comma ,", ";": "semicolon ;", "|": "vertical bar |"}
 
@@ -26,7 +26,7 @@ routes = web.RouteTableDef()
 
 @routes.get("/")
 async def index(request: web.Request) -> web.Response:
-    """The form and the newest runs, or why they cannot be shown: the form needs no database."""
+    """Shows the form with the newest runs, or with the reason why they are not available: the form needs no database."""
     (newest, total, trouble), employees = await asyncio.gather(_newest(request), _employees(request, COUNT_FOR_PAGE))
     context = {
         "runs": newest,
@@ -47,11 +47,11 @@ async def _newest(request: web.Request) -> tuple[list[RunReport], int, str]:
         newest, total = await request.app[LEDGER].list_runs(NEWEST)
     except DatabaseError as error:
         return [], 0, error.message
-    return as_they_are_now(request, newest), total, ""
+    return refresh_reports(request, newest), total, ""
 
 
 async def _employees(request: web.Request, within: float) -> int | None:
-    """None where it is not known in time, or of no use: who may only look empties nothing."""
+    """Returns None if it is not known in time, or not needed: viewers empty nothing."""
     if not may_operate(request):
         return None
     try:
@@ -63,7 +63,7 @@ async def _employees(request: web.Request, within: float) -> int | None:
 
 @routes.get("/employees")
 async def count_employees(request: web.Request) -> web.Response:
-    """How many rows `clear` would delete now, so that nobody confirms a number they do not see."""
+    """Returns the number of rows that `clear` would delete now, for the confirmation."""
     try:
         async with asyncio.timeout(COUNT_WHEN_ASKED):
             count = await request.app[LEDGER].count_employees()

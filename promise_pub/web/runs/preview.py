@@ -1,4 +1,4 @@
-"""The beginning of a file as it would be published and rejected, before anything is sent. Nothing is stored."""
+"""A preview of a file: its first rows as they would be published or rejected. Nothing is stored."""
 
 from __future__ import annotations
 
@@ -28,8 +28,10 @@ routes = web.RouteTableDef()
 
 @routes.post("/preview/", expect_handler=defer_continue)
 async def preview(request: web.Request) -> web.Response:
-    """Judges the first bytes of a file, which are the body. What is cut off at their end is not judged, unless they
-    are `whole`: all of it."""
+    """Judges the first bytes of a file, which are the body.
+
+    Their last, incomplete line is not judged, unless they are the `whole` file.
+    """
     parameters, whole = parse_preview(request)
     head = await receive_body(request, LIMIT, TIMEOUT)
     response = as_json(await _judged(head, parameters, whole=whole))
@@ -63,7 +65,7 @@ async def _judged(head: bytes, parameters: Parameters, *, whole: bool) -> dict[s
 
 
 async def _batches(reader: Reader, data: bytes, *, whole: bool) -> AsyncIterator[Batch]:
-    """Each takes the event loop for 20 ms at most."""
+    """Yields batches that each take the event loop for 20 ms at most."""
     for chunk, last in ((data, False), (b"", True))[: 1 + whole]:
         for batch in reader.batches(chunk, last=last):
             yield batch

@@ -1,4 +1,4 @@
-"""One run: sent, looked at, cancelled, resumed, made again. The handlers parse, call one service, render."""
+"""One run: submitted, shown, cancelled, resumed, repeated."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ routes = web.RouteTableDef()
 
 @routes.post("/simulate/", expect_handler=defer_continue)
 async def simulate(request: web.Request) -> web.Response:
-    """Takes a file, queues its run, and answers at its end, or at once with `Prefer: respond-async`.
+    """Receives a file, queues its run, and responds at its end, or at once with `Prefer: respond-async`.
 
-    A dry run waits for no turn; when the query string says that it is one, it is not turned away for those who do.
+    A dry run has no turn to wait for: if the query string asks for one, a full queue does not refuse it.
     """
     negotiate_format(request)
     runs = request.app[RUNS]
@@ -52,7 +52,7 @@ async def simulate(request: web.Request) -> web.Response:
 
 
 async def _unless_stopping(runs: Runs, work: Coroutine[Any, Any, T]) -> T:
-    """Raises ServerStopping as soon as the server stops: an upload may take hours more."""
+    """Raises ServerStopping as soon as the server stops, since an upload may take hours."""
     async with background(runs.stopping.wait()) as stopping:
         task = await run_until(stopping, work)
     if task.cancelled() and stopping.done():
@@ -76,21 +76,21 @@ async def _accepted(request: web.Request, run: ActiveRun) -> web.Response:
 
 @routes.post("/runs/{id}/cancel")
 async def cancel_run(request: web.Request) -> web.Response:
-    """Ends a run, with 202 while it still ends; 409 when it has ended."""
+    """Cancels a run: 202 while it ends, 409 once it has ended."""
     negotiate_format(request)
     return await _accepted(request, await request.app[RUNS].cancel(_run_id(request)))
 
 
 @routes.post("/runs/{id}/resume")
 async def resume_run(request: web.Request) -> web.Response:
-    """Queues a run that did not complete, to go on where it stopped; 409 when there is nothing to go on with."""
+    """Queues a run that did not complete, to continue where it stopped; 409 if it cannot be resumed."""
     negotiate_format(request)
     return await _accepted(request, await request.app[RUNS].resume(_run_id(request)))
 
 
 @routes.post("/runs/{id}/again")
 async def repeat_run(request: web.Request) -> web.Response:
-    """Queues a new run of the same file with the same settings; 409 when the file is no longer there as it was."""
+    """Queues a new run of the same file with the same parameters; 409 if the file is missing or has changed."""
     negotiate_format(request)
     report = await find_run(request)
     return await _accepted(request, await rerun(request.app[RUNS], report))
@@ -98,12 +98,12 @@ async def repeat_run(request: web.Request) -> web.Response:
 
 @routes.get("/runs/{id}")
 async def show_run(request: web.Request) -> web.Response:
-    """One run: as it is now while it goes, as it was recorded later."""
+    """Shows a run: its present state while it is active, then what was recorded."""
     return await _run_answer(request, await find_run(request), asked=True)
 
 
 async def find_run(request: web.Request, run_id: str | None = None) -> RunReport:
-    """The run with this id, or the one in the request's path. Raises RunNotFound."""
+    """Returns the run with this id, or the one in the request's path. Raises RunNotFound."""
     run_id = run_id or _run_id(request)
     run = request.app[RUNS].find(run_id)
     return request.app[RUNS].report(run) if run else await request.app[LEDGER].get_run(run_id)
@@ -119,7 +119,7 @@ def parse_run_id(text: str) -> str:
 
 
 async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = False) -> web.Response:
-    """The run in the face the client wants. Only the one who started it gets its failure as the status."""
+    """Renders a run in the format that the client wants. Its failure is the status only for the client that started it."""
     status = 200 if asked else status_of_run(report)
     if negotiate_format(request) == JSON:
         if status == 200 or report.error is None:
@@ -143,7 +143,7 @@ async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = 
 
 
 async def _rejected(request: web.Request, report: RunReport) -> list[Rejected]:
-    """The first rejected rows; a run's page does without them while the database is away."""
+    """Returns the first rejected rows, or none while the database is unavailable."""
     if not report.counts.rejected:
         return []
     try:
@@ -154,11 +154,11 @@ async def _rejected(request: web.Request, report: RunReport) -> list[Rejected]:
 
 @routes.get("/runs/{id}/rejects")
 async def list_rejects(request: web.Request) -> web.Response:
-    """The rejected rows of a run that are stored: CSV to download, or JSON."""
-    face = negotiate_format(request, table=True)
+    """Lists the stored rejected rows of a run as CSV or JSON."""
+    format = negotiate_format(request, table=True)
     report = await find_run(request)
     rows = await request.app[LEDGER].list_rejects(report.id, MAX_REJECTS)
-    if face == JSON:
+    if format == JSON:
         response = as_json([row._asdict() for row in rows])
     else:
         response = as_csv(Rejected._fields, rows, f"rejects-{report.id}.csv")

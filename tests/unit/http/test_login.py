@@ -360,7 +360,7 @@ async def test_a_form_that_does_not_arrive_is_not_waited_for(house: House, monke
 
 
 async def test_a_stream_asks_again_who_comes(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "ASK_AGAIN_AFTER", 0.3)
+    monkeypatch.setattr(stream, "REAUTHENTICATE_AFTER", 0.3)
     await house.log_in("ann")
     path = (await house.send()).headers["Location"] + "/stream"
     async with asyncio.timeout(30):

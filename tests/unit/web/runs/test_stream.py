@@ -66,7 +66,7 @@ async def test_a_run_tells_how_it_goes_and_how_it_ended(house: House) -> None:
     assert confirmed == sorted(confirmed) and len(set(confirmed)) > 2 and confirmed[-1] == 100
     assert told[-1][1]["state"] == "completed"
     progress = [run for name, run in told if name == "progress"]
-    assert all(pause > stream.LOOK_EVERY / 2 for pause in pauses(progress))
+    assert all(pause > stream.CHECK_INTERVAL / 2 for pause in pauses(progress))
 
 
 async def test_a_run_that_has_ended_says_so_once(house: House) -> None:
@@ -85,7 +85,7 @@ async def test_a_page_is_told_the_parts_of_it_that_change(
     house: House, monkeypatch: pytest.MonkeyPatch, every: float
 ) -> None:
     """Curves as often as they are to come: with every event, or in an hour, for the page came with them."""
-    monkeypatch.setattr(stream, "DRAW_EVERY", every)
+    monkeypatch.setattr(stream, "CHART_INTERVAL", every)
     answer = await house.client.get(f"{await begun(house)}/stream?format=html")
     text = await asyncio.wait_for(answer.text(), 30)
     *progress, end = text.replace("\r", "").strip().split("\n\n")
@@ -106,8 +106,8 @@ async def test_a_stream_has_no_other_faces(house: House) -> None:
 
 
 async def test_a_run_that_stands_still_is_told_now_and_then(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "LOOK_EVERY", 0.01)
-    monkeypatch.setattr(stream, "TELL_EVERY", 0.1)
+    monkeypatch.setattr(stream, "CHECK_INTERVAL", 0.01)
+    monkeypatch.setattr(stream, "MAX_SILENCE", 0.1)
     told: list[tuple[str, dict[str, Any]]] = []
     async with house.consumer.holding("create"):
         answer = await house.client.get(f"{await begun(house)}/stream")
