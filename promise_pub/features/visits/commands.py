@@ -21,7 +21,7 @@ from promise_pub.features.visits.hits import Hit
 from promise_pub.features.visits.importing import read_hits
 from promise_pub.features.visits.render.dot import dot
 from promise_pub.features.visits.render.labels import shown
-from promise_pub.features.visits.render.svg import svg
+from promise_pub.features.visits.render.svg import svg_file
 from promise_pub.features.visits.render.text import draw
 from promise_pub.features.visits.report import (
     SESSION_COLUMNS,
@@ -36,6 +36,7 @@ from promise_pub.terminal import OK, CommandParsers, add_format, out, print_csv,
 
 SESSIONS = 50  # that are listed
 MOST = 10_000  # that are listed when asked to
+GRAPH_RULES = Path(__file__).parent / "static" / "graph.css"
 
 
 def add_commands(commands: CommandParsers) -> None:
@@ -135,7 +136,7 @@ async def transitions(options: argparse.Namespace) -> int:
     elif options.format == "dot":
         print(dot(told.chains), end="")
     elif options.format == "svg":
-        print(svg(told.chains, standalone=True))
+        print(svg_file(told.chains, GRAPH_RULES.read_text(encoding="utf-8")))
     else:
         _draw(told)
     return OK

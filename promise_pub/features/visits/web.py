@@ -89,7 +89,7 @@ def _picture(told: Transitions) -> Picture:
         for page in told.chains.pages()
         for target in told.chains.targets(page)
     ]
-    return Picture(told, Markup(svg(told.chains)), told.pages(), lines)
+    return Picture(told, svg(told.chains), told.pages(), lines)
 
 
 def _leaving(told: Transitions, page: str) -> int:

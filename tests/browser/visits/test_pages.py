@@ -64,7 +64,7 @@ async def test_who_walks_through_the_pages_is_seen_to(eye: Eye, server: ServerUn
     await page.get_by_role("link", name="Visits", exact=True).click()
     await page.wait_for_url("**/visits")
     await expect(page.locator(".figures dd").nth(1)).to_have_text("6")
-    picture = page.locator(".transitions svg.landscape")
+    picture = page.locator("svg.transitions")
     await expect(picture).to_be_visible()
     assert await picture.locator(".labels .name").all_text_contents() != []
     drawn = await picture.locator(".labels .name").all_text_contents()
@@ -139,8 +139,8 @@ async def test_the_ways_of_a_page_stand_out_when_it_has_the_focus(eye: Eye, serv
     _, way = await walk(eye)
     await recorded(server, len(way))
     page = await eye.look("/visits")
-    await tab_to(page, ".transitions svg.landscape .page")
-    faint = page.locator(".transitions svg.landscape .page:not(:focus) .edge").first
+    await tab_to(page, "svg.transitions .page")
+    faint = page.locator("svg.transitions .page:not(:focus) .edge").first
     await expect(faint).to_have_css("opacity", "0.07")
-    own = page.locator(".transitions svg.landscape .page:focus .edge").first
+    own = page.locator("svg.transitions .page:focus .edge").first
     await expect(own).to_have_css("opacity", "1")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 import pytest
-from promise_pub.features.visits.commands import _draw
 
+from promise_pub.features.visits.commands import _draw
 from promise_pub.features.visits.report import Transitions
 from tests.visits.walks import walked
 
