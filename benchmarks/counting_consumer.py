@@ -21,8 +21,8 @@ from aiohttp import web
 
 from benchmarks.figures import most_within
 from benchmarks.queues import Kind, declare
+from promise_pub.amqp.connection import connect
 from promise_pub.consumer.broker import Broker
-from promise_pub.delivery.broker.rabbit import connect
 from promise_pub.settings import model
 from promise_pub.settings.model import RabbitSettings
 
@@ -64,7 +64,7 @@ class CountingConsumer:
         await declare(self._rabbit, queue, self._kind)
         if self._read:
             self._arrivals.clear()
-            reading = self._broker.reading(queue, self._arrived, _unconcerned)
+            reading = self._broker.read(queue, self._arrived, _unconcerned)
             self._channel = await self._reading.enter_async_context(reading)
         if self._purge:
             self._purged = 0
@@ -90,7 +90,7 @@ class CountingConsumer:
         return web.json_response(await self._counts(request.query["uuid"]))
 
     async def _counts(self, queue: str) -> dict[str, object]:
-        count = len(self._arrivals) if self._read else self._purged + await self._broker.ready(queue)
+        count = len(self._arrivals) if self._read else self._purged + await self._broker.count_ready(queue)
         return {"uuid": queue, "checksum": count}
 
     async def remove(self, request: web.Request) -> web.Response:

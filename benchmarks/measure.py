@@ -80,7 +80,7 @@ async def publisher(
     try:
         where = (rabbit.host, str(rabbit.port), rabbit.user, rabbit.vhost)
         output = await run(*command, *where, queue, str(window), bodies, secret=rabbit.password)
-        if (held := await broker.ready(queue)) != rows:
+        if (held := await broker.count_ready(queue)) != rows:
             raise NotMeasured(f"{command[-1]} left {held:,} messages in the queue, not {rows:,}")
     finally:
         await broker.delete(queue)

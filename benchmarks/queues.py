@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from promise_pub.amqp.connection import connect
 from promise_pub.consumer.broker import Broker
-from promise_pub.delivery.broker.rabbit import connect
 from promise_pub.settings.model import RabbitSettings
 
 ANSWER_TIMEOUT = 10.0  # seconds

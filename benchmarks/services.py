@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import shutil
@@ -18,12 +17,13 @@ import asyncpg
 import psutil
 
 from promise_pub import db
-from promise_pub.local import inifile
-from promise_pub.local.places import PLACES_VARIABLE
+from promise_pub.local.parts import start_part
 from promise_pub.local.postgres import Postgres
-from promise_pub.local.processes import Records, spawn
+from promise_pub.local.postgres_home import PLACES_VARIABLE
+from promise_pub.local.processes import ProcessRecords
 from promise_pub.local.rabbitmq import RabbitNode
 from promise_pub.local.state_folder import recognise
+from promise_pub.settings import inifile
 from promise_pub.settings.model import (
     ENVIRONMENT_PREFIX,
     ConsumerSettings,
@@ -74,7 +74,7 @@ class Services:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.records = Records(folder / "processes.json")
+        self.records = ProcessRecords(folder / "processes.json")
         self.versions: dict[str, str] = {}
         self.rabbit: RabbitSettings
         self._database: DatabaseSettings
@@ -153,7 +153,7 @@ class Services:
     @asynccontextmanager
     async def listening(self, *arguments: str | Path) -> AsyncIterator[Listening]:
         """A Python program that prints where it listens; stopped with the block."""
-        part = await spawn(
+        part = await start_part(
             " ".join(map(str, arguments[:2])),
             [sys.executable, *arguments],
             log=self.folder / f"{uuid.uuid4().hex[:8]}.log",
@@ -162,33 +162,11 @@ class Services:
             cwd=ROOT,
             piped=True,
         )
-        output = part.process.stdout
-        assert output
-        drain = None
         try:
-            async with asyncio.timeout(START_TIMEOUT):
-                url = await _url(output)
-            if url is None:
-                await part.process.wait()
-                raise part.failure()
-            drain = asyncio.create_task(_drain(output))
-            yield Listening(url, part.process.pid)
+            found = await part.wait_for_line(_LISTENING, START_TIMEOUT)
+            yield Listening(found[1].decode(), part.process.pid)
         finally:
             await part.stop()
-            if drain:
-                await drain
-
-
-async def _url(output: asyncio.StreamReader) -> str | None:
-    while line := await output.readline():
-        if found := _LISTENING.search(line):
-            return found[1].decode()
-    return None
-
-
-async def _drain(output: asyncio.StreamReader) -> None:
-    while await output.read(65536):
-        continue
 
 
 def _environment() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A host and a port as people and programs write them, whatever kind of address it is."""
+"""Hosts and ports as text, and the types of addresses and networks."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 
-def place(host: str, port: int) -> str:
-    """`localhost:8000`, `127.0.0.1:8000`, `[::1]:8000`: an IPv6 address has colons of its own."""
+def join_host_port(host: str, port: int) -> str:
+    """Returns `localhost:8000`, `127.0.0.1:8000` or `[::1]:8000`: an IPv6 address has colons of its own."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def url(host: str, port: int, *, tls: bool = False) -> str:
-    return f"{'https' if tls else 'http'}://{place(host, port)}"
+def http_url(host: str, port: int, *, tls: bool = False) -> str:
+    return f"{'https' if tls else 'http'}://{join_host_port(host, port)}"

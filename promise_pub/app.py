@@ -14,15 +14,17 @@ from aiohttp import web
 
 from promise_pub import __version__, addresses
 from promise_pub.accounts import store as accounts
+from promise_pub.amqp.connection import probe
 from promise_pub.db import open_pool
 from promise_pub.db_checks import Need, require_needs, require_usable
-from promise_pub.delivery.broker import rabbit
+from promise_pub.delivery.broker.rabbit import open_publisher
 from promise_pub.delivery.consumer_client.client import open_consumer
 from promise_pub.delivery.input.uploads import Uploads
 from promise_pub.delivery.queue.runs import Runs
+from promise_pub.delivery.run.backoffs import BACKOFFS, Backoffs
 from promise_pub.delivery.store import ledger as ledgers
 from promise_pub.delivery.store.ledger import Ledger
-from promise_pub.delivery.store.locks import Claim
+from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.errors import BrokerRefused, CannotListen, PromisePubError
 from promise_pub.features.visits import feature as visits
 from promise_pub.http.connections import CONNECTIONS
@@ -31,8 +33,8 @@ from promise_pub.http.keys import Probe
 from promise_pub.http.limits import Limits
 from promise_pub.http.request_log import request_logger
 from promise_pub.http.security import render_malformed_requests, resolve_exposure
-from promise_pub.logs import told
-from promise_pub.resources import telling_of_refused_connections
+from promise_pub.logs import fields
+from promise_pub.resources import log_refused_connections
 from promise_pub.settings import model
 from promise_pub.settings.model import RabbitSettings, ServerSettings, Settings
 from promise_pub.web.server import Services, make_app
@@ -54,25 +56,28 @@ def sections_of(features: Sequence[Feature]) -> model.Sections:
 
 
 @asynccontextmanager
-async def running(settings: Settings, features: Sequence[Feature] = FEATURES) -> AsyncIterator[str]:
+async def running(
+    settings: Settings, features: Sequence[Feature] = FEATURES, backoffs: Backoffs = BACKOFFS
+) -> AsyncIterator[str]:
     """Runs the web server and yields its URL. Leaving the block stops it in an orderly way, within 10 seconds.
 
     Raises ConfigurationError, a kind of DatabaseError, StoredFileError or CannotListen when it cannot start.
     """
     exposure = await resolve_exposure(settings.server)
     async with AsyncExitStack() as last, AsyncExitStack() as stack:
-        stack.enter_context(telling_of_refused_connections())
+        stack.enter_context(log_refused_connections())
         uploads = Uploads(settings.server.uploads, settings.server.max_upload, settings.server.keep_uploads)
         uploads.prepare()
         pool = await stack.enter_async_context(open_pool(settings.database))
         await require_usable(pool)
         await require_needs(pool, _needs(settings, features), makes_tables=True)
-        claim = await stack.enter_async_context(Claim(pool))
-        ledger = Ledger(pool, claim)
+        locks = await stack.enter_async_context(ServerLocks(pool))
+        ledger = Ledger(pool, locks)
         left_over = await ledger.take_over()
-        consumer = await stack.enter_async_context(open_consumer(settings.consumer))
-        open_publisher = partial(rabbit.open_publisher, settings.rabbit)
-        runs = Runs(ledger, consumer, open_publisher, uploads, settings.server.max_waiting)
+        consumer = await stack.enter_async_context(open_consumer(settings.consumer, backoffs.consumer))
+        runs = Runs(
+            ledger, consumer, partial(open_publisher, settings.rabbit), uploads, settings.server.max_waiting, backoffs
+        )
         await stack.enter_async_context(runs)
         probes: dict[str, Probe] = {
             "broker": partial(_probe_broker, settings.rabbit, runs),
@@ -83,7 +88,7 @@ async def running(settings: Settings, features: Sequence[Feature] = FEATURES) ->
         if settings.server.on_restart == "resume":
             await _resume(runs, left_over)
         users = settings.server.auth == "users"
-        guard = await accounts.open_guard(pool, settings.server.login_hours) if users else None
+        authenticator = await accounts.open_authenticator(pool, settings.server.login_hours) if users else None
         opened = [await stack.enter_async_context(one.open(pool, _settings_of(one, settings))) for one in features]
         services = Services(
             runs=runs,
@@ -91,14 +96,14 @@ async def running(settings: Settings, features: Sequence[Feature] = FEATURES) ->
             probes=probes,
             broker=settings.rabbit,
             exposure=exposure,
-            guard=guard,
+            authenticator=authenticator,
             limits=Limits.of(settings.server),
         )
         app = make_app(services, opened)
         url = await listen(stack, app, settings.server)
         # Runs end while the server still listens: those who wait for them get their answer.
         stack.push_async_callback(runs.stop)
-        log.info("Listening", extra=told(url=url, version=__version__))
+        log.info("Listening", extra=fields(url=url, version=__version__))
         last.callback(log.info, "Stopped")
         try:
             yield url
@@ -112,7 +117,7 @@ async def _probe_broker(settings: RabbitSettings, runs: Runs) -> None:
     Where a limit leaves no connection beside that of the run that is going, the broker is there all the same.
     """
     try:
-        await rabbit.probe(settings)
+        await probe(settings)
     except BrokerRefused as error:
         if not (error.passes and runs.current and runs.current.connected):
             raise
@@ -160,7 +165,7 @@ async def listen(stack: AsyncExitStack, app: web.Application, settings: ServerSe
     stack.push_async_callback(runner.cleanup)
     tls = await asyncio.to_thread(_tls, settings)
     port = await _open(stack, runner, settings, tls)
-    return addresses.url(settings.host, port, tls=tls is not None)
+    return addresses.http_url(settings.host, port, tls=tls is not None)
 
 
 async def _open(
@@ -175,7 +180,7 @@ async def _open(
     assert runner.server
     try:
         listening = await asyncio.get_running_loop().create_server(
-            connections.opening(runner.server),
+            connections.wrap(runner.server),
             settings.host,
             settings.port,
             ssl=tls,

@@ -1,13 +1,12 @@
-"""PostgreSQL: the pool, the named queries of `sql/`, and asyncpg's errors turned into ours."""
+"""PostgreSQL: the pool, the named queries of `sql/`, and the translation of asyncpg's errors."""
 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import aiosql
 import asyncpg
@@ -22,10 +21,11 @@ from promise_pub.errors import (
     SchemaMissing,
 )
 from promise_pub.settings.model import DatabaseSettings, asset
+from promise_pub.tls import client_context
 
-CONNECT_TIMEOUT = 10.0  # seconds; a host that swallows packets would hold a start for minutes
-COMMAND_TIMEOUT = 30.0  # seconds; every statement but the long counts, which set their own
-CLOSE_TIMEOUT = 2.0  # seconds; whoever used the pool is done, or hangs: a server has 10 s for all of its end
+CONNECT_TIMEOUT = 10.0  # seconds; a host that drops packets would delay a start by minutes
+COMMAND_TIMEOUT = 30.0  # seconds for a statement; long counts set their own
+CLOSE_TIMEOUT = 2.0  # seconds; statements have ended by then or hang, and a server has 10 s to stop
 
 _SQL = Path(__file__).parent / "sql"
 
@@ -36,7 +36,8 @@ _AWAY = (
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # what asyncpg says when the server ended the connection between two statements
+    # Raised by asyncpg when the server ended the connection between two statements.
+    asyncpg.InternalClientError,
     OSError,
     TimeoutError,
 )
@@ -48,20 +49,24 @@ _REFUSED = (
 _LACKING = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
 _POOLED = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError)
 
-# Classes of SQLSTATE that may pass by themselves, whoever tries again: a lost connection, a transaction that was rolled
-# back for another's sake, want of memory, disk or connections, locks, an operator's doing, the system's errors; and a
-# server that only reads, which one that was a standby does until it is made the primary; and a transaction that took
-# too long, idle or not, with which the server ends the connection. All else lasts: a missing right, a missing table, a
-# value that cannot be stored.
+# Classes of SQLSTATE that may pass by themselves: a lost connection, a transaction that was rolled back in favour of
+# another, too little memory, disk or connections, locks, an operator's intervention, errors of the system; a read-only
+# server, which may be a standby that becomes the primary; and a transaction that took too long, idle or not, with which
+# the server ends the connection. All others last: a missing right, a missing table, a value that cannot be stored.
 _PASSING = ("08", "25006", "25P03", "25P04", "40", "53", "55", "57", "58")
 
 
-def queries(file: str | Path) -> Any:
+def queries(file: str | Path, **fragments: str) -> Any:
     """Returns the named queries of `sql/{file}.sql`, or of a file elsewhere.
 
-    Each is an async method that takes a connection or a pool.
+    Each is an async method that takes a connection or a pool. A fragment replaces its name in braces; fragments are SQL,
+    and never come from input.
     """
-    return aiosql.from_path(_SQL / f"{file}.sql" if isinstance(file, str) else file, "asyncpg")
+    path = _SQL / f"{file}.sql" if isinstance(file, str) else file
+    text = path.read_text(encoding="utf-8")
+    for name, fragment in fragments.items():
+        text = text.replace(f"{{{name}}}", fragment)
+    return aiosql.from_str(text, "asyncpg")
 
 
 @contextmanager
@@ -79,13 +84,26 @@ def translated() -> Iterator[None]:
     except asyncpg.ReadOnlySQLTransactionError as error:
         raise DatabaseReadOnly(passes=True) from error
     except _REFUSED as error:
-        told = f"The database refused: {_reason(error)}"
-        raise DatabaseRefused(told, passes=_passes(error)) from error
+        raise DatabaseRefused(f"The database refused: {_reason(error)}", passes=_passes(error)) from error
     except _AWAY as error:
         raise DatabaseUnavailable(f"The database cannot be reached: {_reason(error)}") from error
     except asyncpg.PostgresError as error:
-        told = f"The database failed: {_reason(error)}"
-        raise DatabaseError(told, passes=_passes(error)) from error
+        raise DatabaseError(f"The database failed: {_reason(error)}", passes=_passes(error)) from error
+
+
+@asynccontextmanager
+async def answering(pool: asyncpg.Pool, within: float) -> AsyncIterator[None]:
+    """Limits the queries in the block to `within` seconds, and translates their errors.
+
+    After a timeout no connection of the pool is used again: one was lost without a word.
+    """
+    with translated():
+        try:
+            async with asyncio.timeout(within):
+                yield
+        except TimeoutError:
+            await pool.expire_connections()
+            raise
 
 
 def _passes(error: asyncpg.PostgresError) -> bool:
@@ -93,7 +111,7 @@ def _passes(error: asyncpg.PostgresError) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong in a line. The details below it, and values that do not fit, quote what was to be stored."""
+    """Returns the first line of the error. Later lines, and errors about values, quote data."""
     if isinstance(error, asyncpg.DataError):
         return f"a value cannot be stored ({type(error).__name__})"
     return str(error).partition("\n")[0] or type(error).__name__
@@ -101,8 +119,8 @@ def _reason(error: BaseException) -> str:
 
 @asynccontextmanager
 async def open_pool(settings: DatabaseSettings, *, min_size: int = 1, max_size: int = 8) -> AsyncIterator[asyncpg.Pool]:
-    """A pool of connections, closed with the block. Raises DatabaseUnavailable or DatabaseRefused at once."""
-    with _told_where(settings), translated():
+    """Opens a pool of connections, closed with the block. Raises DatabaseUnavailable or DatabaseRefused."""
+    with _naming_address(settings), translated():
         pool = await asyncpg.create_pool(
             **await connection_arguments(settings),
             min_size=min_size,
@@ -116,10 +134,10 @@ async def open_pool(settings: DatabaseSettings, *, min_size: int = 1, max_size: 
 
 
 async def connection_arguments(settings: DatabaseSettings) -> dict[str, Any]:
-    """Gives the arguments of every connection: the configuration decides them, and nothing else.
+    """Returns the arguments of every connection, which depend on the configuration alone.
 
-    asyncpg asks libpq's variables (PGSSLMODE, PGPASSWORD, ...) and files in the user's home (~/.pgpass,
-    ~/.postgresql) for each argument that is None or left out. So none is. It reads PGSERVICE only for a DSN.
+    For each argument that is None or left out asyncpg reads libpq's variables (PGSSLMODE, PGPASSWORD, ...) and files in
+    the user's home (~/.pgpass, ~/.postgresql), so every argument is set. It reads PGSERVICE only for a DSN.
     """
     return {
         "host": settings.host,
@@ -127,7 +145,7 @@ async def connection_arguments(settings: DatabaseSettings) -> dict[str, Any]:
         "database": settings.dbname,
         "user": settings.user,
         "password": settings.password,
-        "ssl": await _tls(settings),
+        "ssl": await client_context(settings.ca_certificate) if settings.ssl else False,
         "direct_tls": False,
         "target_session_attrs": "any",
         "krbsrvname": "postgres",
@@ -138,8 +156,8 @@ async def connection_arguments(settings: DatabaseSettings) -> dict[str, Any]:
 
 
 @contextmanager
-def _told_where(settings: DatabaseSettings) -> Iterator[None]:
-    """Which database it was that could not be reached."""
+def _naming_address(settings: DatabaseSettings) -> Iterator[None]:
+    """Adds the database's address to DatabaseUnavailable."""
     try:
         yield
     except DatabaseUnavailable as error:
@@ -147,15 +165,8 @@ def _told_where(settings: DatabaseSettings) -> Iterator[None]:
         raise DatabaseUnavailable(f"{error.message} ({where})") from error
 
 
-async def _tls(settings: DatabaseSettings) -> ssl.SSLContext | Literal[False]:
-    """Certificates are checked, and that they are this host's. Reading the authorities takes a while: in a thread."""
-    if not settings.ssl:
-        return False
-    return await asyncio.to_thread(ssl.create_default_context, cafile=settings.ca_certificate)
-
-
 async def _close(pool: asyncpg.Pool) -> None:
-    """A pool waits for connections in use: when one hangs on a dead server, do not wait with it."""
+    # A pool waits for connections in use, of which one may hang on a dead server.
     try:
         await asyncio.wait_for(pool.close(), timeout=CLOSE_TIMEOUT)
     except TimeoutError:
@@ -163,17 +174,18 @@ async def _close(pool: asyncpg.Pool) -> None:
 
 
 def scheme() -> str:
-    """The text of `scheme.sql`."""
+    """Returns the text of `scheme.sql`."""
     return asset("scheme.sql").read_text(encoding="utf-8")
 
 
 async def apply_scheme(pool: asyncpg.Pool) -> None:
-    """Creates what `scheme.sql` describes and is not there yet; harmless any number of times."""
+    """Creates the tables and columns of `scheme.sql` that do not exist yet."""
     with translated():
         try:
             async with pool.acquire() as connection, connection.transaction():
                 await connection.execute(scheme())
         except asyncpg.InsufficientPrivilegeError as error:
             raise RightsMissing(
-                f"The tables cannot be created: {_reason(error)}. Apply the scheme as the owner of that, or of the database."
+                f"The tables cannot be created: {_reason(error)}. "
+                "Apply the scheme as the owner of the tables or the database."
             ) from error

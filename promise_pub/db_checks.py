@@ -1,4 +1,4 @@
-"""Checks of what a database must be, and let its role do, before anything is started on it."""
+"""Checks of a database before anything starts on it: its version and encoding, its tables, and the role's rights."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from promise_pub.errors import (
     SchemaMissing,
 )
 
-OLDEST = 13  # PostgreSQL's version: xid8 in consumer.sql, and an option of autovacuum in scheme.sql
+MIN_VERSION = 13  # of PostgreSQL: xid8 in consumer.sql, and an option of autovacuum in scheme.sql
 POOLER_TIMEOUT = 5.0  # seconds for a pooler to serve a second connection, which takes milliseconds
-POOLER_LOOKS = 3  # at least two find another backend where a pooler takes turns among its backends
+POOLER_TRIES = 3  # at least two get another backend from a pooler that takes turns among its backends
 _NO_TRANSACTIONS = "statement pooling mode"  # PgBouncer's words for them
 
 _TABLE = re.compile(r"^CREATE TABLE IF NOT EXISTS (\w+) \((.*?)^\);", re.MULTILINE | re.DOTALL)
@@ -32,7 +32,7 @@ _ADDED = re.compile(r"ADD COLUMN IF NOT EXISTS (\w+)")
 
 
 class Need(NamedTuple):
-    """One table, and what is done with it: the rights, with blanks between, and the columns; none: all of the scheme's."""
+    """The rights needed on a table, with blanks between, and the columns; no columns: all of the scheme's."""
 
     table: str
     rights: str
@@ -46,7 +46,7 @@ def _queries() -> Any:
 
 @cache
 def scheme_columns() -> Mapping[str, tuple[str, ...]]:
-    """The columns of each table, as `scheme.sql` has them. Reads the file the first time."""
+    """Returns the columns of each table in `scheme.sql`, which is read once."""
     text = scheme()
     columns = {table: _COLUMN.findall(body) for table, body in _TABLE.findall(text)}
     for table, body in _ALTERED.findall(text):
@@ -57,7 +57,7 @@ def scheme_columns() -> Mapping[str, tuple[str, ...]]:
 async def require_usable(pool: asyncpg.Pool) -> None:
     """Raises a kind of DatabaseUnfit for a database that no table and no right would make usable.
 
-    Takes a second connection where a pooler stands before it.
+    It takes a second connection of the pool when a pooler stands before the database.
     """
     named = _queries()
     with translated():
@@ -67,20 +67,20 @@ async def require_usable(pool: asyncpg.Pool) -> None:
 
 
 def require_fit(facts: Mapping[str, Any]) -> None:
-    """Raises a kind of DatabaseUnfit. `facts` as the query of that name gives them."""
+    """Raises a kind of DatabaseUnfit. `facts` is the row of the query of that name."""
     the_database = f"The database {facts['database']}"
-    if facts["major"] < OLDEST:
+    if facts["major"] < MIN_VERSION:
         raise DatabaseTooOld(
-            f"{the_database} is on PostgreSQL {facts['version']}: promise-pub needs {OLDEST} or newer."
+            f"{the_database} is on PostgreSQL {facts['version']}: promise-pub needs {MIN_VERSION} or newer."
         )
     if facts["encoding"] != "UTF8":
         raise DatabaseNotUtf8(
-            f"{the_database} is in {facts['encoding']}; it must be UTF8. Make another with "
+            f"{the_database} is in {facts['encoding']}; it must be UTF8. Create another with "
             "createdb -E UTF8 -T template0 NAME, and set [database] dbname to it."
         )
     if facts["standby"]:
         raise DatabaseReadOnly(
-            f"{the_database} is read-only, for its server is a standby: set [database] host to the primary."
+            f"{the_database} is read-only because its server is a standby: set [database] host to the primary."
         )
     if facts["read_only"]:
         raise DatabaseReadOnly(
@@ -90,7 +90,7 @@ def require_fit(facts: Mapping[str, Any]) -> None:
 
 
 async def require_needs(pool: asyncpg.Pool, needs: Sequence[Need], *, makes_tables: bool = False) -> None:
-    """Raises SchemaMissing for a column that is not there, RightsMissing for a right; `makes_tables`: temporary ones."""
+    """Raises SchemaMissing for a missing column, RightsMissing for a missing right; `makes_tables`: temporary ones."""
     await require_columns(pool, needs)
     named = _queries()
     asked = [(need.table, right) for need in needs for right in need.rights.split()]
@@ -103,7 +103,7 @@ async def require_needs(pool: asyncpg.Pool, needs: Sequence[Need], *, makes_tabl
 
 
 async def require_columns(pool: asyncpg.Pool, needs: Sequence[Need]) -> None:
-    """Raises SchemaMissing for a column that is not there."""
+    """Raises SchemaMissing for a missing column."""
     named = _queries()
     asked = [(need.table, column) for need in needs for column in need.columns or scheme_columns()[need.table]]
     tables, columns = zip(*asked, strict=True)
@@ -120,28 +120,28 @@ def _lacks_rights(grants: Sequence[str]) -> str:
 
 
 def _schema_missing(lacking: Sequence[Mapping[str, Any]]) -> SchemaMissing:
-    """The first of what is lacking says enough: one command cures all of it, but for a table that is another's."""
+    """Names the first missing column: one command adds all of them, except in the table employees."""
     table, column = lacking[0]["table"], lacking[0]["column"]
     if not lacking[0]["in_table"]:
         return SchemaMissing(f"The database lacks the table {table}: create it with `promise-pub schema --apply`.")
     if table == "employees":
         return SchemaMissing(
-            f"The table employees lacks the column {column}, and is not changed by promise-pub: "
+            f"The table employees lacks the column {column}, and promise-pub does not change that table: "
             "its columns must be as `promise-pub schema` prints them."
         )
     return SchemaMissing(
-        f"The table {table} is of an older version, and lacks the column {column}: "
-        "bring it up to date with `promise-pub schema --apply`."
+        f"The table {table} is of an older version and lacks the column {column}: "
+        "update it with `promise-pub schema --apply`."
     )
 
 
 async def _require_a_backend_of_its_own(pool: asyncpg.Pool, connection: Any, named: Any) -> None:
-    """Raises DatabasePooled where a connection is not served by one process of PostgreSQL's as long as it lasts.
+    """Raises DatabasePooled unless one process of PostgreSQL serves a connection as long as it lasts.
 
-    Where nothing stands between, PostgreSQL has told at the start which process serves us. A pooler tells a number of
-    its own. In session mode the process stays ours; in transaction mode it serves others as soon as our transaction has
-    ended: one whose transaction goes on gets the process that we had, which PgBouncer gives first, or leaves it and we
-    get another. (A pooler that takes turns comes to another within some transactions.)
+    Without a pooler, PostgreSQL has named the process at the start. A pooler names a number of its own. In session mode
+    the process stays ours. In transaction mode it serves others once our transaction has ended: another connection with
+    an open transaction gets the process that we had, as PgBouncer does, or keeps another from us. A pooler that takes
+    turns gives us a different process within a few transactions.
     """
     try:
         ours = await _backend(connection, named)
@@ -149,28 +149,29 @@ async def _require_a_backend_of_its_own(pool: asyncpg.Pool, connection: Any, nam
             return
         async with pool.acquire(timeout=CONNECT_TIMEOUT) as other:
             shared = await _is_shared(ours, connection, other, named)
-        looks = [await _backend(connection, named) for _ in range(POOLER_LOOKS)]
+        backends = [await _backend(connection, named) for _ in range(POOLER_TRIES)]
     except asyncpg.PostgresError as error:
         if _NO_TRANSACTIONS not in str(error):
             raise
         raise DatabasePooled from error
-    if shared or any(look != ours for look in looks):
+    if shared or any(backend != ours for backend in backends):
         raise DatabasePooled
 
 
 async def _is_shared(ours: int, connection: Any, other: Any, named: Any) -> bool:
-    """Tells whether a transaction of another connection gets our process, or leaves us another."""
+    """Tells whether another connection's transaction gets our process, or makes us get another."""
     try:
         async with asyncio.timeout(POOLER_TIMEOUT), other.transaction():
             return await named.backend(other) == ours or await _backend(connection, named) != ours
     except TimeoutError as error:
-        other.terminate()  # it still waits, and would keep whoever releases it
+        # It still waits, and its release would wait too.
+        other.terminate()
         raise DatabasePooled(
-            "The pooler before the database does not serve two connections at once: raise its pool_size."
+            "The pooler before the database does not serve two connections at once: increase its pool_size."
         ) from error
 
 
 async def _backend(connection: Any, named: Any) -> int:
-    """In a transaction, so that even an unnamed statement is there when it is executed."""
+    # In a transaction, so that even an unnamed statement still exists when it is executed.
     async with connection.transaction():
         return int(await named.backend(connection))

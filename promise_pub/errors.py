@@ -1,103 +1,67 @@
-"""Every way promise-pub can fail, one class each.
+"""Every way promise-pub can fail, one class each. Errors of a feature are in its folder. The status and the advice of each stand in `http/problem_catalog.py`.
 
-    PromisePubError
-    ├── ConfigurationError          the INI file, the environment or the command line
-    ├── RequestError                what a client sent
-    │   ├── BadParameter
-    │   ├── FileMissing
-    │   ├── UploadIncomplete
-    │   ├── UploadTooSlow
-    │   ├── FileTooLarge
-    │   ├── DiskFull
-    │   ├── NoUsableRow
-    │   ├── BadHeader
-    │   ├── NotCsv
-    │   ├── RunNotFound
-    │   ├── SessionNotFound
-    │   └── WrongState
-    │       ├── NotResumable
-    │       ├── NotRepeatable
-    │       ├── NotCancellable
-    │       └── NotClearable
-    ├── AccessError                 who may in
-    │   ├── LoginRequired
-    │   ├── LoginFailed
-    │   ├── TooManyTries
-    │   ├── TokenRefused
-    │   ├── NotAllowed
-    │   ├── CrossSite
-    │   └── WrongHost
-    ├── AccountError                users and tokens, as the command line keeps them
-    │   ├── AccountExists
-    │   └── AccountMissing
-    ├── ServerBusy                  try again later
-    │   ├── TooManyWaiting
-    │   └── ServerStopping
-    ├── ConsumerError               the remote consumer
-    │   ├── ConsumerUnreachable
-    │   ├── ConsumerTimeout
-    │   ├── ConsumerRefused
-    │   ├── ConsumerComplaint
-    │   ├── ConsumerGarbage
-    │   ├── ConsumerStalled
-    │   └── SessionLost
-    ├── BrokerError                 RabbitMQ
-    │   ├── BrokerUnreachable
-    │   ├── BrokerRefused
-    │   ├── BrokerLost
-    │   └── QueueGone
-    ├── DatabaseError               PostgreSQL
-    │   ├── DatabaseUnavailable
-    │   ├── DatabaseRefused
-    │   │   └── RightsMissing
-    │   ├── DatabaseUnfit           what no right and no table would cure
-    │   │   ├── DatabaseTooOld
-    │   │   ├── DatabaseNotUtf8
-    │   │   ├── DatabaseReadOnly
-    │   │   └── DatabasePooled
-    │   ├── SchemaMissing
-    │   └── HitRefused
-    ├── CannotListen                the web server's address
-    ├── RunTaken                    another server has the run now
-    ├── StoredFileError             the uploaded file is no longer what was stored
-    ├── ImportRefused               a file of page hits holds what is none
-    ├── LocalStackError             what `serve --local` starts
-    │   ├── PartMissing
-    │   └── PartFailed
-    ├── ServerAnswerError           `promise-pub send` and `runs`, of the server they ask
-    │   └── ServerAway
-    └── Stopped                     whoever ran a command ended it
+    ConfigurationError     the INI file, the environment or the command line
+    RequestError           a client's request: BadParameter FileMissing UploadIncomplete UploadTooSlow FileTooLarge DiskFull
+      │                    NoUsableRow BadHeader NotCsv RunNotFound
+      └ WrongState         NotResumable NotRepeatable NotCancellable NotClearable
+    AccessError            who may in: LoginRequired LoginFailed TooManyTries TokenRefused NotAllowed CrossSite WrongHost
+    AccountError           users and tokens, as the command line keeps them: AccountExists AccountMissing
+    ServerBusy             try again later: TooManyWaiting ServerStopping
+    ConsumerError          the remote consumer: ConsumerUnreachable ConsumerTimeout ConsumerRefused ConsumerComplaint
+                           ConsumerGarbage ConsumerStalled SessionLost
+    BrokerError            RabbitMQ: BrokerUnreachable BrokerRefused BrokerLost QueueGone
+    DatabaseError          PostgreSQL: DatabaseUnavailable SchemaMissing
+      ├ DatabaseRefused    RightsMissing
+      └ DatabaseUnfit      no right and no table would help: DatabaseTooOld DatabaseNotUtf8 DatabaseReadOnly DatabasePooled
+    CannotListen           the web server's address
+    RunTaken Cancelled Interrupted     a run that was ended from outside
+    StoredFileError        the uploaded file is no longer what was stored
+    LocalStackError        what `serve --local` starts: PartMissing PartFailed
+    ServerAnswerError      `promise-pub send` and `runs`, of the server they ask: ServerAway
+    Internal               a fault of promise-pub itself
+    Stopped                the user ended a command
 
-`code` is stable: scripts may test it. The class docstring is the message unless one is given.
+`code` is stable: scripts may test it. The first line of the class docstring is the message unless one is given.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from promise_pub.addresses import place
+from promise_pub.addresses import join_host_port
 
 if TYPE_CHECKING:
     from promise_pub.records import Rejected, SessionView
 
 
 class PromisePubError(Exception):
-    """promise-pub failed. `details` are further sentences, for which a command has lines of their own."""
+    """promise-pub failed.
+
+    `details` are further sentences, which a command prints on lines of their own.
+    """
 
     code: ClassVar[str] = "error"
     passes = False
-    """May pass by itself, so that trying again is of use. Everything else lasts until somebody changes something."""
+    """True where the cause may pass by itself, so that trying again is of use."""
+    quotes_peer: ClassVar[bool] = False
+    """True where the message quotes the consumer, which may quote a row: the log leaves it out."""
 
-    def __init__(self, message: str | None = None, details: Sequence[str] = ()) -> None:
-        self.message = message or (type(self).__doc__ or "").partition("\n")[0]
+    def __init__(self, message: str | None = None, details: Sequence[str] = (), *, passes: bool | None = None) -> None:
+        self.message = message or self.default_message()
         self.details = tuple(details)
+        if passes is not None:
+            self.passes = passes
         super().__init__(self.message)
+
+    @classmethod
+    def default_message(cls) -> str:
+        return (cls.__doc__ or "").partition("\n")[0]
 
 
 class ConfigurationError(PromisePubError):
-    """The configuration is not usable."""
+    """The configuration cannot be used."""
 
     code = "configuration"
 
@@ -107,13 +71,13 @@ class ConfigurationError(PromisePubError):
 
 
 class RequestError(PromisePubError):
-    """The request cannot be served as it is."""
+    """The request is invalid."""
 
     code = "bad_request"
 
 
 class BadParameter(RequestError):
-    """A parameter is not one of its values."""
+    """A parameter has a value that is not allowed."""
 
     code = "bad_parameter"
 
@@ -125,25 +89,25 @@ class FileMissing(RequestError):
 
 
 class UploadIncomplete(RequestError):
-    """The upload ended before the file was whole."""
+    """The upload ended before the file was complete."""
 
     code = "upload_incomplete"
 
 
 class UploadTooSlow(RequestError):
-    """The upload came in too slowly and was cut off."""
+    """The upload was too slow and was cut off."""
 
     code = "upload_too_slow"
 
 
 class FileTooLarge(RequestError):
-    """The file is over the server's limit."""
+    """The file is larger than the server allows."""
 
     code = "file_too_large"
 
 
 class DiskFull(RequestError):
-    """The server's disk is full: the upload was not kept."""
+    """The server's disk is full; the upload was not kept."""
 
     code = "disk_full"
 
@@ -159,13 +123,13 @@ class NoUsableRow(RequestError):
 
 
 class BadHeader(RequestError):
-    """The file's header cannot name the columns."""
+    """The file's first line cannot be used as column names."""
 
     code = "bad_header"
 
 
 class NotCsv(RequestError):
-    """The file is no CSV."""
+    """The file is not a CSV."""
 
     code = "not_csv"
 
@@ -176,12 +140,6 @@ class RunNotFound(RequestError):
     code = "run_not_found"
 
 
-class SessionNotFound(RequestError):
-    """There is no such session of a visitor."""
-
-    code = "session_not_found"
-
-
 class WrongState(RequestError):
     """The run's state does not allow this."""
 
@@ -189,19 +147,19 @@ class WrongState(RequestError):
 
 
 class NotResumable(WrongState):
-    """The run cannot be gone on with."""
+    """The run cannot be resumed."""
 
     code = "not_resumable"
 
 
 class NotRepeatable(WrongState):
-    """The run cannot be made again."""
+    """The run cannot be repeated."""
 
     code = "not_repeatable"
 
 
 class NotCancellable(WrongState):
-    """The run has ended already."""
+    """The run has already ended."""
 
     code = "not_cancellable"
 
@@ -213,13 +171,13 @@ class NotClearable(WrongState):
 
 
 class AccessError(PromisePubError):
-    """This is not for you."""
+    """Access denied."""
 
     code = "access"
 
 
 class LoginRequired(AccessError):
-    """Log in, or send a token: as Authorization: Bearer; promise-pub takes it from $PROMISE_PUB_TOKEN."""
+    """Log in, or send a token as Authorization: Bearer; the command line takes it from $PROMISE_PUB_TOKEN."""
 
     code = "login_required"
 
@@ -231,7 +189,10 @@ class LoginFailed(AccessError):
 
 
 class TooManyTries(AccessError):
-    """Too many logins failed. After `retry_after` seconds one may be tried again."""
+    """Too many logins failed.
+
+    `retry_after`: seconds until the next attempt is allowed.
+    """
 
     code = "too_many_tries"
 
@@ -247,37 +208,37 @@ class TokenRefused(AccessError):
 
 
 class NotAllowed(AccessError):
-    """A viewer may look; this takes an operator."""
+    """Your account can only view: this needs the operator role."""
 
     code = "not_allowed"
 
 
 class CrossSite(AccessError):
-    """Another site's page asked for this: nothing was done."""
+    """The request came from another site's page: nothing was done."""
 
     code = "cross_site"
 
 
 class WrongHost(AccessError):
-    """The server does not answer to this name."""
+    """The server does not answer to this host name."""
 
     code = "wrong_host"
 
 
 class AccountError(PromisePubError):
-    """The account is not as it would have to be."""
+    """The account operation failed."""
 
     code = "account"
 
 
 class AccountExists(AccountError):
-    """There is an account of this name already."""
+    """An account with this name already exists."""
 
     code = "account_exists"
 
 
 class AccountMissing(AccountError):
-    """There is no account of this name."""
+    """There is no account with this name."""
 
     code = "account_missing"
 
@@ -290,7 +251,7 @@ class ServerBusy(PromisePubError):
 
 
 class TooManyWaiting(ServerBusy):
-    """Too many runs are waiting already."""
+    """Too many runs are already waiting."""
 
     code = "too_many_waiting"
 
@@ -302,9 +263,10 @@ class ServerStopping(ServerBusy):
 
 
 class ConsumerError(PromisePubError):
-    """The consumer failed. `last` is the session as it was last seen, if it was, or the one that a bad answer names.
+    """The consumer failed.
 
-    `unanswered`: it was asked for a session and may have made one, which nobody knows.
+    `last` is the session as it was last seen, or the one that a bad answer names. `unanswered`: the consumer was asked for
+    a session and may have made one without naming it.
     """
 
     code = "consumer_failed"
@@ -332,6 +294,7 @@ class ConsumerRefused(ConsumerError):
     """The consumer answered with an HTTP error status."""
 
     code = "consumer_refused"
+    quotes_peer = True
 
     def __init__(self, message: str | None = None, status: int = 0) -> None:
         self.status = status
@@ -342,12 +305,14 @@ class ConsumerComplaint(ConsumerError):
     """The consumer answered with a plain-text complaint."""
 
     code = "consumer_complaint"
+    quotes_peer = True
 
 
 class ConsumerGarbage(ConsumerError):
-    """The consumer's answer is not what the contract says."""
+    """The consumer's answer does not follow the contract."""
 
     code = "consumer_garbage"
+    quotes_peer = True
 
 
 class ConsumerStalled(ConsumerError):
@@ -357,9 +322,10 @@ class ConsumerStalled(ConsumerError):
 
 
 class SessionLost(ConsumerError):
-    """The session cannot be gone on with: it takes a new one."""
+    """The session cannot continue; a new one is needed."""
 
     code = "session_lost"
+    quotes_peer = True
 
 
 class BrokerError(PromisePubError):
@@ -376,27 +342,16 @@ class BrokerUnreachable(BrokerError):
 
 
 class BrokerRefused(BrokerError):
-    """The broker refused the connection, or what was asked of it."""
+    """The broker refused the connection or a request on it."""
 
     code = "broker_refused"
 
-    def __init__(self, message: str | None = None, *, passes: bool = False) -> None:
-        self.passes = passes
-        super().__init__(message)
-
 
 class BrokerLost(BrokerError):
-    """The connection to the broker was lost.
-
-    `confirmed` rows had been confirmed by then.
-    """
+    """The connection to the broker was lost."""
 
     code = "broker_lost"
     passes = True
-
-    def __init__(self, message: str | None = None, confirmed: int = 0) -> None:
-        self.confirmed = confirmed
-        super().__init__(message)
 
 
 class QueueGone(BrokerError):
@@ -409,11 +364,6 @@ class DatabaseError(PromisePubError):
     """The database failed."""
 
     code = "database_failed"
-
-    def __init__(self, message: str | None = None, *, passes: bool | None = None) -> None:
-        if passes is not None:
-            self.passes = passes
-        super().__init__(message)
 
 
 class DatabaseUnavailable(DatabaseError):
@@ -460,21 +410,15 @@ class DatabaseReadOnly(DatabaseUnfit):
 
 
 class DatabasePooled(DatabaseUnfit):
-    """A pooler before the database gives each transaction another connection: locks and statements do not hold. Set its pool_mode to session, or connect to PostgreSQL itself."""
+    """A connection pooler gives each transaction another connection, so that locks do not hold. Set its pool_mode to session, or connect to PostgreSQL itself."""
 
     code = "database_pooled"
 
 
 class SchemaMissing(DatabaseError):
-    """The database lacks tables or columns of promise-pub: create them with `promise-pub schema --apply`."""
+    """The database lacks tables or columns: create them with `promise-pub schema --apply`."""
 
     code = "schema_missing"
-
-
-class HitRefused(DatabaseError):
-    """The database cannot keep a page hit as it is."""
-
-    code = "hit_refused"
 
 
 class CannotListen(PromisePubError):
@@ -484,28 +428,35 @@ class CannotListen(PromisePubError):
 
     @classmethod
     def at(cls, host: str, port: int, error: OSError) -> Self:
-        """In the system's own words: asyncio's tell the address once more."""
+        """Words the error as the system does; asyncio's words repeat the address."""
         number = error.errno or 0
         reason = os.strerror(number) if number > 0 else error.strerror
-        return cls(f"Cannot listen on {place(host, port)}: {reason}")
+        return cls(f"Cannot listen on {join_host_port(host, port)}: {reason}")
 
 
 class RunTaken(PromisePubError):
-    """Another server on this database has taken the run."""
+    """Another server on this database has taken over the run."""
 
     code = "run_taken"
 
 
+class Cancelled(PromisePubError):
+    """The run was cancelled."""
+
+    code = "cancelled"
+
+
+class Interrupted(PromisePubError):
+    """The server stopped, or lost the run to another one."""
+
+    code = "interrupted"
+    passes = True
+
+
 class StoredFileError(PromisePubError):
-    """The stored file is gone or cannot be read."""
+    """The stored file is missing or cannot be read."""
 
     code = "stored_file"
-
-
-class ImportRefused(PromisePubError):
-    """The file holds what is no page hit. Nothing of it was taken."""
-
-    code = "import_refused"
 
 
 class LocalStackError(PromisePubError):
@@ -533,13 +484,31 @@ class ServerAnswerError(PromisePubError):
 
 
 class ServerAway(ServerAnswerError):
-    """The promise-pub server does not answer, or says itself that it cannot now."""
+    """The promise-pub server does not answer, or says that it is unavailable."""
 
     code = "server_away"
     passes = True
+
+
+class Internal(PromisePubError):
+    """The server failed; its log says how."""
+
+    code = "internal"
 
 
 class Stopped(PromisePubError):
     """Stopped before the end."""
 
     code = "stopped"
+
+
+def find_classes(root: type[PromisePubError] = PromisePubError) -> Iterator[type[PromisePubError]]:
+    """Yields this class of error and all below it."""
+    yield root
+    for below in root.__subclasses__():
+        yield from find_classes(below)
+
+
+def find_class(code: str) -> type[PromisePubError]:
+    """Returns the class with this code; PromisePubError for a code that only another version knows."""
+    return next((kind for kind in find_classes() if kind.code == code), PromisePubError)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
@@ -235,8 +235,8 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Going:
-    """What it takes to go on with a run. The session's rows are those after `after`.
+class ResumeState:
+    """All that is needed to continue a run in another session or process. The session's rows are those after `after`.
 
     `employees` and `highest_id` are of the employees table before the session's first row, `resent` is of the run.
     """
@@ -313,6 +313,72 @@ class Repeats:
     gone: int = 0
 
 
+class FindingKind(StrEnum):
+    """Reasons of a verdict. The values are stable: scripts may test them."""
+
+    # What the broker did.
+    RETURNED = "returned"
+    NACKED = "nacked"
+    UNCONFIRMED = "unconfirmed"
+    EXTRA_CONFIRMS = "extra_confirms"
+    # What sessions reported that ended before the run did.
+    EARLIER_SESSION = "earlier_session"
+    EARLIER_SESSION_EMPTY = "earlier_session_empty"
+    MAILS_GONE = "mails_gone"
+    # What the consumer received.
+    RECEIVED_NOT_REPORTED = "received_not_reported"
+    NOT_RECEIVED = "not_received"
+    RECEIVED_AGAIN = "received_again"
+    RECEIVED_TOO_MANY = "received_too_many"
+    NO_DIGEST = "no_digest"
+    DIGEST_DIFFERS = "digest_differs"
+    # What it saved, and why it did not save the rest.
+    SAVED_NOT_REPORTED = "saved_not_reported"
+    SAVED_MORE_THAN_RECEIVED = "saved_more_than_received"
+    SAVED_MORE_THAN_SENT = "saved_more_than_sent"
+    NOT_USABLE = "not_usable"
+    NOT_USABLE_AGAIN = "not_usable_again"
+    DUPLICATE = "duplicate"
+    DUPLICATES_UNPROVEN = "duplicates_unproven"
+    DUPLICATES_UNCOUNTABLE = "duplicates_uncountable"
+    SAVED_BY_OTHERS = "saved_by_others"
+    HELD_BEFORE = "held_before"
+    TOO_LONG = "too_long"
+    NOT_SAVED = "not_saved"
+    NOT_SAVED_UNCOUNTABLE = "not_saved_uncountable"
+    COUNTS_CONTRADICT = "counts_contradict"
+    # What the employees table shows.
+    TABLE_DIFFERS = "table_differs"
+    COLUMNS_NOT_PROVEN = "columns_not_proven"
+    # What may be left at the consumer.
+    SESSION_NOT_REMOVED = "session_not_removed"
+    SESSION_NOT_NAMED = "session_not_named"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One reason of a verdict: the verdict it alone would lead to, and how many rows it is about, if it is about rows.
+
+    `facts` are what its sentence names besides; the ledger keeps the sentence, not them.
+    """
+
+    kind: FindingKind
+    verdict: Verdict
+    rows: int | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"kind": self.kind.value, "verdict": self.verdict.value, "rows": self.rows}
+
+    @classmethod
+    def parse_all(cls, told: Iterable[Mapping[str, Any]]) -> tuple[Self, ...]:
+        """Reads findings from JSON. Leaves out kinds that only a newer version knows."""
+        known = {kind.value for kind in FindingKind}
+        return tuple(
+            cls(FindingKind(one["kind"]), Verdict(one["verdict"]), one["rows"]) for one in told if one["kind"] in known
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class RunReport:
     """One run as it is now: what the ledger keeps, the pages show and the API tells."""
@@ -332,6 +398,8 @@ class RunReport:
     db_count: int | None = None
     verdict: Verdict | None = None
     explanation: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    """One for each sentence of the explanation; none of a run that an older version judged."""
     confirm_ms: ConfirmLatency | None = None
     position: int | None = None
     error: Fault | None = None
@@ -339,7 +407,7 @@ class RunReport:
     digest: str | None = None
     resends: tuple[Resent, ...] = ()
     earlier: tuple[EarlierSession, ...] = ()
-    going: Going = Going()
+    resume_state: ResumeState = ResumeState()
     samples: tuple[Sample, ...] = ()
     read_bytes: int = 0
     """How far the file was read."""
@@ -375,6 +443,7 @@ class RunReport:
             "db_count": self.db_count,
             "verdict": self.verdict and self.verdict.value,
             "explanation": list(self.explanation),
+            "findings": [finding.as_json() for finding in self.findings],
             "confirm_ms": self.confirm_ms and _rounded(self.confirm_ms),
             "position": self.position,
             "error": self.error and asdict(self.error),

@@ -1,4 +1,4 @@
-"""What both servers need of the system: files enough for their connections, and word of those it did not give them."""
+"""Resources of the system for both servers: enough files for connections, and a log of connections it refused."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-MOST_FILES = 1 << 17  # connections take one each; a program that is started walks through all it might have
-TOLD_EVERY = 10.0  # seconds between two complaints: asyncio makes a hundred a second
+MAX_FILES = 1 << 17  # one for each connection; a program that is started walks through all it could have
+LOG_EVERY = 10.0  # seconds between two lines in the log: asyncio reports a hundred a second
 
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 def allow_many_files() -> int:
-    """Raises the soft limit of open files to the hard one, as far as that is of use; how many they may be now.
+    """Raises the soft limit of open files towards the hard one, and returns the new limit.
 
-    The soft one is usually 1,024, for programs that use `select`. asyncio does not; and whoever opens as many
-    connections would shut everybody else out.
+    The soft limit is usually 1,024, for programs that use `select`. asyncio does not, and a client with that many
+    connections would shut out all others.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
     if soft == resource.RLIM_INFINITY:
-        return MOST_FILES
+        return MAX_FILES
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     return max(soft, wanted)
 
 
 @contextmanager
-def telling_of_refused_connections() -> Iterator[None]:
-    """Logs that the system gave no file, or no memory, for a connection that came.
+def log_refused_connections() -> Iterator[None]:
+    """Logs that the system had no file or no memory for a new connection.
 
-    asyncio tells it to a logger that also tells, with tracebacks, whatever strangers send, and which is therefore not
-    heard. It goes on by itself a second later.
+    asyncio reports it to a logger that is silenced, because it also reports, with tracebacks, whatever strangers send.
+    asyncio accepts connections again after a second.
     """
     loop = asyncio.get_running_loop()
-    before, told = loop.get_exception_handler(), float("-inf")
+    before, logged_at = loop.get_exception_handler(), float("-inf")
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        nonlocal told
+        nonlocal logged_at
         if reason := _refusal(context):
-            if loop.time() - told >= TOLD_EVERY:
-                told = loop.time()
-                log.error("Connections that come cannot be accepted: %s", reason)
+            if loop.time() - logged_at >= LOG_EVERY:
+                logged_at = loop.time()
+                log.error("New connections cannot be accepted: %s", reason)
         elif before:
             before(loop, context)
         else:
@@ -62,7 +62,7 @@ def telling_of_refused_connections() -> Iterator[None]:
 
 
 def _refusal(context: dict[str, Any]) -> str | None:
-    """Why the system refused to accept a connection, if that is what asyncio tells of."""
+    """Returns the reason for which the system refused a connection; None when asyncio reports something else."""
     error = context.get("exception")
     if "socket" in context and isinstance(error, OSError) and error.errno in _OUT_OF_RESOURCES:
         return error.strerror

@@ -8,7 +8,7 @@ import { duration, element, problemOf, rejectedTable, rows, size, thousands } fr
 const $ = (id) => document.getElementById(id);
 const form = $("send");
 const input = $("input_file");
-const LOOKS = ["columns", "header", "delimiter", "encoding"]; // fields that say what the file looks like
+const LOOKS = ["columns", "header", "delimiter", "encoding"]; // fields of the file format
 const PAUSE = 300; // milliseconds without a key before a preview is asked for
 const STEPS = 4; // of an upload that are said aloud
 
@@ -27,7 +27,7 @@ function chosen() {
 
 function faultOf(file) {
   const most = Number(form.dataset.mostUpload);
-  if (file.size > most) return `The file is too large: it has ${size(file.size)}, and the server takes ${size(most)} at most.`;
+  if (file.size > most) return `The file is too large: ${size(file.size)}. The server takes at most ${size(most)}.`;
   return file.size ? "" : "The file is empty.";
 }
 
@@ -39,7 +39,7 @@ function dropped(event) {
     input.files = event.dataTransfer.files;
     chosen();
   } else {
-    complain({ detail: "One file at a time: none of these was taken." });
+    complain({ detail: "Drop one file at a time: none of these was taken." });
   }
 }
 
@@ -68,7 +68,7 @@ async function preview() {
   try {
     told = await askPreview(file, looks(), signal);
   } catch {
-    told = { trouble: "There is no preview: the server or the file cannot be read." };
+    told = { trouble: "No preview: the server or the file cannot be read." };
   }
   if (signal.aborted) return;
   $("preview").hidden = false;
@@ -76,7 +76,7 @@ async function preview() {
   $("preview_words").textContent = previewWords(told);
   $("preview_words").classList.toggle("fault", Boolean(told.trouble) || !told.counts.accepted);
   $("preview_tables").replaceChildren(...previewTables(told));
-  if (told.look || told.counts?.accepted === 0) $("more").open = true; // where it is told what the file looks like
+  if (told.look || told.counts?.accepted === 0) $("more").open = true; // where the file format is set
 }
 
 /** The settings that are not left as they come. */
@@ -109,7 +109,7 @@ async function mayDelete() {
 }
 
 async function countEmployees() {
-  let holds = "How many rows it holds cannot be told now.";
+  let holds = "The number of its rows is not known now.";
   let button = "Delete all and send";
   try {
     const response = await fetch("/employees", { headers: { Accept: "application/json" } });
@@ -124,7 +124,7 @@ async function countEmployees() {
     holds += " The server cannot be reached.";
   }
   $("confirm_words").textContent =
-    `${holds} Whatever is there when the run’s turn comes is deleted, what earlier runs saved too. Nothing brings it back.`;
+    `${holds} All rows that are there when the run starts are deleted, those of earlier runs too. This cannot be undone.`;
   $("confirm_yes").textContent = button;
   $("confirm_yes").disabled = false;
 }
@@ -139,7 +139,7 @@ async function submitted(event) {
   $("trouble").hidden = $("report").hidden = true;
   if ($("clear").checked && !$("dry_run").checked && !(await mayDelete())) return;
   begin();
-  // In the address it is told before the file: a check waits for nobody's turn.
+  // The address says it before the file: a check waits for nobody's turn.
   const address = $("dry_run").checked ? `${form.action}?dry_run=true` : form.action;
   uploading = send(address, new FormData(form), progressed);
   const cancelled = new Promise((resolve) => ($("upload_cancel").onclick = () => resolve("cancelled")));
@@ -150,8 +150,8 @@ async function submitted(event) {
 
 function begin() {
   $("upload_bar").value = 0;
-  $("upload_words").textContent = "Beginning …";
-  say("The upload has begun.");
+  $("upload_words").textContent = "Starting …";
+  say("Upload started.");
   said = 0;
   form.classList.add("busy");
   $("fields").inert = true;
@@ -165,8 +165,8 @@ let said = 0;
 function progressed({ loaded, total, rate, left }) {
   if (loaded >= total) {
     $("upload_bar").removeAttribute("value");
-    $("upload_words").textContent = `${size(total)} are there. The server looks through them …`;
-    say("All is there. The server looks through it.");
+    $("upload_words").textContent = `${size(total)} uploaded. The server is checking the file …`;
+    say("Upload complete. The server is checking the file.");
     return;
   }
   $("upload_bar").value = loaded / total;
@@ -199,9 +199,9 @@ async function answered(response) {
   $("submit").focus();
   if (told?.rows && !told.id) report(told);
   else if (told?.id) location.assign(`/runs/${told.id}`);
-  else if (response === "cancelled") complain({ detail: "The upload was cancelled. Nothing was run." });
+  else if (response === "cancelled") complain({ detail: "Upload cancelled. No run was started." });
   else if (response) complain(await problemOf(response), response.status);
-  else complain({ detail: "The connection broke off, or the file changed while it was sent. Look at the newest runs below before you send it again." });
+  else complain({ detail: "The connection was lost, or the file changed during the upload. Check the newest runs below before you send it again." });
 }
 
 function complain({ detail, advice, rejected }, status = 0) {

@@ -10,10 +10,10 @@ function count() {
   const button = compare.querySelector("button");
   button.disabled = chosen < LEAST || chosen > most;
   const hint = document.getElementById("compare_hint");
-  if (chosen > most) hint.textContent = `${chosen} runs are chosen: at most ${most} fit side by side.`;
-  else if (chosen === 1) hint.textContent = "1 run is chosen: choose another.";
-  else if (chosen) hint.textContent = `${chosen} runs are chosen.`;
-  else hint.textContent = `Choose ${LEAST} to ${most} runs, to see them side by side.`;
+  if (chosen > most) hint.textContent = `${chosen} runs chosen: at most ${most} can be compared.`;
+  else if (chosen === 1) hint.textContent = "1 run chosen: choose another.";
+  else if (chosen) hint.textContent = `${chosen} runs chosen.`;
+  else hint.textContent = `Choose ${LEAST} to ${most} runs to compare them.`;
 }
 
 /** An address that names only what is asked for. */

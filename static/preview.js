@@ -4,7 +4,7 @@ import { element, problemOf, rejectedTable, rows, size, table, thousands } from 
 
 const FIRST_BYTES = 256 * 1024; // of the file: what the server takes for a preview
 
-/** Asks for the preview of a file. `settings` are the parameters that say what the file looks like. */
+/** Asks for the preview of a file. `settings` are the parameters of the file format. */
 export async function askPreview(file, settings, signal) {
   const whole = file.size <= FIRST_BYTES;
   const query = new URLSearchParams({ ...settings, whole });
@@ -14,9 +14,9 @@ export async function askPreview(file, settings, signal) {
     body: file.slice(0, FIRST_BYTES),
     signal,
   });
-  if (response.status === 404) return { trouble: "This server shows no preview. The file can be sent all the same." };
+  if (response.status === 404) return { trouble: "This server has no preview. You can send the file anyway." };
   if (!response.ok) {
-    const look = [400, 422].includes(response.status); // what the file is said to look like cannot be
+    const look = [400, 422].includes(response.status); // the file format that was set cannot be
     return { trouble: (await problemOf(response)).detail, look };
   }
   return { ...(await response.json()), part: whole ? "In the whole file" : `In its first ${size(FIRST_BYTES)}` };

@@ -1,5 +1,5 @@
-// Numbers in people's words, as promise_pub/presentation/wording.py has them, and elements made of text alone: whatever a file
-// holds is shown, never run.
+// Numbers in people's words, as promise_pub/presentation/wording.py has them, and elements made of text alone: the content
+// of a file is shown, never run.
 
 export const thousands = (number) => number.toLocaleString("en-US");
 
@@ -55,24 +55,24 @@ export function table(name, head, lines) {
 
 export function rejectedTable(rejected) {
   const lines = rejected.map((one) => [thousands(one.line), one.reason, one.excerpt]);
-  return table("Rejected rows", ["Line", "Why", "Its beginning"], lines);
+  return table("Rejected rows", ["Line", "Why", "Start of the line"], lines);
 }
 
-// As promise_pub/remote/answers.py has them: who answers so, and without problem details, is not the server itself.
+// As promise_pub/remote/answers.py has them: an answer with one of these and without problem details is not the server's own.
 const BY_A_PROXY = {
-  401: "A proxy before the server, or another server, asks for a login of its own.",
-  403: "A proxy before the server, or another server, refuses this.",
-  407: "A proxy before the server asks for a login of its own.",
-  408: "A proxy before the server waits no longer for the file.",
-  413: "A proxy before the server takes less; have its limit raised (nginx: client_max_body_size), or split the file.",
-  429: "A proxy before the server takes no more requests for now; try again later.",
-  502: "A proxy before the server does not reach it, or not to the end; see that the server is up.",
-  503: "A proxy before the server finds it away; see that the server is up.",
-  504: "A proxy before the server waits no longer for its answer; look at the runs before a file is sent again, " +
-    "and have its limit raised (nginx: proxy_read_timeout).",
+  401: "A proxy in front of the server, or another server, asks for its own login.",
+  403: "A proxy in front of the server, or another server, refuses this.",
+  407: "A proxy in front of the server asks for its own login.",
+  408: "A proxy in front of the server stopped waiting for the file.",
+  413: "A proxy in front of the server limits uploads; raise its limit (nginx: client_max_body_size), or split the file.",
+  429: "A proxy in front of the server takes no more requests for now; try again later.",
+  502: "A proxy in front of the server lost or could not open its connection to it; check that the server is up.",
+  503: "A proxy in front of the server finds it unavailable; check that the server is up.",
+  504: "A proxy in front of the server stopped waiting for its answer; check the runs before you send the file again, " +
+    "and raise the proxy's limit (nginx: proxy_read_timeout).",
 };
 
-/** What an answer with problem details says, or what can be said of one without. */
+/** What an answer with problem details says, or what is known of one without. */
 export async function problemOf(response) {
   try {
     const told = JSON.parse(await response.text());

@@ -36,6 +36,8 @@ class Peer:
 
     def __init__(self) -> None:
         self.port = 0
+        self.answers = dict(_ANSWERS)
+        """What it says to each request; a test may change it before it connects."""
         self.published: list[tuple[ContentHeader, bytes]] = []
         self._writer: asyncio.StreamWriter
         self._come = asyncio.Event()
@@ -89,7 +91,7 @@ class Peer:
             if len(self._message[1]) == header.body_size:
                 self.published.append(self._message)
                 self._come.set()
-        elif answer := _ANSWERS.get(type(frame)):
+        elif answer := self.answers.get(type(frame)):
             await self.say([answer(frame)], channel=channel)
 
 

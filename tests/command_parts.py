@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from promise_pub import cli
-from promise_pub.local import inifile
+from promise_pub.settings import inifile
 from promise_pub.settings.model import (
     ConsumerSettings,
     DatabaseSettings,

@@ -23,8 +23,8 @@ from hypothesis import HealthCheck
 from hypothesis import settings as property_settings
 
 from promise_pub.errors import PartMissing
-from promise_pub.local import inifile
-from promise_pub.local.places import PLACES_VARIABLE
+from promise_pub.local.postgres_home import PLACES_VARIABLE
+from promise_pub.settings import inifile
 from promise_pub.settings.model import ConsumerSettings, DatabaseSettings, RabbitSettings, ServerSettings, Settings
 from tests import services
 from tests.services import BackgroundLoop, BrokerUnderTest, RunningCommand, StartCommand
@@ -95,13 +95,6 @@ def services_folder(pytestconfig: pytest.Config) -> Path:
     return folder
 
 
-def _missing(error: PartMissing) -> Any:
-    """No service: no test here, and no success in CI."""
-    if os.environ.get("CI"):
-        pytest.fail(error.message)
-    pytest.skip(error.message)
-
-
 @pytest.fixture(scope="session")
 def broker_node(services_loop: BackgroundLoop, services_folder: Path) -> Iterator[BrokerUnderTest]:
     """A broker of the tests' own, for those that change its users, rights and limits."""
@@ -109,7 +102,7 @@ def broker_node(services_loop: BackgroundLoop, services_folder: Path) -> Iterato
         with services.broker(services_loop, services_folder) as node:
             yield node
     except PartMissing as error:
-        _missing(error)
+        services.missing(error.message)
 
 
 @pytest.fixture(scope="session")
@@ -125,7 +118,7 @@ def database_server(services_loop: BackgroundLoop, services_folder: Path) -> Ite
         with services.database_server(services_loop, services_folder) as settings:
             yield settings
     except PartMissing as error:
-        _missing(error)
+        services.missing(error.message)
 
 
 @pytest.fixture

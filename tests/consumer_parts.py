@@ -22,8 +22,10 @@ from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
+from promise_pub.amqp.connection import connect
+from promise_pub.consumer.saver import OUTAGE
 from promise_pub.consumer.server import make_app
-from promise_pub.delivery.broker.rabbit import connect
+from promise_pub.retries import Backoff
 from promise_pub.settings.model import ConsumerSettings, DatabaseSettings, RabbitSettings, ServerSettings, Settings
 from tests.described_messages import DESCRIPTION, OF_THE_TESTS, inspected
 
@@ -84,16 +86,20 @@ def settings_of(rabbit: RabbitSettings, database: DatabaseSettings) -> Settings:
 
 
 @asynccontextmanager
-async def bundled(rabbit: RabbitSettings, database: DatabaseSettings) -> AsyncIterator[ConsumerUnderTest]:
+async def bundled(
+    rabbit: RabbitSettings, database: DatabaseSettings, backoff: Backoff = OUTAGE
+) -> AsyncIterator[ConsumerUnderTest]:
     """In this process. What promise-pub sends it has to be as described."""
     with inspected():
-        async with _bundled(rabbit, database) as consumer:
+        async with _bundled(rabbit, database, backoff) as consumer:
             yield consumer
 
 
 @asynccontextmanager
-async def _bundled(rabbit: RabbitSettings, database: DatabaseSettings) -> AsyncIterator[ConsumerUnderTest]:
-    runner = web.AppRunner(make_app(settings_of(rabbit, database)), access_log=None, shutdown_timeout=1)
+async def _bundled(
+    rabbit: RabbitSettings, database: DatabaseSettings, backoff: Backoff
+) -> AsyncIterator[ConsumerUnderTest]:
+    runner = web.AppRunner(make_app(settings_of(rabbit, database), backoff), access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

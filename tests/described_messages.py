@@ -14,7 +14,7 @@ from pamqp import frame
 from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 
-from promise_pub.consumer import broker
+from promise_pub.amqp import reading
 from promise_pub.settings.model import RabbitSettings
 from promise_pub.web.docs import asyncapi
 
@@ -69,16 +69,16 @@ def properties_of(properties: Any) -> dict[str, Any]:
 def inspected() -> Iterator[Inspector]:
     """While the block runs, every message is looked at that the bundled consumer reads in this process."""
     inspector = Inspector()
-    read = broker.deliveries
+    read = reading.parse_deliveries
 
-    def read_and_look(buffer: bytearray, channel: int) -> Any:
-        found, taken = read(buffer, channel)
+    def read_and_look(buffer: bytearray) -> Any:
+        found, taken = read(buffer)
         if found:
             for properties, body in _contents(bytes(buffer[:taken])):
                 inspector.look(properties, body)
         return found, taken
 
-    with mock.patch.object(broker, "deliveries", read_and_look):
+    with mock.patch.object(reading, "parse_deliveries", read_and_look):
         yield inspector
     inspector.approve()
 

@@ -10,8 +10,8 @@ from itertools import count
 
 from argon2 import PasswordHasher
 
-from promise_pub.accounts.people import Account, Role, User, Visitor
-from promise_pub.accounts.sessions import Session
+from promise_pub.accounts.people import Account, Principal, Role, User
+from promise_pub.accounts.sessions import LoginSession
 from promise_pub.errors import AccountExists, AccountMissing, DatabaseError
 
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -37,7 +37,7 @@ class FakeAccounts:
             raise AccountExists
         self._users[name] = User(next(self._ids), name, role, 1, password), datetime.now(UTC)
 
-    async def users(self) -> list[Account]:
+    async def list_users(self) -> list[Account]:
         self._ask()
         rows = sorted(self._users.values(), key=lambda row: row[0].name)
         return [Account(user.name, user.role, since) for user, since in rows]
@@ -66,7 +66,7 @@ class FakeAccounts:
         self._tokens[name] = token, Account(name, role, now, expires_at)
         return token, expires_at
 
-    async def tokens(self) -> list[Account]:
+    async def list_tokens(self) -> list[Account]:
         self._ask()
         return sorted(account for _, account in self._tokens.values())
 
@@ -75,7 +75,7 @@ class FakeAccounts:
         if not self._tokens.pop(name, None):
             raise AccountMissing
 
-    async def user(self, name: str) -> User | None:
+    async def find_user(self, name: str) -> User | None:
         self._ask()
         return self._users[name][0] if name in self._users else None
 
@@ -85,22 +85,22 @@ class FakeAccounts:
         if now.password == user.password:
             self._users[user.name] = replace(now, password=password), since
 
-    async def visitor_of(self, session: Session) -> Visitor | None:
+    async def find_by_session(self, session: LoginSession) -> Principal | None:
         self._ask()
         users = [user for user, _ in self._users.values()]
         whose = [user for user in users if (user.id, user.generation) == (session.user, session.generation)]
-        return Visitor(whose[0].name, whose[0].role) if whose and session.id not in self._ended else None
+        return Principal(whose[0].name, whose[0].role) if whose and session.id not in self._ended else None
 
-    async def end(self, session: Session, until: datetime) -> None:
+    async def end_session(self, session: LoginSession, until: datetime) -> None:
         self._ask()
         self._ended.add(session.id)
 
-    async def visitor_with(self, token: str) -> Visitor | None:
+    async def find_by_token(self, token: str) -> Principal | None:
         self._ask()
         now = datetime.now(UTC)
         return next(
             (
-                Visitor(account.name, account.role)
+                Principal(account.name, account.role)
                 for known, account in self._tokens.values()
                 if known == token and account.expires_at and account.expires_at > now
             ),

@@ -9,17 +9,17 @@ import asyncio
 import json
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from promise_pub.consumer.session import Session
-from promise_pub.delivery.consumer_client.client import parse_session
+from promise_pub.consumer.session import ConsumerSession
+from promise_pub.delivery.consumer_client.answers import parse_session
 from promise_pub.delivery.evidence.digest import fingerprint, written
 from promise_pub.delivery.ports import Shipment, Watch
-from promise_pub.delivery.store.query import NEWEST_FIRST, Selection, Sort
+from promise_pub.delivery.store.query import NEWEST_FIRST, RunSelection, Sort
 from promise_pub.errors import (
     BrokerError,
     BrokerLost,
@@ -126,7 +126,7 @@ class FakePublisher:
     async def check_queue(self) -> None:
         await asyncio.sleep(0)
         if self._lost:
-            raise BrokerLost(confirmed=self.tracker.confirmed)
+            raise BrokerLost
         if self._queue not in self._broker.queues:
             raise QueueGone(f"The queue {self._queue} is gone.")
 
@@ -184,7 +184,7 @@ class FakePublisher:
     async def _until_unsettled(self, most: int) -> None:
         while self.tracker.unsettled > most:
             if self._lost:
-                raise BrokerLost(confirmed=self.tracker.confirmed)
+                raise BrokerLost
             self._news.clear()
             await self._news.wait()
 
@@ -236,8 +236,8 @@ class FakeConsumer:
                 watch(self.sessions[uuid])
             await asyncio.sleep(self.look_every)
 
-    async def look(self, uuid: str) -> SessionView:
-        await self._call("look")
+    async def get_session(self, uuid: str) -> SessionView:
+        await self._call("get_session")
         self._known(uuid)
         return self.sessions[uuid]
 
@@ -319,23 +319,23 @@ class TellingConsumer(FakeConsumer):
     def __init__(self, broker: FakeBroker, ledger: FakeLedger | None = None) -> None:
         super().__init__(broker, ledger)
         self.slow_to_save = False
-        self._counts: dict[str, Session] = {}
+        self._counts: dict[str, ConsumerSession] = {}
 
     def _read(self, uuid: str, most: int | None = None) -> None:
         queue = self.broker.queues.get(uuid, [])
-        counts = self._counts.setdefault(uuid, Session(uuid, "here", datetime.now(UTC)))
+        counts = self._counts.setdefault(uuid, ConsumerSession(uuid, "here", datetime.now(UTC)))
         for message in queue[:most]:
             counts.receive(message.message_id, message.body, redelivered=False)
         del queue[:most]
         if most is None or not self.slow_to_save:
-            rows = counts.take()
+            rows = counts.take_pending()
             new = {row.mail: None for row in rows if row.mail not in self.employees}
             self.employees += new
             counts.settle(len(rows), saved=len(new), refused=0)
         self.sessions[uuid] = parse_session(json.dumps(counts.as_json()), "/getSession/")
 
 
-def _meets(run: RunReport, which: Selection) -> bool:
+def _meets(run: RunReport, which: RunSelection) -> bool:
     return (
         which.state in (None, run.state)
         and which.verdict in (None, run.verdict)
@@ -375,57 +375,59 @@ class FakeLedger:
         if self.away:
             raise self.away
 
-    async def open(self, report: RunReport) -> None:
-        await self._call("open")
+    async def open_run(self, report: RunReport) -> None:
+        await self._call("open_run")
         if report.id in self.runs:
             raise DatabaseError(f"there is a run {report.id} already")
         self.runs[report.id] = report
 
-    async def reopen(self, report: RunReport) -> None:
-        await self._call("reopen")
+    async def reopen_run(self, report: RunReport) -> None:
+        await self._call("reopen_run")
         if not self.runs[report.id].resumable:
             raise NotResumable
         self.runs[report.id] = report
 
-    async def known(self, run_ids: Sequence[str]) -> set[str]:
-        await self._call("known")
+    async def find_known(self, run_ids: Collection[str]) -> set[str]:
+        await self._call("find_known")
         return {run_id for run_id in run_ids if run_id in self.runs}
 
-    async def resumable(self, run_ids: Sequence[str]) -> set[str]:
-        await self._call("resumable")
+    async def find_resumable(self, run_ids: Collection[str]) -> set[str]:
+        await self._call("find_resumable")
         known = [self.runs[run_id] for run_id in run_ids if run_id in self.runs]
         return {run.id for run in known if run.state is not State.COMPLETED}
 
     @asynccontextmanager
-    async def turn(self, lost: Callable[[], None]) -> AsyncIterator[None]:
+    async def exclusive_turn(self, lost: Callable[[], None]) -> AsyncIterator[None]:
         yield
 
-    async def write(self, report: RunReport) -> None:
+    async def write_run(self, report: RunReport) -> None:
         asked = asyncio.get_running_loop().time()
-        await self._call("write")
+        await self._call("write_run")
         self.writes.append((asked, report))
         if report.id in self.runs:
             self.runs[report.id] = report
 
-    async def reject(self, run_id: str, rejected: Sequence[Rejected]) -> None:
-        await self._call("reject")
+    async def add_rejects(self, run_id: str, rejected: Sequence[Rejected]) -> None:
+        await self._call("add_rejects")
         if run_id not in self.runs:
             raise DatabaseError(f"there is no run {run_id}")
         for row in rejected:
             self._rejected[run_id].setdefault(row.line, row)
 
-    async def rejected(self, run_id: str, most: int) -> list[Rejected]:
-        await self._call("rejected")
+    async def list_rejects(self, run_id: str, most: int) -> list[Rejected]:
+        await self._call("list_rejects")
         return sorted(self._rejected[run_id].values())[:most]
 
-    async def run(self, run_id: str) -> RunReport:
-        await self._call("run")
+    async def get_run(self, run_id: str) -> RunReport:
+        await self._call("get_run")
         if run_id not in self.runs:
             raise RunNotFound
         return replace(self.runs[run_id], position=None)
 
-    async def newest(self, most: int, skip: int = 0, which: Selection = NEWEST_FIRST) -> tuple[list[RunReport], int]:
-        await self._call("newest")
+    async def list_runs(
+        self, most: int, skip: int = 0, which: RunSelection = NEWEST_FIRST
+    ) -> tuple[list[RunReport], int]:
+        await self._call("list_runs")
         runs = sorted(
             (run for run in self.runs.values() if _meets(run, which)),
             key=lambda run: (_KEYS[which.sort](run), run.id),
@@ -448,8 +450,8 @@ class FakeLedger:
         await self._call("count_employees")
         return len(self.employees)
 
-    async def highest_employee(self) -> int:
-        await self._call("highest_employee")
+    async def highest_employee_id(self) -> int:
+        await self._call("highest_employee_id")
         return self._forgotten + len(self.employees) if self.employees else 0
 
     async def count_repeats(

@@ -10,24 +10,38 @@ from typing import Any
 from promise_pub.delivery.input.uploads import Uploads
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.run.active import ActiveRun
+from promise_pub.delivery.run.backoffs import BACKOFFS, Backoffs
 from promise_pub.records import Mode, Parameters, State
+from promise_pub.retries import Backoff
 from tests.fakes import FakeBroker, FakeConsumer, FakeLedger
 
 ROWS = b"Ann,ann@x\nBob,bob@x\nCid,cid@x\n"
 BATCH = Parameters(mode=Mode.BATCH)
+QUICK = Backoffs(
+    broker=Backoff(0.0, 0.0, within=120.0),
+    database=Backoff(0.01, 0.01, within=60.0),
+    last_write=Backoff(0.01, 0.01, within=0.02),
+)
 
 
 class House:
     """Runs among fakes."""
 
-    def __init__(self, folder: Path, max_waiting: int = 100) -> None:
+    def __init__(self, folder: Path, max_waiting: int = 100, backoffs: Backoffs = BACKOFFS) -> None:
         self.broker = FakeBroker()
         self.ledger = FakeLedger()
         self.consumer = FakeConsumer(self.broker, self.ledger)
         self.uploads = Uploads(folder, limit=1 << 30, keep_days=30)
         self.uploads.prepare()
         self.folder = folder
-        self.runs = Runs(self.ledger, self.consumer, self.broker.open_publisher, self.uploads, max_waiting)
+        self._max_waiting, self._backoffs = max_waiting, backoffs
+        self.runs = self.make_runs()
+
+    def make_runs(self) -> Runs:
+        """Returns the runs of the next server."""
+        return Runs(
+            self.ledger, self.consumer, self.broker.open_publisher, self.uploads, self._max_waiting, self._backoffs
+        )
 
     async def submit(self, text: bytes = ROWS, parameters: Parameters = BATCH) -> ActiveRun:
         run_id = self.runs.admit()

@@ -13,7 +13,7 @@ from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 from yarl import URL
 
-from promise_pub.accounts.guard import Guard
+from promise_pub.accounts.authentication import Authenticator
 from promise_pub.app import listen
 from promise_pub.http.limits import Limits
 from promise_pub.http.security import resolve_exposure
@@ -85,7 +85,7 @@ class Raw(NamedTuple):
 
 @asynccontextmanager
 async def site(
-    folder: Path, *, guard: Guard | None = None, probes: Mapping[str, Any] | None = None, **set: Any
+    folder: Path, *, authenticator: Authenticator | None = None, probes: Mapping[str, Any] | None = None, **set: Any
 ) -> AsyncIterator[Site]:
     """It, with these options of `[server]` set; runs are taken up."""
     settings = ServerSettings(port=0, **set)
@@ -96,7 +96,7 @@ async def site(
         ledger=house.ledger,  # type: ignore[arg-type]
         probes=house.probes,
         exposure=await resolve_exposure(settings),
-        guard=guard,
+        authenticator=authenticator,
         limits=Limits.of(settings),
     )
     app = make_app(services)

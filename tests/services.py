@@ -15,14 +15,15 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import asyncpg
 import psutil
+import pytest
 
 from promise_pub import db
 from promise_pub.local.postgres import Postgres
-from promise_pub.local.processes import Records
+from promise_pub.local.processes import ProcessRecords
 from promise_pub.local.rabbitmq import RabbitNode
 from promise_pub.local.state_folder import recognise
 from promise_pub.settings.model import DatabaseSettings, RabbitSettings
@@ -61,6 +62,13 @@ class BackgroundLoop:
         self._thread.join(10)
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
+
+
+def missing(reason: str) -> NoReturn:
+    """No service: no test here, and no success in CI."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 async def control(node: RabbitNode, expression: str) -> str:
@@ -117,7 +125,7 @@ class BrokerUnderTest:
 @contextmanager
 def broker(loop: BackgroundLoop, folder: Path) -> Iterator[BrokerUnderTest]:
     """A private RabbitMQ node, as long as the block lasts."""
-    node = RabbitNode(recognise(folder), Records(folder / "rabbitmq.json"))
+    node = RabbitNode(recognise(folder), ProcessRecords(folder / "rabbitmq.json"))
     try:
         yield BrokerUnderTest(node, loop.run(node.start(_quiet, _quiet)))
     finally:
@@ -127,7 +135,7 @@ def broker(loop: BackgroundLoop, folder: Path) -> Iterator[BrokerUnderTest]:
 @contextmanager
 def database_server(loop: BackgroundLoop, folder: Path) -> Iterator[DatabaseSettings]:
     """An embedded PostgreSQL with a database to copy: TEMPLATE, which has the scheme."""
-    server = Postgres(recognise(folder), Records(folder / "postgresql.json"), _FAST)
+    server = Postgres(recognise(folder), ProcessRecords(folder / "postgresql.json"), _FAST)
     try:
         settings = loop.run(server.start(_quiet, _quiet))
         loop.run(_make_template(settings))

@@ -14,6 +14,7 @@ import aiohttp
 from yarl import URL
 
 from promise_pub import app
+from promise_pub.delivery.run.backoffs import BACKOFFS, Backoffs
 from promise_pub.settings.model import ConsumerSettings, DatabaseSettings, RabbitSettings, ServerSettings, Settings
 from tests.consumer_parts import ConsumerUnderTest
 
@@ -57,9 +58,9 @@ class ServerUnderTest:
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[ServerUnderTest]:
+async def serving(settings: Settings, backoffs: Backoffs = BACKOFFS) -> AsyncIterator[ServerUnderTest]:
     """The server in this process."""
-    async with app.running(settings) as url, client() as http:
+    async with app.running(settings, backoffs=backoffs) as url, client() as http:
         yield ServerUnderTest(url, http, settings.server.uploads)
 
 

@@ -1,4 +1,4 @@
-"""Passwords as argon2 hashes, made and checked in a thread, few at a time."""
+"""Passwords as argon2 hashes, made and verified in a thread, few at a time."""
 
 from __future__ import annotations
 
@@ -12,49 +12,49 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from promise_pub.errors import BadParameter, ServerBusy
 
-SHORTEST = 8  # characters
-LONGEST = 1024  # characters; more is no password, but work for us
-AT_ONCE = 2  # hashes, of 64 MiB each
-TURN_TIMEOUT = 10.0  # seconds to wait for one's turn
+MIN_LENGTH = 8  # characters
+MAX_LENGTH = 1024  # characters; hashing more would only cost time
+MAX_AT_ONCE = 2  # hashes, of 64 MiB each
+TURN_TIMEOUT = 10.0  # seconds to wait until fewer are being hashed
 
 T = TypeVar("T")
 
 
 def checked_password(text: str) -> str:
-    """A new password. Raises BadParameter, which does not quote it."""
-    if not SHORTEST <= len(text) <= LONGEST:
-        raise BadParameter(f"a password has {SHORTEST} to {LONGEST} characters")
+    """Returns a new password. Raises BadParameter, which does not quote it."""
+    if not MIN_LENGTH <= len(text) <= MAX_LENGTH:
+        raise BadParameter(f"A password must have {MIN_LENGTH} to {MAX_LENGTH} characters.")
     try:
         text.encode()
-    except UnicodeEncodeError:  # what a pipe held was no UTF-8
-        raise BadParameter("a password is UTF-8 text") from None
+    except UnicodeEncodeError:  # standard input held bytes that are not UTF-8
+        raise BadParameter("A password must be UTF-8 text.") from None
     return text
 
 
 class Passwords:
-    """Hashes passwords, and checks them. Raises ServerBusy when too many want that at once."""
+    """Hashes and verifies passwords. Raises ServerBusy when too many wait for that at once."""
 
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()
-        self._turns = asyncio.Semaphore(AT_ONCE)
-        self._nobody: str | None = None
+        self._turns = asyncio.Semaphore(MAX_AT_ONCE)
+        self._placeholder: str | None = None
 
     async def hash(self, password: str) -> str:
         return await self._in_turn(lambda: self._hasher.hash(password))
 
-    async def fit(self, hashed: str | None, password: str) -> bool:
-        """Whether a password is the hashed one. Without one, for a name nobody has, it takes as long to say no."""
-        return await self._in_turn(lambda: self._fits(hashed, password))
+    async def verify(self, hashed: str | None, password: str) -> bool:
+        """Returns True if the password has this hash. Without a hash, for an unknown name, False takes as long."""
+        return await self._in_turn(lambda: self._verify(hashed, password))
 
     def is_outdated(self, hashed: str) -> bool:
-        """Whether a hash was made with other parameters than new ones are."""
+        """Returns True if new hashes are made with other parameters."""
         return self._hasher.check_needs_rehash(hashed)
 
-    def _fits(self, hashed: str | None, password: str) -> bool:
-        if self._nobody is None:
-            self._nobody = self._hasher.hash(secrets.token_hex())
+    def _verify(self, hashed: str | None, password: str) -> bool:
+        if self._placeholder is None:
+            self._placeholder = self._hasher.hash(secrets.token_hex())
         try:
-            return self._hasher.verify(hashed or self._nobody, password) and hashed is not None
+            return self._hasher.verify(hashed or self._placeholder, password) and hashed is not None
         except (VerificationError, InvalidHashError):
             return False
 
@@ -63,7 +63,7 @@ class Passwords:
             async with asyncio.timeout(TURN_TIMEOUT):
                 await self._turns.acquire()
         except TimeoutError:
-            raise ServerBusy("Too many log in at once: try again soon.") from None
+            raise ServerBusy("Too many people are logging in at once. Try again soon.") from None
         try:
             return await asyncio.to_thread(work)
         finally:

@@ -1,4 +1,4 @@
-"""Users, tokens and visitors: frozen values, and what they may be called."""
+"""Users, tokens and principals: frozen values, and the rules of their names."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import NamedTuple
 
 from promise_pub.errors import BadParameter
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,62}")
-LONGEST_NAME = 63  # characters
+MAX_NAME = 63  # characters
+_NAME = re.compile(rf"[a-z0-9][a-z0-9._@-]{{0,{MAX_NAME - 1}}}")
 
 
 class Role(StrEnum):
-    """What somebody may do: look, or run, cancel, resume and clear as well."""
+    """Rights of an account: a viewer sees everything; an operator also sends, cancels, resumes and clears."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
-    """Whoever sends a request: a user who is logged in, or a script with a token."""
+class Principal:
+    """The authenticated sender of a request: a user who is logged in, or the owner of a token."""
 
     name: str
     role: Role
@@ -35,18 +35,17 @@ class Visitor:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user as it takes to log in. `generation` counts their passwords: a session is of one of them."""
+    """A user with the hash of their password. `generation` counts their passwords: a session belongs to one of them."""
 
     id: int
     name: str
     role: Role
     generation: int
     password: str = field(repr=False)
-    """Its argon2 hash."""
 
 
 class Account(NamedTuple):
-    """A user or a token as it is listed; users do not expire."""
+    """A user or a token in a list. Users do not expire."""
 
     name: str
     role: Role
@@ -59,9 +58,10 @@ def is_name(text: str) -> bool:
 
 
 def checked_name(text: str) -> str:
-    """The name for a new account. Raises BadParameter for one that could not be typed or told apart."""
+    """Returns the name for a new account. Raises BadParameter for one that is hard to type or to tell from others."""
     if not is_name(text):
         raise BadParameter(
-            f"a name has 1 to {LONGEST_NAME} of a-z, 0-9 and . _ @ -, a letter or a digit first, unlike {text[:80]!r}"
+            f"A name must have 1 to {MAX_NAME} characters of a-z, 0-9 and . _ @ -, the first a letter or a digit, "
+            f"not {text[:80]!r}."
         )
     return text

@@ -1,4 +1,4 @@
-"""Sessions as signed text: what a cookie holds of them."""
+"""Login sessions as signed text, the value of the session cookie."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import NamedTuple
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 
-class Session(NamedTuple):
-    """Somebody's login: whose, under which of their passwords, and a name of its own."""
+class LoginSession(NamedTuple):
+    """A login: the user's id, the generation of their password, and a random id of its own."""
 
     user: int
     generation: int
     id: str
 
 
-class Sessions:
-    """Signs sessions, and reads what it has signed, for so many hours after it did."""
+class SessionSigner:
+    """Signs sessions, and reads those that were signed with the same key in the last `hours`."""
 
     def __init__(self, key: bytes, hours: int) -> None:
         self.seconds = hours * 3600
@@ -29,17 +29,17 @@ class Sessions:
             signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
         )
 
-    def seal(self, user: int, generation: int) -> str:
-        """A new session as text."""
-        return str(self._signer.dumps(Session(user, generation, secrets.token_urlsafe(12))))
+    def sign(self, user: int, generation: int) -> str:
+        """Returns a new session as signed text."""
+        return str(self._signer.dumps(LoginSession(user, generation, secrets.token_urlsafe(12))))
 
-    def open(self, text: str) -> Session | None:
-        """The session, or None for what was not signed here, or expired."""
+    def read(self, text: str) -> LoginSession | None:
+        """Returns the session, or None when the text was not signed with this key or has expired."""
         try:
-            return Session(*self._signer.loads(text, max_age=self.seconds))
+            return LoginSession(*self._signer.loads(text, max_age=self.seconds))
         except (BadData, UnicodeEncodeError):  # a cookie may hold any bytes
             return None
 
-    def longest(self) -> datetime:
-        """When every session there is now will have expired."""
+    def last_expiry(self) -> datetime:
+        """Returns the time at which every session signed until now will have expired."""
         return datetime.now(UTC) + timedelta(seconds=self.seconds)

@@ -1,8 +1,8 @@
-"""AMQP frames read by the hundred: what comes most often never reaches aiormq.
+"""AMQP frames read by the hundred: the most frequent ones never reach aiormq.
 
 aiormq reads a frame in three awaits, decodes it in full, and hands it from task to task: forty microseconds for each
-publisher confirm, and three times that for each delivery. Here the whole frames that stand in the buffer go to a *tap*
-first, in one plain call. What the tap does not take, aiormq reads as ever.
+publisher confirm, and three times that for each delivery. Here a *tap* gets the whole frames in the buffer first, in
+one plain call. aiormq reads the frames that the tap leaves.
 """
 
 from __future__ import annotations
@@ -10,24 +10,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from struct import Struct
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
-
+CHANNEL = 1  # the only one of each connection
 CHUNK = 64 * 1024  # bytes read at once; bounds how long a tap holds the event loop
 
 Tap = Callable[[bytearray], int]
-"""Takes frames from the beginning of a buffer and returns how many bytes that were. MORE: it takes the next frame, and
-that is not all there yet."""
+"""Takes frames from the beginning of a buffer and returns how many bytes it took; MORE when it takes the next frame,
+which is not complete yet."""
 
 MORE = -1
 
-_HEADER = 7  # bytes before a frame's payload; one byte ends it
-_METHOD = _HEADER + 4  # up to its class and method
-_frame = Struct(">BHI").unpack_from  # type, channel, size of the payload
+# Bytes before a frame's payload; one byte ends it.
+_HEADER = 7
+# Bytes up to the end of its class and method.
+_METHOD = _HEADER + 4
+# Type, channel, size of the payload.
+_frame = Struct(">BHI").unpack_from
+# Class, method.
 _method = Struct(">HH").unpack_from
-_confirm = Struct(">QB").unpack_from  # delivery tag, bits
-_content = Struct(">HHQH").unpack_from  # class, weight, size of the body, which properties there are
+# Delivery tag, bits.
+_confirm = Struct(">QB").unpack_from
+# Class, weight, size of the body, flags of the properties.
+_content = Struct(">HHQH").unpack_from
 _BASIC, _ACK, _NACK, _DELIVER, _RETURN = 60, 80, 120, 60, 50
 _CONFIRMS = ((_BASIC, _ACK), (_BASIC, _NACK))
 _METHOD_FRAME, _BODY_FRAME = 1, 3
@@ -35,7 +40,7 @@ _SIZE_OF_CONFIRM = _METHOD + 9 + 1
 
 
 class TappedReader:
-    """What aiormq takes for a StreamReader. It reads a frame in three steps, of which the first starts the frame."""
+    """The StreamReader that aiormq gets. aiormq reads each frame in three steps; before the first the tap is asked."""
 
     def __init__(self, reader: asyncio.StreamReader) -> None:
         self.tap: Tap | None = None
@@ -61,9 +66,9 @@ class TappedReader:
         return self._cut(size)
 
     async def _offer(self) -> None:
-        """Lets the tap take what it wants, until the buffer starts with a frame for aiormq.
+        """Lets the tap take frames until the buffer starts with one for aiormq.
 
-        There may be no tap before the frame comes that is waited for here.
+        The tap may be set while the next frame is awaited.
         """
         while True:
             taken = MORE
@@ -75,7 +80,7 @@ class TappedReader:
                 return
 
     async def _fill(self) -> bool:
-        """False at the end."""
+        """Reads more; False at the end of the stream."""
         chunk = await self._reader.read(CHUNK)
         self._buffer += chunk
         return bool(chunk)
@@ -86,19 +91,6 @@ class TappedReader:
         return piece
 
 
-class TappingTransport(TransportFactory):
-    """Connects as aiormq does, and puts a TappedReader in between."""
-
-    def __init__(self, *, tls: bool) -> None:
-        self._plain: Any = TLSTransportFactory() if tls else TCPTransportFactory()
-        self.reader: TappedReader | None = None
-
-    async def create(self, url: Any, **options: Any) -> tuple[Any, asyncio.StreamWriter]:
-        reader, writer = await self._plain.create(url, **options)
-        self.reader = TappedReader(reader)
-        return self.reader, writer
-
-
 class Confirm(NamedTuple):
     """A basic.ack, or a basic.nack."""
 
@@ -107,20 +99,20 @@ class Confirm(NamedTuple):
     nack: bool = False
 
 
-def confirms(buffer: bytearray, channel: int) -> tuple[list[Confirm], int, bool]:
-    """The confirms at the beginning of the buffer, how many bytes they are or MORE, and whether a return comes next.
+def parse_confirms(buffer: bytearray) -> tuple[list[Confirm], int, bool]:
+    """Returns the confirms that begin the buffer, their size in bytes or MORE, and whether a return comes next.
 
-    A message that came back is confirmed right after: who takes confirms must know of the return before. Nacks are
-    taken as acks are, however few they be: one that went by way of aiormq would be overtaken by the acks behind it.
+    A returned message is confirmed right after its return, so the return must be known before. Nacks are rare, and
+    taken all the same: in aiormq's hands the acks behind one would overtake it.
     """
     found: list[Confirm] = []
     at, size = 0, len(buffer)
     while at < size:
         if size - at < _METHOD:
-            # Of frames that are no method only the heartbeat is shorter.
+            # Among the frames that are no method only the heartbeat is shorter.
             return found, at or (MORE if buffer[at] == _METHOD_FRAME else 0), False
         kind, number, _ = _frame(buffer, at)
-        if kind != _METHOD_FRAME or number != channel:
+        if kind != _METHOD_FRAME or number != CHANNEL:
             break
         called = _method(buffer, at + _HEADER)
         if called == (_BASIC, _RETURN):
@@ -135,7 +127,7 @@ def confirms(buffer: bytearray, channel: int) -> tuple[list[Confirm], int, bool]
     return found, at, False
 
 
-class Delivery(NamedTuple):
+class DeliveredMessage(NamedTuple):
     """A basic.deliver with its content."""
 
     tag: int
@@ -144,15 +136,15 @@ class Delivery(NamedTuple):
     body: bytes
 
 
-def deliveries(buffer: bytearray, channel: int) -> tuple[list[Delivery], int]:
-    """The whole deliveries at the beginning of the buffer, and how many bytes they are; MORE when one has begun."""
-    found: list[Delivery] = []
+def parse_deliveries(buffer: bytearray) -> tuple[list[DeliveredMessage], int]:
+    """Returns the whole deliveries at the beginning of the buffer, and their size in bytes; MORE when one has begun."""
+    found: list[DeliveredMessage] = []
     at, size = 0, len(buffer)
     while at < size:
         if size - at < _METHOD:
             return found, at or (MORE if buffer[at] == _METHOD_FRAME else 0)
         kind, number, length = _frame(buffer, at)
-        if kind != _METHOD_FRAME or number != channel:
+        if kind != _METHOD_FRAME or number != CHANNEL:
             break
         if _method(buffer, at + _HEADER) != (_BASIC, _DELIVER):
             break
@@ -164,15 +156,16 @@ def deliveries(buffer: bytearray, channel: int) -> tuple[list[Delivery], int]:
     return found, at
 
 
-def _delivery(buffer: bytearray, at: int, header: int) -> tuple[Delivery, int] | None:
-    """One delivery, and where the next frame starts. `at`: its arguments; `header`: the frame after them."""
+def _delivery(buffer: bytearray, at: int, header: int) -> tuple[DeliveredMessage, int] | None:
+    """Returns a delivery and the start of the next frame. `at`: its arguments; `header`: the frame after them."""
     content = header + _HEADER
     if len(buffer) < content:
         return None
     body = content + _frame(buffer, header)[2] + 1
     if len(buffer) < body:
         return None
-    at += 1 + buffer[at]  # the consumer's tag
+    # The consumer tag comes first.
+    at += 1 + buffer[at]
     tag, bits = _confirm(buffer, at)
     _, _, left, properties = _content(buffer, content)
     pieces = []
@@ -189,10 +182,10 @@ def _delivery(buffer: bytearray, at: int, header: int) -> tuple[Delivery, int] |
         left -= length
         body = end + 1
     message_id = _message_id(buffer, content + 14, properties)
-    return Delivery(tag, message_id, bool(bits & 1), b"".join(pieces)), body
+    return DeliveredMessage(tag, message_id, bool(bits & 1), b"".join(pieces)), body
 
 
-# The properties before message_id, and whether each is a short string, a table or one byte.
+# The flags of the properties before message_id, and the types: short string, table or byte.
 _BEFORE = ((15, "s"), (14, "s"), (13, "t"), (12, "b"), (11, "b"), (10, "s"), (9, "s"), (8, "s"))
 _MESSAGE_ID = 1 << 7
 

@@ -1,7 +1,7 @@
-"""A broker's last words: a refusal, which lasts until somebody changes something, or a loss, which may pass.
+"""Reasons of failed requests and ended connections: refusals last until somebody changes something, losses may pass.
 
-Told apart by AMQP's reply codes, on a channel and on a connection alike. They are the same words in both places: who
-may not publish has the channel closed with 403, whose password is wrong the connection.
+AMQP's reply codes tell them apart, on a channel and on a connection alike: a missing right closes the channel with 403,
+a wrong password the connection.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from contextlib import contextmanager
 
 import aiormq.exceptions
 
-from promise_pub.errors import BrokerError, BrokerRefused
+from promise_pub.errors import BrokerError, BrokerLost, BrokerRefused, QueueGone
 
 # access-refused (no right, a wrong password), not-found (an exchange), resource-locked (somebody else's queue),
-# precondition-failed (a message too large, among others), not-allowed (a vhost that is not there, a limit reached).
-# Everything else is a loss: 320 connection-forced, as a broker says that shuts down or whose operator closes
-# connections; 541 internal-error, which is also a vhost that is still coming up after a restart; the codes of a talk
-# gone wrong, 501 to 506 and 540, which the next connection may be spared; and every end without a word.
+# precondition-failed (a message too large, among others), not-allowed (a vhost that does not exist, a limit reached).
+# Everything else is a loss: 320 connection-forced, from a broker that shuts down or whose operator closes connections;
+# 541 internal-error, also from a vhost that is still starting; 501 to 506 and 540, protocol errors that the next
+# connection may be spared; and every end without a reason.
 REFUSALS = frozenset({403, 404, 405, 406, 530})
 # Two refusals may pass once a connection is lost. Until the broker has missed its heartbeats it counts the dead one
-# against a limit on connections or channels; and old ones call a vhost that is coming up "down" under code 530. Both
-# are said at the end: before it are names of users and vhosts, not always in quotes, which may have any words in them.
+# against a limit on connections or channels; and old brokers call a vhost that is starting "down" under code 530. Both
+# stand at the end of the text: before it are names of users and vhosts, not always in quotes, which may hold any words.
 _MAY_PASS = re.compile(r"(limit \([\d,]+\) is reached|limit of \([\d,]+\)|' is down)$")
 _NOT_ALLOWED = 530
 
@@ -38,15 +38,15 @@ _CODES: Mapping[type[BaseException], int] = {
     aiormq.exceptions.ChannelPreconditionFailed: 406,
     aiormq.exceptions.ConnectionNotAllowed: _NOT_ALLOWED,
 }
-"""aiormq has classes for some codes, and puts the others into ConnectionClosed or ChannelClosed, with the words."""
+"""aiormq has classes for some codes, and puts the others into ConnectionClosed or ChannelClosed, with the text."""
 
-# "HTTP/1." in the place of a frame's head: so many bytes aiormq then waits for. RabbitMQ's management page, usually.
+# The bytes aiormq waits for when "HTTP/1." stands where a frame should begin: usually RabbitMQ's management page.
 _HTTP = int.from_bytes(b"P/1.", "big") + 1
 _CLOSED = (aiormq.exceptions.ConnectionClosed, aiormq.exceptions.ChannelClosed)
 
 
 def refusal(error: BaseException | None, prefix: str) -> BrokerRefused | None:
-    """The refusal that aiormq's error tells, the broker's own words after `prefix`; None for a loss."""
+    """Returns the refusal behind aiormq's error, the broker's own words after `prefix`; None for a loss."""
     code = _CODES.get(type(error)) if error else None
     if code is None and isinstance(error, _CLOSED):
         code = error.args[0]
@@ -57,21 +57,41 @@ def refusal(error: BaseException | None, prefix: str) -> BrokerRefused | None:
     return BrokerRefused(f"{prefix}: {words}", passes=passes)
 
 
-def reason(error: BaseException | None) -> str:
-    """Says why a connection was lost, in the broker's or the system's words; "" where neither said anything.
+def end_of_connection(error: BaseException | None) -> BrokerError:
+    """Returns why a connection ended that had been opened: a refusal or a loss."""
+    if refused := refusal(error, "The broker refused"):
+        return refused
+    why = "no answer" if isinstance(error, TimeoutError) else reason(error)
+    return BrokerLost(f"The connection to the broker was lost{f' ({why})' if why else ''}")
 
-    Never a number that differs from one loss to the next: equal reasons are counted together.
+
+def end_of_request(error: BaseException | None) -> BrokerError:
+    """Returns why a request about a queue failed: the queue does not exist, or see `end_of_connection`."""
+    if isinstance(error, aiormq.exceptions.ChannelNotFoundEntity):
+        return QueueGone()
+    return end_of_connection(error)
+
+
+def reason(error: BaseException | None) -> str:
+    """Returns why a connection was lost, in the broker's or the system's words; "" when neither gave a reason.
+
+    It holds no number that differs from one loss to the next, because equal reasons are counted together.
     """
     cause = error and error.__cause__
     if isinstance(cause, asyncio.IncompleteReadError):
         if cause.expected == _HTTP:
             return "it answers in HTTP, not in AMQP, whose port is usually 5672"
-        return "it hung up"  # aiormq counts the bytes that are missing
+        # aiormq's own text counts the missing bytes.
+        return "it hung up"
     if error is None or isinstance(error, RuntimeError):
-        return ""  # aiormq names its own objects, with their addresses
+        # aiormq's own text names its objects, with their addresses.
+        return ""
     if isinstance(error, _CLOSED):
-        return _words(error)  # an OSError as well, whose number is no system's
+        # It is an OSError too, whose number is not the system's.
+        return _words(error)
     cause = cause if isinstance(cause, OSError) else error
+    if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
+        return "it does not speak TLS on this port; its TLS port is usually 5671"
     number = None if isinstance(cause, ssl.SSLError) else getattr(cause, "errno", None)
     if isinstance(number, int) and number > 0:
         return os.strerror(number)
@@ -84,7 +104,7 @@ def _words(error: BaseException | None) -> str:
 
 @contextmanager
 def translated(judge: Callable[[BaseException | None], BrokerError]) -> Iterator[None]:
-    """Turns what aiormq raises of a connection that ends, or does not come about, into what `judge` makes of it."""
+    """Turns aiormq's errors about a connection that ends, or cannot be opened, into what `judge` makes of them."""
     try:
         yield
     except Exception as error:
@@ -92,7 +112,7 @@ def translated(judge: Callable[[BaseException | None], BrokerError]) -> Iterator
             raise
         raise judge(error) from error
     except asyncio.CancelledError:
-        # aiormq also cancels those who wait on what it closes: that is not us being cancelled.
+        # aiormq also cancels tasks that wait for something it closes; then this task itself was not cancelled.
         task = asyncio.current_task()
         if task and task.cancelling():
             raise
@@ -100,6 +120,6 @@ def translated(judge: Callable[[BaseException | None], BrokerError]) -> Iterator
 
 
 def _is_aiormqs(error: Exception) -> bool:
-    """aiormq says RuntimeError of what is closed, and a bare Exception when it knows no reason."""
+    # aiormq raises RuntimeError for something closed, and a bare Exception when it knows no reason.
     known = isinstance(error, aiormq.exceptions.AMQPError | OSError | RuntimeError)
     return known or type(error) is Exception

@@ -1,11 +1,9 @@
-"""`user` and `token`: who may in. Passwords are asked for, never arguments, which everybody can read."""
+"""`user` and `token`. Passwords are read from the terminal or standard input: arguments are visible to every user."""
 
 from __future__ import annotations
 
 import argparse
-import csv
 import getpass
-import json
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
@@ -20,135 +18,105 @@ from promise_pub.accounts.people import Account, Role, checked_name
 from promise_pub.accounts.store import StoredAccounts
 from promise_pub.errors import BadParameter
 from promise_pub.settings import model
-from promise_pub.terminal import OK, CommandParsers, add_format, out
+from promise_pub.terminal import OK, Command, CommandParsers, add_format, out, print_csv, print_json
 
-DAYS = 90  # a token lasts unless told otherwise
-MOST_DAYS = 3650
+DEFAULT_DAYS = 90
+MAX_DAYS = 3650
 
 
 def add_commands(commands: CommandParsers) -> None:
-    _add_user_commands(commands.add_group("user", "who may log in", "promise-pub user add ann --role operator"))
-    _add_token_commands(commands.add_group("token", "tokens for scripts", "promise-pub token add ci --days 30"))
-
-
-def _add_user_commands(users: CommandParsers) -> None:
-    adding = users.add(
-        "add",
-        add_user,
-        "let somebody log in; the password is asked for",
-        "promise-pub user add ann --role operator",
+    users = commands.add_group("user", "manage users", "promise-pub user add ann --role operator")
+    _add_each(
+        *(users, "user"),
+        ("add", add_user, "add a user; asks for the password", "add ann --role operator"),
+        ("list", list_users, "list the users", "list --format json"),
+        ("remove", remove_user, "remove a user and end their sessions", "remove ann"),
+        ("password", change_password, "set a new password and end the user's sessions", "password ann"),
     )
-    _add_name(adding)
-    _add_role(adding)
-    add_format(users.add("list", list_users, "who may log in", "promise-pub user list --format json"))
-    _add_name(users.add("remove", remove_user, "end somebody's logins, at once", "promise-pub user remove ann"))
-    _add_name(
-        users.add(
-            "password", change_password, "a new password; ends the logins so far", "promise-pub user password ann"
-        )
+    tokens = commands.add_group("token", "manage tokens for scripts", "promise-pub token add ci --days 30")
+    _add_each(
+        *(tokens, "token"),
+        ("add", add_token, "create a token and print it, this once", "add ci --role operator --days 30"),
+        ("list", list_tokens, "list the tokens and when they expire", "list --format json"),
+        ("revoke", revoke_token, "revoke a token at once", "revoke ci"),
     )
 
 
-def _add_token_commands(tokens: CommandParsers) -> None:
-    adding = tokens.add(
-        "add",
-        add_token,
-        "a token for a script; shown this once",
-        "promise-pub token add ci --role operator --days 30",
-    )
-    _add_name(adding)
-    _add_role(adding)
-    adding.add_argument("--days", type=int, default=DAYS, help=f"how long it lasts ({DAYS})")
-    add_format(
-        tokens.add(
-            "list", list_tokens, "the tokens there are, and when they expire", "promise-pub token list --format json"
-        )
-    )
-    _add_name(
-        tokens.add("revoke", revoke_token, "a token lets nobody in any more, at once", "promise-pub token revoke ci")
-    )
+def _add_each(commands: CommandParsers, kind: str, *known: tuple[str, Command, str, str]) -> None:
+    for name, command, text, example in known:
+        parser = commands.add(name, command, text, f"promise-pub {kind} {example}")
+        if name == "list":
+            add_format(parser)
+        else:
+            parser.add_argument("name", metavar="NAME", help=f"{kind} name")
+        if name == "add":
+            rights = "viewer (default): may view everything; operator: may also send, cancel, resume and clear"
+            parser.add_argument("--role", choices=[role.value for role in Role], default="viewer", help=rights)
+        if command is add_token:
+            lifetime = f"days until the token expires (default: {DEFAULT_DAYS})"
+            parser.add_argument("--days", type=int, default=DEFAULT_DAYS, help=lifetime)
 
 
-def _add_name(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="of the user or the token")
-
-
-def _add_role(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--role",
-        choices=[role.value for role in Role],
-        default=Role.VIEWER.value,
-        help="viewer: may look (the default); operator: may run, cancel, resume, clear as well",
-    )
-
-
-# The two that ask for a password do so before the event loop starts: nothing else could go on meanwhile.
+# The two commands that ask for a password do so before the event loop starts: reading it would block the loop.
 
 
 def add_user(options: argparse.Namespace) -> Awaitable[int]:
     settings, name = options.load_settings(), checked_name(options.name)
-    return _add_user(options, settings, name, _new_password(name))
+    password = _read_password(name)
 
+    async def add() -> int:
+        async with _accounts(settings) as accounts:
+            await accounts.add_user(name, Role(options.role), await Passwords().hash(password))
+        return _done(options, f"{name} can now log in as {options.role}.")
 
-async def _add_user(options: argparse.Namespace, settings: model.Settings, name: str, password: str) -> int:
-    async with _accounts(settings) as accounts:
-        await accounts.add_user(name, Role(options.role), await Passwords().hash(password))
-    _say(options, f"{name} may log in, as {options.role}.")
-    return OK
+    return add()
 
 
 def change_password(options: argparse.Namespace) -> Awaitable[int]:
     settings, name = options.load_settings(), checked_name(options.name)
-    return _change_password(options, settings, name, _new_password(name))
+    password = _read_password(name)
 
+    async def change() -> int:
+        async with _accounts(settings) as accounts:
+            await accounts.change_password(name, await Passwords().hash(password))
+        return _done(options, f"{name} has a new password and must log in again.")
 
-async def _change_password(options: argparse.Namespace, settings: model.Settings, name: str, password: str) -> int:
-    async with _accounts(settings) as accounts:
-        await accounts.change_password(name, await Passwords().hash(password))
-    _say(options, f"{name} has a new password, and has to log in again.")
-    return OK
+    return change()
 
 
 async def remove_user(options: argparse.Namespace) -> int:
     async with _accounts(options.load_settings()) as accounts:
         await accounts.remove_user(options.name)
-    _say(options, f"{options.name} may not log in any more.")
-    return OK
+    return _done(options, f"{options.name} can no longer log in.")
 
 
 async def list_users(options: argparse.Namespace) -> int:
     async with _accounts(options.load_settings()) as accounts:
-        _print(await accounts.users(), ("name", "role", "created_at"), options.format)
-    return OK
+        return _print(await accounts.list_users(), Account._fields[:3], options.format)
 
 
 async def add_token(options: argparse.Namespace) -> int:
     name = checked_name(options.name)
-    if not 1 <= options.days <= MOST_DAYS:
-        raise BadParameter(f"--days must be from 1 to {MOST_DAYS}, not {options.days}")
+    if not 1 <= options.days <= MAX_DAYS:
+        raise BadParameter(f"--days must be from 1 to {MAX_DAYS}, not {options.days}")
     async with _accounts(options.load_settings()) as accounts:
         token, expires_at = await accounts.add_token(name, Role(options.role), options.days)
     print(token)
     if not options.quiet:
         until = f"{expires_at:%Y-%m-%d %H:%M} UTC"
-        print(
-            f"This token of a {options.role} is shown only now. It lasts until {until}.",
-            file=sys.stderr,
-        )
+        print(f"Save this {options.role} token now: it cannot be shown again. It expires at {until}.", file=sys.stderr)
     return OK
 
 
 async def revoke_token(options: argparse.Namespace) -> int:
     async with _accounts(options.load_settings()) as accounts:
         await accounts.revoke_token(options.name)
-    _say(options, f"The token {options.name} lets nobody in any more.")
-    return OK
+    return _done(options, f"Token {options.name} is revoked.")
 
 
 async def list_tokens(options: argparse.Namespace) -> int:
     async with _accounts(options.load_settings()) as accounts:
-        _print(await accounts.tokens(), Account._fields, options.format)
-    return OK
+        return _print(await accounts.list_tokens(), Account._fields, options.format)
 
 
 @asynccontextmanager
@@ -157,49 +125,49 @@ async def _accounts(settings: model.Settings) -> AsyncIterator[StoredAccounts]:
         yield StoredAccounts(pool)
 
 
-def _new_password(name: str) -> str:
-    """Asked for twice on a terminal, unseen; else a line of the standard input."""
+def _read_password(name: str) -> str:
+    """Asks for a new password twice on a terminal, without echo; elsewhere reads one line of standard input."""
     if sys.stdin is None or not sys.stdin.isatty():
         line = sys.stdin.readline() if sys.stdin else ""
         return checked_password(line.rstrip("\r\n"))
     with _interruptible():
         password = checked_password(getpass.getpass(f"Password for {name}: "))
-        if getpass.getpass("Once more: ") != password:
-            raise BadParameter("the two passwords differ: nothing was changed")
+        if getpass.getpass("Repeat the password: ") != password:
+            raise BadParameter("The two passwords differ. Nothing was changed.")
     return password
 
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Ctrl-C while a terminal shows nothing of what is typed has to let it show that again."""
+    """Lets Ctrl-C end a prompt without echo, so that the terminal echoes again afterwards."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     except (KeyboardInterrupt, EOFError):
-        raise BadParameter("no password was given: nothing was changed") from None
+        raise BadParameter("No password was given. Nothing was changed.") from None
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-def _say(options: argparse.Namespace, text: str) -> None:
+def _done(options: argparse.Namespace, text: str) -> int:
     if not options.quiet:
         print(text)
+    return OK
 
 
-def _print(accounts: Sequence[Account], columns: Sequence[str], form: str) -> None:
-    rows = [[_cell(getattr(account, column)) for column in columns] for account in accounts]
+def _print(accounts: Sequence[Account], columns: Sequence[str], form: str) -> int:
+    rows = [[_as_text(value) for value in account[: len(columns)]] for account in accounts]
     if form == "json":
-        print(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=2))
+        print_json([dict(zip(columns, row, strict=True)) for row in rows])
     elif form == "csv":
-        csv.writer(sys.stdout).writerows([columns, *rows])
+        print_csv(columns, *rows)
     else:
         table = Table(*columns, box=None)
         for row in rows:
             table.add_row(*row)
         out.print(table)
+    return OK
 
 
-def _cell(value: str | datetime) -> str:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return str(value)
+def _as_text(value: object) -> str:
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if isinstance(value, datetime) else str(value)

@@ -13,7 +13,8 @@ from promise_pub.errors import BadParameter, ServerAway, Stopped
 from promise_pub.remote.answers import Json
 from promise_pub.remote.client import RemoteServer, open_remote
 from promise_pub.remote.decode import as_report
-from promise_pub.remote.follow import follow
+from promise_pub.remote.follow import AWAY, follow
+from promise_pub.retries import Backoff
 
 SERVER = "http://localhost:8000"
 
@@ -67,10 +68,10 @@ class Errand:
     async def cancel(self, run_id: str) -> None:
         self.run = await self._server.cancel(run_id)
 
-    async def to_the_end(self) -> Json:
+    async def to_the_end(self, backoff: Backoff = AWAY) -> Json:
         """The run as it ended; until then the display shows how it goes."""
         assert self.run
-        news = follow(self._server, self.run, self._display.trouble)
+        news = follow(self._server, self.run, self._display.trouble, backoff)
         async with aclosing(news):
             async for run in news:
                 self.run = run

@@ -15,6 +15,8 @@ from junitparser import Error, Failure, Skipped, TestCase, TestSuite
 
 from promise_pub.errors import BadParameter, PromisePubError
 from promise_pub.http.problems import advice_on_run
+from promise_pub.records import FindingKind as Kind
+from promise_pub.records import Verdict
 from promise_pub.remote.answers import Json
 
 Result = TypeVar("Result", Error, Failure, Skipped)
@@ -31,35 +33,28 @@ _PROPERTIES = (
 
 
 class _Loss(NamedTuple):
-    """A way of losing rows: the case that says there is none, and how the verdict tells of it.
+    """A way of losing rows: the case that says there is none, and the findings that bear on it.
 
-    `untold` are the sentences of what could not be judged, `counted` is where the number is known before any verdict.
+    `counted` is the count of a run's rows that shows the loss before there is a verdict.
     """
 
     case: str
-    told: str
-    untold: str = "(?!)"
+    kinds: frozenset[str]
     counted: str = ""
 
 
-# The sentences are those of delivery.evidence.verdict; a test holds the two together.
+_RECEIVED = {Kind.NOT_RECEIVED, Kind.RECEIVED_NOT_REPORTED, Kind.RECEIVED_AGAIN, Kind.RECEIVED_TOO_MANY}
+_DIGESTS = {Kind.DIGEST_DIFFERS, Kind.NO_DIGEST}
 _LOSSES = (
-    _Loss("no row comes back from the broker", "came back from the broker", counted="returned"),
-    _Loss("no row is refused by the broker", "refused by the broker", counted="nacked"),
-    _Loss("every row is confirmed by the broker", "never confirmed by the broker|the broker settled"),
-    _Loss(
-        "every confirmed row is received",
-        "confirmed and never received",
-        "not tell how many rows it received|more than was confirmed",
-    ),
+    _Loss("no row comes back from the broker", frozenset({Kind.RETURNED}), "returned"),
+    _Loss("no row is refused by the broker", frozenset({Kind.NACKED}), "nacked"),
+    _Loss("every row is confirmed by the broker", frozenset({Kind.UNCONFIRMED, Kind.EXTRA_CONFIRMS})),
+    _Loss("every confirmed row is received", frozenset(_RECEIVED)),
     _Loss(
         "every received row is saved, or it is explained why not",
-        "nothing explains|more than it received|counts contradict each other|not usable for the consumer|"
-        "longer than the 127",
-        "not tell how many rows it saved|which of them it received again|employees (did not grow|grew|shrank|lacks)|"
-        "but the file repeats|cannot be counted as repeats|cannot be checked|its count is wrong",
+        frozenset(Kind) - _RECEIVED - _DIGESTS - {Kind.RETURNED, Kind.NACKED, Kind.UNCONFIRMED, Kind.EXTRA_CONFIRMS},
     ),
-    _Loss("what is received is what was published", "digests of the two differ", "tells no digest"),
+    _Loss("what is received is what was published", frozenset(_DIGESTS)),
 )
 
 
@@ -141,22 +136,30 @@ def _skipped_rejects(run: Json | None) -> Skipped | None:
 
 
 def _judged(run: Json | None, loss: _Loss) -> Failure | Skipped | None:
-    """What the verdict says of this loss; before there is one, what the counts say."""
+    """Returns what the verdict says of this loss; before there is one, what the counts say.
+
+    A server, or a run, older than findings has sentences alone: then the counts speak as well, and the rest is skipped.
+    """
     if run is None:
         return _result(Skipped, "unknown", ["There is no run."])
     if run["state"] != "completed":
-        return _counted(run, loss)
-    told = [sentence for sentence in run["explanation"] if re.search(loss.told, sentence)]
-    untold = [sentence for sentence in run["explanation"] if re.search(loss.untold, sentence)]
-    if told:
-        return _result(Failure, "lost", told)
-    return _result(Skipped, "unknown", untold) if untold else None
+        return _counted(run, loss, f"The run is {run['state']}: there is no verdict.")
+    findings, sentences = run.get("findings", []), run["explanation"]
+    if len(findings) != len(sentences):
+        return _counted(run, loss, f"An older version judged this run: its reasons stand in the case {VERDICT!r}.")
+    told = [(finding, text) for finding, text in zip(findings, sentences, strict=True) if finding["kind"] in loss.kinds]
+    if broken := [sentence for finding, sentence in told if finding["verdict"] == Verdict.BROKEN]:
+        return _result(Failure, "lost", broken)
+    unproven = [
+        text for finding, text in told if finding["verdict"] == Verdict.UNKNOWN or finding["kind"] == Kind.NO_DIGEST
+    ]
+    return _result(Skipped, "unknown", unproven) if unproven else None
 
 
-def _counted(run: Json, loss: _Loss) -> Failure | Skipped:
+def _counted(run: Json, loss: _Loss, otherwise: str) -> Failure | Skipped:
     count = run["rows"][loss.counted] if loss.counted else 0
     if not count:
-        return _result(Skipped, "unknown", [f"The run is {run['state']}: there is no verdict."])
+        return _result(Skipped, "unknown", [otherwise])
     rows = run.get(f"{loss.counted}_rows") or ""
     return _result(Failure, "lost", [f"{loss.counted}: {count:,} ({rows})"])
 

@@ -29,7 +29,7 @@ async def runs(options: argparse.Namespace) -> int:
         if options.watch:
             await watch(lambda: _found(options, ledger), options)
         elif options.id:
-            print_run((await ledger.run(run_id(options.id))).as_json(), options.format)
+            print_run((await ledger.get_run(run_id(options.id))).as_json(), options.format)
         else:
             print_history(await _found(options, ledger), options.format)
     return OK
@@ -74,12 +74,12 @@ async def _ledger(options: argparse.Namespace) -> AsyncIterator[Ledger]:
 async def _found(options: argparse.Namespace, ledger: Ledger) -> list[RunReport]:
     """The runs that were asked for, newest first."""
     if options.id:
-        return [await ledger.run(run_id(options.id))]
+        return [await ledger.get_run(run_id(options.id))]
     found: dict[str, RunReport] = {}  # a run that comes meanwhile pushes one onto the next page again
     limit, skip, more = options.limit or HISTORY, 0, True
     size = AT_ONCE if options.state or options.verdict else limit
     while more and len(found) < limit:
-        page, total = await ledger.newest(size, skip)
+        page, total = await ledger.list_runs(size, skip)
         found |= {report.id: report for report in page if _wanted(options, report)}
         skip += size
         more = skip < total

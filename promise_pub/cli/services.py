@@ -1,4 +1,4 @@
-"""`serve`, `consumer` and `schema`: what runs until it is stopped, and what it needs."""
+"""`serve`, `consumer` and `schema`: the services, and the tables that they need."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from promise_pub.terminal import OK, err
 
 
 def log_level(options: argparse.Namespace, usual: int) -> int:
-    """-q: errors; -v: events, -vv: everything; neither: as usual."""
+    """Returns ERROR for -q, INFO for -v, DEBUG for -vv, otherwise the usual level."""
     if options.quiet:
         return logging.ERROR
     wanted = (usual, logging.INFO, logging.DEBUG)[min(options.verbose, 2)]
@@ -28,39 +28,40 @@ def log_level(options: argparse.Namespace, usual: int) -> int:
 
 
 def _logging(options: argparse.Namespace, settings: model.ServerSettings) -> AbstractContextManager[object]:
-    """Has a service log as it is configured, and waits for nobody who reads that."""
+    """Logs as configured in the block, without waiting for the reader of standard error."""
     level = log_level(options, logging.getLevelNamesMapping()[settings.log_level.upper()])
     return logs.logging_to(sys.stderr.fileno(), level, settings.log_format)
 
 
-def _say(line: str) -> None:
-    """In one piece: the log, which another thread writes, may go to the same place."""
+def _print_line(line: str) -> None:
+    """Prints in one piece: the log, written by another thread, may go to the same place."""
     print(f"{line}\n", end="", flush=True)
 
 
 async def serve(options: argparse.Namespace) -> int:
     async with AsyncExitStack() as stack:
         local = await _start_local(stack, options) if options.local else None
-        settings = local[1] if local else options.load_settings(talks=True)
+        settings = local[1] if local else options.load_settings(connects=True)
         stack.enter_context(_logging(options, settings.server))
         url = await stack.enter_async_context(app.running(settings, options.features))
         if local:
             local[0].publish_settings(URL(url).port or 0)
-        _say(f"promise-pub {__version__} on {url}")
+        _print_line(f"promise-pub {__version__} on {url}")
         if local:
-            await local[0].look_after()
+            await local[0].keep_running()
         await asyncio.Event().wait()
     return OK
 
 
 async def _start_local(stack: AsyncExitStack, options: argparse.Namespace) -> tuple[LocalStack, model.Settings]:
-    path = model.find(options.config, os.environ, search=False)
-    values = model.read(path, os.environ, app.sections_of(options.features))
+    path = model.find_file(options.config, os.environ, search=False)
+    sections = app.sections_of(options.features)
+    values = model.read(path, os.environ, sections)
     with err.status("starting") as status:
         local = LocalStack(
             options.state,
             values,
-            app.sections_of(options.features),
+            sections,
             report=lambda text: _report(status, options, text),
             warn=lambda text: err.print(text, markup=False),
         )
@@ -80,7 +81,7 @@ def _report(status: Any, options: argparse.Namespace, text: str) -> None:
 async def consumer(options: argparse.Namespace) -> int:
     settings = options.load_settings()
     with _logging(options, settings.server):
-        await consumer_server.serve(settings, on_ready=lambda url: _say(f"listening on {url}"))
+        await consumer_server.serve(settings, on_ready=lambda url: _print_line(f"listening on {url}"))
     return OK
 
 

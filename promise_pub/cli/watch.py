@@ -17,32 +17,33 @@ from promise_pub.cli.output import history_table
 from promise_pub.cli.picture import line, picture, shown
 from promise_pub.errors import DatabaseError
 from promise_pub.records import SUMMARY, RunReport
+from promise_pub.retries import Backoff, Retries
 from promise_pub.terminal import out, print_csv, print_json_line
 
 LOOK_EVERY = 1.0  # seconds; the ledger is half a second old
-PATIENCE = 60.0  # seconds that the database may be away
+AWAY = Backoff(LOOK_EVERY, LOOK_EVERY, within=60.0, jitter=0.0)  # the database
 AROUND = 3  # lines of a terminal that are no run's
 
 Look = Callable[[], Awaitable[list[RunReport]]]
 Show = Callable[[Sequence[RunReport], str], None]
 
 
-async def watch(look: Look, options: argparse.Namespace) -> None:
-    """Shows what `look` finds until it is stopped. Raises DatabaseError when the database refuses, or fails for PATIENCE seconds."""
-    clock = asyncio.get_running_loop().time
+async def watch(look: Look, options: argparse.Namespace, backoff: Backoff = AWAY) -> None:
+    """Shows what `look` finds until it is stopped. Raises DatabaseError when the database refuses, or fails for a minute."""
     found: list[RunReport] = []
-    seen_at = clock()
     with _screen(options) as show:
+        retries = Retries(backoff, lambda error, _: show(found, error.message))
         while True:
-            trouble = ""
             try:
-                found, seen_at = await look(), clock()
+                found = await look()
             except DatabaseError as error:
-                if not (found and error.passes) or clock() - seen_at > PATIENCE:
+                if not found:
                     raise
-                trouble = error.message
-            show(found, trouble)
-            await asyncio.sleep(LOOK_EVERY)
+                await retries.wait(error)
+            else:
+                retries.reset()
+                show(found, "")
+                await asyncio.sleep(backoff.first)
 
 
 @contextmanager

@@ -1,10 +1,11 @@
-"""Which message ids came before, in bounded memory. No I/O."""
+"""Recognises message ids that were received before, in bounded memory. No I/O."""
 
 from __future__ import annotations
 
 from promise_pub.delivery.evidence.ranges import RowRanges
 
-MAX_RUNS = 16  # a session belongs to one run; more are somebody else's, and kept as foreign ids
+# A session belongs to one run; ids of more runs than this are kept as foreign ones.
+MAX_RUNS = 16
 MAX_FOREIGN = 100_000  # ids; about 10 MB
 _MAX_DIGITS = 18  # of a row number: what fits into 63 bits
 
@@ -12,8 +13,8 @@ _MAX_DIGITS = 18  # of a row number: what fits into 63 bits
 class DistinctIds:
     """The message ids of one session.
 
-    Ids of the form `{run id}:{row number}` cost memory by gaps between the numbers, not by rows. Of all other ids the
-    newest 100,000 are remembered: one that comes again after more than that passes for new.
+    Ids of the form `{run id}:{row number}` cost memory for gaps between the numbers, not for rows. Of all other ids the
+    newest 100,000 are remembered: an older one counts as new when it is received again.
     """
 
     def __init__(self) -> None:
@@ -21,7 +22,7 @@ class DistinctIds:
         self._foreign: dict[str, None] = {}
 
     def add(self, message_id: str) -> bool:
-        """Remembers an id; False if it was there."""
+        """Remembers an id; False if it was known."""
         run, colon, number = message_id.rpartition(":")
         if not (colon and _is_row_number(number)):
             return self._add_foreign(message_id)
@@ -32,12 +33,12 @@ class DistinctIds:
             ranges = self._runs[run] = RowRanges()
         return ranges.add(int(number))
 
-    def rows(self, most: int) -> str | None:
-        """The row numbers, as ranges; None when they are not of one run alone, or stand in more ranges than `most`."""
+    def rows(self, max_ranges: int) -> str | None:
+        """Returns the row numbers as ranges; None when they belong to several runs, or make too many ranges."""
         if self._foreign or len(self._runs) > 1:
             return None
         ranges = next(iter(self._runs.values()), RowRanges())
-        return str(ranges) if ranges.pieces <= most else None
+        return str(ranges) if ranges.pieces <= max_ranges else None
 
     def _add_foreign(self, message_id: str) -> bool:
         if message_id in self._foreign:
@@ -49,5 +50,5 @@ class DistinctIds:
 
 
 def _is_row_number(text: str) -> bool:
-    """Only one spelling of a number counts: `7` and `07` are different ids."""
+    # Only one spelling of a number counts: `7` and `07` are different ids.
     return text.isascii() and text.isdigit() and text[0] != "0" and len(text) <= _MAX_DIGITS

@@ -1,4 +1,4 @@
-"""Message body → row, or not a usable one. No I/O."""
+"""Parses the body of a message into a row. No I/O."""
 
 from __future__ import annotations
 
@@ -6,27 +6,25 @@ import json
 from typing import NamedTuple, TypeGuard
 
 MAX_CHARACTERS = 127  # of employees.name and employees.mail
-MAX_BODY = 1024 * 1024  # bytes; parsing more would hold the event loop, and no usable row comes near it
+MAX_BODY = 1024 * 1024  # bytes; parsing more would hold the event loop, and no usable row is nearly as large
 
 
 class RowValues(NamedTuple):
-    """What one message asks to save."""
+    """The row that one message asks to save."""
 
     name: str
     mail: str
 
 
 def parse(body: bytes) -> RowValues | None:
-    """The row in a message; None when PostgreSQL would not take it or it is none. Further keys are ignored."""
+    """Returns the row in a message; None where there is none, or PostgreSQL would not take it. Ignores further keys."""
     if len(body) > MAX_BODY:
         return None
     try:
         # Decoded first: given bytes, json.loads would also take UTF-16 and UTF-32.
         row = json.loads(body.decode())
-    except (
-        ValueError,
-        RecursionError,
-    ):  # ValueError: not UTF-8, not JSON, a number of thousands of digits
+    except (ValueError, RecursionError):
+        # ValueError: not UTF-8, not JSON, or a number of thousands of digits.
         return None
     if not isinstance(row, dict):
         return None
@@ -37,11 +35,7 @@ def parse(body: bytes) -> RowValues | None:
 def _storable(value: object) -> TypeGuard[str]:
     if not isinstance(value, str) or len(value) > MAX_CHARACTERS or "\0" in value:
         return False
-    return value.isascii() or _encodes(value)
-
-
-def _encodes(value: str) -> bool:
-    """JSON can write half a surrogate pair, UTF-8 cannot."""
+    # JSON can spell half a surrogate pair, UTF-8 cannot.
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -1,7 +1,7 @@
-"""The consumer's face: five GET requests, and the complaints old publishers know.
+"""The consumer's HTTP interface: five GET requests, and the complaints that publishers know.
 
-A complaint about what was asked has status 200 and plain text, as field consumers do it; 503 says that the broker or
-the database is away, or that the consumer is stopping.
+A complaint about the request has status 200 and plain text, as from other consumers; 503 means that the broker or the
+database is away, or that the consumer is stopping.
 """
 
 from __future__ import annotations
@@ -9,47 +9,33 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import NamedTuple
+from contextlib import contextmanager
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from promise_pub.addresses import url
+from promise_pub.addresses import http_url
+from promise_pub.concurrency import background
 from promise_pub.consumer.broker import Broker
-from promise_pub.consumer.saver import NEEDS, Saver
-from promise_pub.consumer.sessions import Sessions
+from promise_pub.consumer.saver import NEEDS, OUTAGE, Saver
+from promise_pub.consumer.sessions import ConsumerSessions
 from promise_pub.db import open_pool
 from promise_pub.db_checks import require_needs, require_usable
-from promise_pub.errors import (
-    BadParameter,
-    BrokerError,
-    CannotListen,
-    DatabaseError,
-    ServerStopping,
-)
+from promise_pub.errors import BadParameter, BrokerError, CannotListen, DatabaseError, ServerStopping
 from promise_pub.records import Mode
-from promise_pub.resources import allow_many_files, telling_of_refused_connections
+from promise_pub.resources import allow_many_files, log_refused_connections
+from promise_pub.retries import Backoff
 from promise_pub.settings.model import Settings
 
-LONGEST_TIMEOUT = 24 * 3600  # seconds; our publisher asks for an hour at most
-MOST_SENT = 10**15
-SHUTDOWN_TIMEOUT = 2.0  # seconds for answers under way once the sessions are stopped
+MAX_TIMEOUT = 24 * 3600  # seconds; our publisher asks for an hour at most
+MAX_SENT = 10**15  # rows
+SHUTDOWN_TIMEOUT = 2.0  # seconds to finish answers once the sessions are stopped
 
-_SESSIONS = web.AppKey("sessions", Sessions)
-
-
-class ProcessQuery(NamedTuple):
-    """What `/process/` is asked."""
-
-    uuid: str
-    timeout: int
-    mode: Mode
-    sent: int | None
+_SESSIONS = web.AppKey("sessions", ConsumerSessions)
 
 
-def make_app(settings: Settings) -> web.Application:
-    """The consumer. Starting it raises BrokerError or DatabaseError when either cannot be used."""
+def make_app(settings: Settings, backoff: Backoff = OUTAGE) -> web.Application:
+    """Returns the consumer. Its start raises BrokerError or DatabaseError when either cannot be used."""
     consumer = settings.consumer
     app = web.Application(middlewares=[_complain])
     app.router.add_get(consumer.healthcheck_url, health)
@@ -57,7 +43,7 @@ def make_app(settings: Settings) -> web.Application:
     app.router.add_get(consumer.process_url, process)
     app.router.add_get(consumer.remove_url, remove)
     app.router.add_get(consumer.getsession_url, get_session)
-    app.cleanup_ctx.append(_services(settings))
+    app.cleanup_ctx.append(_services(settings, backoff))
     app.on_shutdown.append(_stop_sessions)
     return app
 
@@ -65,26 +51,23 @@ def make_app(settings: Settings) -> web.Application:
 async def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
     """Runs the consumer until it is cancelled or told to stop by SIGTERM or SIGINT.
 
-    `on_ready` gets its URL once it listens. Raises BrokerError, DatabaseError or CannotListen.
+    Calls `on_ready` with its URL once it listens. Raises BrokerError, DatabaseError or CannotListen.
     """
     allow_many_files()
     runner = web.AppRunner(make_app(settings), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
+    host, port = settings.consumer.host, settings.consumer.port
     stop = asyncio.Event()
-    with _signals(stop), telling_of_refused_connections():
+    with _signals(stop), log_refused_connections():
         try:
             await runner.setup()
-            await _listen(runner, settings.consumer.host, settings.consumer.port)
-            on_ready(url(settings.consumer.host, runner.addresses[0][1]))
+            try:
+                await web.TCPSite(runner, host, port).start()
+            except OSError as error:
+                raise CannotListen.at(host, port, error) from error
+            on_ready(http_url(host, runner.addresses[0][1]))
             await stop.wait()
         finally:
             await runner.cleanup()
-
-
-async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError as error:
-        raise CannotListen.at(host, port, error) from error
 
 
 async def health(_: web.Request) -> web.Response:
@@ -97,10 +80,16 @@ async def create(request: web.Request) -> web.Response:
 
 
 async def process(request: web.Request) -> web.Response:
-    """`OK` at once in live mode, at the end in batch mode; there `ERROR` and why when it ended before its time."""
-    query = _process_query(request)
-    ending = request.app[_SESSIONS].process(query.uuid, query.timeout, query.sent)
-    if query.mode is Mode.LIVE:
+    """Answers `OK`: at once in live mode, at the end in batch mode, or there `ERROR` and the reason of an early end."""
+    uuid = _required(request, "uuid")
+    timeout = _number(request, "timeout", MAX_TIMEOUT)
+    if timeout is None:
+        raise BadParameter("Please supply a timeout")
+    mode = _required(request, "mode")
+    if mode not in set(Mode):
+        raise BadParameter("mode must be live or batch")
+    ending = request.app[_SESSIONS].process(uuid, timeout, _number(request, "sent", MAX_SENT))
+    if mode == Mode.LIVE:
         ending.close()
     else:
         try:
@@ -111,11 +100,12 @@ async def process(request: web.Request) -> web.Response:
 
 
 async def remove(request: web.Request) -> web.Response:
-    uuid, sent = _required(request, "uuid"), _number(request, "sent", MOST_SENT)
+    uuid, sent = _required(request, "uuid"), _number(request, "sent", MAX_SENT)
     try:
         session = await request.app[_SESSIONS].remove(uuid, sent)
     except BadParameter:
-        return web.Response(text="ERROR")  # the one word publishers expect here
+        # The one word that publishers expect here.
+        return web.Response(text="ERROR")
     return web.json_response(session.as_json())
 
 
@@ -133,17 +123,6 @@ async def _complain(request: web.Request, handler: Handler) -> web.StreamRespons
         return web.Response(text=error.message, status=503)
 
 
-def _process_query(request: web.Request) -> ProcessQuery:
-    uuid = _required(request, "uuid")
-    timeout = _number(request, "timeout", LONGEST_TIMEOUT)
-    if timeout is None:
-        raise BadParameter("Please supply a timeout")
-    mode = _required(request, "mode")
-    if mode not in set(Mode):
-        raise BadParameter("mode must be live or batch")
-    return ProcessQuery(uuid, timeout, Mode(mode), _number(request, "sent", MOST_SENT))
-
-
 def _required(request: web.Request, name: str) -> str:
     value = request.query.get(name)
     if not value:
@@ -151,43 +130,34 @@ def _required(request: web.Request, name: str) -> str:
     return value
 
 
-def _number(request: web.Request, name: str, most: int) -> int | None:
+def _number(request: web.Request, name: str, highest: int) -> int | None:
     value = request.query.get(name)
     if not value:
         return None
-    if not (value.isascii() and value.isdigit() and len(value) <= 18 and int(value) <= most):
-        raise BadParameter(f"{name} must be a whole number from 0 to {most}")
+    if not (value.isascii() and value.isdigit() and len(value) <= 18 and int(value) <= highest):
+        raise BadParameter(f"{name} must be a whole number from 0 to {highest}")
     return int(value)
 
 
-def _services(settings: Settings) -> Callable[[web.Application], AsyncIterator[None]]:
+def _services(settings: Settings, backoff: Backoff) -> Callable[[web.Application], AsyncIterator[None]]:
     async def opened(app: web.Application) -> AsyncIterator[None]:
         async with open_pool(settings.database, max_size=4) as pool:
-            broker, saver = Broker(settings.rabbit), Saver(pool)
+            broker, saver = Broker(settings.rabbit), Saver(pool, backoff)
             await require_usable(pool)
             await require_needs(pool, NEEDS)
             await broker.check()
-            app[_SESSIONS] = sessions = Sessions(broker, saver)
-            async with _running(sessions):
-                yield
+            app[_SESSIONS] = sessions = ConsumerSessions(broker, saver, backoff)
+            try:
+                async with background(sessions.sweep()):
+                    yield
+            finally:
+                await sessions.stop()
 
     return opened
 
 
-@asynccontextmanager
-async def _running(sessions: Sessions) -> AsyncIterator[None]:
-    janitor = asyncio.create_task(sessions.look_after())
-    try:
-        yield
-    finally:
-        janitor.cancel()
-        with suppress(asyncio.CancelledError):
-            await janitor
-        await sessions.stop()
-
-
 async def _stop_sessions(app: web.Application) -> None:
-    """Before the server waits for answers under way: they wait for sessions."""
+    """Stops the sessions before the server waits for its answers, which may wait for sessions."""
     await app[_SESSIONS].stop()
 
 

@@ -1,4 +1,4 @@
-"""One session's counts and rules. No I/O."""
+"""Counts one session's messages. No I/O."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 
 from promise_pub.consumer.distinct import DistinctIds
 from promise_pub.consumer.rows import RowValues, parse
+from promise_pub.delivery.consumer_client.answers import NOT_YET
 from promise_pub.delivery.evidence.digest import MODULUS, fingerprint, written
 
-NOT_YET = "0001-01-01T00:00:00Z"
-RANGES = 10_000  # of row numbers that are told; with more gaps than that they are not
+MAX_RANGES = 10_000  # of row numbers in an answer, which leaves them out when there are more
 
 
 @dataclass(slots=True)
-class Session:
-    """What a publisher negotiated, and what became of its messages.
+class ConsumerSession:
+    """A session with a publisher, and the counts of its messages.
 
-    `received` counts messages. Each one ends as `saved`, as `duplicates` (its message id, its row or its mail was
-    there before) or as `invalid` (not a usable row), so received = saved + duplicates + invalid whenever nothing is
-    `in_hand`. A message published twice with one id is received twice and counts as a duplicate once. A message the
-    broker hands over *again*, because the connection was lost before the ack reached it, is the same message and not
-    counted again; without a message id it cannot be told from a new one and is.
+    `received` counts messages. Each one ends as `saved`, as `duplicates` (its message id, its row or its mail existed
+    before) or as `invalid` (not a usable row), so received = saved + duplicates + invalid whenever nothing is
+    `pending`. A message published twice with one id is received twice and counts as a duplicate once. A message that
+    the broker delivers *again*, because the connection was lost before the ack reached it, is the same message and not
+    counted again; without a message id it looks like a new one, and is counted.
     """
 
     uuid: str
@@ -37,14 +37,15 @@ class Session:
     distinct: int = 0
     """Distinct rows received: every message id once, and every usable row that came without one."""
     sent: int | None = None
-    """How many distinct rows the publisher says there are; None: not told."""
-    in_hand: list[RowValues] = field(default_factory=list)
-    """Received and not committed yet."""
+    """Distinct rows that the publisher says it has sent; None until it does."""
+    pending: list[RowValues] = field(default_factory=list)
+    """Rows received and not committed yet."""
     _ids: DistinctIds = field(default_factory=DistinctIds)
-    _digest: int = 0  # over the messages that `distinct` counts, and foreign ones
+    # Over the messages that `distinct` counts, and foreign ones.
+    _digest: int = 0
 
     def receive(self, message_id: str | None, body: bytes, *, redelivered: bool) -> None:
-        """Counts one delivery, and takes its row in hand when it is a usable one that was not there before."""
+        """Counts one delivery; its row becomes pending, unless it is unusable or was received before."""
         if message_id and not self._ids.add(message_id):
             if not redelivered:
                 self.received += 1
@@ -54,29 +55,29 @@ class Session:
         self._digest = (self._digest + fingerprint((message_id or "").encode(), body)) % MODULUS
         row = parse(body)
         if row is not None:
-            self.in_hand.append(row)
+            self.pending.append(row)
         else:
             self.invalid += 1
-        # A stranger's garbage without an id is not one of the rows the publisher counted.
+        # Garbage without an id comes from others: it is not among the rows that the publisher counted.
         self.distinct += row is not None or bool(message_id)
 
-    def take(self) -> list[RowValues]:
-        """The rows in hand, to be saved: follow with `settle`, or `give_back` when that failed."""
-        rows, self.in_hand = self.in_hand, []
+    def take_pending(self) -> list[RowValues]:
+        """Returns the pending rows, to be saved. Call `settle` afterwards, or `give_back` when that failed."""
+        rows, self.pending = self.pending, []
         return rows
 
     def give_back(self, rows: Sequence[RowValues]) -> None:
-        self.in_hand[:0] = rows
+        self.pending[:0] = rows
 
     def settle(self, rows: int, *, saved: int, refused: int) -> None:
-        """So many rows were committed: those neither saved nor refused by the database were there before."""
+        """Counts rows that were committed: those neither saved nor refused by the database existed before."""
         self.saved += saved
         self.invalid += refused
         self.duplicates += rows - saved - refused
 
     @property
     def complete(self) -> bool:
-        """Every row the publisher spoke of has been received."""
+        """True once every row that the publisher has sent is received."""
         return self.sent is not None and self.distinct >= self.sent
 
     def as_json(self) -> dict[str, Any]:
@@ -89,7 +90,7 @@ class Session:
             "duplicates": self.duplicates,
             "invalid": self.invalid,
             "digest": written(self._digest),
-            **({"rows": rows} if (rows := self._ids.rows(RANGES)) is not None else {}),
+            **({"rows": rows} if (rows := self._ids.rows(MAX_RANGES)) is not None else {}),
             "host": self.host,
         }
 

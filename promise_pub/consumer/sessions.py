@@ -1,253 +1,230 @@
-"""The sessions there are: created, processed, removed, and ended when nobody removes them."""
+"""Creates, processes and removes sessions, and ends those that nobody removes."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from datetime import UTC, datetime
+from functools import partial
 from socket import gethostname
 from typing import Any, TypeVar
 from uuid import uuid4
 
+from promise_pub.concurrency import BackgroundTasks, wait_or_cancel
 from promise_pub.consumer.broker import Broker
-from promise_pub.consumer.patience import outage_patience
 from promise_pub.consumer.reading import Reading
-from promise_pub.consumer.saver import Saver
-from promise_pub.consumer.session import Session
+from promise_pub.consumer.saver import OUTAGE, Saver
+from promise_pub.consumer.session import ConsumerSession
 from promise_pub.errors import BadParameter, BrokerError, DatabaseError, ServerStopping
-from promise_pub.retries import raise_if_cancelled
+from promise_pub.retries import Backoff, raise_if_cancelled, retry
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 CREATE_TIMEOUT = 8.0  # seconds; publishers wait 10 for the answer
-DELETE_TIMEOUT = 5.0  # seconds; a broker that takes longer is asked again when nobody waits for it
-STOP_TIMEOUT = 2.0  # seconds for all that has to be stopped together
-FORGET_AFTER = 2 * 3600.0  # seconds in which nobody asked and no message came: twice the longest idle timeout
-REMEMBERED = 100  # removed sessions whose final counts are told again to who asks again
-LOOK_EVERY = 300.0  # seconds between looks for sessions to forget; each renews the leases of their queues
+DELETE_TIMEOUT = 5.0  # seconds; a slower broker is asked again when nobody waits for it
+STOP_TIMEOUT = 2.0  # seconds to stop everything
+FORGET_AFTER = 2 * 3600.0  # seconds without a request or a message: twice the longest idle timeout
+MAX_REMOVED = 100  # sessions whose final counts are kept, for a publisher that asks again
+SWEEP_EVERY = 300.0  # seconds between sweeps for sessions to forget; each renews the leases of their queues
 
 
-class _Held:
-    """A session and what runs for it."""
+class _Entry:
+    """A session and its tasks."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: ConsumerSession) -> None:
         self.session = session
         self.reading: Reading | None = None
         self.processing: asyncio.Task[None] | None = None
-        self.removal: asyncio.Task[Session] | None = None
-        self.timeout: int | None = None  # of the last process; None: never processed
+        self.removal: asyncio.Task[ConsumerSession] | None = None
+        # The timeout of the last `/process/`.
+        self.timeout = 0
         self.touched = time.monotonic()
-        self.waiting = 0  # messages in the queue at the last look
+        # Messages in the queue at the last sweep.
+        self.waiting = 0
 
     @property
     def busy(self) -> bool:
         return self.removal is not None or (self.processing is not None and not self.processing.done())
 
-    def tell(self, sent: int | None) -> None:
+    def set_sent(self, sent: int | None) -> None:
         if sent is not None:
             self.session.sent = sent
             if self.reading:
-                self.reading.look_again()
+                self.reading.wake()
 
 
-class Sessions:
-    """The sessions of one consumer process. They live in its memory and end with it, their queues too."""
+class ConsumerSessions:
+    """The sessions of one consumer process. They live in its memory and end with it, and so do their queues."""
 
-    def __init__(self, broker: Broker, saver: Saver, *, forget_after: float = FORGET_AFTER) -> None:
+    def __init__(
+        self, broker: Broker, saver: Saver, backoff: Backoff = OUTAGE, forget_after: float = FORGET_AFTER
+    ) -> None:
         self._broker = broker
         self._saver = saver
+        self._backoff = backoff
         self._forget_after = forget_after
         self._host = gethostname()
-        self._held: dict[str, _Held] = {}
-        self._removed: dict[str, Session] = {}
+        self._entries: dict[str, _Entry] = {}
+        self._removed: dict[str, ConsumerSession] = {}
         self._stopping = False
-        self._late: set[asyncio.Task[None]] = set()  # deletions that nobody waits for
+        self._late_deletions = BackgroundTasks()
 
-    async def create(self) -> Session:
-        """A session with its queue declared. Raises BrokerError or DatabaseError when either is away."""
+    async def create(self) -> ConsumerSession:
+        """Returns a session whose queue is declared. Raises BrokerError or DatabaseError when either is away."""
         self._refuse_when_stopping()
-        session = Session(str(uuid4()), self._host, datetime.now(UTC))
+        session = ConsumerSession(str(uuid4()), self._host, datetime.now(UTC))
         try:
             async with asyncio.timeout(CREATE_TIMEOUT):
                 await self._saver.check()
                 await self._broker.declare(session.uuid)
         except TimeoutError as error:
             raise BrokerError(f"Broker and database did not both answer within {CREATE_TIMEOUT:g} s.") from error
-        self._held[session.uuid] = _Held(session)
+        self._entries[session.uuid] = _Entry(session)
         return session
 
-    def get(self, uuid: str) -> Session:
-        """Raises BadParameter when there is none."""
+    def get(self, uuid: str) -> ConsumerSession:
+        """Returns the session. Raises BadParameter for an unknown uuid."""
         return self._find(uuid).session
 
     def process(self, uuid: str, timeout: int, sent: int | None) -> Coroutine[Any, Any, None]:
-        """Starts reading. The coroutine returned waits for the end and raises what ended it before its time."""
+        """Starts reading. The returned coroutine waits for the end, and raises the error that ended it early."""
         self._refuse_when_stopping()
-        held = self._find(uuid)
-        if held.busy:
+        entry = self._find(uuid)
+        if entry.busy:
             raise BadParameter("The session is processing already")
-        held.session.sent = sent
-        self._start(held, timeout)
-        return _outcome(held)
+        entry.session.sent = sent
+        return _unless_stopped(self._start(entry, timeout))
 
-    async def remove(self, uuid: str, sent: int | None) -> Session:
+    async def remove(self, uuid: str, sent: int | None) -> ConsumerSession:
         """Waits while the session is processing, deletes its queue and returns the final counts.
 
-        When `sent` says that rows are missing and the queue holds messages, they are read first. Asked twice at once,
-        both get the same answer; so does who asks again, because the first answer was lost on its way.
+        When `sent` says that rows are missing and the queue holds messages, they are read first. Two calls at once get
+        the same answer, and so does a later one, whose first answer may have been lost on its way.
         """
         if uuid in self._removed:
             return self._removed[uuid]
-        held = self._find(uuid)
-        held.tell(sent)
-        if held.removal is None:
-            held.removal = asyncio.create_task(self._remove(held))
-        return await _unless_stopped(held.removal)
+        entry = self._find(uuid)
+        entry.set_sent(sent)
+        if entry.removal is None:
+            entry.removal = asyncio.create_task(self._remove(entry))
+        return await _unless_stopped(entry.removal)
 
-    async def look_after(self, every: float = LOOK_EVERY) -> None:
-        """Runs until cancelled: forgets sessions nobody removes, and keeps the queues of the others."""
+    async def sweep(self, every: float = SWEEP_EVERY) -> None:
+        """Runs until cancelled: forgets sessions that nobody removes, and keeps the queues of the others."""
         while True:
             await asyncio.sleep(every)
-            for held in [held for held in self._held.values() if not held.busy]:
-                await self._look(held)
+            for entry in [entry for entry in self._entries.values() if not entry.busy]:
+                await self._sweep(entry)
                 raise_if_cancelled()
 
     async def stop(self) -> None:
-        """Ends all sessions now; those who wait for one get ServerStopping.
+        """Ends all sessions now; calls that wait for one raise ServerStopping.
 
-        Queues are deleted if the broker is there: nobody could read them any more, and a publisher gets its rows
-        back at once instead of never.
+        Queues are deleted if the broker answers: nobody could read them any more, and a publisher then gets its rows
+        back at once.
         """
         self._stopping = True
-        everything, self._held = list(self._held.values()), {}
-        tasks = [task for held in everything for task in (held.removal, held.processing) if task]
-        tasks += self._late
+        everything, self._entries = list(self._entries.values()), {}
+        tasks = [task for entry in everything for task in (entry.removal, entry.processing) if task]
+        tasks += self._late_deletions
         for task in tasks:
             task.cancel()
-        deletions = [asyncio.create_task(self._delete(held.session)) for held in everything]
-        if tasks or deletions:
-            _, late = await asyncio.wait([*tasks, *deletions], timeout=STOP_TIMEOUT)
-            for task in late:
-                task.cancel()
+        deletions = [asyncio.create_task(self._delete(entry.session)) for entry in everything]
+        await wait_or_cancel([*tasks, *deletions], STOP_TIMEOUT)
 
-    def _find(self, uuid: str) -> _Held:
-        held = self._held.get(uuid)
-        if held is None:
+    def _find(self, uuid: str) -> _Entry:
+        entry = self._entries.get(uuid)
+        if entry is None:
             raise BadParameter("Not a valid uuid")
-        held.touched = time.monotonic()
-        return held
+        entry.touched = time.monotonic()
+        return entry
 
     def _refuse_when_stopping(self) -> None:
         if self._stopping:
             raise ServerStopping("The consumer is stopping.")
 
-    def _start(self, held: _Held, timeout: int) -> None:
-        held.timeout = timeout
-        held.session.ended = None
-        held.reading = Reading(held.session, self._broker, self._saver, timeout)
-        held.processing = asyncio.create_task(held.reading.run())
-        held.processing.add_done_callback(_ender(held))
+    def _start(self, entry: _Entry, timeout: int) -> asyncio.Task[None]:
+        entry.timeout = timeout
+        entry.session.ended = None
+        entry.reading = Reading(entry.session, self._broker, self._saver, timeout, self._backoff)
+        entry.processing = asyncio.create_task(entry.reading.run())
+        entry.processing.add_done_callback(partial(_note_end, entry))
+        return entry.processing
 
-    async def _remove(self, held: _Held) -> Session:
-        await _settled(held)
-        if held.timeout is not None and await self._left_behind(held):
-            self._start(held, held.timeout)
-            await _settled(held)
-        await self._delete(held.session)
-        held.session.ended = held.session.ended or datetime.now(UTC)
-        self._held.pop(held.session.uuid, None)
-        self._removed[held.session.uuid] = held.session
-        if len(self._removed) > REMEMBERED:
+    async def _remove(self, entry: _Entry) -> ConsumerSession:
+        if entry.processing:
+            await asyncio.wait({entry.processing})
+            if await self._has_unread_rows(entry.session):
+                await asyncio.wait({self._start(entry, entry.timeout)})
+        await self._delete(entry.session)
+        entry.session.ended = entry.session.ended or datetime.now(UTC)
+        self._entries.pop(entry.session.uuid, None)
+        self._removed[entry.session.uuid] = entry.session
+        if len(self._removed) > MAX_REMOVED:
             del self._removed[next(iter(self._removed))]
-        return held.session
+        return entry.session
 
-    async def _left_behind(self, held: _Held) -> bool:
-        """Whether rows that the publisher speaks of wait in the queue though the reading is over."""
-        if held.session.sent is None or held.session.complete:
+    async def _has_unread_rows(self, session: ConsumerSession) -> bool:
+        """Tells whether rows of the publisher's count wait in the queue although the reading is over."""
+        if session.sent is None or session.complete:
             return False
         try:
-            return await self._broker.ready(held.session.uuid) > 0
-        except BrokerError:  # gone or away: then the counts known are the answer
+            return await self._broker.count_ready(session.uuid) > 0
+        except BrokerError:
+            # The queue is gone or the broker away: the known counts are the answer.
             return False
 
-    async def _delete(self, session: Session) -> None:
+    async def _delete(self, session: ConsumerSession) -> None:
         try:
             async with asyncio.timeout(DELETE_TIMEOUT):
                 await self._broker.delete(session.uuid)
         except (BrokerError, TimeoutError) as error:
             log.warning("Queue %s was not deleted yet: %s", session.uuid, error)
             if not self._stopping:
-                late = asyncio.create_task(self._delete_late(session.uuid))
-                self._late.add(late)
-                late.add_done_callback(self._late.discard)
+                self._late_deletions.start(self._delete_late(session.uuid))
 
     async def _delete_late(self, queue: str) -> None:
-        """Deletes the queue when the broker is back. One that refuses, or a quarter of an hour, leaves it to expire."""
-        patience = outage_patience()
+        """Deletes the queue when the broker is back; after a refusal or a quarter of an hour it is left to expire."""
         try:
-            while True:
-                try:
-                    await self._broker.delete(queue)
-                    return
-                except BrokerError as error:
-                    await patience.wait(error)
+            await retry(partial(self._broker.delete, queue), self._backoff, BrokerError)
         except BrokerError as error:
             log.warning("Queue %s was not deleted and will expire: %s", queue, error.message)
 
-    async def _look(self, held: _Held) -> None:
-        waiting = held.waiting
+    async def _sweep(self, entry: _Entry) -> None:
+        waiting = entry.waiting
         try:
-            held.waiting = await self._broker.ready(held.session.uuid)
+            entry.waiting = await self._broker.count_ready(entry.session.uuid)
         except BrokerError as error:
             if error.passes:
                 return
-            # A queue that is gone, or may not be looked at, brings nothing more: its session is not kept for ever.
-        if held.waiting != waiting:
-            held.touched = time.monotonic()
-        elif not held.busy and time.monotonic() - held.touched > self._forget_after:
-            log.warning("Session %s is forgotten: nobody removed it", held.session.uuid)
-            held.removal = asyncio.create_task(self._remove(held))
+            # No more messages come from a queue that is gone or must not be read: its session is not kept for ever.
+        if entry.waiting != waiting:
+            entry.touched = time.monotonic()
+        elif not entry.busy and time.monotonic() - entry.touched > self._forget_after:
+            log.warning("Session %s is forgotten: nobody removed it", entry.session.uuid)
+            entry.removal = asyncio.create_task(self._remove(entry))
 
 
-def _ender(held: _Held) -> Callable[[asyncio.Task[None]], None]:
-    """Notes the end of a reading, and says why when it came before its time."""
-
-    def end(task: asyncio.Task[None]) -> None:
-        held.session.ended = datetime.now(UTC)
-        held.touched = time.monotonic()
-        held.reading = None
-        error = None if task.cancelled() else task.exception()
-        if error is None:
-            return
-        expected = isinstance(error, BrokerError | DatabaseError)
-        log.error(
-            "Session %s: reading ended: %s",
-            held.session.uuid,
-            error if expected else type(error).__name__,  # which may quote a row
-            exc_info=None if expected else error,
-        )
-
-    return end
-
-
-async def _outcome(held: _Held) -> None:
-    assert held.processing
-    await _unless_stopped(held.processing)
+def _note_end(entry: _Entry, task: asyncio.Task[None]) -> None:
+    """Notes the end of a reading, and logs why it ended early."""
+    entry.session.ended = datetime.now(UTC)
+    entry.touched = time.monotonic()
+    entry.reading = None
+    error = None if task.cancelled() else task.exception()
+    if isinstance(error, BrokerError | DatabaseError):
+        log.error("Session %s: reading ended: %s", entry.session.uuid, error)
+    elif error:
+        # Its text may quote a row.
+        log.error("Session %s: reading ended: %s", entry.session.uuid, type(error).__name__, exc_info=error)
 
 
 async def _unless_stopped(task: asyncio.Task[T]) -> T:
-    """The task's result. Whoever waits may be cancelled without ending the task."""
+    """Returns the task's result. Cancelling the caller does not cancel the task."""
     await asyncio.wait({task})
     if task.cancelled():
         raise ServerStopping("The consumer is stopping.")
     return task.result()
-
-
-async def _settled(held: _Held) -> None:
-    """Waits until nothing is processing, however it ended."""
-    if held.processing:
-        await asyncio.wait({held.processing})

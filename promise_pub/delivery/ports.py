@@ -1,8 +1,8 @@
-"""What the heart needs from the outside world. Real parts and the tests' fakes meet the same contract suites."""
+"""Protocols of the broker, the consumer and the ledger. Real parts and the tests' fakes pass the same contract suites."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,73 +11,64 @@ from uuid import UUID
 
 from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.evidence.digest import RowDigest
-from promise_pub.records import (
-    NAME_AND_MAIL,
-    Batch,
-    Mode,
-    Rejected,
-    Repeats,
-    Row,
-    RunReport,
-    SessionView,
-)
+from promise_pub.records import NAME_AND_MAIL, Batch, Mode, Rejected, Repeats, Row, RunReport, SessionView
 
 Watch = Callable[[SessionView], None]
-"""Called with the session as it was seen while a long call waits."""
+"""Called with the session as it is seen while a long call waits."""
 
 
 class Consumer(Protocol):
     """The remote consumer. Every method raises a kind of ConsumerError."""
 
     async def create(self) -> SessionView:
-        """A new session; its queue is declared when this returns. Asked once: asked again it would make another.
+        """Makes a session; its queue is declared when this returns. Never retried: each request may make another session.
 
-        An error says in `last` which session came to be all the same, and in `unanswered` that nobody knows.
+        An error names in `last` a session that was made all the same. `unanswered` means that there may be one.
         """
 
     async def process(self, uuid: str, mode: Mode, idle_timeout: int, sent: int | None, watch: Watch) -> None:
-        """Live: the consumer reads from now on. Batch: returns when it has read the queue empty."""
+        """Makes the consumer read. Live: returns at once. Batch: returns when the queue is empty."""
 
     async def remove(self, uuid: str, idle_timeout: int, sent: int, watch: Watch) -> SessionView:
         """Ends the session and returns its final counts."""
 
-    async def look(self, uuid: str) -> SessionView:
-        """The session now."""
+    async def get_session(self, uuid: str) -> SessionView:
+        """Returns the session as it is now."""
 
     async def follow(self, uuid: str, watch: Watch) -> None:
-        """Looks at the session once a second, until it is cancelled. A look that fails is no news."""
+        """Calls `watch` once a second with the session as it is, until cancelled. Failures are ignored."""
 
     async def abandon(self, uuid: str, sent: int, watch: Watch, within: float) -> bool:
-        """Ends a session whose run failed, within seconds; whether the consumer said that it did. Never raises."""
+        """Ends the session of a failed run `within` seconds. Returns True if the consumer confirmed it. Never raises."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shipment:
-    """What is published to one session, on as many connections as it takes: how far it came, and its digest."""
+    """The account of the rows published to one session, over all its connections."""
 
     run_id: UUID
     started_at: datetime
     tracker: ConfirmTracker
     digest: RowDigest
     earlier: int = 0
-    """Confirmed rows that are earlier sessions'."""
+    """The number of confirmed rows that belong to earlier sessions."""
     columns: Sequence[str] = NAME_AND_MAIL
     """The keys of the messages."""
 
 
 class Publisher(Protocol):
-    """Publishes rows to one queue with publisher confirms, on one connection; raises BrokerLost with its end."""
+    """A connection that publishes rows to one queue with publisher confirms. Raises BrokerLost once it has ended."""
 
     @property
     def tracker(self) -> ConfirmTracker:
-        """What became of the rows published so far."""
+        """The fate of the rows published so far."""
 
     @property
     def blocked(self) -> bool:
-        """Whether the broker has said that it does not read now: an alarm of its memory or disk."""
+        """True while the broker does not read, because of an alarm of its memory or disk."""
 
     def route_to(self, queue: str) -> None:
-        """Names the queue, before the first row."""
+        """Sets the queue, before the first row."""
 
     async def check_queue(self) -> None:
         """Raises QueueGone when the queue is not there."""
@@ -95,56 +86,52 @@ class OpenPublisher(Protocol):
     def __call__(self, shipment: Shipment) -> AbstractAsyncContextManager[Publisher]: ...
 
 
-class Ledger(Protocol):
+class RunLedger(Protocol):
     """Runs and rejected rows in PostgreSQL. Every method raises a kind of DatabaseError."""
 
-    async def open(self, report: RunReport) -> None:
-        """A new run."""
+    async def open_run(self, report: RunReport) -> None:
+        """Adds a run."""
 
-    async def reopen(self, report: RunReport) -> None:
-        """A run to go on with; from now on it is this server's. Raises NotResumable when it is going already."""
+    async def reopen_run(self, report: RunReport) -> None:
+        """Queues a run again, which is this server's from now on. Raises NotResumable when it is in progress already."""
 
-    async def write(self, report: RunReport) -> None:
-        """The run as it is now. Raises RunTaken when another server has taken it."""
+    async def write_run(self, report: RunReport) -> None:
+        """Writes the present state of a run. Raises RunTaken when another server has taken it."""
 
-    async def run(self, run_id: str) -> RunReport:
-        """The run as it was last written. Raises RunNotFound."""
+    async def get_run(self, run_id: str) -> RunReport:
+        """Returns a run as it was last written. Raises RunNotFound."""
 
-    async def known(self, run_ids: Sequence[str]) -> set[str]:
-        """Which of these are runs."""
+    async def find_known(self, run_ids: Collection[str]) -> set[str]:
+        """Returns the ids that are ids of runs."""
 
-    async def resumable(self, run_ids: Sequence[str]) -> set[str]:
-        """Which of these are runs that did not complete."""
+    async def find_resumable(self, run_ids: Collection[str]) -> set[str]:
+        """Returns the ids of runs that did not complete."""
 
-    def turn(self, lost: Callable[[], None]) -> AbstractAsyncContextManager[None]:
-        """Waits until no other server on this database talks to a consumer, and keeps it so while the block goes.
+    def exclusive_turn(self, lost: Callable[[], None]) -> AbstractAsyncContextManager[None]:
+        """Waits until no other server on this database talks to a consumer, and keeps others from it during the block.
 
-        Calls `lost` when that can no longer be promised.
+        Calls `lost` once that is no longer certain.
         """
 
-    async def reject(self, run_id: str, rejected: Sequence[Rejected]) -> None:
-        """More rejected rows of the run."""
+    async def add_rejects(self, run_id: str, rejected: Sequence[Rejected]) -> None:
+        """Adds rejected rows of a run. Rows that are there already are ignored."""
 
     async def require_clearable(self) -> None:
-        """Raises NotClearable where the employees table cannot be emptied, as far as that is known without trying."""
+        """Raises NotClearable when the employees table cannot be emptied, as far as that is known without trying."""
 
     async def clear_employees(self) -> None:
         """Empties the employees table. Raises NotClearable."""
 
     async def count_employees(self) -> int:
-        """How many rows the employees table holds."""
+        """Returns the number of rows in the employees table."""
 
-    async def highest_employee(self) -> int:
-        """The highest id in the employees table, 0 when it is empty."""
+    async def highest_employee_id(self) -> int:
+        """Returns the highest id in the employees table, 0 when it is empty."""
 
     async def count_repeats(
-        self,
-        batches: AsyncIterator[Batch],
-        highest_before: int,
-        columns: Sequence[str] = NAME_AND_MAIL,
-        after: int = 0,
+        self, batches: AsyncIterator[Batch], highest_before: int, columns: Sequence[str] = NAME_AND_MAIL, after: int = 0
     ) -> Repeats:
-        """Why rows could not be saved, in memory that does not grow with the file. One of the columns is `mail`.
+        """Counts the reasons why rows could not be saved, in constant memory. One of the columns is `mail`.
 
-        The session's rows are those after the row `after`.
+        Rows up to `after` belong to earlier sessions.
         """

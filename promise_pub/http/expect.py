@@ -1,35 +1,37 @@
-"""`Expect: 100-continue`: whoever sends a large file so wants to hear first whether it is wanted.
+"""`Expect: 100-continue`: a client that sends a large file may ask first whether the server wants it.
 
-aiohttp answers that before anything else has been looked at: the login, the host, the parameters. Here a route's handler
-does it itself, when nothing is known that speaks against the body.
+aiohttp answers before login, host and parameters were checked. Here a route's handler answers itself, once
+nothing speaks against the body.
 """
 
 from __future__ import annotations
 
 from aiohttp import HttpVersion11, web
 
-_UNASKED = web.RequestKey("unasked", bool)
+from promise_pub.http.aiohttp_internals import send_continue
+
+_BODY_PENDING = web.RequestKey("body_pending", bool)
 
 
 async def defer_continue(request: web.Request) -> None:
-    """A route's `expect_handler`, which leaves it to the handler to call `ask_for_body`. Raises HTTPExpectationFailed."""
+    """Leaves it to the handler to call `request_body`; an `expect_handler` of routes. Raises HTTPExpectationFailed."""
     if request.version != HttpVersion11:
-        return  # older clients do not wait
+        # Older clients do not wait.
+        return
     expected = request.headers.get("Expect", "")
     if expected.lower() != "100-continue":
         raise web.HTTPExpectationFailed(text=f"Unknown Expect: {expected}")
-    request[_UNASKED] = True
+    request[_BODY_PENDING] = True
 
 
-async def ask_for_body(request: web.Request) -> None:
-    """Has a client that waits for it send its body. To be called before the body is read."""
-    if request.pop(_UNASKED, False):
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # of the answer proper
+async def request_body(request: web.Request) -> None:
+    """Makes a client that waits send its body. Call it before reading the body."""
+    if request.pop(_BODY_PENDING, False):
+        await send_continue(request)
 
 
 async def close_if_body_unread(request: web.Request, response: web.StreamResponse) -> None:
-    """A signal's receiver: nobody can tell what comes next on a connection whose body was not asked for."""
-    if request.get(_UNASKED):
+    """Closes a connection whose body was never requested: it may or may not come next; an `on_response_prepare` signal."""
+    if request.get(_BODY_PENDING):
         response.headers["Connection"] = "close"
         response.force_close()

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from promise_pub.db_checks import Need
 from promise_pub.http.keys import NavItem
+from promise_pub.http.problem_catalog import Entry, Kind
 from promise_pub.terminal import CommandParsers
 
 
@@ -35,7 +36,8 @@ class Feature:
     optional. `settings` is the dataclass of its section `[name]` of the configuration. `open` gets the pool of the
     database and these settings. `needs` lists the rights that they take. `middlewares` see every request before
     errors are rendered. `operations` describe its routes by (method, path), `schemas` what these refer to, `tags` the
-    groups that they are listed in. `advice` says, by error code, what to do about its own errors.
+    groups that they are listed in. `errors` are
+    the catalogue's entries of its own errors.
     """
 
     name: str
@@ -48,6 +50,6 @@ class Feature:
     operations: Mapping[tuple[str, str], Callable[[], dict[str, Any]]] = field(default_factory=dict)
     schemas: Callable[[], Mapping[str, dict[str, Any]]] = dict
     tags: Mapping[str, str] = field(default_factory=dict)
-    advice: Mapping[str, str] = field(default_factory=dict)
+    errors: Mapping[Kind, Entry] = field(default_factory=dict)
     nav: Sequence[NavItem] = ()
     add_commands: Callable[[CommandParsers], None] | None = None

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from promise_pub.accounts.guard import Guard
-from promise_pub.accounts.people import Visitor
+from promise_pub.accounts.authentication import Authenticator
+from promise_pub.accounts.people import Principal
 
 Probe = Callable[[], Awaitable[None]]
 """Checks one service; raises a PromisePubError when it is unavailable."""
@@ -28,9 +28,9 @@ class NavItem:
 NAV: web.AppKey[Sequence[NavItem]] = web.AppKey("nav", Sequence[NavItem])
 
 # Absent where nobody has to log in.
-GUARD = web.AppKey("guard", Guard)
+AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
 # Who sent the request; absent until that is known.
-VISITOR = web.RequestKey("visitor", Visitor)
+PRINCIPAL = web.RequestKey("principal", Principal)
 # Set when the response depends on the `Accept` header.
 NEGOTIATED = web.RequestKey("negotiated", bool)
 # Set when a health check was sent to a host name that is not the server's, or to none.
@@ -45,7 +45,7 @@ CODE = web.RequestKey("code", str)
 
 def may_operate(request: web.Request) -> bool:
     """Tells whether the sender may do more than view. Everybody may where nobody logs in."""
-    if GUARD not in request.app:
+    if AUTHENTICATOR not in request.app:
         return True
-    visitor = request.get(VISITOR)
-    return visitor is not None and visitor.may_operate
+    principal = request.get(PRINCIPAL)
+    return principal is not None and principal.may_operate

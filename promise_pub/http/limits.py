@@ -1,4 +1,4 @@
-"""How much a request may be, and how slowly it may come."""
+"""Limits of requests: their size, and how slowly they may arrive."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from aiohttp.typedefs import Handler
 from promise_pub.errors import BadParameter, UploadTooSlow
 from promise_pub.settings.model import ServerSettings
 
-RATE_PERIOD = 30.0  # seconds of waiting for a client over which its rate is averaged: the grace it has
+RATE_PERIOD = 30.0  # seconds of waiting for a client that its rate is averaged over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one client may ask of the server. `upload_rate` in bytes a second, timeouts in seconds."""
+    """Limits for one client. `upload_rate` in bytes per second, timeouts in seconds."""
 
     fields: int
     parameters: int
@@ -37,18 +37,18 @@ class Limits:
         )
 
     def check_fields(self, count: int) -> None:
-        """Raises BadParameter for a form with so many, before they are all there."""
+        """Raises BadParameter for a form with more fields than allowed, before all of them have arrived."""
         if count > self.fields:
             raise BadParameter(f"A form has at most {self.fields} fields.")
 
 
-USUAL = Limits.of(ServerSettings())
+DEFAULT_LIMITS = Limits.of(ServerSettings())
 LIMITS = web.AppKey("limits", Limits)
 
 
 @web.middleware
 async def limit_parameters(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Raises BadParameter for a query of more than anybody needs."""
+    """Raises BadParameter for a query with more parameters than anybody needs."""
     most = request.app[LIMITS].parameters
     if len(request.query) > most:
         raise BadParameter(f"A query has at most {most} parameters.")
@@ -56,47 +56,47 @@ async def limit_parameters(request: web.Request, handler: Handler) -> web.Stream
 
 
 class RateFloor:
-    """Cuts off a body that comes in at less than so many bytes a second, 0 for none.
+    """Cuts off a body that arrives at less than `rate` bytes per second; 0 disables it.
 
-    Only the time in which the client is waited for counts, not what the disk takes: a period of it must bring what it
-    should, whatever came before.
+    Only time spent waiting for the client counts, not for the disk. Each RATE_PERIOD must bring its share,
+    whatever came before.
     """
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
         self._waited = 0.0
-        self._came = 0
+        self._received = 0
 
-    async def next(self, read: Callable[[], Awaitable[bytes]]) -> bytes:
-        """What `read` gives. Raises UploadTooSlow; only then is a reading broken off, which may lose bytes."""
+    async def read(self, read_chunk: Callable[[], Awaitable[bytes]]) -> bytes:
+        """Returns what `read_chunk` reads. Raises UploadTooSlow, and only then cancels a read, which may lose bytes."""
         if not self._rate:
-            return await read()
+            return await read_chunk()
         clock = asyncio.get_running_loop().time
         began = clock()
         try:
-            async with asyncio.timeout(self._patience()) as patience:
-                chunk = await read()
+            async with asyncio.timeout(self._seconds_left()) as timeout:
+                chunk = await read_chunk()
         except TimeoutError:
-            if patience.expired():
+            if timeout.expired():
                 raise self._too_slow() from None
             raise
         self._waited += clock() - began
-        self._came += len(chunk)
+        self._received += len(chunk)
         if self._waited >= RATE_PERIOD:
             if not self._is_enough():
                 raise self._too_slow()
-            self._waited, self._came = 0.0, 0
+            self._waited, self._received = 0.0, 0
         return chunk
 
-    def _patience(self) -> float:
-        """Seconds until the period is over; where it has brought what it should, until the next one is."""
+    def _seconds_left(self) -> float:
+        """Returns the seconds until the period ends, or the next one if this has already brought its share."""
         return max(0.0, RATE_PERIOD * (2 if self._is_enough() else 1) - self._waited)
 
     def _is_enough(self) -> bool:
-        return self._came >= self._rate * RATE_PERIOD
+        return self._received >= self._rate * RATE_PERIOD
 
     def _too_slow(self) -> UploadTooSlow:
         return UploadTooSlow(
-            f"The upload brought {self._came:,} bytes in {RATE_PERIOD:g} s, "
-            f"and is cut off below {self._rate:,} a second."
+            f"The upload sent {self._received:,} bytes in {RATE_PERIOD:g} s, "
+            f"less than the {self._rate:,} bytes per second that the server requires."
         )

@@ -1,4 +1,4 @@
-"""Logging in and out, and the middleware that nobody comes by without."""
+"""Logging in and out, and the middleware that authenticates every request."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from promise_pub.accounts.guard import Guard
-from promise_pub.accounts.people import Visitor
+from promise_pub.accounts.authentication import Authenticator
+from promise_pub.accounts.people import Principal
 from promise_pub.errors import (
     AccessError,
     BadParameter,
@@ -23,12 +23,12 @@ from promise_pub.errors import (
     TooManyTries,
 )
 from promise_pub.http.client_address import client_of
-from promise_pub.http.keys import CODE, GUARD, VISITOR
+from promise_pub.http.keys import AUTHENTICATOR, CODE, PRINCIPAL
 from promise_pub.http.negotiation import HTML, negotiate_format
-from promise_pub.http.problems import problem, status_of
+from promise_pub.http.problem_catalog import advise, find_entry
+from promise_pub.http.problems import problem
 from promise_pub.http.responses import as_json, page
 from promise_pub.http.security import EXPOSURE, SAFE_METHODS
-from promise_pub.presentation.advice import what_to_do
 
 COOKIE = "promise_pub_session"
 OPEN = frozenset({"/healthz", "/static", "/login", "/logout"})  # as the routes are named
@@ -44,40 +44,40 @@ routes = web.RouteTableDef()
 
 @web.middleware
 async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Lets viewers look and operators act; turns away who is neither.
+    """Lets viewers send safe requests and operators all requests, where users log in; a middleware.
 
-    Every method that is not safe is an act, so that a new one is guarded before anybody thinks of it.
+    Every method that is not safe needs an operator, so that a new route is guarded by default.
     """
-    if GUARD not in request.app or _is_open(request):
+    if AUTHENTICATOR not in request.app or _is_open(request):
         return await handler(request)
     try:
-        visitor = await _visitor(request, request.app[GUARD])
+        principal = await _principal(request, request.app[AUTHENTICATOR])
     except (LoginRequired, TokenRefused) as error:
         request[CODE] = error.code
-        return _turned_away(request, error)
-    request[VISITOR] = visitor
-    if request.method not in SAFE_METHODS and not visitor.may_operate:
+        return _deny(request, error)
+    request[PRINCIPAL] = principal
+    if request.method not in SAFE_METHODS and not principal.may_operate:
         raise NotAllowed
     return await handler(request)
 
 
 def _is_open(request: web.Request) -> bool:
-    """By the route that was found, not by the path: the two could be read differently."""
+    """Decides by the route that was found, not by the path: the two could be parsed differently."""
     resource = request.match_info.route.resource
     return resource is not None and resource.canonical in OPEN
 
 
-async def _visitor(request: web.Request, guard: Guard) -> Visitor:
+async def _principal(request: web.Request, authenticator: Authenticator) -> Principal:
     if bearer := _BEARER.fullmatch(request.headers.get("Authorization", "")):
-        return await guard.by_token(bearer[1])
-    visitor = await guard.by_session(request.cookies.get(COOKIE, ""))
-    if visitor is None:
+        return await authenticator.find_by_token(bearer[1])
+    principal = await authenticator.find_by_session(request.cookies.get(COOKIE, ""))
+    if principal is None:
         raise LoginRequired
-    return visitor
+    return principal
 
 
-def _turned_away(request: web.Request, error: AccessError) -> web.Response:
-    """People get the login page; scripts, which would take it for their answer, a problem."""
+def _deny(request: web.Request, error: AccessError) -> web.Response:
+    """Sends browsers to the login page, and problem details to scripts, which would not recognise the page."""
     if isinstance(error, LoginRequired) and _is_browser(request):
         back = request.path_qs if request.method in SAFE_METHODS else "/"
         return _see(f"/login?{urlencode({'next': back})}")
@@ -85,16 +85,15 @@ def _turned_away(request: web.Request, error: AccessError) -> web.Response:
 
 
 def _problem(error: AccessError) -> web.Response:
-    status = status_of(type(error))
-    body = problem(status, error.code, error.message)
-    response = as_json(body, status, "application/problem+json")
-    if status == HTTPStatus.UNAUTHORIZED:
+    body = problem(type(error), error.message)
+    response = as_json(body, body["status"], "application/problem+json")
+    if response.status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 
 def _is_browser(request: web.Request) -> bool:
-    """Whoever asks for HTML by its name; what takes anything is a script."""
+    """Tells a client that asks for HTML by name; one that accepts anything is a script."""
     try:
         return negotiate_format(request) == HTML and "text/html" in request.headers.get("Accept", "")
     except BadParameter:
@@ -116,7 +115,7 @@ async def log_in(request: web.Request) -> web.Response:
     client = client_of(request)
     address = str(client.address) if client else ""
     try:
-        sealed = await request.app[GUARD].log_in(name, password, address)
+        sealed = await request.app[AUTHENTICATOR].log_in(name, password, address)
     except (LoginFailed, TooManyTries) as error:
         return _refused(request, error, after)
     response = _see(after)
@@ -127,14 +126,14 @@ async def log_in(request: web.Request) -> web.Response:
 @routes.post("/logout")
 async def log_out(request: web.Request) -> web.Response:
     """Ends the session, here and in every copy of its cookie."""
-    await request.app[GUARD].log_out(request.cookies.get(COOKIE, ""))
+    await request.app[AUTHENTICATOR].log_out(request.cookies.get(COOKIE, ""))
     response = _see("/login")
     response.del_cookie(COOKIE, path="/")
     return response
 
 
 async def _fields(request: web.Request) -> Mapping[str, str]:
-    """The form's fields. Raises BadParameter for what is no such form."""
+    """Returns the form's fields. Raises BadParameter for anything but a login form."""
     if request.content_type != "application/x-www-form-urlencoded":
         raise BadParameter("A login is a form: application/x-www-form-urlencoded.")
     if request.content_length is None or request.content_length > FORM_LIMIT:
@@ -143,12 +142,12 @@ async def _fields(request: web.Request) -> Mapping[str, str]:
         async with asyncio.timeout(FORM_TIMEOUT):
             form = await request.post()
     except (TimeoutError, ConnectionError, web.RequestPayloadError, ValueError, LookupError):
-        raise BadParameter("The form cannot be read.") from None
+        raise BadParameter("The login form cannot be read.") from None
     return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
 def _local(path: str) -> str:
-    """Where to go after the login: a path of this server's, or its first page."""
+    """Returns where to go after the login: `path` if it is one of this server, else the first page."""
     return path if _LOCAL_PATH.fullmatch(path) else "/"
 
 
@@ -161,11 +160,11 @@ def _refused(request: web.Request, error: LoginFailed | TooManyTries, after: str
 
 
 def _form(request: web.Request, after: str, error: AccessError | None = None) -> web.Response:
-    status = status_of(type(error)) if error else 200
+    status = find_entry(type(error)).status if error else 200
     context = {
         "after": after,
         "trouble": error.message if error else "",
-        "advice": what_to_do(status, error.code) if error else "",
+        "advice": advise(type(error)) if error else "",
     }
     response = page(request, "login.html", context, status)
     response.headers["Cache-Control"] = "no-store"
@@ -180,7 +179,7 @@ def _set_cookie(request: web.Request, response: web.Response, sealed: str) -> No
     response.set_cookie(
         COOKIE,
         sealed,
-        max_age=request.app[GUARD].login_seconds,
+        max_age=request.app[AUTHENTICATOR].login_seconds,
         path="/",
         httponly=True,
         samesite="Lax",
@@ -189,6 +188,6 @@ def _set_cookie(request: web.Request, response: web.Response, sealed: str) -> No
 
 
 async def keep_private(request: web.Request, response: web.StreamResponse) -> None:
-    """What a visitor saw is for them: no cache shows it to others, or after they logged out."""
-    if VISITOR in request:
+    """Keeps shared caches from what a user saw, and browsers from showing it after the logout."""
+    if PRINCIPAL in request:
         response.headers.setdefault("Cache-Control", "private, no-cache")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import suppress
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
@@ -13,6 +12,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from promise_pub import __version__
+from promise_pub.concurrency import background
 from promise_pub.http.connections import Connections
 from promise_pub.http.keys import Probe
 from promise_pub.http.service_checks import ServiceChecks
@@ -85,11 +85,8 @@ class Metrics:
 
     async def measuring(self, _: web.Application) -> AsyncIterator[None]:
         """Measures the event loop's lag as long as the application runs; for its `cleanup_ctx`."""
-        task = asyncio.create_task(self._measure_lag())
-        yield
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        async with background(self._measure_lag()):
+            yield
         await self.service_checks.close()
 
     async def _measure_lag(self) -> None:

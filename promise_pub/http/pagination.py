@@ -1,4 +1,4 @@
-"""A long list, a page at a time: what a request asks for, and where the other pages are."""
+"""Pagination: which page of a list a request asks for, and the links to the others."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from aiohttp import web
 from promise_pub.errors import BadParameter
 
 PER_PAGE = 50
-MOST_PER_PAGE = 500
-MOST_PAGES = 10**9
+MAX_PER_PAGE = 500
+MAX_PAGE = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +23,15 @@ class Paging:
 
     @property
     def skip(self) -> int:
-        """How many stand on the pages before."""
+        """Returns the number of items on the pages before."""
         return (self.page - 1) * self.per_page
 
     def pages(self, total: int) -> int:
-        """How many pages so many take."""
+        """Returns the number of pages that `total` items take."""
         return max(1, -(-total // self.per_page))
 
     def links(self, total: int, url: Callable[[int], str]) -> dict[str, str]:
-        """Where the other pages are, by their relation to this one; `url` tells the address of each."""
+        """Returns the URLs of the other pages by their relation to this one; `url` makes that of a page number."""
         last = self.pages(total)
         targets = {"first": 1, "prev": self.page - 1, "next": self.page + 1, "last": last}
         return {name: url(n) for name, n in targets.items() if 1 <= n <= last and n != self.page}
@@ -39,20 +39,20 @@ class Paging:
 
 def parse_paging(query: Mapping[str, str]) -> Paging:
     """Raises BadParameter."""
-    page = whole(query, "page", 1, MOST_PAGES)
-    return Paging(page, whole(query, "per_page", PER_PAGE, MOST_PER_PAGE))
+    page = parse_positive(query, "page", 1, MAX_PAGE)
+    return Paging(page, parse_positive(query, "per_page", PER_PAGE, MAX_PER_PAGE))
 
 
-def whole(query: Mapping[str, str], name: str, default: int, most: int) -> int:
-    """A number from 1 on; an empty one is the default. Raises BadParameter."""
+def parse_positive(query: Mapping[str, str], name: str, default: int, most: int) -> int:
+    """Parses a number from 1 to `most`; an empty one is the default. Raises BadParameter."""
     text = query.get(name) or str(default)
     if not (text.isascii() and text.isdigit() and len(text) < 12 and 1 <= int(text) <= most):
         raise BadParameter(f"{name} must be a whole number from 1 to {most}, not {text[:50]!r}.")
     return int(text)
 
 
-def single(request: web.Request, known: Sequence[str]) -> dict[str, str]:
-    """The query's parameters. Raises BadParameter for one that is given more than once, or that nobody knows."""
+def parse_query(request: web.Request, known: Sequence[str]) -> dict[str, str]:
+    """Returns the query's parameters. Raises BadParameter for one that is repeated or not `known`."""
     for name in request.query:
         if len(request.query.getall(name)) > 1:
             raise BadParameter(f"{name[:50]} is given more than once.")
@@ -61,14 +61,14 @@ def single(request: web.Request, known: Sequence[str]) -> dict[str, str]:
 
 
 def check_known(query: Mapping[str, str], known: Sequence[str]) -> None:
-    """Raises BadParameter naming what there is."""
+    """Raises BadParameter, naming the known parameters, for another one."""
     for name in query:
         if name not in known:
             raise BadParameter(f"There is no parameter {name[:50]!r}: there are {', '.join(known)}.")
 
 
 def add_page_headers(response: web.Response, total: int, links: Mapping[str, str]) -> None:
-    """How many there are, and where the others are, in headers."""
+    """Adds the headers with the number of items and the links to other pages."""
     response.headers["X-Total-Count"] = str(total)
     if links:
         response.headers["Link"] = ", ".join(f'<{url}>; rel="{name}"' for name, url in links.items())

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp_jinja2
 from aiohttp import web
 
-from promise_pub.http.keys import IS_PAGE, NAV, VISITOR, may_operate
+from promise_pub.http.keys import IS_PAGE, NAV, PRINCIPAL, may_operate
 from promise_pub.presentation.csv_cells import neutralise_cell
 
 
@@ -30,7 +30,7 @@ def _common_context(request: web.Request) -> dict[str, Any]:
     operator = may_operate(request)
     return {
         "here": request.path,
-        "visitor": request.get(VISITOR),
+        "principal": request.get(PRINCIPAL),
         "may_operate": operator,
         "nav": [item for item in request.app[NAV] if operator or not item.operators_only],
     }

@@ -1,4 +1,4 @@
-"""What every request and every answer has to do with, whoever asks: hosts, other sites, headers."""
+"""Checks of every request against other hosts and other sites, and security headers of every response."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from promise_pub.addresses import Network
 from promise_pub.errors import CannotListen, ConfigurationError, CrossSite, WrongHost
+from promise_pub.http.aiohttp_internals import on_response_before_application
 from promise_pub.http.keys import FOREIGN_HOST
-from promise_pub.http.problems import put_into_problem
+from promise_pub.http.problems import render_malformed
 from promise_pub.http.request_log import add_request_id
 from promise_pub.settings.model import ServerSettings
 
@@ -28,8 +28,8 @@ HEADERS: Mapping[str, str] = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-# Over plain HTTP from elsewhere, browsers send no Sec-Fetch-Site, and with no-referrer the Origin of our own
-# forms would be "null", as another site's may be. No other origin learns anything from this one either.
+# Over plain HTTP from elsewhere browsers send no Sec-Fetch-Site, and with no-referrer the Origin of our own
+# forms would be "null", as another site's may be. With same-origin, other origins learn nothing either.
 _PLAIN_HTTP: Mapping[str, str] = {"Referrer-Policy": "same-origin"}
 _TLS: Mapping[str, str] = {"Strict-Transport-Security": "max-age=31536000"}  # seconds: a year
 
@@ -42,7 +42,7 @@ _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+?)\.?(?::[0-9]*)?")
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """How the server is reached: from this machine only, by which names besides its addresses, over TLS, through whom."""
+    """How the server is reached: only from this machine or not, by which host names, over TLS, through which proxies."""
 
     loopback: bool = True
     hosts: frozenset[str] = frozenset()
@@ -55,9 +55,9 @@ EXPOSURE = web.AppKey("exposure", Exposure)
 
 
 async def resolve_exposure(settings: ServerSettings) -> Exposure:
-    """The exposure these settings open.
+    """Returns how a server with these settings is reached.
 
-    Raises ConfigurationError when others could come in without a login, CannotListen for a host nobody knows.
+    Raises ConfigurationError if others could use it without a login, CannotListen if its host cannot be resolved.
     """
     addresses = await _addresses(settings.host)
     loopback = all(_is_loopback(address) for address in addresses)
@@ -93,37 +93,37 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 @web.middleware
 async def check_host_and_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Raises WrongHost where a name was bent to this address, CrossSite where another site's page acts.
+    """Raises WrongHost for a host name that was rebound to this address, CrossSite for another site's unsafe request.
 
-    Health checks are answered by any name: they say nothing to a page that it could not see from whether the server
-    answers at all, and `health` keeps from it what failed.
+    Health checks are answered under any name: to a page they tell no more than that the server answers, since
+    `health` leaves out what failed.
     """
     host = request.headers.get("Host", "")
     if not answers_to(host, request.app[EXPOSURE], _reached_at(request)):
         if _is_health_check(request):
             request[FOREIGN_HOST] = True
             return await handler(request)
-        raise WrongHost(f"The server does not answer to {host[:100]!r}: where it should, [server] hosts names it.")
+        raise WrongHost(f"The server does not answer to {host[:100]!r}. If it should, add the name to [server] hosts.")
     if is_cross_site(request.method, request.headers):
         raise CrossSite
     return await handler(request)
 
 
 def _is_health_check(request: web.Request) -> bool:
-    """Whether a load balancer may ask so: by whatever name it has for the server, or in HTTP/1.0 by none."""
+    """Tells a health check, which a load balancer may send under any host name, or in HTTP/1.0 under none."""
     resource = request.match_info.route.resource
     asked = resource is not None and resource.canonical in HEALTH_CHECKS
     return asked and request.method in SAFE_METHODS
 
 
 def _reached_at(request: web.Request) -> str:
-    """The address of ours that this connection came to."""
+    """Returns the server's own address that the connection was made to."""
     name = request.transport.get_extra_info("sockname") if request.transport else None
     return str(name[0]) if name else ""
 
 
 def answers_to(host: str, exposure: Exposure, reached_at: str) -> bool:
-    """Whether a `Host` is ours. A page that rebinds its own name to our address sends its own name still."""
+    """Tells whether `host` is the server's. A page that rebinds its name to our address still sends its own name."""
     match = _HOST.fullmatch(host.lower())
     name = match[1] if match else ""
     if name in exposure.hosts:
@@ -135,57 +135,38 @@ def answers_to(host: str, exposure: Exposure, reached_at: str) -> bool:
 
 
 def is_cross_site(method: str, headers: Mapping[str, str]) -> bool:
-    """Whether another site's page asks for more than to look, by the rules of Go's CrossOriginProtection.
+    """Tells whether another site's page sent an unsafe request, by the rules of Go's CrossOriginProtection.
 
-    Browsers tell by `Sec-Fetch-Site`, old ones by `Origin`. Who sends neither is no browser, and has no
-    user's rights to abuse.
+    Browsers tell by `Sec-Fetch-Site`, old ones by `Origin`. A client that sends neither is no browser, and has
+    no user's rights to abuse.
     """
     if method in SAFE_METHODS:
         return False
     site, origin = headers.get("Sec-Fetch-Site", ""), headers.get("Origin", "")
     if site:
         return site not in ("same-origin", "none")
-    return bool(origin) and _authority(origin) != headers.get("Host", "").lower()
-
-
-def _authority(origin: str) -> str:
-    """`host:port`, the port left out where the origin leaves it out, as `Host` has it."""
-    return origin.lower().partition("://")[2]
+    return bool(origin) and origin.lower().partition("://")[2] != headers.get("Host", "").lower()
 
 
 def headers_of(exposure: Exposure) -> Mapping[str, str]:
-    """The headers that keep browsers within bounds."""
+    """Returns the security headers of a server that is reached like this."""
     plain = {} if exposure.tls or exposure.loopback else _PLAIN_HTTP
     return {**HEADERS, **plain, **(_TLS if exposure.tls else {})}
 
 
 async def add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Gives an answer those headers that it does not have yet."""
-    _add(headers_of(request.app[EXPOSURE]), response)
+    """Adds the security headers that a response does not have yet; an `on_response_prepare` signal."""
+    for name, value in headers_of(request.app[EXPOSURE]).items():
+        response.headers.setdefault(name, value)
 
 
 def render_malformed_requests(runner: web.AppRunner) -> None:
-    """Has the answers to what is no HTTP carry them too, and be problem details as all others.
-
-    aiohttp makes these itself, and sends no signal.
-    """
+    """Gives responses to malformed requests the same headers, and a body of problem details."""
     headers = headers_of(runner.app[EXPOSURE])
 
-    class Request(web.Request):
-        async def _prepare_hook(self, response: web.StreamResponse) -> None:
-            passed_nobody = self._match_info is None or isinstance(response, web.HTTPError)
-            if passed_nobody and isinstance(response, web.Response):
-                # The length was noted, twice, before the hook was called.
-                self.writer.length = length = put_into_problem(response)
-                response.headers["Content-Length"] = str(length)
-            await super()._prepare_hook(response)
-            _add(headers, response)
-            await add_request_id(self, response)
+    async def finish(request: web.BaseRequest, response: web.StreamResponse) -> None:
+        for name, value in headers.items():
+            response.headers.setdefault(name, value)
+        await add_request_id(request, response)
 
-    assert runner.server
-    runner.server.request_factory = partial(runner.app._make_request, _cls=Request)
-
-
-def _add(headers: Mapping[str, str], response: web.StreamResponse) -> None:
-    for name, value in headers.items():
-        response.headers.setdefault(name, value)
+    on_response_before_application(runner, render_malformed, finish)

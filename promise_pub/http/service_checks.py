@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from promise_pub.concurrency import cancel_tasks
 from promise_pub.errors import PromisePubError
 from promise_pub.http.keys import Probe
 
@@ -67,7 +68,4 @@ class ServiceChecks:
 
     async def close(self) -> None:
         """Cancels the checks that are under way."""
-        checking = [*self._checking.values()]
-        for task in checking:
-            task.cancel()
-        await asyncio.gather(*checking, return_exceptions=True)
+        await cancel_tasks(*self._checking.values())

@@ -1,4 +1,13 @@
-"""What `serve --local` starts besides the web server, and its life cycle."""
+"""The local stack: what `serve --local` starts besides the web server, for sections of the configuration that are not set.
+
+Does: starts PostgreSQL, a RabbitMQ node and the bundled consumer, restarts a service that ends, stops all of them; keeps
+their data in a state folder, and finds these again when the folder was moved, copied or restored.
+Never: deletes data; shares data between two folders; leaves a process behind, also after kill -9; listens beyond the
+loopback interface; loosens anybody's rights to a folder.
+Limits: Linux; one server at a time for a state folder; PostgreSQL runs as nobody for root, RabbitMQ as the caller.
+Fails with: PartMissing (not installed), PartFailed (does not start, or does not stay up), LocalStackError (the folder is in
+use, another user's, or its data cannot be used), ConfigurationError (what is configured is wrong).
+"""
 
 from promise_pub.local.stack import LocalStack
 

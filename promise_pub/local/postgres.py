@@ -9,34 +9,39 @@ import asyncio
 import os
 import secrets
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+import stat
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
 
-from promise_pub.concurrency import in_thread
+from promise_pub.concurrency import run_in_thread
 from promise_pub.db import connection_arguments
 from promise_pub.errors import PartFailed
-from promise_pub.local import homes, places
+from promise_pub.files import write_private
+from promise_pub.local import postgres_data
+from promise_pub.local.parts import StackPart
+from promise_pub.local.postgres_home import PostgresHome, make_socket_folder, remove_socket_folder
 from promise_pub.local.processes import (
+    POLL,
     STOP_GRACE,
-    Part,
-    Records,
-    spawn,
-    stop_process,
-    write_private,
+    ProcessRecord,
+    ProcessRecords,
+    find_working_in,
+    started_at,
+    works_in,
 )
+from promise_pub.local.service import Report, Service
 from promise_pub.local.state_folder import StateFolder
 from promise_pub.settings.model import DatabaseSettings
 
 DATABASE = "promise_pub"
 USER = "promise_pub"
 INIT_TIMEOUT = 120.0  # seconds; two on an ordinary machine
-READY_TIMEOUT = 60.0  # seconds; a second, but for the recovery after a crash
-_POLL = 0.05  # seconds
-_FAST_SHUTDOWN = signal.SIGINT  # SIGTERM would wait until every client has gone
+READY_TIMEOUT = 60.0  # seconds; one, but for the recovery after a crash
+_FAST_SHUTDOWN = signal.SIGINT  # SIGTERM would wait until every client has disconnected
 
 _OPTIONS = {
     "listen_addresses": "",  # the Unix socket only
@@ -56,184 +61,156 @@ _OPTIONS = {
 _NOT_YET = (FileNotFoundError, ConnectionError, TimeoutError, asyncpg.CannotConnectNowError)
 
 
-class Postgres:
-    """One server for one state folder; its data outlive it. `options` go on top of those above."""
+class Postgres(Service):
+    """One server for one state folder. `options` are added to those above."""
 
-    def __init__(self, folder: StateFolder, records: Records, options: Mapping[str, str] | None = None) -> None:
-        self._folder = folder
-        self._state = folder.path
-        self._records = records
+    def __init__(self, folder: StateFolder, records: ProcessRecords, options: Mapping[str, str] | None = None) -> None:
+        super().__init__(folder, records)
         self._options = {**_OPTIONS, **(options or {})}
-        self._parts: list[Part] = []
         self._held = ExitStack()
-        self._at: tuple[places.Home, Path, DatabaseSettings] | None = None  # once it is known
-        self.version = ""
 
-    async def start(self, report: Callable[[str], None], warn: homes.Warn) -> DatabaseSettings:
-        """What reaches it, its database there and empty at first. Raises PartMissing, PartFailed or LocalStackError."""
+    async def start(self, report: Report, warn: Report) -> DatabaseSettings:
+        """Returns the address of its database, which is empty at first.
+
+        Raises PartMissing, PartFailed or LocalStackError.
+        """
         report("preparing PostgreSQL")
-        home = await in_thread(homes.prepare, self._folder, warn, self._held)
+        home = await run_in_thread(postgres_data.prepare, self._folder, warn, self._held)
         await _stop_leftover(home)
         if not home.data.exists():
-            report("making the database")
-            await self._make(home)
+            report("creating the database")
+            await self._create(home)
         report("starting PostgreSQL")
-        folder = await asyncio.to_thread(places.socket_folder, home, self._folder)
-        settings = DatabaseSettings(host=str(folder), dbname=DATABASE, user=USER, password=_password(home))
-        self._at = home, folder, settings
-        await self._serve()
+        sockets = await asyncio.to_thread(make_socket_folder, home, self._folder)
+        settings = DatabaseSettings(host=str(sockets), dbname=DATABASE, user=USER, password=_read_password(home))
+
+        async def restart() -> None:
+            await self._stop_parts()
+            await _stop_leftover(home)
+            await self._serve(home, settings)
+
+        self._restart = restart
+        await self._serve(home, settings)
         return settings
-
-    async def _serve(self) -> None:
-        assert self._at
-        home, folder, settings = self._at
-        server = await self._spawn("PostgreSQL", home, _server_arguments(home, folder, self._options))
-        await self._ready(server, settings)
-
-    @property
-    def part(self) -> Part:
-        return self._parts[-1]
-
-    async def start_again(self) -> None:
-        """On the same socket. Raises PartFailed."""
-        assert self._at
-        await self._stop_parts()
-        await _stop_leftover(self._at[0])
-        await self._serve()
 
     async def stop(self) -> None:
         try:
             await self._stop_parts()
-            await in_thread(places.remove_socket_folder, self._folder)
+            await run_in_thread(remove_socket_folder, self._folder)
         finally:
             self._held.close()
 
-    async def _stop_parts(self) -> None:
-        while self._parts:
-            await self._parts[-1].stop()
-            self._parts.pop()
-
-    async def _make(self, home: places.Home) -> None:
+    async def _create(self, home: PostgresHome) -> None:
         """Makes the data folder whole or not at all: an interrupted start leaves none that looks finished."""
-        await _all_gone(home.folder / "data.new")  # an initdb of a start that was killed just now
+        await _wait_until_unused(home.folder / "data.new")  # by an initdb of a start that was killed just now
         new = await asyncio.to_thread(home.make, "data.new")
         password, copy = secrets.token_urlsafe(24), home.folder / "password.new"
         write_private(home.folder / "password", password)
         write_private(copy, password)
         home.give(copy)
         try:
-            part = await self._spawn("initdb", home, _init_arguments(home, new, copy))
+            part = await self._run(
+                "initdb",
+                home,
+                "initdb",
+                *(f"--pgdata={new}", f"--username={USER}", f"--pwfile={copy}", "--auth=scram-sha-256"),
+                *("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+            )
             await part.finish(INIT_TIMEOUT)
             self._parts.remove(part)
         finally:
             copy.unlink()
         new.rename(home.data)
 
-    async def _spawn(self, name: str, home: places.Home, arguments: Sequence[str | Path]) -> Part:
-        part = await spawn(
-            name,
-            arguments,
-            log=self._state / f"{name.lower()}.log",
-            records=self._records,
-            environment={"PATH": os.defpath, "LC_ALL": "C"},
-            cwd=home.folder,
-            account=home.account,
-            stop_signal=_FAST_SHUTDOWN,
+    async def _serve(self, home: PostgresHome, settings: DatabaseSettings) -> None:
+        quoted = settings.host.replace('"', '""')  # else a comma in it would make two folders of one
+        options = {**self._options, "unix_socket_directories": f'"{quoted}"'}
+        arguments = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        server = await self._run("PostgreSQL", home, "postgres", "-D", home.data, *arguments)
+        await server.wait_until(lambda: self._answers(settings), READY_TIMEOUT)
+
+    async def _run(self, name: str, home: PostgresHome, program: str, *arguments: str | Path) -> StackPart:
+        command = [home.binaries / program, *arguments]
+        environment = {"PATH": os.defpath, "LC_ALL": "C"}
+        return await self._start_part(
+            name, command, environment, home.folder, user=home.user, stop_signal=_FAST_SHUTDOWN
         )
-        self._parts.append(part)
-        return part
 
-    async def _ready(self, server: Part, settings: DatabaseSettings) -> None:
-        """Waits until it answers, and makes the database the first time."""
+    async def _answers(self, settings: DatabaseSettings) -> bool:
+        """Connects, and creates the database the first time. Returns False while the server is starting."""
         try:
-            async with asyncio.timeout(READY_TIMEOUT):
-                connection = await _connect(server, settings)
-                try:
-                    self.version = await connection.fetchval("SHOW server_version")
-                    if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):
-                        await connection.execute(f"CREATE DATABASE {DATABASE}")
-                finally:
-                    await connection.close(timeout=5)
-        except TimeoutError:
-            raise server.failure() from None
+            arguments = await connection_arguments(replace(settings, dbname="postgres"))
+            connection = await asyncpg.connect(**{**arguments, "timeout": 5})
+        except _NOT_YET:
+            return False
+        except asyncpg.PostgresError as error:
+            raise PartFailed(f"PostgreSQL refuses the connection: {error}") from error
+        try:
+            self.version = await connection.fetchval("SHOW server_version")
+            if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):
+                await connection.execute(f"CREATE DATABASE {DATABASE}")
+        finally:
+            await connection.close(timeout=5)
+        return True
 
 
-def _password(home: places.Home) -> str:
+def _read_password(home: PostgresHome) -> str:
     path = home.folder / "password"
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise PartFailed(f"{path} is gone, and with it the way into PostgreSQL's data beside it.") from error
+        raise PartFailed(f"{path} is missing. Without it PostgreSQL's data beside it cannot be used.") from error
 
 
-async def _stop_leftover(home: places.Home) -> None:
-    """A server that lost its record too: only the data folder still tells of it.
+async def _stop_leftover(home: PostgresHome) -> None:
+    """Stops a server that lost its record, and is known by its data folder alone.
 
-    When it has gone, so does the file that names it. PostgreSQL itself goes by the process id alone, and would never
-    start again where that is another process's now, or that of a corpse which nobody takes away.
+    Then removes the file that names it: PostgreSQL goes by the process id alone, and would never start again where
+    that is another process's now, or that of a zombie which nobody reaps.
     """
-    pid = places.postmaster(home.data)
+    pid = _find_postmaster(home.data)
     if pid is not None:
         if not await asyncio.to_thread(_is_ours, pid):
             raise PartFailed(
                 f"A PostgreSQL that promise-pub did not start works in {home.data}: process {pid}. Stop it, then start again."
             )
-        await stop_process("PostgreSQL", pid, _FAST_SHUTDOWN)
-    await _all_gone(home.data)
+        if record := ProcessRecord.of("PostgreSQL", pid, _FAST_SHUTDOWN):
+            await record.stop()
+    await _wait_until_unused(home.data)
     (home.data / "postmaster.pid").unlink(missing_ok=True)
 
 
+def _find_postmaster(data: Path) -> int | None:
+    """Returns the process that serves a data folder, its working directory. None without one.
+
+    Reads the file that names it no further than a line, and only if it is a regular file: its owner may have put
+    something else in its place.
+    """
+    with suppress(OSError, ValueError):
+        file = os.open(data / "postmaster.pid", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            line = os.read(file, 100).partition(b"\n")[0] if stat.S_ISREG(os.fstat(file).st_mode) else b""
+        finally:
+            os.close(file)
+        pid = int(line)
+        if started_at(pid) is not None and works_in(pid, data):
+            return pid
+    return None
+
+
 def _is_ours(pid: int) -> bool:
-    """Tells by its arguments whether we started this postmaster. One that has ended meanwhile harms nobody."""
+    """Returns True if its arguments show that we started this postmaster, or it has ended meanwhile."""
     try:
         return f"cluster_name={_OPTIONS['cluster_name']}".encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return True
 
 
-async def _all_gone(data: Path) -> None:
+async def _wait_until_unused(data: Path) -> None:
     """Waits for the children of a postmaster that was killed: two servers on one folder would destroy it."""
     try:
         async with asyncio.timeout(STOP_GRACE):
-            while left := await asyncio.to_thread(places.working_in, data):  # noqa: ASYNC110  not our children
-                await asyncio.sleep(_POLL)
+            while left := await asyncio.to_thread(find_working_in, data):  # noqa: ASYNC110  not our children
+                await asyncio.sleep(POLL)
     except TimeoutError:
         raise PartFailed(f"A PostgreSQL left by an earlier start still works in {data}: process {left[0]}.") from None
-
-
-def _init_arguments(home: places.Home, data: Path, password_file: Path) -> list[str | Path]:
-    return [
-        home.binaries / "initdb",
-        f"--pgdata={data}",
-        f"--username={USER}",
-        f"--pwfile={password_file}",
-        "--auth=scram-sha-256",
-        "--encoding=UTF8",
-        "--locale=C",
-        "--locale-provider=builtin",
-        "--builtin-locale=C.UTF-8",
-    ]
-
-
-def _server_arguments(home: places.Home, folder: Path, options: Mapping[str, str]) -> list[str | Path]:
-    quoted = str(folder).replace('"', '""')  # else a comma in it would make two folders of one
-    settings = {**options, "unix_socket_directories": f'"{quoted}"'}
-    return [
-        home.binaries / "postgres",
-        "-D",
-        home.data,
-        *(part for name, value in settings.items() for part in ("-c", f"{name}={value}")),
-    ]
-
-
-async def _connect(server: Part, settings: DatabaseSettings) -> asyncpg.Connection:
-    while True:
-        try:
-            arguments = await connection_arguments(replace(settings, dbname="postgres"))
-            return await asyncpg.connect(**{**arguments, "timeout": 5})
-        except _NOT_YET:
-            if server.ended:
-                raise server.failure() from None
-        except asyncpg.PostgresError as error:
-            raise PartFailed(f"PostgreSQL does not let us in: {error}") from error
-        await asyncio.sleep(_POLL)

@@ -50,8 +50,8 @@ def charts(report: RunReport) -> tuple[Chart, ...]:
         "saved": rate(samples, lambda sample: sample.saved),
     }
     waits = {
-        "median": _points(samples, lambda sample: sample.p50),
-        "99 % within": _points(samples, lambda sample: sample.p99),
+        "p50": _points(samples, lambda sample: sample.p50),
+        "p99": _points(samples, lambda sample: sample.p99),
     }
     drawn = (
         chart("Rate", "rows a second", rates),

@@ -80,7 +80,7 @@ def _confirmed(report: RunReport) -> Gauge:
     note = _noted(
         (counts.returned, "returned"),
         (counts.nacked, "refused"),
-        (counts.in_flight, "never settled" if report.state.final else "on their way"),
+        (counts.in_flight, "never confirmed" if report.state.final else "unconfirmed"),
     )
     parts = _parts(expected_rows(report), (DONE, counts.confirmed), (LOST, lost))
     return Gauge("Confirmed", counts.confirmed, note or "by the broker", parts)
@@ -106,7 +106,7 @@ def _saved(report: RunReport) -> Gauge:
         return Gauge("Saved", None, _untold(report), ())
     session = report.session
     told = [
-        ((session.duplicates if session else None) or 0, "there before"),
+        ((session.duplicates if session else None) or 0, "already there"),
         ((session.invalid if session else None) or 0, "not usable"),
     ]
     here = min(received(report) or 0, report.counts.confirmed)  # what is received again counts once
@@ -145,7 +145,7 @@ def _earlier_rows(report: RunReport) -> int:
 
 def _untold(report: RunReport) -> str:
     if report.session is not None:
-        return "not told"
+        return "not reported"
     return "no session" if report.state.final else "no session yet"
 
 

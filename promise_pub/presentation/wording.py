@@ -6,13 +6,13 @@ from datetime import datetime
 
 from markupsafe import Markup
 
-from promise_pub.records import RunReport, State, Verdict
+from promise_pub.records import FindingKind, RunReport, State, Verdict
 
 _STATES = {
     State.QUEUED: "Waiting for its turn",
-    State.NEGOTIATING: "Agreeing with the consumer",
+    State.NEGOTIATING: "Opening a session",
     State.PUBLISHING: "Publishing",
-    State.DRAINING: "The consumer reads the rest",
+    State.DRAINING: "Consumer finishing",
     State.COMPLETED: "Completed",
     State.FAILED: "Failed",
     State.CANCELLED: "Cancelled",
@@ -28,13 +28,24 @@ _ENDED = {
 _VERDICTS = {
     Verdict.KEPT: "The promise is kept.",
     Verdict.BROKEN: "The promise is broken.",
-    Verdict.UNKNOWN: "Nobody knows.",
+    Verdict.UNKNOWN: "Not proven.",
 }
 _MEANWHILE = {
-    State.QUEUED: "Runs go one at a time, first come, first served.",
-    State.NEGOTIATING: "The broker is connected and the consumer asked for a session.",
-    State.PUBLISHING: "Rows go out, and the broker confirms that it has them.",
-    State.DRAINING: "Every row is confirmed; the verdict comes when the consumer is done.",
+    State.QUEUED: "Runs take turns, in order of arrival.",
+    State.NEGOTIATING: "Connecting to the broker, and asking the consumer for a session.",
+    State.PUBLISHING: "Rows are sent, and the broker confirms that it has them.",
+    State.DRAINING: "Every row is confirmed. The verdict follows when the consumer is done.",
+}
+# Why a promise is broken, by its first reason: `{rows}` of `{accepted}`.
+_BROKEN = {
+    FindingKind.RETURNED: "{rows} of {accepted} rows came back from the broker: it had no queue for them.",
+    FindingKind.NACKED: "{rows} of {accepted} rows were refused by the broker.",
+    FindingKind.UNCONFIRMED: "{rows} of {accepted} rows were never confirmed by the broker.",
+    FindingKind.NOT_RECEIVED: "{rows} of {accepted} rows never reached the consumer.",
+    FindingKind.DIGEST_DIFFERS: "What the consumer received differs from what was published.",
+    FindingKind.NOT_USABLE: "{rows} of {accepted} rows were of no use to the consumer.",
+    FindingKind.TOO_LONG: "{rows} of {accepted} rows are too long for the employees table.",
+    FindingKind.NOT_SAVED: "Rows reached the consumer and were not saved, for no known reason.",
 }
 _TONES = {
     State.QUEUED: "waiting",
@@ -45,12 +56,12 @@ _TONES = {
 
 
 def moment(value: datetime | None) -> Markup:
-    """A time as a page tells it: in UTC, until `static/page.js` puts it into the reader's zone."""
+    """Returns a time in UTC, which `static/page.js` converts to the reader's zone."""
     if value is None:
         return Markup("–")
     exact = value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    told = value.strftime("%Y-%m-%d %H:%M:%S UTC")
-    return Markup('<time datetime="{}">{}</time>').format(exact, told)
+    shown = value.strftime("%Y-%m-%d %H:%M:%S UTC")
+    return Markup('<time datetime="{}">{}</time>').format(exact, shown)
 
 
 def duration(seconds: float) -> str:
@@ -64,18 +75,18 @@ def duration(seconds: float) -> str:
 
 
 def roughly(seconds: float | None) -> str:
-    """A duration that people watch: whole seconds, so that it does not flicker."""
+    """Returns a duration in whole seconds: one that people watch must not flicker."""
     if seconds is None:
         return "–"
     return f"{seconds:.0f} s" if seconds < 59.5 else duration(max(seconds, 60))
 
 
 def thousands(value: int | None) -> str:
-    return "not told" if value is None else f"{value:,}"
+    return "not reported" if value is None else f"{value:,}"
 
 
 def rounded(value: float | None) -> str:
-    """A rate, to as many digits as are worth reading."""
+    """Returns a rate with as many digits as are worth reading."""
     if value is None:
         return "–"
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
@@ -90,16 +101,16 @@ def size(count: float) -> str:
 
 
 def state(report: RunReport) -> str:
-    """What the run does now, or how it ended."""
+    """Returns what the run does now, or how it ended."""
     if report.position:
         return f"Waiting for its turn: number {report.position} in the queue"
     if report.blocked:
-        return "Waiting for the broker: an alarm of its memory or disk keeps it from reading"
+        return "Waiting for the broker: a memory or disk alarm keeps it from reading"
     return _STATES[report.state]
 
 
 def expected_rows(report: RunReport) -> int:
-    """Accepted rows of the whole file; where it was not read to its end, as many as its bytes make expect."""
+    """Returns the accepted rows of the whole file; an estimate from its bytes where it was not read to its end."""
     accepted, read, whole = report.counts.accepted, report.read_bytes, report.file.bytes
     if report.state is State.COMPLETED or not 0 < read < whole:
         return accepted
@@ -107,7 +118,7 @@ def expected_rows(report: RunReport) -> int:
 
 
 def seconds_left(report: RunReport) -> float | None:
-    """Until all rows are published, or the consumer has received them, if they go on as they went. None: no idea."""
+    """Estimates when all rows are published, or received, from the speed so far. None before there is one."""
     counts, spent = report.counts, report.seconds
     if report.state is State.PUBLISHING and counts.confirmed and spent.publishing > 1:
         return (expected_rows(report) - counts.confirmed) * spent.publishing / counts.confirmed
@@ -119,33 +130,36 @@ def seconds_left(report: RunReport) -> float | None:
 
 
 def pace(report: RunReport) -> float | None:
-    """Rows a second, over all the time that rows went out. None before that can be told."""
+    """Returns confirmed rows a second over the time of publishing. None before there is such a time."""
     spent, confirmed = report.seconds.publishing, report.counts.confirmed
     return confirmed / spent if confirmed and spent > 0.01 else None
 
 
 def headline(report: RunReport) -> str:
-    """What there is to say about a run first: its verdict, how else it ended, or what it does."""
+    """Returns the first line about a run: its verdict, how else it ended, or what it does."""
     if report.verdict:
         return _VERDICTS[report.verdict]
     return _ENDED.get(report.state) or state(report)
 
 
 def sentence(report: RunReport) -> str:
-    """The same, a little longer."""
+    """Returns the second line about a run: why, and how much of it."""
     if report.error and report.error.message != headline(report):
         return report.error.message
     if report.state is State.CANCELLED:
-        return f"{report.counts.confirmed:,} of {rows(expected_rows(report))} are confirmed."
+        return f"{report.counts.confirmed:,} of {rows(expected_rows(report))} were confirmed."
     if report.verdict is Verdict.KEPT:
         return _kept(report)
     if report.verdict is Verdict.BROKEN:
-        return "A row is missing, was of no use to the consumer, or was not saved and nothing explains it."
+        return _broken(report)
     if report.verdict is Verdict.UNKNOWN:
         confirmed = rows(report.counts.confirmed)
-        return f"The consumer does not tell enough, or what it tells does not agree with what is known here: all that is proven is that the broker confirmed {confirmed}."
+        return (
+            "The consumer reports too little, or its report does not match what is known here. Proven: the broker "
+            f"confirmed {confirmed}."
+        )
     if report.blocked:
-        return "The run goes on by itself when that ends."
+        return "The run continues by itself when the alarm ends."
     return _MEANWHILE.get(report.state, "")
 
 
@@ -158,19 +172,26 @@ def _kept(report: RunReport) -> str:
     return f"All {accepted:,} accepted rows were confirmed and received, and each saved{explained}."
 
 
+def _broken(report: RunReport) -> str:
+    for finding in report.findings:
+        if finding.verdict is Verdict.BROKEN and (template := _BROKEN.get(finding.kind)):
+            return template.format(rows=f"{finding.rows or 0:,}", accepted=f"{report.counts.accepted:,}")
+    return "Rows are missing, or were not saved for no known reason."
+
+
 def rows(count: int) -> str:
     return "1 row" if count == 1 else f"{count:,} rows"
 
 
 def tone(report: RunReport) -> str:
-    """The colour and the sign of a run: a verdict, failed, stopped, blocked, waiting or going."""
+    """Returns the name of a run's colour and sign: a verdict, failed, stopped, blocked, waiting or going."""
     if report.verdict:
         return report.verdict.value
     return "blocked" if report.blocked else _TONES.get(report.state, "going")
 
 
 def tab_title(report: RunReport) -> str:
-    """What of a run a browser's tab has room for."""
+    """Returns the few words about a run that fit into a browser's tab."""
     counts = report.counts
     if report.state is State.PUBLISHING:
         return f"{_percent(counts.confirmed, expected_rows(report))} sent"
@@ -183,5 +204,5 @@ def tab_title(report: RunReport) -> str:
 
 
 def _percent(part: int, whole: int) -> str:
-    """Never 100 before it is all."""
+    """Rounds down: 100 % only when all are there."""
     return f"{min(part, whole) * 100 // whole if whole else 0} %"

@@ -23,18 +23,18 @@ EXCERPT = 200  # characters of whatever else somebody answers
 
 _KNOWN_BY = {"id", "rows"}  # a run, the report of a dry run
 _SAID_BY: Mapping[int, str] = {
-    401: "a proxy before the server, or another server, asks for a login of its own",
-    403: "a proxy before the server, or another server, refuses this",
+    401: "a proxy in front of the server, or another server, asks for its own login",
+    403: "a proxy in front of the server, or another server, refuses this",
     404: "nothing of promise-pub is there; check --server, and the path in it",
     405: "nothing of promise-pub is there; check --server, and the path in it",
-    407: "a proxy before the server asks for a login of its own",
-    408: "a proxy before the server waits no longer for the file",
-    413: "a proxy before the server takes less; have its limit raised (nginx: client_max_body_size), or split the file",
-    429: "a proxy before the server takes no more requests for now; try again later",
-    502: "a proxy before the server does not reach it, or not to the end; see that the server is up",
-    503: "a proxy before the server finds it away; see that the server is up",
-    504: "a proxy before the server waits no longer for its answer; look at the runs before a file is sent again, and "
-    "have its limit raised (nginx: proxy_read_timeout)",
+    407: "a proxy in front of the server asks for its own login",
+    408: "a proxy in front of the server stopped waiting for the file",
+    413: "a proxy in front of the server limits uploads; raise its limit (nginx: client_max_body_size), or split the file",
+    429: "a proxy in front of the server takes no more requests for now; try again later",
+    502: "a proxy in front of the server lost or could not open its connection to it; check that the server is up",
+    503: "a proxy in front of the server finds it unavailable; check that the server is up",
+    504: "a proxy in front of the server stopped waiting for its answer; check the runs before you send the file again, and "
+    "raise the proxy's limit (nginx: proxy_read_timeout)",
 }
 """As static/words.js has them, but for what only --server changes."""
 

@@ -1,7 +1,7 @@
-"""INI file and environment → frozen dataclasses, cast once.
+"""The list of options, and the settings that a configuration file and the environment make of them.
 
-Each section is a dataclass, each option a field: its default, its cast, whether it is mandatory. The file, the
-environment (`PROMISE_PUB_{SECTION}_{OPTION}`) and the documentation in `production.ini` all follow from that.
+Each section is a dataclass, each option a field with its cast and its default. File, environment
+(`PROMISE_PUB_{SECTION}_{OPTION}`) and complaints follow from that; `production.ini` describes every option.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from promise_pub.addresses import Network
 from promise_pub.errors import ConfigurationError
@@ -26,7 +26,7 @@ _PACKAGE = Path(__file__).parent.parent
 
 
 def asset(name: str) -> Path:
-    """The path of `templates`, `static`, `scheme.sql` or `production.ini`: in the checkout, or in the installed package."""
+    """Returns the path of `templates`, `static`, `scheme.sql` or `production.ini`, in the package or the checkout."""
     installed = _PACKAGE / "assets" / name
     return installed if installed.exists() else _PACKAGE.parent / name
 
@@ -36,24 +36,18 @@ _LISTENING_PORT = casts.whole(0, 65535)
 
 
 def option(cast: Callable[[str], Any], default: Any = MISSING, *, secret: bool = False) -> Any:
-    """One option; without a default it is mandatory. A secret stays out of `repr`."""
+    """Declares an option. Without a default it is mandatory. A secret stays out of `repr`."""
     return field(default=default, metadata={"cast": cast}, repr=not secret)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """The web server. `port` 0 takes a free one; `max_upload` in bytes, `keep_uploads` in days.
-
-    `on_restart`: whether runs that a dead server left are only marked as interrupted, or resumed.
-    `auth`: whether users log in. `hosts`: names it answers to besides its addresses. `trusted_proxies`: whose `X-Forwarded-For` is believed. `max_header`: bytes of the request
-    line, and of each header; `max_headers` of these. `max_fields` of a form, `max_parameters` of a query.
-    `min_upload_rate` in bytes a second, 0 for none. Timeouts in seconds.
-    """
+    """The web server. Sizes in bytes, timeouts in seconds, `keep_uploads` in days; `min_upload_rate` in bytes a second."""
 
     host: str = option(casts.host, "127.0.0.1")
     port: int = option(_LISTENING_PORT, 8000)
     uploads: Path = option(casts.folder, Path("uploads"))
-    max_upload: int = option(casts.size, 2 * 1024**3)
+    max_upload: int = option(casts.size(), 2 * 1024**3)
     keep_uploads: int = option(casts.whole(0, 36_500), 30)
     max_waiting: int = option(casts.whole(0, 100_000), 100)
     on_restart: str = option(casts.one_of("mark", "resume"), "mark")
@@ -65,11 +59,11 @@ class ServerSettings:
     trusted_proxies: tuple[Network, ...] = option(casts.networks, ())
     log_format: str = option(casts.one_of("text", "json"), "text")
     log_level: str = option(casts.one_of("debug", "info", "warning", "error"), "info")
-    max_header: int = option(casts.size_within(1024, 64 * 1024), 8 * 1024)
+    max_header: int = option(casts.size(1024, 64 * 1024), 8 * 1024)
     max_headers: int = option(casts.whole(16, 1000), 64)
     max_fields: int = option(casts.whole(1, 1000), 20)
     max_parameters: int = option(casts.whole(1, 1000), 40)
-    min_upload_rate: int = option(casts.size_within(0, 1024**3), 1024)
+    min_upload_rate: int = option(casts.size(0, 1024**3), 1024)
     max_connections: int = option(casts.whole(1, 100_000), 1000)
     header_timeout: float = option(casts.seconds, 20.0)
     idle_timeout: float = option(casts.seconds, 75.0)
@@ -77,7 +71,7 @@ class ServerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RabbitSettings:
-    """The broker. `window` is how many messages may be unconfirmed at once, `heartbeat` in seconds."""
+    """The broker. `window` in unconfirmed messages, `heartbeat` in seconds."""
 
     host: str = option(casts.host)
     port: int = option(_PORT, 5672)
@@ -92,7 +86,7 @@ class RabbitSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumerSettings:
-    """The consumer under test, or, for `promise-pub consumer`, where the bundled one listens. Timeouts in seconds."""
+    """The consumer under test; the bundled consumer listens there itself. Timeouts in seconds."""
 
     host: str = option(casts.host)
     port: int = option(_LISTENING_PORT)
@@ -108,7 +102,7 @@ class ConsumerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseSettings:
-    """PostgreSQL. `host` is a name, or the folder of a Unix socket, which takes no `ssl`."""
+    """PostgreSQL. `host` is a name, or the folder of a Unix socket."""
 
     host: str = option(casts.host_or_folder, "localhost")
     port: int = option(_PORT, 5432)
@@ -121,7 +115,7 @@ class DatabaseSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything a process of promise-pub needs to know, section by section."""
+    """The whole configuration, section by section."""
 
     server: ServerSettings
     rabbit: RabbitSettings
@@ -143,23 +137,79 @@ SECTIONS: Sections = {
     "consumer": ConsumerSettings,
     "database": DatabaseSettings,
 }
-"""The sections that there are without features. Who reads a configuration hands in those of features as well."""
+"""The sections without those of features, which callers add."""
 
 
-def find(explicit: Path | None, environ: Mapping[str, str], *, search: bool = True) -> Path | None:
-    """The configuration file to read: `-c`, `$PROMISE_PUB_CONFIG`, then, with `search`, the usual places.
+class Option(NamedTuple):
+    """One option of the configuration."""
 
-    None when there is none. Raises ConfigurationError when one is named and does not exist.
+    section: str
+    name: str
+    cast: Callable[[str], Any]
+    mandatory: bool
+    secret: bool
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return f"{ENVIRONMENT_PREFIX}{self.section}_{self.name}".upper()
+
+    def given(self, values: Values) -> str | None:
+        """Returns the text to cast, or None when the option is not set. An empty value is not set.
+
+        A mandatory secret may be empty. Secrets keep the spaces that the environment gives them.
+        """
+        text = values.get(self.section, {}).get(self.name)
+        if text is None or not text.strip() and not (self.mandatory and self.secret):
+            return None
+        return text if self.secret else text.strip()
+
+
+def list_options(sections: Sections) -> list[Option]:
+    return [
+        Option(section, each.name, each.metadata["cast"], each.default is MISSING, not each.repr)
+        for section, kind in sections.items()
+        for each in fields(kind)
+    ]
+
+
+def load(
+    explicit: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    sections: Sections = SECTIONS,
+    *,
+    connects: bool = False,
+) -> Settings:
+    """Returns the settings in effect for a command. Raises ConfigurationError with every problem.
+
+    With `connects` the command connects to the consumer, so that its port cannot be 0.
+    """
+    environ = os.environ if environ is None else environ
+    path = find_file(explicit, environ)
+    source = str(path or "environment (no configuration file)")
+    values, problems = _read_all(path, environ, sections)
+    options, wrong = _cast_all(values, source, sections, connects=connects)
+    if path is None and unset_sections(values):
+        wrong.append(
+            f"No configuration file was found. Copy {asset(FILE_NAME)} and fill it in, or try `promise-pub serve --local`."
+        )
+    return _settings(options, sections, [*problems, *wrong])
+
+
+def find_file(explicit: Path | None, environ: Mapping[str, str], *, search: bool = True) -> Path | None:
+    """Returns the configuration file: that of `-c`, of `$PROMISE_PUB_CONFIG`, or, with `search`, of the usual folders.
+
+    Returns None when there is none. Raises ConfigurationError when one is named and does not exist.
     """
     named = explicit or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
     if named:
         if not named.is_file():
             raise ConfigurationError([f"{named}: there is no such configuration file"])
         return named
-    return next((path for path in _usual_places(environ) if path.is_file()), None) if search else None
+    return next((path for path in _usual_files(environ) if path.is_file()), None) if search else None
 
 
-def _usual_places(environ: Mapping[str, str]) -> Iterable[Path]:
+def _usual_files(environ: Mapping[str, str]) -> Iterable[Path]:
     yield Path(FILE_NAME)
     # Not Path.expanduser, which raises where a user has no home.
     home = environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
@@ -169,144 +219,92 @@ def _usual_places(environ: Mapping[str, str]) -> Iterable[Path]:
 
 
 def read(path: Path | None, environ: Mapping[str, str], sections: Sections = SECTIONS) -> Values:
-    """The options set in the file and the environment, which wins.
+    """Returns the options set in the file and the environment, which wins.
 
-    Raises ConfigurationError naming every unknown and every wrong one. What is missing is for `cast` to tell.
+    Raises ConfigurationError with every unknown and every wrong option. Missing ones are left to `cast`.
     """
-    values, problems = _gather(path, environ, sections)
+    values, problems = _read_all(path, environ, sections)
     if problems:
-        _, wrong = _cast_all(values, str(path), sections, all_set=False)
+        _, wrong = _cast_all(values, str(path), sections, complete=False)
         raise ConfigurationError([*problems, *wrong])
     return values
 
 
-def _gather(path: Path | None, environ: Mapping[str, str], sections: Sections) -> tuple[Values, list[str]]:
+def cast(values: Values, sections: Sections = SECTIONS, *, connects: bool = False) -> Settings:
+    """Returns the settings that `read` values make. Raises ConfigurationError with every missing or wrong option."""
+    options, problems = _cast_all(values, "configuration", sections, connects=connects)
+    return _settings(options, sections, problems)
+
+
+def unset_sections(values: Values) -> list[str]:
+    """Returns the sections that lack a mandatory value, whose services `serve --local` starts itself."""
+    unset = (each.section for each in list_options(SECTIONS) if each.mandatory and each.given(values) is None)
+    return list(dict.fromkeys(unset))
+
+
+def _read_all(path: Path | None, environ: Mapping[str, str], sections: Sections) -> tuple[Values, list[str]]:
     values, problems = inifile.read(path) if path else ({}, [])
-    wrong = [*_unknown(values, sections), *inifile.over_several_lines(values)]
+    wrong = [*_unknown_options(values, sections), *inifile.remove_continued(values)]
     problems += [f"{path}: {problem}" for problem in wrong]
-    problems += _unknown_in_environment(environ, sections)
-    for section, option, variable in _variables(sections):
-        if variable in environ:
-            values.setdefault(section, {})[option] = environ[variable]
+    problems += _unknown_variables(environ, sections)
+    for each in list_options(sections):
+        if each.variable in environ:
+            values.setdefault(each.section, {})[each.name] = environ[each.variable]
     return values, problems
 
 
-def _unknown(values: Values, sections: Sections) -> Iterable[str]:
+def _unknown_options(values: Values, sections: Sections) -> Iterable[str]:
     for section, options in values.items():
-        if section not in sections:
-            # An empty one sets nothing: it may be that of a feature which is not installed.
-            if options:
-                yield f"[{section}]: there is no such section"
-            continue
-        known = {option.name for option in fields(sections[section])}
-        yield from (
-            f"[{section}] {inifile.shown(name)}: there is no such option" for name in options if name not in known
-        )
+        if section in sections:
+            known = {each.name for each in fields(sections[section])}
+            yield from (f"[{section}] {inifile.shown(name)}: unknown option" for name in options if name not in known)
+        elif options:  # an empty section sets nothing: it may be that of a feature which is not installed
+            yield f"[{section}]: unknown section"
 
 
-def _variables(sections: Sections) -> Iterable[tuple[str, str, str]]:
-    """Every option, and the variable of the environment that sets it."""
-    for section, kind in sections.items():
-        for option in fields(kind):
-            yield section, option.name, f"{ENVIRONMENT_PREFIX}{section}_{option.name}".upper()
-
-
-def _unknown_in_environment(environ: Mapping[str, str], sections: Sections) -> Iterable[str]:
-    """Variables named like options that are none. What begins otherwise, as PROMISE_PUB_TOKEN does, is something else's."""
+def _unknown_variables(environ: Mapping[str, str], sections: Sections) -> Iterable[str]:
+    """Yields a complaint about each variable that is named like an option of a section, and sets none."""
     for section, kind in sections.items():
         prefix = f"{ENVIRONMENT_PREFIX}{section}_".upper()
-        known = [option.name.upper() for option in fields(kind)]
-        given = [name.removeprefix(prefix) for name in environ if name.startswith(prefix)]
-        for name in sorted(set(given) - set(known)):
+        known = [each.name.upper() for each in fields(kind)]
+        given = {name.removeprefix(prefix) for name in environ if name.startswith(prefix)}
+        for name in sorted(given - set(known)):
             near = difflib.get_close_matches(name, known, n=1)
-            meant = f": {prefix}{near[0]} is meant?" if near else ""
-            yield f"environment: {prefix}{name}: there is no such option{meant}"
-
-
-def cast(
-    values: Values, sections: Sections = SECTIONS, *, source: str = "configuration", talks: bool = False
-) -> Settings:
-    """Settings out of what `read` gave. Raises ConfigurationError with every missing or wrong option, not the first.
-
-    With `talks` the consumer is one to talk to, and not the one that will listen where it is told.
-    """
-    options, problems = _cast_all(values, source, sections, talks=talks)
-    if problems:
-        raise ConfigurationError(problems)
-    made = {name: kind(**options[name]) for name, kind in sections.items()}
-    return Settings(**{name: made.pop(name) for name in SECTIONS}, features=made)
+            yield f"environment: {prefix}{name}: unknown option{f'. Did you mean {prefix}{near[0]}?' if near else ''}"
 
 
 def _cast_all(
-    values: Values, source: str, sections: Sections, *, all_set: bool = True, talks: bool = False
+    values: Values, source: str, sections: Sections, *, complete: bool = True, connects: bool = False
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Every option that is set, cast, and what is wrong; with `all_set`, that includes what is missing."""
-    options: dict[str, dict[str, Any]] = {name: {} for name in sections}
+    """Returns the options that are set, cast, and every problem; unless `complete`, missing options are none."""
+    options: dict[str, dict[str, Any]] = {section: {} for section in sections}
     problems: list[str] = []
-    for section, kind in sections.items():
-        given = values.get(section, {})
-        for option in fields(kind):
-            if missing(option, given):
-                if all_set:
-                    problems.append(f"[{section}] {option.name}: is mandatory and not set")
-            elif _is_set(option, given):
-                try:
-                    options[section][option.name] = _cast(option, given[option.name])
-                except ValueError as error:
-                    problems.append(f"[{section}] {option.name}: {error}")
+    for each in list_options(sections):
+        text = each.given(values)
+        try:
+            if text is not None:
+                options[each.section][each.name] = each.cast(text)
+            elif each.mandatory and complete:
+                raise ValueError("is required but not set")
+        except ValueError as error:
+            problems.append(f"[{each.section}] {each.name}: {error}")
     problems.extend(_contradictions(values))
-    if talks and options["consumer"].get("port") == 0:
-        problems.append("[consumer] port: must be from 1 to 65535, not 0: it is to be talked to")
+    if connects and options["consumer"].get("port") == 0:
+        problems.append("[consumer] port: must be from 1 to 65535, not 0: the server has to connect to it")
     return options, [f"{source}: {problem}" for problem in problems]
-
-
-def _is_set(option: Field[Any], given: Mapping[str, str]) -> bool:
-    """An empty value is the default, where there is one."""
-    value = given.get(option.name)
-    return value is not None and (option.default is MISSING or bool(value.strip()))
-
-
-def _cast(option: Field[Any], value: str) -> Any:
-    """A secret is taken as it is: what the environment holds may begin or end with a space."""
-    return option.metadata["cast"](value.strip() if option.repr else value)
-
-
-def missing(option: Field[Any], given: Mapping[str, str]) -> bool:
-    """Whether a mandatory option is not set. An empty value is not set, but for a password, which may be empty."""
-    if option.default is not MISSING:
-        return False
-    return option.name not in given or (option.repr and not given[option.name].strip())
 
 
 def _contradictions(values: Values) -> Iterable[str]:
     server = values.get("server", {})
     if bool(server.get("ssl_certificate", "").strip()) != bool(server.get("ssl_key", "").strip()):
-        yield "[server] ssl_certificate and ssl_key: are set together or not at all"
+        yield "[server] ssl_certificate and ssl_key: must be set together or not at all"
     database = values.get("database", {})
     if casts.SWITCH.get(database.get("ssl", "").lower()) and database.get("host", "").startswith("/"):
-        yield "[database] ssl: is for a host, not for the folder of a Unix socket"
+        yield "[database] ssl: is for a host name, not for the folder of a Unix socket"
 
 
-def unset_sections(values: Values) -> list[str]:
-    """The sections that lack a mandatory value: what `serve --local` starts itself."""
-    return [
-        name for name, kind in SECTIONS.items() if any(missing(option, values.get(name, {})) for option in fields(kind))
-    ]
-
-
-def load(
-    explicit: Path | None = None,
-    environ: Mapping[str, str] | None = None,
-    sections: Sections = SECTIONS,
-    *,
-    talks: bool = False,
-) -> Settings:
-    """The settings in effect for a command, which `talks` to the consumer. Raises ConfigurationError with every problem."""
-    environ = os.environ if environ is None else environ
-    path = find(explicit, environ)
-    source = str(path or "environment, without a configuration file")
-    values, problems = _gather(path, environ, sections)
+def _settings(options: dict[str, dict[str, Any]], sections: Sections, problems: list[str]) -> Settings:
     if problems:
-        _, more = _cast_all(values, source, sections, talks=talks)
-        raise ConfigurationError([*problems, *more])
-    return cast(values, sections, source=source, talks=talks)
+        raise ConfigurationError(problems)
+    made = {name: kind(**options[name]) for name, kind in sections.items()}
+    return Settings(**{name: made.pop(name) for name in SECTIONS}, features=made)

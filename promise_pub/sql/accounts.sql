@@ -49,7 +49,7 @@ DELETE FROM access_tokens WHERE name = :name RETURNING name;
 INSERT INTO access_ended_sessions (session, until) VALUES (:session, :until) ON CONFLICT DO NOTHING;
 
 -- name: forget_ended_sessions()!
--- What has expired needs no note any more.
+-- Sessions that have expired need not be remembered as ended.
 DELETE FROM access_ended_sessions WHERE until < now();
 
 -- name: offer_key(name, key)!

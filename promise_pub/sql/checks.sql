@@ -1,18 +1,18 @@
 -- The queries of promise_pub/db_checks.py.
 
 -- name: facts()^
--- What a database is, whatever is in it.
+-- Facts about the database that do not depend on its tables.
 SELECT current_database() AS database, current_user AS role,
        current_setting('server_version') AS version, current_setting('server_version_num')::integer / 10000 AS major,
        current_setting('server_encoding') AS encoding,
        pg_is_in_recovery() AS standby, current_setting('transaction_read_only')::boolean AS read_only;
 
 -- name: backend()$
--- The process that serves this transaction.
+-- Returns the process that serves this transaction.
 SELECT pg_backend_pid();
 
 -- name: lacking(tables, columns)
--- Of these columns, those that are not there.
+-- Returns those of the columns that do not exist.
 SELECT tables AS "table", columns AS "column", to_regclass(tables) IS NOT NULL AS in_table
 FROM unnest(:tables::text[], :columns::text[]) AS needed (tables, columns)
 WHERE NOT EXISTS (
@@ -20,15 +20,15 @@ WHERE NOT EXISTS (
 );
 
 -- name: hiding()$
--- What would show a schema that holds runs to a role that may not look into it.
+-- Returns the statement that lets this role use a schema which holds runs and is hidden from it.
 SELECT format('GRANT USAGE ON SCHEMA %I TO %I', nspname, current_user)
 FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
 WHERE relname = 'runs' AND NOT has_schema_privilege(relnamespace, 'USAGE')
 LIMIT 1;
 
 -- name: missing_grants(tables, rights, makes_tables)
--- What would give this role the rights that it lacks. A right on some columns counts: who granted it will have known
--- which. Who adds a row takes numbers from the sequences of its defaults.
+-- Returns the statements that give this role its missing rights. A right on some columns is enough: whoever granted it
+-- chose them. Adding a row takes numbers from the sequences of its defaults.
 WITH needed AS (
     SELECT to_regclass(tables) AS relation, rights
     FROM unnest(:tables::text[], :rights::text[]) AS asked (tables, rights)

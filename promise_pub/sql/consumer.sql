@@ -1,12 +1,12 @@
--- What the bundled consumer asks of PostgreSQL.
+-- The queries of the bundled consumer.
 
 -- name: check_employees()$
--- Fails when the table is missing or may not be read; costs nothing otherwise.
+-- Fails when the table is missing or must not be read; otherwise it costs nothing.
 SELECT count(*) FROM (SELECT FROM employees LIMIT 1) AS any_row;
 
 -- name: save_rows(names, mails)^
--- Saves what is not there yet: how many rows that were, and the transaction they are in, to ask later whether it was
--- committed. A mail that stands twice in one call is saved as its first row has it.
+-- Saves the rows that do not exist yet. Returns their number, and the number of the transaction, to find out later
+-- whether it was committed. Of two rows with one mail in a call the first is saved.
 WITH saved AS (
     INSERT INTO employees (name, mail)
     SELECT * FROM unnest(:names::text[], :mails::text[])
@@ -16,12 +16,12 @@ WITH saved AS (
 SELECT count(*) AS saved, pg_current_xact_id()::text AS transaction FROM saved;
 
 -- name: transaction_status(transaction)$
--- 'committed', 'aborted', 'in progress', or null when it is too long ago to tell. Fails when the database has not come to
--- that number: it was killed before it had written it down.
+-- Returns 'committed', 'aborted', 'in progress', or null for a transaction of too long ago. Fails for a number that is
+-- not used yet: the database was killed before it had written the number to disk.
 SELECT pg_xact_status(:transaction::text::xid8);
 
 -- name: holds_rows_of(transaction, mails)$
--- Whether any of these rows is of that transaction.
+-- Tells whether the transaction saved any of these rows.
 SELECT EXISTS (
     SELECT FROM employees
     WHERE mail = ANY (:mails::text[]) AND xmin = :transaction::text::xid8::xid

@@ -12,7 +12,7 @@ import jinja2
 from aiohttp import BadContentDispositionHeader, BadContentDispositionParam, web
 
 from promise_pub import __version__
-from promise_pub.accounts.guard import Guard
+from promise_pub.accounts.authentication import Authenticator
 from promise_pub.delivery.input.dry_run import DryRuns
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.store.ledger import Ledger
@@ -22,10 +22,11 @@ from promise_pub.http.connections import CONNECTIONS, Connections, track_request
 from promise_pub.http.etags import add_etag, require_revalidation
 from promise_pub.http.expect import close_if_body_unread
 from promise_pub.http.features import OpenFeature
-from promise_pub.http.keys import GUARD, NAV, PROBES, NavItem, Probe
-from promise_pub.http.limits import LIMITS, USUAL, Limits, limit_parameters
+from promise_pub.http.keys import AUTHENTICATOR, NAV, PROBES, NavItem, Probe
+from promise_pub.http.limits import DEFAULT_LIMITS, LIMITS, Limits, limit_parameters
 from promise_pub.http.metrics import METRICS, Metrics
 from promise_pub.http.negotiation import add_vary
+from promise_pub.http.problem_catalog import add_entries
 from promise_pub.http.problems import advice_on_run, render_errors
 from promise_pub.http.request_log import add_request_id, assign_request_id
 from promise_pub.http.security import (
@@ -47,15 +48,15 @@ from promise_pub.web.runs import run as run_pages
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What the application works with; its creator opens and closes it. Without a guard nobody has to log in."""
+    """What the application works with; its creator opens and closes it. Without a authenticator nobody has to log in."""
 
     runs: Runs
     ledger: Ledger
     probes: Mapping[str, Probe]
     broker: RabbitSettings = RabbitSettings(host="localhost")
     exposure: Exposure = LOOPBACK
-    guard: Guard | None = None
-    limits: Limits = USUAL
+    authenticator: Authenticator | None = None
+    limits: Limits = DEFAULT_LIMITS
 
 
 def make_app(services: Services, features: Sequence[OpenFeature] = ()) -> web.Application:
@@ -83,10 +84,11 @@ def make_app(services: Services, features: Sequence[OpenFeature] = ()) -> web.Ap
     app[EXPOSURE], app[TRUSTED_PROXIES], app[LIMITS] = exposure, exposure.trusted_proxies, services.limits
     app[CONNECTIONS], app[METRICS], app[DRY_RUNS] = connections, measured, DryRuns()
     app[NAV] = [*NAVIGATION, *(item for one in features for item in one.feature.nav)]
-    if services.guard:
-        app[GUARD] = services.guard
+    if services.authenticator:
+        app[AUTHENTICATOR] = services.authenticator
         app.add_routes(login.routes)
     for one in features:
+        add_entries(one.feature.errors)
         for key, value in one.values.items():
             app[key] = value
     _set_up_templates(app, features)

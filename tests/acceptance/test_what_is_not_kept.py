@@ -70,7 +70,7 @@ async def test_rows_that_the_consumer_cannot_use_are_no_success(
         code, run, failures, errors = await send(consumer, content, *["--header"] * header)
     (said,) = run["explanation"]
     assert (code, run["verdict"], run["session"]["invalid"]) == (3, "broken", unusable)
-    assert "not usable for the consumer" in said and said.endswith(hint)
+    assert "of no use to the consumer" in said and said.endswith(hint)
     assert (failures, errors) == (2, 0)  # of the promise, and of the rows that are not saved
 
 

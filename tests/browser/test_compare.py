@@ -64,6 +64,6 @@ async def test_six_runs_are_sound_for_everybody(
 async def test_one_run_alone_is_kept_in_the_choice(eye: Eye, server: ServerUnderTest) -> None:
     first, _ = await sent(server, 2)
     page = await eye.look(f"/compare?run={first}")
-    await expect(page.get_by_role("alert")).to_contain_text("choose at least one more")
+    await expect(page.get_by_role("alert")).to_contain_text("Choose at least one more")
     assert await page.locator(f"input[value='{first}']").is_checked()
     eye.complaints.clear()  # Chromium notes the 400 that was asked for

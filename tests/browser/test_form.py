@@ -19,7 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 JSON = {"Accept": "application/json"}
 MIXED = b"Ann,ann@example.com\nno comma here\nBob,bob@example.com\n"
 # How many there are is told when the database counts them at once, which it may not on a busy machine.
-DELETE = re.compile("Delete all (0 )?rows of the employees table first")
+DELETE = re.compile("Empty the employees table first")
 RUN_PAGE = re.compile(r"/runs/[0-9a-f-]{36}$")
 HOSTILE = [
     "<script>alert(1)</script>.csv",
@@ -96,7 +96,7 @@ async def test_the_form_works_without_scripts(eye: Eye, server: ServerUnderTest,
     await expect(page.locator("#sending small")).to_have_text("The answer comes when the run has ended.")
     await choose(page)
     await page.get_by_label("Timeout").fill("0")
-    await page.get_by_text("More", exact=True).click()
+    await page.get_by_text("File and sending options", exact=True).click()
     await expect(page.locator("#clear_hint span")).to_contain_text("this mark is your word for it")
     await page.get_by_label(DELETE).check()
     await page.get_by_role("button", name="Send the file").click()
@@ -130,7 +130,7 @@ async def test_a_file_is_dropped_anywhere(eye: Eye, place: str) -> None:
 async def test_of_several_dropped_files_none_is_taken(eye: Eye) -> None:
     page = await eye.look()
     await page.evaluate(DROP % "#drop", [[["a.csv", "a,b\n"], ["b.csv", "a,b\n"]], "drop"])
-    await expect(page.get_by_role("alert")).to_have_text("One file at a time: none of these was taken.")
+    await expect(page.get_by_role("alert")).to_have_text("Drop one file at a time: none of these was taken.")
     assert await page.evaluate("document.getElementById('input_file').files.length") == 0
 
 
@@ -142,7 +142,7 @@ async def test_the_preview_follows_what_the_file_is_said_to_look_like(eye: Eye) 
     await page.get_by_label("Columns", exact=True).fill("a,b,c")
     head = page.get_by_role("region", name="Messages").locator("thead")
     await expect(head).to_have_text("Rowabc")
-    await page.get_by_label("The first line names the columns").check()
+    await page.get_by_label("First line is a header").check()
     await expect(head).to_have_text("Rowfirstlastage")
     await expect(page.get_by_label("Columns", exact=True)).to_be_disabled()
     await expect(page.locator("#preview_words")).to_contain_text("1 row would be published, none")
@@ -152,12 +152,12 @@ async def test_the_preview_follows_what_the_file_is_said_to_look_like(eye: Eye) 
 async def test_what_the_file_cannot_look_like_is_told_by_the_preview(eye: Eye) -> None:
     page = await eye.look()
     await choose(page)
-    await page.get_by_text("More", exact=True).click()
+    await page.get_by_text("File and sending options", exact=True).click()
     await page.get_by_label("Columns", exact=True).fill("a,a")
     words = page.locator("#preview_words")
     await expect(words).to_contain_text("columns must be")
     await choose(page, b"\xff\n")
-    await page.get_by_label("The first line names the columns").check()
+    await page.get_by_label("First line is a header").check()
     await expect(words).to_contain_text("header in line 1")
     await expect(words).to_have_class("fault")
     assert await findings(page) == []
@@ -167,7 +167,7 @@ async def test_what_the_file_cannot_look_like_is_told_by_the_preview(eye: Eye) -
 @pytest.mark.parametrize(
     ("status", "body", "words"),
     [
-        (404, "", "This server shows no preview. The file can be sent all the same."),
+        (404, "", "This server has no preview. You can send the file anyway."),
         (503, json.dumps({"detail": "The server is stopping."}), "The server is stopping."),
         (502, "<h1>a proxy's page</h1>", "The answer was 502 Bad Gateway."),
     ],
@@ -206,7 +206,7 @@ async def test_an_upload_is_seen_and_can_be_cancelled(eye: Eye, server: ServerUn
     assert 0 < first < float(await bar.get_attribute("value") or 0) < 1
     assert await findings(page) == []
     await page.get_by_role("button", name="Cancel").click()
-    await expect(page.get_by_role("alert")).to_have_text("The upload was cancelled. Nothing was run.")
+    await expect(page.get_by_role("alert")).to_have_text("Upload cancelled. No run was started.")
     await expect(page.get_by_role("button", name="Send the file")).to_be_focused()
     await expect(page.get_by_label("Timeout")).to_have_value("7")
     await expect(page.locator("#upload")).to_be_hidden()
@@ -226,8 +226,8 @@ async def test_deleting_asks_first_names_how_many_and_sends_nothing_when_it_is_n
 
     await until(says_how_many)  # a busy machine may not count them in time for the page
     await choose(page)
-    await page.get_by_text("More", exact=True).click()
-    await page.get_by_label("Delete all 1,234 rows of the employees table first").check()
+    await page.get_by_text("File and sending options", exact=True).click()
+    await page.get_by_label("Empty the employees table first (1,234 rows now)").check()
     await server.send(b"Zoe,zoe@example.com\n", "?timeout=0&mode=batch")  # the page is older than this
     dialog = page.get_by_role("dialog", name="Delete what employees holds?")
     for close in ("button", "Escape"):
@@ -256,9 +256,9 @@ async def test_the_page_does_not_wait_for_who_holds_the_table_and_asks_again_whe
         async with holder.transaction():
             await holder.execute("LOCK TABLE employees IN ACCESS EXCLUSIVE MODE")
             page = await eye.look()
-        await page.get_by_text("More", exact=True).click()
-        await page.get_by_label("Delete all rows of the employees table first").check()
-        await expect(page.locator("#clear_hint")).to_contain_text("the database does not tell now")
+        await page.get_by_text("File and sending options", exact=True).click()
+        await page.get_by_label("Empty the employees table first (number of rows unknown)").check()
+        await expect(page.locator("#clear_hint")).to_contain_text("Cannot be undone.")
         await choose(page)
         await page.get_by_role("button", name="Send the file").click()
         await expect(page.get_by_role("dialog")).to_contain_text("It is empty now.")
@@ -270,11 +270,11 @@ async def test_deleting_says_when_nobody_can_tell_how_many(eye: Eye) -> None:
     problem = {"detail": "The database cannot be reached."}
     await page.route("**/employees", lambda route: route.fulfill(status=503, json=problem))
     await choose(page)
-    await page.get_by_text("More", exact=True).click()
+    await page.get_by_text("File and sending options", exact=True).click()
     await page.get_by_label(DELETE).check()
     await page.get_by_role("button", name="Send the file").click()
     await expect(page.get_by_role("dialog")).to_contain_text(
-        "How many rows it holds cannot be told now. The database cannot be reached."
+        "The number of its rows is not known now. The database cannot be reached."
     )
     await expect(page.get_by_role("button", name="Delete all and send")).to_be_enabled()
     await page.get_by_role("button", name="Keep it").click()
@@ -307,7 +307,7 @@ async def test_a_file_that_is_too_large_is_told_before_it_is_sent(eye: Eye) -> N
     page = await eye.look()
     await choose(page, b"x" * 11_000_001)
     facts = page.locator("#file_facts")
-    await expect(facts).to_have_text("The file is too large: it has 10.5 MB, and the server takes 10.5 MB at most.")
+    await expect(facts).to_have_text("The file is too large: 10.5 MB. The server takes at most 10.5 MB.")
     await page.get_by_role("button", name="Send the file").click()
     assert await page.evaluate("!document.getElementById('input_file').checkValidity()")
     await choose(page, b"")
@@ -321,7 +321,7 @@ async def test_a_file_that_the_server_finds_too_large_is_refused_in_place(eye: E
     await choose(page, people(450_000))
     await page.get_by_role("button", name="Send the file").click()
     alert = page.get_by_role("alert")
-    await expect(alert).to_contain_text("over the limit of 11,000,000 bytes")
+    await expect(alert).to_contain_text("larger than the limit of 11,000,000 bytes")
     await expect(alert).to_contain_text("Split the file")
     eye.complaints.clear()  # Chromium notes the 413
 
@@ -350,8 +350,8 @@ async def test_a_server_that_is_away_or_busy_is_told_in_place(eye: Eye) -> None:
         "Too many runs wait.Wait a while.",
         "Log in.Log in",
         "502",
-        "A proxy before the server takes less",
-        "broke off",
+        "A proxy in front of the server limits uploads",
+        "connection was lost",
     ):
         await page.get_by_role("button", name="Send the file").click()
         await expect(alert).to_contain_text(words)
@@ -362,7 +362,7 @@ async def test_a_server_that_is_away_or_busy_is_told_in_place(eye: Eye) -> None:
 async def test_a_file_is_checked_without_a_run(eye: Eye, server: ServerUnderTest) -> None:
     page = await eye.look()
     await choose(page, MIXED + b"Ann again,ann@example.com\n")
-    await page.get_by_text("More", exact=True).click()
+    await page.get_by_text("File and sending options", exact=True).click()
     await page.get_by_label("Only check the file").check()
     await page.get_by_label(DELETE).check()  # nothing is deleted: nothing is asked
     await page.get_by_role("button", name="Check the file").click()
@@ -394,7 +394,7 @@ async def test_the_form_is_sound_in_every_state(eye: Eye, size: tuple[int, int],
     await choose(page)
     await expect(page.locator("#preview_tables td").first).to_be_visible()
     assert (await findings(page), await overflows(page)) == ([], False)
-    await page.get_by_text("More", exact=True).click()
+    await page.get_by_text("File and sending options", exact=True).click()
     assert (await findings(page), await overflows(page)) == ([], False)
     await page.get_by_label(DELETE).check()
     await page.get_by_role("button", name="Send the file").click()

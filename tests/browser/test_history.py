@@ -49,7 +49,7 @@ async def test_runs_are_found_and_sorted_by_keyboard(eye: Eye, ids: list[str], s
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/runs?file=MARCH&sort=file&order=desc")
     assert await shown(page) == ["March.csv", "march-2.csv"]
-    await page.get_by_role("link", name="All runs").click()
+    await page.get_by_role("link", name="Clear filters").click()
     await page.wait_for_url("**/runs")
     assert len(await shown(page)) == 4
 
@@ -58,15 +58,15 @@ async def test_runs_are_found_and_sorted_by_keyboard(eye: Eye, ids: list[str], s
 async def test_runs_are_found_by_mouse_with_scripts_and_without(eye: Eye, ids: list[str], scripts: bool) -> None:
     page = await eye.look("/runs", scripts=scripts)
     await page.get_by_label("Mode").select_option("batch")
-    await page.get_by_label("Sorted by").select_option("sent")
+    await page.get_by_label("Sort by").select_option("sent")
     await page.get_by_label("Order").select_option("asc")
-    await page.get_by_role("button", name="Show").click()
+    await page.get_by_role("button", name="Apply").click()
     assert await shown(page) == [NAMES[0], NAMES[2]]
     assert ("state=" in page.url) is not scripts, "an address says no more than it has to"
     await expect(page.get_by_label("Mode")).to_have_value("batch")
     await page.get_by_label("State").select_option("failed")
-    await page.get_by_role("button", name="Show").click()
-    await expect(page.locator("main")).to_contain_text("No run is like that")
+    await page.get_by_role("button", name="Apply").click()
+    await expect(page.locator("main")).to_contain_text("No runs match these filters")
     assert not scripts or await findings(page) == []  # axe is a script itself
 
 
@@ -77,11 +77,11 @@ async def test_two_to_six_runs_are_chosen_by_keyboard_and_compared(eye: Eye, ids
     await expect(button).to_be_disabled()
     await tab_to(page, "[name=run]")
     await page.keyboard.press("Space")
-    await expect(hint).to_have_text("1 run is chosen: choose another.")
+    await expect(hint).to_have_text("1 run chosen: choose another.")
     await expect(button).to_be_disabled()
     await tab_to(page, "[name=run]")
     await page.keyboard.press("Space")
-    await expect(hint).to_have_text("2 runs are chosen.")
+    await expect(hint).to_have_text("2 runs chosen.")
     assert await findings(page) == []
     await tab_to(page, "#compare button")
     await page.keyboard.press("Enter")
@@ -95,7 +95,7 @@ async def test_more_than_six_runs_are_not_compared(eye: Eye, ids: list[str], ser
     page = await eye.look("/runs")
     for at in range(7):
         await page.locator("[name=run]").nth(at).check()
-    await expect(page.locator("#compare_hint")).to_have_text("7 runs are chosen: at most 6 fit side by side.")
+    await expect(page.locator("#compare_hint")).to_have_text("7 runs chosen: at most 6 can be compared.")
     await expect(page.get_by_role("button", name="Compare")).to_be_disabled()
 
 
@@ -114,9 +114,9 @@ async def test_pages_are_turned_with_what_was_asked_for(eye: Eye, ids: list[str]
     await page.get_by_role("link", name="Next").click()
     await page.wait_for_url("**/runs?page=2&file=march&per_page=1")
     assert await shown(page) == ["March.csv"]
-    await expect(page.locator("nav.pages")).to_contain_text("2 runs like that, page 2 of 2")
+    await expect(page.locator("nav.pages")).to_contain_text("2 runs found, page 2 of 2")
     await page.get_by_label("Promise").select_option("kept")
-    await page.get_by_role("button", name="Show").click()
+    await page.get_by_role("button", name="Apply").click()
     assert "per_page=1" in page.url and "page=2" not in page.url
 
 

@@ -11,11 +11,11 @@ import aiormq.exceptions
 import pytest
 
 from promise_pub import db
+from promise_pub.amqp.connection import connect
 from promise_pub.consumer import sessions as module
 from promise_pub.consumer.broker import EXPIRES, Broker
 from promise_pub.consumer.saver import Saver
-from promise_pub.consumer.sessions import Sessions
-from promise_pub.delivery.broker.rabbit import connect
+from promise_pub.consumer.sessions import ConsumerSessions
 from promise_pub.errors import BadParameter
 from promise_pub.settings.model import DatabaseSettings, RabbitSettings
 from tests.consumer_parts import (
@@ -217,9 +217,9 @@ async def test_a_session_nobody_removes_is_forgotten_with_its_queue(
     rabbit: RabbitSettings, database: DatabaseSettings
 ) -> None:
     async with db.open_pool(database, max_size=2) as pool:
-        sessions = Sessions(Broker(rabbit), Saver(pool), forget_after=0)
+        sessions = ConsumerSessions(Broker(rabbit), Saver(pool), forget_after=0)
         uuid = (await sessions.create()).uuid
-        looking = asyncio.create_task(sessions.look_after(every=0.05))
+        looking = asyncio.create_task(sessions.sweep(every=0.05))
         async with asyncio.timeout(PATIENCE):
             await until_gone(rabbit, uuid)
         looking.cancel()
@@ -233,11 +233,11 @@ async def test_a_session_whose_queue_is_gone_is_forgotten_too(
     rabbit: RabbitSettings, database: DatabaseSettings
 ) -> None:
     async with db.open_pool(database, max_size=2) as pool:
-        sessions = Sessions(Broker(rabbit), Saver(pool), forget_after=0)
+        sessions = ConsumerSessions(Broker(rabbit), Saver(pool), forget_after=0)
         uuid = (await sessions.create()).uuid
         await delete_queue(rabbit, uuid)
-        looking = asyncio.create_task(sessions.look_after(every=0.05))
-        await until(lambda: uuid not in sessions._held)
+        looking = asyncio.create_task(sessions.sweep(every=0.05))
+        await until(lambda: uuid not in sessions._entries)
         looking.cancel()
         await asyncio.gather(looking, return_exceptions=True)
         await sessions.stop()
@@ -257,12 +257,12 @@ async def test_a_session_whose_queue_fills_is_not_forgotten(
     minutes = 0
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 60.0 * minutes))
     async with db.open_pool(database, max_size=2) as pool:
-        sessions = Sessions(Broker(rabbit), Saver(pool), forget_after=600)
+        sessions = ConsumerSessions(Broker(rabbit), Saver(pool), forget_after=600)
         uuid = (await sessions.create()).uuid
-        looking = asyncio.create_task(sessions.look_after(every=0.01))
+        looking = asyncio.create_task(sessions.sweep(every=0.01))
         for number in range(1, 6):
             await publish(rabbit, uuid, people(1), [f"run:{number}"])
-            await until(lambda number=number: sessions._held[uuid].waiting == number)
+            await until(lambda number=number: sessions._entries[uuid].waiting == number)
             minutes += 9
         assert await queue_exists(rabbit, uuid)
         looking.cancel()

@@ -8,13 +8,14 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 import pytest
 from yarl import URL
 
-from promise_pub.consumer import patience
+from promise_pub.consumer.saver import OUTAGE
 from promise_pub.settings.model import DatabaseSettings, RabbitSettings
 from tests.consumer_parts import (
     PATIENCE,
@@ -35,6 +36,7 @@ from tests.services import execute
 
 FOREVER = 3600
 ROWS = 6000  # two prefetch windows
+IMPATIENT = replace(OUTAGE, within=0.5)
 SERVE = """
 import asyncio
 from promise_pub.settings.model import load
@@ -94,10 +96,9 @@ async def test_a_broker_away_for_a_while_is_waited_for(rabbit: RabbitSettings, d
 
 
 async def test_a_broker_that_stays_away_ends_the_session_with_the_counts_known(
-    rabbit: RabbitSettings, database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+    rabbit: RabbitSettings, database: DatabaseSettings
 ) -> None:
-    monkeypatch.setattr(patience, "LIMIT", 0.5)
-    async with line_to(rabbit) as (line, through_line), bundled(through_line, database) as consumer:
+    async with line_to(rabbit) as (line, through_line), bundled(through_line, database, IMPATIENT) as consumer:
         uuid = await consumer.create()
         processing = asyncio.create_task(consumer.process(uuid, "batch", FOREVER))
         await publish(rabbit, uuid, people(10))
@@ -126,11 +127,9 @@ async def test_a_queue_that_cannot_be_deleted_is_deleted_when_the_broker_is_back
 async def test_a_queue_that_never_can_be_deleted_is_left_to_expire(
     rabbit: RabbitSettings,
     database: DatabaseSettings,
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(patience, "LIMIT", 0.1)
-    async with line_to(rabbit) as (line, through_line), bundled(through_line, database) as consumer:
+    async with line_to(rabbit) as (line, through_line), bundled(through_line, database, IMPATIENT) as consumer:
         uuid = await consumer.create()
         await line.cut()
         await consumer.remove(uuid)
@@ -208,19 +207,15 @@ async def closed(database: DatabaseSettings) -> AsyncIterator[None]:
 
 
 async def test_rows_a_lost_database_left_in_hand_are_saved_by_the_next_process(
-    consumer: ConsumerUnderTest,
-    rabbit: RabbitSettings,
-    database: DatabaseSettings,
-    monkeypatch: pytest.MonkeyPatch,
+    rabbit: RabbitSettings, database: DatabaseSettings
 ) -> None:
-    uuid = await consumer.create()
-    await publish(rabbit, uuid, people(10))
-    async with closed(database):
-        with monkeypatch.context() as impatient:
-            impatient.setattr(patience, "LIMIT", 0.2)
+    async with bundled(rabbit, database, IMPATIENT) as consumer:
+        uuid = await consumer.create()
+        await publish(rabbit, uuid, people(10))
+        async with closed(database):
             assert (await consumer.process(uuid, "batch", 0)).text.startswith("ERROR: ")
-    assert (await consumer.process(uuid, "batch", 0)).text == "OK"
-    assert counts(await consumer.remove(uuid)) == (10, 10, 0, 0)
+        assert (await consumer.process(uuid, "batch", 0)).text == "OK"
+        assert counts(await consumer.remove(uuid)) == (10, 10, 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import aiohttp
 import aiormq.exceptions
 import pytest
 
-from promise_pub.delivery.broker.rabbit import connect
+from promise_pub.amqp.connection import connect
 from promise_pub.settings.model import DatabaseSettings, RabbitSettings
 from tests.consumer_parts import body, employees, field, people, publish
 

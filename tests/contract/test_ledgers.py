@@ -14,14 +14,16 @@ import pytest
 
 from promise_pub.db import open_pool
 from promise_pub.delivery.store.ledger import Ledger
-from promise_pub.delivery.store.locks import Claim
-from promise_pub.delivery.store.query import Selection, Sort
+from promise_pub.delivery.store.locks import ServerLocks
+from promise_pub.delivery.store.query import RunSelection, Sort
 from promise_pub.errors import DatabaseError, NotClearable, RunNotFound, RunTaken
 from promise_pub.records import (
     Batch,
     ConfirmLatency,
     Counts,
     Fault,
+    Finding,
+    FindingKind,
     Mode,
     Parameters,
     Rejected,
@@ -73,7 +75,7 @@ async def fake(_: pytest.FixtureRequest) -> AsyncIterator[Subject]:
 @asynccontextmanager
 async def real(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     database: DatabaseSettings = request.getfixturevalue("database")
-    async with open_pool(database, max_size=3) as pool, Claim(pool) as claim:
+    async with open_pool(database, max_size=3) as pool, ServerLocks(pool) as locks:
 
         async def save(*mails: str) -> None:
             for mail in mails:
@@ -82,7 +84,7 @@ async def real(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
                     mail,
                 )
 
-        yield Subject(Ledger(pool, claim), save)
+        yield Subject(Ledger(pool, locks), save)
 
 
 @pytest.fixture(params=["fake", "postgresql"])
@@ -117,16 +119,16 @@ async def rows(*mails: str, name: str = "n", in_batches_of: int = 2) -> AsyncIte
 async def test_the_newest_runs_come_first_a_page_at_a_time(subject: Subject) -> None:
     runs = [report(created_at=NOW + timedelta(seconds=n)) for n in (2, 0, 1)]
     for run in runs:
-        await subject.ledger.open(run)
-    assert await subject.ledger.newest(2) == ([runs[0], runs[2]], 3)
-    assert await subject.ledger.newest(2, 2) == ([runs[1]], 3)
-    assert await subject.ledger.newest(2, 4) == ([], 3)
+        await subject.ledger.open_run(run)
+    assert await subject.ledger.list_runs(2) == ([runs[0], runs[2]], 3)
+    assert await subject.ledger.list_runs(2, 2) == ([runs[1]], 3)
+    assert await subject.ledger.list_runs(2, 4) == ([], 3)
 
 
 async def kept(ledger: Any, *runs: RunReport) -> None:
     for run in runs:
-        await ledger.open(run)
-        await ledger.write(run)
+        await ledger.open_run(run)
+        await ledger.write_run(run)
 
 
 def named(name: str, **changes: Any) -> RunReport:
@@ -157,10 +159,10 @@ async def test_the_history_is_sorted_both_ways(subject: Subject, sort: Sort, nam
         )
         await kept(subject.ledger, run)
     for descending in (False, True):
-        which = Selection(sort=sort, descending=descending)
+        which = RunSelection(sort=sort, descending=descending)
         whole = [*reversed(names)] if descending else names
         for most, skip in ((4, 0), (2, 1), (3, 3)):
-            page, total = await subject.ledger.newest(most, skip, which)
+            page, total = await subject.ledger.list_runs(most, skip, which)
             assert [run.file.name for run in page] == whole[skip : skip + most]
             assert total == 4
 
@@ -171,8 +173,8 @@ async def test_equal_runs_stand_in_one_order_over_all_pages(subject: Subject, so
     await kept(subject.ledger, *runs)
     ids = sorted(run.id for run in runs)
     for descending in (False, True):
-        which = Selection(sort=sort, descending=descending)
-        pages = [(await subject.ledger.newest(2, skip, which))[0] for skip in (0, 2, 4)]
+        which = RunSelection(sort=sort, descending=descending)
+        pages = [(await subject.ledger.list_runs(2, skip, which))[0] for skip in (0, 2, 4)]
         shown = [run.id for page in pages for run in page]
         assert shown == ([*reversed(ids)] if descending else ids)
 
@@ -180,18 +182,18 @@ async def test_equal_runs_stand_in_one_order_over_all_pages(subject: Subject, so
 @pytest.mark.parametrize(
     ("which", "names"),
     [
-        (Selection(), ["1.csv", "2.csv", "3.csv", "4.csv"]),
-        (Selection(state=State.COMPLETED), ["1.csv", "2.csv"]),
-        (Selection(state=State.QUEUED), []),
-        (Selection(verdict=Verdict.BROKEN), ["2.csv"]),
-        (Selection(mode=Mode.LIVE), ["1.csv", "4.csv"]),
-        (Selection(mode=Mode.LIVE, state=State.FAILED), ["4.csv"]),
-        (Selection(file="3."), ["3.csv"]),
-        (Selection(file=".CSV", verdict=Verdict.KEPT), ["1.csv"]),
+        (RunSelection(), ["1.csv", "2.csv", "3.csv", "4.csv"]),
+        (RunSelection(state=State.COMPLETED), ["1.csv", "2.csv"]),
+        (RunSelection(state=State.QUEUED), []),
+        (RunSelection(verdict=Verdict.BROKEN), ["2.csv"]),
+        (RunSelection(mode=Mode.LIVE), ["1.csv", "4.csv"]),
+        (RunSelection(mode=Mode.LIVE, state=State.FAILED), ["4.csv"]),
+        (RunSelection(file="3."), ["3.csv"]),
+        (RunSelection(file=".CSV", verdict=Verdict.KEPT), ["1.csv"]),
     ],
 )
 async def test_the_history_holds_what_was_asked_for_and_counts_it(
-    subject: Subject, which: Selection, names: list[str]
+    subject: Subject, which: RunSelection, names: list[str]
 ) -> None:
     live, batch = Parameters(Mode.LIVE), Parameters(Mode.BATCH)
     await kept(
@@ -201,9 +203,9 @@ async def test_the_history_holds_what_was_asked_for_and_counts_it(
         named("3.csv", parameters=batch, state=State.FAILED, error=Fault("c", "m")),
         named("4.csv", parameters=live, state=State.FAILED, error=Fault("c", "m")),
     )
-    page, total = await subject.ledger.newest(10, 0, replace(which, sort=Sort.FILE, descending=False))
+    page, total = await subject.ledger.list_runs(10, 0, replace(which, sort=Sort.FILE, descending=False))
     assert ([run.file.name for run in page], total) == (names, len(names))
-    assert (await subject.ledger.newest(1, 1, which))[1] == len(names)
+    assert (await subject.ledger.list_runs(1, 1, which))[1] == len(names)
 
 
 @pytest.mark.parametrize(
@@ -223,20 +225,20 @@ async def test_every_character_of_a_file_name_stands_for_itself(subject: Subject
     for name in ("50%.csv", "a_b.csv", "axb.csv", "back\\slash.csv", "'; --.csv", "ÄRZTE.csv"):
         await kept(subject.ledger, named(name))
     await kept(subject.ledger, named("\N{CRAB}.csv"))
-    page, _ = await subject.ledger.newest(10, 0, Selection(file=part))
+    page, _ = await subject.ledger.list_runs(10, 0, RunSelection(file=part))
     assert [run.file.name for run in page] == names
 
 
 async def test_a_run_that_was_opened_waits(subject: Subject) -> None:
     run = report()
-    await subject.ledger.open(run)
-    assert await subject.ledger.run(run.id) == run
+    await subject.ledger.open_run(run)
+    assert await subject.ledger.get_run(run.id) == run
 
 
 async def test_a_run_of_a_plain_file_is_one_of_names_and_mails(subject: Subject) -> None:
     run = report(parameters=Parameters())
-    await subject.ledger.open(run)
-    assert (await subject.ledger.run(run.id)).parameters == Parameters()
+    await subject.ledger.open_run(run)
+    assert (await subject.ledger.get_run(run.id)).parameters == Parameters()
 
 
 @pytest.mark.parametrize(
@@ -255,6 +257,10 @@ async def test_a_run_of_a_plain_file_is_one_of_names_and_mails(subject: Subject)
             "db_count": 10**10,
             "verdict": Verdict.KEPT,
             "explanation": ("one", "it's \N{CRAB} \u202e {two}, \"three\\"),
+            "findings": (
+                Finding(FindingKind.DUPLICATE, Verdict.KEPT, 10**10),
+                Finding(FindingKind.NO_DIGEST, Verdict.KEPT),
+            ),
             "confirm_ms": ConfirmLatency(1.25, 2, 3, 4.5),
         },
         {"state": State.FAILED, "error": Fault("broker_lost", "gone: '; DROP TABLE runs; --")},
@@ -264,11 +270,11 @@ async def test_a_run_of_a_plain_file_is_one_of_names_and_mails(subject: Subject)
 )
 async def test_what_is_written_is_what_is_read(subject: Subject, changes: Any) -> None:
     run = report()
-    await subject.ledger.open(run)
+    await subject.ledger.open_run(run)
     written = replace(run, **changes)
-    await subject.ledger.write(replace(written, counts=Counts(read=1)))
-    await subject.ledger.write(written)
-    assert await subject.ledger.run(run.id) == written
+    await subject.ledger.write_run(replace(written, counts=Counts(read=1)))
+    await subject.ledger.write_run(written)
+    assert await subject.ledger.get_run(run.id) == written
 
 
 async def test_a_runs_end_is_recorded_whatever_characters_it_tells(
@@ -276,10 +282,10 @@ async def test_a_runs_end_is_recorded_whatever_characters_it_tells(
 ) -> None:
     odd, kept = "a\0b\ud800c", "a\ufffdb?c"
     run = report()
-    async with open_pool(database, max_size=3) as pool, Claim(pool) as claim:
-        ledger = Ledger(pool, claim)
-        await ledger.open(run)
-        await ledger.reject(run.id, [Rejected(1, odd, odd)])
+    async with open_pool(database, max_size=3) as pool, ServerLocks(pool) as locks:
+        ledger = Ledger(pool, locks)
+        await ledger.open_run(run)
+        await ledger.add_rejects(run.id, [Rejected(1, odd, odd)])
         ended = replace(
             run,
             state=State.FAILED,
@@ -287,9 +293,9 @@ async def test_a_runs_end_is_recorded_whatever_characters_it_tells(
             explanation=(odd,),
             resends=(Resent(1, odd),),
         )
-        await ledger.write(ended)
-        told = await ledger.run(run.id)
-        assert await ledger.rejected(run.id, 9) == [Rejected(1, kept, kept)]
+        await ledger.write_run(ended)
+        told = await ledger.get_run(run.id)
+        assert await ledger.list_rejects(run.id, 9) == [Rejected(1, kept, kept)]
     assert told.error == Fault("odd", kept)
     assert (told.explanation, told.resends[0].reason) == ((kept,), kept)
 
@@ -340,62 +346,62 @@ async def test_rows_that_others_refer_to_are_not_cleared(database: DatabaseSetti
 
 async def test_a_position_is_not_kept(subject: Subject) -> None:
     run = report()
-    await subject.ledger.open(replace(run, position=3))
-    assert (await subject.ledger.run(run.id)).position is None
+    await subject.ledger.open_run(replace(run, position=3))
+    assert (await subject.ledger.get_run(run.id)).position is None
 
 
 async def test_a_run_is_opened_once(subject: Subject) -> None:
     run = report()
-    await subject.ledger.open(run)
+    await subject.ledger.open_run(run)
     with pytest.raises(DatabaseError):
-        await subject.ledger.open(run)
+        await subject.ledger.open_run(run)
 
 
 async def test_writing_a_run_that_was_never_opened_makes_none(subject: Subject) -> None:
     run = report()
     with suppress(RunTaken):
-        await subject.ledger.write(run)
+        await subject.ledger.write_run(run)
     with pytest.raises(RunNotFound):
-        await subject.ledger.run(run.id)
+        await subject.ledger.get_run(run.id)
 
 
 async def test_rejected_rows_are_told_in_the_order_of_the_file_and_once(subject: Subject) -> None:
     run = report()
-    await subject.ledger.open(run)
+    await subject.ledger.open_run(run)
     first = [Rejected(line, f"reason {line}", "<b>\N{CRAB}'\\") for line in (7, 3, 10)]
-    await subject.ledger.reject(run.id, first)
-    await subject.ledger.reject(run.id, first)  # a write that was cut off is written again
-    await subject.ledger.reject(run.id, [Rejected(5, "5", "")])
-    await subject.ledger.reject(run.id, [])
-    stored = await subject.ledger.rejected(run.id, 100)
+    await subject.ledger.add_rejects(run.id, first)
+    await subject.ledger.add_rejects(run.id, first)  # a write that was cut off is written again
+    await subject.ledger.add_rejects(run.id, [Rejected(5, "5", "")])
+    await subject.ledger.add_rejects(run.id, [])
+    stored = await subject.ledger.list_rejects(run.id, 100)
     assert stored == sorted([*first, Rejected(5, "5", "")])
-    assert await subject.ledger.rejected(run.id, 2) == stored[:2]
-    assert await subject.ledger.rejected(str(uuid4()), 100) == []
+    assert await subject.ledger.list_rejects(run.id, 2) == stored[:2]
+    assert await subject.ledger.list_rejects(str(uuid4()), 100) == []
 
 
 async def test_rejected_rows_need_their_run(subject: Subject) -> None:
     with pytest.raises(DatabaseError):
-        await subject.ledger.reject(str(uuid4()), [Rejected(1, "r", "x")])
+        await subject.ledger.add_rejects(str(uuid4()), [Rejected(1, "r", "x")])
 
 
 async def test_sessions_left_behind_are_known_to_who_goes_on(subject: Subject) -> None:
     run = report()
-    await subject.ledger.open(run)
-    going = replace(run.going, left_behind=("3f2504e0", ""))
-    await subject.ledger.write(replace(run, going=going))
-    assert (await subject.ledger.run(run.id)).going == going
+    await subject.ledger.open_run(run)
+    state = replace(run.resume_state, left_behind=("3f2504e0", ""))
+    await subject.ledger.write_run(replace(run, resume_state=state))
+    assert (await subject.ledger.get_run(run.id)).resume_state == state
 
 
 async def test_employees_are_counted_and_cleared(subject: Subject) -> None:
     ledger = subject.ledger
-    assert (await ledger.count_employees(), await ledger.highest_employee()) == (0, 0)
+    assert (await ledger.count_employees(), await ledger.highest_employee_id()) == (0, 0)
     await subject.save("a", "b", "c")
-    before = await ledger.highest_employee()
+    before = await ledger.highest_employee_id()
     assert (await ledger.count_employees(), before > 0) == (3, True)
     await ledger.clear_employees()
-    assert (await ledger.count_employees(), await ledger.highest_employee()) == (0, 0)
+    assert (await ledger.count_employees(), await ledger.highest_employee_id()) == (0, 0)
     await subject.save("d")
-    assert await ledger.highest_employee() > before  # so that nobody takes it for an old one
+    assert await ledger.highest_employee_id() > before  # so that nobody takes it for an old one
 
 
 LONG = "x" * 128
@@ -418,7 +424,7 @@ LONG = "x" * 128
 )
 async def test_repeats_are_counted(subject: Subject, held: list[str], mails: list[str], repeats: Repeats) -> None:
     await subject.save(*held)
-    highest = await subject.ledger.highest_employee()
+    highest = await subject.ledger.highest_employee_id()
     short = {mail for mail in mails if len(mail) < 128}
     await subject.save(*short)  # what the run saved
     counted = replace(repeats, gained=len(short - {*held}))
@@ -451,14 +457,14 @@ async def test_repeats_are_counted_by_the_mail_wherever_it_stands(
         yield Batch([Row(number, *fields) for number, fields in enumerate(rows, 1)], [], 0, 0)
 
     await subject.save("a")
-    highest = await subject.ledger.highest_employee()
+    highest = await subject.ledger.highest_employee_id()
     assert await subject.ledger.count_repeats(batches(), highest, columns) == repeats
 
 
 async def test_what_was_cleared_was_not_held(subject: Subject) -> None:
     await subject.save("a", "b")
     await subject.ledger.clear_employees()
-    highest = await subject.ledger.highest_employee()
+    highest = await subject.ledger.highest_employee_id()
     await subject.save("c", "a")
     assert await subject.ledger.count_repeats(rows("a", "c"), highest) == Repeats(gained=2)
 
@@ -468,7 +474,7 @@ async def test_rows_of_earlier_sessions_count_as_those_that_employees_lacks(
 ) -> None:
     mails = rows("held", "lost", "lost", LONG, "twice", "held", "twice", "new", "new", LONG, "gone")
     await subject.save("held", "twice")
-    highest = await subject.ledger.highest_employee()
+    highest = await subject.ledger.highest_employee_id()
     await subject.save("new", "another's")
     counted = await subject.ledger.count_repeats(mails, highest, after=5)
     assert counted == Repeats(in_file=1, held_before=2, too_long=1, gained=1, gone=1)

@@ -10,7 +10,7 @@ import pytest
 
 from promise_pub.db import open_pool, translated
 from promise_pub.db_checks import require_usable
-from promise_pub.delivery.store.locks import Claim
+from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.errors import DatabasePooled
 from promise_pub.settings.model import ConsumerSettings, DatabaseSettings, Settings
 from tests.pooler import pooled
@@ -42,8 +42,8 @@ async def test_a_pooler_in_session_mode_holds_what_a_server_claims(
     ):
         for _ in range(3):
             await require_usable(pool)
-        async with Claim(pool) as claim, Claim(direct) as other:
-            assert not await other.is_dead(claim.server)
+        async with ServerLocks(pool) as locks, ServerLocks(direct) as other:
+            assert not await other.is_dead(locks.server)
 
 
 async def test_a_pooler_with_one_connection_to_give_is_refused(
@@ -57,7 +57,7 @@ async def test_a_pooler_with_one_connection_to_give_is_refused(
         pooled(database, tmp_path / "p", unused_tcp_port, "session", default_pool_size=1) as there,
         open_pool(there, max_size=4) as pool,
     ):
-        with pytest.raises(DatabasePooled, match="two connections at once: raise its pool_size"):
+        with pytest.raises(DatabasePooled, match="two connections at once: increase its pool_size"):
             await require_usable(pool)
 
 

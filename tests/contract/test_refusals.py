@@ -10,12 +10,14 @@ from uuid import uuid4
 
 import pytest
 
+from promise_pub.amqp.connection import probe
 from promise_pub.consumer.broker import Broker
-from promise_pub.delivery.broker.rabbit import open_publisher, probe
-from promise_pub.delivery.broker.reconnecting import SteadyPublisher
+from promise_pub.delivery.broker.rabbit import open_publisher
+from promise_pub.delivery.broker.reconnecting import ReconnectingPublisher
 from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.evidence.digest import RowDigest
 from promise_pub.delivery.ports import Publisher, Shipment
+from promise_pub.delivery.run.backoffs import BACKOFFS
 from promise_pub.errors import BrokerRefused
 from promise_pub.settings.model import RabbitSettings
 from tests.contract.test_publishers import RUN, STARTED, Real, people, real_broker
@@ -35,7 +37,7 @@ class Desk:
         self.connections = 0
         self.reasons: list[str] = []
 
-    def as_user(self, user: RabbitSettings) -> SteadyPublisher:
+    def as_user(self, user: RabbitSettings) -> ReconnectingPublisher:
         settings = replace(user, host="127.0.0.1", port=self.broker.proxy.port)
 
         @asynccontextmanager
@@ -45,9 +47,9 @@ class Desk:
                 yield publisher
 
         shipment = Shipment(RUN, STARTED, ConfirmTracker(), RowDigest())
-        return SteadyPublisher(opened, shipment, self.reasons.append)
+        return ReconnectingPublisher(opened, shipment, self.reasons.append, BACKOFFS.broker)
 
-    async def publish(self, steady: SteadyPublisher, first: int = 1) -> None:
+    async def publish(self, steady: ReconnectingPublisher, first: int = 1) -> None:
         steady.route_to(self.queue)
         await steady.publish(people(300, first))
         await steady.settle()
@@ -186,7 +188,7 @@ async def test_a_consumer_without_the_right_to_its_queue_is_told_so(
     with pytest.raises(BrokerRefused, match="ACCESS_REFUSED"):
         async with (
             asyncio.timeout(WITHIN),
-            Broker(user).reading(desk.queue, nothing, nothing),
+            Broker(user).read(desk.queue, nothing, nothing),
         ):
             raise AssertionError("it reads")
 

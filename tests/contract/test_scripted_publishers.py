@@ -120,7 +120,7 @@ async def test_a_broker_that_hangs_up_at_any_byte_has_settled_what_it_had_said_i
     for count in range(0, ends[-1] + 1, 3):
         said = max(n for n, end in enumerate(ends) if end <= count)
         async with asyncio.timeout(WITHIN):
-            with pytest.raises(BrokerLost) as caught:
+            with pytest.raises(BrokerLost):
                 async with publisher_at(peer, kind) as publisher:
                     publisher.route_to("q")
                     publishing = asyncio.create_task(publish(publisher))
@@ -128,7 +128,6 @@ async def test_a_broker_that_hangs_up_at_any_byte_has_settled_what_it_had_said_i
                     await peer.hang_up_after(script, count)
                     await publishing
         assert fates(publisher) == settled[said], count
-        assert caught.value.confirmed == publisher.tracker.confirmed
 
 
 @pytest.mark.parametrize("kind", KINDS)

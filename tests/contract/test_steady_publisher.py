@@ -13,13 +13,14 @@ import pytest
 from pamqp import commands
 from pamqp import frame as pamqp_frame
 
-from promise_pub.delivery.broker import reconnecting as module
 from promise_pub.delivery.broker.rabbit import open_publisher
-from promise_pub.delivery.broker.reconnecting import SteadyPublisher
+from promise_pub.delivery.broker.reconnecting import ReconnectingPublisher
 from promise_pub.delivery.evidence.confirms import ConfirmTracker, Settled
 from promise_pub.delivery.evidence.digest import RowDigest, fingerprint, written
 from promise_pub.delivery.ports import Shipment
+from promise_pub.delivery.run.backoffs import BACKOFFS
 from promise_pub.errors import BrokerLost, QueueGone
+from promise_pub.retries import Backoff
 from promise_pub.settings.model import RabbitSettings
 from tests.contract.test_publishers import RUN, STARTED, Real, numbers, people, real_broker
 from tests.fakes import Message, until
@@ -37,15 +38,19 @@ async def broker(rabbit: RabbitSettings) -> AsyncIterator[Real]:
 class Desk:
     """A steady publisher, over the proxy, to a queue of its own."""
 
-    def __init__(self, broker: Real, queue: str, settled: Settled | None = None) -> None:
+    def __init__(
+        self, broker: Real, queue: str, settled: Settled | None = None, backoff: Backoff = BACKOFFS.broker
+    ) -> None:
         self.reasons: list[str] = []
         chosen = replace(broker.settings, window=256)
         self.shipment = Shipment(RUN, STARTED, ConfirmTracker(settled), RowDigest())
-        self.steady = SteadyPublisher(partial(open_publisher, chosen), self.shipment, self.reasons.append)
+        self.steady = ReconnectingPublisher(
+            partial(open_publisher, chosen), self.shipment, self.reasons.append, backoff
+        )
         self.queue = queue
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[SteadyPublisher]:
+    async def open(self) -> AsyncIterator[ReconnectingPublisher]:
         async with asyncio.timeout(WITHIN), self.steady as steady:
             steady.route_to(self.queue)
             yield steady
@@ -141,9 +146,9 @@ async def test_a_queue_that_is_gone_when_the_connection_is_back_is_told(broker: 
         assert steady.tracker.confirmed == 500 and not steady.tracker.returned
 
 
-async def test_a_broker_that_stays_away_is_given_up(broker: Real, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.3)
-    async with desk.open() as steady:
+async def test_a_broker_that_stays_away_is_given_up(broker: Real, desk: Desk) -> None:
+    impatient = Desk(broker, desk.queue, backoff=replace(BACKOFFS.broker, within=0.3))
+    async with impatient.open() as steady:
         await steady.publish(ROWS[:500])
         await steady.settle()
         broker.proxy.cut_after = 0  # from now on every connection

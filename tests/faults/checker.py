@@ -1,7 +1,7 @@
 """Looks from outside, after each fault: what the file holds, what the report tells, what the consumer's database has.
 
 Nothing here asks promise-pub how it counts, hashes or writes: the file's rows are known from their making, messages
-are written as the contract has them, and the digest is summed as docs/architecture.md defines it.
+are written as the contract has them, and the digest is summed as docs/consumer-contract.md defines it.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import asyncpg
 import psutil
 
 from promise_pub.local.postgres import Postgres
-from promise_pub.local.processes import Records
+from promise_pub.local.processes import ProcessRecords
 from promise_pub.local.rabbitmq import RabbitNode
 from promise_pub.local.state_folder import recognise
 from promise_pub.settings.model import DatabaseSettings, RabbitSettings
@@ -48,7 +48,7 @@ class BrokerPart:
     """RabbitMQ. Its port changes with each start, and the lines know."""
 
     def __init__(self, folder: Path) -> None:
-        self._node = RabbitNode(recognise(folder), Records(folder / "rabbitmq.json"))
+        self._node = RabbitNode(recognise(folder), ProcessRecords(folder / "rabbitmq.json"))
         self.settings: RabbitSettings
         self.alive = False
 
@@ -92,7 +92,7 @@ class DatabasePart:
     """PostgreSQL, on its Unix socket; a line in front of it speaks TCP."""
 
     def __init__(self, folder: Path) -> None:
-        self._server = Postgres(recognise(folder), Records(folder / "postgresql.json"), _UNSYNCED)
+        self._server = Postgres(recognise(folder), ProcessRecords(folder / "postgresql.json"), _UNSYNCED)
         self.settings: DatabaseSettings
 
     async def start(self) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 import aiohttp
 
 from promise_pub import db
-from promise_pub.local import inifile
 from promise_pub.resources import allow_many_files
+from promise_pub.settings import inifile
 from promise_pub.settings.model import ConsumerSettings, ServerSettings, Settings
 from tests import services
 from tests.consumer_parts import ROOT

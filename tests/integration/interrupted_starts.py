@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from promise_pub.errors import LocalStackError
-from promise_pub.local import homes
-from promise_pub.local.places import PLACES_VARIABLE, Home
+from promise_pub.local import postgres_data
+from promise_pub.local.postgres_home import PLACES_VARIABLE, PostgresHome, places_folder
 from promise_pub.local.state_folder import recognise
 
 _STEPS = {
@@ -46,10 +46,10 @@ class Case(NamedTuple):
     expected: dict[str, str | None]
 
 
-def find_home(state: Path) -> Home:
+def find_home(state: Path) -> PostgresHome:
     state.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
-        return homes.prepare(recognise(state), lambda _: None, held)
+        return postgres_data.prepare(recognise(state), lambda _: None, held)
 
 
 def store_data(folder: Path) -> None:
@@ -77,8 +77,8 @@ def _of_an_older_version(folder: Path) -> None:
     store_data(folder)
     state = folder / "one" / ".local"
     (state / "identity.json").unlink()
-    place = homes.places_folder() / (state / homes.POINTER).read_text()
-    (place / "owner").write_text(f"{state.stat().st_dev}\n{state / homes.POINTER}")
+    place = places_folder() / (state / postgres_data.POINTER).read_text()
+    (place / "owner").write_text(f"{state.stat().st_dev}\n{state / postgres_data.POINTER}")
     (folder / "one").rename(folder / "two")
 
 

@@ -37,7 +37,7 @@ from typing import Any
 import psutil
 
 from promise_pub.errors import LocalStackError
-from promise_pub.local import LocalStack, homes
+from promise_pub.local import LocalStack, postgres_data
 from promise_pub.local.postgres import Postgres
 from tests.integration import stacks
 
@@ -192,7 +192,7 @@ class Story:
         place.with_name("away").rename(place)
 
     def _place(self, name: str) -> Path:
-        pointer = self._state(name) / homes.POINTER
+        pointer = self._state(name) / postgres_data.POINTER
         return Path(os.environ["PROMISE_PUB_LOCAL_PLACES"]) / pointer.read_text()
 
     def age(self, name: str) -> None:
@@ -201,9 +201,9 @@ class Story:
         (state / "identity.json").unlink()
         (state / "rabbitmq" / "owner").unlink(missing_ok=True)
         (state / "postgresql" / "owner").unlink(missing_ok=True)
-        if (state / homes.POINTER).exists():
+        if (state / postgres_data.POINTER).exists():
             owner = self._place(name) / "owner"
-            owner.write_text(f"{state.stat().st_dev}\n{state / homes.POINTER}")
+            owner.write_text(f"{state.stat().st_dev}\n{state / postgres_data.POINTER}")
 
 
 _STEPS: dict[str, Any] = {
@@ -229,9 +229,9 @@ _STEPS: dict[str, Any] = {
 
 def _become(uid: int) -> None:
     """Becomes an ordinary user, who may not enter the interpreter's folders any more: the programs are a copy for all."""
-    places = homes.places_folder()
-    programs = homes.copied_programs(homes.package(), places)
-    homes.package = lambda: programs.parent.parent  # type: ignore[assignment]
+    places = postgres_data.places_folder()
+    programs = postgres_data.copy_programs(postgres_data.find_package(), places)
+    postgres_data.find_package = lambda: programs.parent.parent  # type: ignore[assignment]
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)

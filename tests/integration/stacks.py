@@ -9,8 +9,8 @@ from pathlib import Path
 import asyncpg
 import psutil
 
-from promise_pub.local import LocalStack, inifile
-from promise_pub.settings import model
+from promise_pub.local import LocalStack
+from promise_pub.settings import inifile, model
 from promise_pub.settings.inifile import Values
 from promise_pub.settings.model import DatabaseSettings, RabbitSettings, Settings
 

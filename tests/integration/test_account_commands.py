@@ -17,7 +17,7 @@ import pytest
 
 from promise_pub import cli
 from promise_pub.accounts.passwords import Passwords
-from promise_pub.local import inifile
+from promise_pub.settings import inifile
 from promise_pub.settings.model import ConsumerSettings, DatabaseSettings, RabbitSettings, ServerSettings, Settings
 from tests import services
 from tests.integration import stacks
@@ -65,7 +65,7 @@ def listed(command: Command, kind: str) -> Any:
 
 def test_a_user_is_added_listed_changed_and_removed(command: Command) -> None:
     added = command("user", "add", "ann", "--role", "operator")
-    assert added == (0, "ann may log in, as operator.\n", "")
+    assert added == (0, "ann can now log in as operator.\n", "")
     assert command("-q", "user", "add", "bob") == (0, "", "")
     users = listed(command, "user")
     assert [(user["name"], user["role"]) for user in users] == [
@@ -88,7 +88,7 @@ def test_a_password_is_kept_as_its_hash_whether_new_or_changed(command: Command,
         hashed = await stacks.fetch(database, "SELECT password FROM access_users")
         assert isinstance(hashed, str) and hashed.startswith("$argon2id$")
         assert password not in hashed
-        return await Passwords().fit(hashed, password)
+        return await Passwords().verify(hashed, password)
 
     assert command("user", "add", "ann").code == 0
     assert asyncio.run(fits(PASSWORD))
@@ -98,7 +98,7 @@ def test_a_password_is_kept_as_its_hash_whether_new_or_changed(command: Command,
 
 def test_a_token_is_shown_once_alone_on_the_standard_output(command: Command) -> None:
     made = command("token", "add", "ci", "--role", "operator", "--days", "7")
-    assert made.code == 0 and "shown only now" in made.err
+    assert made.code == 0 and "cannot be shown again" in made.err
     token = made.out.strip()
     assert re.fullmatch(r"ppub_[A-Za-z0-9_-]{43}", token)
     for form in ("text", "json", "csv"):
@@ -112,13 +112,13 @@ def test_a_token_is_shown_once_alone_on_the_standard_output(command: Command) ->
 @pytest.mark.parametrize(
     ("arguments", "code", "complaint"),
     [
-        (("user", "add", "ann"), 1, "There is a user ann already."),
-        (("token", "add", "ci"), 1, "There is a token ci already: revoke it first."),
+        (("user", "add", "ann"), 1, "There is already a user ann."),
+        (("token", "add", "ci"), 1, "There is already a token ci. Revoke it first."),
         (("user", "remove", "bob"), 1, "There is no user bob."),
         (("user", "password", "bob"), 1, "There is no user bob."),
         (("token", "revoke", "none"), 1, "There is no token none."),
-        (("user", "add", "Ann Lee"), 2, "a name has 1 to 63 of a-z"),
-        (("token", "add", "../ci"), 2, "a name has 1 to 63 of a-z"),
+        (("user", "add", "Ann Lee"), 2, "A name must have 1 to 63 characters of a-z"),
+        (("token", "add", "../ci"), 2, "A name must have 1 to 63 characters of a-z"),
         (("token", "add", "x", "--days", "0"), 2, "--days must be from 1 to 3650, not 0"),
         (("token", "add", "x", "--days", "soon"), 2, "invalid int value"),
         (("user", "add", "x", "--role", "king"), 2, "invalid choice"),
@@ -139,7 +139,7 @@ def test_what_cannot_be_done_is_said_in_a_line(
 @pytest.mark.parametrize("typed", ["", "\n", "short\n"])
 def test_without_a_password_nobody_is_added(command: Command, typed: str) -> None:
     said = command("user", "add", "ann", typed=typed)
-    assert said.code == 2 and "a password has 8 to 1024 characters" in said.err
+    assert said.code == 2 and "A password must have 8 to 1024 characters" in said.err
     assert "short" not in said.err
     assert listed(command, "user") == []
 
@@ -172,9 +172,9 @@ def test_on_a_terminal_the_password_is_asked_for_twice_and_not_shown(
     screen = terminal("user", "add", "ann")
     screen.read_until("Password for ann: ")
     screen.type(f"{PASSWORD}\n")
-    screen.read_until("Once more: ")
+    screen.read_until("Repeat the password: ")
     screen.type(f"{PASSWORD}\n")
-    screen.read_until("ann may log in, as viewer.")
+    screen.read_until("ann can now log in as viewer.")
     assert screen.process.wait(PATIENCE) == 0
     assert PASSWORD not in screen.shown and screen.shows_what_is_typed
     assert [user["name"] for user in listed(command, "user")] == ["ann"]
@@ -184,9 +184,9 @@ def test_two_passwords_that_differ_are_none(terminal: Callable[..., Terminal], c
     screen = terminal("user", "add", "ann")
     screen.read_until("Password for ann: ")
     screen.type(f"{PASSWORD}\n")
-    screen.read_until("Once more: ")
+    screen.read_until("Repeat the password: ")
     screen.type("another horse\n")
-    screen.read_until("the two passwords differ")
+    screen.read_until("The two passwords differ")
     assert screen.process.wait(PATIENCE) == 2
     assert listed(command, "user") == []
 
@@ -198,7 +198,7 @@ def test_whoever_thinks_better_of_it_gets_the_terminal_back(
     screen.read_until("Password for ann: ")
     assert not screen.shows_what_is_typed
     screen.process.send_signal(signal.SIGINT)
-    screen.read_until("no password was given")
+    screen.read_until("No password was given")
     assert screen.process.wait(PATIENCE) == 2
     assert screen.shows_what_is_typed
     assert listed(command, "user") == []

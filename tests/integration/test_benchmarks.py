@@ -12,7 +12,7 @@ from benchmarks.measure import Bench
 from benchmarks.parts.rate import rate
 from benchmarks.rows import RowFiles
 from benchmarks.services import services
-from promise_pub.local.places import PLACES_VARIABLE
+from promise_pub.local.postgres_home import PLACES_VARIABLE
 from tests.integration import stacks
 
 

@@ -15,7 +15,9 @@ from aiohttp import web
 from promise_pub import errors
 from promise_pub.delivery.consumer_client import client
 from promise_pub.delivery.consumer_client.client import ConsumerClient, open_consumer
+from promise_pub.delivery.run.backoffs import BACKOFFS
 from promise_pub.records import Mode, SessionView
+from promise_pub.retries import Backoff
 from promise_pub.settings.model import ConsumerSettings
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -41,7 +43,9 @@ async def hang_up(request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def consumer(*, impatient: bool | None = None, **handlers: Handler) -> AsyncIterator[ConsumerClient]:
+async def consumer(
+    *, impatient: bool | None = None, backoff: Backoff = BACKOFFS.consumer, **handlers: Handler
+) -> AsyncIterator[ConsumerClient]:
     """A client of a server with these handlers, by call.
 
     Where nothing that hangs is among them, their answers are awaited for longer than a machine stands still.
@@ -55,7 +59,7 @@ async def consumer(*, impatient: bool | None = None, **handlers: Handler) -> Asy
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        async with open_consumer(settings(runner.addresses[0][1], impatient)) as opened:
+        async with open_consumer(settings(runner.addresses[0][1], impatient), backoff) as opened:
             yield opened
     finally:
         await runner.cleanup()
@@ -80,7 +84,7 @@ CALLS: dict[str, Callable[[ConsumerClient], Awaitable[Any]]] = {
     "create": lambda c: c.create(),
     "process": lambda c: c.process("u-1", Mode.LIVE, 5, None, ignore),
     "remove": lambda c: c.remove("u-1", 5, 7, ignore),
-    "getSession": lambda c: c.look("u-1"),
+    "getSession": lambda c: c.get_session("u-1"),
 }
 
 
@@ -99,10 +103,9 @@ CALLS: dict[str, Callable[[ConsumerClient], Awaitable[Any]]] = {
     ids=["ERROR", "complaint", "nothing", "500", "redirect", "endless", "hangs up"],
 )
 async def test_a_bad_answer_to_each_call_raises_its_own_error(
-    call: str, handler: Handler, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+    call: str, handler: Handler, kind: type[Exception]
 ) -> None:
-    monkeypatch.setattr(client, "AWAY_PATIENCE", 0.3)
-    async with consumer(**{call: handler}) as opened:
+    async with consumer(backoff=replace(BACKOFFS.consumer, within=0.3), **{call: handler}) as opened:
         with pytest.raises(kind) as caught:
             await CALLS[call](opened)
     assert f"/{call}/" in str(caught.value) or "cannot be reached" in str(caught.value)
@@ -146,8 +149,8 @@ async def test_whole_numbers_may_be_written_as_floats_after_a_byte_order_mark(ca
 @pytest.mark.parametrize("number", ["7.5", "-1.0", "1e19", "NaN", "Infinity"])
 async def test_other_numbers_are_no_counts(number: str) -> None:
     async with consumer(getSession=text(f'{{"uuid": "u-1", "saved": {number}}}')) as opened:
-        with pytest.raises(errors.ConsumerGarbage, match="told saved as"):
-            await opened.look("u-1")
+        with pytest.raises(errors.ConsumerGarbage, match="for saved, which is not a count"):
+            await opened.get_session("u-1")
 
 
 MADE = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
@@ -273,13 +276,13 @@ async def test_a_session_whose_uuid_cannot_name_a_queue_is_garbage(uuid: str | N
 
 async def test_missing_counts_are_not_told_and_never_zero() -> None:
     async with consumer(getSession=text('{"uuid": "u-1", "saved": null, "unknown": 1}')) as opened:
-        assert await opened.look("u-1") == SessionView("u-1", None, None, None, None)
+        assert await opened.get_session("u-1") == SessionView("u-1", None, None, None, None)
 
 
 async def test_the_extensions_are_read_where_they_are_told() -> None:
     told = SESSION | {"duplicates": 2, "invalid": 0}
     async with consumer(getSession=text(json.dumps(told))) as opened:
-        assert await opened.look("u-1") == SessionView("u-1", 7, 5, 2, 0)
+        assert await opened.get_session("u-1") == SessionView("u-1", 7, 5, 2, 0)
 
 
 @pytest.mark.parametrize("call", ["create", "process", "getSession"])
@@ -292,28 +295,35 @@ async def test_a_short_call_that_hangs_ends_with_the_answer_timeout(call: str) -
 async def test_a_refused_connection_is_unreachable_and_names_the_place(
     unused_tcp_port: int,
 ) -> None:
-    async with open_consumer(settings(unused_tcp_port)) as opened:
+    async with open_consumer(settings(unused_tcp_port), BACKOFFS.consumer) as opened:
         with pytest.raises(errors.ConsumerUnreachable, match=f"127.0.0.1:{unused_tcp_port}"):
             await opened.healthcheck()
 
 
 async def test_a_host_that_does_not_exist_is_unreachable() -> None:
     nowhere = replace(settings(1), host="no-such-host.invalid")
-    async with open_consumer(nowhere) as opened:
+    async with open_consumer(nowhere, BACKOFFS.consumer) as opened:
         with pytest.raises(errors.ConsumerUnreachable):
             await opened.create()
 
 
-async def test_an_answer_that_is_not_http_is_garbage() -> None:
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"AMQP\x00\x00\x09\x01", "/create/ answered in AMQP, as a broker does, not in HTTP$"),
+        (b"220 mail.example.com ESMTP\r\n\r\n", "/create/ did not answer in HTTP: Bad status line$"),
+    ],
+)
+async def test_an_answer_that_is_not_http_is_garbage(answer: bytes, words: str) -> None:
     async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"AMQP\x00\x00\x09\x01")
+        writer.write(answer)
         await writer.drain()
         writer.close()
 
     server = await asyncio.start_server(shout, "127.0.0.1", 0)
-    async with server, open_consumer(settings(server.sockets[0].getsockname()[1])) as opened:
-        with pytest.raises((errors.ConsumerGarbage, errors.ConsumerUnreachable)):
+    async with server, open_consumer(settings(server.sockets[0].getsockname()[1]), BACKOFFS.consumer) as opened:
+        with pytest.raises(errors.ConsumerGarbage, match=words):
             await opened.create()
 
 
@@ -364,7 +374,7 @@ class Slow:
 
 @pytest.fixture
 def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(client, "POLL_EVERY", 0.05)
 
 
 async def test_a_long_call_outlives_the_answer_timeout_while_the_session_moves(

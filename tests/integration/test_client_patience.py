@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from aiohttp import web
 from promise_pub import errors
 from promise_pub.delivery.consumer_client import client
 from promise_pub.delivery.consumer_client.client import ConsumerClient, open_consumer
+from promise_pub.delivery.run.backoffs import BACKOFFS
 from promise_pub.records import Mode
 from tests.integration.test_client import (
     CALLS,
@@ -65,7 +67,7 @@ async def test_a_consumer_that_comes_up_late_is_waited_for(name: str, unused_tcp
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        async with open_consumer(settings(unused_tcp_port)) as opened, asyncio.timeout(30):
+        async with open_consumer(settings(unused_tcp_port), BACKOFFS.consumer) as opened, asyncio.timeout(30):
             calling = asyncio.ensure_future(call(opened))
             await asyncio.sleep(0.2)
             assert not calling.done()
@@ -76,15 +78,18 @@ async def test_a_consumer_that_comes_up_late_is_waited_for(name: str, unused_tcp
 
 
 @pytest.mark.parametrize("name", REPEATED)
-async def test_patience_has_an_end(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "AWAY_PATIENCE", 0.3)
+async def test_patience_has_an_end(name: str) -> None:
     flaky = Flaky(1000, hang)
-    async with consumer(**{name.split()[0]: flaky.handle}) as opened, asyncio.timeout(30):
+    async with (
+        consumer(backoff=replace(BACKOFFS.consumer, within=0.3), **{name.split()[0]: flaky.handle}) as opened,
+        asyncio.timeout(30),
+    ):
         with pytest.raises(errors.ConsumerUnreachable):
             await REPEATED[name][0](opened)
     assert 1 < flaky.asked < 20
 
 
+IMPATIENT = replace(BACKOFFS.consumer, within=0.1)
 LONG_CALLS: dict[str, Callable[[ConsumerClient], Awaitable[Any]]] = {
     "process": lambda c: c.process("u-1", Mode.BATCH, 0, 7, ignore),
     "remove": lambda c: c.remove("u-1", 0, 7, ignore),
@@ -110,23 +115,21 @@ class HoldsAndHangsUp:
 @pytest.mark.parametrize("name", LONG_CALLS)
 async def test_calls_that_hold_and_break_end_when_no_count_moves(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each held for longer than one that is away is waited for: so they are news, and no progress."""
-    monkeypatch.setattr(client, "AWAY_PATIENCE", 0.1)
-    monkeypatch.setattr(client, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(client, "POLL_EVERY", 0.02)
     breaking = HoldsAndHangsUp(growth=0)
     handlers = {name: breaking.handle, "getSession": breaking.session}
-    async with consumer(impatient=True, **handlers) as opened, asyncio.timeout(60):
-        with pytest.raises(errors.ConsumerStalled, match="no count moved"):
+    async with consumer(impatient=True, backoff=IMPATIENT, **handlers) as opened, asyncio.timeout(60):
+        with pytest.raises(errors.ConsumerStalled, match="no count changed"):
             await LONG_CALLS[name](opened)
     assert breaking.asked > 1
 
 
 @pytest.mark.parametrize("name", LONG_CALLS)
 async def test_calls_that_hold_and_break_go_on_while_counts_move(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "AWAY_PATIENCE", 0.1)
-    monkeypatch.setattr(client, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(client, "POLL_EVERY", 0.02)
     breaking = HoldsAndHangsUp(growth=1)
     handlers = {name: breaking.handle, "getSession": breaking.session}
-    async with consumer(impatient=True, **handlers) as opened, asyncio.timeout(60):
+    async with consumer(impatient=True, backoff=IMPATIENT, **handlers) as opened, asyncio.timeout(60):
         calling = asyncio.ensure_future(LONG_CALLS[name](opened))
         while breaking.asked < 20 and not calling.done():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
@@ -179,7 +182,7 @@ async def test_a_session_that_may_have_come_to_be_unknown_is_spoken_of(handler: 
 
 
 async def test_who_was_never_asked_made_none(unused_tcp_port: int) -> None:
-    async with open_consumer(settings(unused_tcp_port)) as opened:
+    async with open_consumer(settings(unused_tcp_port), BACKOFFS.consumer) as opened:
         with pytest.raises(errors.ConsumerUnreachable) as caught:
             await opened.create()
     assert not caught.value.unanswered

@@ -54,7 +54,7 @@ async def test_a_copy_of_a_running_stack_touches_nothing_of_the_original(
     assert (await _run(other_url, 10))["verdict"] == "kept"
     run = await going
     assert (run["verdict"], run["session"]["received"]) == ("kept", 3000), run
-    assert "it is started again" not in original.output
+    assert "Restarting it" not in original.output
     for server in (copied, original):
         assert await server.stop() == 0
     for folder, runs in ((state, 2), (copy, 1)):

@@ -11,23 +11,20 @@ from typing import Any
 
 import pytest
 
-from promise_pub.delivery.broker import reconnecting
-from promise_pub.delivery.consumer_client import client
+from promise_pub.delivery.run.backoffs import BACKOFFS
 from promise_pub.settings.model import DatabaseSettings, RabbitSettings
 from tests import consumer_parts
 from tests.consumer_parts import line_to
 from tests.services import BackgroundLoop, execute
 from tests.web_parts import ServerUnderTest, people, serving, settings, until
 
-NO_DIGEST = "the consumer tells no digest of what it received: this rests on its counts"
+NO_DIGEST = "checked by counts only: this consumer reports no digest"
 JSON = {"Accept": "application/json"}
 ASYNC = JSON | {"Prefer": "respond-async", "Content-Type": "text/csv"}
 FieldServer = Callable[..., Awaitable[ServerUnderTest]]
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "AWAY_PATIENCE", 0.5)
+IMPATIENT = replace(BACKOFFS, consumer=replace(BACKOFFS.consumer, within=0.5))
 
 
 @pytest.fixture
@@ -41,7 +38,7 @@ async def field_server(
             consumer = await stack.enter_async_context(consumer_parts.field(rabbit, database, *switches))
             hangs = "hang" in switches or "--stall-after" in switches
             chosen = settings(rabbit, database, consumer, tmp_path, impatient=hangs)
-            return await stack.enter_async_context(serving(chosen))
+            return await stack.enter_async_context(serving(chosen, IMPATIENT))
 
         yield start
 
@@ -63,14 +60,14 @@ async def test_a_field_consumer_gets_every_row_and_its_repeats_are_explained(
 @pytest.mark.parametrize(
     ("switches", "verdict", "reason"),
     [
-        (("--lose", "3"), "broken", "nothing explains 3 of them"),
-        (("--untold",), "unknown", "does not tell how many rows it received"),
+        (("--lose", "3"), "broken", "did not save them, for no known reason"),
+        (("--untold",), "unknown", "does not report how many rows it received"),
         (
             ("--lie-saved",),
             "kept",
             None,
         ),  # nothing contradicts it: every row is new, and in the table
-        (("--remove", "missing"), "unknown", "all that is proven is that 100 rows were confirmed"),
+        (("--remove", "missing"), "unknown", "it is only proven that 100 rows were confirmed"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
@@ -171,7 +168,7 @@ async def test_a_consumer_that_stops_reading_is_stalled_with_the_last_counts_kno
 async def test_a_consumer_that_is_away_leaves_no_session_and_the_next_run_has_its_turn(
     rabbit: RabbitSettings, database: DatabaseSettings, tmp_path: Path, unused_tcp_port: int
 ) -> None:
-    async with serving(settings(rabbit, database, unused_tcp_port, tmp_path)) as server:
+    async with serving(settings(rabbit, database, unused_tcp_port, tmp_path), IMPATIENT) as server:
         for _ in range(2):
             reply = await server.send(people(5))
             assert (reply.status, reply.json["code"]) == (502, "consumer_unreachable")
@@ -184,7 +181,7 @@ async def test_a_broker_that_is_away_opens_no_session(
 ) -> None:
     async with consumer_parts.bundled(rabbit, database) as consumer:
         away = replace(rabbit, port=unused_tcp_port)
-        async with serving(settings(away, database, consumer, tmp_path)) as server:
+        async with serving(settings(away, database, consumer, tmp_path), IMPATIENT) as server:
             reply = await server.send(people(5))
     assert (reply.status, reply.json["code"]) == (502, "broker_unreachable")
     assert reply.json["run"]["session"] is None and str(unused_tcp_port) in reply.json["detail"]
@@ -194,7 +191,7 @@ async def test_a_broker_that_refuses_the_password_says_so_and_never_shows_it(
     rabbit: RabbitSettings, database: DatabaseSettings, tmp_path: Path
 ) -> None:
     wrong = replace(rabbit, password="s3cret-s3cret")
-    async with serving(settings(wrong, database, 1, tmp_path)) as server:
+    async with serving(settings(wrong, database, 1, tmp_path), IMPATIENT) as server:
         reply = await server.send(people(5))
     assert (reply.status, reply.json["code"]) == (502, "broker_refused")
     assert "s3cret" not in reply.text
@@ -224,14 +221,13 @@ async def test_a_broker_that_stays_away_fails_the_run_with_the_exact_count(
     database: DatabaseSettings,
     tmp_path: Path,
     mode: str,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reconnecting, "PATIENCE", 0.5)
+    impatient = replace(IMPATIENT, broker=replace(BACKOFFS.broker, within=0.5))
     async with (
         line_to(rabbit) as (line, through_it),
         consumer_parts.bundled(rabbit, database) as consumer,
     ):
-        async with serving(settings(through_it, database, consumer, tmp_path)) as server:
+        async with serving(settings(through_it, database, consumer, tmp_path), impatient) as server:
             path = await started(server, people(5000), f"?mode={mode}&rate=200&timeout=5")
             await line.cut()
             run = await run_when(server, path, lambda run: run["finished_at"])
@@ -245,7 +241,7 @@ async def test_a_queue_deleted_in_mid_run_is_seen_row_by_row(
     rabbit: RabbitSettings, database: DatabaseSettings, tmp_path: Path, mode: str
 ) -> None:
     async with consumer_parts.bundled(rabbit, database) as consumer:
-        async with serving(settings(rabbit, database, consumer, tmp_path)) as server:
+        async with serving(settings(rabbit, database, consumer, tmp_path), IMPATIENT) as server:
             path = await started(server, people(300), f"?mode={mode}&rate=200&timeout=1")
             queue = (await server.get(path, headers=JSON)).json["session"]["uuid"]
             await consumer_parts.delete_queue(rabbit, queue)
@@ -268,7 +264,7 @@ async def test_a_database_that_goes_away_is_503_and_the_form_still_shows(
     services_loop: BackgroundLoop,
     database_server: DatabaseSettings,
 ) -> None:
-    async with serving(settings(rabbit, database, 1, tmp_path)) as server:
+    async with serving(settings(rabbit, database, 1, tmp_path), IMPATIENT) as server:
         drop = execute(database_server, f"DROP DATABASE {database.dbname} WITH (FORCE)")
         await asyncio.to_thread(services_loop.run, drop)
         reply = await server.send(people(5))

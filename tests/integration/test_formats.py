@@ -74,7 +74,7 @@ async def test_rows_that_the_consumer_cannot_use_are_counted_and_said(
     assert run["session"]["invalid"] == 3 and run["session"]["saved"] == 0
     (said,) = run["explanation"]
     assert said == (
-        "3 rows were received, but not usable for the consumer: it reads 'name' and 'mail', and "
+        "3 rows were received, but of no use to the consumer: it reads 'name' and 'mail', and "
         "there is no 'name' and there is no 'mail'"
     )
     assert run["digest"] == run["session"]["digest"]

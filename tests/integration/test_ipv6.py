@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from promise_pub.local.places import SOCKET_NAME
+from promise_pub.local.postgres_home import SOCKET_NAME
 from promise_pub.settings.model import ConsumerSettings, DatabaseSettings, RabbitSettings, ServerSettings, Settings
 from tests.services import StartCommand
 from tests.web_parts import client

@@ -16,7 +16,7 @@ import pytest
 
 from promise_pub.errors import LocalStackError, PartFailed
 from promise_pub.local import rabbitmq
-from promise_pub.local.processes import Records
+from promise_pub.local.processes import ProcessRecords
 from promise_pub.local.rabbitmq import Ports, RabbitNode
 from promise_pub.local.state_folder import recognise
 from promise_pub.settings.model import RabbitSettings
@@ -54,7 +54,7 @@ def conflicts(taken_port: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 async def test_a_node_takes_other_ports_when_somebody_took_one(folder: Path, conflicts: list[str]) -> None:
     conflicts.append("epmd")
-    node = RabbitNode(recognise(folder), Records(folder / "processes.json"))
+    node = RabbitNode(recognise(folder), ProcessRecords(folder / "processes.json"))
     try:
         settings = await node.start(stacks.quiet, stacks.quiet)
         _, writer = await asyncio.open_connection(settings.host, settings.port)
@@ -70,7 +70,7 @@ async def test_a_node_that_never_finds_its_ports_free_gives_up(
 ) -> None:
     conflicts.extend(["distribution", "amqp"])
     monkeypatch.setattr(rabbitmq, "TRIES", 2)
-    node = RabbitNode(recognise(folder), Records(folder / "processes.json"))
+    node = RabbitNode(recognise(folder), ProcessRecords(folder / "processes.json"))
     with pytest.raises(PartFailed, match="ports taken, 2 times in a row"):
         await node.start(stacks.quiet, stacks.quiet)
     assert not conflicts
@@ -82,7 +82,7 @@ async def test_a_node_that_dies_is_quoted(folder: Path, monkeypatch: pytest.Monk
     server.write_text("#!/bin/sh\necho 'the hamster is tired' >&2\nexit 3\n")
     server.chmod(0o700)
     monkeypatch.setattr(rabbitmq, "find_server", lambda: server)
-    node = RabbitNode(recognise(folder), Records(folder / "processes.json"))
+    node = RabbitNode(recognise(folder), ProcessRecords(folder / "processes.json"))
     try:
         with pytest.raises(PartFailed, match="exit code 3: the hamster is tired"):
             await node.start(stacks.quiet, stacks.quiet)
@@ -96,7 +96,7 @@ async def test_an_epmd_that_detached_itself_is_stopped_too_and_a_stranger_s_is_n
     state = recognise(folder)
     ours, stranger = [await _detached_epmd(each) for each in (state.id, "another")]
     try:
-        await RabbitNode(state, Records(folder / "processes.json")).stop()
+        await RabbitNode(state, ProcessRecords(folder / "processes.json")).stop()
         psutil.wait_procs([ours], timeout=20)
         assert not services.alive(ours) and services.alive(stranger)
     finally:
@@ -162,7 +162,7 @@ def _open_to_others(folder: Path) -> list[Path]:
 
 
 async def _cookie_of_a_node(folder: Path) -> str:
-    node = RabbitNode(recognise(folder), Records(folder / "processes.json"))
+    node = RabbitNode(recognise(folder), ProcessRecords(folder / "processes.json"))
     try:
         await node.start(stacks.quiet, stacks.quiet)
         return (folder / "rabbitmq" / ".erlang.cookie").read_text()

@@ -17,11 +17,12 @@ from typing import Any
 import psutil
 import pytest
 
-from promise_pub.errors import PartFailed
-from promise_pub.local import homes, places, postgres, processes
-from promise_pub.local.places import PLACES_VARIABLE
+from promise_pub.errors import LocalStackError, PartFailed
+from promise_pub.local import postgres, postgres_data, processes
+from promise_pub.local.parts import SystemUser
 from promise_pub.local.postgres import Postgres
-from promise_pub.local.processes import Account, Record, Records
+from promise_pub.local.postgres_home import PLACES_VARIABLE, PostgresHome
+from promise_pub.local.processes import ProcessRecord, ProcessRecords
 from promise_pub.local.state_folder import recognise
 from tests import services
 from tests.integration import stacks
@@ -32,11 +33,11 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 OWNER = """
 import asyncio, sys
 from pathlib import Path
-from promise_pub.local import LocalStack, processes
+from promise_pub.local import LocalStack, parts
 from tests.integration import stacks
 sections = sys.argv[3].split(",")
 if sys.argv[2] == "unseen":
-    processes.dying_with_us = lambda arguments, _: [str(each) for each in arguments]
+    parts.die_with_parent = lambda arguments, _: [str(each) for each in arguments]
 async def main():
     async with stacks.stack(Path(sys.argv[1]), stacks.all_but(*sections)) as settings:
         await stacks.fetch(settings.database, "INSERT INTO employees (name, mail) VALUES ('a', 'a') RETURNING id")
@@ -109,10 +110,10 @@ def kill(parts: list[psutil.Process]) -> None:
             process.kill()
 
 
-def _home(state: Path) -> places.Home:
+def _home(state: Path) -> PostgresHome:
     """Where the data are, for a look while no server holds them."""
     with ExitStack() as held:
-        return homes.prepare(recognise(state), stacks.quiet, held)
+        return postgres_data.prepare(recognise(state), stacks.quiet, held)
 
 
 def _postmaster_pid(state: Path) -> Path:
@@ -125,7 +126,7 @@ async def test_a_database_whose_process_id_is_taken_starts_all_the_same(
 ) -> None:
     kill(await killed_owner("unseen", "database"))
     stale = await asyncio.to_thread(_postmaster_pid, state)
-    with _another(_home(state).account, corpse="corpse" in whose) as other:
+    with _another(_home(state).user, corpse="corpse" in whose) as other:
         _, *rest = stale.read_text().splitlines()
         stale.write_text("\n".join([str(other.pid), *rest, ""]))
         async with stacks.stack(state, stacks.all_but("database")) as settings:
@@ -134,10 +135,10 @@ async def test_a_database_whose_process_id_is_taken_starts_all_the_same(
 
 
 @contextmanager
-def _another(account: Account | None, *, corpse: bool) -> Iterator[subprocess.Popen[bytes]]:
+def _another(user: SystemUser | None, *, corpse: bool) -> Iterator[subprocess.Popen[bytes]]:
     """Another process of the account that PostgreSQL runs as; as a corpse it has ended, and nobody has asked how."""
     command = ["true"] if corpse else ["sleep", "60"]
-    process = subprocess.Popen(command, user=account.uid if account else None)
+    process = subprocess.Popen(command, user=user.uid if user else None)
     if corpse:
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     try:
@@ -230,7 +231,7 @@ def _half_made(state: Path) -> None:
 
 async def test_an_interrupted_making_of_the_data_is_begun_again(state: Path) -> None:
     _half_made(state)
-    server = Postgres(recognise(state), Records(state / "processes.json"))
+    server = Postgres(recognise(state), ProcessRecords(state / "processes.json"))
     try:
         settings = await server.start(stacks.quiet, stacks.quiet)
         assert await stacks.fetch(settings, "SELECT 1") == 1
@@ -248,22 +249,22 @@ async def bystander(tmp_path: Path) -> AsyncIterator[asyncio.subprocess.Process]
     await process.wait()
 
 
-def _record(process: asyncio.subprocess.Process) -> Record:
-    started = processes.started_at(process.pid)
-    assert started
-    return Record("sleep", process.pid, started, processes._boot(), signal.SIGTERM)
+def _record(process: asyncio.subprocess.Process) -> ProcessRecord:
+    record = ProcessRecord.of("sleep", process.pid, signal.SIGTERM)
+    assert record
+    return record
 
 
-def _leave(path: Path, *records: Record) -> Records:
+def _leave(path: Path, *records: ProcessRecord) -> ProcessRecords:
     path.write_text(json.dumps([asdict(record) for record in records]))
-    return Records(path)
+    return ProcessRecords(path)
 
 
 @pytest.mark.parametrize("difference", [{"started": 1}, {"boot": "another"}])
 async def test_a_process_that_only_has_the_same_id_is_left_alone(
     tmp_path: Path, bystander: asyncio.subprocess.Process, difference: dict[str, object]
 ) -> None:
-    record = Record(**{**asdict(_record(bystander)), **difference})
+    record = ProcessRecord(**{**asdict(_record(bystander)), **difference})
     assert await _leave(tmp_path / "processes.json", record).stop_leftovers() == []
     assert bystander.returncode is None
     assert processes.started_at(bystander.pid)
@@ -290,7 +291,7 @@ async def test_a_record_that_was_copied_from_another_folder_stops_nobody(
 async def test_records_cut_off_by_the_kill_are_no_obstacle(tmp_path: Path) -> None:
     path = tmp_path / "processes.json"
     path.write_text('[{"name": "RabbitMQ", "pi')
-    assert await Records(path).stop_leftovers() == []
+    assert await ProcessRecords(path).stop_leftovers() == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's data are away from the state folder")
@@ -302,7 +303,7 @@ def test_a_place_that_others_can_write_to_is_refused(
     folder.mkdir()
     folder.chmod(mode)
     monkeypatch.setenv(PLACES_VARIABLE, str(folder))
-    with pytest.raises(places.LocalStackError, match="only root can write"):
+    with pytest.raises(LocalStackError, match="only root can write"):
         _home(tmp_path)
 
 
@@ -313,6 +314,6 @@ def test_a_place_behind_a_private_folder_is_refused_and_the_folder_stays_private
     private = tmp_path / "home"
     private.mkdir(mode=0o700)
     monkeypatch.setenv(PLACES_VARIABLE, str(private / "places"))
-    with pytest.raises(places.LocalStackError, match="cannot pass"):
+    with pytest.raises(LocalStackError, match="cannot pass"):
         _home(tmp_path)
     assert private.stat().st_mode & 0o777 == 0o700

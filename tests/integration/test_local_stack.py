@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from promise_pub.errors import ConfigurationError, LocalStackError, PartFailed, PartMissing
-from promise_pub.local import LocalStack, places, rabbitmq
+from promise_pub.local import LocalStack, postgres_programs, rabbitmq
 from promise_pub.local.bundled_consumer import BundledConsumer
-from promise_pub.local.stack import _whatever_happens
+from promise_pub.local.stack import _finish
 from promise_pub.settings.model import ConsumerSettings, DatabaseSettings, RabbitSettings, ServerSettings, Settings
 from tests import services
 from tests.integration import stacks
@@ -45,7 +45,7 @@ async def _line_of(log: Path, words: str) -> None:
 @pytest.mark.usefixtures("stand_in_consumer")
 async def test_all_parts_start_work_and_stop_and_no_folder_is_opened_to_others(state: Path) -> None:
     state.parent.mkdir(mode=0o700)
-    packages = places.package() / "pginstall18" / "bin" / "postgres"
+    packages = postgres_programs.find_package() / "pginstall18" / "bin" / "postgres"
     before = _rights_above(state, packages)
     said: list[str] = []
     stack = LocalStack(state, {"rabbit": {"window": "77"}}, report=said.append, warn=said.append)
@@ -157,7 +157,7 @@ async def test_a_missing_server_is_named_with_the_command_that_installs_it(
 async def test_a_missing_postgresql_is_named_with_the_command_that_installs_it(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(places, "_PACKAGE", "no_such_package_here")
+    monkeypatch.setattr(postgres_programs, "_PACKAGE", "no_such_package_here")
     with pytest.raises(PartMissing, match="pip install"):
         async with stacks.stack(state, stacks.all_but("database")):
             pytest.fail("it started without a server")
@@ -197,7 +197,7 @@ async def test_stopping_ends_before_a_second_interrupt_is_heeded() -> None:
         await asyncio.sleep(0.05)
         steps.append("stopped")
 
-    task = asyncio.create_task(_whatever_happens(stop()))
+    task = asyncio.create_task(_finish(stop()))
     for _ in range(3):
         await asyncio.sleep(0.01)
         task.cancel()

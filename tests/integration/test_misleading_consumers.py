@@ -225,5 +225,5 @@ async def test_a_create_that_hangs_up_is_told_as_one_that_may_have_made_a_sessio
     async with consumer_parts.field(rabbit, database, "--create", "die") as double:
         run = await sent(rabbit, database, double, tmp_path)
     assert run["error"]["message"].endswith(
-        "The consumer was asked for a session and told of none: it may have made one all the same."
+        "The consumer was asked for a session and named none: it may have created one nevertheless."
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from promise_pub.errors import LocalStackError
-from promise_pub.local.places import PLACES_VARIABLE, remove_socket_folder
+from promise_pub.local.postgres_home import PLACES_VARIABLE, remove_socket_folder
 from promise_pub.local.state_folder import recognise
 from tests.integration import interrupted_starts
 from tests.integration.interrupted_starts import find_home, store_data
@@ -375,7 +375,7 @@ def test_garbage_in_what_a_start_reads_costs_no_data(folder: Path, file: str, ga
     files = {"owner": place / "owner", "another's owner": find_home(other / "one" / ".local").folder / "owner"}
     files.get(file, state / file).write_bytes(garbage)
     if file == "postgresql.place":
-        with pytest.raises(LocalStackError, match="names no folder of a database"):
+        with pytest.raises(LocalStackError, match="does not name a database"):
             find_home(state)
         (state / file).write_text(place.name)
     home = find_home(state)

@@ -16,10 +16,11 @@ import pytest
 from aio_pika.abc import AbstractChannel
 
 from promise_pub.delivery.broker.rabbit import open_publisher
-from promise_pub.delivery.broker.reconnecting import SteadyPublisher
+from promise_pub.delivery.broker.reconnecting import ReconnectingPublisher
 from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.evidence.digest import RowDigest, fingerprint, written
 from promise_pub.delivery.ports import Publisher, Shipment
+from promise_pub.delivery.run.backoffs import BACKOFFS
 from promise_pub.errors import QueueGone
 from promise_pub.records import Row
 from promise_pub.settings.model import RabbitSettings
@@ -41,7 +42,7 @@ class Line:
         self.reasons: list[str] = []
         self._settings = replace(settings, host="127.0.0.1", port=proxy.port, window=4 * PIECE)
         self.shipment = Shipment(RUN, NOW, ConfirmTracker(), RowDigest())
-        self.steady = SteadyPublisher(self._connect, self.shipment, self.reasons.append)
+        self.steady = ReconnectingPublisher(self._connect, self.shipment, self.reasons.append, BACKOFFS.broker)
 
     @asynccontextmanager
     async def _connect(self, shipment: Shipment) -> AsyncIterator[Publisher]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from promise_pub import db
-from promise_pub.delivery.broker import rabbit as broker
+from promise_pub.amqp.connection import probe
 from promise_pub.errors import BrokerUnreachable, DatabaseUnavailable, PromisePubError
 from promise_pub.settings.model import DatabaseSettings, RabbitSettings
 from tests.tls import Certificate, make_certificate, tls_before
@@ -24,7 +24,7 @@ def service(request: pytest.FixtureRequest) -> tuple[str, int, bool, Connect]:
         plain: RabbitSettings = request.getfixturevalue("rabbit")
 
         async def to_broker(port: int, tls: bool, authority: Path | None) -> None:
-            await broker.probe(replace(plain, host="127.0.0.1", port=port, ssl=tls, ca_certificate=authority))
+            await probe(replace(plain, host="127.0.0.1", port=port, ssl=tls, ca_certificate=authority))
 
         return plain.host, plain.port, False, to_broker
     there: DatabaseSettings = request.getfixturevalue("database")

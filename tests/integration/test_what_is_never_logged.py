@@ -123,7 +123,7 @@ async def fail_unforeseen(server: ServerUnderTest, who: dict[str, str], monkeypa
         patch.setattr(execute, "judge", fail)
         assert (await send(server, who, FILE, "mode=batch")).status == 500
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "reject", fail)
+        patch.setattr(Ledger, "add_rejects", fail)
         await send(server, who, FILE, "mode=batch")
     with monkeypatch.context() as patch:
         patch.setattr(index, "page", fail)

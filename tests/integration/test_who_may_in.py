@@ -98,7 +98,7 @@ async def test_a_login_that_breaks_off_is_nothing_unforeseen(
 async def test_the_hash_of_an_old_password_is_made_anew(guarded: Settings, database: DatabaseSettings) -> None:
     async with serving(guarded) as server, keeping(database) as accounts:
         assert (await log_in(server)).status == 303
-        user = await accounts.user("ann")
+        user = await accounts.find_user("ann")
         assert user and not Passwords().is_outdated(user.password)
         assert (await log_in(server)).status == 303
 

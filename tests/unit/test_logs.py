@@ -19,7 +19,7 @@ import pytest
 
 from promise_pub import logs
 from promise_pub.errors import BrokerLost
-from promise_pub.logs import JsonFormatter, TextFormatter, logging_to, told
+from promise_pub.logs import JsonFormatter, TextFormatter, fields, logging_to
 
 log = logging.getLogger("promise_pub.tests.logs")
 HOSTILE = 'a\r\n2026-01-01T00:00:00.000Z INFO x: Login: root\x1b[2J\x00\x85\u2028\u202e\udcff "q" \\'
@@ -32,10 +32,10 @@ def made(form: type[logging.Formatter], message: str, *values: Any, exc_info: An
 
 
 def test_a_line_tells_when_how_bad_where_what_and_what_about() -> None:
-    fields = told(file="a b.csv", rows=3, empty="", none=None, session="x=1", name="plain")
-    line = made(TextFormatter, "Run %s", "queued", extra=fields)
+    values = fields(file="a b.csv", rows=3, empty="", none=None, session="x=1", name="plain")
+    line = made(TextFormatter, "Run %s", "queued", extra=values)
     assert line == ('2025-11-24T16:00:00.250Z INFO a.room: Run queued file="a b.csv" rows=3 session="x=1" name=plain')
-    assert json.loads(made(JsonFormatter, "Run %s", "queued", extra=fields)) == {
+    assert json.loads(made(JsonFormatter, "Run %s", "queued", extra=values)) == {
         "time": "2025-11-24T16:00:00.250Z",
         "level": "info",
         "logger": "a.room",
@@ -50,20 +50,20 @@ def test_a_line_tells_when_how_bad_where_what_and_what_about() -> None:
 def test_what_others_send_makes_no_line_and_moves_no_terminal() -> None:
     for line in (
         made(TextFormatter, "%s", HOSTILE),
-        made(TextFormatter, "x", extra=told(file=HOSTILE)),
+        made(TextFormatter, "x", extra=fields(file=HOSTILE)),
         made(JsonFormatter, "%s", HOSTILE),
-        made(JsonFormatter, "x", extra=told(file=HOSTILE)),
+        made(JsonFormatter, "x", extra=fields(file=HOSTILE)),
     ):
         assert line.isprintable() and len(line.splitlines()) == 1
         assert line.encode()
-    assert json.loads(made(JsonFormatter, "x", extra=told(file=HOSTILE)))["file"] == HOSTILE
-    assert '\\"q\\"' in made(TextFormatter, "x", extra=told(file=HOSTILE))
+    assert json.loads(made(JsonFormatter, "x", extra=fields(file=HOSTILE)))["file"] == HOSTILE
+    assert '\\"q\\"' in made(TextFormatter, "x", extra=fields(file=HOSTILE))
 
 
 def test_a_value_is_cut_where_nobody_reads_on() -> None:
     for form in (TextFormatter, JsonFormatter):
         assert len(made(form, "%s", "x" * 100_000)) < 3000
-    assert len(made(TextFormatter, "x", extra=told(file="x" * 100_000))) < 3000
+    assert len(made(TextFormatter, "x", extra=fields(file="x" * 100_000))) < 3000
 
 
 def fail() -> None:
@@ -87,7 +87,7 @@ def test_of_an_exception_what_it_is_and_where_is_told_but_not_what_it_said(
     assert len(told_of.splitlines()) == 1 and "unit/test_logs.py" in told_of and "fail" in told_of
     assert "BrokerLost: The connection was lost" in told_of and "ValueError" in told_of
     assert "ann@example.com" not in told_of
-    assert "ann@example.com" in line(caught.value, all_told=True)
+    assert "ann@example.com" in line(caught.value, quotes_exceptions=True)
     assert "No space left" in line(OSError(28, "No space left"))
 
 
@@ -148,7 +148,7 @@ def test_libraries_are_heard_where_everything_is_told(tmp_path: Path) -> None:
 def test_a_reader_that_stands_still_stops_nobody_and_is_told_what_it_missed() -> None:
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
-    with logging_to(writing, logging.INFO, most_waiting=10) as writer:
+    with logging_to(writing, logging.INFO, max_waiting=10) as writer:
         for _ in range(1000):  # far more than the pipe and the queue hold
             log.info("x" * 1000)
         assert writer.dropped > 900
@@ -184,10 +184,10 @@ def told_of(log: bytes | bytearray) -> int:
 def test_an_end_does_not_wait_for_a_reader_that_stands_still(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(logs, "LAST_WORDS", 0.05)
+    monkeypatch.setattr(logs, "CLOSE_TIMEOUT", 0.05)
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
-    with logging_to(writing, logging.INFO, most_waiting=10) as writer:
+    with logging_to(writing, logging.INFO, max_waiting=10) as writer:
         for _ in range(50):
             log.info("x" * 1000)
     assert writer._thread.is_alive()  # it is a daemon: the process ends without it

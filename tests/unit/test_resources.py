@@ -26,9 +26,9 @@ from promise_pub import addresses, resources
     ],
 )
 def test_an_ipv6_address_stands_in_brackets(host: str, written: str) -> None:
-    assert addresses.place(host, 80) == written
-    assert addresses.url(host, 80) == f"http://{written}"
-    assert addresses.url(host, 80, tls=True) == f"https://{written}"
+    assert addresses.join_host_port(host, 80) == written
+    assert addresses.http_url(host, 80) == f"http://{written}"
+    assert addresses.http_url(host, 80, tls=True) == f"https://{written}"
 
 
 @pytest.fixture
@@ -43,12 +43,12 @@ def test_as_many_files_as_the_hard_limit_allows_may_be_open(limits: tuple[int, i
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
     resources.allow_many_files()
     soft, still = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = resources.MOST_FILES
+    most = resources.MAX_FILES
     assert (soft, still) == (most if hard == resource.RLIM_INFINITY else min(hard, most), hard)
 
 
 def test_a_limit_that_is_higher_than_needed_stays(limits: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resources, "MOST_FILES", 100)
+    monkeypatch.setattr(resources, "MAX_FILES", 100)
     resource.setrlimit(resource.RLIMIT_NOFILE, (200, limits[1]))
     resources.allow_many_files()
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 200
@@ -75,7 +75,7 @@ async def test_a_connection_that_gets_no_file_is_told_once_and_accepted_later(
         await writer.wait_closed()
         accepted.set()
 
-    with resources.telling_of_refused_connections():
+    with resources.log_refused_connections():
         server = await asyncio.start_server(accept, "127.0.0.1", 0)
         with socket.socket() as client:
             client.setblocking(False)
@@ -92,7 +92,7 @@ async def test_a_connection_that_gets_no_file_is_told_once_and_accepted_later(
         server.close()
         await server.wait_closed()
     assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
-        (logging.ERROR, f"Connections that come cannot be accepted: {os.strerror(errno.EMFILE)}")
+        (logging.ERROR, f"New connections cannot be accepted: {os.strerror(errno.EMFILE)}")
     ]
 
 
@@ -117,7 +117,7 @@ async def test_what_else_asyncio_complains_of_goes_where_it_went(
     loop = asyncio.get_running_loop()
     if others:
         loop.set_exception_handler(lambda _, context: heard.append(context))
-    with resources.telling_of_refused_connections():
+    with resources.log_refused_connections():
         loop.call_exception_handler({"message": "a task was lost", "exception": OSError(5, "x")})
     assert [context["message"] for context in heard] == ["a task was lost"] * others
     assert ("a task was lost" in caplog.text) is not others

@@ -23,10 +23,10 @@ from promise_pub.errors import (
     SchemaMissing,
     ServerAway,
 )
-from promise_pub.retries import TELL_EVERY, Patience
+from promise_pub.retries import LOG_EVERY, Backoff, Retries, retry
 from tests.virtual_time import VirtualTimeLoop
 
-WITHIN, FIRST, LONGEST = 900.0, 0.05, 5.0
+BACKOFF = Backoff(first=0.05, longest=5.0, within=900.0)
 
 
 def in_virtual_time(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -34,24 +34,24 @@ def in_virtual_time(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         runner.run(work())
 
 
-async def waited_until_it_raises(patience: Patience, error: PromisePubError, done: Callable[[int], int]) -> list[float]:
+async def waited_until_it_raises(retries: Retries, error: PromisePubError, done: Callable[[int], int]) -> list[float]:
     """How long each wait was."""
     clock = asyncio.get_running_loop().time
     waits: list[float] = []
     with pytest.raises(type(error)):
         for turn in range(100_000):
             began = clock()
-            await patience.wait(error, done=done(turn))
+            await retries.wait(error, done=done(turn))
             waits.append(clock() - began)
     return waits
 
 
 def test_it_waits_longer_each_time_up_to_a_limit_and_then_raises() -> None:
     async def work() -> None:
-        patience = Patience(WITHIN, FIRST, LONGEST)
-        waits = await waited_until_it_raises(patience, DatabaseUnavailable(), lambda _: 0)
-        assert waits[0] <= FIRST < 1 < max(waits) <= LONGEST
-        assert WITHIN <= sum(waits) <= WITHIN + LONGEST
+        retries = Retries(BACKOFF)
+        waits = await waited_until_it_raises(retries, DatabaseUnavailable(), lambda _: 0)
+        assert waits[0] <= BACKOFF.first < 1 < max(waits) <= BACKOFF.longest
+        assert BACKOFF.within <= sum(waits) <= BACKOFF.within + BACKOFF.longest
 
     in_virtual_time(work)
 
@@ -60,14 +60,14 @@ def test_a_try_that_works_and_brings_nothing_on_renews_nothing() -> None:
     """As a broker does that takes each connection, and closes it at the first row."""
 
     async def work() -> None:
-        patience, tries = Patience(WITHIN, FIRST, LONGEST), 0
+        retries, tries = Retries(BACKOFF), 0
         with pytest.raises(BrokerLost):
             while True:
-                await patience.wait(BrokerLost(), done=7)
-                patience.worked("The broker is back")
+                await retries.wait(BrokerLost(), done=7)
+                retries.log_success("The broker is back")
                 tries += 1
-        assert tries < 2 * WITHIN / LONGEST + 10
-        assert asyncio.get_running_loop().time() <= WITHIN + LONGEST
+        assert tries < 2 * BACKOFF.within / BACKOFF.longest + 10
+        assert asyncio.get_running_loop().time() <= BACKOFF.within + BACKOFF.longest
 
     in_virtual_time(work)
 
@@ -75,13 +75,13 @@ def test_a_try_that_works_and_brings_nothing_on_renews_nothing() -> None:
 def test_progress_renews_it_and_makes_it_quick_again() -> None:
     async def work() -> None:
         clock = asyncio.get_running_loop().time
-        patience = Patience(WITHIN, FIRST, LONGEST)
+        retries = Retries(BACKOFF)
         for _ in range(100):
-            await patience.wait(BrokerLost(), done=1)
-        await asyncio.sleep(10 * WITHIN)
+            await retries.wait(BrokerLost(), done=1)
+        await asyncio.sleep(10 * BACKOFF.within)
         began = clock()
-        await patience.wait(BrokerLost(), done=2)
-        assert clock() - began <= FIRST
+        await retries.wait(BrokerLost(), done=2)
+        assert clock() - began <= BACKOFF.first
 
     in_virtual_time(work)
 
@@ -98,9 +98,9 @@ def test_progress_renews_it_and_makes_it_quick_again() -> None:
     ids=lambda error: type(error).__name__,
 )
 async def test_what_lasts_is_not_tried_again(error: PromisePubError) -> None:
-    patience = Patience(WITHIN, FIRST, LONGEST)
+    retries = Retries(BACKOFF)
     with pytest.raises(type(error)) as caught:
-        await patience.wait(error)
+        await retries.wait(error)
     assert caught.value is error
 
 
@@ -118,7 +118,7 @@ async def test_what_lasts_is_not_tried_again(error: PromisePubError) -> None:
     ids=lambda error: type(error).__name__,
 )
 async def test_what_may_pass_is_tried_again(error: PromisePubError) -> None:
-    await Patience(WITHIN, 0.0, 0.0).wait(error)
+    await Retries(Backoff(0.0, 0.0, within=900.0)).wait(error)
 
 
 def test_the_log_has_a_line_now_and_then_however_often_it_is_tried(
@@ -127,20 +127,20 @@ def test_the_log_has_a_line_now_and_then_however_often_it_is_tried(
     caplog.set_level(logging.INFO)
 
     async def work() -> None:
-        patience = Patience(WITHIN, FIRST, LONGEST)
+        retries = Retries(BACKOFF)
         for done in range(5_000):  # each brings something on, so the next try is a quick one
-            await patience.wait(BrokerLost(), done=done)
-            patience.worked("The broker is back")
+            await retries.wait(BrokerLost(), done=done)
+            retries.log_success("The broker is back")
         seconds = asyncio.get_running_loop().time()
         assert seconds > 100
-        assert 2 <= len(caplog.records) <= 2 * (seconds / TELL_EVERY + 1)
+        assert 2 <= len(caplog.records) <= 2 * (seconds / LOG_EVERY + 1)
 
     in_virtual_time(work)
     assert caplog.messages[1] == "The broker is back"
 
 
 async def test_a_wait_can_be_cancelled() -> None:
-    waiting = asyncio.create_task(Patience(WITHIN, FIRST, LONGEST).wait(BrokerLost()))
+    waiting = asyncio.create_task(Retries(BACKOFF).wait(BrokerLost()))
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -149,14 +149,60 @@ async def test_a_wait_can_be_cancelled() -> None:
 
 async def test_a_loop_that_lost_its_cancellation_ends_at_the_next_wait() -> None:
     async def try_for_ever() -> None:
-        patience = Patience(WITHIN, FIRST, LONGEST)
+        retries = Retries(BACKOFF)
         while True:
             with suppress(asyncio.CancelledError):
                 await asyncio.sleep(3600)
-            await patience.wait(BrokerLost())
+            await retries.wait(BrokerLost())
 
     trying = asyncio.create_task(try_for_ever())
     await asyncio.sleep(0)
     trying.cancel()
     done, _ = await asyncio.wait({trying}, timeout=5)
     assert done and trying.cancelled()
+
+
+def test_delays_double_up_to_the_longest_until_the_time_is_over() -> None:
+    assert [*Backoff(1.0, 4.0, within=12.0, jitter=0.0).delays()] == [1.0, 2.0, 4.0, 4.0, 4.0]
+    assert not [*Backoff(1.0, 4.0, within=0.0).delays()]
+
+
+def test_jitter_makes_delays_shorter_and_never_longer() -> None:
+    delays = [*Backoff(1.0, 1.0, within=1000.0).delays()]
+    assert 0.5 <= min(delays) < 0.6 and 0.9 < max(delays) <= 1.0
+
+
+async def test_a_reset_makes_the_next_failure_the_first() -> None:
+    retries = Retries(Backoff(0.0, 0.0, within=0.0))
+    assert not retries.failing
+    with pytest.raises(BrokerLost):
+        await retries.wait(BrokerLost())
+    assert retries.failing
+    retries.reset()
+    assert not retries.failing
+
+
+async def test_troubles_are_reported_with_the_time_that_is_left(caplog: pytest.LogCaptureFixture) -> None:
+    reported: list[tuple[str, float]] = []
+    retries = Retries(Backoff(0.0, 0.0, within=60.0), lambda error, left: reported.append((error.message, left)))
+    await retries.wait(ServerAway("It is away."))
+    await retries.wait(ServerAway("It is away."))
+    assert reported[0] == ("It is away.", 60.0) and reported[1][1] < 60.0
+    assert not caplog.records
+
+
+async def test_a_step_is_done_until_it_succeeds() -> None:
+    failures: list[PromisePubError] = [DatabaseUnavailable(), DatabaseUnavailable()]
+
+    async def step() -> str:
+        if failures:
+            raise failures.pop()
+        return "done"
+
+    assert await retry(step, Backoff(0.0, 0.0), DatabaseError) == "done"
+    failures.append(DatabaseRefused())
+    with pytest.raises(DatabaseRefused):
+        await retry(step, Backoff(0.0, 0.0), DatabaseError)
+    failures.append(BrokerLost())
+    with pytest.raises(BrokerLost):
+        await retry(step, Backoff(0.0, 0.0), DatabaseError)

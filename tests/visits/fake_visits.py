@@ -10,8 +10,9 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from promise_pub.errors import DatabaseError, HitRefused, SessionNotFound
+from promise_pub.errors import DatabaseError
 from promise_pub.features.visits.chains import chains_of
+from promise_pub.features.visits.errors import HitRefused, SessionNotFound
 from promise_pub.features.visits.hits import Hit, Ids
 from promise_pub.features.visits.report import SessionSummary, Transitions
 from promise_pub.features.visits.store import MOST_PAGES, OTHERS

@@ -1,131 +1,60 @@
 """Publishes rows with confirms, many messages to a write.
 
-aiormq's connection does the handshake, TLS, authentication and heartbeats. Its own `basic_publish` takes a lock,
-awaits a drain and makes a future for every message, which is most of the time a message costs; so this channel is
-handed ready-made frames of many messages as one payload, and confirms go to a ConfirmTracker, most of them before
-aiormq reads them (see `frames`). It leans on parts of aiormq that are not public: the range of versions in
-requirements.txt is the one this was tested with.
+aiormq's own `basic_publish` takes a lock, awaits a drain and makes a future for every message, which is most of the
+time a message costs. This publisher writes ready-made frames of many messages at once, and a ConfirmTracker gets the
+confirms, most of them before aiormq reads them (see `amqp.frames`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-import aiormq
 import aiormq.exceptions
-from aio_pika.connection import make_url
-from aiormq.abc import ChannelFrame, ConfirmationFrameType
-from aiormq.channel import Channel
-from aiormq.connection import FrameReceiver, exception_by_code
-from pamqp import commands
-from pamqp.header import ContentHeader
-from yarl import URL
 
-from promise_pub.addresses import place
-from promise_pub.amqp.frames import Tap, TappingTransport, confirms
-from promise_pub.amqp.replies import reason, refusal, translated
-from promise_pub.delivery.broker.messages import CHANNEL, SLICE, Envelope
+from promise_pub.amqp.aiormq_internals import FrameChannel, TappedConnection
+from promise_pub.amqp.connection import open_channel, request
+from promise_pub.amqp.frames import Confirm, parse_confirms
+from promise_pub.amqp.replies import end_of_connection
+from promise_pub.concurrency import run_until
+from promise_pub.delivery.broker.messages import SLICE, MessageEncoder
 from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.ports import Shipment
-from promise_pub.errors import BrokerError, BrokerLost, BrokerUnreachable, QueueGone
+from promise_pub.errors import BrokerError, QueueGone
 from promise_pub.records import Row
 from promise_pub.settings.model import RabbitSettings
 
-CONNECT_TIMEOUT = 10.0  # seconds for TCP, TLS, handshake and opening the channel together
-ANSWER_TIMEOUT = 10.0  # seconds for a broker that is there to answer one request
-CLOSE_TIMEOUT = 1.0  # seconds; a broker that does not answer a close is left to its heartbeat
 
+class _TrackedChannel(FrameChannel):
+    """A channel whose confirms and returns go to a tracker."""
 
-class _Connection(aiormq.Connection):
-    """aiormq's connection, which takes a broker's refusal of the vhost for an answer out of order.
-
-    It also keeps to itself whether the broker has blocked it, and when it heard of it last.
-    """
-
-    def __init__(self, settings: RabbitSettings, context: ssl.SSLContext | None) -> None:
-        self._transport = TappingTransport(tls=settings.ssl)
-        super().__init__(_url(settings), context=context, transport_factory=self._transport)
-
-    def tap(self, tap: Tap) -> None:
-        """From now on this gets the frames first. What it takes counts as a sign of life."""
-
-        def take(buffer: bytearray) -> int:
-            taken = tap(buffer)
-            if taken > 0:
-                # A busy broker sends no heartbeats, and aiormq would take it for dead.
-                setattr(self, "_Connection__last_frame_time", self.loop.time())  # noqa: B010
-            return taken
-
-        assert self._transport.reader
-        self._transport.reader.tap = take
-
-    @property
-    def blocked(self) -> bool:
-        unblocked: asyncio.Event = getattr(self, "_Connection__connection_unblocked")  # noqa: B009
-        return self.connected.is_set() and not unblocked.is_set()
-
-    @staticmethod
-    async def _rpc(request: Any, writer: Any, frame_receiver: FrameReceiver, wait_response: bool = True) -> Any:
-        heard = _Hearing(frame_receiver)
-        try:
-            return await aiormq.Connection._rpc(request, writer, heard, wait_response)
-        except aiormq.exceptions.InvalidFrameError:
-            if isinstance(heard.last, commands.Connection.Close):
-                raise exception_by_code(heard.last) from None
-            raise
-
-
-class _Hearing(FrameReceiver):
-    """Remembers the last frame."""
-
-    def __init__(self, receiver: FrameReceiver) -> None:
-        super().__init__(receiver.reader)
-        self.last: Any = None
-
-    async def get_frame(self) -> Any:
-        received = await super().get_frame()
-        _, _, self.last = received
-        return received
-
-
-class _ConfirmingChannel(Channel):
-    """aiormq's channel, its confirms and returns handed to a tracker."""
-
-    def __init__(self, connection: aiormq.Connection, tracker: ConfirmTracker) -> None:
-        super().__init__(connection, CHANNEL, publisher_confirms=True)
+    def __init__(self, connection: TappedConnection, tracker: ConfirmTracker) -> None:
+        super().__init__(connection, publisher_confirms=True)
         self.tracker = tracker
         self.settled = asyncio.Event()
         self._returned = False
 
-    def take_confirms(self, buffer: bytearray) -> int:
-        """A tap. Once a message has come back aiormq reads all frames, so that returns are known before their acks."""
+    def take_frames(self, buffer: bytearray) -> int:
+        """Takes confirms. After the first return aiormq reads all frames, so that a return is known before its ack."""
         if self._returned:
             return 0
-        found, taken, self._returned = confirms(buffer, CHANNEL)
+        found, taken, self._returned = parse_confirms(buffer)
         if found:
-            now = self.loop.time()
-            for confirm in found:
-                settle = self.tracker.nack if confirm.nack else self.tracker.ack
-                settle(confirm.tag, multiple=confirm.multiple, at=now)
-            self.settled.set()
+            self.settle(found)
         return taken
 
-    async def _on_confirm_frame(self, frame: ConfirmationFrameType) -> None:
-        settle = self.tracker.ack if isinstance(frame, commands.Basic.Ack) else self.tracker.nack
-        multiple = bool(getattr(frame, "multiple", False))
-        settle(frame.delivery_tag or 0, multiple=multiple, at=self.loop.time())
+    def settle(self, confirms: Sequence[Confirm]) -> None:
+        now = self.loop.time()
+        for confirm in confirms:
+            settle = self.tracker.nack if confirm.nack else self.tracker.ack
+            settle(confirm.tag, multiple=confirm.multiple, at=now)
         self.settled.set()
 
-    async def _on_return_frame(self, frame: commands.Basic.Return) -> None:
-        header = await self._get_frame()
-        assert isinstance(header, ContentHeader)
-        await self._read_content(frame, header)
-        _, _, number = (header.properties.message_id or "").rpartition(":")
+    def note_return(self, message_id: str) -> None:
+        _, _, number = message_id.rpartition(":")
         if number.isdigit():
             self.tracker.came_back(int(number))
 
@@ -133,44 +62,32 @@ class _ConfirmingChannel(Channel):
 class RabbitPublisher:
     """Publishes rows of one run to one queue, on a connection of its own. See `ports.Publisher`."""
 
-    def __init__(
-        self,
-        connection: _Connection,
-        channel: _ConfirmingChannel,
-        window: int,
-        shipment: Shipment,
-    ) -> None:
+    def __init__(self, channel: _TrackedChannel, window: int, shipment: Shipment) -> None:
         self.tracker = channel.tracker
-        self._connection = connection
         self._channel = channel
         self._window = window
         self._lost = channel.closing
         self._queue = ""
-        self._envelope = Envelope(
-            shipment.run_id,
-            shipment.started_at,
-            channel.max_content_size,
-            shipment.digest,
-            shipment.columns,
+        self._encoder = MessageEncoder(
+            shipment.run_id, shipment.started_at, channel.max_content_size, shipment.digest, shipment.columns
         )
 
     @property
     def blocked(self) -> bool:
-        return self._connection.blocked
+        return self._channel.blocked
 
     def route_to(self, queue: str) -> None:
         self._queue = queue
-        self._envelope.route_to(queue)
+        self._encoder.route_to(queue)
 
     async def check_queue(self) -> None:
-        # On the channel of the rows: a user may have one alone. The broker closes it if the queue is not there, and
-        # then it is of no use any more.
-        with translated(self._judge):
-            async with asyncio.timeout(ANSWER_TIMEOUT):
-                try:
-                    await self._channel.queue_declare(self._queue, passive=True)
-                except aiormq.exceptions.ChannelNotFoundEntity as error:
-                    raise QueueGone(f"The queue {self._queue} is gone.") from error
+        # On the channel of the rows, because a user may have no more than one. The broker closes it if there is no such
+        # queue, and then it is of no use any more.
+        async with request(self._judge):
+            try:
+                await self._channel.queue_declare(self._queue, passive=True)
+            except aiormq.exceptions.ChannelNotFoundEntity as error:
+                raise QueueGone(f"The queue {self._queue} is gone.") from error
 
     async def publish(self, rows: Sequence[Row]) -> None:
         size = min(SLICE, self._window)
@@ -183,14 +100,10 @@ class RabbitPublisher:
 
     async def _write(self, rows: Sequence[Row]) -> None:
         await self._until_unsettled(self._window - len(rows))
-        drained = self._channel.create_future()
-        payload = self._envelope.frames(rows)
-        # Counted before they are written: a row that may have left is on its way, not unpublished.
+        frames = self._encoder.encode(rows)
+        # Counted before they are written, because a row that may have left is in flight, not unpublished.
         self.tracker.sent(rows[0].number, len(rows), self._channel.loop.time())
-        await self._unless_lost(
-            self._channel.write_queue.put(ChannelFrame(payload=payload, should_close=False, drain_future=drained))
-        )
-        await self._unless_lost(_wait(drained))
+        await self._unless_lost(self._channel.write(frames))
 
     async def _until_unsettled(self, most: int) -> None:
         while self.tracker.unsettled > most:
@@ -198,23 +111,19 @@ class RabbitPublisher:
             await self._unless_lost(self._channel.settled.wait())
 
     async def _unless_lost(self, waiting: Coroutine[Any, Any, Any]) -> None:
-        task = asyncio.ensure_future(waiting)
-        try:
-            await asyncio.wait({task, self._lost}, return_when=asyncio.FIRST_COMPLETED)
-            if self._lost.done() or task.cancelled() or task.exception():
-                raise self._judge(None if task.cancelled() or not task.done() else task.exception())
-        finally:
-            task.cancel()
+        task = await run_until(self._lost, waiting)
+        if self._lost.done() or task.cancelled() or task.exception():
+            raise self._judge(None if task.cancelled() else task.exception())
 
     def _judge(self, error: BaseException | None) -> BrokerError:
-        """The end of the channel, which knows its reason better than whoever was waiting on it."""
+        """Returns why the channel ended, which it knows better than the task that waited on it."""
         if self._lost.done() and not self._lost.cancelled():
             error = self._lost.exception() or error
-        return refusal(error, "The broker refused") or lost(error, self.tracker.confirmed)
+        return end_of_connection(error)
 
 
 def _stretches(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    """Rows whose numbers follow on each other: all at once, but for rows that are sent again."""
+    """Yields rows in pieces with consecutive numbers: one piece, but for rows that are published again."""
     start = 0
     while start < len(rows):
         first = rows[start].number - start
@@ -225,77 +134,8 @@ def _stretches(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
         start = end
 
 
-async def _wait(future: asyncio.Future[Any]) -> None:
-    await future
-
-
-def lost(error: BaseException | None, confirmed: int = 0) -> BrokerLost:
-    """The end of a connection that was there."""
-    why = "no answer" if isinstance(error, TimeoutError) else reason(error)
-    return BrokerLost(f"The connection to the broker was lost{f' ({why})' if why else ''}", confirmed)
-
-
-@asynccontextmanager
-async def connect(settings: RabbitSettings) -> AsyncIterator[_Connection]:
-    """A connection to the broker, closed with the block. Raises BrokerUnreachable or BrokerRefused."""
-    connection = _Connection(settings, await _tls(settings))
-    with translated(partial(_not_reached, settings)):
-        async with asyncio.timeout(CONNECT_TIMEOUT):
-            await connection.connect()
-    try:
-        yield connection
-    finally:
-        with suppress(TimeoutError):
-            await connection.close(timeout=CLOSE_TIMEOUT)
-
-
-async def probe(settings: RabbitSettings) -> None:
-    """Connects and goes. Raises BrokerUnreachable or BrokerRefused."""
-    async with connect(settings):
-        return
-
-
 @asynccontextmanager
 async def open_publisher(settings: RabbitSettings, shipment: Shipment) -> AsyncIterator[RabbitPublisher]:
-    """A publisher for one run, its connection closed with the block. Raises BrokerUnreachable or BrokerRefused."""
-    async with connect(settings) as connection:
-        channel = _ConfirmingChannel(connection, shipment.tracker)
-        connection.channels[CHANNEL] = channel
-        with translated(partial(_not_reached, settings)):
-            async with asyncio.timeout(CONNECT_TIMEOUT):
-                await channel.open()
-        connection.tap(channel.take_confirms)
-        yield RabbitPublisher(connection, channel, settings.window, shipment)
-
-
-def _not_reached(settings: RabbitSettings, error: BaseException | None) -> BrokerError:
-    """Tells what kept a connection from coming about."""
-    where = place(settings.host, settings.port)
-    who = f"user {settings.user} on vhost {settings.vhost}"
-    if refused := refusal(error, f"The broker at {where} refused {who}"):
-        return refused
-    if isinstance(error, TimeoutError) and not str(error):
-        why = f"no answer within {CONNECT_TIMEOUT:g} s"
-    else:
-        why = reason(error) or "it hung up"
-    return BrokerUnreachable(f"The broker at {where} cannot be reached: {why}")
-
-
-def _url(settings: RabbitSettings) -> URL:
-    return make_url(
-        host=settings.host,
-        port=settings.port,
-        login=settings.user,
-        password=settings.password,
-        virtualhost=settings.vhost,
-        ssl=settings.ssl,
-        heartbeat=settings.heartbeat,
-        name="promise-pub",
-    )
-
-
-async def _tls(settings: RabbitSettings) -> ssl.SSLContext | None:
-    """Reading the authorities takes tens of milliseconds: in a thread."""
-    if not settings.ssl:
-        return None
-    return await asyncio.to_thread(ssl.create_default_context, cafile=settings.ca_certificate)
+    """Opens a publisher for one run, closed with the block. Raises BrokerUnreachable or BrokerRefused."""
+    async with open_channel(settings, partial(_TrackedChannel, tracker=shipment.tracker)) as channel:
+        yield RabbitPublisher(channel, settings.window, shipment)

@@ -1,9 +1,9 @@
-"""Which published rows are settled: the rules of publisher confirms, without a socket.
+"""Publisher confirms: the rules by which published rows are settled, without a socket.
 
 Delivery tags count the messages of one channel from 1. A confirm settles one tag, or with `multiple` every tag up to
 it; confirms may come in any order; a settled tag stays as it was settled; a message that comes back by basic.return
-is confirmed as well, just after, and counts as returned. Tags end with their connection, rows do not: what was on its
-way then is sent again on the next one, under new tags.
+is confirmed as well, just after, and counts as returned. Tags end with their connection, rows do not: unsettled rows
+are sent again on the next connection, under new tags.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ _last_tag = attrgetter("last_tag")
 
 
 class Settled(NamedTuple):
-    """What became of the rows up to one of them: where a tracker takes up."""
+    """State of the rows up to `through`, from which a tracker resumes."""
 
     through: int = 0
     confirmed: int = 0
     returned: RowRanges = RowRanges()  # read only, like nacked
     nacked: RowRanges = RowRanges()
     resent: int = 0
-    """Messages that were rows published before."""
+    """Number of messages that repeated rows published before."""
     published: int = 0
-    """The highest row ever published: those after `through` count as sent again."""
+    """Highest row ever published: those after `through` count as sent again."""
 
 
 class ConfirmTracker:
-    """Settles delivery tags in time proportional to what they settle.
+    """Tracker of delivery tags, in time proportional to what they settle.
 
     A watermark (every tag up to it is settled) plus the sparse set beyond it, instead of a future for each message.
     Rows are published in the order of their numbers, without gaps; every published row is confirmed, returned, nacked
@@ -68,28 +68,28 @@ class ConfirmTracker:
 
     @property
     def unsettled(self) -> int:
-        """How many messages of this connection are on their way without a confirm."""
+        """Number of messages of this connection without a confirm."""
         return self.last_tag - self._watermark - len(self._beyond)
 
     @property
     def in_flight(self) -> int:
-        """How many published rows are not settled: on their way, or to be sent again."""
+        """Number of published rows that are not settled: unconfirmed, or to be sent again."""
         return self.unsettled + len(self._waiting)
 
     @property
     def settled_through(self) -> int:
-        """Every row up to this one is settled."""
+        """Last row up to which every row is settled."""
         if self.unsettled:
             return self._number(self._watermark + 1) - 1
         return self._waiting[0] - 1 if self._waiting else self.published
 
     @property
     def waiting(self) -> list[int]:
-        """The numbers of the rows to be sent again, ascending."""
+        """Numbers of the rows to be sent again, ascending."""
         return [*self._waiting]
 
     def sent(self, first_number: int, count: int, at: float) -> None:
-        """`count` rows from `first_number` on were written, in order: new ones, or the first that are waiting."""
+        """Notes that `count` rows from `first_number` on were written: new ones, or the first of those waiting."""
         first_tag = self.last_tag + 1
         self.last_tag += count
         self._sent.append(_Sent(first_tag, self.last_tag, first_number, at))
@@ -102,19 +102,17 @@ class ConfirmTracker:
         self.resent += max(0, again)
         self.published += count
 
-    def lost(self) -> int:
-        """The connection is gone, and its tags: how many rows were on their way. They wait to be sent again."""
-        tags = (tag for tag in range(self._watermark + 1, self.last_tag + 1) if tag not in self._beyond)
-        on_their_way = [self._number(tag) for tag in tags]
-        self._waiting.extendleft(reversed(on_their_way))
+    def lost(self) -> None:
+        """Notes that the connection and its tags are gone: its unsettled rows wait to be sent again."""
+        tags = (tag for tag in range(self.last_tag, self._watermark, -1) if tag not in self._beyond)
+        self._waiting.extendleft([self._number(tag) for tag in tags])
         self.last_tag = self._watermark = 0
         self._beyond.clear()
         self._returning.clear()
         self._sent.clear()
-        return len(on_their_way)
 
     def came_back(self, number: int) -> None:
-        """The row came by basic.return; its confirm is still to come. Of a row not on its way, nothing is kept."""
+        """Notes a row that came by basic.return; its confirm is still to come. Ignores a row that is not in flight."""
         for sent in self._sent:
             tag = number - sent.first_number + sent.first_tag
             if sent.first_tag <= tag <= sent.last_tag and self._is_on_its_way(tag):
@@ -122,11 +120,11 @@ class ConfirmTracker:
                 return
 
     def ack(self, tag: int, *, multiple: bool, at: float) -> None:
-        """The broker took responsibility for the tag, or for every tag up to it. 0 with multiple: for all."""
+        """Confirms the tag, or with `multiple` every tag up to it; tag 0 with `multiple`: all of them."""
         self._settle(tag, multiple=multiple, nack=False, at=at)
 
     def nack(self, tag: int, *, multiple: bool, at: float) -> None:
-        """The broker refused the tag, or every tag up to it."""
+        """Refuses the tag, or with `multiple` every tag up to it."""
         self._settle(tag, multiple=multiple, nack=True, at=at)
 
     def _is_settled(self, tag: int) -> bool:

@@ -19,12 +19,12 @@ _WRITTEN = re.compile(r"[0-9a-f]{32}")
 
 
 def fingerprint(message_id: bytes, body: bytes) -> int:
-    """One row's share of the sum. An id holds no NUL, so where it ends is not open to doubt."""
+    """Returns one row's share of the sum. An id holds no NUL, so its end is not in doubt."""
     return int.from_bytes(blake2b(b"%b\0%b" % (message_id, body), digest_size=SIZE).digest())
 
 
 class RowDigest:
-    """The sum over rows 1, 2, 3 …: each counts once, however often it is published.
+    """Sum over rows 1, 2, 3 …: each counts once, however often it is published.
 
     `through` is the number of the last row in it.
     """
@@ -38,10 +38,10 @@ class RowDigest:
 
 
 def written(value: int) -> str:
-    """As reports and sessions tell it: 32 hexadecimal digits."""
+    """Writes a sum as reports and sessions do: 32 hexadecimal digits."""
     return f"{value % MODULUS:032x}"
 
 
 def is_written(text: object) -> bool:
-    """Whether this is a digest as `written` writes it."""
+    """Tells whether this is a digest as `written` writes it."""
     return isinstance(text, str) and _WRITTEN.fullmatch(text) is not None

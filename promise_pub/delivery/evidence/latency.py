@@ -1,4 +1,4 @@
-"""How long publisher confirms took, in constant memory."""
+"""Latency of publisher confirms, in constant memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FLOOR = 0.01  # milliseconds; anything quicker counts as this
 
 
 class LatencyHistogram:
-    """Counts milliseconds in buckets that grow by 2 %; the maximum and the sum are exact."""
+    """Histogram of milliseconds in buckets that grow by 2 %; the maximum and the sum are exact."""
 
     def __init__(self) -> None:
         self._buckets: Counter[int] = Counter()
@@ -24,19 +24,19 @@ class LatencyHistogram:
         self.sum = 0.0  # milliseconds
 
     def add(self, milliseconds: float, count: int) -> None:
-        """`count` confirms took this long."""
+        """Adds `count` confirms that took this long."""
         self._buckets[_bucket(milliseconds)] += count
         self._max = max(self._max, milliseconds)
         self.sum += milliseconds * count
 
     def merge(self, other: Self) -> None:
-        """Counts what the other has counted, too."""
+        """Adds the counts of another histogram."""
         self._buckets.update(other._buckets)
         self._max = max(self._max, other._max)
         self.sum += other.sum
 
     def up_to(self, bounds: Sequence[float]) -> list[int]:
-        """How many took at most so many milliseconds, for each of these, ascending; some of those 2 % over count in."""
+        """Returns for each of these bounds, ascending milliseconds, how many were at most that; up to 2 % over counts in."""
         buckets = sorted(self._buckets)
         counts = [0, *accumulate(self._buckets[bucket] for bucket in buckets)]
         return [counts[bisect_right(buckets, _bucket(bound))] for bound in bounds]
@@ -46,14 +46,13 @@ class LatencyHistogram:
         return self._buckets.total()
 
     def copy(self) -> Self:
-        """As it is now."""
         copied = type(self)()
         copied._buckets, copied._max = Counter(self._buckets), self._max
         copied.sum = self.sum
         return copied
 
     def since(self, earlier: Self) -> Self:
-        """What was added since an earlier copy. Its maximum is that of all."""
+        """Returns what was added since an earlier copy. Its maximum is that of all."""
         recent = self.copy()
         recent._buckets.subtract(earlier._buckets)
         recent._buckets = +recent._buckets
@@ -61,7 +60,7 @@ class LatencyHistogram:
         return recent
 
     def summary(self) -> ConfirmLatency | None:
-        """The percentiles, or None while nothing was counted."""
+        """Returns the percentiles, or None while nothing was counted."""
         if not self._buckets:
             return None
         p50, p95, p99 = (self._percentile(share) for share in (0.50, 0.95, 0.99))

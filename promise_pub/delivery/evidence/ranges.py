@@ -1,4 +1,4 @@
-"""Sets of row numbers that mostly stand in runs, kept as ranges."""
+"""Sets of row numbers, mostly consecutive, kept as ranges."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _WRITTEN = re.compile(r"(?:\d{1,18}(?:-\d{1,18})?(?:,\d{1,18}(?:-\d{1,18})?)*)?"
 
 
 class RowRanges:
-    """Row numbers as disjoint, ordered ranges: a million returned rows in a row cost one pair.
+    """Row numbers as disjoint, ordered ranges: a million consecutive rows cost one pair.
 
-    `len` is how many numbers, `str` is them as people write them: `1-20,25`.
+    `len` counts the numbers, `str` writes them as people do: `1-20,25`.
     """
 
     def __init__(self, pairs: list[tuple[int, int]] | None = None) -> None:
@@ -26,7 +26,7 @@ class RowRanges:
     def parse(cls, text: str) -> Self:
         """Reads what `str` writes. Raises ValueError for anything else, and where ranges are not in order."""
         if not _WRITTEN.fullmatch(text):
-            raise ValueError(f"{text[:50]!r} is no list of ranges")
+            raise ValueError(f"{text[:50]!r} is not a list of ranges")
         pairs, before = [], -1
         for piece in text.split(",") if text else ():
             first, _, last = piece.partition("-")
@@ -41,7 +41,7 @@ class RowRanges:
 
     @property
     def pieces(self) -> int:
-        """How many ranges there are."""
+        """Number of ranges."""
         return len(self._firsts)
 
     def __contains__(self, number: int) -> bool:
@@ -52,11 +52,11 @@ class RowRanges:
         return self._text(len(self._firsts))
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        """The ranges as pairs, first and last, ascending."""
+        """Yields the ranges as pairs, first and last, ascending."""
         return zip(self._firsts, self._lasts, strict=True)
 
     def missing(self, first: int, last: int) -> RowRanges:
-        """The numbers from `first` to `last` that are not here."""
+        """Returns the numbers from `first` to `last` that are not in the set."""
         gaps, at = [], first
         start = bisect_right(self._lasts, first - 1)
         for low, high in zip(self._firsts[start:], self._lasts[start:], strict=True):
@@ -70,11 +70,11 @@ class RowRanges:
         return RowRanges(gaps)
 
     def without(self, other: RowRanges) -> RowRanges:
-        """The numbers that are here and not there."""
+        """Returns the numbers that are not in `other`."""
         return RowRanges([gap for low, high in self for gap in other.missing(low, high)])
 
     def up_to(self, number: int) -> RowRanges:
-        """Those that are no higher."""
+        """Returns the numbers up to `number`."""
         whole = bisect_right(self._lasts, number)
         pairs = list(zip(self._firsts[:whole], self._lasts[:whole], strict=True))
         if whole < len(self._firsts) and self._firsts[whole] <= number:
@@ -82,7 +82,7 @@ class RowRanges:
         return RowRanges(pairs)
 
     def add(self, number: int) -> bool:
-        """Adds one number; False if it was there. In ascending order it costs the same however many there are."""
+        """Adds one number; False if it was there. In ascending order each costs the same, however many there are."""
         at = bisect_right(self._firsts, number)
         if at and number <= self._lasts[at - 1]:
             return False
@@ -102,7 +102,7 @@ class RowRanges:
         return True
 
     def shortened(self, ranges: int) -> str:
-        """At most so many ranges, and how many more there are."""
+        """Writes at most this number of ranges, and how many more there are."""
         more = len(self._firsts) - ranges
         if more <= 0:
             return self._text(ranges)

@@ -1,37 +1,29 @@
-"""Counts → kept, broken or unknown, with the reasons in plain words."""
+"""The rules of the verdict: counts and evidence → kept, broken or unknown, and the findings that it rests on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from promise_pub.delivery.evidence.proof import NO_PROOF, Evidence, Proof
 from promise_pub.delivery.evidence.ranges import RowRanges
-from promise_pub.records import (
-    NAME_AND_MAIL,
-    Counts,
-    Repeats,
-    SessionView,
-    Verdict,
-)
+from promise_pub.delivery.evidence.sentences import explain
+from promise_pub.records import NAME_AND_MAIL, Counts, Finding, Repeats, SessionView, Verdict
+from promise_pub.records import FindingKind as Kind
 
-_NAMED = 100  # ranges of missing rows that a sentence names
-_MEANWHILE = "another session, or another run, saved the mail meanwhile"
-_SHOWN = 30  # characters of a key that a sentence shows; a header may hold any
+_MAX_RANGES = 100  # ranges of missing rows that a finding names
+_MAX_KEY = 30  # characters of a column's name that a finding shows; a header may hold any
 
 
 class Judgement(NamedTuple):
     """The verdict and what it rests on."""
 
     verdict: Verdict
-    explanation: tuple[str, ...]
+    findings: tuple[Finding, ...]
 
-
-class _Finding(NamedTuple):
-    """One thing seen: how it bears on the verdict, and the sentence that says so."""
-
-    bears: Verdict
-    sentence: str
+    @property
+    def explanation(self) -> tuple[str, ...]:
+        return tuple(map(explain, self.findings))
 
 
 def judge(
@@ -43,15 +35,15 @@ def judge(
     grown: int | None = None,
     proof: Proof = NO_PROOF,
 ) -> Judgement:
-    """The verdict on a run that ended by itself. `grown` is how many rows the employees table gained meanwhile.
+    """Returns the verdict on a run that ended by itself. `grown` is how many rows the employees table gained meanwhile.
 
     Kept only where every accepted row is confirmed, received, and saved or explained; never on a guess. `session`,
     `repeats` and `grown` are of the last session, and so is what `proof` knows; for the rows before, what the earlier
-    sessions told of them stands.
+    sessions reported of them stands.
     """
     confirmed = proof.rows(counts)
     evidence = Evidence.of(confirmed, session, repeats, grown, proof)
-    findings = [
+    findings = (
         *_at_the_broker(counts, returned_rows, nacked_rows),
         *_earlier(evidence),
         *_received(confirmed, session, evidence, proof),
@@ -59,292 +51,216 @@ def judge(
         *_saved(confirmed, session, evidence, proven=proof.equal(session)),
         *_unread(confirmed, session, evidence),
         *_in_the_table(session.saved, evidence),
-    ]
-    bearings = {finding.bears for finding in findings}
-    verdict = next(v for v in (Verdict.BROKEN, Verdict.UNKNOWN, Verdict.KEPT) if v in bearings | {Verdict.KEPT})
-    return Judgement(verdict, tuple(finding.sentence for finding in findings))
+    )
+    found = {finding.verdict for finding in findings}
+    verdict = next((v for v in (Verdict.BROKEN, Verdict.UNKNOWN) if v in found), Verdict.KEPT)
+    return Judgement(verdict, findings)
 
 
-def _at_the_broker(counts: Counts, returned_rows: str, nacked_rows: str) -> Iterator[_Finding]:
+def _kept(kind: Kind, rows: int | None = None, **facts: Any) -> Finding:
+    return Finding(kind, Verdict.KEPT, rows, facts)
+
+
+def _unknown(kind: Kind, rows: int | None = None, **facts: Any) -> Finding:
+    return Finding(kind, Verdict.UNKNOWN, rows, facts)
+
+
+def _broken(kind: Kind, rows: int | None = None, **facts: Any) -> Finding:
+    return Finding(kind, Verdict.BROKEN, rows, facts)
+
+
+def _at_the_broker(counts: Counts, returned_rows: str, nacked_rows: str) -> Iterator[Finding]:
     if counts.returned:
-        yield _Finding(
-            Verdict.BROKEN,
-            f"{_rows(counts.returned)} came back from the broker, which had no queue for them: {returned_rows}",
-        )
+        yield _broken(Kind.RETURNED, counts.returned, numbers=returned_rows)
     if counts.nacked:
-        yield _Finding(Verdict.BROKEN, f"{_were(counts.nacked)} refused by the broker: {nacked_rows}")
+        yield _broken(Kind.NACKED, counts.nacked, numbers=nacked_rows)
     unsettled = counts.accepted - counts.confirmed - counts.returned - counts.nacked
     if unsettled > 0:
-        yield _Finding(Verdict.BROKEN, f"{_were(unsettled)} never confirmed by the broker")
+        yield _broken(Kind.UNCONFIRMED, unsettled)
     elif unsettled < 0:
-        yield _Finding(Verdict.BROKEN, f"the broker settled {_rows(-unsettled)} more than there are to publish")
+        yield _broken(Kind.EXTRA_CONFIRMS, -unsettled)
 
 
-def _earlier(evidence: Evidence) -> Iterator[_Finding]:
-    """Tells what is taken from sessions that ended before, and holds their word against the table as well."""
-    countable, gone = evidence.proof.countable, evidence.repeats.gone
+def _earlier(evidence: Evidence) -> Iterator[Finding]:
+    """Yields what is taken from sessions that ended before, and holds their reports against the table as well."""
+    checkable = Verdict.KEPT if evidence.proof.countable else Verdict.UNKNOWN
     for one in evidence.proof.earlier:
-        told = one.session
+        session = one.session
         if one.last < one.first:
-            yield _Finding(
-                Verdict.KEPT,
-                f"the session {told.uuid} ended before it told of a row that it was done with",
-            )
+            yield _kept(Kind.EARLIER_SESSION_EMPTY, uuid=session.uuid)
             continue
-        known = f"{told.saved or 0:,} saved"
-        if told.duplicates is not None:
-            known += f", {told.duplicates:,} that were there already, {told.invalid or 0:,} not usable"
-        sentence = f"rows {one.first:,} to {one.last:,} are taken from what the session {told.uuid} told before it ended: {known}"
-        if countable:
-            yield _Finding(Verdict.KEPT, sentence)
-        else:
-            yield _Finding(Verdict.UNKNOWN, f"{sentence}; without a mail that cannot be checked")
-        yield from _unusable(told.invalid or 0, evidence)
-    if gone:
-        yield _Finding(
-            Verdict.UNKNOWN,
-            f"employees lacks {_mails(gone)} that sessions told to be done with before they ended: "
-            "either they save elsewhere, or it was not committed, or somebody deleted it",
-        )
+        facts = {
+            "uuid": session.uuid,
+            "first": one.first,
+            "last": one.last,
+            "saved": session.saved or 0,
+            "duplicates": session.duplicates,
+            "invalid": session.invalid or 0,
+        }
+        yield Finding(Kind.EARLIER_SESSION, checkable, one.last - one.first + 1, facts)
+        yield from _not_usable(session.invalid or 0, evidence)
+    if gone := evidence.repeats.gone:
+        yield _unknown(Kind.MAILS_GONE, gone)
 
 
-def _received(confirmed: int, session: SessionView, evidence: Evidence, proof: Proof) -> Iterator[_Finding]:
+def _received(confirmed: int, session: SessionView, evidence: Evidence, proof: Proof) -> Iterator[Finding]:
     received = session.received
     if received is None:
-        yield _Finding(
-            Verdict.UNKNOWN,
-            f"the consumer does not tell how many rows it received: all that is proven is that {_were(confirmed)} confirmed",
-        )
+        yield _unknown(Kind.RECEIVED_NOT_REPORTED, confirmed)
     elif missing := _missing(session, proof):
-        yield _Finding(
-            Verdict.BROKEN,
-            f"{_were(len(missing))} confirmed and never received: {missing.shortened(_NAMED)}",
-        )
+        yield _broken(Kind.NOT_RECEIVED, len(missing), numbers=missing.shortened(_MAX_RANGES))
     elif received < confirmed:
-        yield _Finding(Verdict.BROKEN, f"{_were(confirmed - received)} confirmed and never received")
+        yield _broken(Kind.NOT_RECEIVED, confirmed - received)
     elif received > confirmed:
         yield _more(received - confirmed, confirmed, session, evidence, proof)
 
 
 def _missing(session: SessionView, proof: Proof) -> RowRanges | None:
-    """The rows that were confirmed and are not among those the consumer tells."""
+    """Returns the confirmed rows that are not among those the consumer lists; None where it lists none."""
     if session.rows is None or proof.confirmed is None:
         return None
     return proof.confirmed.without(RowRanges.parse(session.rows))
 
 
-def _more(more: int, confirmed: int, session: SessionView, evidence: Evidence, proof: Proof) -> _Finding:
-    """More messages than rows: harmless where something else than their number proves every row."""
-    if proof.equal(session):
-        return _Finding(Verdict.KEPT, _received_again(more))
-    if session.duplicates is None and proof.again:
-        if (session.saved or 0) + evidence.explained == confirmed:
-            return _Finding(Verdict.KEPT, _received_again(more))
-    elif (session.duplicates or 0) >= more:
-        return _Finding(Verdict.KEPT, _received_again(more))
-    return _Finding(
-        Verdict.UNKNOWN,
-        f"the consumer received {more:,} more than was confirmed, so its count does not prove every row",
-    )
+def _more(more: int, confirmed: int, session: SessionView, evidence: Evidence, proof: Proof) -> Finding:
+    """Judges more messages than rows: harmless where something else than their number proves every row."""
+    if session.duplicates is None:
+        proven = proof.again and (session.saved or 0) + evidence.explained == confirmed
+    else:
+        proven = session.duplicates >= more
+    if proof.equal(session) or proven:
+        return _kept(Kind.RECEIVED_AGAIN, more)
+    return _unknown(Kind.RECEIVED_TOO_MANY, more)
 
 
-def _digests(session: SessionView, proof: Proof) -> Iterator[_Finding]:
+def _digests(session: SessionView, proof: Proof) -> Iterator[Finding]:
     if session.received is None or proof.digest is None:
         return
     if session.digest is None:
-        yield _Finding(
-            Verdict.KEPT,
-            "the consumer tells no digest of what it received: this rests on its counts",
-        )
+        yield _kept(Kind.NO_DIGEST)
     elif session.digest != proof.digest:
-        yield _Finding(
-            Verdict.BROKEN,
-            "what the consumer received is not what was published: the digests of the two differ",
-        )
+        yield _broken(Kind.DIGEST_DIFFERS)
 
 
-def _saved(confirmed: int, session: SessionView, evidence: Evidence, *, proven: bool) -> Iterator[_Finding]:
+def _saved(confirmed: int, session: SessionView, evidence: Evidence, *, proven: bool) -> Iterator[Finding]:
     received, saved, invalid = session.received, session.saved, session.invalid or 0
     if saved is None:
-        yield _Finding(Verdict.UNKNOWN, "the consumer does not tell how many rows it saved")
+        yield _unknown(Kind.SAVED_NOT_REPORTED)
     if received is None or saved is None:
-        yield from _unusable(invalid, evidence)
+        yield from _not_usable(invalid, evidence)
     elif saved > received:
-        yield _Finding(Verdict.BROKEN, f"the consumer says it saved {saved - received:,} more than it received")
+        yield _broken(Kind.SAVED_MORE_THAN_RECEIVED, saved - received)
     elif confirmed < saved:
-        yield _Finding(
-            Verdict.UNKNOWN,
-            f"the consumer says it saved {_rows(saved)} where {confirmed:,} were sent: it saved some twice, or its "
-            "count is wrong",
-        )
+        yield _unknown(Kind.SAVED_MORE_THAN_SENT, saved, confirmed=confirmed)
     elif session.duplicates is None:
         unsaved = max(0, min(received, confirmed) - saved)
         if unsaved or invalid:
             yield from _counted(unsaved, invalid, evidence)
     elif received <= confirmed:
-        yield from _told(received - saved, session.duplicates, invalid, evidence)
+        yield from _reported(received - saved, session.duplicates, invalid, evidence)
     elif proven:
         duplicates = session.duplicates - (received - confirmed)
-        yield from _told(confirmed - saved, duplicates, invalid, evidence)
+        yield from _reported(confirmed - saved, duplicates, invalid, evidence)
     else:
-        yield from _told_again(confirmed, received, saved, session, evidence)
+        yield from _reported_again(confirmed, received, saved, session, evidence)
 
 
-def _told_again(
+def _reported_again(
     confirmed: int, received: int, saved: int, session: SessionView, evidence: Evidence
-) -> Iterator[_Finding]:
-    """Judges more messages than rows, without a digest: what the consumer tells of messages must add up, and of rows what
-    is counted here."""
+) -> Iterator[Finding]:
+    """Judges more messages than rows, without a digest: what the consumer reports of messages must add up, and of rows
+    what is counted here."""
     invalid = session.invalid or 0
     yield from _rest(received - saved, (session.duplicates or 0) + invalid)
     unusable = min(invalid, max(0, confirmed - saved - evidence.repeated))
     if invalid and not unusable:
-        yield _Finding(
-            Verdict.UNKNOWN,
-            f"the consumer could not use {invalid:,} messages, and which of them it received again it does not tell",
-        )
+        yield _unknown(Kind.NOT_USABLE_AGAIN, invalid)
     if saved < confirmed:
         yield from _counted(confirmed - saved, unusable, evidence)
 
 
-def _told(unsaved: int, duplicates: int, invalid: int, evidence: Evidence) -> Iterator[_Finding]:
-    """The consumer tells its duplicates: they and the rows it could not use must make up what it did not save."""
+def _reported(unsaved: int, duplicates: int, invalid: int, evidence: Evidence) -> Iterator[Finding]:
+    """Judges a consumer that reports duplicates: they and the rows it could not use must make up what it did not save."""
     if duplicates > 0:
-        yield _repeats_told(duplicates, evidence)
-    yield from _unusable(invalid, evidence)
+        yield _duplicates(duplicates, evidence)
+    yield from _not_usable(invalid, evidence)
     yield from _rest(unsaved, duplicates + invalid)
 
 
-def _repeats_told(duplicates: int, evidence: Evidence) -> _Finding:
-    """Holds what the consumer tells against what the file and employees show.
+def _duplicates(duplicates: int, evidence: Evidence) -> Finding:
+    """Holds the duplicates that the consumer reports against what the file and employees show.
 
-    What they do not show is unknown, not broken: a consumer may take mails for one that differ here, in capitals or
-    blanks, and then it tells the truth and has lost nothing. That it does is a guess all the same, so it is not kept.
-    Of a consumer that does not tell, such rows are `_rest`: they look like rows that it lost.
+    Those that they do not show are unknown, not broken: a consumer may take mails for one that differ here, in capitals
+    or blanks, and then it reports the truth and has lost nothing. That it does is a guess all the same, so it is not
+    kept. Of a consumer that reports no duplicates, such rows are `_rest`: they look like rows that it lost.
     """
     repeats = evidence.repeats
-    in_file, held = (f"{n:,}" if n else "none" for n in (repeats.in_file, repeats.held_before))
-    others = f"; {_rows(evidence.saved_by_others)}: {_MEANWHILE}" if evidence.saved_by_others else ""
     if not evidence.proof.countable:
-        return _Finding(
-            Verdict.UNKNOWN,
-            f"{_were(duplicates)} there before, as the consumer tells, and rows without a mail cannot be counted as "
-            f"repeats{_keys(evidence.proof.columns)}",
-        )
+        return _unknown(Kind.DUPLICATES_UNCOUNTABLE, duplicates, lacking=_lacking(evidence.proof.columns))
     if duplicates <= evidence.repeated:
-        return _Finding(Verdict.KEPT, _repeat_a_mail(duplicates))
-    return _Finding(
-        Verdict.UNKNOWN,
-        f"the consumer says that {_repeat_a_mail(duplicates)}, but the file repeats {in_file}, and employees held {held} "
-        f"of them before the run{others}",
+        return _kept(Kind.DUPLICATE, duplicates)
+    return _unknown(
+        Kind.DUPLICATES_UNPROVEN,
+        duplicates,
+        in_file=repeats.in_file,
+        held_before=repeats.held_before,
+        by_others=evidence.saved_by_others,
     )
 
 
-def _counted(unsaved: int, invalid: int, evidence: Evidence) -> Iterator[_Finding]:
-    """The consumer does not tell: what the file and the employees table prove must make up what it did not save."""
+def _counted(unsaved: int, invalid: int, evidence: Evidence) -> Iterator[Finding]:
+    """Judges a consumer that reports no duplicates: what the file and the employees table prove must make up what it did
+    not save."""
     repeats = evidence.repeats
     explained = max(invalid, repeats.too_long) + repeats.in_file + evidence.saved_by_others
     if repeats.in_file:
-        yield _Finding(Verdict.KEPT, _repeat_a_mail(repeats.in_file))
+        yield _kept(Kind.DUPLICATE, repeats.in_file)
     if evidence.saved_by_others:
-        yield _Finding(Verdict.KEPT, f"{_rows(evidence.saved_by_others)}: {_MEANWHILE}")
+        yield _kept(Kind.SAVED_BY_OTHERS, evidence.saved_by_others)
     if held := repeats.held_before:
         saves_here = bool(evidence.growth_fits and evidence.grown)
         may_save_here = evidence.growth_fits and unsaved != explained  # more is left to explain
         comes_out = unsaved == explained + held  # whatever it saved, and wherever
         if saves_here or may_save_here or comes_out:
             explained += held
-            yield _Finding(Verdict.KEPT, f"{_rows(held)}: employees held the mail before the run")
+            yield _kept(Kind.HELD_BEFORE, held)
     if repeats.too_long:
-        long_rows = f"{_rows(repeats.too_long)}: longer than the 127 characters that employees holds"
-        if evidence.long_rows_saved:
-            yield _Finding(Verdict.UNKNOWN, f"{long_rows}, as are others that were saved: a mail may repeat")
-        else:
-            yield _Finding(Verdict.BROKEN, long_rows)
-    yield from _unusable(invalid, evidence)
+        bears = Verdict.UNKNOWN if evidence.long_rows_saved else Verdict.BROKEN
+        yield Finding(Kind.TOO_LONG, bears, repeats.too_long)
+    yield from _not_usable(invalid, evidence)
     if evidence.proof.countable or unsaved <= explained:
         yield from _rest(unsaved, explained)
     else:
-        yield _Finding(
-            Verdict.UNKNOWN,
-            f"{_were(unsaved - explained)} received and not saved, and rows without a mail cannot be counted as "
-            f"repeats{_keys(evidence.proof.columns)}",
-        )
+        lacking = _lacking(evidence.proof.columns)
+        yield _unknown(Kind.NOT_SAVED_UNCOUNTABLE, unsaved - explained, lacking=lacking)
 
 
-def _rest(unsaved: int, explained: int) -> Iterator[_Finding]:
+def _rest(unsaved: int, explained: int) -> Iterator[Finding]:
     if unsaved > explained:
-        yield _Finding(
-            Verdict.BROKEN,
-            f"{_were(unsaved)} received and not saved, and nothing explains {unsaved - explained:,} of them",
-        )
+        yield _broken(Kind.NOT_SAVED, unsaved, unexplained=unsaved - explained)
     elif unsaved < explained:
-        yield _Finding(
-            Verdict.BROKEN,
-            f"the consumer left out {_rows(unsaved)} where {explained:,} could not be saved: its counts contradict each other",
-        )
+        yield _broken(Kind.COUNTS_CONTRADICT, unsaved, explained=explained)
 
 
-def _in_the_table(saved: int | None, evidence: Evidence) -> Iterator[_Finding]:
-    """A table that did not grow by what the consumer says it saved contradicts it."""
-    grown = evidence.grown
-    if saved is None or grown is None or evidence.growth_fits:
-        return
-    if grown == 0:
-        seen = "did not grow: either it saves elsewhere, or nothing was committed"
-    elif grown < 0:
-        seen = f"shrank by {_rows(-grown)}: somebody else deletes from it"
-    elif grown < saved:
-        seen = f"grew by {grown:,} meanwhile: the others are elsewhere, not committed, or deleted again"
-    else:
-        seen = f"grew by {grown:,} meanwhile: either somebody else saves to it, or the consumer's count is wrong"
-    yield _Finding(Verdict.UNKNOWN, f"the consumer says it saved {_rows(saved)}, and employees {seen}")
+def _in_the_table(saved: int | None, evidence: Evidence) -> Iterator[Finding]:
+    """Yields a finding where the table did not grow by what the consumer says it saved."""
+    if saved is not None and evidence.grown is not None and not evidence.growth_fits:
+        yield _unknown(Kind.TABLE_DIFFERS, saved, grown=evidence.grown)
 
 
-def _unread(confirmed: int, session: SessionView, evidence: Evidence) -> Iterator[_Finding]:
-    """A row that was saved without a mail may be an empty one, of a consumer that found nothing of what it reads."""
+def _unread(confirmed: int, session: SessionView, evidence: Evidence) -> Iterator[Finding]:
+    """Doubts rows that were saved without a mail: they may be empty, of a consumer that found none of the keys it reads."""
     proof = evidence.proof
     if confirmed and session.saved == confirmed and not proof.countable and session.digest is None:
-        yield _Finding(
-            Verdict.UNKNOWN,
-            f"nothing shows that the consumer read the columns of these rows{_keys(proof.columns)}",
-        )
+        yield _unknown(Kind.COLUMNS_NOT_PROVEN, confirmed, lacking=_lacking(proof.columns))
 
 
-def _unusable(invalid: int, evidence: Evidence) -> Iterator[_Finding]:
+def _not_usable(invalid: int, evidence: Evidence) -> Iterator[Finding]:
     if invalid:
-        yield _Finding(
-            Verdict.BROKEN,
-            f"{_were(invalid)} received, but not usable for the consumer{_keys(evidence.proof.columns)}",
-        )
+        yield _broken(Kind.NOT_USABLE, invalid, lacking=_lacking(evidence.proof.columns))
 
 
-def _keys(columns: Sequence[str]) -> str:
-    """Says which keys the consumer looks for in vain, and what stands there that looks like them."""
-    lacking = [key for key in NAME_AND_MAIL if key not in columns]
-    if not lacking:
-        return ""
-    alike = {"".join(filter(str.isalnum, column)).casefold(): column for column in columns}
-    said = [f"{alike[key][:_SHOWN]!r} is not '{key}'" if key in alike else f"there is no '{key}'" for key in lacking]
-    return f": it reads 'name' and 'mail', and {' and '.join(said)}"
-
-
-def _repeat_a_mail(count: int) -> str:
-    verb = "repeats" if count == 1 else "repeat"
-    return f"{_rows(count)} {verb} a mail that was saved before"
-
-
-def _received_again(more: int) -> str:
-    return f"{_were(more)} received again after being received once"
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count:,} rows"
-
-
-def _were(count: int) -> str:
-    return f"{_rows(count)} {'was' if count == 1 else 'were'}"
-
-
-def _mails(count: int) -> str:
-    return "1 mail" if count == 1 else f"{count:,} mails"
+def _lacking(columns: Sequence[str]) -> dict[str, str | None]:
+    """Maps each key that the consumer looks for in vain to the start of the column that looks like it, if one does."""
+    alike = {"".join(filter(str.isalnum, column)).casefold(): column[:_MAX_KEY] for column in columns}
+    return {key: alike.get(key) for key in NAME_AND_MAIL if key not in columns}

@@ -1,4 +1,4 @@
-"""The keys of the messages: how many there may be, and what each may be. Pure functions."""
+"""The keys of the messages: their limits and their faults. Pure functions."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ _SHOWN = 50  # characters of a key in an error
 
 
 def columns_of(text: str) -> tuple[str, ...]:
-    """The keys in a parameter, separated by commas; spaces around one are none of it."""
+    """Returns the keys in a parameter, separated by commas, without the spaces around them."""
     return tuple(key.strip(" ") for key in text.split(","))
 
 
 def fault_of(keys: Sequence[str]) -> str | None:
-    """Why these cannot be the keys of a message, naming the first that cannot."""
+    """Says why these cannot be the keys of a message, naming the first that cannot; None where they can."""
     if len(keys) > MOST_COLUMNS:
         return f"has {len(keys):,} columns, over the limit of {MOST_COLUMNS}"
     for number, key in enumerate(keys, start=1):
         if fault := _fault_of(key):
             return f"column {number} {fault}"
     key, times = Counter(keys).most_common(1)[0] if keys else ("", 0)
-    return f"{shown(key)} stands there {times} times" if times > 1 else None
+    return f"{shown(key)} appears {times} times" if times > 1 else None
 
 
 def _fault_of(key: str) -> str | None:
@@ -38,5 +38,5 @@ def _fault_of(key: str) -> str | None:
 
 
 def shown(key: str) -> str:
-    """A key in an error: quoted, and no longer than it need be."""
+    """Returns a key for an error message: quoted and shortened."""
     return repr(key[:_SHOWN])

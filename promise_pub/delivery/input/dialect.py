@@ -57,7 +57,7 @@ _ROW_END = rb"(?:\n|\r(?:\n|(?=[^\n])))"
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a file is written. With a header its first record holds the keys, and is no row.
+    """Format of a file. With a header its first record holds the keys, and is not a row.
 
     `delimiter` is one ASCII character, but no quote, CR, LF or NUL; `encoding` is one of ENCODINGS.
     """
@@ -73,12 +73,12 @@ class Dialect:
 
     @property
     def bom(self) -> bytes:
-        """What may stand before the first record."""
+        """Bytes that may precede the first record."""
         return b"\xef\xbb\xbf" if self.encoding == "utf-8" else b""
 
     @property
     def escaped(self) -> bytes:
-        """The delimiter in a pattern."""
+        """Delimiter as part of a pattern."""
         return re.escape(self.delimiter.encode())
 
     @property
@@ -88,7 +88,7 @@ class Dialect:
 
     @cached_property
     def row(self) -> re.Pattern[bytes]:
-        """A row with its line end: each field quoted or plain."""
+        """Pattern of a row with its line end: each field quoted or plain."""
         plain = rb'[^"%b\r\n\0][^%b\r\n\0]*+|' % (self.escaped, self.escaped)
         field = rb'(?:"(%b)"|(%b))' % (_ROW_QUOTED, plain)
         fields = self.escaped.join([field] * self.width)
@@ -96,12 +96,12 @@ class Dialect:
 
     @cached_property
     def line(self) -> bytes:
-        """The delimiters and the line end, an LF, of a row without quotes."""
+        """Delimiters and line end, an LF, of a row without quotes."""
         return self.delimiter.encode() * (self.width - 1) + b"\n"
 
     @cached_property
     def not_separators(self) -> bytes:
-        """Every byte that is no delimiter and no LF."""
+        """All bytes except the delimiter and LF."""
         return bytes(set(range(256)) - set(self.delimiter.encode() + b"\n"))
 
     @cached_property
@@ -110,7 +110,7 @@ class Dialect:
         return re.compile(rf'(?:\A|{d})(?:"([^"]*+(?:""[^"]*+)*+)"|([^{d}]*+))')
 
     def fields(self, row: re.Match[bytes]) -> Sequence[str]:
-        """The fields of a match of `row`. Raises UnicodeDecodeError."""
+        """Returns the fields of a match of `row`. Raises UnicodeDecodeError."""
         encoding = self.encoding
         if self.width == 2:  # what most files have, in a third of the time of what holds for any width
             quoted, plain, last_quoted, last = row.groups()
@@ -125,7 +125,7 @@ class Dialect:
         ]
 
     def judge(self, record: bytes, line: int, number: int) -> Row | Rejected:
-        """The row that a whole record is, or why it is none. `record` comes without its line end."""
+        """Returns the row in a whole record, or why it is rejected. `record` comes without its line end."""
         try:
             text = record.decode(self.encoding)
         except UnicodeDecodeError as error:
@@ -136,7 +136,7 @@ class Dialect:
         return Row(number, *fields)
 
     def split(self, text: str) -> list[str]:
-        """The fields of a whole record, but no more than one over MOST_FIELDS."""
+        """Returns the fields of a whole record, at most MOST_FIELDS + 1 of them."""
         if '"' not in text:
             return text.split(self.delimiter, MOST_FIELDS)
         matches = islice(self._field.finditer(text), MOST_FIELDS + 1)
@@ -155,7 +155,7 @@ class Dialect:
         return None
 
     def undecodable(self, record: bytes, at: int) -> str:
-        """Says which byte of a record is none of the encoding, and where it stands."""
+        """Says which byte of a record is not in the encoding, and where."""
         lines = with_line_feeds(record[:at]).decode(self.encoding).split("\n")
         place = f"column {len(lines[-1]) + 1}"
         if len(lines) > 1:
@@ -163,7 +163,7 @@ class Dialect:
         return f"is not {self.encoding.upper()}: byte {record[at]:#04x} at {place}"
 
     def excerpt(self, record: bytes | bytearray) -> str:
-        """The first characters of a record as text that PostgreSQL takes: other bytes, and NUL, as \\x escapes."""
+        """Returns the first characters of a record as PostgreSQL takes them: other bytes, and NUL, as \\x escapes."""
         # Four bytes a character: a character cut at the end of the slice is never among the first ones.
         text = record[: 4 * EXCERPT].decode(self.encoding, errors="backslashreplace")
         return text.replace("\0", r"\x00")[:EXCERPT]
@@ -174,4 +174,4 @@ def _unquoted(quoted: str) -> str:
 
 
 PLAIN = Dialect()
-"""Of a file that nobody says more of: names and mails, commas, UTF-8, no header."""
+"""Default format: names and mails, commas, UTF-8, no header."""

@@ -1,4 +1,4 @@
-"""A file read to its end and judged, and nothing else: no run, no message, no turn to wait for, no database."""
+"""Dry runs: a file is read to its end and judged, without a run, a message, a turn in the queue or a database."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REJECTS_TOLD = 50
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """What a run of the file would publish and reject, counted; the first rejected records by name."""
+    """Counts of what a run of the file would publish and reject, and the first rejected records."""
 
     file: StoredFile
     parameters: Parameters
@@ -56,27 +56,27 @@ class DryRun:
 
 
 class DryRuns:
-    """The dry runs of this process: a few at once."""
+    """Dry runs of this process, a few at a time."""
 
     def __init__(self) -> None:
-        self._going = 0
+        self._running = 0
 
     def admit(self) -> None:
         """Raises TooManyWaiting while there is no room for another."""
-        if self._going >= MOST_AT_ONCE:
-            raise TooManyWaiting(f"{self._going} dry runs are going already: try again later.")
+        if self._running >= MOST_AT_ONCE:
+            raise TooManyWaiting(f"{self._running} dry runs are already running: try again later.")
 
     async def carry_out(self, path: Path, file: StoredFile, parameters: Parameters) -> DryRun:
-        """Reads all of it.
+        """Reads the whole file.
 
         Raises TooManyWaiting, NotCsv, BadHeader, NoUsableRow, DiskFull or StoredFileError.
         """
         self.admit()
-        self._going += 1
+        self._running += 1
         try:
             return await _judged(path, file, await with_columns(path, parameters))
         finally:
-            self._going -= 1
+            self._running -= 1
 
 
 async def _judged(path: Path, file: StoredFile, parameters: Parameters) -> DryRun:

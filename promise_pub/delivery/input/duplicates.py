@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Self, TypeVar
 
+from promise_pub.concurrency import finish_task
 from promise_pub.errors import DiskFull, StoredFileError
 from promise_pub.records import Row
 
@@ -35,9 +36,9 @@ T = TypeVar("T")
 
 
 class RepeatCounter:
-    """Counts rows that say the same as an earlier one. Use it as an async context manager.
+    """Counter of rows that equal an earlier one. Use it as an async context manager.
 
-    `column` is the place of the field that matters, from 0; None: all of them do. Raises DiskFull or StoredFileError.
+    `column` is the place of the field to compare, from 0; None: all of them. Raises DiskFull or StoredFileError.
     """
 
     def __init__(self, column: int | None) -> None:
@@ -57,12 +58,11 @@ class RepeatCounter:
         self._database.close()
 
     async def add(self, rows: Sequence[Row]) -> None:
-        """More rows."""
         if rows:
             await self._in_thread(lambda: self._add(rows))
 
     async def count(self) -> int:
-        """How many of the rows repeat an earlier one."""
+        """Returns how many of the rows repeat an earlier one."""
         return await self._in_thread(lambda: int(self._database.execute(_COUNT).fetchone()[0]))
 
     def _prepare(self) -> None:
@@ -82,17 +82,9 @@ class RepeatCounter:
         return (row[place].encode() for row in rows)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        """A thread cannot be cancelled, but what SQLite does in it can."""
+        """Runs work in a thread. A thread cannot be cancelled, but its SQLite statement can."""
         with _translated():
-            task = asyncio.ensure_future(asyncio.to_thread(work))
-            try:
-                return await asyncio.shield(task)
-            except asyncio.CancelledError:
-                self._database.interrupt()
-                await asyncio.wait({task})
-                if not task.cancelled():
-                    task.exception()  # nobody else reads it
-                raise
+            return await finish_task(asyncio.create_task(asyncio.to_thread(work)), on_cancel=self._database.interrupt)
 
 
 @contextmanager

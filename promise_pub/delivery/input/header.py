@@ -7,14 +7,14 @@ from typing import NamedTuple
 from promise_pub.delivery.input.columns import fault_of, shown
 from promise_pub.delivery.input.dialect import BLANK_LINES, DELIMITERS, IS_SEP_LINE, SEP_LINE, Dialect
 from promise_pub.delivery.input.lines import after_line_end, count_line_ends
-from promise_pub.delivery.input.quotes import NEVER_CLOSES, TEXT_AFTER_QUOTE, Place, Walker
+from promise_pub.delivery.input.quotes import NEVER_CLOSES, TEXT_AFTER_QUOTE, Walker, WalkState
 from promise_pub.errors import BadHeader
 
 HEADER_LIMIT = 65_536  # bytes up to a header's end: 100 keys of 100 characters take 41,000 at most
 
 
 class Header(NamedTuple):
-    """The keys, and where the first record after them starts: a byte offset and a line."""
+    """Keys of the messages, and the byte offset and line of the first record after them."""
 
     keys: tuple[str, ...]
     offset: int
@@ -22,10 +22,10 @@ class Header(NamedTuple):
 
 
 def find_header(head: bytes, dialect: Dialect, *, whole: bool) -> Header | None:
-    """The header at the beginning of a file; None where the file holds nothing but blank lines.
+    """Returns the header at the beginning of a file; None where the file holds nothing but blank lines.
 
-    `head` are the file's first HEADER_LIMIT bytes, or more; `whole` says that they are all of it. The dialect's width
-    does not matter. Raises BadHeader, which names what is wrong.
+    `head` are the file's first HEADER_LIMIT bytes, or more; `whole`: they are the whole file. The dialect's width does not
+    matter. Raises BadHeader, which names what is wrong.
     """
     if not whole:
         head = head.removesuffix(b"\r")  # its LF may be what is cut off
@@ -34,8 +34,8 @@ def find_header(head: bytes, dialect: Dialect, *, whole: bool) -> Header | None:
     if whole and start == len(head):
         return None
     limit = min(len(data), HEADER_LIMIT)
-    at, place = Walker(dialect).walk(data, start, Place.FIELD, limit)
-    if place is not Place.END:
+    at, place = Walker(dialect).walk(data, start, WalkState.FIELD, limit)
+    if place is not WalkState.END:
         raise BadHeader(f"The header in line {line} {_no_end(place, limit, len(data), whole=whole)}.")
     record, end = data[start:at], after_line_end(data, at)
     if line == 1 and SEP_LINE.fullmatch(record):
@@ -45,15 +45,15 @@ def find_header(head: bytes, dialect: Dialect, *, whole: bool) -> Header | None:
 
 
 def _start(head: bytes, dialect: Dialect) -> tuple[int, int]:
-    """Where the first record is that is no blank line: its offset and its line."""
+    """Returns the offset and the line of the first record that is not a blank line."""
     start = len(dialect.bom) if head.startswith(dialect.bom) else 0
     if blank := BLANK_LINES.match(head, start):
         return blank.end(), 1 + count_line_ends(blank[0])
     return start, 1
 
 
-def _no_end(place: Place, limit: int, size: int, *, whole: bool) -> str:
-    if place is Place.MALFORMED:
+def _no_end(place: WalkState, limit: int, size: int, *, whole: bool) -> str:
+    if place is WalkState.MALFORMED:
         return TEXT_AFTER_QUOTE
     return NEVER_CLOSES if whole and size <= limit else f"does not end within {limit:,} bytes"
 
@@ -65,12 +65,12 @@ def _keys(record: bytes, dialect: Dialect, line: int) -> tuple[str, ...]:
         raise BadHeader(f"The header in line {line} {dialect.undecodable(record, error.start)}.") from error
     keys = tuple(dialect.split(text))
     if fault := _other_delimiter(text, keys) or fault_of(keys):
-        raise BadHeader(f"The header in line {line} cannot name the columns: {fault}.")
+        raise BadHeader(f"The header in line {line} cannot be used as column names: {fault}.")
     return keys
 
 
 def _other_delimiter(text: str, keys: tuple[str, ...]) -> str | None:
-    """One key that holds what often stands between keys is more likely to be several. In quotes it is meant."""
+    """Suspects several keys in one that holds another delimiter, unless it is in quotes."""
     if len(keys) > 1 or '"' in text:
         return None
     found = next((name for name, one in DELIMITERS.items() if one in text), None)

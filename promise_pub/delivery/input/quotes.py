@@ -22,8 +22,8 @@ _INSIDE_QUOTES = re.compile(QUOTED)
 _QUOTE, _LF, _CR = b'"\n\r'
 
 
-class Place(Enum):
-    """Where a walk over a record stands."""
+class WalkState(Enum):
+    """State of a walk over a record."""
 
     FIELD = "at the start of a field"
     PLAIN = "in an unquoted field"
@@ -47,18 +47,18 @@ class Walker:
         short = rb'"%b(?:""%b){0,%d}+"' % (run, run, _SHORT_PAIRS)
         self._short_fields = re.compile(rb'(?:(?:%b|[^"%b][^%b]*+|)%b)*+' % (short, d, d, d))
 
-    def walk(self, data: Bytes, at: int, place: Place, stop: int) -> tuple[int, Place]:
-        """Goes on from `at` up to `stop`, the end of the record or a fault in it, whichever comes first.
+    def walk(self, data: Bytes, at: int, place: WalkState, stop: int) -> tuple[int, WalkState]:
+        """Walks from `at` up to `stop`, the end of the record or a fault in it, whichever comes first.
 
-        What cannot be told yet (a quote as the last byte: closing, or the first of two?) is left for the next call,
-        which goes on from where this one stood: nothing is read twice, however the bytes were cut.
+        Leaves a byte that cannot be judged yet (a quote as the last byte: closing, or the first of two?) to the next call,
+        which continues from where this one stopped: nothing is read twice, however the bytes were cut.
         """
         while at < stop:
-            if place is Place.QUOTED:
+            if place is WalkState.QUOTED:
                 moved = self._quoted(data, at, stop)
-            elif place is Place.PLAIN:
+            elif place is WalkState.PLAIN:
                 moved = self._plain(data, at, stop)
-            elif place is Place.FIELD:
+            elif place is WalkState.FIELD:
                 moved = self._fields(data, at, stop)
             else:
                 break
@@ -67,32 +67,32 @@ class Walker:
             at, place = moved
         return at, place
 
-    def _fields(self, data: Bytes, at: int, stop: int) -> tuple[int, Place]:
+    def _fields(self, data: Bytes, at: int, stop: int) -> tuple[int, WalkState]:
         match = self._whole_fields.match(data, at, stop)
         at = match.end() if match else at
         if at == stop:
-            return at, Place.FIELD
-        return (at + 1, Place.QUOTED) if data[at] == _QUOTE else (at, Place.PLAIN)
+            return at, WalkState.FIELD
+        return (at + 1, WalkState.QUOTED) if data[at] == _QUOTE else (at, WalkState.PLAIN)
 
-    def _plain(self, data: Bytes, at: int, stop: int) -> tuple[int, Place]:
+    def _plain(self, data: Bytes, at: int, stop: int) -> tuple[int, WalkState]:
         match = self._inside_plain.match(data, at, stop)
         at = match.end() if match else at
         if at == stop:
-            return at, Place.PLAIN
-        return (at + 1, Place.FIELD) if data[at] == self._delimiter else (at, Place.END)
+            return at, WalkState.PLAIN
+        return (at + 1, WalkState.FIELD) if data[at] == self._delimiter else (at, WalkState.END)
 
-    def _quoted(self, data: Bytes, at: int, stop: int) -> tuple[int, Place]:
+    def _quoted(self, data: Bytes, at: int, stop: int) -> tuple[int, WalkState]:
         match = _INSIDE_QUOTES.match(data, at, stop)
         quote = match.end() if match else at
         after = quote + 1
         if after >= stop:
-            return quote, Place.QUOTED
+            return quote, WalkState.QUOTED
         if data[after] == self._delimiter:
-            return after + 1, Place.FIELD
-        return after, Place.END if data[after] in (_LF, _CR) else Place.MALFORMED
+            return after + 1, WalkState.FIELD
+        return after, WalkState.END if data[after] in (_LF, _CR) else WalkState.MALFORMED
 
     def too_late(self, record: bytearray) -> int | None:
-        """Where the first quoted field closes that is over the limit and spans lines, if the whole record has one.
+        """Returns where the first quoted field closes that is over the limit and spans lines, if the record has one.
 
         Any record that is open at a line end before that has this field too: inside it all quotes come in pairs, so a
         line that starts inside it opens none.
@@ -127,20 +127,20 @@ class OpenRecords:
         self._walker = walker
         # More than two good fields may be longer than a record may be.
         self._no_end = CLOSES_TOO_LATE if width <= 2 else GOES_TOO_FAR
-        self._at, self._place = 0, Place.PLAIN
+        self._at, self._place = 0, WalkState.PLAIN
         self._doomed_before, self._reason = -1.0, ""
 
     def shift(self, dropped: int) -> None:
-        """The buffer lost its first bytes."""
+        """Moves the positions along: the buffer lost its first bytes."""
         self._at -= dropped
         self._doomed_before -= dropped
 
     def enter(self, line_end: int) -> str | None:
-        """A record is open at this line end. Returns why it is doomed, if it is."""
+        """Notes a record that is open at this line end. Returns why it is doomed, if it is."""
         if line_end < self._doomed_before:
             return self._reason
         if line_end >= self._at:
-            self._at, self._place = line_end + 1, Place.QUOTED
+            self._at, self._place = line_end + 1, WalkState.QUOTED
         return None
 
     def follow(self, data: bytearray, start: int, *, whole: bool) -> int | str | None:
@@ -152,9 +152,9 @@ class OpenRecords:
         limit = start + RECORD_LIMIT
         stop = min(limit, len(data))
         self._at, self._place = self._walker.walk(data, self._at, self._place, stop)
-        if self._place is Place.END:
+        if self._place is WalkState.END:
             return self._in_time(data, start)
-        if self._place is Place.MALFORMED:
+        if self._place is WalkState.MALFORMED:
             return self._doom(self._at, TEXT_AFTER_QUOTE)
         if stop == limit:
             return self._no_end  # a record that starts later may still end within its limit

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from itertools import count, repeat
 from pathlib import Path
@@ -35,11 +35,11 @@ from promise_pub.delivery.input.lines import (
     find_line_end,
     with_line_feeds,
 )
-from promise_pub.delivery.input.quotes import TEXT_AFTER_QUOTE, OpenRecords, Place, Walker
+from promise_pub.delivery.input.quotes import TEXT_AFTER_QUOTE, OpenRecords, Walker, WalkState
 from promise_pub.errors import StoredFileError
 from promise_pub.records import Batch, Rejected, Row
 
-__all__ = ["CHUNK", "FIELD_LIMIT", "Checkpoint", "Reader", "read_batches", "read_header"]
+__all__ = ["CHUNK", "FIELD_LIMIT", "FilePosition", "Reader", "read_batches", "read_header"]
 
 CHUNK = 65_536  # bytes read at once: about 2,000 rows, parsed in 1 ms
 # Bytes parsed for one batch. Not over FIELD_LIMIT, so that no field in it can be.
@@ -50,22 +50,22 @@ _REJECTS = 1_000  # for one batch: 7 ms
 _new_tuple = tuple.__new__  # a third of the time of calling Row
 
 
-class Checkpoint(NamedTuple):
-    """Where reading can start: a byte offset where a record starts, its line, the number its row would get."""
+class FilePosition(NamedTuple):
+    """Start of a record, where reading can begin: byte offset, line, and the number its row would get."""
 
     offset: int = 0
     line: int = 1
     number: int = 1
 
 
-_BEGINNING = Checkpoint()
+_BEGINNING = FilePosition()
 
 
 class Reader:
-    """Bytes in, rows and rejects out. Never raises on any bytes, and every record is either a row or a reject.
+    """Parser of bytes into rows and rejects. Never raises on any bytes; every record becomes either a row or a reject.
 
-    What comes out does not depend on how the bytes were cut, except how it is grouped into batches. The work is linear
-    in the bytes; never more than RECORD_LIMIT and one chunk are held.
+    The result does not depend on how the bytes were cut, except for its grouping into batches. The work is linear in the
+    bytes; never more than RECORD_LIMIT and one chunk are held.
 
     A record that cannot be taken apart (a quote that never closes, or not within the limits; text after a closing
     quote) costs the line it starts on.
@@ -79,10 +79,7 @@ class Reader:
         line: int = 1,
         number: int = 1,
     ) -> None:
-        """Starts at a checkpoint; `number` is the next row's. A BOM is looked for at offset 0 only.
-
-        A header is not its business: start after it.
-        """
+        """Starts at a position; `number` is the next row's. A BOM is skipped at offset 0 only. Start after a header."""
         self._dialect = dialect
         self._fields = dialect.fields
         self._offset = offset  # of the buffer's first byte, in the file
@@ -102,23 +99,10 @@ class Reader:
         self._records = OpenRecords(self._walker, dialect.width)
         self._skipped = 0  # bytes dropped of a line that is too long
 
-    @property
-    def buffered(self) -> int:
-        """How many bytes are held."""
-        return len(self._buffer) + len(self._held)
-
-    def feed(self, chunk: bytes) -> Batch:
-        """Every record that is complete by now."""
-        return _merged(list(self.batches(chunk)))
-
-    def finish(self) -> Batch:
-        """The rest; a last line without its line end counts."""
-        return _merged(list(self.batches(b"", last=True)))
-
     def batches(self, chunk: bytes, *, last: bool = False) -> Iterator[Batch]:
-        """What `feed`, or `finish` if it is the last chunk, gives, in batches that take no longer than 20 ms each.
+        """Yields the records that are complete with this chunk, in batches that take no longer than 20 ms each.
 
-        At least one, perhaps empty.
+        At least one batch, perhaps empty. After the `last` chunk a line without its line end counts as complete.
         """
         self._take(chunk)
         if last:
@@ -199,7 +183,7 @@ class Reader:
             self._one_by_one(stop)
 
     def _trim(self) -> None:
-        """Drops the bytes that are done with; all places in the buffer move along."""
+        """Drops the parsed bytes; all positions in the buffer move along."""
         done, self._position = self._position, 0
         del self._buffer[:done]
         self._offset += done
@@ -220,7 +204,7 @@ class Reader:
         return after_line_end(self._buffer, self._line_end(furthest - 1))
 
     def _line_end(self, start: int) -> int:
-        """Where the first line end from there on begins. There is one before `_complete`."""
+        """Returns where the first line end from `start` on begins. There is one before `_complete`."""
         end = find_line_end(self._buffer, start)
         assert end >= 0
         return end
@@ -251,7 +235,7 @@ class Reader:
         return True
 
     def _one_by_one(self, stop: int) -> None:
-        """Records up to `stop`, or until there are enough for one batch."""
+        """Takes records up to `stop`, or until there are enough for one batch."""
         match = self._dialect.row.match
         counted = self._position  # the line ends before it are counted; those of many rows at once
         for _ in range(_ONE_BY_ONE):
@@ -288,10 +272,10 @@ class Reader:
         end = self._line_end(self._position)
         if end - self._position >= RECORD_LIMIT:
             return self._reject_line(end, self._dialect.too_long)
-        place = self._walker.walk(self._buffer, self._position, Place.FIELD, end + 1)[1]
-        if place is Place.END:
+        place = self._walker.walk(self._buffer, self._position, WalkState.FIELD, end + 1)[1]
+        if place is WalkState.END:
             return self._settle(end)
-        if place is Place.MALFORMED:
+        if place is WalkState.MALFORMED:
             return self._reject_line(end, TEXT_AFTER_QUOTE)
         if doom := self._records.enter(end):
             return self._reject_line(end, doom)
@@ -299,7 +283,7 @@ class Reader:
         return self._follow()
 
     def _follow(self) -> bool:
-        """Goes on with the record that is open at the end of its first line. False if its end is not here yet."""
+        """Continues the record that is open at the end of its first line. False if its end is not here yet."""
         whole = self._size < sys.maxsize
         end = self._records.follow(self._buffer, self._position, whole=whole)
         if end is None:
@@ -315,36 +299,28 @@ class Reader:
             self._number += 1
         else:
             self._rejected.append(judged)
-        return self._go_on(end, 1 + count_line_ends(record))
+        return self._advance(end, 1 + count_line_ends(record))
 
     def _reject_line(self, end: int, reason: str) -> bool:
         line = self._buffer[self._position : end]
         self._rejected.append(Rejected(self._line, reason, self._dialect.excerpt(line)))
-        return self._go_on(end, 1)
+        return self._advance(end, 1)
 
-    def _go_on(self, end: int, lines: int) -> bool:
+    def _advance(self, end: int, lines: int) -> bool:
         self._position = after_line_end(self._buffer, end)
         self._line += lines
         self._open = -1
         return True
 
 
-def _merged(batches: Sequence[Batch]) -> Batch:
-    if len(batches) == 1:
-        return batches[0]
-    rows = [row for batch in batches for row in batch.rows]
-    rejected = [one for batch in batches for one in batch.rejected]
-    return Batch(rows, rejected, batches[-1].offset, batches[-1].line)
-
-
 async def read_batches(
     path: Path,
     dialect: Dialect = PLAIN,
     *,
-    start: Checkpoint = _BEGINNING,
+    start: FilePosition = _BEGINNING,
     chunk_size: int = CHUNK,
 ) -> AsyncGenerator[Batch, None]:
-    """The file's batches from a checkpoint on; each takes the event loop for 20 ms at most. A header is no part of them.
+    """Yields the file's batches from a position on, without a header; each takes the event loop for 20 ms at most.
 
     The disk is read in a thread, and the file closed whatever happens (close the iterator if you leave it early:
     `contextlib.aclosing`). Raises StoredFileError, and BadHeader where the header is not what it was.
@@ -352,7 +328,7 @@ async def read_batches(
     if dialect.header and not start.offset:
         if (header := await read_header(path, dialect)) is None:
             return
-        start = Checkpoint(header.offset, header.line, start.number)
+        start = FilePosition(header.offset, header.line, start.number)
     reader = Reader(dialect, **start._asdict())
     with _opened(path, start.offset) as file:
         chunk = b"start"
@@ -365,20 +341,20 @@ async def read_batches(
 
 
 async def read_header(path: Path, dialect: Dialect) -> Header | None:
-    """The file's header; None where it holds no record. Raises BadHeader or StoredFileError."""
+    """Returns the file's header; None where it holds no record. Raises BadHeader or StoredFileError."""
     head = await read_head(path, HEADER_LIMIT + 1)
     return find_header(head, dialect, whole=len(head) <= HEADER_LIMIT)
 
 
 async def read_head(path: Path, size: int) -> bytes:
-    """The file's first bytes. Raises StoredFileError."""
+    """Returns the file's first bytes. Raises StoredFileError."""
     with _opened(path, 0) as file, _translated(path):
         return await asyncio.to_thread(file.read, size)
 
 
 @contextmanager
 def _opened(path: Path, offset: int) -> Iterator[BinaryIO]:
-    """Opened here, not in a thread: a task that is cancelled meanwhile would never learn of the file to close."""
+    """Opens a file here, not in a thread: a task that is cancelled meanwhile would never learn of the file to close."""
     with _translated(path):
         file = path.open("rb")
     with file:

@@ -1,4 +1,4 @@
-"""Files that are no CSV, known by their first bytes. Pure."""
+"""Files that are not CSV, recognised by their first bytes. Pure."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _WIDE: Mapping[tuple[bool, ...], str] = {
 
 
 def fault_of(head: bytes) -> str | None:
-    """Says why a file that begins so is no CSV, and what to do; None where it may be one."""
+    """Says why a file with these first bytes is not CSV, and what to do; None where it may be."""
     head = head[:LONGEST]
     for start, kind, advice in _SIGNATURES:
         if head.startswith(start):

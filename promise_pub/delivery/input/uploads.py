@@ -1,4 +1,4 @@
-"""Uploaded files: streamed to the folder, hashed on the way, whole or not there."""
+"""Uploaded files: streamed to the folder and hashed on the way; a file is there complete, or not at all."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import IO
 from uuid import UUID
 
-from promise_pub.concurrency import in_thread
+from promise_pub.concurrency import join_tasks, run_in_thread
 from promise_pub.errors import DiskFull, FileTooLarge, PromisePubError, StoredFileError
-from promise_pub.logs import told
+from promise_pub.files import sync_folder
+from promise_pub.logs import fields
 from promise_pub.records import StoredFile
 
 log = logging.getLogger(__name__)
@@ -41,13 +42,13 @@ _DAY = 86_400  # seconds
 _SHORTEST_KEEP = 3600  # seconds; a file that was just taken in may not have its run yet
 
 Ask = Callable[[Collection[str]], Awaitable[set[str]]]
-"""Which of these runs something is true of."""
+"""Returns the subset of the given run ids that satisfies a condition."""
 
 
 class Uploads:
-    """The folder of uploaded files: `{run id}.csv` for each.
+    """Folder of uploaded files: `{run id}.csv` for each.
 
-    While it comes in it is `{run id}.part`, and `{run id}.whole` until the ledger knows its run: so a crash leaves
+    While a file arrives it is `{run id}.part`, then `{run id}.whole` until the ledger knows its run: so a crash leaves
     nothing in doubt, and files of another ledger's runs are left alone.
     """
 
@@ -57,7 +58,7 @@ class Uploads:
         self._keep = max(keep_days * _DAY, _SHORTEST_KEEP)
 
     def prepare(self) -> None:
-        """Makes the folder, private to this user, and a file in it that is locked. Blocks shortly. Raises StoredFileError."""
+        """Creates the folder, private to this user, and tries to lock a file in it. Blocks shortly. Raises StoredFileError."""
         try:
             _make_folder(self._folder)
             with tempfile.TemporaryFile(dir=self._folder) as file:
@@ -71,51 +72,51 @@ class Uploads:
             ) from error
 
     async def check(self) -> None:
-        """Raises StoredFileError where no upload could be stored. A folder that is gone is made again."""
-        await in_thread(self.prepare)
+        """Raises StoredFileError where no upload could be stored. A missing folder is created again."""
+        await run_in_thread(self.prepare)
 
     def path(self, run_id: str) -> Path:
-        """Where the file of a run is kept. The id is ours, a UUID: nothing a client sent gets into a path."""
+        """Returns the path of a run's file. The id is a UUID of this server: nothing a client sent gets into a path."""
         return self._folder / f"{UUID(run_id)}.csv"
 
     def arrived(self, run_id: str) -> Path:
-        """Where it is until the ledger knows its run."""
+        """Returns the path of a file until the ledger knows its run."""
         return self._folder / f"{UUID(run_id)}.whole"
 
     async def keep(self, run_id: str) -> None:
-        """The ledger knows the run of a file that arrived."""
+        """Gives a file that arrived its final name, once the ledger knows its run."""
         with _disk_errors():
-            await in_thread(self._keep_whole, run_id)
+            await run_in_thread(self._keep_whole, run_id)
 
     def _keep_whole(self, run_id: str) -> None:
         self.arrived(run_id).rename(self.path(run_id))
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
 
     @asynccontextmanager
     async def receive(self, run_id: str) -> AsyncIterator[Upload]:
-        """Takes a file in. Unless `Upload.finish` was called when the block ends, nothing of it stays.
+        """Receives a file. Unless `Upload.finish` was called when the block ends, nothing of it stays.
 
-        Until then no sweep touches it: there is time to make a run of it.
+        Until then no sweep touches it: there is time to open its run.
         """
         part = self._folder / f"{UUID(run_id)}.part"
         upload = Upload(part, self.arrived(run_id), self.limit)
         try:
             with _disk_errors():
-                await in_thread(upload.open)
+                await run_in_thread(upload.open)
             yield upload
         except PromisePubError as error:
-            log.info("Upload refused", extra=told(code=error.code, bytes=upload.size))
+            log.info("Upload refused", extra=fields(code=error.code, bytes=upload.size))
             raise
         finally:
             try:
                 await upload.settle()
             finally:  # a second cancellation must not leave the file behind
-                await in_thread(upload.close)
+                await run_in_thread(upload.close)
 
     async def discard(self, run_id: str) -> None:
         """Deletes the file of a run that never came to be."""
         for path in (self.arrived(run_id), self.path(run_id)):
-            await in_thread(path.unlink, missing_ok=True)
+            await run_in_thread(path.unlink, missing_ok=True)
 
     async def verify(self, run_id: str, stored: StoredFile) -> None:
         """Raises StoredFileError unless the file is still what was stored, byte for byte."""
@@ -124,30 +125,30 @@ class Uploads:
                 pass
 
     async def read(self, run_id: str, stored: StoredFile) -> AsyncGenerator[bytes]:
-        """The bytes of a file. Raises StoredFileError, before its end, unless they are what was stored."""
+        """Yields the bytes of a file. Raises StoredFileError, before its end, unless they are what was stored."""
         path = self.path(run_id)
         # Where a crash came before it had its name, and this before the sweep.
-        await in_thread(_take, self.arrived(run_id), lambda _: self._keep_whole(run_id))
+        await run_in_thread(_take, self.arrived(run_id), lambda _: self._keep_whole(run_id))
         sha256 = hashlib.sha256()
         try:
             with path.open("rb") as file:
                 if os.fstat(file.fileno()).st_size != stored.bytes:
-                    raise StoredFileError("The stored file is not as long as it was.")
+                    raise StoredFileError("The stored file has another length than the upload.")
                 while block := await asyncio.to_thread(file.read, WRITE_SIZE):
                     await asyncio.to_thread(sha256.update, block)
                     yield block
         except FileNotFoundError as error:
-            raise StoredFileError("The stored file is gone.") from error
+            raise StoredFileError("The stored file is missing.") from error
         except OSError as error:
             raise StoredFileError(f"The stored file cannot be read: {error.strerror}") from error
         if sha256.hexdigest() != stored.sha256:
-            raise StoredFileError("The stored file is not what it was.")
+            raise StoredFileError("The stored file has changed since the upload.")
 
     async def sweep(self, known: Ask, needed: Ask) -> int:
-        """Sets right what a crash left behind, and deletes files older than the days they are kept. How many went.
+        """Repairs what a crash left behind, and deletes files older than the days they are kept. Returns how many.
 
-        `known` says which of these runs are in the ledger, `needed` which runs' old files must stay. An old file whose run
-        the ledger does not know is another ledger's, and stays: two servers may share the folder, or a database be replaced.
+        `known` returns the runs that are in the ledger, `needed` those whose old files must stay. An old file whose run the
+        ledger does not know is another ledger's, and stays: two servers may share the folder, or a database be replaced.
         """
         gone, arrived, old = await asyncio.to_thread(self._look)
         of_a_run = await known(arrived | old) if arrived or old else set()
@@ -161,7 +162,7 @@ class Uploads:
         return gone
 
     def _look(self) -> tuple[int, set[str], set[str]]:
-        """Deletes half written files; how many, the runs of those that arrived, and of those that are old. Blocks."""
+        """Deletes half-written files. Returns their number, the runs of files that arrived, and of old ones. Blocks."""
         oldest = time.time() - self._keep
         gone = sum(_take(part, Path.unlink) for part in self._folder.glob("*.part"))
         arrived = {run_id for file in self._folder.glob("*.whole") if (run_id := _run_id(file))}
@@ -181,7 +182,7 @@ class Uploads:
 
 
 def _run_id(file: Path) -> str | None:
-    """None for a file that is not ours."""
+    """Returns the run of a file; None for a file of others."""
     try:
         return str(UUID(file.stem))
     except ValueError:
@@ -189,7 +190,7 @@ def _run_id(file: Path) -> str | None:
 
 
 class Upload:
-    """One file coming in. Raises FileTooLarge over the limit, DiskFull when the disk is."""
+    """One arriving file. Raises FileTooLarge over the limit, DiskFull when the disk is full."""
 
     _file: IO[bytes] | None = None
     _finished = False
@@ -207,22 +208,21 @@ class Upload:
         self.size = 0
 
     async def write(self, chunk: bytes) -> None:
-        """Takes the next bytes."""
         self.size += len(chunk)
         if self.size > self.limit:
-            raise FileTooLarge(f"The file is over the limit of {self.limit:,} bytes.")
+            raise FileTooLarge(f"The file is larger than the limit of {self.limit:,} bytes.")
         self._pending.append(bytes(chunk))
         self._pending_size += len(chunk)
         if self._pending_size >= WRITE_SIZE:
             await self._flush()
 
     async def finish(self, name: str) -> StoredFile:
-        """The file is whole: on disk, under its final name."""
+        """Completes the file: all of it is on disk, under the name of `Uploads.arrived`."""
         await self._flush()
         await self._written()
         await self._synced()
         with _disk_errors():
-            await in_thread(self._make_durable)
+            await run_in_thread(self._make_durable)
         self._finished = True
         return StoredFile(name=clean_name(name), bytes=self.size, sha256=self._hash.hexdigest())
 
@@ -232,11 +232,11 @@ class Upload:
         block, self._pending = self._pending, []
         self._unsynced += self._pending_size
         self._pending_size = 0
-        self._writing = asyncio.ensure_future(in_thread(self._write_block, block))
+        self._writing = asyncio.ensure_future(run_in_thread(self._write_block, block))
         if self._unsynced >= SYNC_SIZE and (self._syncing is None or self._syncing.done()):
             await self._synced()
             self._unsynced = 0
-            self._syncing = asyncio.ensure_future(in_thread(self._sync))
+            self._syncing = asyncio.ensure_future(run_in_thread(self._sync))
 
     async def _written(self) -> None:
         writing, self._writing = self._writing, None
@@ -251,15 +251,11 @@ class Upload:
                 await syncing
 
     async def settle(self) -> None:
-        """Waits for what threads still do with the file, when nobody else will."""
-        for work in (self._writing, self._syncing):
-            if work:
-                await asyncio.wait({work})
-                if not work.cancelled():
-                    work.exception()  # the upload failed already, or was given up
+        """Waits for the threads that still work on the file, where no other caller does."""
+        await join_tasks(*(work for work in (self._writing, self._syncing) if work))
 
     def open(self) -> None:
-        """Makes the file, and its folder where something has cleaned that away. Blocks."""
+        """Creates the file, and its folder if that was removed. Blocks."""
         _make_folder(self._part.parent)
         self._file = _open_locked(self._part)
 
@@ -279,10 +275,10 @@ class Upload:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._part.rename(self._whole)
-        _sync_folder(self._whole.parent)  # the name must outlive a crash as well
+        sync_folder(self._whole.parent)  # the name must outlive a crash as well
 
     def close(self) -> None:
-        """Removes what was not finished. Blocks."""
+        """Removes an unfinished file. Blocks."""
         if self._file is None:
             return
         with suppress(OSError):  # closing flushes, and a full disk refuses that again
@@ -293,7 +289,7 @@ class Upload:
 
 
 def _open_locked(part: Path) -> IO[bytes]:
-    """A new file, locked as long as it is open: a half written file without a lock is what a crash left."""
+    """Opens a new file, locked as long as it is open: a half-written file without a lock was left by a crash."""
     while True:
         file = part.open("xb")
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -306,16 +302,8 @@ def _make_folder(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _take(path: Path, do: Callable[[Path], object]) -> bool:
-    """Does something with a file unless somebody is at it. Another process may sweep as well."""
+    """Does something with a file unless another process has it locked. Another process may sweep as well."""
     with suppress(OSError), path.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         do(path)
@@ -335,6 +323,6 @@ def _disk_errors() -> Iterator[None]:
 
 
 def clean_name(name: str) -> str:
-    """The client's name of the file as text to show: printable, and no longer than it need be."""
+    """Returns the client's name of the file as printable text of at most NAME_LIMIT characters."""
     kept = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name[:NAME_LIMIT])
     return kept or "unnamed.csv"

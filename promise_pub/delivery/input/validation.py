@@ -1,5 +1,4 @@
-"""What a file that has just arrived must be before anything is made of it: CSV, with the header that was asked for, and a
-usable row."""
+"""Checks of a file that has just arrived: it must be CSV, have the header that was asked for, and a usable row."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ REJECTS_SHOWN = 20  # rejected rows told when a file holds nothing else
 
 
 async def with_columns(path: Path, parameters: Parameters) -> Parameters:
-    """The parameters with the columns that the file's header names, if that was asked for.
+    """Returns the parameters with the columns that the file's header names, if that was asked for.
 
     Raises NotCsv for a file that is something else, BadHeader, NoUsableRow or StoredFileError.
     """
@@ -46,5 +45,5 @@ async def require_usable_row(path: Path, parameters: Parameters) -> None:
 
 
 def nothing_in(*, header: bool = False) -> NoUsableRow:
-    """Neither a row nor a reject; at most a `header`."""
+    """Returns the error for a file with neither a row nor a reject; at most a `header`."""
     return NoUsableRow("The file holds a header and no row." if header else "The file is empty.")

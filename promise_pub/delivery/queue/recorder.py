@@ -1,65 +1,54 @@
-"""Keeps the ledger in step with a run, while it goes and when it ends."""
+"""Writes the progress and the end of runs to the ledger."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+import math
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from dataclasses import replace
 
-from promise_pub.delivery.ports import Ledger
+from promise_pub.concurrency import BackgroundTasks, background, cancel_tasks, finish_task
+from promise_pub.delivery.ports import RunLedger
 from promise_pub.delivery.run.active import ActiveRun
+from promise_pub.delivery.run.stopping import StopReason
 from promise_pub.errors import DatabaseError, RunTaken
-from promise_pub.records import Fault
-
-T = TypeVar("T")
+from promise_pub.retries import Backoff
 
 log = logging.getLogger(__name__)
 
 PROGRESS_EVERY = 0.5  # seconds between writes of a run's progress to the ledger
-LAST_WRITE_DELAYS = (0.2, 0.5, 1.0, 2.0)  # seconds between tries to record how a run ended
-AGAIN_EVERY = 2.0  # seconds before the next try, twice as long each time, until the server stops
-SELDOM = 15.0  # seconds at most; bounds how late it is noticed that the database is back
 MAX_UNRECORDED = 100  # runs whose end is tried again: each takes some hundred KB
 
 
-class Recorder:
-    """Writes runs to the ledger. A ledger that is away neither ends a run nor loses what became of it."""
+class RunRecorder:
+    """The writer of runs to the ledger. An outage of the ledger neither ends a run nor loses its end."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: RunLedger, last_write: Backoff) -> None:
         self._ledger = ledger
+        self._last_write = last_write
         self._unrecorded: dict[str, ActiveRun] = {}
-        self._failing: dict[str, str] = {}  # those of them that are tried again, and why
-        self._recording: set[asyncio.Task[None]] = set()
+        self._failing: dict[str, str] = {}  # reasons why an end could not be written yet
+        self._recording = BackgroundTasks()
 
-    def unrecorded(self, run_id: str) -> ActiveRun | None:
-        """A run that has ended, as long as the ledger does not hold its end."""
+    def find_unrecorded(self, run_id: str) -> ActiveRun | None:
+        """Returns a run that has ended while its end is not in the ledger."""
         return self._unrecorded.get(run_id)
 
     @asynccontextmanager
-    async def progress_of(self, run: ActiveRun) -> AsyncIterator[None]:
-        """Writes while the block goes; ends before it does, so that no late progress overwrites how the run ended."""
-        carrying = asyncio.current_task()
-        progress = asyncio.ensure_future(self._record_progress(run))
-
-        def stop(ended: asyncio.Future[None]) -> None:
-            if carrying and not ended.cancelled() and isinstance(ended.exception(), RunTaken):
-                run.why = Fault("interrupted", "Another server on this database has taken the run.")
-                carrying.cancel()
-
-        progress.add_done_callback(stop)
-        sampling = asyncio.ensure_future(run.sampled())
+    async def record_progress(self, run: ActiveRun) -> AsyncIterator[None]:
+        """Writes progress while the block runs, and stops before it exits, so that a late write cannot overwrite the end."""
+        progress = asyncio.ensure_future(self._write_repeatedly(run))
         try:
-            yield
+            async with background(run.keep_timeline()):
+                yield
         finally:
-            progress.cancel()
-            sampling.cancel()
-            await asyncio.wait({progress, sampling})
+            await cancel_tasks(progress)
             if not progress.cancelled() and (error := progress.exception()):
                 log.error("The progress of run %s was not recorded", run.id, exc_info=error)
 
-    async def _record_progress(self, run: ActiveRun) -> None:
+    async def _write_repeatedly(self, run: ActiveRun) -> None:
         trouble: DatabaseError | None = None
         while True:
             try:
@@ -67,33 +56,29 @@ class Recorder:
                 if trouble:
                     log.info("The progress of run %s is recorded again", run.id)
                 trouble = None
+            except RunTaken:
+                run.stop(StopReason.RUN_TAKEN)
+                raise
             except DatabaseError as error:
-                if not trouble or trouble.passes != error.passes:  # once an outage
+                if not trouble or trouble.passes != error.passes:  # once per outage
                     log.warning("The progress of run %s is not recorded: %s", run.id, error.message)
                 trouble = error
-            run.ledger_is(trouble)
+            run.ledger_gate.report(trouble)
             await asyncio.sleep(PROGRESS_EVERY)
 
-    async def end_of(self, run: ActiveRun) -> None:
-        """Writes how the run ended. Returns when that is done, or when it has failed for some seconds and goes on.
+    async def record_end(self, run: ActiveRun) -> None:
+        """Writes how the run ended. Returns when that is done, or has failed for some seconds and goes on in the background.
 
-        A cancellation that comes meanwhile waits for that.
+        A caller that is cancelled meanwhile waits for that, too.
         """
-        told = asyncio.Event()
-        recording = asyncio.create_task(self._record_end(run, told))
-        self._recording.add(recording)
-        recording.add_done_callback(self._recording.discard)
-        waiting = asyncio.ensure_future(told.wait())
-        try:
-            await asyncio.shield(waiting)
-        except asyncio.CancelledError:
-            await asyncio.wait({waiting})
-            raise
+        released = asyncio.Event()
+        self._recording.start(self._write_end(run, released))
+        await finish_task(asyncio.create_task(released.wait()))
 
-    async def _record_end(self, run: ActiveRun, told: asyncio.Event) -> None:
+    async def _write_end(self, run: ActiveRun, released: asyncio.Event) -> None:
         self._unrecorded[run.id] = run
         try:
-            await self._until_recorded(run, told)
+            await self._write_until_recorded(run, released)
         except RunTaken as error:
             log.error("The end of run %s is not recorded: %s", run.id, error.message)
             self._unrecorded.pop(run.id)
@@ -103,10 +88,10 @@ class Recorder:
             self._unrecorded.pop(run.id)
         finally:
             self._failing.pop(run.id, None)
-            told.set()
+            released.set()
 
-    def _failed(self, run: ActiveRun, why: str) -> None:
-        """Notes that the end of this run could not be written, and gives up the oldest where those are too many."""
+    def _note_failure(self, run: ActiveRun, why: str) -> None:
+        """Notes that the end of a run could not be written. Gives up the oldest run where there are too many."""
         if self._failing.get(run.id) != why:
             log.warning("The end of run %s is not recorded: %s", run.id, why)
         self._failing[run.id] = why
@@ -115,21 +100,23 @@ class Recorder:
             log.error("The end of run %s is given up: too many cannot be recorded", oldest)
             del self._failing[oldest]
 
-    async def _until_recorded(self, run: ActiveRun, told: asyncio.Event) -> None:
-        """Tries often for some seconds, then ever more seldom; whoever waits for the run waits for the first ones.
+    async def _write_until_recorded(self, run: ActiveRun, released: asyncio.Event) -> None:
+        """Tries often for some seconds, then ever more seldom. `released` is set after the first tries.
 
-        It goes on where the database refuses: it may be allowed later, and this is all that is left of the run.
+        A refusal is tried again, too: the write may be allowed later, and the run is kept nowhere else.
         """
-        for number, delay in enumerate(_delays()):
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        for delay in replace(self._last_write, within=math.inf).delays():
             try:
                 await self._write(run)
                 break
             except DatabaseError as error:
-                self._failed(run, error.message)
-                if not error.passes or number == len(LAST_WRITE_DELAYS):
-                    told.set()
+                self._note_failure(run, error.message)
+                if not error.passes or clock() - began >= self._last_write.within:
+                    released.set()
                 if not error.passes:
-                    run.forget_unstored()  # it may be one of them that is refused: how it ended is worth more
+                    run.rejects.discard()  # one of them may be what is refused, and the end matters more
             await asyncio.sleep(delay)
             if run.id not in self._failing:
                 return  # given up
@@ -137,23 +124,12 @@ class Recorder:
             log.info("The end of run %s is recorded", run.id)
 
     async def _write(self, run: ActiveRun) -> None:
-        report = run.report()  # before what is awaited: every rejected row that it counts is stored before it
-        if rejected := run.unstored():
-            await self._ledger.reject(run.id, rejected)
-            run.stored(len(rejected))
-        await self._ledger.write(report)
+        report = run.report()  # made first, so that every rejected row that it counts is stored before it
+        if rejected := run.rejects.pending:
+            await self._ledger.add_rejects(run.id, rejected)
+            run.rejects.mark_stored(len(rejected))
+        await self._ledger.write_run(report)
 
     async def close(self) -> None:
-        """Gives up what is still being written."""
-        recording = [*self._recording]
-        for task in recording:
-            task.cancel()
-        await asyncio.gather(*recording, return_exceptions=True)
-
-
-def _delays() -> Iterator[float]:
-    yield from LAST_WRITE_DELAYS
-    delay = AGAIN_EVERY
-    while True:
-        yield delay
-        delay = min(2 * delay, SELDOM)
+        """Gives up the writes in progress."""
+        await self._recording.cancel()

@@ -1,348 +1,231 @@
-"""Runs from upload to their end: first come, first served, one at a time. What one does in its turn: delivering.py."""
+"""The runs of this process, from the upload to the end: first come, first served, one at a time."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Self
+from typing import Self
 from uuid import uuid4
 
+from promise_pub.concurrency import BackgroundTasks
 from promise_pub.delivery.input.uploads import Uploads
 from promise_pub.delivery.input.validation import require_usable_row, with_columns
-from promise_pub.delivery.ports import Consumer, Ledger, OpenPublisher
-from promise_pub.delivery.queue.recorder import Recorder
-from promise_pub.delivery.run import log_lines
+from promise_pub.delivery.ports import Consumer, OpenPublisher, RunLedger
+from promise_pub.delivery.queue.janitor import UploadJanitor
+from promise_pub.delivery.queue.recorder import RunRecorder
+from promise_pub.delivery.queue.waiting import RunQueue
+from promise_pub.delivery.queue.worker import RunWorker
 from promise_pub.delivery.run.active import ActiveRun
-from promise_pub.delivery.run.execute import Delivery
-from promise_pub.delivery.run.totals import Tally
+from promise_pub.delivery.run.backoffs import BACKOFFS, Backoffs
+from promise_pub.delivery.run.execute import RunExecutor
+from promise_pub.delivery.run.lifecycle_log import log_queued
+from promise_pub.delivery.run.stopping import StopReason
+from promise_pub.delivery.run.totals import RunTotals
 from promise_pub.errors import (
-    DatabaseError,
     DatabaseUnavailable,
     NotCancellable,
     NotResumable,
     PromisePubError,
     ServerStopping,
     StoredFileError,
-    TooManyWaiting,
 )
-from promise_pub.logs import RUN
-from promise_pub.records import (
-    Fault,
-    Parameters,
-    RunReport,
-    State,
-    StoredFile,
-)
+from promise_pub.records import Fault, Parameters, RunReport, State, StoredFile
 
 log = logging.getLogger(__name__)
 
-SWEEP_EVERY = 3600.0  # seconds between sweeps of the uploads folder
 STOP_TIMEOUT = 9.0  # seconds for a run to end in an orderly way when the server stops
-CANCEL_AGAIN = 3.0  # seconds after which a run that still goes is cancelled again
+CANCEL_AGAIN = 3.0  # seconds after which a cancelled run that has not ended is cancelled again
 END_RECORDED = 5.0  # seconds in which the end of a run is usually in the ledger
-
-_UNFORESEEN = "Run %s failed for a reason nobody foresaw"
-_INTERNAL = Fault("internal", "The server failed; its log says how.")
-_CANCELLED = Fault("cancelled", "The run was cancelled.")
 
 
 class Runs:
-    """Every run of this process. Use it as an async context manager: the block's end stops what is going."""
+    """Every run of this process. Use it as an async context manager: the end of the block stops the runs."""
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: RunLedger,
         consumer: Consumer,
         open_publisher: OpenPublisher,
         uploads: Uploads,
         max_waiting: int,
+        backoffs: Backoffs = BACKOFFS,
     ) -> None:
-        self._ledger = ledger
-        self._recorder = Recorder(ledger)
-        self._uploads = uploads
-        self._max_waiting = max_waiting
-        self.tally = Tally()
-        self._delivery = Delivery(ledger, consumer, open_publisher, uploads, self.tally)
-        self._waiting: deque[ActiveRun] = deque()
-        self._current: ActiveRun | None = None
-        self._carrying: asyncio.Task[None] | None = None
-        self._opening: dict[str, ActiveRun] = {}  # runs admitted that do not wait yet
-        self._arrived = asyncio.Event()
+        self.uploads = uploads
+        self.totals = RunTotals()
         self.stopping = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._worker: asyncio.Task[None] | None = None
+        self._ledger = ledger
+        self._queue = RunQueue(max_waiting)
+        self._recorder = RunRecorder(ledger, backoffs.last_write)
+        executor = RunExecutor(ledger, consumer, open_publisher, uploads, self.totals, backoffs)
+        self._worker = RunWorker(self._queue, executor, ledger, self._recorder, self.totals)
+        self._working: asyncio.Task[None] | None = None
+        self._tasks = BackgroundTasks()
 
     async def __aenter__(self) -> Self:
-        self._worker = self._task(self._work())
-        self._task(self._sweep())
+        self._working = self._tasks.start(self._worker.work())
+        self._tasks.start(UploadJanitor(self.uploads, self._ledger, self._active).work())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.cancel()
         await self._recorder.close()
-
-    def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
 
     @property
     def waiting(self) -> int:
-        """How many wait for their turn."""
-        return len(self._waiting)
+        """The number of runs that wait for their turn."""
+        return self._queue.waiting
 
     @property
     def current(self) -> ActiveRun | None:
         """The run whose turn it is."""
-        return self._current
-
-    @property
-    def uploads(self) -> Uploads:
-        """Where the files of runs are kept."""
-        return self._uploads
+        return self._worker.current
 
     def admit(self, *, waits: bool = True) -> str:
-        """The id for a new run. Raises ServerStopping, and TooManyWaiting if it `waits` for its turn, before a file is
-        taken in for nothing."""
+        """Returns the id for a new run, before a file is received for nothing.
+
+        Raises ServerStopping, and TooManyWaiting for a run that `waits` for its turn.
+        """
         if self.stopping.is_set():
             raise ServerStopping
-        inside = len(self._waiting) + len(self._opening) + (self._current is not None)
-        if waits and inside > self._max_waiting:  # one of them goes, or will at once
-            raise TooManyWaiting(f"{len(self._waiting)} runs are waiting already: try again later.")
+        if waits:
+            self._queue.require_room(running=self.current is not None)
         return str(uuid4())
 
     async def submit(self, run_id: str, file: StoredFile, parameters: Parameters) -> ActiveRun:
-        """Queues a run of a file that is whole on disk; its `done` is set at its end.
+        """Queues a run of a file that is whole on disk. Its `done` is set at its end.
 
-        Raises NotCsv, BadHeader, NoUsableRow, NotClearable, ServerBusy or DatabaseError; then the file is deleted and there is
-        no run.
+        Raises NotCsv, BadHeader, NoUsableRow, NotClearable, ServerBusy or DatabaseError; then the file is deleted and
+        there is no run.
         """
         try:
-            arrived = self._uploads.arrived(run_id)
+            arrived = self.uploads.arrived(run_id)
             parameters = await with_columns(arrived, parameters)
             await require_usable_row(arrived, parameters)
             if parameters.clear:
                 await self._ledger.require_clearable()
             run = ActiveRun(run_id, file, parameters)
-            await self._open(run, self._ledger.open)
+            await self._reserve(run, self._ledger.open_run)
         except BaseException:
-            await asyncio.shield(self._uploads.discard(run_id))
+            await asyncio.shield(self.uploads.discard(run_id))
             raise
         try:
-            await self._uploads.keep(run_id)
+            await self.uploads.keep(run_id)
+            await self._enqueue(run)
         except PromisePubError as error:
-            await self._drop(run, State.FAILED, Fault(error.code, error.message))
+            run.fail(State.FAILED, Fault(error.code, error.message))
+            await self._worker.drop(run)
             raise
-        else:
-            await self._queue(run)
         finally:
-            self._opening.pop(run_id)
+            self._queue.release(run)
         return run
 
     async def resume(self, run_id: str) -> ActiveRun:
-        """Queues a run that did not complete, to go on from its checkpoint.
+        """Queues a run that ended early, to continue from its checkpoint.
 
         Raises RunNotFound, NotResumable, ServerBusy or DatabaseError.
         """
-        await self._recorded(run_id)
-        report = await self._ledger.run(run_id)
+        await self._wait_until_recorded(run_id)
+        report = await self._ledger.get_run(run_id)
         if not report.resumable:
             raise NotResumable(f"The run is {report.state.value}: there is nothing to resume.")
         try:
-            await self._uploads.verify(run_id, report.file)
+            await self.uploads.verify(run_id, report.file)
         except StoredFileError as error:
             raise NotResumable(f"The run cannot be resumed: {error.message}") from error
-        run = ActiveRun.again(report)
-        if self.find(run_id):  # somebody else was quicker
-            raise NotResumable("The run is going already.")
-        await self._open(run, self._ledger.reopen)
+        run = ActiveRun.resume(report)
+        if self.find(run_id):  # another request was quicker
+            raise NotResumable("The run is already running.")
+        await self._reserve(run, self._ledger.reopen_run)
         try:
-            await self._queue(run)
+            await self._enqueue(run)
         finally:
-            self._opening.pop(run_id)
+            self._queue.release(run)
         return run
 
-    async def _recorded(self, run_id: str) -> None:
-        """The end of a run may be a moment ahead of the ledger. Raises NotResumable for one that goes."""
+    async def _wait_until_recorded(self, run_id: str) -> None:
+        """Waits for the ledger, which may learn of the end of a run a moment later. Raises NotResumable for a run that
+        has not ended."""
         run = self.find(run_id)
-        if run and run.report().state.final:
+        if run and run.clock.state.final:
             with suppress(TimeoutError):
                 async with asyncio.timeout(END_RECORDED):
                     await run.done.wait()
         if run := self.find(run_id):
-            ended = run.report().state.final
-            raise NotResumable("The run's end is not recorded yet." if ended else "The run is going.")
+            ended = run.clock.state.final
+            raise NotResumable("The run's end is not recorded yet." if ended else "The run is running.")
 
     async def cancel(self, run_id: str) -> ActiveRun:
-        """Ends a run, within two seconds once it goes. Raises NotCancellable when it has ended, RunNotFound."""
+        """Ends a run, within two seconds once it has its turn. Raises NotCancellable when it has ended, RunNotFound."""
         run = self.find(run_id)
         if run is None:
-            report = await self._ledger.run(run_id)
-            going = "" if report.state.final else " at another server"
-            raise NotCancellable(f"The run is {report.state.value}{going}.")
-        if run is self._current and self._carrying and not run.report().state.final:
-            if not run.hurried:  # asked twice, it ends no sooner, and less orderly
-                run.hurried = True
-                self._hurry(run)
-        elif run in self._waiting:
-            self._waiting.remove(run)
-            await self._drop(run, State.CANCELLED, _CANCELLED)
-        elif run.id in self._opening and not run.report().state.final:
-            run.hurried = True  # it ends instead of waiting
-        else:
-            raise NotCancellable(f"The run is {run.report().state.value}.")
+            report = await self._ledger.get_run(run_id)
+            where = "" if report.state.final else " at another server"
+            raise NotCancellable(f"The run is {report.state.value}{where}.")
+        if run.clock.state.final:
+            raise NotCancellable(f"The run is {run.clock.state.value}.")
+        if self._queue.remove(run):
+            run.stop(StopReason.USER)
+            await self._worker.drop(run)
+        elif (run.stop_reason or 0) < StopReason.USER:  # asked twice, it ends no sooner, and less orderly
+            self._cancel_until_ended(run)
         return run
 
-    def _hurry(self, run: ActiveRun) -> None:
-        """Cancels it, and again where a library lost the cancellation."""
-        if run is self._current and self._carrying and not run.report().state.final:
-            self._carrying.cancel()
-            asyncio.get_running_loop().call_later(CANCEL_AGAIN, self._hurry, run)
+    def _cancel_until_ended(self, run: ActiveRun) -> None:
+        """Cancels a run, and again later where a library lost the cancellation."""
+        if not run.clock.state.final:
+            run.stop(StopReason.USER)
+            asyncio.get_running_loop().call_later(CANCEL_AGAIN, self._cancel_until_ended, run)
 
-    async def _open(self, run: ActiveRun, record: Callable[[RunReport], Any]) -> None:
-        """Records it, and counts it in: whoever asks for it finds it, until it waits. Then it is the caller's to count out."""
+    async def _reserve(self, run: ActiveRun, record: Callable[[RunReport], Awaitable[None]]) -> None:
+        """Records a run and reserves its place: it can be found from now on. The caller releases it."""
         self.admit()
-        self._opening[run.id] = run  # others are admitted while the ledger is asked
+        self._queue.reserve(run)
         try:
             await record(run.report())
         except BaseException as error:
-            self._opening.pop(run.id)
+            self._queue.release(run)
             if isinstance(error, DatabaseUnavailable):
-                # It may be recorded all the same, as waiting, and nobody would have it.
+                # The run may be recorded all the same, as waiting, and no server would carry it out.
                 run.fail(State.FAILED, Fault(error.code, error.message))
-                self._task(self._recorder.end_of(run))
+                self._tasks.start(self._recorder.record_end(run))
             raise
 
-    async def _queue(self, run: ActiveRun) -> None:
+    async def _enqueue(self, run: ActiveRun) -> None:
         if self.stopping.is_set():
-            await self._drop(run, State.INTERRUPTED, _stopped("before its turn came"))
-        elif run.hurried:
-            await self._drop(run, State.CANCELLED, _CANCELLED)
+            run.stop(StopReason.SHUTDOWN)
+        if run.stop_reason:
+            await self._worker.drop(run)
         else:
-            self._waiting.append(run)
-            self._arrived.set()
-            log_lines.queued(run.report())
+            self._queue.append(run)
+            log_queued(run.report())
 
     def find(self, run_id: str) -> ActiveRun | None:
-        """The run, while it lives in this process."""
-        return next((run for run in self._going() if run.id == run_id), self._recorder.unrecorded(run_id))
+        """Returns a run that has not ended, or whose end is not recorded yet."""
+        return next((run for run in self._active() if run.id == run_id), self._recorder.find_unrecorded(run_id))
 
-    def _going(self) -> list[ActiveRun]:
-        """Those that wait, the one whose turn it is, and those that do not wait yet."""
-        current = [self._current] if self._current else []
-        return [*self._waiting, *current, *self._opening.values()]
+    def _active(self) -> list[ActiveRun]:
+        return [*self._queue, *([self.current] if self.current else [])]
 
     def report(self, run: ActiveRun) -> RunReport:
-        """The run as it is now, with its position while it waits."""
-        with suppress(ValueError):
-            return run.report(self._waiting.index(run) + 1)
-        return run.report()
+        """Returns the run as it is now, with its position while it waits."""
+        return run.report(self._queue.position(run))
 
     async def stop(self) -> None:
-        """Ends the run that is going in an orderly way, and those that wait; takes no more."""
+        """Ends the current run in an orderly way, and those that wait; admits no more."""
         if self.stopping.is_set():
             return
         self.stopping.set()
-        waiting = [*self._waiting]
-        self._waiting.clear()
-        if self._worker:
-            self._worker.cancel()
+        waiting = self._queue.close()
+        for run in [*waiting, *([self.current] if self.current else [])]:
+            run.stop(StopReason.SHUTDOWN)
         try:
             async with asyncio.timeout(STOP_TIMEOUT):
                 await asyncio.gather(
-                    *(self._drop(run, State.INTERRUPTED, _stopped("before its turn came")) for run in waiting),
-                    *([asyncio.wait({self._worker})] if self._worker else []),
+                    *(self._worker.drop(run) for run in waiting),
+                    *([asyncio.wait({self._working})] if self._working else []),
                 )
         except TimeoutError:
             log.error("A run did not end within %g s and was left as it is", STOP_TIMEOUT)
-
-    async def _work(self) -> None:
-        while not self.stopping.is_set():  # a cancellation may get lost in a library
-            while not self._waiting:
-                self._arrived.clear()
-                await self._arrived.wait()
-            self._current = run = self._waiting.popleft()
-            self._carrying = self._task(self._carry(run))
-            try:
-                await asyncio.wait({self._carrying})
-            except asyncio.CancelledError:
-                self._carrying.cancel()
-                await asyncio.wait({self._carrying})
-                raise
-            finally:
-                self._current = self._carrying = None
-                run.done.set()
-
-    async def _carry(self, run: ActiveRun) -> None:
-        """One run from its turn to its end; whatever happens is recorded."""
-        RUN.set(run.id)
-        try:
-            async with self._recorder.progress_of(run), self._ledger.turn(self._stop_carrying):
-                await self._delivery.deliver(run)
-        except PromisePubError as error:
-            await self._end(run, State.FAILED, Fault(error.code, error.message))
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if run.hurried:
-                await self._end(run, State.CANCELLED, _CANCELLED)
-            elif run.why or self.stopping.is_set() or task and task.cancelling():
-                await self._end(run, State.INTERRUPTED, run.why or _stopped("while the run was going"))
-            else:  # a library that cancels who waits for it; they lose count of cancellations, too
-                log.exception(_UNFORESEEN, run.id)
-                await self._end(run, State.FAILED, _INTERNAL)
-        except Exception:
-            log.exception(_UNFORESEEN, run.id)
-            await self._end(run, State.FAILED, _INTERNAL)
-        else:
-            await self._ended(run)
-
-    def _stop_carrying(self) -> None:
-        """Nobody else may be kept from the consumer any more."""
-        if self._carrying and self._current:
-            self._current.why = Fault(
-                "interrupted", "Another server talks to the consumer: the database lost our claim."
-            )
-            self._carrying.cancel()
-
-    async def _drop(self, run: ActiveRun, state: State, fault: Fault) -> None:
-        """The end of a run whose turn never came."""
-        await self._end(run, state, fault)
-        run.done.set()
-
-    async def _end(self, run: ActiveRun, state: State, fault: Fault) -> None:
-        run.fail(state, fault)
-        await self._ended(run)
-
-    async def _ended(self, run: ActiveRun) -> None:
-        self.tally.end(run)
-        log_lines.ended(run.report())
-        await self._recorder.end_of(run)
-
-    async def _sweep(self) -> None:
-        while True:
-            try:
-                gone = await self._uploads.sweep(self._known, self._needed)
-                if gone:
-                    log.info("Deleted %d files from the uploads folder", gone)
-            except DatabaseError as error:
-                log.warning("The uploads folder is not swept now: %s", error.message)
-            await asyncio.sleep(SWEEP_EVERY)
-
-    async def _known(self, run_ids: Collection[str]) -> set[str]:
-        return await self._ledger.known([*run_ids])
-
-    async def _needed(self, run_ids: Collection[str]) -> set[str]:
-        """Those that are going, or can be resumed."""
-        needed = await self._ledger.resumable([*run_ids])
-        return needed | {run.id for run in self._going()}
-
-
-def _stopped(when: str) -> Fault:
-    return Fault("interrupted", f"The server was stopped {when}.")

@@ -1,120 +1,123 @@
-"""One run whose turn it is: in as many sessions as it takes, up to its verdict."""
+"""One run whose turn has come, in as many sessions as it needs, up to its verdict."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
-from promise_pub.delivery.broker.reconnecting import SteadyPublisher
+from promise_pub.delivery.broker.reconnecting import ReconnectingPublisher
 from promise_pub.delivery.evidence.proof import needs_repeats
 from promise_pub.delivery.evidence.verdict import judge
 from promise_pub.delivery.input.dialect import Dialect
-from promise_pub.delivery.input.reader import Checkpoint, read_batches
+from promise_pub.delivery.input.reader import FilePosition, read_batches
 from promise_pub.delivery.input.uploads import Uploads
-from promise_pub.delivery.ports import Consumer, Ledger, OpenPublisher
-from promise_pub.delivery.run import log_lines
+from promise_pub.delivery.ports import Consumer, OpenPublisher, RunLedger
 from promise_pub.delivery.run.active import ActiveRun
-from promise_pub.delivery.run.protocol import abandon_session, carry_out
-from promise_pub.delivery.run.totals import Tally
-from promise_pub.delivery.store.outages import patiently
+from promise_pub.delivery.run.backoffs import Backoffs
+from promise_pub.delivery.run.lifecycle_log import log_started
+from promise_pub.delivery.run.protocol import abandon_session, run_session
+from promise_pub.delivery.run.totals import RunTotals
 from promise_pub.errors import (
     ConsumerComplaint,
     ConsumerError,
     ConsumerTimeout,
     ConsumerUnreachable,
+    DatabaseError,
     SessionLost,
 )
 from promise_pub.records import Repeats, SessionView
+from promise_pub.retries import retry
 
-MOST_SESSIONS = 5  # sessions that one turn of a run may use up: a queue that keeps going is not worth more
+T = TypeVar("T")
+
+MAX_SESSIONS_A_TURN = 5  # a queue that disappears more often is not worth another session
 
 
-class Delivery:
-    """What runs are delivered with."""
+@dataclass(frozen=True, slots=True)
+class RunExecutor:
+    """Executes runs with the same ledger, consumer, broker and files."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        consumer: Consumer,
-        open_publisher: OpenPublisher,
-        uploads: Uploads,
-        tally: Tally,
-    ) -> None:
-        self._ledger = ledger
-        self._consumer = consumer
-        self._open_publisher = open_publisher
-        self._uploads = uploads
-        self._tally = tally
+    ledger: RunLedger
+    consumer: Consumer
+    open_publisher: OpenPublisher
+    uploads: Uploads
+    totals: RunTotals
+    backoffs: Backoffs
 
-    async def deliver(self, run: ActiveRun) -> None:
-        """Raises a kind of PromisePubError when it fails; then the consumer was asked to remove the session."""
-        run.begin()
-        self._tally.begin(run)
-        log_lines.started(run.report())
-        session = await self._old_session(run)
-        for left in reversed(range(MOST_SESSIONS)):
-            await self._prepare(run)
+    async def execute(self, run: ActiveRun) -> None:
+        """Takes a run to its verdict. Raises PromisePubError when it fails, after asking the consumer to remove the
+        session."""
+        run.clock.start()
+        self.totals.begin(run)
+        log_started(run.report())
+        session = await self._find_old_session(run)
+        for left in reversed(range(MAX_SESSIONS_A_TURN)):
+            await self._prepare_employees(run)
             try:
-                final = await self._talk(run, session)
+                final = await self._run_session(run, session)
                 break
             except SessionLost as lost:
-                self._next_session(run, lost.message)
+                self._leave_session(run, lost.message)
                 session = None
                 if not left:
                     raise
         await self._judge(run, final)
 
-    async def _old_session(self, run: ActiveRun) -> SessionView | None:
-        """The session of a run that was begun before, if the consumer still knows it."""
+    async def _find_old_session(self, run: ActiveRun) -> SessionView | None:
+        """Returns the session of a resumed run, if the consumer still knows it."""
         if run.session is None:
             return None
         try:
-            session = await self._consumer.look(run.session.uuid)
-            run.goes_on_in(session)
+            session = await self.consumer.get_session(run.session.uuid)
+            run.sessions.forget_left_behind(session)
             return session
         except (ConsumerUnreachable, ConsumerTimeout):
-            raise  # it may still have it
+            raise  # the session may still be there
         except ConsumerComplaint as error:
-            self._next_session(run, f"The session had ended ({error.message})")
+            self._leave_session(run, f"The session had ended ({error.message})")
         except ConsumerError as error:
-            await abandon_session(self._consumer, run.session, 0, run)  # it may live all the same
-            self._next_session(run, f"The session could not be looked at ({error.message})")
+            await abandon_session(run, self.consumer, run.session)  # it may be there all the same
+            self._leave_session(run, f"The session could not be read ({error.message})")
         return None
 
-    def _next_session(self, run: ActiveRun, reason: str) -> None:
-        self._tally.look()
-        run.next_session(reason)
-        self._tally.look()  # its counts have started over
+    def _leave_session(self, run: ActiveRun, reason: str) -> None:
+        self.totals.update()
+        run.leave_session(reason)
+        self.totals.update()  # the run's counts have started over
 
-    async def _prepare(self, run: ActiveRun) -> None:
-        """What the employees table holds before the session's first row."""
-        if run.going.employees is not None:
+    async def _retry(self, step: Callable[[], Awaitable[T]]) -> T:
+        return await retry(step, self.backoffs.database, DatabaseError)
+
+    async def _prepare_employees(self, run: ActiveRun) -> None:
+        """Clears the employees table if that was asked for, and notes what it holds before the session's first row."""
+        if run.resume_state.employees is not None:
             return
-        if run.parameters.clear and not run.going.cleared:
-            await patiently(self._ledger.clear_employees)
-        highest = await patiently(self._ledger.highest_employee)
-        run.prepared(await patiently(self._ledger.count_employees), highest)
+        if run.parameters.clear and not run.resume_state.cleared:
+            await self._retry(self.ledger.clear_employees)
+        highest = await self._retry(self.ledger.highest_employee_id)
+        run.note_employees(await self._retry(self.ledger.count_employees), highest)
 
-    async def _talk(self, run: ActiveRun, session: SessionView | None) -> SessionView:
-        checkpoint = run.going.checkpoint
-        start = Checkpoint(checkpoint.offset, checkpoint.line, checkpoint.read - checkpoint.rejected + 1)
-        publisher = SteadyPublisher(self._open_publisher, run.shipment(), run.again_because)
-        path, dialect = self._uploads.path(run.id), Dialect.of(run.parameters)
+    async def _run_session(self, run: ActiveRun, session: SessionView | None) -> SessionView:
+        checkpoint = run.resume_state.checkpoint
+        start = FilePosition(checkpoint.offset, checkpoint.line, checkpoint.read - checkpoint.rejected + 1)
+        publisher = ReconnectingPublisher(self.open_publisher, run.shipment(), run.note_resend, self.backoffs.broker)
+        path, dialect = self.uploads.path(run.id), Dialect.of(run.parameters)
         async with aclosing(read_batches(path, dialect, start=start)) as batches:
-            return await carry_out(run.parameters, self._consumer, publisher, batches, run, session)
+            return await run_session(run, self.consumer, publisher, batches, session)
 
     async def _judge(self, run: ActiveRun, session: SessionView) -> None:
-        employees = await patiently(self._ledger.count_employees)
-        grown, proof = employees - (run.going.employees or 0), run.proof()
+        employees = await self._retry(self.ledger.count_employees)
+        grown, proof = employees - (run.resume_state.employees or 0), run.proof()
         repeats = None
         if needs_repeats(run.counts(), session, grown, proof):
-            repeats = await patiently(partial(self._count_repeats, run))
+            repeats = await self._retry(partial(self._count_repeats, run))
         judgement = judge(run.counts(), *run.lost_rows(), session, repeats, grown, proof)
         run.complete(judgement, employees)
 
     async def _count_repeats(self, run: ActiveRun) -> Repeats:
-        path, dialect = self._uploads.path(run.id), Dialect.of(run.parameters)
+        path, dialect, state = self.uploads.path(run.id), Dialect.of(run.parameters), run.resume_state
         async with aclosing(read_batches(path, dialect)) as batches:
-            return await self._ledger.count_repeats(
-                batches, run.going.highest_id, run.parameters.columns, run.going.after
-            )
+            return await self.ledger.count_repeats(batches, state.highest_id, run.parameters.columns, state.after)

@@ -1,4 +1,4 @@
-"""At most so many rows a second, evenly, or as a profile says."""
+"""The rate at which rows are published: constant, or in the steps of a profile."""
 
 from __future__ import annotations
 
@@ -10,38 +10,32 @@ from promise_pub.delivery.broker.messages import SLICE
 from promise_pub.delivery.parameters import Profile
 from promise_pub.records import Row
 
-_SLICES_A_SECOND = 20  # a limited rate comes in steps of 50 ms
-# Seconds of delay made up for: what a timer or a busy loop costs. More would be a burst after a stall.
+_SLICES_A_SECOND = 20  # a limited rate is published in steps of 50 ms
+# Seconds of delay that are made up for: the delay of a timer or a busy loop. More would be a burst after a stall.
 _LAG = 0.02
-_NO_ROW = 1e-3  # rows: sums of fractions of seconds are off by less
+_NO_ROW = 1e-3  # rows: rounding errors of sums of seconds are smaller
 
 
-class Pacer:
-    """Cuts rows into slices and lets each go when its time has come. `rate` 0 lets them go at once.
+class RateLimiter:
+    """A rate limiter: it cuts rows into slices, and delays each until it is due. A `rate` of 0 delays none.
 
-    A profile of steps takes the rate's place. It goes by the clock, from when the pacer is made: a step whose rate
-    cannot be held, or in which publishing stood still, ends when it would have ended anyway.
+    A profile of steps replaces the rate. Its steps follow the clock from the making of the limiter on, also where a
+    rate cannot be held or publishing stands still.
     """
 
-    def __init__(
-        self,
-        rate: int,
-        profile: Profile = (),
-        *,
-        clock: Callable[[], float] | None = None,
-    ) -> None:
+    def __init__(self, rate: int, profile: Profile = (), *, clock: Callable[[], float] | None = None) -> None:
         self._steps = profile or ((rate, math.inf),)
         self._cycle = sum(seconds for _, seconds in self._steps)
         self._clock = clock or asyncio.get_running_loop().time
-        self._due = self._clock()  # when the next row may go
+        self._due = self._clock()  # when the next row may be published
         self._step = 0
         self._ends = self._due + self._steps[0][1]
 
     async def slices(self, rows: Sequence[Row]) -> AsyncIterator[Sequence[Row]]:
-        """The rows in order: over any stretch of time at most what the rate allows, and what a slice and _LAG hold."""
+        """Yields the rows in order: over any period at most what the rate allows, and what a slice and _LAG hold."""
         start = 0
         while start < len(rows):
-            piece = rows[start : start + await self._turn(len(rows) - start)]
+            piece = rows[start : start + await self._await_slice(len(rows) - start)]
             yield piece
             start += len(piece)
 
@@ -49,38 +43,35 @@ class Pacer:
     def _rate(self) -> int:
         return self._steps[self._step][0]
 
-    async def _turn(self, most: int) -> int:
-        """Waits until a slice may go. How many rows that is."""
+    async def _await_slice(self, most: int) -> int:
+        """Waits until a slice is due. Returns its number of rows."""
         if not self._rate:
             return min(most, SLICE)
-        while (wait := self._wait()) > 0:  # noqa: ASYNC110  what is waited for is time
-            await asyncio.sleep(wait)  # timers may be early, and late enough for the next step
-        count = min(most, self._slice())
+        while (delay := self._delay()) > 0:  # noqa: ASYNC110  time is waited for, and no event
+            await asyncio.sleep(delay)  # timers may be early, or so late that the next step has begun
+        # Rows past the end of the step would come before their time.
+        left = (self._ends - self._due) * self._rate + _NO_ROW
+        count = min(most, max(1, int(min(SLICE, left, self._rate // _SLICES_A_SECOND))))
         self._spend(count)
         return count
 
-    def _wait(self) -> float:
-        """Seconds until the next row is due."""
+    def _delay(self) -> float:
+        """Returns the seconds until the next row is due."""
         now = self._clock()
-        self._move(max(self._due, now - _LAG))
-        if now >= self._ends:  # what a step missed is not made up for at the next one's cost
-            self._move(self._ends)
+        self._move_to(max(self._due, now - _LAG))
+        if now >= self._ends:  # rows missed in one step are not made up for in the next
+            self._move_to(self._ends)
         return self._due - now
 
-    def _slice(self) -> int:
-        """Not past the end of the step: those rows would come before their time."""
-        left = (self._ends - self._due) * self._rate + _NO_ROW
-        return max(1, int(min(SLICE, left, self._rate // _SLICES_A_SECOND)))
-
     def _spend(self, rows: float) -> None:
-        """So many rows go: the next one is due when they would have gone one by one."""
+        """Makes the next row due when these would have been published one by one."""
         while (left := (self._ends - self._due) * self._rate) < rows:
             rows -= left
-            self._move(self._ends)
-        self._move(self._due + rows / self._rate)
+            self._move_to(self._ends)
+        self._move_to(self._due + rows / self._rate)
 
-    def _move(self, due: float) -> None:
-        """The next row is due at this time, and at the rate of the step that goes then."""
+    def _move_to(self, due: float) -> None:
+        """Makes the next row due at this time, at the rate of the step that holds then."""
         self._due = due
         if due > self._ends + self._cycle:
             self._ends += (due - self._ends) // self._cycle * self._cycle

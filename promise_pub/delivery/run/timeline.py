@@ -1,4 +1,4 @@
-"""How a run went over time, in a few hundred numbers however long it takes."""
+"""The course of a run over time, in a few hundred numbers however long it takes."""
 
 from __future__ import annotations
 
@@ -7,32 +7,28 @@ from collections.abc import Iterable
 from promise_pub.delivery.evidence.latency import LatencyHistogram
 from promise_pub.records import Counts, Sample, SessionView
 
-MOST_SAMPLES = 120  # a chart is some hundred pixels wide
-FIRST_INTERVAL = 0.05  # seconds between samples at first: a short run has a curve, too
+MAX_SAMPLES = 120  # a chart is some hundred pixels wide
+FIRST_INTERVAL = 0.05  # seconds between samples at first, so that a short run has a curve too
 
 
 class Timeline:
-    """Samples of a run, evenly spaced. When they become too many every second one goes, and they come half as often."""
+    """Samples of a run, evenly spaced. When there are too many, every second one is dropped, and the interval doubles."""
 
     def __init__(self, samples: Iterable[Sample] = ()) -> None:
         self._samples = [*samples]
-        self._interval = FIRST_INTERVAL
+        self.interval = FIRST_INTERVAL
+        """Seconds until the next sample is due."""
         self._histogram: LatencyHistogram | None = None
         self._seen = LatencyHistogram()
         self._thin_out()
-
-    @property
-    def interval(self) -> float:
-        """Seconds until the next sample is due."""
-        return self._interval
 
     @property
     def samples(self) -> tuple[Sample, ...]:
         return tuple(self._samples)
 
     def add(self, at: float, counts: Counts, session: SessionView | None, latency: LatencyHistogram) -> None:
-        """How it is `at` seconds of its work, and how long confirms have taken since the last sample."""
-        if self._histogram is not latency:  # a new session counts anew
+        """Adds a sample, `at` seconds of work, with the latencies of the confirms since the last one."""
+        if self._histogram is not latency:  # a new session has a new histogram
             self._histogram, self._seen = latency, LatencyHistogram()
         recent = latency.since(self._seen).summary()
         self._seen = latency.copy()
@@ -52,16 +48,16 @@ class Timeline:
         self._thin_out()
 
     def _thin_out(self) -> None:
-        while len(self._samples) > MOST_SAMPLES:
-            kept = self._samples[:1]  # where it began
+        while len(self._samples) > MAX_SAMPLES:
+            kept = self._samples[:1]  # the beginning
             rest = self._samples[1:]
             kept += [_merged(*pair) for pair in zip(rest[::2], rest[1::2], strict=False)]
             self._samples = kept + (rest[-1:] if len(rest) % 2 else [])
-            self._interval *= 2
+            self.interval *= 2
 
 
 def _merged(earlier: Sample, later: Sample) -> Sample:
-    """The later one, with the worse of both latencies: a peak must not vanish."""
+    """Returns the later sample with the worse of both latencies: a peak must not vanish."""
     return later._replace(p50=_worse(earlier.p50, later.p50), p99=_worse(earlier.p99, later.p99))
 
 

@@ -1,7 +1,7 @@
-"""What this process has done since its start: runs that ended, rows by fate, how long confirms took. It only grows.
+"""Totals of this process since its start, over all runs: they only grow.
 
-Nothing is counted twice and nothing at each row: a run's own counts are looked at now and then, and what they have
-grown by since the last look is added. What a resumed run did in an earlier process is not this one's.
+Nothing is counted per row. The counts of the current run are read now and then, and what they grew by since the last
+time is added. What a resumed run did in an earlier process is left out.
 """
 
 from __future__ import annotations
@@ -14,23 +14,14 @@ from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.records import Counts, SessionView, State, Verdict
 
 FATES = (
-    "read",
-    "rejected",
-    "published",
-    "confirmed",
-    "returned",
-    "nacked",
-    "resent",
-    "received",
-    "saved",
-    "duplicates",
-    "invalid",
+    *("read", "rejected", "published", "confirmed", "returned", "nacked", "resent"),
+    *("received", "saved", "duplicates", "invalid"),
 )
-"""Of rows: by the file, the broker, and what the consumer told of its sessions."""
+"""Fates of rows: in the file and at the broker, and as the consumer reports them."""
 
 
-class Tally:
-    """Looks at the runs of a process, one at a time, from the beginning of each to its end."""
+class RunTotals:
+    """Sums over the runs of a process, which come one at a time."""
 
     def __init__(self) -> None:
         self.ended: Counter[tuple[State, Verdict | None]] = Counter()
@@ -42,45 +33,43 @@ class Tally:
         self._seen_latency = LatencyHistogram()
 
     def begin(self, run: ActiveRun) -> None:
-        """Its turn has come: what it counts already was another process's doing."""
+        """Makes this run the current one. Its counts up to now are not this process's."""
         self._run, self._seen = run, _by_fate(run.counts(), run.session)
         self._histogram, self._seen_latency = run.latency, run.latency.copy()
 
-    def look(self) -> None:
-        """Adds what the run that goes has come to. Where its counts start over, with a new session, look before."""
+    def update(self) -> None:
+        """Adds the current run's progress since the last call. Call it before a new session resets the run's counts."""
         if self._run is None:
             return
         now = _by_fate(self._run.counts(), self._run.session)
         for fate, rows in now.items():
             self._rows[fate] += max(0, rows - self._seen[fate])
         self._seen = now
-        self._look_at_latency(self._run.latency)
-
-    def _look_at_latency(self, histogram: LatencyHistogram) -> None:
-        if histogram is not self._histogram:  # a new session counts anew
+        histogram = self._run.latency
+        if histogram is not self._histogram:  # a new session has a new histogram
             self._histogram, self._seen_latency = histogram, LatencyHistogram()
         self._latency.merge(histogram.since(self._seen_latency))
         self._seen_latency = histogram.copy()
 
     def end(self, run: ActiveRun) -> None:
-        """It has ended, whether its turn had come or not."""
+        """Counts a run that has ended, also one whose turn never came."""
         if run is self._run:
-            self.look()
+            self.update()
             self._run = self._histogram = None
         report = run.report()
         self.ended[report.state, report.verdict] += 1
 
     def rows(self) -> Mapping[str, int]:
-        """Rows by fate, up to this moment."""
-        self.look()
+        """Returns the rows by fate up to this moment."""
+        self.update()
         return dict(self._rows)
 
     def latency(self) -> LatencyHistogram:
-        """How long confirms took, up to this moment."""
-        self.look()
+        """Returns the latencies of all confirms up to this moment."""
+        self.update()
         return self._latency
 
 
 def _by_fate(counts: Counts, session: SessionView | None) -> dict[str, int]:
-    """What was not told is none."""
-    return {fate: getattr(counts, fate, None) or (getattr(session, fate, None) or 0) for fate in FATES}
+    """Returns the run's counts and the session's together; what the consumer does not report is 0."""
+    return {fate: getattr(counts, fate, None) or getattr(session, fate, None) or 0 for fate in FATES}

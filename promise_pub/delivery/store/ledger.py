@@ -1,22 +1,21 @@
-"""Runs and rejected rows in PostgreSQL, and what the employees table says."""
+"""Runs and rejected rows in PostgreSQL, and the counts of the employees table."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 
-from promise_pub.db import queries, translated
+from promise_pub.db import answering, queries, translated
 from promise_pub.db_checks import Need, require_columns
 from promise_pub.delivery.parameters import parse_profile
-from promise_pub.delivery.store.locks import Claim
-from promise_pub.delivery.store.query import NEWEST_FIRST, Selection
+from promise_pub.delivery.store.locks import ServerLocks
+from promise_pub.delivery.store.query import NEWEST_FIRST, RunSelection, Sort
 from promise_pub.errors import NotClearable, NotResumable, RunNotFound, RunTaken, SchemaMissing
 from promise_pub.records import (
     NAME_AND_MAIL,
@@ -26,12 +25,13 @@ from promise_pub.records import (
     Counts,
     EarlierSession,
     Fault,
-    Going,
+    Finding,
     Mode,
     Parameters,
     Rejected,
     Repeats,
     Resent,
+    ResumeState,
     RunReport,
     Sample,
     Seconds,
@@ -50,36 +50,45 @@ EMPLOYEE_LIMIT = 127  # characters of a name or a mail in the employees table
 WRITE_TIMEOUT = 8.0  # seconds; a run's row takes a millisecond
 LONG_TIMEOUT = 3600.0  # seconds; counting the repeats of hundreds of millions of rows sorts them on disk
 
-
-T = TypeVar("T")
+_SORT_KEYS = {
+    Sort.STARTED: "created_at",
+    Sort.FILE: 'file_folded COLLATE "C"',
+    Sort.SENT: "confirmed",
+    Sort.SECONDS: "total_seconds",
+}
 
 
 class Ledger:
-    """The ledger on a pool of connections, as one server sees it. See `ports.Ledger` for the promises.
+    """The ledger on a pool of connections, as one server sees it. See `ports.RunLedger` for its promises.
 
-    Without a claim it can be read, and nothing else.
+    Without locks it can only be read.
     """
 
-    def __init__(self, pool: asyncpg.Pool, claim: Claim | None = None) -> None:
+    def __init__(self, pool: asyncpg.Pool, locks: ServerLocks | None = None) -> None:
         self._pool = pool
         self._sql = queries("ledger")
-        self._claim = claim
+        self._pages = {
+            (sort, descending): queries("run_pages", key=key, direction="DESC" if descending else "ASC").page
+            for sort, key in _SORT_KEYS.items()
+            for descending in (False, True)
+        }
+        self._locks = locks
 
     @property
     def _server(self) -> int:
-        assert self._claim
-        return self._claim.server
+        assert self._locks
+        return self._locks.server
 
     async def check(self) -> None:
-        """Raises SchemaMissing where `scheme.sql` of this version was not applied, DatabaseUnavailable where there is no answer."""
+        """Raises SchemaMissing when `scheme.sql` of this version was not applied, DatabaseUnavailable without an answer."""
         await require_columns(self._pool, NEEDS)
 
     async def take_over(self) -> list[str]:
-        """Marks the runs that dead servers left going as interrupted; their ids, oldest first."""
-        assert self._claim
+        """Marks the runs of dead servers as interrupted. Returns their ids, oldest first."""
+        assert self._locks
         with translated():
-            servers = [row["server"] async for row in self._sql.servers_of_going(self._pool)]
-        dead = [server for server in servers if await self._claim.is_dead(server)]
+            servers = [row["server"] async for row in self._sql.servers_with_runs(self._pool)]
+        dead = [server for server in servers if await self._locks.is_dead(server)]
         with translated():
             found = self._sql.interrupt_left_over(
                 self._pool,
@@ -90,12 +99,12 @@ class Ledger:
             return [str(row["id"]) async for row in found]
 
     @asynccontextmanager
-    async def turn(self, lost: Callable[[], None]) -> AsyncIterator[None]:
-        assert self._claim
-        async with self._claim.turn(lost):
+    async def exclusive_turn(self, lost: Callable[[], None]) -> AsyncIterator[None]:
+        assert self._locks
+        async with self._locks.exclusive_turn(lost):
             yield
 
-    async def open(self, report: RunReport) -> None:
+    async def open_run(self, report: RunReport) -> None:
         with translated():
             await self._sql.open_run(
                 self._pool,
@@ -109,39 +118,30 @@ class Ledger:
                 server=self._server,
             )
 
-    async def reopen(self, report: RunReport) -> None:
+    async def reopen_run(self, report: RunReport) -> None:
         with translated():
             reopened = await self._sql.reopen_run(self._pool, id=UUID(report.id), server=self._server)
         if not reopened:
-            raise NotResumable("The run is going already.")
+            raise NotResumable("The run is already running.")
 
-    async def write(self, report: RunReport) -> None:
-        with translated():
-            written = await self._soon(self._sql.write_run(self._pool, **_columns(report), server=self._server))
+    async def write_run(self, report: RunReport) -> None:
+        async with answering(self._pool, WRITE_TIMEOUT):
+            written = await self._sql.write_run(self._pool, **_columns(report), server=self._server)
         if not written:
             raise RunTaken
 
-    async def _soon(self, writing: Awaitable[T]) -> T:
-        """Runs wait for this. A connection that was lost without a word is not waited for, nor used again."""
-        try:
-            async with asyncio.timeout(WRITE_TIMEOUT):
-                return await writing
-        except TimeoutError:
-            await self._pool.expire_connections()
-            raise
-
-    async def known(self, run_ids: Sequence[str]) -> set[str]:
+    async def find_known(self, run_ids: Collection[str]) -> set[str]:
         return await self._which(self._sql.known_runs, run_ids)
 
-    async def resumable(self, run_ids: Sequence[str]) -> set[str]:
+    async def find_resumable(self, run_ids: Collection[str]) -> set[str]:
         return await self._which(self._sql.resumable_runs, run_ids)
 
-    async def _which(self, query: Any, run_ids: Sequence[str]) -> set[str]:
+    async def _which(self, query: Any, run_ids: Collection[str]) -> set[str]:
         with translated():
             rows = query(self._pool, ids=[UUID(run_id) for run_id in run_ids])
             return {str(row["id"]) async for row in rows}
 
-    async def reject(self, run_id: str, rejected: Sequence[Rejected]) -> None:
+    async def add_rejects(self, run_id: str, rejected: Sequence[Rejected]) -> None:
         with translated():
             await self._sql.add_rejected(
                 self._pool,
@@ -151,34 +151,36 @@ class Ledger:
                 excerpts=[_storable(row.excerpt) for row in rejected],
             )
 
-    async def rejected(self, run_id: str, most: int) -> list[Rejected]:
-        """The first rejected rows of a run."""
+    async def list_rejects(self, run_id: str, most: int) -> list[Rejected]:
+        """Returns the first rejected rows of a run."""
         with translated():
             rows = self._sql.rejected_rows(self._pool, run_id=UUID(run_id), most=most)
             return [Rejected(row["line"], row["reason"], row["excerpt"]) async for row in rows]
 
-    async def run(self, run_id: str) -> RunReport:
-        """One run as it was last written. Raises RunNotFound."""
+    async def get_run(self, run_id: str) -> RunReport:
+        """Returns a run as it was last written. Raises RunNotFound."""
         with translated():
             row = await self._sql.run(self._pool, id=UUID(run_id))
         if row is None:
             raise RunNotFound(f"There is no run {run_id}.")
         return _report(row)
 
-    async def newest(self, most: int, skip: int = 0, which: Selection = NEWEST_FIRST) -> tuple[list[RunReport], int]:
-        """A page of these runs, in their order, and how many there are in all."""
-        in_order = getattr(self._sql, f"runs_by_{which.sort.value}")
+    async def list_runs(
+        self, most: int, skip: int = 0, which: RunSelection = NEWEST_FIRST
+    ) -> tuple[list[RunReport], int]:
+        """Returns a page of the runs that a query finds, in its order, and their number on all pages."""
+        in_order = self._pages[which.sort, which.descending]
         wanted = _filters(which)
         with translated():
-            rows = in_order(self._pool, **wanted, descending=which.descending, most=most, skip=skip)
+            rows = in_order(self._pool, **wanted, most=most, skip=skip)
             page = [_report(row) async for row in rows]
             return page, await self._sql.count_runs(self._pool, **wanted)
 
     async def require_clearable(self) -> None:
-        await self._clears_at_once()
+        await self._can_truncate()
 
-    async def _clears_at_once(self) -> bool:
-        """Whether TRUNCATE clears employees, which is quick; if not, DELETE does. Raises NotClearable."""
+    async def _can_truncate(self) -> bool:
+        """Returns True where TRUNCATE clears employees, which is quick, and False where DELETE does. Raises NotClearable."""
         with translated():
             ways = await self._sql.ways_to_clear(self._pool)
         if ways is None:
@@ -188,11 +190,11 @@ class Ledger:
         if ways["is_view"]:
             raise NotClearable("The view employees cannot be emptied: nothing can be deleted from it.")
         raise NotClearable(
-            f"The role {ways['role']} may not empty the employees table: have TRUNCATE or DELETE on it granted."
+            f"The role {ways['role']} may not empty the employees table. Grant it TRUNCATE or DELETE on the table."
         )
 
     async def clear_employees(self) -> None:
-        truncates = await self._clears_at_once()
+        truncates = await self._can_truncate()
         with translated():
             try:
                 if truncates:
@@ -208,16 +210,12 @@ class Ledger:
         with translated():
             return int(await self._sql.count_employees(self._pool))
 
-    async def highest_employee(self) -> int:
+    async def highest_employee_id(self) -> int:
         with translated():
-            return int(await self._sql.highest_employee(self._pool))
+            return int(await self._sql.highest_employee_id(self._pool))
 
     async def count_repeats(
-        self,
-        batches: AsyncIterator[Batch],
-        highest_before: int,
-        columns: Sequence[str] = NAME_AND_MAIL,
-        after: int = 0,
+        self, batches: AsyncIterator[Batch], highest_before: int, columns: Sequence[str] = NAME_AND_MAIL, after: int = 0
     ) -> Repeats:
         too_long = 0
         mail = columns.index("mail") + 1  # in a row, which starts with its number
@@ -270,7 +268,7 @@ def _parameters(row: asyncpg.Record) -> Parameters:
     )
 
 
-def _filters(which: Selection) -> dict[str, str | None]:
+def _filters(which: RunSelection) -> dict[str, str | None]:
     return {
         "state": which.state and which.state.value,
         "verdict": which.verdict and which.verdict.value,
@@ -280,12 +278,16 @@ def _filters(which: Selection) -> dict[str, str | None]:
 
 
 def _storable(text: str) -> str:
-    """As PostgreSQL holds text, which is without NUL and halves of surrogate pairs: no reason of others' keeps a run's
-    end from being recorded."""
+    """Replaces NUL and lone surrogates, which PostgreSQL does not store: a peer's words must not keep a run's end from
+    being recorded."""
     return text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _columns(report: RunReport) -> dict[str, Any]:
+    going = asdict(report.resume_state)
+    if report.findings:
+        # Beside the checkpoint, for want of a column of their own; their sentences are the explanation.
+        going["findings"] = [finding.as_json() for finding in report.findings]
     return {
         "id": UUID(report.id),
         "state": report.state.value,
@@ -311,13 +313,15 @@ def _columns(report: RunReport) -> dict[str, Any]:
         "digest": report.digest,
         "resends": json.dumps([asdict(replace(one, reason=_storable(one.reason))) for one in report.resends]),
         "earlier": json.dumps([asdict(one) for one in report.earlier]),
-        "going": json.dumps(asdict(report.going)),
+        "going": json.dumps(going),
         "samples": json.dumps(report.samples),
         "read_bytes": report.read_bytes,
     }
 
 
 def _report(row: asyncpg.Record) -> RunReport:
+    going = json.loads(row["going"])
+    findings = Finding.parse_all(going.pop("findings", ()))
     return RunReport(
         id=str(row["id"]),
         parameters=_parameters(row),
@@ -347,7 +351,8 @@ def _report(row: asyncpg.Record) -> RunReport:
         digest=row["digest"],
         resends=tuple(Resent(**one) for one in json.loads(row["resends"])),
         earlier=tuple(_earlier(one) for one in json.loads(row["earlier"])),
-        going=_going(json.loads(row["going"])),
+        resume_state=_resume_state(going),
+        findings=findings,
         samples=tuple(Sample(*one) for one in json.loads(row["samples"])),
         read_bytes=row["read_bytes"],
     )
@@ -357,9 +362,9 @@ def _earlier(told: dict[str, Any]) -> EarlierSession:
     return EarlierSession(SessionView(**told["session"]), told["first"], told["last"])
 
 
-def _going(told: dict[str, Any]) -> Going:
+def _resume_state(told: dict[str, Any]) -> ResumeState:
     if not told:
-        return Going()
+        return ResumeState()
     checkpoint = Checkpoint(**told["checkpoint"])
     left_behind = tuple(told.get("left_behind", ()))
-    return Going(**{**told, "checkpoint": checkpoint, "left_behind": left_behind})
+    return ResumeState(**{**told, "checkpoint": checkpoint, "left_behind": left_behind})

@@ -1,7 +1,7 @@
-"""Which server does what, among all on one database: advisory locks on a connection of their own.
+"""Advisory locks by which the servers on one database tell who lives, and whose turn it is.
 
-A lock lasts as long as the connection that took it, so a server that was killed holds none. When the connection is
-lost while the server lives, it is opened anew, and the locks are taken again.
+They are held on a connection of their own. A lock lasts as long as the connection that took it, so a killed server
+holds none. When the connection is lost while the server lives, it is opened anew, and the locks are taken again.
 """
 
 from __future__ import annotations
@@ -11,41 +11,46 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Self
 
 import asyncpg
 
+from promise_pub.concurrency import cancel_tasks
 from promise_pub.db import CONNECT_TIMEOUT, queries, translated
 from promise_pub.errors import DatabaseError, DatabaseUnavailable
+from promise_pub.retries import Backoff, Retries
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 1.0  # seconds between looks whether the connection is still there
-ANSWER_TIMEOUT = 5.0  # seconds for the database to say so
-RELEASE_TIMEOUT = 2.0  # seconds for a connection to be as it was: what does not answer is closed
-TURN_EVERY = 0.2  # seconds between tries for a lock that another holds
-RETAKE = 20  # tries to take our own locks again: what held them may take a moment to go
-AWAY_PATIENCE = 60.0  # seconds without the database after which a run's turn is given up
+LOOK_EVERY = 1.0  # seconds between checks of the connection
+ANSWER_TIMEOUT = 5.0  # seconds for an answer of the database
+RELEASE_TIMEOUT = 2.0  # seconds for a connection to be reset; after that it is closed
+# Between tries for a lock that another server holds. A run's turn is given up after a minute without the database.
+ACQUIRE = Backoff(first=0.2, longest=0.2, within=60.0, jitter=0.0)
+RETAKE = replace(ACQUIRE, within=4.0)  # of this server's own locks: what held them may take a moment to end
 
 
-class Claim:
-    """This server's claims. Use it as an async context manager.
+class ServerLocks:
+    """The locks of this server. Use it as an async context manager.
 
-    `server` is its name in the ledger: a lock of that name is held while it lives. The turn is one for the whole
-    database, whatever consumers its servers talk to: all of these save to its employees, which a run may clear, and
-    counts before it and after.
+    `server` is its name in the ledger; a lock of that name is held while it lives. There is one turn for the whole
+    database, whatever consumers its servers use: all of them save to its employees table, which a run may clear, and
+    counts before and after.
     """
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, backoff: Backoff = ACQUIRE, look_every: float = LOOK_EVERY) -> None:
         self.server = secrets.randbits(62)
         self._pool = pool
-        self._sql = queries("claims")
-        self._asking = asyncio.Lock()
+        self._backoff = backoff
+        self._look_every = look_every
+        self._sql = queries("locks")
+        self._in_use = asyncio.Lock()
         self._connection: Any = None
         self._backend: tuple[int, datetime] | None = None
-        self._lost: Callable[[], None] | None = None  # set while the turn is ours
-        self._tries = 0  # for the turn's lock, on this connection, that may have got it
+        self._lost: Callable[[], None] | None = None  # set while this server has the turn
+        self._acquisitions = 0  # of the turn's lock on this connection, including those without an answer
         self._keeping: asyncio.Task[None] | None = None
         self._trouble: DatabaseError = DatabaseUnavailable()  # why there is no connection
 
@@ -56,60 +61,58 @@ class Claim:
 
     async def __aexit__(self, *_: object) -> None:
         if self._keeping:
-            self._keeping.cancel()
-            await asyncio.wait({self._keeping})
+            await cancel_tasks(self._keeping)
         await self._disconnect()
 
     async def is_dead(self, server: int | None) -> bool:
-        """Whether the server of this name is gone; it cannot come back under it."""
+        """Returns True when the server of this name is gone; it cannot come back under this name."""
         if server is None:
             return True
         if server == self.server:
             return False
-        async with self._asked() as connection:
+        async with self._exclusive_connection() as connection:
             dead = bool(await self._sql.lock_server(connection, server=server))
             if dead:
                 await self._sql.unlock_server(connection, server=server)
             return dead
 
     @asynccontextmanager
-    async def turn(self, lost: Callable[[], None]) -> AsyncIterator[None]:
-        """See `ports.Ledger.turn`. Raises DatabaseError when the database refuses, or stays away for a minute."""
-        clock = asyncio.get_running_loop().time
-        heard = clock()
+    async def exclusive_turn(self, lost: Callable[[], None]) -> AsyncIterator[None]:
+        """See `ports.RunLedger.exclusive_turn`. Raises DatabaseError when the database refuses, or stays away for a minute."""
+        retries = Retries(self._backoff, lambda *_: None)  # the loop that keeps the connection logs its loss
         while True:
             try:
-                async with self._asked() as connection:
-                    self._tries += 1  # without an answer nobody knows
+                async with self._exclusive_connection() as connection:
+                    self._acquisitions += 1  # before the answer, which may be lost
                     if await self._sql.lock_turn(connection):
                         break
-                    self._tries -= 1
-                heard = clock()
+                    self._acquisitions -= 1
             except DatabaseError as error:
-                if not error.passes or clock() - heard > AWAY_PATIENCE:
-                    raise
-            await asyncio.sleep(TURN_EVERY)
+                await retries.wait(error)
+            else:
+                retries.reset()
+                await asyncio.sleep(self._backoff.first)
         self._lost = lost
         try:
             yield
         finally:
             self._lost = None
             with suppress(DatabaseError):  # then the lock is gone with its connection
-                async with self._asked() as connection:
-                    await self._free(connection)
+                async with self._exclusive_connection() as connection:
+                    await self._release_turn(connection)
 
-    async def _free(self, connection: Any) -> None:
-        """Gives the turn's lock back: a connection may hold it several times."""
-        while self._tries:
+    async def _release_turn(self, connection: Any) -> None:
+        """Releases the turn's lock as often as this connection may hold it."""
+        while self._acquisitions:
             await self._sql.unlock_turn(connection)
-            self._tries -= 1
+            self._acquisitions -= 1
 
     @asynccontextmanager
-    async def _asked(self) -> AsyncIterator[Any]:
-        """The connection, for one question at a time."""
-        async with self._asking:
+    async def _exclusive_connection(self) -> AsyncIterator[Any]:
+        """Yields the connection, for one statement at a time. Raises DatabaseError when it is lost or does not answer."""
+        async with self._in_use:
             if self._connection is None:
-                raise self._trouble.with_traceback(None)  # which would grow each time
+                raise self._trouble.with_traceback(None)  # the traceback would grow each time
             with translated():
                 async with asyncio.timeout(ANSWER_TIMEOUT):
                     yield self._connection
@@ -118,16 +121,16 @@ class Claim:
         unforeseen: type[Exception] | None = None
         while True:
             hurry = self._connection is None and self._trouble.passes
-            await asyncio.sleep(TURN_EVERY if hurry else LOOK_EVERY)
+            await asyncio.sleep(self._backoff.first if hurry else self._look_every)
             try:
                 if self._connection is None:
                     await self._connect()
                     log.info("The connection to the database is back")
                     unforeseen = None
-                async with self._asked() as connection:
+                async with self._exclusive_connection() as connection:
                     await self._sql.still_there(connection)
-                    if self._lost is None:  # nobody's turn, so a cancellation left it locked
-                        await self._free(connection)
+                    if self._lost is None:  # a cancellation may have left the turn locked
+                        await self._release_turn(connection)
             except DatabaseError as error:
                 if self._connection:  # once an outage
                     log.warning("The connection to the database was lost: %s", error.message)
@@ -135,7 +138,7 @@ class Claim:
                 await self._disconnect()
             except Exception as error:
                 if unforeseen is not type(error):
-                    log.exception("The claims of this server could not be kept; trying again")
+                    log.exception("The locks of this server could not be kept; trying again")
                 unforeseen = type(error)
                 await self._disconnect()
 
@@ -144,38 +147,37 @@ class Claim:
             connection = await self._pool.acquire(timeout=CONNECT_TIMEOUT)
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT):
-                    await self._take(connection)
+                    await self._lock(connection)
             except BaseException:
                 await self._pool.release(connection, timeout=RELEASE_TIMEOUT)
                 raise
         self._connection = connection
 
-    async def _take(self, connection: Any) -> None:
-        if self._backend:  # it may still hold our locks, cut off from us
+    async def _lock(self, connection: Any) -> None:
+        if self._backend:  # cut off from this server, it may still hold the locks
             pid, started = self._backend
             await self._sql.end_backend(connection, pid=pid, started=started)
         backend = await self._sql.own_backend(connection)
-        for _ in range(RETAKE):
-            if await self._sql.lock_server(connection, server=self.server):
-                break
-            await asyncio.sleep(TURN_EVERY)
-        else:
-            raise DatabaseUnavailable("The lock of this server is held by another connection.")
+        delays = RETAKE.delays()
+        while not await self._sql.lock_server(connection, server=self.server):
+            if not (delay := next(delays, None)):
+                raise DatabaseUnavailable("The lock of this server is held by another connection.")
+            await asyncio.sleep(delay)
         self._backend = backend["pid"], backend["started"]
         if self._lost:
-            await self._take_turn_again(connection)
+            await self._lock_turn_again(connection)
 
-    async def _take_turn_again(self, connection: Any) -> None:
-        self._tries = 1
+    async def _lock_turn_again(self, connection: Any) -> None:
+        self._acquisitions = 1
         if not await self._sql.lock_turn(connection):
-            self._tries = 0
-            log.error("Another server has the turn now: the run that is going here stops")
+            self._acquisitions = 0
+            log.error("Another server has the turn now: the current run stops")
             if self._lost:  # the turn may have ended meanwhile
                 self._lost()
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
-        self._tries = 0
+        self._acquisitions = 0
         if connection is not None:
             with suppress(Exception):  # broken, or reset and back in the pool: its locks are gone either way
                 await self._pool.release(connection, timeout=RELEASE_TIMEOUT)

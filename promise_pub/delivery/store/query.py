@@ -1,4 +1,4 @@
-"""Which runs of the history somebody wants to see, and in which order. Pure."""
+"""Filters and order of a list of runs."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from promise_pub.records import Mode, State, Verdict
 
 
 class Sort(StrEnum):
-    """What the history can be sorted by."""
+    """Keys by which runs can be sorted."""
 
     STARTED = "started"
-    """When the file had come in: runs start in that order."""
+    """The time when the file was received: runs start in that order."""
     FILE = "file"
-    """Its name, upper and lower case alike."""
+    """The name of the file, ignoring case."""
     SENT = "sent"
-    """Rows that the broker confirmed."""
+    """The number of rows that the broker confirmed."""
     SECONDS = "seconds"
-    """How long the run took in all."""
+    """The duration of the run."""
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """Runs that meet all that is set here. Runs that are equal in `sort` stand in the order of their ids.
+class RunSelection:
+    """Runs that match every filter set here. Runs that are equal in `sort` are ordered by id.
 
-    `file` is a part of the file's name, upper and lower case alike; every character stands for itself.
+    `file` is a part of the file's name, ignoring case; no character is a wildcard.
     """
 
     state: State | None = None
@@ -37,8 +37,8 @@ class Selection:
 
     @property
     def filtered(self) -> bool:
-        """Whether it leaves anything out."""
+        """True when a filter is set."""
         return bool(self.state or self.verdict or self.mode or self.file)
 
 
-NEWEST_FIRST = Selection()
+NEWEST_FIRST = RunSelection()

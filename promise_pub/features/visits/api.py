@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from promise_pub import errors
+from promise_pub.features.visits.errors import SessionNotFound
 from promise_pub.http.negotiation import CSV, HTML, JSON
-from promise_pub.http.openapi.answers import DATABASE, Operation, answer, faces, not_modified, problems
+from promise_pub.http.openapi.answers import DATABASE, Operation, answer, formats, not_modified, problems
 from promise_pub.http.openapi.document import Operations
-from promise_pub.http.openapi.parameters import KNOWN, PAGED, face, paged, query
+from promise_pub.http.openapi.parameters import IF_NONE_MATCH, PAGE_HEADERS, format_parameter, page_parameters, query
 from promise_pub.http.openapi.schema import (
     AMOUNT,
     COUNT,
@@ -17,8 +18,8 @@ from promise_pub.http.openapi.schema import (
     Schema,
     described,
     nullable,
+    object_of,
     ref,
-    whole,
 )
 
 # A description of what is taken that can be checked by itself: not of every way ISO 8601 has, nor of every month's days.
@@ -45,37 +46,37 @@ def _sessions() -> Operation:
         "description": "Sessions come with the newest page first; CSV has them alone. For operators, where users log in.",
         "parameters": [
             since,
-            *paged("Sessions"),
-            face(HTML, JSON, CSV),
-            KNOWN,
+            *page_parameters("Sessions"),
+            format_parameter(HTML, JSON, CSV),
+            IF_NONE_MATCH,
         ],
         "responses": {
-            "200": answer("A page of sessions.", faces(ref("Visits"), csv=True), "ETag", "Vary", *PAGED),
-            "304": not_modified("ETag", "Vary", *PAGED),
+            "200": answer("A page of sessions.", formats(ref("Visits"), csv=True), "ETag", "Vary", *PAGE_HEADERS),
+            "304": not_modified("ETag", "Vary", *PAGE_HEADERS),
             **problems((errors.BadParameter, errors.NotAllowed, *DATABASE)),
         },
     }
 
 
 def _session() -> Operation:
-    told = faces(ref("Visit"), csv=True)
+    told = formats(ref("Visit"), csv=True)
     return {
         "operationId": "showVisit",
         "tags": ["visits"],
         "summary": "One session's way through the pages",
         "description": "CSV has its hits, as `promise-pub visits import` takes them. For operators, where users log in.",
-        "parameters": [_SESSION_ID, face(HTML, JSON, CSV), KNOWN],
+        "parameters": [_SESSION_ID, format_parameter(HTML, JSON, CSV), IF_NONE_MATCH],
         "responses": {
             "200": answer("The session.", told, "ETag", "Vary", "X-Total-Count"),
             "304": not_modified("ETag", "Vary", "X-Total-Count"),
-            **problems((errors.BadParameter, errors.NotAllowed, errors.SessionNotFound, *DATABASE)),
+            **problems((errors.BadParameter, errors.NotAllowed, SessionNotFound, *DATABASE)),
         },
     }
 
 
 def _transitions() -> Schema:
     share = {"type": "number", "minimum": 0, "maximum": 1}
-    return whole(
+    return object_of(
         {
             "session_id": described(nullable(UUID), "null: of all sessions."),
             "since": described(nullable(MOMENT), "Before it is as if it had not been."),
@@ -86,7 +87,7 @@ def _transitions() -> Schema:
             "bounce_rate": described(nullable(share), "Their share; null while none has ended."),
             "pages": {
                 "type": "array",
-                "items": whole(
+                "items": object_of(
                     {
                         "page": TEXT,
                         "hits": COUNT,
@@ -101,7 +102,7 @@ def _transitions() -> Schema:
             },
             "transitions": {
                 "type": "array",
-                "items": whole({"from": TEXT, "to": TEXT, "count": COUNT, "probability": share}),
+                "items": object_of({"from": TEXT, "to": TEXT, "count": COUNT, "probability": share}),
             },
         },
         description="How people went from page to page; `exit` is the end of a session.",
@@ -109,7 +110,7 @@ def _transitions() -> Schema:
 
 
 def _visitor() -> Schema:
-    return whole(
+    return object_of(
         {
             "session_id": UUID,
             "first": MOMENT,
@@ -125,7 +126,7 @@ def _visitor() -> Schema:
 
 
 def _hit() -> Schema:
-    return whole(
+    return object_of(
         {
             "at": MOMENT,
             "session_id": UUID,
@@ -156,17 +157,17 @@ def schemas() -> dict[str, Schema]:
         "Transitions": _transitions(),
         "Visitor": _visitor(),
         "Hit": _hit(),
-        "Visits": whole(
+        "Visits": object_of(
             {
                 "sessions": {"type": "array", "items": ref("Visitor")},
                 "transitions": ref("Transitions"),
                 "recording": described(
-                    nullable(whole({name: COUNT for name in names})),
+                    nullable(object_of({name: COUNT for name in names})),
                     "What this server noted since its start; null: it notes nothing.",
                 ),
             }
         ),
-        "Visit": whole(
+        "Visit": object_of(
             {
                 "session": ref("Visitor"),
                 "hits": {"type": "array", "items": ref("Hit")},

@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 
 from promise_pub.db_checks import Need
-from promise_pub.features.visits import api, commands, store, web
+from promise_pub.features.visits import api, commands, errors, store, web
 from promise_pub.features.visits.hits import Ids
 from promise_pub.features.visits.metrics import HitCollector
 from promise_pub.features.visits.middleware import Visiting, record_visits
@@ -56,9 +56,7 @@ FEATURE = Feature(
     operations=api.OPERATIONS,
     schemas=api.schemas,
     tags={"visits": "Which pages visitors were shown, and where they went next."},
-    advice={
-        "session_not_found": "Find it in the list of visits. It may be older than the server keeps, or have been deleted."
-    },
+    errors=errors.ENTRIES,
     nav=(NavItem("/visits", "Visits", operators_only=True),),
     add_commands=commands.add_commands,
 )

@@ -20,8 +20,8 @@ from uuid import UUID
 
 from promise_pub.addresses import Address
 from promise_pub.delivery.input.signatures import LONGEST, fault_of
-from promise_pub.errors import ImportRefused
 from promise_pub.features.visits.chains import EXIT
+from promise_pub.features.visits.errors import ImportRefused
 from promise_pub.features.visits.hits import (
     COLUMNS,
     LONGEST_PAGE,

@@ -13,9 +13,11 @@ from types import TracebackType
 from typing import Protocol, Self
 from uuid import UUID
 
-from promise_pub.errors import DatabaseError, HitRefused
+from promise_pub.concurrency import wait_or_cancel
+from promise_pub.errors import DatabaseError
+from promise_pub.features.visits.errors import HitRefused
 from promise_pub.features.visits.hits import Hit
-from promise_pub.logs import told
+from promise_pub.logs import fields
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +93,7 @@ class Recorder:
         self._lost += count
         if self._trouble != why:
             self._trouble = why
-            log.warning("Page hits are lost", extra=told(why=why, waiting=len(self._waiting)))
+            log.warning("Page hits are lost", extra=fields(why=why, waiting=len(self._waiting)))
 
     async def __aenter__(self) -> Self:
         self._tasks = [
@@ -110,9 +112,7 @@ class Recorder:
             task.cancel()
         last = asyncio.create_task(self.flush())
         # Not a time-out: a query that is called off has its connection waited for.
-        _, late = await asyncio.wait({*self._tasks, last}, timeout=LAST_FLUSH)
-        for task in late:
-            task.cancel()
+        await wait_or_cancel([*self._tasks, last], LAST_FLUSH)
         if self._waiting:
             self._lose(len(self._waiting), "the database was away at the end")
             self._waiting.clear()
@@ -158,7 +158,7 @@ class Recorder:
         """Once, as long as it stays the same."""
         if self._trouble != error.message:
             self._trouble = error.message
-            log.warning("Page hits wait", extra=told(why=error.message, waiting=len(self._waiting)))
+            log.warning("Page hits wait", extra=fields(why=error.message, waiting=len(self._waiting)))
 
     async def _keep_sweeping(self) -> None:
         while True:
@@ -166,7 +166,7 @@ class Recorder:
                 await self._sweep(datetime.now(UTC))
                 pause = SWEEP_EVERY
             except DatabaseError as error:
-                log.warning("Old page hits stay", extra=told(why=error.message))
+                log.warning("Old page hits stay", extra=fields(why=error.message))
                 pause = SWEEP_AGAIN
             await asyncio.sleep(pause)
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from uuid import UUID, uuid4
 
+from promise_pub.concurrency import BackgroundTasks
 from promise_pub.errors import DatabaseError
 
 MOST_REMEMBERED = 10_000  # sessions, the latest: about 3 MB. Others are asked for again
@@ -36,7 +37,7 @@ class Sessions:
         self._clock = clock  # seconds since 1970, as hits have it
         self._seen: OrderedDict[UUID, float] = OrderedDict()
         self._resting_until = 0.0
-        self._asking: set[asyncio.Future[float | None]] = set()
+        self._asking = BackgroundTasks()
         self._turns = asyncio.Semaphore(MOST_ASKING)
 
     async def of(self, cookie: str | None) -> tuple[UUID, bool]:
@@ -72,9 +73,7 @@ class Sessions:
         """When it was here, by its hits. Nobody waits for long, and those who come next not at all."""
         if self._rests():
             return None
-        asking = asyncio.ensure_future(self._look_up(session))
-        self._asking.add(asking)
-        asking.add_done_callback(self._asking.discard)
+        asking = self._asking.start(self._look_up(session))
         # Not a time-out: a query that is called off has its connection waited for.
         await asyncio.wait({asking}, timeout=ASK_TIMEOUT)
         if not asking.done():

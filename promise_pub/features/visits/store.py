@@ -20,10 +20,11 @@ from uuid import UUID
 import asyncpg
 
 from promise_pub.addresses import Address
-from promise_pub.db import queries, translated
+from promise_pub.db import answering, queries
 from promise_pub.db_checks import Need, require_columns
-from promise_pub.errors import DatabaseError, HitRefused, SessionNotFound
+from promise_pub.errors import DatabaseError
 from promise_pub.features.visits.chains import Step, chains_of
+from promise_pub.features.visits.errors import HitRefused, SessionNotFound
 from promise_pub.features.visits.hits import Hit
 from promise_pub.features.visits.report import SessionSummary, Transitions
 
@@ -71,11 +72,11 @@ class StoredVisits:
 
     async def check(self) -> None:
         """Raises SchemaMissing where `scheme.sql` was applied before it had these tables, or never."""
-        async with self._answering(ANSWER_TIMEOUT):
+        async with answering(self._pool, ANSWER_TIMEOUT):
             await require_columns(self._pool, NEEDS)
 
     async def add(self, hits: Sequence[Hit]) -> Sequence[UUID]:
-        async with self._answering(ANSWER_TIMEOUT):
+        async with answering(self._pool, ANSWER_TIMEOUT):
             row = await self._added(self._pool, hits)
         return [*row["forgotten"]]
 
@@ -85,7 +86,7 @@ class StoredVisits:
 
     async def last_hit(self, session: UUID) -> datetime | None:
         """When the session was here last; None: never."""
-        async with self._answering(ANSWER_TIMEOUT):
+        async with answering(self._pool, ANSWER_TIMEOUT):
             found: datetime | None = await self._sql.last_hit(self._pool, session_id=session)
         return found
 
@@ -93,7 +94,7 @@ class StoredVisits:
         self, most: int, skip: int = 0, since: datetime | None = None
     ) -> tuple[list[SessionSummary], int]:
         """Those with a hit since then, the newest hit first; and how many there are of them."""
-        async with self._answering(COUNT_TIMEOUT), self._counting:
+        async with answering(self._pool, COUNT_TIMEOUT), self._counting:
             asked = self._sql.sessions(self._pool, since=since, most=most, skip=skip, ended_before=self._ended_before())
             rows = [row async for row in asked]
             total = rows[0]["total"] if rows else await self._count(since, skip)
@@ -107,7 +108,7 @@ class StoredVisits:
 
     async def session(self, session: UUID) -> tuple[SessionSummary, list[Hit]]:
         """A session and its hits in the order of time, MOST_HITS of them at most. Raises SessionNotFound."""
-        async with self._answering(COUNT_TIMEOUT):
+        async with answering(self._pool, COUNT_TIMEOUT):
             row = await self._sql.session(self._pool, session_id=session, ended_before=self._ended_before())
             if row is None:
                 raise SessionNotFound(f"There is no session {session}.")
@@ -120,7 +121,7 @@ class StoredVisits:
 
         Where there are more than MOST_PAGES, those that were hit least are one, called OTHERS.
         """
-        async with self._answering(COUNT_TIMEOUT), self._counting:
+        async with answering(self._pool, COUNT_TIMEOUT), self._counting:
             steps = await self._steps(session, since)
             if session and not steps:
                 if await self._sql.last_hit(self._pool, session_id=session) is None:
@@ -145,7 +146,7 @@ class StoredVisits:
 
         Raises SessionNotFound.
         """
-        async with self._answering(COUNT_TIMEOUT), self._transaction() as connection:
+        async with answering(self._pool, COUNT_TIMEOUT), self._transaction() as connection:
             await self._sql.hold_writers(connection)
             hits = int(await self._sql.forget(connection, session_id=session))
         if not hits:
@@ -153,17 +154,17 @@ class StoredVisits:
         return hits
 
     async def sweep(self, before: datetime, most: int) -> int:
-        async with self._answering(COUNT_TIMEOUT):
+        async with answering(self._pool, COUNT_TIMEOUT):
             return int(await self._sql.sweep(self._pool, before=before, most=most))
 
     async def sweep_forgotten(self, before: datetime) -> None:
-        async with self._answering(ANSWER_TIMEOUT):
+        async with answering(self._pool, ANSWER_TIMEOUT):
             await self._sql.sweep_forgotten(self._pool, before=before)
 
     async def import_hits(self, batches: AsyncIterator[Sequence[Hit]]) -> Imported:
         """Writes all of them or none. Raises what the batches raise."""
         imported = Imported()
-        async with self._answering(LONG_TIMEOUT), self._transaction() as connection:
+        async with answering(self._pool, LONG_TIMEOUT), self._transaction() as connection:
             async for hits in batches:
                 row = await self._added(connection, hits)
                 known = {*row["forgotten"]}
@@ -171,7 +172,7 @@ class StoredVisits:
                 imported.added += row["added"]
                 imported.forgotten += sum(hit.session_id in known for hit in hits)
         with suppress(DatabaseError):  # the hits are there; autovacuum comes to them by itself
-            async with self._answering(LONG_TIMEOUT):
+            async with answering(self._pool, LONG_TIMEOUT):
                 await self._sql.set_in_order(self._pool)
         return imported
 
@@ -182,17 +183,6 @@ class StoredVisits:
     async def _transaction(self) -> AsyncIterator[Any]:
         async with self._pool.acquire() as connection, connection.transaction():
             yield connection
-
-    @asynccontextmanager
-    async def _answering(self, within: float) -> AsyncIterator[None]:
-        """A connection that was lost without a word is not waited for, nor used again."""
-        with translated():
-            try:
-                async with asyncio.timeout(within):
-                    yield
-            except TimeoutError:
-                await self._pool.expire_connections()
-                raise
 
 
 @contextmanager

@@ -16,8 +16,9 @@ from uuid import UUID
 from aiohttp import web
 from markupsafe import Markup
 
-from promise_pub.errors import NotAllowed, SessionNotFound
+from promise_pub.errors import NotAllowed
 from promise_pub.features.visits.chains import percent
+from promise_pub.features.visits.errors import SessionNotFound
 from promise_pub.features.visits.hits import COLUMNS, Hit
 from promise_pub.features.visits.middleware import VISITING, Visiting
 from promise_pub.features.visits.recorder import Recorded
@@ -26,7 +27,7 @@ from promise_pub.features.visits.report import SESSION_COLUMNS, PageFigures, Ses
 from promise_pub.features.visits.store import MOST_HITS, StoredVisits
 from promise_pub.http.keys import may_operate
 from promise_pub.http.negotiation import CSV, JSON, negotiate_format
-from promise_pub.http.pagination import PER_PAGE, Paging, add_page_headers, parse_paging, single
+from promise_pub.http.pagination import PER_PAGE, Paging, add_page_headers, parse_paging, parse_query
 from promise_pub.http.responses import as_csv, as_json, page
 from promise_pub.spans import parse_since
 
@@ -68,7 +69,7 @@ class View:
 
 
 def _view(request: web.Request) -> View:
-    query = single(request, PARAMETERS)
+    query = parse_query(request, PARAMETERS)
     asked = query.get("since", "")
     return View(asked, parse_since(asked, datetime.now(UTC)), parse_paging(query))
 
@@ -155,7 +156,7 @@ async def show_visit(request: web.Request) -> web.Response:
     """One session: its way through the pages in the order of time."""
     _for_operators(request)
     face = negotiate_format(request, table=True)
-    single(request, ("format",))
+    parse_query(request, ("format",))
     session = _session_id(request.match_info["session_id"])
     visits = request.app[VISITS]
     summary, hits = await visits.session(session)

@@ -1,4 +1,4 @@
-"""What the API's answers look like: their faces, their headers, and the problems each request may meet."""
+"""Descriptions of responses: their formats and headers, and the problems that a request may end in."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 from promise_pub import errors
 from promise_pub.http.negotiation import CSV, HTML, JSON
-from promise_pub.http.openapi.schema import COUNT, TEXT, Schema, ref, sentence
-from promise_pub.http.problems import problem, status_of
+from promise_pub.http.openapi.schema import COUNT, TEXT, Schema, ref
+from promise_pub.http.problem_catalog import Kind, find_entry
+from promise_pub.http.problems import problem
 
-Kind = type[errors.PromisePubError]
 Operation = dict[str, Any]
 
 MEDIA_TYPES: Mapping[str, str] = {JSON: "application/json", CSV: "text/csv", HTML: "text/html"}
@@ -27,36 +27,36 @@ DATABASE: tuple[Kind, ...] = (
 )
 HEADERS: dict[str, Schema] = {
     "ETag": {
-        "description": "A mark of the answer. Sent back as `If-None-Match` it saves sending the same again.",
+        "description": "Identifies the content. Sent back as `If-None-Match`, it avoids sending the same again.",
         "schema": {"type": "string", "pattern": '^"[0-9a-f]+"$'},
     },
     "Vary": {
-        "description": "Where one address has several faces.",
+        "description": "Where one address has several formats.",
         "schema": {"const": "Accept"},
     },
     "Link": {
-        "description": "The pages `first`, `prev`, `next` and `last`, as far as there are others (RFC 8288).",
+        "description": "The pages `first`, `prev`, `next` and `last`, where they exist and are others (RFC 8288).",
         "schema": TEXT,
     },
-    "X-Total-Count": {"description": "How many there are on all pages.", "schema": COUNT},
+    "X-Total-Count": {"description": "The number of items on all pages.", "schema": COUNT},
     "Location": {"description": "Where to look.", "schema": TEXT},
     "Preference-Applied": {
-        "description": "Where `Prefer` was heeded.",
+        "description": "Where `Prefer` was applied.",
         "schema": {"const": "respond-async"},
     },
     "Retry-After": {
-        "description": "Seconds after which to try again, where that is of use.",
+        "description": "Seconds after which to try again, where that may help.",
         "schema": {"type": "integer", "minimum": 1},
     },
-    "WWW-Authenticate": {"description": "How to say who you are.", "schema": {"const": "Bearer"}},
-    "Content-Disposition": {"description": "A name to save it under.", "schema": TEXT},
+    "WWW-Authenticate": {"description": "How to authenticate.", "schema": {"const": "Bearer"}},
+    "Content-Disposition": {"description": "The name to save it under.", "schema": TEXT},
     "Set-Cookie": {"description": "The session.", "schema": TEXT},
 }
 _ALWAYS = {"WWW-Authenticate", "X-Total-Count", "Location", "ETag", "Vary"}
 
 
 def headers(*names: str) -> dict[str, Any]:
-    """References to the headers of these names."""
+    """Returns references to the headers of these names."""
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
@@ -64,8 +64,8 @@ def header_components() -> dict[str, Schema]:
     return {name: {**header, **({"required": True} if name in _ALWAYS else {})} for name, header in HEADERS.items()}
 
 
-def faces(json: Schema | None = None, *, csv: bool = False, html: bool = True) -> dict[str, Any]:
-    """The content of an answer by its media types."""
+def formats(json: Schema | None = None, *, csv: bool = False, html: bool = True) -> dict[str, Any]:
+    """Returns the content of a response by its media types."""
     content: dict[str, Any] = {}
     if json is not None:
         content[MEDIA_TYPES[JSON]] = {"schema": json}
@@ -77,7 +77,7 @@ def faces(json: Schema | None = None, *, csv: bool = False, html: bool = True) -
 
 
 def answer(description: str, content: Mapping[str, Any] | None = None, *named: str) -> Schema:
-    """An answer that went well, with headers by their names."""
+    """Returns the description of a response, with headers by their names."""
     told: Schema = {"description": description}
     if named:
         told["headers"] = headers(*named)
@@ -87,16 +87,16 @@ def answer(description: str, content: Mapping[str, Any] | None = None, *named: s
 
 
 def problems(kinds: Iterable[Kind], *, negotiated: bool = True) -> dict[str, Schema]:
-    """The answers to these errors, by status, with the codes that each may have."""
+    """Returns the responses to these errors, by status, with the codes that each may have."""
     by_status: dict[int, list[Kind]] = {}
     for kind in kinds:
-        by_status.setdefault(status_of(kind), []).append(kind)
+        by_status.setdefault(find_entry(kind).status, []).append(kind)
     return {str(status): _problem(status, found, negotiated) for status, found in sorted(by_status.items())}
 
 
 def _problem(status: int, kinds: list[Kind], negotiated: bool) -> Schema:
-    codes = "\n".join(f"- `{kind.code}`: {sentence(kind)}" for kind in kinds)
-    example = problem(status, kinds[0].code, sentence(kinds[0]))
+    codes = "\n".join(f"- `{kind.code}`: {kind.default_message()}" for kind in kinds)
+    example = problem(kinds[0], kinds[0].default_message())
     content: dict[str, Any] = {PROBLEM_TYPE: {"schema": ref("Problem"), "example": example}}
     if negotiated:
         content[MEDIA_TYPES[HTML]] = {"schema": TEXT}
@@ -111,12 +111,12 @@ def _headers_of(status: int) -> tuple[str, ...]:
 
 
 def not_modified(*named: str) -> Schema:
-    """The answer to who has it already."""
-    return answer("You have it already: what `If-None-Match` names.", None, *named)
+    """Returns the response to a client that has the content already."""
+    return answer("Not modified: `If-None-Match` names the current content.", None, *named)
 
 
 def without_bodies(answers: Mapping[str, Schema]) -> dict[str, Schema]:
-    """As HEAD gets them."""
+    """Returns the responses as HEAD gets them."""
     return {
         status: {name: part for name, part in told.items() if name not in ("content", "links")}
         for status, told in answers.items()

@@ -1,4 +1,4 @@
-"""The description of this API, made of what the router has and the handlers use: OpenAPI 3.1."""
+"""The OpenAPI 3.1 description of the routes that an application has."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from promise_pub.http.security import SAFE_METHODS
 
 VERSION = "3.1.1"
 
-_LOGIN = "\nWho sends a request says so with a token (`Authorization: Bearer`) or a session. Viewers may look; everything that is not GET takes an operator.\n"
+_LOGIN = "\nRequests are authenticated by a token (`Authorization: Bearer`) or a session. Viewers may read; every method but GET needs an operator.\n"
 
 
 class Route(NamedTuple):
@@ -41,7 +41,7 @@ class Api:
 
 
 def routes_of(app: web.Application) -> list[Route]:
-    """Every request that the application takes, but for the files under /static/."""
+    """Returns every request that the application takes, but for the files under /static/."""
     return [
         Route(route.method, route.resource.canonical)
         for route in app.router.routes()
@@ -77,7 +77,7 @@ def describe(routes: Iterable[Route], api: Api, *, login: bool) -> dict[str, Any
 
 
 def _leave_out_loose_links(paths: Mapping[str, Mapping[str, Operation]]) -> None:
-    """Those to requests that are not described."""
+    """Removes links to requests that are not described."""
     operations = [one for path in paths.values() for one in path.values()]
     known = {one["operationId"] for one in operations}
     for told in (told for one in operations for told in one["responses"].values()):
@@ -96,13 +96,13 @@ def _operation(operations: Operations, method: str, path: str, login: bool) -> O
 def _head(get: Operation) -> Operation:
     return get | {
         "operationId": f"{get['operationId']}Head",
-        "summary": f"{get['summary']}: its headers alone",
+        "summary": f"{get['summary']}: headers only",
         "responses": without_bodies(get["responses"]),
     }
 
 
 def _complete(method: str, path: str, operation: Operation, login: bool) -> Operation:
-    """With the answers that every request may get."""
+    """Returns the operation with the responses that every request may get."""
     closed = login and path not in OPEN
     common = dict(_common(method, closed))
     responses = {**common, **operation["responses"]}
@@ -114,8 +114,9 @@ def _complete(method: str, path: str, operation: Operation, login: bool) -> Oper
 
 def _common(method: str, closed: bool) -> Iterator[tuple[str, Any]]:
     kinds: list[type[errors.PromisePubError]] = [
-        errors.BadParameter,  # too many of them
-        errors.ServerBusy,  # too many connections
+        # Too many parameters, too many connections.
+        errors.BadParameter,
+        errors.ServerBusy,
         errors.WrongHost,
     ]
     acts = method not in SAFE_METHODS
@@ -124,7 +125,7 @@ def _common(method: str, closed: bool) -> Iterator[tuple[str, Any]]:
     if closed:
         kinds += DATABASE
         kinds += [errors.NotAllowed] if acts else []
-        yield "303", answer("A browser is sent to the login.", None, "Location")
+        yield "303", answer("A browser is redirected to the login.", None, "Location")
         yield from problems((errors.LoginRequired, errors.TokenRefused), negotiated=False).items()
     yield from problems(kinds).items()
     failed = problems([errors.PromisePubError])["500"]
@@ -132,7 +133,7 @@ def _common(method: str, closed: bool) -> Iterator[tuple[str, Any]]:
 
 
 def _both(own: Operation, common: Operation) -> Operation:
-    """One of the two comes: the request's own words first, and of headers those that come in any case."""
+    """Merges two responses of one status: the operation's own words first, and only the headers that both have."""
     known = own["description"]
     more = [line for line in common["description"].splitlines() if line and line not in known]
     headers = {name: told for name, told in common.get("headers", {}).items() if name in own.get("headers", {})}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from promise_pub.http.openapi.schema import TEXT, Schema
-from promise_pub.http.pagination import MOST_PAGES, MOST_PER_PAGE, PER_PAGE
+from promise_pub.http.pagination import MAX_PAGE, MAX_PER_PAGE, PER_PAGE
 
 
 def query(name: str, schema: Schema, description: str, **more: Any) -> Schema:
@@ -22,27 +22,26 @@ def header(name: str, description: str, example: str) -> Schema:
     }
 
 
-def face(*named: str) -> Schema:
-    words = "The face of the answer; it overrides `Accept`."
+def format_parameter(*named: str) -> Schema:
+    words = "The format of the response; it overrides `Accept`."
     return query("format", {"type": "string", "enum": [*named]}, words)
 
 
-KNOWN = header("If-None-Match", "The `ETag` of what you have.", '"5f3d"')
-PREFER = header("Prefer", "`respond-async`: not to wait for the run's end.", "respond-async")
+IF_NONE_MATCH = header("If-None-Match", "The `ETag` of the content that you have.", '"5f3d"')
+PREFER = header("Prefer", "`respond-async`: do not wait for the run's end.", "respond-async")
+
+# Headers about the other pages.
+PAGE_HEADERS = ("X-Total-Count", "Link")
 
 
-PAGED = ("X-Total-Count", "Link")
-"""What an answer tells of the other pages."""
-
-
-def paged(what: str) -> list[Schema]:
-    """Which page is asked for, of a list of these."""
+def page_parameters(items: str) -> list[Schema]:
+    """Returns the parameters that choose a page of a list; `items` names what it lists."""
     number = {"type": "integer", "minimum": 1}
     return [
-        query("page", {**number, "maximum": MOST_PAGES, "default": 1}, "Which page."),
+        query("page", {**number, "maximum": MAX_PAGE, "default": 1}, "Which page."),
         query(
             "per_page",
-            {**number, "maximum": MOST_PER_PAGE, "default": PER_PAGE},
-            f"{what} on a page.",
+            {**number, "maximum": MAX_PER_PAGE, "default": PER_PAGE},
+            f"{items} per page.",
         ),
     ]

@@ -1,0 +1,1 @@
+"""The API and the messages, described: OpenAPI, AsyncAPI, and a page of both."""

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from promise_pub import errors
-from promise_pub.accounts.passwords import LONGEST
-from promise_pub.accounts.people import LONGEST_NAME
+from promise_pub.accounts.passwords import MAX_LENGTH
+from promise_pub.accounts.people import MAX_NAME
 from promise_pub.http.features import Feature
-from promise_pub.http.openapi.answers import DATABASE, Operation, answer, faces, headers, not_modified, problems
+from promise_pub.http.openapi.answers import DATABASE, Operation, answer, formats, headers, not_modified, problems
 from promise_pub.http.openapi.document import Api, Operations
-from promise_pub.http.openapi.parameters import KNOWN, query
-from promise_pub.http.openapi.schema import COUNT, TEXT, Schema, ref, whole
+from promise_pub.http.openapi.parameters import IF_NONE_MATCH, query
+from promise_pub.http.openapi.schema import COUNT, TEXT, Schema, object_of, ref
 from promise_pub.records import Parameters, RunReport, StoredFile
 from promise_pub.web.docs import runs
 from promise_pub.web.docs.schemas import run_schemas
@@ -41,9 +41,9 @@ def _index() -> Operation:
         "tags": ["pages"],
         "summary": "The form and the newest runs",
         "description": "Also while the database is away: then it says so.",
-        "parameters": [KNOWN],
+        "parameters": [IF_NONE_MATCH],
         "responses": {
-            "200": answer("The page.", faces(), "ETag"),
+            "200": answer("The page.", formats(), "ETag"),
             "304": not_modified("ETag"),
         },
     }
@@ -54,12 +54,12 @@ def _alive() -> Operation:
         "operationId": "alive",
         "tags": ["state"],
         "summary": "Whether the server lives",
-        "responses": {"200": answer("It does.", faces(ref("Alive"), html=False), "ETag")},
+        "responses": {"200": answer("It does.", formats(ref("Alive"), html=False), "ETag")},
     }
 
 
 def _ready() -> Operation:
-    content = faces(ref("Ready"), html=False)
+    content = formats(ref("Ready"), html=False)
     return {
         "operationId": "ready",
         "tags": ["state"],
@@ -78,7 +78,7 @@ def _document(name: str, summary: str, media_type: str, schema: Schema) -> Calla
             "operationId": name,
             "tags": ["descriptions"],
             "summary": summary,
-            "parameters": [KNOWN],
+            "parameters": [IF_NONE_MATCH],
             "responses": {
                 "200": answer("Here it is.", content, "ETag"),
                 "304": not_modified("ETag"),
@@ -94,17 +94,17 @@ def _login_form() -> Operation:
         "tags": ["access"],
         "summary": "The form to log in",
         "parameters": [query("next", TEXT, "Where to go afterwards: a path of this server's.")],
-        "responses": {"200": answer("The form.", faces(), "ETag")},
+        "responses": {"200": answer("The form.", formats(), "ETag")},
     }
 
 
 def _log_in() -> Operation:
     fields = {
-        "name": {"type": "string", "maxLength": LONGEST_NAME},
-        "password": {"type": "string", "format": "password", "maxLength": LONGEST},
+        "name": {"type": "string", "maxLength": MAX_NAME},
+        "password": {"type": "string", "format": "password", "maxLength": MAX_LENGTH},
         "next": TEXT,
     }
-    form = {"application/x-www-form-urlencoded": {"schema": whole(fields, "next")}}
+    form = {"application/x-www-form-urlencoded": {"schema": object_of(fields, "next")}}
     refused = problems((errors.LoginFailed, errors.TooManyTries))
     refused["401"].pop("headers")
     return {
@@ -134,7 +134,7 @@ def _log_out() -> Operation:
 
 
 def _employees() -> Operation:
-    counted = faces(whole({"count": COUNT}), html=False)
+    counted = formats(object_of({"count": COUNT}), html=False)
     return {
         "operationId": "countEmployees",
         "tags": ["state"],

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from promise_pub.http.features import Feature
-from promise_pub.http.keys import GUARD
+from promise_pub.http.keys import AUTHENTICATOR
 from promise_pub.http.openapi import document
 from promise_pub.http.responses import as_json, page
 from promise_pub.web.docs import asyncapi
@@ -23,7 +23,7 @@ routes = web.RouteTableDef()
 def set_up(app: web.Application, features: Sequence[Feature]) -> None:
     """Adds the routes, and describes all that the application has by now: to be called after all others are added."""
     app.add_routes(routes)
-    app[DESCRIPTION] = document.describe(document.routes_of(app), make_api(features), login=GUARD in app)
+    app[DESCRIPTION] = document.describe(document.routes_of(app), make_api(features), login=AUTHENTICATOR in app)
 
 
 @routes.get("/openapi.json")

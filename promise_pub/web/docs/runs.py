@@ -11,15 +11,23 @@ from promise_pub.delivery.store.query import NEWEST_FIRST, Sort
 from promise_pub.http.negotiation import CSV, HTML, JSON
 from promise_pub.http.openapi.answers import (
     DATABASE,
-    Kind,
     Operation,
     answer,
-    faces,
+    formats,
     not_modified,
     problems,
 )
-from promise_pub.http.openapi.parameters import KNOWN, PAGED, PREFER, face, header, paged, query
-from promise_pub.http.openapi.schema import COUNT, FLAG, TEXT, UUID, Schema, described, ref, whole
+from promise_pub.http.openapi.parameters import (
+    IF_NONE_MATCH,
+    PAGE_HEADERS,
+    PREFER,
+    format_parameter,
+    header,
+    page_parameters,
+    query,
+)
+from promise_pub.http.openapi.schema import COUNT, FLAG, TEXT, UUID, Schema, described, object_of, ref
+from promise_pub.http.problem_catalog import CATALOG, Kind
 from promise_pub.records import Mode, State, Verdict
 from promise_pub.web.docs.parameters import RUN_ID, file_body, in_query
 from promise_pub.web.runs.compare import FEWEST, MOST
@@ -27,15 +35,6 @@ from promise_pub.web.runs.history import ORDERS
 from promise_pub.web.runs.preview import LIMIT, SHOWN
 from promise_pub.web.runs.run import MOST_REJECTS
 
-FAILED_RUN: tuple[Kind, ...] = (
-    errors.ConsumerError,
-    *errors.ConsumerError.__subclasses__(),
-    errors.BrokerError,
-    *errors.BrokerError.__subclasses__(),
-    *DATABASE,
-    errors.StoredFileError,
-    errors.RunTaken,
-)
 BUSY: tuple[Kind, ...] = (errors.TooManyWaiting, errors.ServerStopping)
 
 
@@ -56,13 +55,13 @@ def _links() -> dict[str, Schema]:
 
 
 def _a_run(description: str, *named: str) -> Schema:
-    told = answer(description, faces(ref("Run")), "Vary", *named)
+    told = answer(description, formats(ref("Run")), "Vary", *named)
     return {**told, "links": _links()}
 
 
 def _ended_or_dry() -> Schema:
     told = _a_run("The run ended by itself; its verdict is in it. Or the report of a dry run.")
-    return told | {"content": faces({"anyOf": [ref("Run"), ref("DryRun")]})}
+    return told | {"content": formats({"anyOf": [ref("Run"), ref("DryRun")]})}
 
 
 def _accepted() -> Schema:
@@ -80,7 +79,7 @@ def _simulate() -> Operation:
         errors.NoUsableRow,
         errors.BadHeader,
         errors.NotCsv,
-        *FAILED_RUN,
+        *(kind for kind in CATALOG if CATALOG[kind].ends_run),
         *BUSY,
     )
     name = query("filename", TEXT, "The file's name, where it is the body.", example="data.csv")
@@ -89,7 +88,7 @@ def _simulate() -> Operation:
         "tags": ["runs"],
         "summary": "Run one file",
         "description": "Answers when the run has ended, or at once with `Prefer: respond-async`. A client that hangs up does not stop its run.",
-        "parameters": [*in_query(), name, face(HTML, JSON), PREFER],
+        "parameters": [*in_query(), name, format_parameter(HTML, JSON), PREFER],
         "requestBody": file_body(),
         "responses": {
             "200": _ended_or_dry(),
@@ -130,33 +129,33 @@ def _one_of(kind: type[StrEnum]) -> Schema:
 
 def _history() -> Operation:
     runs = {"type": "array", "items": ref("Run")}
-    listed = answer("A page of runs.", faces(runs, csv=True), "ETag", "Vary", *PAGED)
+    listed = answer("A page of runs.", formats(runs, csv=True), "ETag", "Vary", *PAGE_HEADERS)
     return {
         "operationId": "listRuns",
         "tags": ["runs"],
         "summary": "The history, newest first where no other order is asked for",
         "parameters": [
             *_filters(),
-            *paged("Runs"),
-            face(HTML, JSON, CSV),
-            KNOWN,
+            *page_parameters("Runs"),
+            format_parameter(HTML, JSON, CSV),
+            IF_NONE_MATCH,
         ],
         "responses": {
             "200": listed,
-            "304": not_modified("ETag", "Vary", *PAGED),
+            "304": not_modified("ETag", "Vary", *PAGE_HEADERS),
             **problems((errors.BadParameter, *DATABASE)),
         },
     }
 
 
 def _run() -> Operation:
-    found = answer("The run, as it is now.", faces(ref("Run")), "ETag", "Vary")
+    found = answer("The run, as it is now.", formats(ref("Run")), "ETag", "Vary")
     return {
         "operationId": "showRun",
         "tags": ["runs"],
         "summary": "One run",
         "description": "Live while it goes, as it was recorded later. Its failure is in it, not in the status.",
-        "parameters": [RUN_ID, face(HTML, JSON), KNOWN],
+        "parameters": [RUN_ID, format_parameter(HTML, JSON), IF_NONE_MATCH],
         "responses": {
             "200": found | {"links": _links()},
             "304": not_modified("ETag", "Vary"),
@@ -174,7 +173,7 @@ def _stream() -> Operation:
         "tags": ["runs"],
         "summary": "A run as it goes, by server-sent events",
         "description": words,
-        "parameters": [RUN_ID, face(HTML, JSON), last],
+        "parameters": [RUN_ID, format_parameter(HTML, JSON), last],
         "responses": {
             "200": answer("The events, until the run has ended.", events),
             "204": answer("There is nothing more: you had the end."),
@@ -185,14 +184,14 @@ def _stream() -> Operation:
 
 def _rejects() -> Operation:
     rows = {"type": "array", "items": ref("RejectedRow"), "maxItems": MOST_REJECTS}
-    content = faces(rows, csv=True, html=False)
+    content = formats(rows, csv=True, html=False)
     named = ("X-Total-Count", "ETag", "Vary")
     return {
         "operationId": "listRejects",
         "tags": ["runs"],
         "summary": "The rejected rows of a run",
         "description": f"CSV unless JSON is asked for; the first {MOST_REJECTS:,}. Cells that a spreadsheet would execute are neutralised.",
-        "parameters": [RUN_ID, face(HTML, JSON, CSV), KNOWN],
+        "parameters": [RUN_ID, format_parameter(HTML, JSON, CSV), IF_NONE_MATCH],
         "responses": {
             "200": answer("The rows.", content, "Content-Disposition", *named),
             "304": not_modified(*named),
@@ -208,7 +207,7 @@ def _act(name: str, summary: str, words: str, *kinds: Kind) -> Callable[[], Oper
             "tags": ["runs"],
             "summary": summary,
             "description": words,
-            "parameters": [RUN_ID, face(HTML, JSON), PREFER],
+            "parameters": [RUN_ID, format_parameter(HTML, JSON), PREFER],
             "responses": {
                 "202": _accepted(),
                 **problems((errors.BadParameter, errors.RunNotFound, *kinds, *DATABASE)),
@@ -226,7 +225,7 @@ def _compare() -> Operation:
         "maxItems": MOST,
         "uniqueItems": True,
     }
-    compared = whole({"runs": {"type": "array", "items": ref("Run")}, "facts": FACTS})
+    compared = object_of({"runs": {"type": "array", "items": ref("Run")}, "facts": FACTS})
     return {
         "operationId": "compareRuns",
         "tags": ["runs"],
@@ -234,11 +233,11 @@ def _compare() -> Operation:
         "description": "As HTML without any run: some to choose from.",
         "parameters": [
             query("run", ids, f"{FEWEST} to {MOST} runs."),
-            face(HTML, JSON, CSV),
-            KNOWN,
+            format_parameter(HTML, JSON, CSV),
+            IF_NONE_MATCH,
         ],
         "responses": {
-            "200": answer("The runs, and what differs.", faces(compared, csv=True), "ETag", "Vary"),
+            "200": answer("The runs, and what differs.", formats(compared, csv=True), "ETag", "Vary"),
             "304": not_modified("ETag", "Vary"),
             **problems((errors.BadParameter, errors.RunNotFound, *DATABASE)),
         },
@@ -247,7 +246,7 @@ def _compare() -> Operation:
 
 FACTS: Schema = {
     "type": "array",
-    "items": whole(
+    "items": object_of(
         {
             "group": TEXT,
             "name": TEXT,
@@ -261,7 +260,7 @@ FACTS: Schema = {
 
 def _preview() -> Operation:
     body = {"type": "object", "additionalProperties": TEXT}
-    row = whole({"number": {"type": "integer", "minimum": 1}, "body": body})
+    row = object_of({"number": {"type": "integer", "minimum": 1}, "body": body})
     sent = (
         errors.BadParameter,
         errors.UploadIncomplete,
@@ -270,12 +269,12 @@ def _preview() -> Operation:
         errors.BadHeader,
         errors.NotCsv,
     )
-    shown = whole(
+    shown = object_of(
         {
             "columns": {"type": "array", "items": TEXT},
             "rows": {"type": "array", "items": row, "maxItems": SHOWN},
             "rejected": {"type": "array", "items": ref("RejectedRow"), "maxItems": SHOWN},
-            "counts": whole({"accepted": COUNT, "rejected": COUNT}),
+            "counts": object_of({"accepted": COUNT, "rejected": COUNT}),
             "more": described(FLAG, "Whether there is more than was looked at."),
         }
     )
@@ -291,7 +290,7 @@ def _preview() -> Operation:
             "content": {"text/csv": {"schema": {**TEXT, "minLength": 1}}},
         },
         "responses": {
-            "200": answer("What it would become.", faces(shown, html=False)),
+            "200": answer("What it would become.", formats(shown, html=False)),
             **problems(sent),
         },
     }

@@ -16,12 +16,13 @@ from promise_pub.http.openapi.schema import (
     Schema,
     described,
     nullable,
+    object_of,
     ref,
-    whole,
 )
-from promise_pub.records import Mode, State, Verdict
+from promise_pub.records import FindingKind, Mode, State, Verdict
 
 _RANGES = "^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?$"
+_VERDICT: Schema = {"type": "string", "enum": [verdict.value for verdict in Verdict]}
 _DIGEST: Schema = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 
 
@@ -41,7 +42,7 @@ def _run_parameters() -> dict[str, Schema]:
 
 def _session() -> Schema:
     told = "null: the consumer did not tell, which is never zero."
-    return whole(
+    return object_of(
         {
             "uuid": described(TEXT, "As the consumer named it; its queue's name."),
             "received": described(nullable(COUNT), f"Messages received; {told}"),
@@ -71,7 +72,7 @@ def _rows() -> Schema:
         "in_flight": "Rows published and not settled.",
         "unpublished": "Accepted rows that were not sent yet.",
     }
-    return whole(
+    return object_of(
         {name: described(COUNT, meaning) for name, meaning in names.items()},
         description="Rows by what became of them.",
     )
@@ -79,13 +80,13 @@ def _rows() -> Schema:
 
 def _seconds() -> Schema:
     parts = ("queued", "negotiating", "publishing", "draining", "total")
-    return whole({part: AMOUNT for part in parts}, description="How long each part took.")
+    return object_of({part: AMOUNT for part in parts}, description="How long each part took.")
 
 
 def _run() -> Schema:
     final = ", ".join(f"`{state.value}`" for state in State if state.final)
-    latency = whole({name: AMOUNT for name in ("p50", "p95", "p99", "max")})
-    earlier = whole({"session": ref("Session"), "first_row": COUNT, "last_row": COUNT})
+    latency = object_of({name: AMOUNT for name in ("p50", "p95", "p99", "max")})
+    earlier = object_of({"session": ref("Session"), "first_row": COUNT, "last_row": COUNT})
     return {
         "id": UUID,
         "state": {
@@ -107,7 +108,7 @@ def _run() -> Schema:
         "nacked_rows": {"type": "string", "pattern": _RANGES},
         "resends": {
             "type": "array",
-            "items": whole({"rows": COUNT, "reason": TEXT}),
+            "items": object_of({"rows": COUNT, "reason": TEXT}),
             "description": "Rows published again, and why.",
         },
         "session": nullable(ref("Session")),
@@ -115,20 +116,28 @@ def _run() -> Schema:
         "resumable": described(FLAG, "Whether its state allows to go on with it."),
         "db_count": described(nullable(COUNT), "Rows in `employees` after the run."),
         "verdict": described(
-            nullable({"type": "string", "enum": [verdict.value for verdict in Verdict]}),
+            nullable(_VERDICT),
             "Whether the promise is kept; null unless the run is completed.",
         ),
         "explanation": {"type": "array", "items": TEXT},
+        "findings": {
+            "type": "array",
+            "items": object_of({"kind": TEXT, "verdict": _VERDICT, "rows": nullable(COUNT)}),
+            "description": "The reasons as codes, one for each sentence of `explanation` in its order; none for a run that "
+            "an older version judged. Stable; a new kind may come. Kinds: "
+            + ", ".join(f"`{kind}`" for kind in FindingKind)
+            + ".",
+        },
         "confirm_ms": described(nullable(latency), "Latency of the publisher confirms."),
         "position": described(nullable({"type": "integer", "minimum": 1}), "In the queue of waiting runs."),
-        "error": nullable(whole({"code": ref("Code"), "message": TEXT})),
+        "error": nullable(object_of({"code": ref("Code"), "message": TEXT})),
     }
 
 
 def run_schema(told: Mapping[str, Any]) -> Schema:
     """Of a run; `told` is one. What a run does not tell is not claimed."""
     properties = {name: schema for name, schema in _run().items() if name in told}
-    return whole(properties, description="A run, as it is now.")
+    return object_of(properties, description="A run, as it is now.")
 
 
 def _dry_run() -> Schema:
@@ -136,12 +145,12 @@ def _dry_run() -> Schema:
     asked = _run_parameters()
     file = {name: asked[name] for name in ("columns", "header", "delimiter", "encoding")}
     counts = ("read", "accepted", "rejected", "duplicates")
-    return whole(
+    return object_of(
         {
             "dry_run": {"const": True},
             "file": _file(),
             **file,
-            "rows": whole({name: COUNT for name in counts}),
+            "rows": object_of({name: COUNT for name in counts}),
             "duplicates_by": {
                 "enum": ["mail", "row"],
                 "description": "What a row that repeats an earlier one has in common with it.",
@@ -153,7 +162,7 @@ def _dry_run() -> Schema:
 
 
 def _file() -> Schema:
-    return whole(
+    return object_of(
         {
             "name": described(TEXT, "As the client called it."),
             "bytes": COUNT,
@@ -163,7 +172,7 @@ def _file() -> Schema:
 
 
 def _event() -> Schema:
-    return whole(
+    return object_of(
         {
             "event": {"enum": ["progress", "end"]},
             "data": described(TEXT, "The run, as it is then: in JSON, or as parts of its page."),
@@ -179,11 +188,11 @@ def run_schemas(told: Mapping[str, Any]) -> dict[str, Schema]:
     return {
         "Run": run_schema(told),
         "Session": _session(),
-        "RejectedRow": whole(
+        "RejectedRow": object_of(
             {
                 "line": described({"type": "integer", "minimum": 1}, "Where it starts."),
                 "reason": TEXT,
-                "excerpt": described({"type": "string", "maxLength": 200}, "Its beginning."),
+                "excerpt": described({"type": "string", "maxLength": 200}, "Its first characters."),
             }
         ),
         "DryRun": _dry_run(),

@@ -28,7 +28,7 @@ class RunCollector(Collector):
         self._runs = runs
 
     def collect(self) -> Iterable[Metric]:
-        totals, current = self._runs.tally, self._runs.current
+        totals, current = self._runs.totals, self._runs.current
         ended = CounterMetricFamily(
             "promise_pub_runs_ended", "Runs that ended, by state and verdict.", labels=["state", "verdict"]
         )
@@ -55,13 +55,13 @@ class RunCollector(Collector):
             gauge(
                 "publish_rows_per_second",
                 "Rows per second that the run publishes now.",
-                publish_rate(current.samples if current else ()),
+                publish_rate(current.timeline.samples if current else ()),
             ),
         )
 
     def _confirm_latency(self) -> Metric:
         """Returns the histogram of confirms. Its sum is exact; a confirm up to 2 % over a bound may count below it."""
-        latency = self._runs.tally.latency()
+        latency = self._runs.totals.latency()
         counts = latency.up_to([bound * 1000 for bound in CONFIRM_BUCKETS])
         buckets = [(str(bound), float(count)) for bound, count in zip(CONFIRM_BUCKETS, counts, strict=True)]
         return HistogramMetricFamily(

@@ -1,0 +1,1 @@
+"""Pages and data of runs: the form, the history, one run, its stream, runs side by side."""

@@ -62,7 +62,7 @@ async def _choice(request: web.Request, chosen: list[str]) -> web.Response:
     for run_id in chosen:
         await find_run(request, run_id)
     try:
-        newest, _ = await request.app[LEDGER].newest(OFFERED)
+        newest, _ = await request.app[LEDGER].list_runs(OFFERED)
         trouble = ""
     except DatabaseError as error:
         newest, trouble = [], error.message

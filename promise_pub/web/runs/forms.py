@@ -17,7 +17,7 @@ from promise_pub.delivery.input.dialect import DELIMITERS, ENCODINGS
 from promise_pub.delivery.input.uploads import Upload
 from promise_pub.delivery.parameters import MOST_RATE, parse_profile
 from promise_pub.errors import BadParameter, FileMissing, FileTooLarge, UploadIncomplete
-from promise_pub.http.expect import ask_for_body
+from promise_pub.http.expect import request_body
 from promise_pub.http.limits import LIMITS, Limits, RateFloor
 from promise_pub.records import Mode, Parameters, StoredFile
 
@@ -178,9 +178,9 @@ async def take_order(request: web.Request, upload: Upload) -> Order:
     query = _query(request)
     parse_parameters(query, {})  # what is wrong already need not wait for the file
     if (request.content_length or 0) > upload.limit + OVERHEAD:
-        raise FileTooLarge(f"The file is over the limit of {upload.limit:,} bytes.")
+        raise FileTooLarge(f"The file is larger than the limit of {upload.limit:,} bytes.")
     with _broken_uploads():
-        await ask_for_body(request)
+        await request_body(request)
         name, fields = await _receive(request, upload, request.app[LIMITS])
     parameters, dry_run = parse_order(query, fields)
     if not name and not upload.size:
@@ -196,7 +196,7 @@ async def take_body(request: web.Request, limit: int, within: float) -> bytes:
     body, floor = bytearray(), RateFloor(request.app[LIMITS].upload_rate)
     with _broken_uploads(f"The body was not there within {within:g} s."):
         async with asyncio.timeout(within):
-            await ask_for_body(request)
+            await request_body(request)
             async for chunk in _timely(request.content.readany, request.content.at_eof, floor):
                 body += chunk
                 if len(body) > limit:
@@ -223,7 +223,7 @@ async def _receive_form(
     form = await request.multipart()
     while (part := await asyncio.wait_for(form.next(), CHUNK_TIMEOUT)) is not None:
         if not isinstance(part, BodyPartReader) or not part.name:
-            raise BadParameter("The form holds a part that is no field.")
+            raise BadParameter("The form holds a part that is not a field.")
         limits.check_fields(len(fields) + 1)
         if part.name in fields or part.name == FILE_FIELD and name is not None:
             raise BadParameter(f"{part.name[:50]} is given more than once.")
@@ -258,7 +258,7 @@ async def _timely(
     """
     while not ended():
         async with asyncio.timeout(CHUNK_TIMEOUT):
-            chunk = await floor.next(read)
+            chunk = await floor.read(read)
         yield chunk
 
 

@@ -11,10 +11,10 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from promise_pub.delivery.input.uploads import NAME_LIMIT
-from promise_pub.delivery.store.query import NEWEST_FIRST, Selection, Sort
+from promise_pub.delivery.store.query import NEWEST_FIRST, RunSelection, Sort
 from promise_pub.errors import BadParameter
 from promise_pub.http.negotiation import CSV, JSON, negotiate_format
-from promise_pub.http.pagination import PER_PAGE, Paging, add_page_headers, check_known, parse_paging, single
+from promise_pub.http.pagination import PER_PAGE, Paging, add_page_headers, check_known, parse_paging, parse_query
 from promise_pub.http.responses import as_csv, as_json, page
 from promise_pub.records import SUMMARY, Mode, RunReport, State, Verdict
 from promise_pub.web.keys import LEDGER, RUNS
@@ -31,7 +31,7 @@ routes = web.RouteTableDef()
 class View:
     """What a request asks the history for. An address of it names only what is not the default."""
 
-    which: Selection = NEWEST_FIRST
+    which: RunSelection = NEWEST_FIRST
     paging: Paging = Paging()
 
     @property
@@ -75,7 +75,7 @@ def _first_order(sort: Sort) -> bool:
     return sort is not Sort.FILE
 
 
-def _order(which: Selection) -> str:
+def _order(which: RunSelection) -> str:
     return "desc" if which.descending else "asc"
 
 
@@ -83,7 +83,7 @@ def parse_view(query: Mapping[str, str]) -> View:
     """What the query string asks for; an empty value is none. Raises BadParameter naming what there is."""
     check_known(query, PARAMETERS)
     sort = _one_of(query, "sort", Sort) or NEWEST_FIRST.sort
-    which = Selection(
+    which = RunSelection(
         state=_one_of(query, "state", State),
         verdict=_one_of(query, "verdict", Verdict),
         mode=_one_of(query, "mode", Mode),
@@ -123,8 +123,8 @@ def _part_of_a_name(text: str) -> str:
 async def list_runs(request: web.Request) -> web.Response:
     """The history, newest first where no other order is asked for."""
     face = negotiate_format(request, table=True)
-    view = parse_view(single(request, PARAMETERS))
-    found, total = await request.app[LEDGER].newest(view.paging.per_page, view.paging.skip, view.which)
+    view = parse_view(parse_query(request, PARAMETERS))
+    found, total = await request.app[LEDGER].list_runs(view.paging.per_page, view.paging.skip, view.which)
     found = as_they_are_now(request, found)
     links = view.links(total)
     if face == JSON:

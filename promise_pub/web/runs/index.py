@@ -45,7 +45,7 @@ async def index(request: web.Request) -> web.Response:
 
 async def _newest(request: web.Request) -> tuple[list[RunReport], int, str]:
     try:
-        newest, total = await request.app[LEDGER].newest(NEWEST)
+        newest, total = await request.app[LEDGER].list_runs(NEWEST)
     except DatabaseError as error:
         return [], 0, error.message
     return as_they_are_now(request, newest), total, ""

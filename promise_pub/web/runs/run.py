@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 from uuid import UUID
 
 from aiohttp import web
 
-from promise_pub.delivery.queue.rerun import run_again
+from promise_pub.concurrency import background, run_until
+from promise_pub.delivery.queue.rerun import rerun
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.run.active import ActiveRun
-from promise_pub.errors import DatabaseError, RunNotFound, ServerStopping
+from promise_pub.errors import DatabaseError, RunNotFound, ServerStopping, find_class
 from promise_pub.http.expect import defer_continue
-from promise_pub.http.keys import GUARD
+from promise_pub.http.keys import AUTHENTICATOR
 from promise_pub.http.negotiation import JSON, negotiate_format
 from promise_pub.http.problems import ask_again_later, problem, status_of_run
 from promise_pub.http.responses import as_csv, as_json, page
@@ -53,16 +53,11 @@ async def simulate(request: web.Request) -> web.Response:
 
 async def _unless_stopping(runs: Runs, work: Coroutine[Any, Any, T]) -> T:
     """Raises ServerStopping as soon as the server stops: an upload may take hours more."""
-    task, stopping = asyncio.ensure_future(work), asyncio.ensure_future(runs.stopping.wait())
-    try:
-        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ServerStopping
-        return task.result()
-    finally:
-        stopping.cancel()
-        task.cancel()
-        await asyncio.wait({task})
+    async with background(runs.stopping.wait()) as stopping:
+        task = await run_until(stopping, work)
+    if task.cancelled() and stopping.done():
+        raise ServerStopping
+    return task.result()
 
 
 def _prefers_async(request: web.Request) -> bool:
@@ -98,7 +93,7 @@ async def repeat_run(request: web.Request) -> web.Response:
     """Queues a new run of the same file with the same settings; 409 when the file is no longer there as it was."""
     negotiate_format(request)
     report = await find_run(request)
-    return await _accepted(request, await run_again(request.app[RUNS], report))
+    return await _accepted(request, await rerun(request.app[RUNS], report))
 
 
 @routes.get("/runs/{id}")
@@ -111,7 +106,7 @@ async def find_run(request: web.Request, run_id: str | None = None) -> RunReport
     """The run with this id, or the one in the request's path. Raises RunNotFound."""
     run_id = run_id or _run_id(request)
     run = request.app[RUNS].find(run_id)
-    return request.app[RUNS].report(run) if run else await request.app[LEDGER].run(run_id)
+    return request.app[RUNS].report(run) if run else await request.app[LEDGER].get_run(run_id)
 
 
 def _run_id(request: web.Request) -> str:
@@ -132,18 +127,18 @@ async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = 
     if negotiate_format(request) == JSON:
         if status == 200 or report.error is None:
             return as_json(report.as_json())
-        code, detail = report.error.code, report.error.message
-        details = problem(status, code, detail, run=report.as_json())
+        details = problem(find_class(report.error.code), report.error.message, run=report.as_json())
+        details["code"] = report.error.code  # an older version's may have no class any more
         response = as_json(details, status, "application/problem+json")
     else:
         context = {
             "run": report,
             "rejected": await _rejected(request, report),
-            "command": curl(report, str(request.url.origin()), token=GUARD in request.app),
+            "command": curl(report, str(request.url.origin()), token=AUTHENTICATOR in request.app),
         }
         response = page(request, "run.html", context, status)
     if not asked and report.error:
-        ask_again_later(response, report.error.code)
+        ask_again_later(response, find_class(report.error.code).passes)
     if not report.state.final:
         response.headers["Cache-Control"] = "no-store"
     return response
@@ -154,7 +149,7 @@ async def _rejected(request: web.Request, report: RunReport) -> list[Rejected]:
     if not report.counts.rejected:
         return []
     try:
-        return await request.app[LEDGER].rejected(report.id, REJECTS_SHOWN)
+        return await request.app[LEDGER].list_rejects(report.id, REJECTS_SHOWN)
     except DatabaseError:
         return []
 
@@ -164,7 +159,7 @@ async def list_rejects(request: web.Request) -> web.Response:
     """The rejected rows of a run that are stored: CSV to download, or JSON."""
     face = negotiate_format(request, table=True)
     report = await find_run(request)
-    rows = await request.app[LEDGER].rejected(report.id, MOST_REJECTS)
+    rows = await request.app[LEDGER].list_rejects(report.id, MOST_REJECTS)
     if face == JSON:
         response = as_json([row._asdict() for row in rows])
     else:

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp_sse import EventSourceResponse, sse_response
 
 from promise_pub.errors import DatabaseError
-from promise_pub.http.keys import GUARD
+from promise_pub.http.keys import AUTHENTICATOR
 from promise_pub.http.negotiation import HTML, JSON, negotiate_format
 from promise_pub.http.responses import fragment
 from promise_pub.records import RunReport
@@ -44,7 +44,7 @@ async def stream_run(request: web.Request) -> web.StreamResponse:
     if request.method == "HEAD":
         return web.Response(headers=EventSourceResponse().headers)
     async with sse_response(request, send_timeout=SEND_TIMEOUT) as response:
-        longest = ASK_AGAIN_AFTER if GUARD in request.app else None
+        longest = ASK_AGAIN_AFTER if AUTHENTICATOR in request.app else None
         # A client that has gone, or comes back: when the database does, or to be asked who it is.
         with suppress(ConnectionError, TimeoutError, DatabaseError):
             async with asyncio.timeout(longest):

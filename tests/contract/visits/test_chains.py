@@ -12,9 +12,9 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 import pytest
 
 from promise_pub import db
-from promise_pub.errors import SessionNotFound
 from promise_pub.features.visits import hits
 from promise_pub.features.visits.chains import EXIT, Chains, chains_of
+from promise_pub.features.visits.errors import SessionNotFound
 from promise_pub.features.visits.hits import make_id
 from promise_pub.features.visits.store import StoredVisits
 from promise_pub.settings.model import DatabaseSettings

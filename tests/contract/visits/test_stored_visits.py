@@ -14,8 +14,8 @@ import asyncpg
 import pytest
 
 from promise_pub import db
-from promise_pub.errors import ImportRefused, SessionNotFound
 from promise_pub.features.visits import store
+from promise_pub.features.visits.errors import ImportRefused, SessionNotFound
 from promise_pub.features.visits.hits import Hit, headers_of, text_of
 from promise_pub.features.visits.store import Imported, StoredVisits
 from promise_pub.settings.model import DatabaseSettings

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from promise_pub import db
-from promise_pub.errors import HitRefused, SessionNotFound
+from promise_pub.features.visits.errors import HitRefused, SessionNotFound
 from promise_pub.features.visits.hits import Hit
 from promise_pub.features.visits.report import SessionSummary
 from promise_pub.features.visits.store import MOST_PAGES, OTHERS, StoredVisits

@@ -146,7 +146,7 @@ async def by_way_of(database: DatabaseSettings, folder: Path) -> AsyncIterator[a
 
 
 async def test_with_a_database_that_hangs_the_end_comes_in_time(database: DatabaseSettings, tmp_path: Path) -> None:
-    """A server has 10 seconds for it, and closes its claim's connection too."""
+    """A server has 10 seconds for it, and closes the connection of its locks too."""
     async with by_way_of(database, tmp_path) as passing:
         async with db.open_pool(replace(database, host=str(tmp_path))) as pool:
             visits = StoredVisits(pool, IDLE)

@@ -14,7 +14,7 @@ from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 from pamqp.heartbeat import Heartbeat
 
-from promise_pub.amqp.frames import MORE, Confirm, Delivery, TappedReader, confirms, deliveries
+from promise_pub.amqp.frames import MORE, Confirm, DeliveredMessage, TappedReader, parse_confirms, parse_deliveries
 
 CHANNEL = 1
 WORDS = st.text("abc-é\N{CRAB}:", max_size=12)
@@ -108,7 +108,7 @@ def test_confirms_are_taken_and_the_rest_is_left_in_its_order(sent: list[Any], c
     taken: list[Confirm] = []
 
     def tap(buffer: bytearray) -> int:
-        found, size, returned = confirms(buffer, CHANNEL)
+        found, size, returned = parse_confirms(buffer)
         assert not returned
         taken.extend(found)
         return size
@@ -126,10 +126,10 @@ def test_confirms_are_taken_and_the_rest_is_left_in_its_order(sent: list[Any], c
     st.lists(st.integers(0, 5_000), max_size=12),
 )
 def test_deliveries_are_taken_whole_and_the_rest_is_left(sent: list[Any], cuts: list[int]) -> None:
-    taken: list[Delivery] = []
+    taken: list[DeliveredMessage] = []
 
     def tap(buffer: bytearray) -> int:
-        found, size = deliveries(buffer, CHANNEL)
+        found, size = parse_deliveries(buffer)
         taken.extend(found)
         return size
 
@@ -138,7 +138,7 @@ def test_deliveries_are_taken_whole_and_the_rest_is_left(sent: list[Any], cuts: 
     reader.tap = tap
     rest = asyncio.run(left_for_aiormq(reader))
     wanted = [
-        Delivery(tag, properties.get("message_id") or None, redelivered, body)
+        DeliveredMessage(tag, properties.get("message_id") or None, redelivered, body)
         for tag, redelivered, _, properties, body, _ in (one[1] for one in sent if one[0] == "delivery")
     ]
     assert taken == wanted
@@ -148,13 +148,13 @@ def test_deliveries_are_taken_whole_and_the_rest_is_left(sent: list[Any], cuts: 
 def test_a_return_is_told_before_the_ack_that_follows_it() -> None:
     returned = frame.marshal(commands.Basic.Return(312, "NO_ROUTE", "", "q"), CHANNEL)
     ack = marshal(Confirm(5, False))
-    assert confirms(bytearray(ack + returned + ack), CHANNEL) == (
+    assert parse_confirms(bytearray(ack + returned + ack)) == (
         [Confirm(5, False)],
         len(ack),
         True,
     )
-    assert confirms(bytearray(returned + ack), CHANNEL) == ([], 0, True)
-    assert confirms(bytearray(returned[:10]), CHANNEL) == ([], MORE, False)
+    assert parse_confirms(bytearray(returned + ack)) == ([], 0, True)
+    assert parse_confirms(bytearray(returned[:10])) == ([], MORE, False)
 
 
 async def test_a_tap_set_while_a_frame_is_waited_for_gets_it() -> None:
@@ -165,7 +165,7 @@ async def test_a_tap_set_while_a_frame_is_waited_for_gets_it() -> None:
     taken: list[Confirm] = []
 
     def tap(buffer: bytearray) -> int:
-        found, size, _ = confirms(buffer, CHANNEL)
+        found, size, _ = parse_confirms(buffer)
         taken.extend(found)
         return size
 
@@ -177,7 +177,7 @@ async def test_a_tap_set_while_a_frame_is_waited_for_gets_it() -> None:
 
 async def test_an_end_in_the_middle_of_a_frame_is_an_end_for_aiormq_too() -> None:
     reader = TappedReader(Stream(marshal(Confirm(1, True))[:15], [3, 9]))  # type: ignore[arg-type]
-    reader.tap = lambda buffer: confirms(buffer, CHANNEL)[1]
+    reader.tap = lambda buffer: parse_confirms(buffer)[1]
     assert await reader.readexactly(1) + await reader.readexactly(6) == marshal(Confirm(1, True))[:7]
     with pytest.raises(asyncio.IncompleteReadError):
         await reader.readexactly(14)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-from aiormq.exceptions import ChannelClosed, ConnectionNotAllowed
+import ssl
 
-from promise_pub.amqp.replies import refusal
+import pytest
+from aiormq.exceptions import AMQPConnectionError, ChannelClosed, ConnectionNotAllowed
+
+from promise_pub.amqp.replies import reason, refusal
 
 PASSING = [
     "access to vhost '/' refused for user 'pub': connection limit (10) is reached",
@@ -35,3 +37,17 @@ def test_a_limit_or_a_vhost_that_is_down_may_pass_and_a_name_with_such_words_may
     told = refusal(error, "The broker refused")
     assert told and told.message == f"The broker refused: {said}"
     assert told.passes is (words in PASSING)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("WRONG_VERSION_NUMBER", "it does not speak TLS on this port; its TLS port is usually 5671"),
+        ("CERTIFICATE_VERIFY_FAILED", "certificate verify failed"),
+    ],
+)
+def test_a_port_without_tls_is_named_as_such(kind: str, words: str) -> None:
+    error, cause = AMQPConnectionError(), ssl.SSLError(1, words)
+    cause.reason = kind
+    error.__cause__ = cause
+    assert reason(error) == words

@@ -23,7 +23,7 @@ from promise_pub.errors import (
     StoredFileError,
 )
 from promise_pub.records import Fault, State
-from promise_pub.remote import follow
+from promise_pub.retries import Backoff
 from tests.run_parts import RUN, ended, report
 from tests.tls import make_certificate
 
@@ -53,17 +53,13 @@ def answering(answer: Any) -> Callable[[web.Request], Awaitable[web.Response]]:
     return handle
 
 
-async def test_a_server_that_stays_away_is_named_with_how_to_go_on(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(follow, "PATIENCE", 0.1)
-    monkeypatch.setattr(follow, "FIRST_PAUSE", 0.05)
+async def test_a_server_that_stays_away_is_named_with_how_to_go_on(serve: Serve) -> None:
     url = await serve(_runs_RUN=report().as_json(), _runs_RUN_stream=502)
     errand = Errand(url)
     with pytest.raises(ServerAway) as caught:
         async with errand.opened(quiet=True):
             await errand.find(RUN)
-            await errand.to_the_end()
+            await errand.to_the_end(Backoff(first=0.05, longest=5.0, within=0.1))
     assert caught.value.message == (
         f"No. (no) (for 0 s). The run may go on; to follow it: promise-pub send --follow {RUN} "
         f"--server {url} -- to end it: promise-pub runs {RUN} --cancel --server {url}"

@@ -18,6 +18,7 @@ from promise_pub.cli import junit
 from promise_pub.cli.output import exit_code, print_run
 from promise_pub.delivery.evidence.proof import NO_PROOF, Proof
 from promise_pub.delivery.evidence.ranges import RowRanges
+from promise_pub.delivery.evidence.sentences import explain
 from promise_pub.delivery.evidence.verdict import judge
 from promise_pub.errors import BadParameter, PromisePubError, ServerAway
 from promise_pub.http.problems import advice_on_run
@@ -26,6 +27,8 @@ from promise_pub.records import (
     Counts,
     EarlierSession,
     Fault,
+    Finding,
+    FindingKind,
     Repeats,
     RunReport,
     SessionView,
@@ -49,7 +52,10 @@ CASES = [
 
 def parsed(run: RunReport | None, error: PromisePubError | None = None) -> TestSuite:
     """The report, read by the library that CI tools read such with."""
-    document = junit.report(run.as_json() if run else None, error, "data.csv", "localhost")
+    return read(junit.report(run.as_json() if run else None, error, "data.csv", "localhost"))
+
+
+def read(document: bytes) -> TestSuite:
     suites = list(JUnitXml.fromstring(document))
     assert len(suites) == 1
     check(document)
@@ -79,9 +85,9 @@ def result(case: TestCase) -> str:
 
 
 def test_a_kept_promise_as_it_is_written() -> None:
-    sentence = "1,000 rows repeat a mail that was saved before"
     latency = ConfirmLatency(3.1, 9.8, 14.2, 21.0)
-    run = ended(Verdict.KEPT, sentence, confirm_ms=latency, digest="d1" * 16, db_count=99_000)
+    finding = Finding(FindingKind.DUPLICATE, Verdict.KEPT, 1000)
+    run = judged(Verdict.KEPT, finding, confirm_ms=latency, digest="d1" * 16, db_count=99_000)
     document = junit.report(run.as_json(), None, "data.csv", "ci.example")
     properties, rest = [], []
     for text in document.decode().replace("><", ">\n<").splitlines():
@@ -132,9 +138,18 @@ def test_a_kept_promise_as_it_is_written() -> None:
     check(document)
 
 
+NOT_RECEIVED = Finding(FindingKind.NOT_RECEIVED, Verdict.BROKEN, 2, {"numbers": "7-8"})
+NACKED = Finding(FindingKind.NACKED, Verdict.BROKEN, 1, {"numbers": "3"})
+SAVED_NOT_REPORTED = Finding(FindingKind.SAVED_NOT_REPORTED, Verdict.UNKNOWN)
+
+
+def judged(verdict: Verdict, *findings: Finding, **changes: Any) -> RunReport:
+    return ended(verdict, *map(explain, findings), findings=findings, **changes)
+
+
 def test_a_broken_one_names_each_kind_of_loss_where_it_belongs() -> None:
-    said = ["2 rows were confirmed and never received: 7-8", "1 row was refused by the broker: 3"]
-    told = results(parsed(ended(Verdict.BROKEN, *said)))
+    said = [explain(NOT_RECEIVED), explain(NACKED)]
+    told = results(parsed(judged(Verdict.BROKEN, NOT_RECEIVED, NACKED)))
     assert told[CASES[0]] == "Failure: " + "\n".join(said)
     assert told[CASES[3]] == f"Failure: {said[1]}"
     assert told[CASES[5]] == f"Failure: {said[0]}"
@@ -142,10 +157,32 @@ def test_a_broken_one_names_each_kind_of_loss_where_it_belongs() -> None:
 
 
 def test_what_could_not_be_judged_is_skipped_and_the_promise_not_kept() -> None:
-    said = "the consumer does not tell how many rows it saved"
-    told = results(parsed(ended(Verdict.UNKNOWN, said)))
+    said = explain(SAVED_NOT_REPORTED)
+    told = results(parsed(judged(Verdict.UNKNOWN, SAVED_NOT_REPORTED)))
     assert told[CASES[0]] == f"Failure: {said}"
     assert told[CASES[6]] == f"Skipped: {said}"
+
+
+@pytest.mark.parametrize("told_none", [True, False], ids=["an older server", "an older run"])
+def test_without_findings_its_counts_are_judged_and_the_rest_is_left_to_the_verdict(told_none: bool) -> None:
+    counts = Counts(read=10, published=10, confirmed=9, nacked=1)
+    run = judged(Verdict.BROKEN, NACKED, counts=counts, nacked_rows="3")
+    answer = replace(run, findings=()).as_json()
+    if told_none:
+        del answer["findings"]
+    told = results(read(junit.report(answer, None, "data.csv", "localhost")))
+    assert told[CASES[0]] == f"Failure: {explain(NACKED)}"
+    assert told[CASES[3]] == "Failure: nacked: 1 (3)"
+    elsewhere = "Skipped: An older version judged this run: its reasons stand in the case 'the promise is kept'."
+    assert {told[name] for name in (CASES[2], *CASES[4:])} == {elsewhere}
+
+
+@pytest.mark.parametrize("kind", FindingKind)
+@pytest.mark.parametrize(("verdict", "result"), [(Verdict.BROKEN, "Failure"), (Verdict.UNKNOWN, "Skipped")])
+def test_every_kind_of_finding_has_one_case(kind: FindingKind, verdict: Verdict, result: str) -> None:
+    run = ended(verdict, "why", findings=(Finding(kind, verdict),))
+    told = results(parsed(run))
+    assert [told[name] for name in CASES[2:] if told[name]] == [f"{result}: why"]
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED, State.INTERRUPTED])
@@ -182,7 +219,7 @@ def test_a_run_that_was_lost_sight_of_is_an_error_with_what_was_known() -> None:
 @given(st.text(st.characters(exclude_categories=[]), max_size=20))
 def test_whatever_is_in_a_name_it_stays_xml(name: str) -> None:
     file = StoredFile(f"a{name}b", 1, "")
-    suite = parsed(ended(Verdict.BROKEN, f"x{name}", file=file))
+    suite = parsed(ended(Verdict.BROKEN, f"x{name}", findings=(NACKED,), file=file))
     value = next(one.value for one in suite.properties() if one.name == "file.name")
     assert value.startswith("a") and value.endswith("b")
     parsed_error = results(parsed(None, ServerAway(f"y{name}")))[CASES[0]]
@@ -260,12 +297,10 @@ def told(**changes: Any) -> SessionView:
 def test_every_reason_for_a_verdict_has_its_case(
     counts: Counts, session: SessionView, more: dict[str, Any], case: int, kind: type
 ) -> None:
-    """Holds the cases to the sentences of the judge, who may come to word them differently."""
     more = {"repeats": None, "proof": NO_PROOF, **more}
-    verdict, explanation = judge(counts, "1", "2", session, **more)
-    run = ended(verdict, *explanation, counts=counts, session=session)
-    cases = {one.name: one.result for one in parsed(run)}
-    assert [type(one) for one in cases[CASES[case]]] == [kind], explanation
+    verdict, findings = judge(counts, "1", "2", session, **more)
+    cases = {one.name: one.result for one in parsed(judged(verdict, *findings, counts=counts, session=session))}
+    assert [type(one) for one in cases[CASES[case]]] == [kind], findings
     assert bool(cases[CASES[0]]) is (verdict != Verdict.KEPT)
     # A broken promise has its failure among the cases, and a kept one has none.
     failed = [name for name in CASES[1:] if any(isinstance(one, Failure) for one in cases[name])]

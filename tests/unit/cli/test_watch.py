@@ -17,6 +17,7 @@ from rich.console import Console
 from promise_pub.cli import output, watch
 from promise_pub.errors import DatabaseUnavailable
 from promise_pub.records import SUMMARY, RunReport, Seconds, StoredFile, Verdict
+from promise_pub.retries import Backoff
 from tests.run_parts import RUN, ended, report
 
 OTHER = RUN.replace("7b", "8c")
@@ -24,11 +25,10 @@ Looks = list[list[RunReport] | DatabaseUnavailable]
 
 
 @pytest.fixture
-def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+def watched() -> Callable[..., Any]:
     """Watches what one look after the other finds, and stops after the last."""
-    monkeypatch.setattr(watch, "LOOK_EVERY", 0)
 
-    async def start(looks: Looks, form: str = "text") -> None:
+    async def start(looks: Looks, form: str = "text", within: float = 60.0) -> None:
         async def look() -> list[RunReport]:
             if not looks:
                 raise asyncio.CancelledError
@@ -37,7 +37,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
                 raise found
             return found
 
-        await watch.watch(look, argparse.Namespace(format=form, id=None))
+        await watch.watch(look, argparse.Namespace(format=form, id=None), Backoff(0.0, 0.0, within))
 
     return start
 
@@ -86,14 +86,11 @@ async def test_a_database_that_comes_back_is_waited_for(
     assert err == "promise-pub: The database cannot be reached: refused: trying again\n"
 
 
-async def test_one_that_was_never_there_or_stays_away_is_not(
-    watched: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_one_that_was_never_there_or_stays_away_is_not(watched: Callable[..., Any]) -> None:
     with pytest.raises(DatabaseUnavailable):
         await watched([DatabaseUnavailable()])
-    monkeypatch.setattr(watch, "PATIENCE", 0)
     with pytest.raises(DatabaseUnavailable):
-        await watched([[report()], *[DatabaseUnavailable()] * 9])
+        await watched([[report()], *[DatabaseUnavailable()] * 9], within=0.0)
 
 
 @pytest.mark.parametrize(

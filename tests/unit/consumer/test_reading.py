@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from promise_pub.consumer import patience
 from promise_pub.consumer.reading import Reading
-from promise_pub.consumer.saver import Saved
-from promise_pub.consumer.session import Session
+from promise_pub.consumer.saver import OUTAGE, Saved
+from promise_pub.consumer.session import ConsumerSession
 from promise_pub.errors import (
     BrokerError,
     BrokerLost,
@@ -39,9 +38,7 @@ class LosingBroker:
         self._messages = messages
 
     @asynccontextmanager
-    async def reading(
-        self, queue: str, receive: Callable[..., None], changed: Callable[[], None]
-    ) -> AsyncIterator[Any]:
+    async def read(self, queue: str, receive: Callable[..., None], changed: Callable[[], None]) -> AsyncIterator[Any]:
         self.opened += 1
         yield Channel(self.first if self.opened == 1 else self.end)
         raise AssertionError("it is never read to its end")
@@ -73,9 +70,9 @@ def read(broker: LosingBroker, saver: FakeSaver | None = None) -> tuple[Exceptio
     """Reads in virtual time until it raises: what that was, and how long it took."""
 
     async def work() -> tuple[Exception, float]:
-        session = Session("u", "host", datetime.now(UTC))
+        session = ConsumerSession("u", "host", datetime.now(UTC))
         chosen: Any = broker
-        reading = Reading(session, chosen, saver or FakeSaver(), FOREVER)  # type: ignore[arg-type]
+        reading = Reading(session, chosen, saver or FakeSaver(), FOREVER, OUTAGE)  # type: ignore[arg-type]
         plain = reading._until_due
 
         async def until_due() -> None:
@@ -96,14 +93,14 @@ def read(broker: LosingBroker, saver: FakeSaver | None = None) -> tuple[Exceptio
 def test_channels_that_open_and_end_without_a_message_are_given_up() -> None:
     broker = LosingBroker(BrokerLost("It was lost."))
     _, took = read(broker)
-    assert took <= patience.LIMIT + 200
+    assert took <= OUTAGE.within + 200
     assert broker.opened < 12
 
 
 def test_channels_that_end_are_opened_anew_as_long_as_they_bring_messages() -> None:
     broker = LosingBroker(BrokerLost("It was lost."), messages=50)
     _, took = read(broker)
-    assert took > 5 * patience.LIMIT
+    assert took > 5 * OUTAGE.within
     assert broker.opened > 50
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from promise_pub.consumer import distinct, rows
 from promise_pub.consumer.distinct import DistinctIds
-from promise_pub.consumer.session import NOT_YET, Session
+from promise_pub.consumer.session import ConsumerSession
+from promise_pub.delivery.consumer_client.answers import NOT_YET
 
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -21,8 +22,8 @@ def body(name: object, mail: object) -> bytes:
 
 
 @pytest.fixture
-def session() -> Session:
-    return Session("a-uuid", "a-host", STARTED)
+def session() -> ConsumerSession:
+    return ConsumerSession("a-uuid", "a-host", STARTED)
 
 
 @given(st.text(max_size=127), st.text(max_size=127))
@@ -91,7 +92,7 @@ def test_ids_of_more_runs_than_a_session_has_are_foreign(monkeypatch: pytest.Mon
     ]
 
 
-def test_a_new_session_has_not_ended(session: Session) -> None:
+def test_a_new_session_has_not_ended(session: ConsumerSession) -> None:
     assert session.as_json() == {
         "uuid": "a-uuid",
         "digest": "0" * 32,
@@ -106,7 +107,7 @@ def test_a_new_session_has_not_ended(session: Session) -> None:
     }
 
 
-def test_the_counts_add_up_once_nothing_is_in_hand(session: Session) -> None:
+def test_the_counts_add_up_once_nothing_is_pending(session: ConsumerSession) -> None:
     for message_id, content in [
         ("r:1", body("a", "1")),
         ("r:2", body("b", "1")),
@@ -115,30 +116,30 @@ def test_the_counts_add_up_once_nothing_is_in_hand(session: Session) -> None:
         (None, body("c", "2")),
     ]:
         session.receive(message_id, content, redelivered=False)
-    assert (session.received, session.distinct, len(session.in_hand)) == (5, 4, 3)
-    session.settle(len(session.take()), saved=1, refused=1)
+    assert (session.received, session.distinct, len(session.pending)) == (5, 4, 3)
+    session.settle(len(session.take_pending()), saved=1, refused=1)
     assert (session.saved, session.duplicates, session.invalid) == (1, 2, 2)
     assert session.received == session.saved + session.duplicates + session.invalid
 
 
-def test_a_message_handed_over_again_is_not_counted_again(session: Session) -> None:
+def test_a_message_handed_over_again_is_not_counted_again(session: ConsumerSession) -> None:
     session.receive("r:1", body("a", "1"), redelivered=False)
     session.receive("r:1", body("a", "1"), redelivered=True)
     session.receive("r:2", body("b", "2"), redelivered=True)  # lost on its first way here
-    assert (session.received, session.duplicates, len(session.in_hand)) == (2, 0, 2)
+    assert (session.received, session.duplicates, len(session.pending)) == (2, 0, 2)
 
 
-def test_rows_given_back_keep_their_order(session: Session) -> None:
+def test_rows_given_back_keep_their_order(session: ConsumerSession) -> None:
     session.receive("r:1", body("a", "1"), redelivered=False)
-    taken = session.take()
+    taken = session.take_pending()
     session.receive("r:2", body("b", "2"), redelivered=False)
     session.give_back(taken)
-    assert [row.name for row in session.take()] == ["a", "b"]
+    assert [row.name for row in session.take_pending()] == ["a", "b"]
 
 
 @pytest.mark.parametrize(("sent", "complete"), [(None, False), (0, True), (1, True), (2, True), (3, False)])
 def test_a_session_is_complete_when_it_has_the_rows_that_were_sent(
-    session: Session, sent: int | None, complete: bool
+    session: ConsumerSession, sent: int | None, complete: bool
 ) -> None:
     session.receive("r:1", body("a", "1"), redelivered=False)
     session.receive("r:1", body("a", "1"), redelivered=False)

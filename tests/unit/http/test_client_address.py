@@ -17,12 +17,12 @@ from multidict import CIMultiDict
 from promise_pub.addresses import Network
 from promise_pub.http.client_address import (
     HEADER,
-    MOST_HOPS,
+    MAX_HOPS,
     TRUSTED_PROXIES,
     Client,
-    address_in,
     client_behind,
     client_of,
+    parse_address,
 )
 from promise_pub.http.security import Exposure
 from promise_pub.settings.casts import networks
@@ -54,8 +54,8 @@ TRUSTED = networks("127.0.0.1, 10.0.0.0/8, ::1, fd00::/8")
     ],
 )
 def test_an_address_is_understood_however_it_is_written(text: str, address: str) -> None:
-    assert address_in(text) == ip_address(address)
-    assert "%" not in str(address_in(text))
+    assert parse_address(text) == ip_address(address)
+    assert "%" not in str(parse_address(text))
 
 
 GARBAGE = [
@@ -95,7 +95,7 @@ GARBAGE = [
 
 @pytest.mark.parametrize("text", GARBAGE)
 def test_what_is_no_address_tells_none(text: str) -> None:
-    assert address_in(text) is None
+    assert parse_address(text) is None
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_list_of_trusted_addresses_is_read_only_so_far() -> None:
     told = [f"10.0.{n // 256}.{n % 256}" for n in range(1000)]
     lines = [", ".join(told[:990]), ", ".join(told[990:])]
     found = client_behind(Client(ip_address(PROXY), 5000), lines, TRUSTED)
-    assert found.address == ip_address(told[-MOST_HOPS])
+    assert found.address == ip_address(told[-MAX_HOPS])
 
 
 def request_from(peer: Any, *lines: str, trusted: Sequence[Network] = TRUSTED) -> web.Request:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from promise_pub.http import connections, security
-from promise_pub.http.connections import CONNECTIONS, READ_AT_LEAST, READ_PERIOD, Connection, Connections
+from promise_pub.http.connections import CONNECTIONS, MIN_READ, READ_PERIOD, Connections, WatchedConnection
 from promise_pub.http.limits import Limits
 from tests.fakes import until
 from tests.listening import Raw, Site, site
@@ -26,7 +26,7 @@ SEND = b"POST /simulate/ " + HEADERS + b"Content-Type: text/csv\r\nContent-Lengt
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "SWEEP_EVERY", 0.01)
+    monkeypatch.setattr(connections, "SWEEP_INTERVAL", 0.01)
 
 
 def count(there: Site) -> int:
@@ -71,7 +71,7 @@ async def test_where_there_is_no_room_the_one_that_was_idle_longest_makes_it(
 async def test_a_request_that_has_come_is_not_dropped_for_a_connection_that_comes_with_it() -> None:
     """Both in one turn of the loop, before the request is looked at."""
     connections = Connections(limits(2), {})
-    first, second, third = [Connection(connections, asyncio.Protocol) for _ in range(3)]
+    first, second, third = [WatchedConnection(connections, asyncio.Protocol) for _ in range(3)]
     for connection in (first, second):
         connection.connection_made(Kept(closing=False))
     first.data_received(ASK)
@@ -79,7 +79,7 @@ async def test_a_request_that_has_come_is_not_dropped_for_a_connection_that_come
     assert connections._all == {first, third} and second.transport.is_closing()
     third.data_received(ASK[:-2])
     first.data_received(b"More: 1\r\n")  # who drips gains nothing by it
-    Connection(connections, asyncio.Protocol).connection_made(Kept(closing=False))
+    WatchedConnection(connections, asyncio.Protocol).connection_made(Kept(closing=False))
     assert first.transport.is_closing() and not third.transport.is_closing()
 
 
@@ -173,7 +173,7 @@ async def ask_for_much(there: Site) -> Raw:
     async def run(_: str) -> Any:
         raise connections.ServerBusy(BIG)
 
-    there.house.ledger.run = run  # type: ignore[method-assign]
+    there.house.ledger.get_run = run  # type: ignore[method-assign]
     ask = f"GET /runs/{run_id}?format=json ".encode() + HEADERS + b"\r\n"
     return await there.raw(ask, until=b"\r\n")
 
@@ -191,7 +191,7 @@ async def test_an_answer_that_is_read_slowly_but_steadily_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "READ_PERIOD", 1.5)
-    monkeypatch.setattr(connections, "READ_AT_LEAST", 1)
+    monkeypatch.setattr(connections, "MIN_READ", 1)
     async with site(tmp_path) as there:
         raw = await ask_for_much(there)
         got = 0
@@ -238,7 +238,7 @@ class Kept(asyncio.Transport):
 def test_the_end_of_an_answer_is_not_kept_once_its_connection_closes() -> None:
     """It is too little for the server to be told that it waits."""
     for closing in (True, False):
-        connection = Connection(Connections(limits(1), {}), asyncio.Protocol)
+        connection = WatchedConnection(Connections(limits(1), {}), asyncio.Protocol)
         connection.transport = Kept(closing=closing)
         assert not connection.is_unread(0.0)
         assert not connection.is_unread(READ_PERIOD)
@@ -246,12 +246,12 @@ def test_the_end_of_an_answer_is_not_kept_once_its_connection_closes() -> None:
 
 
 def test_who_reads_has_time_again() -> None:
-    connection = Connection(Connections(limits(1), {}), asyncio.Protocol)
+    connection = WatchedConnection(Connections(limits(1), {}), asyncio.Protocol)
     connection.transport = kept = Kept(closing=True)
-    kept.left = 10 * READ_AT_LEAST + 10
+    kept.left = 10 * MIN_READ + 10
     for period in range(10):
         assert not connection.is_unread(period * (READ_PERIOD + 1))
-        kept.left -= READ_AT_LEAST
+        kept.left -= MIN_READ
     assert not connection.is_unread(10 * (READ_PERIOD + 1))
     kept.left = 0  # the last bytes are fewer
     assert not connection.is_unread(11 * (READ_PERIOD + 1))
@@ -275,7 +275,7 @@ def test_the_limit_of_open_files_is_raised_for_connections(
 ) -> None:
     many = Connections(limits(3000), {})
     many.limit_to_files()
-    assert files["limit"] == (4096, 4096) and many._most == 3000
+    assert files["limit"] == (4096, 4096) and many._limit == 3000
 
 
 def test_where_it_cannot_be_raised_there_are_fewer_connections(
@@ -283,5 +283,5 @@ def test_where_it_cannot_be_raised_there_are_fewer_connections(
 ) -> None:
     many = Connections(limits(10_000), {})
     many.limit_to_files()
-    assert files["limit"] == (4096, 4096) and many._most == 4096 - 128
+    assert files["limit"] == (4096, 4096) and many._limit == 4096 - 128
     assert [one.levelno for one in caplog.records] == [logging.WARNING]

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from promise_pub.accounts.guard import Guard
+from promise_pub.accounts.authentication import Authenticator
+from promise_pub.accounts.login_attempts import LoginAttempts
 from promise_pub.accounts.passwords import Passwords
-from promise_pub.accounts.sessions import Sessions
-from promise_pub.accounts.tries import Tries
+from promise_pub.accounts.sessions import SessionSigner
 from promise_pub.errors import BrokerUnreachable
 from promise_pub.http import health
 from tests.fake_accounts import QUICK, FakeAccounts
@@ -104,8 +104,8 @@ async def test_a_load_balancers_probe_without_a_host_is_answered(tmp_path: Path)
 
 @pytest.mark.parametrize("host", ["localhost", "rebound.example"])
 async def test_where_users_log_in_only_they_learn_what_is_ready(tmp_path: Path, host: str) -> None:
-    guard = Guard(FakeAccounts(), Sessions(b"k" * 32, hours=1), Passwords(QUICK), Tries())
-    async with site(tmp_path, guard=guard, probes={"broker": away}) as house:
+    authenticator = Authenticator(FakeAccounts(), SessionSigner(b"k" * 32, hours=1), Passwords(QUICK), LoginAttempts())
+    async with site(tmp_path, authenticator=authenticator, probes={"broker": away}) as house:
         async with house.http.get(house.url / "readyz", headers={"Host": host}) as answer:
             assert answer.status == 401 and "broker" not in await answer.text()
         async with house.http.get(house.url / "healthz", headers={"Host": host}) as answer:

@@ -10,10 +10,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from promise_pub.accounts.guard import Guard
+from promise_pub.accounts.authentication import Authenticator
+from promise_pub.accounts.login_attempts import LoginAttempts
 from promise_pub.accounts.passwords import Passwords
-from promise_pub.accounts.sessions import Sessions
-from promise_pub.accounts.tries import Tries
+from promise_pub.accounts.sessions import SessionSigner
 from promise_pub.errors import UploadTooSlow
 from promise_pub.http import limits
 from promise_pub.http.limits import RATE_PERIOD, RateFloor
@@ -98,9 +98,9 @@ async def test_a_field_of_a_form_is_no_longer_than_it_may_be(tmp_path: Path) -> 
 
 
 async def test_a_login_has_no_more_fields_than_it_may_have(tmp_path: Path) -> None:
-    guard = Guard(FakeAccounts(), Sessions(b"k" * 32, hours=1), Passwords(QUICK), Tries())
+    authenticator = Authenticator(FakeAccounts(), SessionSigner(b"k" * 32, hours=1), Passwords(QUICK), LoginAttempts())
     fields = {str(number): "x" for number in range(4)}
-    async with site(tmp_path, guard=guard, max_fields=3) as there:
+    async with site(tmp_path, authenticator=authenticator, max_fields=3) as there:
         for count, status in ((3, 401), (4, 413)):
             form = dict([*fields.items()][:count])
             async with there.http.post(there.url / "login", data=form, headers=JSON) as answer:
@@ -154,13 +154,13 @@ def virtually(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
 def test_each_period_has_to_bring_enough_whatever_came_before() -> None:
     async def work() -> None:
         floor = RateFloor(100)
-        await floor.next(takes(1, 10**6))
+        await floor.read(takes(1, 10**6))
         for _ in range(29):
-            await floor.next(takes(1, 0))  # on an average of the period that was a lot
+            await floor.read(takes(1, 0))  # on an average of the period that was a lot
         for _ in range(29):
-            await floor.next(takes(1, 99))
+            await floor.read(takes(1, 99))
         with pytest.raises(UploadTooSlow, match="2,871 bytes in 30 s"):
-            await floor.next(takes(1, 99))
+            await floor.read(takes(1, 99))
 
     virtually(work)
 
@@ -169,7 +169,7 @@ def test_who_says_nothing_is_not_waited_for_any_longer() -> None:
     async def work() -> None:
         clock = asyncio.get_running_loop().time
         with pytest.raises(UploadTooSlow):
-            await RateFloor(100).next(takes(3600, 10**9))
+            await RateFloor(100).read(takes(3600, 10**9))
         assert clock() == pytest.approx(RATE_PERIOD)
 
     virtually(work)
@@ -179,7 +179,7 @@ def test_a_slow_disk_is_not_the_clients_fault() -> None:
     async def work() -> None:
         floor = RateFloor(100)
         for _ in range(100):
-            assert len(await floor.next(takes(0.9, 100))) == 100
+            assert len(await floor.read(takes(0.9, 100))) == 100
             await asyncio.sleep(1000)
 
     virtually(work)
@@ -189,7 +189,7 @@ def test_without_a_floor_everybody_has_time() -> None:
     async def work() -> None:
         floor = RateFloor(0)
         for _ in range(3):
-            assert await floor.next(takes(10**6, 0)) == b""
+            assert await floor.read(takes(10**6, 0)) == b""
 
     virtually(work)
 
@@ -199,10 +199,10 @@ def test_a_reading_is_broken_off_only_where_it_is_the_end() -> None:
 
     async def work() -> None:
         floor = RateFloor(100)
-        await floor.next(takes(0, 100 * 30))  # all that a period has to bring
-        assert await floor.next(takes(45, 10)) == b"x" * 10
+        await floor.read(takes(0, 100 * 30))  # all that a period has to bring
+        assert await floor.read(takes(45, 10)) == b"x" * 10
         with pytest.raises(UploadTooSlow):
-            await floor.next(takes(45, 10**9))
+            await floor.read(takes(45, 10**9))
 
     virtually(work)
 
@@ -213,6 +213,6 @@ def test_a_timeout_of_the_reading_itself_is_no_slowness() -> None:
             raise TimeoutError
 
         with pytest.raises(TimeoutError):
-            await RateFloor(100).next(read)
+            await RateFloor(100).read(read)
 
     virtually(work)

@@ -13,11 +13,11 @@ from aiohttp import CookieJar, web
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
-from promise_pub.accounts.guard import Guard
+from promise_pub.accounts.authentication import Authenticator
+from promise_pub.accounts.login_attempts import MAX_FOR_NAME, MAX_FROM_ADDRESS, LoginAttempts
 from promise_pub.accounts.passwords import Passwords
 from promise_pub.accounts.people import Role
-from promise_pub.accounts.sessions import Sessions
-from promise_pub.accounts.tries import FOR_A_NAME, FROM_AN_ADDRESS, Tries
+from promise_pub.accounts.sessions import SessionSigner
 from promise_pub.delivery.input.uploads import Uploads
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.errors import DatabaseUnavailable
@@ -46,9 +46,9 @@ class House:
         uploads.prepare()
         runs = Runs(ledger, FakeConsumer(broker, ledger), broker.open_publisher, uploads, 5)
         self.accounts = FakeAccounts()
-        sessions = Sessions(b"k" * 32, hours=12)
-        guard = Guard(self.accounts, sessions, Passwords(QUICK), Tries())
-        services = Services(runs=runs, ledger=ledger, probes={}, guard=guard)  # type: ignore[arg-type]
+        sessions = SessionSigner(b"k" * 32, hours=12)
+        authenticator = Authenticator(self.accounts, sessions, Passwords(QUICK), LoginAttempts())
+        services = Services(runs=runs, ledger=ledger, probes={}, authenticator=authenticator)  # type: ignore[arg-type]
         self.app = lambda exposure: make_app(replace(services, exposure=exposure))
         self.client: Client
 
@@ -267,7 +267,7 @@ async def test_a_failed_login_tells_not_what_was_wrong(house: House, name: str, 
 
 
 async def test_who_guesses_too_often_waits(house: House) -> None:
-    for _ in range(FOR_A_NAME):
+    for _ in range(MAX_FOR_NAME):
         assert (await house.log_in("ann", "wrong horse")).status == 401
     answer = await house.log_in("ann", PASSWORD)
     assert answer.status == 429 and 0 < int(answer.headers["Retry-After"]) <= 900
@@ -286,7 +286,7 @@ async def guess(house: House, name: str, forwarded: str) -> int:
 
 async def test_behind_a_trusted_proxy_each_client_has_its_own_tries(open_house: OpenHouse) -> None:
     house = await open_house(Exposure(trusted_proxies=networks("127.0.0.1")))
-    for n in range(FROM_AN_ADDRESS):
+    for n in range(MAX_FROM_ADDRESS):
         assert await guess(house, f"name{n}", "203.0.113.1") == 401
     assert await guess(house, "another", "203.0.113.1") == 429
     assert await guess(house, "another", "203.0.113.2") == 401
@@ -297,7 +297,7 @@ async def test_what_a_client_writes_before_its_address_makes_it_nobody_else(
     open_house: OpenHouse,
 ) -> None:
     house = await open_house(Exposure(trusted_proxies=networks("127.0.0.1")))
-    for n in range(FROM_AN_ADDRESS):
+    for n in range(MAX_FROM_ADDRESS):
         assert await guess(house, f"name{n}", f"198.51.100.{n}, 203.0.113.1") == 401
     assert await guess(house, "another", "198.51.100.99, 203.0.113.1") == 429
     assert await guess(house, "another", "198.51.100.1") == 401, "nor is it used up for others"
@@ -305,7 +305,7 @@ async def test_what_a_client_writes_before_its_address_makes_it_nobody_else(
 
 async def test_who_is_no_trusted_proxy_stays_the_one_it_is(open_house: OpenHouse) -> None:
     house = await open_house(Exposure(trusted_proxies=networks("127.0.0.2")))
-    for n in range(FROM_AN_ADDRESS):
+    for n in range(MAX_FROM_ADDRESS):
         assert await guess(house, f"name{n}", f"203.0.113.{n}") == 401
     assert await guess(house, "another", "203.0.113.99") == 429
 

@@ -55,8 +55,8 @@ def test_a_chart_has_lines_labels_and_a_table() -> None:
     assert rates.head == ("After", "confirmed", "received", "saved")
     assert rates.rows[5] == ("2.00 s", "0", "75", "75") and len(rates.rows) == 12
     assert waits.y_labels[0] == "2" and [one.name for one in waits.series] == [
-        "median",
-        "99 % within",
+        "p50",
+        "p99",
     ]
 
 

@@ -49,7 +49,7 @@ def test_a_kept_promise_fills_every_bar() -> None:
     assert all(sum(drawn(gauge).values()) == 100 for gauge in shown)
     assert drawn(shown[0]) == {DONE: 80, ASIDE: 20} and shown[0].note == "20 rejected"
     assert drawn(shown[4]) == {DONE: 75, ASIDE: 25}
-    assert shown[4].note == "15 there before, 5 not usable"
+    assert shown[4].note == "15 already there, 5 not usable"
 
 
 def test_what_explains_unsaved_rows_may_not_be_the_consumers_word() -> None:
@@ -83,7 +83,7 @@ def test_a_run_that_goes_shows_what_is_on_its_way_and_loses_nothing() -> None:
     assert [gauge.note for gauge in shown] == [
         "of about 105",
         "60 to go",
-        "10 on their way",
+        "10 unconfirmed",
         "10 to come",
         "by the consumer",
     ]
@@ -96,7 +96,7 @@ def test_a_run_that_goes_shows_what_is_on_its_way_and_loses_nothing() -> None:
     [
         (State.QUEUED, None, "no session yet"),
         (State.FAILED, None, "no session"),
-        (State.DRAINING, SessionView("s"), "not told"),
+        (State.DRAINING, SessionView("s"), "not reported"),
     ],
 )
 def test_what_nobody_told_is_no_number(state: State, session: SessionView | None, says: str) -> None:

@@ -11,6 +11,8 @@ from promise_pub.presentation import wording
 from promise_pub.records import (
     Counts,
     Fault,
+    Finding,
+    FindingKind,
     Parameters,
     RunReport,
     Seconds,
@@ -41,18 +43,18 @@ def test_a_time_is_told_in_utc_with_the_exact_one_for_scripts() -> None:
 @pytest.mark.parametrize(
     ("change", "headline", "sentence", "tone", "title"),
     [
-        ({"position": 2}, "number 2 in the queue", "first come", "waiting", "waiting, number 2"),
-        ({"state": State.NEGOTIATING}, "Agreeing", "session", "going", "negotiating"),
+        ({"position": 2}, "number 2 in the queue", "in order of arrival", "waiting", "waiting, number 2"),
+        ({"state": State.NEGOTIATING}, "Opening a session", "asking the consumer", "going", "negotiating"),
         (
             {"state": State.PUBLISHING, "counts": Counts(10, 0, 9, 8), "read_bytes": 500},
             "Publishing",
-            "Rows go out",
+            "Rows are sent",
             "going",
             "40 % sent",
         ),
         (
             {"state": State.PUBLISHING, "blocked": True},
-            "an alarm",
+            "alarm",
             "by itself",
             "blocked",
             "0 % sent",
@@ -63,8 +65,8 @@ def test_a_time_is_told_in_utc_with_the_exact_one_for_scripts() -> None:
                 "counts": Counts(10, 0, 10, 10),
                 "session": SessionView("s", 5),
             },
-            "The consumer reads the rest",
-            "the verdict comes",
+            "Consumer finishing",
+            "The verdict follows",
             "going",
             "50 % received",
         ),
@@ -82,7 +84,7 @@ def test_a_time_is_told_in_utc_with_the_exact_one_for_scripts() -> None:
                 "counts": Counts(2000, 0, 1500, 1400),
             },
             "The run was cancelled.",
-            "1,400 of 2,000 rows are confirmed.",
+            "1,400 of 2,000 rows were confirmed.",
             "stopped",
             "cancelled",
         ),
@@ -90,14 +92,14 @@ def test_a_time_is_told_in_utc_with_the_exact_one_for_scripts() -> None:
         (
             {"state": State.COMPLETED, "verdict": Verdict.BROKEN},
             "The promise is broken.",
-            "A row is missing",
+            "Rows are missing",
             "broken",
             "broken",
         ),
         (
             {"state": State.COMPLETED, "verdict": Verdict.UNKNOWN, "counts": Counts(1, 0, 1, 1)},
-            "Nobody knows.",
-            "or what it tells does not agree with what is known here: all that is proven is that the broker confirmed 1 row.",
+            "Not proven.",
+            "does not match what is known here. Proven: the broker confirmed 1 row.",
             "unknown",
             "unknown",
         ),
@@ -120,6 +122,21 @@ def test_a_kept_promise_says_of_how_many_rows() -> None:
     assert wording.sentence(explained).endswith("each saved or explained.")
     one = replace(KEPT, counts=Counts(1, 0, 1, 1), session=SessionView("s", received=1, saved=1))
     assert wording.sentence(one).startswith("The one accepted row was")
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        (FindingKind.NOT_RECEIVED, "1,110 of 2,700 rows never reached the consumer."),
+        (FindingKind.NACKED, "1,110 of 2,700 rows were refused by the broker."),
+        (FindingKind.COUNTS_CONTRADICT, "Rows are missing, or were not saved for no known reason."),
+    ],
+)
+def test_a_broken_promise_says_how_many_rows_were_lost_and_where(kind: FindingKind, says: str) -> None:
+    findings = (Finding(FindingKind.DUPLICATE, Verdict.KEPT, 5), Finding(kind, Verdict.BROKEN, 1110))
+    counts = Counts(read=2702, rejected=2)
+    run = replace(RUN, state=State.COMPLETED, verdict=Verdict.BROKEN, counts=counts, findings=findings)
+    assert wording.sentence(run) == says
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +77,14 @@ async def followed(there: RemoteServer) -> None:
 @pytest.mark.parametrize(
     ("status", "away", "says"),
     [
-        ("401 Unauthorized", False, "asks for a login of its own"),
+        ("401 Unauthorized", False, "asks for its own login"),
         ("403 Forbidden", False, "refuses this"),
         ("404 Not Found", False, "check --server"),
-        ("413 Request Entity Too Large", False, "takes less; have its limit raised (nginx: client_max_body_size)"),
+        ("413 Request Entity Too Large", False, "limits uploads; raise its limit (nginx: client_max_body_size)"),
         ("418 I'm a teapot", False, "no answer of promise-pub's"),
-        ("502 Bad Gateway", True, "see that the server is up"),
-        ("503 Service Unavailable", True, "see that the server is up"),
-        ("504 Gateway Time-out", True, "waits no longer for its answer"),
+        ("502 Bad Gateway", True, "check that the server is up"),
+        ("503 Service Unavailable", True, "check that the server is up"),
+        ("504 Gateway Time-out", True, "stopped waiting for its answer"),
     ],
 )  # fmt: skip
 async def test_what_a_proxy_answers_is_told_with_who_it_says_it_is(
@@ -220,15 +221,13 @@ async def test_a_problem_of_any_form_is_a_problem(submit: Any, rejected: Any) ->
     assert error.message == "['odd'] (7)"
 
 
-async def test_the_details_are_kept_where_a_server_is_given_up(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(follow, "PATIENCE", 0.0)
+async def test_the_details_are_kept_where_a_server_is_given_up() -> None:
+    once = replace(follow.AWAY, within=0.0)
     problem = {"detail": "The database is away.", "code": "database_unavailable", "advice": "Wait."}
     run = ended().as_json() | {"finished_at": None}
     async with saying(answer("503 Service Unavailable", json.dumps(problem))) as there:
         with pytest.raises(ServerAway) as caught:
-            _ = [one async for one in follow.follow(there, run, lambda text: None)]
+            _ = [one async for one in follow.follow(there, run, lambda text: None, once)]
     assert caught.value.message == "The database is away. (database_unavailable) (for 0 s)"
     assert caught.value.details == ("Wait.",)
 

@@ -9,7 +9,7 @@ import pytest
 from promise_pub.cli.picture import line
 from promise_pub.errors import ServerAnswerError
 from promise_pub.presentation.gauges import gauges
-from promise_pub.records import EarlierSession, Fault, RunReport, SessionView, State, Verdict
+from promise_pub.records import EarlierSession, Fault, Finding, FindingKind, RunReport, SessionView, State, Verdict
 from promise_pub.remote.decode import as_report
 from tests.run_parts import ended, report
 
@@ -22,7 +22,11 @@ from tests.run_parts import ended, report
         report(state=State.QUEUED, position=2),
         report(state=State.FAILED, error=Fault("queue_gone", "It is gone.")),
         report(earlier=(EarlierSession(SessionView("a", saved=7), 1, 9),)),
-        ended(Verdict.BROKEN, "1 row was confirmed and never received"),
+        ended(
+            Verdict.BROKEN,
+            "1 row was confirmed and never received",
+            findings=(Finding(FindingKind.NOT_RECEIVED, Verdict.BROKEN, 1),),
+        ),
     ],
 )
 def test_what_was_told_is_shown_as_what_is_known(run: RunReport) -> None:
@@ -30,6 +34,17 @@ def test_what_was_told_is_shown_as_what_is_known(run: RunReport) -> None:
     assert line(told) == line(run)
     assert gauges(told) == gauges(run)
     assert (told.verdict, told.explanation, told.file) == (run.verdict, run.explanation, run.file)
+    assert told.findings == run.findings
+
+
+def test_a_finding_that_only_a_newer_server_knows_is_left_out() -> None:
+    told = ended(Verdict.BROKEN, "why").as_json()
+    told["findings"] = [{"kind": "of the future", "verdict": "broken", "rows": None}]
+    assert (as_report(told).findings, as_report(told).explanation) == ((), ("why",))
+
+
+def test_a_server_without_findings_is_read_all_the_same() -> None:
+    assert as_report(without("findings")).findings == ()
 
 
 def without(name: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from promise_pub.remote import follow as module
 from promise_pub.remote.answers import Json
 from promise_pub.remote.client import open_remote
 from promise_pub.remote.follow import follow
+from promise_pub.retries import Backoff
 from tests.run_parts import RUN, ended, report
 
 Act = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
@@ -24,14 +26,11 @@ Act = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 20.0)
-    monkeypatch.setattr(module, "FIRST_PAUSE", 0.02)
     monkeypatch.setattr(module, "POLL_EVERY", 0.01)
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.4)
+QUICK = Backoff(first=0.02, longest=5.0, within=20.0, jitter=0.0)
+IMPATIENT = replace(QUICK, within=0.4)
 
 
 class Server:
@@ -110,7 +109,7 @@ class Followed:
 
 @pytest.fixture
 async def followed(aiohttp_server: Any) -> AsyncIterator[Start]:
-    async def start(*acts: Act, **changes: Any) -> Followed:
+    async def start(*acts: Act, backoff: Backoff = QUICK, **changes: Any) -> Followed:
         server = Server(*acts)
         vars(server).update(changes)
         app = web.Application()
@@ -118,7 +117,7 @@ async def followed(aiohttp_server: Any) -> AsyncIterator[Start]:
         app.router.add_get(f"/runs/{RUN}", server.poll)
         seen = Followed(server)
         async with open_remote(str((await aiohttp_server(app)).make_url("/"))) as there:
-            async for run in follow(there, report().as_json(), seen.troubles.append):
+            async for run in follow(there, report().as_json(), seen.troubles.append, backoff):
                 seen.runs.append(run)
         return seen
 
@@ -193,12 +192,11 @@ async def test_and_one_whose_events_are_held_back(followed: Start, monkeypatch: 
     assert (seen.states[-1], seen.server.streams) == ("completed", 1)
 
 
-@pytest.mark.usefixtures("impatient")
 async def test_a_server_that_stays_away_is_given_up_and_it_is_said_for_how_long(
     followed: Start,
 ) -> None:
     with pytest.raises(ServerAway, match=r"answered 503 .* \(for 0 s\)"):
-        await followed(breaks_after(event(report())), tells_503_everywhere())
+        await followed(breaks_after(event(report())), tells_503_everywhere(), backoff=IMPATIENT)
 
 
 def tells_503_everywhere() -> Act:
@@ -208,10 +206,9 @@ def tells_503_everywhere() -> Act:
     return act
 
 
-@pytest.mark.usefixtures("impatient")
 async def test_one_that_accepts_and_says_nothing_is_given_up_too(followed: Start) -> None:
     with pytest.raises(ServerAway, match="tells nothing of the run"):
-        await followed(tells())
+        await followed(tells(), backoff=IMPATIENT)
 
 
 @pytest.mark.parametrize(

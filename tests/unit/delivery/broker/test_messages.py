@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promise_pub.delivery.broker.messages import bodies_of
+from promise_pub.delivery.broker.messages import make_body_encoder
 from promise_pub.records import Row
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -27,7 +27,7 @@ def tables(draw: Any) -> tuple[list[str], list[list[str]]]:
 def test_a_body_is_what_json_would_write(table: tuple[list[str], list[list[str]]]) -> None:
     columns, texts = table
     rows = [Row(number, *fields) for number, fields in enumerate(texts, start=1)]
-    assert list(bodies_of(columns)(rows)) == [
+    assert list(make_body_encoder(columns)(rows)) == [
         json.dumps(dict(zip(columns, fields, strict=True)), ensure_ascii=False).encode() for fields in texts
     ]
 
@@ -35,4 +35,4 @@ def test_a_body_is_what_json_would_write(table: tuple[list[str], list[list[str]]
 @pytest.mark.parametrize("columns", [["a"], ["a", "b"], ["a", "b", "c", "d"]])
 def test_a_row_of_another_width_is_no_body_that_lacks_something(columns: list[str]) -> None:
     with pytest.raises(ValueError):
-        list(bodies_of(columns)([Row(1, "x", "y", "z")]))
+        list(make_body_encoder(columns)([Row(1, "x", "y", "z")]))

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promise_pub.delivery.broker import reconnecting as module
-from promise_pub.delivery.broker.reconnecting import SteadyPublisher
+from promise_pub.delivery.broker.reconnecting import ReconnectingPublisher
 from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.evidence.digest import RowDigest, fingerprint, written
 from promise_pub.delivery.ports import Shipment
+from promise_pub.delivery.run.backoffs import BACKOFFS
 from promise_pub.errors import (
     BrokerError,
     BrokerLost,
@@ -25,32 +25,29 @@ from promise_pub.errors import (
     QueueGone,
 )
 from promise_pub.records import Row
+from promise_pub.retries import Backoff
 from tests.fakes import FakeBroker, until
+from tests.house import QUICK
 from tests.virtual_time import VirtualTimeLoop
 
 RUN = UUID("5d1b2a9e-0000-4000-8000-00000000000a")
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
+REAL = BACKOFFS.broker
 
 
 def people(count: int) -> list[Row]:
     return [Row(n, f"N{n}", f"{n}@x") for n in range(1, count + 1)]
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FIRST_DELAY", 0.0)
-    monkeypatch.setattr(module, "LONGEST_DELAY", 0.0)
-
-
 class Desk:
     """A steady publisher on a fake broker with one queue."""
 
-    def __init__(self, window: int = 8) -> None:
+    def __init__(self, window: int = 8, backoff: Backoff = QUICK.broker) -> None:
         self.broker = FakeBroker(window)
         self.broker.queues["q"] = []
         self.reasons: list[str] = []
         self.shipment = Shipment(RUN, NOW, ConfirmTracker(), RowDigest())
-        self.steady = SteadyPublisher(self.broker.open_publisher, self.shipment, self.reasons.append)
+        self.steady = ReconnectingPublisher(self.broker.open_publisher, self.shipment, self.reasons.append, backoff)
 
     @property
     def numbers(self) -> list[int]:
@@ -67,7 +64,7 @@ async def publish(desk: Desk, rows: list[Row], slice_size: int, losses: list[int
         async with desk.broker.open_publisher(shipment) as publisher:
             yield publisher
 
-    desk.steady = SteadyPublisher(connect, desk.shipment, desk.reasons.append)
+    desk.steady = ReconnectingPublisher(connect, desk.shipment, desk.reasons.append, QUICK.broker)
     async with desk.steady as steady:
         steady.route_to("q")
         for start in range(0, len(rows), slice_size):
@@ -87,11 +84,8 @@ async def publish(desk: Desk, rows: list[Row], slice_size: int, losses: list[int
 def test_every_row_arrives_however_often_the_connection_is_lost(
     count: int, slice_size: int, losses: list[int], window: int
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "FIRST_DELAY", 0.0)
-        patch.setattr(module, "LONGEST_DELAY", 0.0)
-        desk, rows = Desk(window), people(count)
-        asyncio.run(publish(desk, rows, slice_size, losses))
+    desk, rows = Desk(window), people(count)
+    asyncio.run(publish(desk, rows, slice_size, losses))
     tracker = desk.shipment.tracker
     assert set(desk.numbers) == set(range(1, count + 1))
     assert (tracker.published, tracker.confirmed, tracker.in_flight) == (count, count, 0)
@@ -128,13 +122,8 @@ async def test_a_broker_that_comes_back_is_waited_for() -> None:
     assert set(desk.numbers) == set(range(1, 31))
 
 
-async def test_one_that_stays_away_is_told_as_the_loss_that_it_was(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.02)
-    monkeypatch.setattr(module, "LONGEST_DELAY", 0.005)
-    monkeypatch.setattr(module, "FIRST_DELAY", 0.005)
-    desk = Desk()
+async def test_one_that_stays_away_is_told_as_the_loss_that_it_was() -> None:
+    desk = Desk(backoff=Backoff(0.005, 0.005, within=0.02))
     async with desk.steady as steady:
         steady.route_to("q")
         desk.broker.holding = True
@@ -201,15 +190,14 @@ async def test_a_loss_that_nobody_waits_for_is_noticed_by_the_next_row() -> None
 class Flapping:
     """Takes every connection, and loses it `after` so many rows; a refusal takes its place after so many of them."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
-        monkeypatch.undo()  # of the quick delays: here time costs nothing
+    def __init__(self, after: int) -> None:
         self.desk = Desk()
         self.desk.broker.lose_after = after
         self.losses = 0
         self.hold = 0.0
         self.then: BrokerError | None = None
         self.then_after = 1 << 62
-        self.desk.steady = SteadyPublisher(self.connect, self.desk.shipment, self.notice)
+        self.desk.steady = ReconnectingPublisher(self.connect, self.desk.shipment, self.notice, REAL)
 
     @asynccontextmanager
     async def connect(self, shipment: Shipment) -> Any:
@@ -239,48 +227,40 @@ class Flapping:
 
 
 @pytest.mark.parametrize("hold", [0.0, 20.0], ids=["lost at once", "lost after a while"])
-def test_a_broker_that_takes_connections_and_confirms_nothing_is_given_up(
-    monkeypatch: pytest.MonkeyPatch, hold: float
-) -> None:
-    broker = Flapping(monkeypatch, after=0)
+def test_a_broker_that_takes_connections_and_confirms_nothing_is_given_up(hold: float) -> None:
+    broker = Flapping(after=0)
     broker.hold = hold
     with pytest.raises(BrokerLost, match="0 of 3 published rows had been confirmed"):
         broker.publish(3)
-    assert broker.loop.time() <= module.PATIENCE + module.LONGEST_DELAY + 2 * hold
+    assert broker.loop.time() <= REAL.within + REAL.longest + 2 * hold
     assert broker.losses < 100
 
 
-def test_a_broker_that_confirms_a_row_on_each_connection_is_not_given_up(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    broker = Flapping(monkeypatch, after=1)
+def test_a_broker_that_confirms_a_row_on_each_connection_is_not_given_up() -> None:
+    broker = Flapping(after=1)
     broker.hold = 50.0
-    assert broker.publish(30) > 5 * module.PATIENCE
+    assert broker.publish(30) > 5 * REAL.within
     assert set(broker.desk.numbers) == set(range(1, 31))
 
 
-def test_a_refusal_after_a_loss_ends_it_in_the_brokers_words(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    broker = Flapping(monkeypatch, after=1)
+def test_a_refusal_after_a_loss_ends_it_in_the_brokers_words() -> None:
+    broker = Flapping(after=1)
     broker.then, broker.then_after = BrokerRefused("ACCESS_REFUSED"), 3
     with pytest.raises(BrokerRefused, match="ACCESS_REFUSED"):
         broker.publish(30)
     assert broker.losses == 3
 
 
-def test_a_limit_that_lasts_ends_it_in_the_brokers_words_when_patience_is_over(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    broker = Flapping(monkeypatch, after=1)
+def test_a_limit_that_lasts_ends_it_in_the_brokers_words_when_patience_is_over() -> None:
+    broker = Flapping(after=1)
     broker.then, broker.then_after = BrokerRefused("connection limit", passes=True), 1
     with pytest.raises(BrokerRefused, match="connection limit"):
         broker.publish(30)
-    assert module.PATIENCE <= broker.loop.time() <= module.PATIENCE + module.LONGEST_DELAY
+    assert REAL.within <= broker.loop.time() <= REAL.within + REAL.longest
 
 
-def test_one_that_stays_away_is_told_with_its_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    broker = Flapping(monkeypatch, after=1)
+def test_one_that_stays_away_is_told_with_its_last_words() -> None:
+    broker = Flapping(after=1)
     broker.then, broker.then_after = BrokerUnreachable("Connection refused."), 1
     with pytest.raises(BrokerLost, match=r"lost: 2 of \d+ published .*Since then: Connection refused\."):
         broker.publish(30)

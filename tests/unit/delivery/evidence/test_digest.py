@@ -10,8 +10,8 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promise_pub.consumer.session import Session
-from promise_pub.delivery.broker.messages import Envelope
+from promise_pub.consumer.session import ConsumerSession
+from promise_pub.delivery.broker.messages import MessageEncoder
 from promise_pub.delivery.evidence.digest import MODULUS, RowDigest, fingerprint, is_written, written
 from promise_pub.records import Row
 
@@ -34,13 +34,13 @@ def test_publisher_and_consumer_come_to_the_same_whatever_the_order_and_the_repe
     texts: list[tuple[str, str]], chance: random.Random, size: int
 ) -> None:
     rows, digest = people(texts), RowDigest()
-    envelope = Envelope(RUN, NOW, 100, digest)
-    envelope.route_to("q")
+    encoder = MessageEncoder(RUN, NOW, 100, digest)
+    encoder.route_to("q")
     for start in range(0, len(rows), size):
-        envelope.frames(rows[start : start + size])
+        encoder.encode(rows[start : start + size])
         again = chance.randrange(start + 1)
-        envelope.frames(rows[again : start + size])  # published again: counts once
-    session = Session("u", "h", NOW)
+        encoder.encode(rows[again : start + size])  # published again: counts once
+    session = ConsumerSession("u", "h", NOW)
     messages = [*rows, *chance.choices(rows, k=5)] if rows else []
     chance.shuffle(messages)
     for row in messages:
@@ -72,14 +72,14 @@ def test_a_lost_a_changed_and_a_swapped_row_all_show() -> None:
 def test_it_is_taken_up_from_its_value() -> None:
     rows = people([(f"N{n}", f"{n}@x") for n in range(10)])
     whole = RowDigest()
-    first, second = Envelope(RUN, NOW, 100, whole), None
+    first, second = MessageEncoder(RUN, NOW, 100, whole), None
     first.route_to("q")
-    first.frames(rows[:4])
+    first.encode(rows[:4])
     taken_up = RowDigest(whole.through, int(str(whole), 16))
-    second = Envelope(RUN, NOW, 100, taken_up)
+    second = MessageEncoder(RUN, NOW, 100, taken_up)
     second.route_to("q")
-    first.frames(rows[4:])
-    second.frames(rows[4:])
+    first.encode(rows[4:])
+    second.encode(rows[4:])
     assert str(whole) == str(taken_up) and whole.value < MODULUS
 
 

@@ -52,7 +52,7 @@ def nothing_grown(saved: int) -> str:
             BROKEN,
             [
                 "7 rows repeat a mail that was saved before",
-                "3 rows were received, but not usable for the consumer",
+                "3 rows were received, but of no use to the consumer",
             ],
         ),
         # It tells more repeats than the file and the table show.
@@ -89,7 +89,7 @@ def nothing_grown(saved: int) -> str:
             BROKEN,
             [
                 "1 row repeats a mail that was saved before",
-                "1 row was received, but not usable for the consumer",
+                "1 row was received, but of no use to the consumer",
             ],
         ),
         # Long rows were saved all the same: cut short, or to a table that is wider.
@@ -160,7 +160,7 @@ def nothing_grown(saved: int) -> str:
             Repeats(),
             99,
             BROKEN,
-            ["1 row was received and not saved, and nothing explains 1 of them"],
+            ["the consumer received 1 row and did not save it, for no known reason"],
         ),
         # What it tells does not add up.
         (
@@ -170,7 +170,7 @@ def nothing_grown(saved: int) -> str:
             BROKEN,
             [
                 "7 rows repeat a mail that was saved before",
-                "10 rows were received and not saved, and nothing explains 3 of them",
+                "the consumer did not save 10 rows that it received, 3 of them for no known reason",
             ],
         ),
         (
@@ -183,14 +183,14 @@ def nothing_grown(saved: int) -> str:
                 "the consumer left out 5 rows where 7 could not be saved: its counts contradict each other",
             ],
         ),
-        (told(100, 101), None, 101, BROKEN, ["the consumer says it saved 1 more than it received"]),
+        (told(100, 101), None, 101, BROKEN, ["the consumer says it saved 1 row more than it received"]),
         (
             told(100, 100, None, 5),
             None,
             100,
             BROKEN,
             [
-                "5 rows were received, but not usable for the consumer",
+                "5 rows were received, but of no use to the consumer",
                 "the consumer left out 0 rows where 5 could not be saved: its counts contradict each other",
             ],
         ),
@@ -204,8 +204,8 @@ def nothing_grown(saved: int) -> str:
             0,
             UNKNOWN,
             [
-                "the consumer does not tell how many rows it received: all that is proven is that 100 rows were confirmed",
-                "the consumer does not tell how many rows it saved",
+                "the consumer does not report how many rows it received: it is only proven that 100 rows were confirmed",
+                "the consumer does not report how many rows it saved",
             ],
         ),
         (
@@ -213,16 +213,14 @@ def nothing_grown(saved: int) -> str:
             None,
             100,
             UNKNOWN,
-            ["the consumer does not tell how many rows it saved"],
+            ["the consumer does not report how many rows it saved"],
         ),
         (
             told(None, 100),
             None,
             100,
             UNKNOWN,
-            [
-                "the consumer does not tell how many rows it received: all that is proven is that 100 rows were confirmed"
-            ],
+            ["the consumer does not report how many rows it received: it is only proven that 100 rows were confirmed"],
         ),
         (
             told(99, None),
@@ -231,7 +229,7 @@ def nothing_grown(saved: int) -> str:
             BROKEN,
             [
                 "1 row was confirmed and never received",
-                "the consumer does not tell how many rows it saved",
+                "the consumer does not report how many rows it saved",
             ],
         ),
         # The file explains what it does not tell.
@@ -260,7 +258,7 @@ def nothing_grown(saved: int) -> str:
             BROKEN,
             [
                 "6 rows repeat a mail that was saved before",
-                "7 rows were received and not saved, and nothing explains 1 of them",
+                "the consumer did not save 7 rows that it received, 1 of them for no known reason",
             ],
         ),
         (
@@ -268,7 +266,7 @@ def nothing_grown(saved: int) -> str:
             None,
             93,
             BROKEN,
-            ["7 rows were received and not saved, and nothing explains 7 of them"],
+            ["the consumer received 7 rows and did not save them, for no known reason"],
         ),
         (
             told(100, 93),
@@ -302,7 +300,7 @@ def nothing_grown(saved: int) -> str:
             0,
             BROKEN,
             [
-                "5 rows were received and not saved, and nothing explains 5 of them",
+                "the consumer received 5 rows and did not save them, for no known reason",
                 nothing_grown(95),
             ],
         ),
@@ -388,14 +386,14 @@ def nothing_grown(saved: int) -> str:
             None,
             100,
             UNKNOWN,
-            ["the consumer received 10 more than was confirmed, so its count does not prove every row"],
+            ["the consumer received 10 more than were confirmed, so its count does not prove every row"],
         ),
         (
             told(110, 100, 10),
             None,
             100,
             KEPT,
-            ["10 rows were received again after being received once"],
+            ["10 rows were received more than once"],
         ),
         (
             told(110, 98, 12),
@@ -403,7 +401,7 @@ def nothing_grown(saved: int) -> str:
             98,
             KEPT,
             [
-                "10 rows were received again after being received once",
+                "10 rows were received more than once",
                 "2 rows repeat a mail that was saved before",
             ],
         ),
@@ -414,8 +412,8 @@ def nothing_grown(saved: int) -> str:
             95,
             BROKEN,
             [
-                "10 rows were received again after being received once",
-                "5 rows were received and not saved, and nothing explains 5 of them",
+                "10 rows were received more than once",
+                "the consumer received 5 rows and did not save them, for no known reason",
             ],
         ),
         # Of the unusable messages, so many are rows as were not saved and repeat none; the others came again.
@@ -425,9 +423,9 @@ def nothing_grown(saved: int) -> str:
             90,
             BROKEN,
             [
-                "10 rows were received again after being received once",
+                "10 rows were received more than once",
                 "5 rows repeat a mail that was saved before",
-                "5 rows were received, but not usable for the consumer",
+                "5 rows were received, but of no use to the consumer",
             ],
         ),
         (
@@ -436,8 +434,8 @@ def nothing_grown(saved: int) -> str:
             100,
             UNKNOWN,
             [
-                "the consumer received 10 more than was confirmed, so its count does not prove every row",
-                "the consumer could not use 5 messages, and which of them it received again it does not tell",
+                "the consumer received 10 more than were confirmed, so its count does not prove every row",
+                "the consumer could not use 5 messages, and does not report which of them it received before",
             ],
         ),
         (
@@ -446,7 +444,7 @@ def nothing_grown(saved: int) -> str:
             101,
             UNKNOWN,
             [
-                "the consumer received 10 more than was confirmed, so its count does not prove every row",
+                "the consumer received 10 more than were confirmed, so its count does not prove every row",
                 "the consumer says it saved 101 rows where 100 were sent: it saved some twice, or its count is wrong",
             ],
         ),
@@ -457,8 +455,8 @@ def nothing_grown(saved: int) -> str:
             97,
             BROKEN,
             [
-                "the consumer does not tell how many rows it saved",
-                "3 rows were received, but not usable for the consumer",
+                "the consumer does not report how many rows it saved",
+                "3 rows were received, but of no use to the consumer",
             ],
         ),
         (
@@ -467,9 +465,9 @@ def nothing_grown(saved: int) -> str:
             95,
             BROKEN,
             [
-                "the consumer received 10 more than was confirmed, so its count does not prove every row",
+                "the consumer received 10 more than were confirmed, so its count does not prove every row",
                 "3 rows repeat a mail that was saved before",
-                "5 rows were received and not saved, and nothing explains 2 of them",
+                "the consumer did not save 5 rows that it received, 2 of them for no known reason",
             ],
         ),
     ],
@@ -516,7 +514,7 @@ def test_every_row_was_confirmed(
             Counts(read=100, published=101, confirmed=101),
             "",
             "",
-            ["the broker settled 1 row more than there are to publish"],
+            ["the broker settled 1 row more than were to be published"],
         ),
     ],
 )

@@ -19,9 +19,9 @@ from promise_pub.records import Counts, EarlierSession, Repeats, SessionView, Ve
 KEPT, BROKEN, UNKNOWN = Verdict.KEPT, Verdict.BROKEN, Verdict.UNKNOWN
 ALL = Counts(read=100, published=100, confirmed=100)
 ROWS = RowRanges([(1, 100)])
-NO_DIGEST = "the consumer tells no digest of what it received: this rests on its counts"
-UNCOUNTED = "3 rows were there before, as the consumer tells, and rows without a mail cannot be counted as repeats: it reads 'name' and 'mail', and there is no 'mail'"
-DIFFER = "what the consumer received is not what was published: the digests of the two differ"
+NO_DIGEST = "checked by counts only: this consumer reports no digest"
+UNCOUNTED = "3 rows were already there, as the consumer reports, and rows without a mail cannot be counted as repeats: it reads 'name' and 'mail', and there is no 'mail'"
+DIFFER = "what the consumer received is not what was published: their digests differ"
 
 
 def told(
@@ -64,7 +64,7 @@ def told(
             Proof(ROWS, digest="d", again=True),
             KEPT,
             [
-                "3 rows were received again after being received once",
+                "3 rows were received more than once",
                 "3 rows repeat a mail that was saved before",
             ],
         ),
@@ -73,23 +73,23 @@ def told(
             Proof(ROWS, digest="d", again=True),
             BROKEN,
             [
-                "3 rows were received again after being received once",
+                "3 rows were received more than once",
                 "2 rows repeat a mail that was saved before",
-                "3 rows were received and not saved, and nothing explains 1 of them",
+                "the consumer did not save 3 rows that it received, 1 of them for no known reason",
             ],
         ),
         (  # who tells neither duplicates nor digest: what it saved proves every row
             told(103, 100, digest=None),
             Proof(ROWS, digest="d", again=True),
             KEPT,
-            ["3 rows were received again after being received once", NO_DIGEST],
+            ["3 rows were received more than once", NO_DIGEST],
         ),
         (
             told(103, 100, digest=None),
             Proof(ROWS, digest="d", again=False),
             UNKNOWN,
             [
-                "the consumer received 3 more than was confirmed, so its count does not prove every row",
+                "the consumer received 3 more than were confirmed, so its count does not prove every row",
                 NO_DIGEST,
             ],
         ),
@@ -105,7 +105,7 @@ def told(
             BROKEN,
             [
                 UNCOUNTED.replace("3", "2"),
-                "3 rows were received and not saved, and nothing explains 1 of them",
+                "the consumer did not save 3 rows that it received, 1 of them for no known reason",
             ],
         ),
         (
@@ -131,7 +131,7 @@ def told(
             Proof(ROWS, digest="d", again=True),
             UNKNOWN,
             [
-                "3 rows were received again after being received once",
+                "3 rows were received more than once",
                 "the consumer says it saved 103 rows where 100 were sent: it saved some twice, or its count is wrong",
             ],
         ),
@@ -178,9 +178,9 @@ def test_rows_of_earlier_sessions_are_told_as_such() -> None:
     judged = judge(ALL, "", "", told(45, 45, 0, rows="56-100"), None, 45, proof)
     assert judged.verdict is KEPT
     assert judged.explanation == (
-        "rows 1 to 40 are taken from what the session gone told before it ended: 38 saved, 2 that were there already, 0 not usable",
-        "rows 41 to 55 are taken from what the session field told before it ended: 15 saved",
-        "the session nothing ended before it told of a row that it was done with",
+        "rows 1 to 40 rest on what the session gone reported before it ended: 38 saved, 2 already there, 0 not usable",
+        "rows 41 to 55 rest on what the session field reported before it ended: 15 saved",
+        "the session nothing ended before it reported any row as done",
     )
     lost = judge(ALL, "", "", told(44, 44, 0, rows="57-100"), None, 44, proof)
     assert lost.verdict is BROKEN and "never received: 56" in lost.explanation[3]
@@ -192,8 +192,8 @@ def test_what_earlier_sessions_told_is_held_against_the_table() -> None:
     judged = judge(ALL, "", "", told(60, 60, 0), Repeats(gained=60, gone=38), 60, proof)
     assert judged.verdict is BROKEN
     assert judged.explanation[1:] == (
-        "3 rows were received, but not usable for the consumer",
-        "employees lacks 38 mails that sessions told to be done with before they ended: either they save elsewhere, or it was not committed, or somebody deleted it",
+        "3 rows were received, but of no use to the consumer",
+        "employees lacks 38 mails that earlier sessions reported as done: they save elsewhere, did not commit, or somebody deleted them",
     )
     usable = proof._replace(earlier=(EarlierSession(replace(told_before, invalid=0), 1, 40),))
     assert judge(ALL, "", "", told(60, 60, 0), Repeats(gone=1), 60, usable).verdict is UNKNOWN
@@ -258,7 +258,7 @@ def test_unusable_rows_come_with_the_keys_that_the_consumer_looks_for(columns: t
     judged = judge(ALL, "", "", session, None, 0, Proof(ROWS, digest="d", columns=columns))
     assert judged.verdict is BROKEN
     assert judged.explanation == (
-        f"100 rows were received, but not usable for the consumer: it reads 'name' and 'mail', and {hint}",
+        f"100 rows were received, but of no use to the consumer: it reads 'name' and 'mail', and {hint}",
     )
 
 

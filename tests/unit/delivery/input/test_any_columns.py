@@ -37,7 +37,8 @@ class Seeing(FakeConsumer):
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     house = House(tmp_path / "uploads")
-    house.runs._delivery._consumer = house.consumer = Seeing(house)
+    house.consumer = Seeing(house)
+    house.runs = house.make_runs()
     async with house.runs:
         yield house
 
@@ -52,7 +53,7 @@ async def test_the_keys_of_the_header_are_published_and_recorded(house: House) -
     report = house.recorded(run)
     assert report.parameters.columns == ("Größe", "mail") and report.parameters.header
     assert (report.verdict, report.counts.read, report.counts.rejected) == (Verdict.KEPT, 3, 1)
-    (rejected,) = await house.ledger.rejected(run.id, 10)
+    (rejected,) = await house.ledger.list_rejects(run.id, 10)
     assert (rejected.line, rejected.reason) == (3, "has 1 field, not 2")
 
 
@@ -89,17 +90,17 @@ async def test_a_run_with_a_header_goes_on_where_it_stopped(
     text = "\r\n".join(["\ufeffid,mail", *lines]).encode()
     parameters = Parameters(mode=mode, header=True, columns=(), rate=300)
     run = await house.submit(text, parameters)
-    await until(lambda: house.runs.report(run).going.checkpoint.row > 5)
+    await until(lambda: house.runs.report(run).resume_state.checkpoint.row > 5)
     await house.runs.cancel(run.id)
     await run.done.wait()
-    assert 5 < house.recorded(run).going.checkpoint.row < 60
+    assert 5 < house.recorded(run).resume_state.checkpoint.row < 60
     again = await house.runs.resume(run.id)
     await asyncio.wait_for(again.done.wait(), 30)
     report = house.recorded(run)
     assert (report.state, report.verdict) == (State.COMPLETED, Verdict.KEPT)
     assert report.parameters == Parameters(mode=mode, header=True, columns=("id", "mail"), rate=300)
     assert (report.counts.read, report.counts.rejected, report.counts.confirmed) == (61, 1, 60)
-    assert [one.line for one in await house.ledger.rejected(run.id, 10)] == [4]
+    assert [one.line for one in await house.ledger.list_rejects(run.id, 10)] == [4]
     bodies = {number.rpartition(":")[2]: body for number, body in house.consumer.seen}
     assert bodies == {str(n): f'{{"id": "{n}", "mail": "{n}@x"}}' for n in range(1, 61)}
 
@@ -136,12 +137,13 @@ async def test_rows_without_a_mail_are_not_said_to_repeat_one(house: House) -> N
 async def test_rows_that_the_consumer_cannot_use_break_the_promise(
     house: House, columns: tuple[str, ...], hint: str
 ) -> None:
-    house.runs._delivery._consumer = TellingConsumer(house.broker, house.ledger)
+    house.consumer = TellingConsumer(house.broker, house.ledger)
     text = "\n".join(",".join(["x"] * len(columns)) for _ in range(3)).encode()
-    run = await house.finished(text, Parameters(mode=Mode.BATCH, columns=columns))
+    async with house.make_runs() as house.runs:
+        run = await house.finished(text, Parameters(mode=Mode.BATCH, columns=columns))
     report = house.recorded(run)
     assert report.session and (report.session.saved, report.session.invalid) == (0, 3)
     assert report.verdict is Verdict.BROKEN
     assert report.explanation == (
-        "3 rows were received, but not usable for the consumer: it reads 'name' and 'mail', and " + hint,
+        "3 rows were received, but of no use to the consumer: it reads 'name' and 'mail', and " + hint,
     )

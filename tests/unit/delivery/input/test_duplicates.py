@@ -127,6 +127,9 @@ class Broken:
     def execute(self, *_: Any) -> None:
         raise self.error
 
+    def interrupt(self) -> None:
+        """There is nothing to interrupt."""
+
     def close(self) -> None:
         self.closed = True
 

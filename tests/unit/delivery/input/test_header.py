@@ -12,7 +12,7 @@ from promise_pub.delivery.input.columns import MOST_COLUMNS
 from promise_pub.delivery.input.dialect import Dialect
 from promise_pub.delivery.input.header import HEADER_LIMIT, Header, find_header
 from promise_pub.delivery.input.lines import count_line_ends
-from promise_pub.delivery.input.reader import Checkpoint, read_batches, read_header
+from promise_pub.delivery.input.reader import FilePosition, read_batches, read_header
 from promise_pub.errors import BadHeader
 from promise_pub.records import Rejected, Row
 
@@ -52,7 +52,7 @@ def test_a_header_names_the_columns(head: bytes, dialect: Dialect, header: Heade
 
 
 BAD = [
-    (b"name,,mail\n", "cannot name the columns: column 2 has no name"),
+    (b"name,,mail\n", "cannot be used as column names: column 2 has no name"),
     (b"name,\n", "column 2 has no name"),
     (b",\n", "column 1 has no name"),
     (b'""\n', "column 1 has no name"),
@@ -136,7 +136,7 @@ async def test_a_file_with_a_header_is_read_on_from_any_batch(tmp_path: Path, ch
     assert rejected == [Rejected(7, "has 1 field, not 2", "bad")]
     for done, batch in enumerate(batches, start=1):
         accepted = sum(len(one.rows) for one in batches[:done])
-        start = Checkpoint(batch.offset, batch.line, accepted + 1)
+        start = FilePosition(batch.offset, batch.line, accepted + 1)
         again = [one async for one in read_batches(path, dialect, start=start)]
         assert [row for one in again for row in one.rows] == rows[accepted:]
         before = sum(len(one.rejected) for one in batches[:done])

@@ -11,13 +11,14 @@ import pytest
 
 from promise_pub.delivery.input.dialect import PLAIN, RECORD_LIMIT, Dialect
 from promise_pub.delivery.input.lines import count_line_ends
-from promise_pub.delivery.input.reader import CHUNK, FIELD_LIMIT, Checkpoint, Reader, read_batches
+from promise_pub.delivery.input.reader import CHUNK, FIELD_LIMIT, FilePosition, read_batches
 from promise_pub.errors import StoredFileError
 from promise_pub.records import Batch, Rejected, Row
+from tests.reader_parts import FedReader
 
 
 def read(data: bytes, dialect: Dialect = PLAIN, *, chunk_size: int = CHUNK) -> Batch:
-    reader = Reader(dialect)
+    reader = FedReader(dialect)
     batches = [reader.feed(data[start : start + chunk_size]) for start in range(0, len(data), chunk_size)]
     batches.append(reader.finish())
     return Batch(
@@ -309,7 +310,7 @@ def test_reads_other_dialects(dialect, data, rows, rejected, chunk_size):
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"], ids=repr)
 def test_lines_without_quotes_are_cut_by_the_thousand(delimiter, width, line_end, monkeypatch):
     lines = [delimiter.join(f"{n}.{place}" for place in range(width)) for n in range(5_000)]
-    monkeypatch.setattr(Reader, "_one_by_one", None)  # whoever calls it fails
+    monkeypatch.setattr(FedReader, "_one_by_one", None)  # whoever calls it fails
     batch = read(line_end.join([*lines, ""]).encode(), Dialect(width, delimiter))
     assert fields(batch.rows) == [tuple(line.split(delimiter)) for line in lines]
 
@@ -370,7 +371,7 @@ def test_lines_are_counted_through_blank_lines_and_quoted_newlines():
 
 
 def test_a_crlf_cut_between_two_chunks_is_one_line_end():
-    reader = Reader()
+    reader = FedReader()
     assert reader.feed(b"a,b\r") == Batch([], [], 0, 1)  # whether a LF follows is not known yet
     assert reader.feed(b"\nbad\r") == Batch([Row(1, "a", "b")], [], 5, 2)
     assert reader.feed(b"") == Batch([], [], 5, 2)
@@ -384,7 +385,7 @@ def test_rows_keep_their_numbers_past_rejected_records():
 
 
 def test_feed_gives_every_record_that_is_complete():
-    reader = Reader()
+    reader = FedReader()
     assert reader.feed(b"a,b\nc,") == Batch([Row(1, "a", "b")], [], 4, 2)
     assert reader.feed(b'd\n"e\n') == Batch([Row(2, "c", "d")], [], 8, 3)
     assert reader.feed(b'f",g') == Batch([], [], 8, 3)
@@ -392,14 +393,14 @@ def test_feed_gives_every_record_that_is_complete():
 
 
 def test_a_reader_starts_at_a_checkpoint():
-    reader = Reader(offset=100, line=7, number=5)
+    reader = FedReader(offset=100, line=7, number=5)
     assert reader.feed(b"\xef\xbb\xbfa,b\nbad\n") == Batch(
         [Row(5, "\ufeffa", "b")], [Rejected(8, "has 1 field, not 2", "bad")], 111, 9
     )
 
 
 def test_a_line_without_end_is_held_back_in_bounded_memory_and_rejected_once():
-    reader = Reader()
+    reader = FedReader()
     for _ in range(1_000):
         batch = reader.feed(b"x" * CHUNK)
         assert reader.buffered <= RECORD_LIMIT + CHUNK
@@ -411,7 +412,7 @@ def test_a_line_without_end_is_held_back_in_bounded_memory_and_rejected_once():
 
 
 def test_a_quote_without_end_is_followed_in_bounded_memory():
-    reader = Reader()
+    reader = FedReader()
     first = reader.feed(b'"a\n')
     rows = 0
     for _ in range(30):
@@ -451,7 +452,7 @@ def test_the_work_is_linear_on_hostile_bytes(name, dialect):
 
 def test_the_batches_of_a_huge_chunk_are_moderate():
     data = b"a,b\n" * 100_000 + b'"a",b\n' * 10_000 + b"bad\n" * 10_000
-    batches = list(Reader().batches(data))
+    batches = list(FedReader().batches(data))
     assert sum(len(batch.rows) for batch in batches) == 110_000
     assert max(len(batch.rows) for batch in batches) <= CHUNK
     assert sum(len(batch.rejected) for batch in batches) == 10_000
@@ -470,7 +471,7 @@ async def test_a_file_is_read_in_batches(tmp_path):
 async def test_a_file_is_read_on_from_a_checkpoint(tmp_path):
     path = tmp_path / "data.csv"
     path.write_bytes(b'a,b\n"c\nd",e\nbad\nf,g\n')
-    start = Checkpoint(offset=12, line=4, number=3)
+    start = FilePosition(offset=12, line=4, number=3)
     batches = [batch async for batch in read_batches(path, start=start)]
     assert [row for batch in batches for row in batch.rows] == [Row(3, "f", "g")]
     assert [one.line for batch in batches for one in batch.rejected] == [4]

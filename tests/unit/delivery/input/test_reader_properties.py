@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from promise_pub.delivery.input import dialect, quotes, reader
 from promise_pub.delivery.input.dialect import ENCODINGS, Dialect
-from promise_pub.delivery.input.reader import Reader
 from promise_pub.records import Batch, Row
+from tests.reader_parts import FedReader
 
 settings.register_profile("reader", deadline=None, derandomize=True, max_examples=200)
 quickly = settings(settings.get_profile("reader"))
@@ -71,7 +71,7 @@ def read(
     """All batches of the data, cut into chunks of the given sizes, over and over."""
     chosen, data = file
     place = {"offset": start.offset, "line": start.line, "number": number} if start else {}
-    source = Reader(chosen, **place)
+    source = FedReader(chosen, **place)
     batches = [source.feed(chunk) for chunk in chunks(data, sizes or [len(data) or 1])]
     return [*batches, source.finish()]
 
@@ -240,7 +240,7 @@ def test_memory_is_bounded_whatever_the_bytes(small_limits):
     @given(files(), st.integers(1, 12))
     def bounded(file, size):
         chosen, data = file
-        source = Reader(chosen)
+        source = FedReader(chosen)
         for chunk in chunks(data * 20, [size]):
             source.feed(chunk)
             # While a line is skipped, its first bytes are kept for the excerpt.

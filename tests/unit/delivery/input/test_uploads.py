@@ -362,9 +362,9 @@ class TestVerify:
     @pytest.mark.parametrize(
         ("change", "says"),
         [
-            (lambda path: path.unlink(), "gone"),
-            (lambda path: path.write_bytes(b"a,b\n"), "as long"),
-            (lambda path: path.write_bytes(b"a,c\n" * 1_000_000), "not what it was"),
+            (lambda path: path.unlink(), "missing"),
+            (lambda path: path.write_bytes(b"a,b\n"), "another length"),
+            (lambda path: path.write_bytes(b"a,c\n" * 1_000_000), "has changed since the upload"),
             (lambda path: (path.unlink(), path.mkdir()), "cannot be read"),
         ],
     )

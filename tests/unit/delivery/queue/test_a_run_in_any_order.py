@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from promise_pub.delivery.input.reader import read_batches
-from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.run import execute
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.errors import (
@@ -90,7 +89,7 @@ class AnyOrder(RuleBasedStateMachine):
         if tells:
             self.house.consumer = TellingConsumer(self.house.broker, self.house.ledger)
             self.house.consumer.slow_to_save = slow
-            self.house.runs._delivery._consumer = self.house.consumer
+            self.house.runs = self.house.make_runs()
         self.house.consumer.look_every = 0.1
         self.do(self.house.runs.__aenter__())
         self.run = self.do(self.house.submit(text, Parameters(mode=mode, rate=rate)))
@@ -159,7 +158,7 @@ class AnyOrder(RuleBasedStateMachine):
                 house.ledger.runs[run_id] = replace(
                     report, state=State.INTERRUPTED, error=Fault("interrupted", "It was killed.")
                 )
-        house.runs = Runs(house.ledger, house.consumer, house.broker.open_publisher, house.uploads, 100)
+        house.runs = house.make_runs()
         self.do(house.runs.__aenter__())
 
     # What may happen to the rest.
@@ -229,7 +228,7 @@ class AnyOrder(RuleBasedStateMachine):
         consumer = self.house.consumer
         for uuid, counts in getattr(consumer, "_counts", {}).items():
             if uuid not in consumer.sessions:
-                self.save(row.mail for row in counts.take())
+                self.save(row.mail for row in counts.take_pending())
 
     @rule(number=st.integers(0, 6))
     def another_run_saves(self, number: int) -> None:
@@ -261,7 +260,7 @@ class AnyOrder(RuleBasedStateMachine):
                 assert report.verdict is None and report.error
 
     def adds_up(self, report: RunReport) -> None:
-        counts, going = report.counts, report.going
+        counts, state = report.counts, report.resume_state
         parts = (
             counts.confirmed,
             counts.returned,
@@ -272,12 +271,12 @@ class AnyOrder(RuleBasedStateMachine):
         assert min(parts) >= 0 and sum(parts) == counts.accepted <= ROWS, report
         assert sum(one.rows for one in report.resends) == counts.resent, report
         # Rows that no session will see again are with the consumer, those before the checkpoint with the broker.
-        assert {*self.mails[: going.after]} - {TOO_LONG} <= {*self.house.ledger.employees}, report
-        row = going.checkpoint.row
-        assert going.after <= row <= counts.confirmed + counts.returned + counts.nacked
+        assert {*self.mails[: state.after]} - {TOO_LONG} <= {*self.house.ledger.employees}, report
+        row = state.checkpoint.row
+        assert state.after <= row <= counts.confirmed + counts.returned + counts.nacked
         if report.session and not self.lossy:
             queue = report.session.uuid
-            assert all((queue, number) in self.taken for number in range(going.after + 1, row + 1))
+            assert all((queue, number) in self.taken for number in range(state.after + 1, row + 1))
 
     def judged(self, report: RunReport) -> None:
         assert report.counts.unpublished == report.counts.in_flight == 0

@@ -14,14 +14,16 @@ from uuid import uuid4
 
 import pytest
 
-from promise_pub.consumer.session import Session
-from promise_pub.delivery.broker import reconnecting
-from promise_pub.delivery.consumer_client.client import parse_session
+from promise_pub.consumer.session import ConsumerSession
+from promise_pub.delivery.consumer_client.answers import parse_session
 from promise_pub.delivery.input.reader import read_batches
 from promise_pub.delivery.ports import Watch
 from promise_pub.delivery.queue import recorder, runs
+from promise_pub.delivery.queue.janitor import UploadJanitor
 from promise_pub.delivery.run import execute, protocol
-from promise_pub.delivery.run.active import ActiveRun, known_through
+from promise_pub.delivery.run.active import ActiveRun
+from promise_pub.delivery.run.backoffs import BACKOFFS
+from promise_pub.delivery.run.sessions import last_processed_row
 from promise_pub.errors import (
     ConsumerComplaint,
     ConsumerError,
@@ -35,7 +37,7 @@ from promise_pub.errors import (
 )
 from promise_pub.records import Mode, Parameters, RunReport, SessionView, State, Verdict
 from tests.fakes import until
-from tests.house import House
+from tests.house import QUICK, House
 
 LIVE = Parameters(mode=Mode.LIVE)
 PROMPT = 30.0  # seconds a cancellation may take; what it must not wait for takes an hour here
@@ -44,7 +46,6 @@ ROWS = b"".join(b"N%d,%d@x\n" % (n, n) for n in range(60))
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconnecting, "FIRST_DELAY", 0.0)
     monkeypatch.setattr(protocol, "ABANDON", 3600.0)
     monkeypatch.setattr(recorder, "PROGRESS_EVERY", 0.005)
     monkeypatch.setattr(execute, "read_batches", partial(read_batches, chunk_size=64))
@@ -52,7 +53,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    house = House(tmp_path / "uploads")
+    house = House(tmp_path / "uploads", backoffs=replace(BACKOFFS, broker=QUICK.broker))
     async with house.runs:
         yield house
 
@@ -160,7 +161,7 @@ async def test_a_run_that_another_server_has_taken_says_so(house: House) -> None
     async def refuse(_: RunReport) -> None:
         raise RunTaken
 
-    house.ledger.write = refuse  # type: ignore[method-assign]
+    house.ledger.write_run = refuse  # type: ignore[method-assign]
     report = await ended(run)
     assert report.state is State.INTERRUPTED and report.error
     assert "another server" in report.error.message.lower()
@@ -172,7 +173,7 @@ async def test_a_consumer_that_does_not_answer_may_still_have_the_session(house:
     house.consumer.abandons = False
     run = await house.submit(ROWS, LIVE)
     first = await ended(run)
-    house.consumer.fail = {"look": ConsumerTimeout("no answer")}
+    house.consumer.fail = {"get_session": ConsumerTimeout("no answer")}
     report = await ended(await house.runs.resume(run.id))
     assert report.error and report.error.code == "consumer_timeout"
     assert report.session == first.session and report.earlier == ()
@@ -191,7 +192,7 @@ async def test_an_old_session_that_cannot_be_looked_at_is_removed_or_named_to_th
     house.consumer.abandons = False
     run = await house.submit(ROWS, LIVE)
     first = (await ended(run)).session
-    house.consumer.fail = {"look": error}
+    house.consumer.fail = {"get_session": error}
     house.consumer.abandons = removes
     report = await ended(await house.runs.resume(run.id))
     assert first and report.verdict is Verdict.KEPT
@@ -199,7 +200,7 @@ async def test_an_old_session_that_cannot_be_looked_at_is_removed_or_named_to_th
     assert [*house.consumer.sessions] == ([] if removes else [first.uuid])
     assert f"did not say that it removed the session {first.uuid}" in report.explanation[-1]
     (again,) = report.resends
-    assert again.reason.startswith(f"The session could not be looked at ({error}); ")
+    assert again.reason.startswith(f"The session could not be read ({error}); ")
 
 
 async def test_an_old_session_that_the_consumer_does_not_know_is_said_to_have_ended(
@@ -208,7 +209,7 @@ async def test_an_old_session_that_the_consumer_does_not_know_is_said_to_have_en
     house.consumer.fail["remove"] = ConsumerStalled("it stalled")
     run = await house.submit(ROWS, LIVE)
     await ended(run)
-    house.consumer.fail = {"look": ConsumerComplaint("ERROR")}
+    house.consumer.fail = {"get_session": ConsumerComplaint("ERROR")}
     report = await ended(await house.runs.resume(run.id))
     (again,) = report.resends
     assert again.reason.startswith("The session had ended (ERROR); ")
@@ -228,34 +229,27 @@ async def test_a_session_that_the_run_goes_on_in_is_not_left_behind_any_more(hou
 
 class TestWhatIsKnown:
     def test_rows_in_the_consumers_hand_are_not_known_for_unusable_ones_behind_them(self) -> None:
-        session = Session("u", "h", datetime.now(UTC))
+        session = ConsumerSession("u", "h", datetime.now(UTC))
         for number in range(1, 7):
             mail = f"{number}@x" if number < 4 else "x" * 128
             body = json.dumps({"name": "n", "mail": mail}).encode()
             session.receive(f"run:{number}", body, redelivered=False)
         told = parse_session(json.dumps(session.as_json()), "/getSession/")
         assert (told.received, told.saved, told.invalid) == (6, 0, 3)
-        assert known_through(told, 0, 0) == 0
-        session.settle(len(session.take()), saved=3, refused=0)
+        assert last_processed_row(told, 0, 0) == 0
+        session.settle(len(session.take_pending()), saved=3, refused=0)
         told = parse_session(json.dumps(session.as_json()), "/getSession/")
-        assert known_through(told, 0, 0) == 3
-
-    def test_what_a_killed_process_sent_is_not_counted_twice(self) -> None:
-        """It sent rows 1 to 30, the ledger knew of 10; after it 11 to 40 were sent, which has 20 rows twice."""
-        twice = SessionView("u", received=50, saved=30, duplicates=20)
-        assert known_through(twice, 0, 0) == 50, "50 messages were not 50 rows"
-        assert known_through(twice, 0, 0, resumed=True) == 30
-        assert known_through(twice, 0, 40, resumed=True) == 10
+        assert last_processed_row(told, 0, 0) == 3
 
     async def test_a_run_that_is_resumed_knows_that_it_does_not_know(self, house: House) -> None:
         house.consumer.fail["remove"] = ConsumerStalled("it stalled")
         house.consumer.abandons = False
         run = await house.submit(ROWS, LIVE)
-        assert (await ended(run)).going.resumed is False
-        again = ActiveRun.again(house.recorded(run))
-        assert again.going.resumed
-        again.next_session("It ended.")
-        assert not again.going.resumed
+        assert (await ended(run)).resume_state.resumed is False
+        again = ActiveRun.resume(house.recorded(run))
+        assert again.resume_state.resumed
+        again.leave_session("It ended.")
+        assert not again.resume_state.resumed
 
 
 class TestALedgerThatIsCutOff:
@@ -273,7 +267,7 @@ class TestALedgerThatIsCutOff:
         setattr(house.ledger, call, unanswered)
 
     async def test_a_new_run_does_not_wait_for_ever(self, house: House) -> None:
-        self.cut_off(house, "open")
+        self.cut_off(house, "open_run")
         with pytest.raises(DatabaseUnavailable):
             await house.submit(ROWS, LIVE)
         (run_id,) = house.ledger.runs
@@ -289,7 +283,7 @@ class TestALedgerThatIsCutOff:
         run = await house.submit(ROWS, LIVE)
         await ended(run)
         house.consumer.fail.clear()
-        self.cut_off(house, "reopen")
+        self.cut_off(house, "reopen_run")
         with pytest.raises(DatabaseUnavailable):
             await house.runs.resume(run.id)
         await until(lambda: house.recorded(run).resumable)
@@ -305,10 +299,12 @@ async def test_the_file_of_a_run_that_can_be_resumed_is_never_swept(house: House
     done = await house.submit(ROWS, LIVE)
     await ended(done)
 
+    janitor = UploadJanitor(house.uploads, house.ledger, house.runs._active)
+
     async def swept() -> list[str]:
         for file in house.folder.iterdir():
             os.utime(file, (0, 0))
-        await house.uploads.sweep(house.runs._known, house.runs._needed)
+        await janitor.sweep()
         return sorted(file.name for file in house.folder.iterdir())
 
     async with house.holding("create"):
@@ -334,6 +330,6 @@ async def test_what_a_crash_left_in_the_folder_is_set_right_at_the_start(tmp_pat
         (tmp_path / orphan).write_bytes(b"a,b\n")
     after = House(tmp_path)
     after.ledger = before.ledger
-    after.runs._ledger = before.ledger
+    after.runs = after.make_runs()
     async with after.runs:
         await until(lambda: [file.name for file in tmp_path.iterdir()] == [f"{run.id}.csv"])

@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 
 from promise_pub.delivery.queue import recorder as module
-from promise_pub.delivery.queue.recorder import Recorder
+from promise_pub.delivery.queue.recorder import RunRecorder
 from promise_pub.delivery.run.active import ActiveRun
-from promise_pub.delivery.store import outages
-from promise_pub.delivery.store.outages import patiently
+from promise_pub.delivery.run.backoffs import BACKOFFS
 from promise_pub.errors import (
     DatabaseError,
     DatabaseRefused,
@@ -33,8 +32,9 @@ from promise_pub.records import (
     StoredFile,
     Verdict,
 )
+from promise_pub.retries import retry
 from tests.fakes import FakeLedger, until
-from tests.house import House
+from tests.house import QUICK, House
 from tests.virtual_time import VirtualTimeLoop
 
 REFUSED = DatabaseRefused("The database refused: permission denied for table runs")
@@ -49,9 +49,7 @@ REFUSALS: list[DatabaseError] = [
 @pytest.fixture
 async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
     monkeypatch.setattr(module, "PROGRESS_EVERY", 0.005)
-    monkeypatch.setattr(module, "LAST_WRITE_DELAYS", (0.01, 0.01))
-    monkeypatch.setattr(module, "AGAIN_EVERY", 0.01)
-    house = House(tmp_path / "uploads")
+    house = House(tmp_path / "uploads", backoffs=QUICK)
     async with house.runs:
         yield house
 
@@ -88,7 +86,7 @@ async def test_a_ledger_that_refuses_ends_the_run_at_once_in_its_words(house: Ho
 async def test_a_refusal_ends_a_run_that_waits_for_a_ledger_that_is_away(house: House) -> None:
     run = await publishing(house)
     house.ledger.away = DatabaseUnavailable("gone")
-    await until(lambda: run._ledger_trouble)
+    await until(lambda: run.ledger_gate.trouble)
     house.ledger.away = REFUSED
     await asyncio.wait_for(run.done.wait(), 20)
     assert run.report().error == Fault(REFUSED.code, REFUSED.message)
@@ -98,20 +96,10 @@ async def test_a_ledger_that_may_be_written_to_later_is_waited_for(house: House)
     """As one that is out of memory, or that is a standby up to now."""
     run = await publishing(house)
     house.ledger.away = DatabaseError("The database failed: out of memory", passes=True)
-    await until(lambda: run._ledger_trouble)
+    await until(lambda: run.ledger_gate.trouble)
     house.ledger.away = None
-    await until(lambda: not run._ledger_trouble)
+    await until(lambda: not run.ledger_gate.trouble)
     assert not run.report().state.final
-
-
-async def test_one_that_was_away_for_too_long_is_told_with_its_words(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("promise_pub.delivery.run.active.LEDGER_PATIENCE", 0.02)
-    run = ActiveRun("r", StoredFile("a", 1, "h"), Parameters())
-    run.ledger_is(DatabaseUnavailable("Connection refused."))
-    with pytest.raises(DatabaseUnavailable, match=r"away for 0.02 s.*Connection refused\."):
-        await asyncio.wait_for(run.may_publish(), 20)
 
 
 @pytest.mark.parametrize(
@@ -135,21 +123,21 @@ def test_a_step_is_tried_for_a_minute_where_that_is_of_use(error: PromisePubErro
             raise error
 
         with pytest.raises(type(error)):
-            await patiently(step)
+            await retry(step, BACKOFFS.database, DatabaseError)
         assert tries <= asked <= 2 * tries
-        assert asyncio.get_running_loop().time() <= outages.PATIENCE + 1
+        assert asyncio.get_running_loop().time() <= BACKOFFS.database.within + 1
 
     in_virtual_time(work)
 
 
 class RefusingRejected(FakeLedger):
-    async def reject(self, run_id: str, rejected: Sequence[Rejected]) -> None:
+    async def add_rejects(self, run_id: str, rejected: Sequence[Rejected]) -> None:
         raise DatabaseError("The database failed: a value cannot be stored")
 
 
 def ended(number: int = 0) -> ActiveRun:
     run = ActiveRun(f"run-{number}", StoredFile("a", 1, "h"), Parameters())
-    run.begin()
+    run.clock.start()
     run.fail(State.FAILED, Fault("broker_lost", "It was lost."))
     return run
 
@@ -158,11 +146,11 @@ async def test_an_end_is_recorded_where_its_rejected_rows_are_refused() -> None:
     ledger = RefusingRejected()
     run = ended()
     ledger.runs[run.id] = replace(run.report(), state=State.QUEUED)
-    run._unstored.append(Rejected(1, "one field", "\\u0444"))
-    recorder = Recorder(ledger)
-    await asyncio.wait_for(recorder.end_of(run), 20)
+    run.rejects.add([Rejected(1, "one field", "\\u0444")], 1)
+    recorder = RunRecorder(ledger, QUICK.last_write)
+    await asyncio.wait_for(recorder.record_end(run), 20)
     await until(lambda: ledger.runs[run.id].state is State.FAILED)
-    await until(lambda: recorder.unrecorded(run.id) is None)
+    await until(lambda: recorder.find_unrecorded(run.id) is None)
 
 
 @pytest.mark.parametrize("error", [REFUSED, DatabaseUnavailable("It is away.")], ids=["refuses", "is away"])
@@ -174,15 +162,15 @@ def test_an_end_that_cannot_be_recorded_costs_little_log_and_little_work(
     async def work() -> None:
         ledger, hours = FakeLedger(), 10
         ledger.away = error
-        recorder, run = Recorder(ledger), ended()
-        await recorder.end_of(run)
+        recorder, run = RunRecorder(ledger, BACKOFFS.last_write), ended()
+        await recorder.record_end(run)
         await asyncio.sleep(hours * 3600)
-        assert len(ledger.calls) <= hours * 3600 / module.SELDOM + 10
+        assert len(ledger.calls) <= hours * 3600 / BACKOFFS.last_write.longest + 10
         assert len(caplog.records) == 1 and error.message in caplog.text
-        assert recorder.unrecorded(run.id) is run
+        assert recorder.find_unrecorded(run.id) is run
         ledger.away = None
-        await asyncio.sleep(module.SELDOM)
-        assert recorder.unrecorded(run.id) is None
+        await asyncio.sleep(BACKOFFS.last_write.longest)
+        assert recorder.find_unrecorded(run.id) is None
         await recorder.close()
 
     in_virtual_time(work)
@@ -193,10 +181,10 @@ async def test_the_ends_of_any_number_of_runs_are_recorded_at_once(
 ) -> None:
     """As when a server stops that has many waiting."""
     ledger = FakeLedger()
-    recorder, runs = Recorder(ledger), [ended(number) for number in range(300)]
+    recorder, runs = RunRecorder(ledger, BACKOFFS.last_write), [ended(number) for number in range(300)]
     for run in runs:
         ledger.runs[run.id] = replace(run.report(), state=State.QUEUED)
-    await asyncio.gather(*map(recorder.end_of, runs))
+    await asyncio.gather(*map(recorder.record_end, runs))
     assert all(one.state is State.FAILED for one in ledger.runs.values())
     assert not caplog.records
 
@@ -207,18 +195,18 @@ def test_the_ends_of_many_runs_that_cannot_be_recorded_are_not_kept_for_ever(
     async def work() -> None:
         ledger = FakeLedger()
         ledger.away = REFUSED
-        recorder, runs = Recorder(ledger), [ended(number) for number in range(300)]
+        recorder, runs = RunRecorder(ledger, BACKOFFS.last_write), [ended(number) for number in range(300)]
         for run in runs:
-            await recorder.end_of(run)
-        await asyncio.sleep(2 * module.SELDOM)  # those that were given up have noticed
-        kept = [run for run in runs if recorder.unrecorded(run.id)]
+            await recorder.record_end(run)
+        await asyncio.sleep(2 * BACKOFFS.last_write.longest)  # those that were given up have noticed
+        kept = [run for run in runs if recorder.find_unrecorded(run.id)]
         assert kept == runs[-module.MAX_UNRECORDED :]
-        assert len(recorder._recording) == module.MAX_UNRECORDED
+        assert len([*recorder._recording]) == module.MAX_UNRECORDED
         assert "run-0 is given up" in caplog.text
         ledger.away = None
         for run in runs:
             ledger.runs[run.id] = replace(run.report(), state=State.QUEUED)
-        await asyncio.sleep(2 * module.SELDOM)
+        await asyncio.sleep(2 * BACKOFFS.last_write.longest)
         recorded: list[RunReport] = [one for one in ledger.runs.values() if one.state.final]
         assert len(recorded) == module.MAX_UNRECORDED
         await recorder.close()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from promise_pub.delivery.input import uploads as module
-from promise_pub.delivery.queue.rerun import run_again
+from promise_pub.delivery.queue.rerun import rerun
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.errors import (
     DatabaseUnavailable,
@@ -39,7 +39,7 @@ def files(house: House) -> list[str]:
 
 
 async def again(house: House, run: ActiveRun) -> ActiveRun:
-    return await run_again(house.runs, house.recorded(run))
+    return await rerun(house.runs, house.recorded(run))
 
 
 async def test_it_is_a_new_run_of_the_same_file_with_the_same_settings(house: House) -> None:
@@ -70,7 +70,7 @@ async def test_neither_runs_file_goes_with_the_others(house: House) -> None:
 async def test_one_that_still_goes_can_be_made_again(house: House) -> None:
     async with house.holding("create"):
         first = await house.submit()
-        second = await run_again(house.runs, house.runs.report(first))
+        second = await rerun(house.runs, house.runs.report(first))
         assert house.runs.report(second).position is not None
     await asyncio.wait_for(second.done.wait(), 30)
     assert house.recorded(second).verdict is Verdict.KEPT
@@ -79,9 +79,9 @@ async def test_one_that_still_goes_can_be_made_again(house: House) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda path: path.unlink(), "gone"),  # swept
-        (lambda path: path.write_bytes(b"a,b\n"), "as long"),
-        (lambda path: path.write_bytes(ROWS.replace(b"Ann", b"Eve")), "not what it was"),
+        (lambda path: path.unlink(), "missing"),  # swept
+        (lambda path: path.write_bytes(b"a,b\n"), "another length"),
+        (lambda path: path.write_bytes(ROWS.replace(b"Ann", b"Eve")), "has changed since the upload"),
         (lambda path: (path.unlink(), path.mkdir()), "cannot be read"),
     ],
 )
@@ -91,7 +91,7 @@ async def test_without_its_file_as_it_was_there_is_no_run(
     first = await house.finished()
     change(house.uploads.path(first.id))
     before = files(house)
-    with pytest.raises(NotRepeatable, match=f"cannot be made again: .*{says}"):
+    with pytest.raises(NotRepeatable, match=f"cannot be repeated: .*{says}"):
         await again(house, first)
     assert files(house) == before and list(house.ledger.runs) == [first.id]
 
@@ -113,7 +113,7 @@ async def test_without_a_ledger_there_is_no_run_and_no_copy(house: House) -> Non
     report = house.recorded(first)
     house.ledger.away = DatabaseUnavailable()
     with pytest.raises(DatabaseUnavailable):
-        await run_again(house.runs, report)
+        await rerun(house.runs, report)
     assert files(house) == [f"{first.id}.csv"]
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from promise_pub.delivery.broker import reconnecting
-from promise_pub.delivery.queue import recorder
+from promise_pub.delivery.queue import janitor, recorder
 from promise_pub.delivery.queue import runs as module
-from promise_pub.delivery.run.active import REJECTED_LIMIT, ActiveRun
-from promise_pub.delivery.store import outages
+from promise_pub.delivery.run.active import ActiveRun
+from promise_pub.delivery.run.rejects import MAX_REJECTED
 from promise_pub.errors import (
     BrokerUnreachable,
     ConsumerStalled,
@@ -26,23 +26,23 @@ from promise_pub.errors import (
     TooManyWaiting,
 )
 from promise_pub.records import Mode, Parameters, State, Verdict
+from promise_pub.retries import Backoff
 from tests.fakes import until
-from tests.house import BATCH, ROWS, House
+from tests.house import BATCH, QUICK, ROWS, House
+
+BACKOFFS = replace(QUICK, database=Backoff(0.01, 0.01, within=0.1))
 
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    house = House(tmp_path / "uploads")
+    house = House(tmp_path / "uploads", backoffs=BACKOFFS)
     async with house.runs:
         yield house
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder, "LAST_WRITE_DELAYS", (0.01, 0.01))
     monkeypatch.setattr(recorder, "PROGRESS_EVERY", 0.01)
-    monkeypatch.setattr(outages, "PATIENCE", 0.1)
-    monkeypatch.setattr(outages, "PATIENT_EVERY", 0.01)
 
 
 @pytest.mark.parametrize("mode", Mode)
@@ -56,7 +56,7 @@ async def test_a_run_comes_to_its_verdict_and_is_recorded(house: House, mode: Mo
     assert report.session and (report.session.received, report.session.saved) == (3, 2)
     assert report.db_count == 2
     assert house.recorded(run) == report
-    (rejected,) = await house.ledger.rejected(run.id, 10)
+    (rejected,) = await house.ledger.list_rejects(run.id, 10)
     assert (rejected.line, rejected.excerpt) == (2, "only one field")
     assert house.runs.find(run.id) is None  # it is the ledger's now
 
@@ -131,12 +131,11 @@ async def test_a_broker_that_is_away_fails_the_run_and_asks_the_consumer_nothing
     assert house.consumer.calls == []
 
 
-async def test_a_connection_that_stays_lost_is_told_with_the_exact_count(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reconnecting, "PATIENCE", 0.0)
+async def test_a_connection_that_stays_lost_is_told_with_the_exact_count(tmp_path: Path) -> None:
+    house = House(tmp_path / "uploads", backoffs=replace(BACKOFFS, broker=Backoff(0.0, 0.0, within=0.0)))
     house.broker.lose_after = 2
-    report = house.runs.report(await house.finished())
+    async with house.runs:
+        report = house.runs.report(await house.finished())
     assert report.error and report.error.code == "broker_lost"
     assert "2 of 3" in report.error.message or report.counts.confirmed == 2
 
@@ -240,14 +239,14 @@ async def test_a_run_whose_end_cannot_be_recorded_stays_findable_from_its_end_on
 async def test_an_error_nobody_foresaw_in_the_ledger_ends_neither_the_waiting_nor_the_worker(
     house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
-    plain = house.ledger.write
+    plain = house.ledger.write_run
 
     async def burst(report: Any) -> None:
         raise ZeroDivisionError("in the ledger")
 
-    house.ledger.write = burst  # type: ignore[method-assign]
+    house.ledger.write_run = burst  # type: ignore[method-assign]
     run = await house.finished()
-    house.ledger.write = plain  # type: ignore[method-assign]
+    house.ledger.write_run = plain  # type: ignore[method-assign]
     assert house.runs.find(run.id) is run
     assert "in the ledger" in caplog.text
     assert (await house.finished(b"Eve,eve@x\n")).report().state is State.COMPLETED
@@ -279,10 +278,10 @@ async def test_progress_that_is_slow_to_write_does_not_come_after_the_end(house:
 
 
 async def test_of_rejected_rows_ten_thousand_are_stored_and_all_are_counted(house: House) -> None:
-    run = await house.finished(b"one field\n" * (REJECTED_LIMIT + 500) + ROWS)
-    assert house.recorded(run).counts.rejected == REJECTED_LIMIT + 500
-    stored = await house.ledger.rejected(run.id, 1 << 30)
-    assert [row.line for row in stored] == list(range(1, REJECTED_LIMIT + 1))
+    run = await house.finished(b"one field\n" * (MAX_REJECTED + 500) + ROWS)
+    assert house.recorded(run).counts.rejected == MAX_REJECTED + 500
+    stored = await house.ledger.list_rejects(run.id, 1 << 30)
+    assert [row.line for row in stored] == list(range(1, MAX_REJECTED + 1))
     assert house.recorded(run).verdict is Verdict.KEPT
 
 
@@ -384,14 +383,14 @@ class TestWaiting:
                     house.runs.admit()
 
 
-UNANSWERED = " The consumer was asked for a session and told of none: it may have made one all the same."
+UNANSWERED = " The consumer was asked for a session and named none: it may have created one nevertheless."
 
 
-def was_interrupted(report: Any, when: str, more: str = "") -> None:
+def was_interrupted(report: Any, state: str, more: str = "") -> None:
     assert (report.state, report.verdict) == (State.INTERRUPTED, None)
     assert (report.error.code, report.error.message) == (
         "interrupted",
-        f"The server was stopped {when}.{more}",
+        f"The server was stopped while the run was {state}.{more}",
     )
     assert report.finished_at
 
@@ -402,8 +401,18 @@ class TestStop:
         """What ends, ends because it has to, and not because time is up."""
         monkeypatch.setattr(module, "STOP_TIMEOUT", 3600.0)
 
-    @pytest.mark.parametrize("step", ["create", "process live", "process batch", "remove"])
-    async def test_the_run_that_goes_is_interrupted_and_its_session_removed(self, house: House, step: str) -> None:
+    @pytest.mark.parametrize(
+        ("step", "state"),
+        [
+            ("create", "negotiating"),
+            ("process live", "negotiating"),
+            ("process batch", "draining"),
+            ("remove", "draining"),
+        ],
+    )
+    async def test_the_current_run_is_interrupted_and_its_session_removed(
+        self, house: House, step: str, state: str
+    ) -> None:
         house.consumer.hang.add(step)
         mode = Mode.LIVE if step == "process live" else Mode.BATCH
         run = await house.submit(parameters=Parameters(mode=mode))
@@ -411,7 +420,7 @@ class TestStop:
         await asyncio.wait_for(house.runs.stop(), 30)
         assert run.done.is_set()
         more = UNANSWERED if step == "create" else ""
-        was_interrupted(house.recorded(run), "while the run was going", more)
+        was_interrupted(house.recorded(run), state, more)
         assert house.consumer.calls.count("abandon") == (0 if step == "create" else 1)
         assert house.consumer.sessions == {} and house.broker.connections == 0
 
@@ -421,7 +430,7 @@ class TestStop:
         await until(lambda: run.report().counts.confirmed >= 10)
         await asyncio.wait_for(house.runs.stop(), 30)
         report = house.recorded(run)
-        was_interrupted(report, "while the run was going")
+        was_interrupted(report, "publishing")
         assert 10 <= report.counts.confirmed == report.counts.published < 1_000
 
     async def test_a_cancellation_that_comes_out_as_another_error_still_stops(self, house: House) -> None:
@@ -446,9 +455,9 @@ class TestStop:
             runs = [await house.submit() for _ in range(3)]
             await until(lambda: house.consumer.calls)
             await asyncio.wait_for(house.runs.stop(), 30)
-        was_interrupted(house.recorded(runs[0]), "while the run was going", UNANSWERED)
+        was_interrupted(house.recorded(runs[0]), "negotiating", UNANSWERED)
         for run in runs[1:]:
-            was_interrupted(house.recorded(run), "before its turn came")
+            was_interrupted(house.recorded(run), "queued")
             assert run.done.is_set() and house.runs.report(run).position is None
         assert house.consumer.calls == ["create"]
 
@@ -471,27 +480,27 @@ class TestStop:
     async def test_a_run_that_the_ledger_was_taking_in_is_interrupted(self, house: House) -> None:
         house.ledger.slow = 0.05
         submitting = asyncio.create_task(house.submit())
-        await until(lambda: "open" in house.ledger.calls)
+        await until(lambda: "open_run" in house.ledger.calls)
         await house.runs.stop()
         run = await submitting
         assert run.done.is_set()
-        was_interrupted(house.recorded(run), "before its turn came")
+        was_interrupted(house.recorded(run), "queued")
 
     async def test_a_run_whose_end_is_being_written_keeps_it(self, house: House) -> None:
         async with house.holding("remove"):
             run = await house.submit()
             await until(lambda: "remove" in house.consumer.calls)
             house.ledger.slow = 0.05
-        await until(lambda: run.report().state.final and house.ledger.calls[-1] == "write")
+        await until(lambda: run.report().state.final and house.ledger.calls[-1] == "write_run")
         await asyncio.wait_for(house.runs.stop(), 30)
         self.ended_by_itself(house, run)
 
     @pytest.mark.usefixtures("quick")
     async def test_a_run_keeps_its_end_while_its_progress_is_brought_to_one(self, house: House) -> None:
-        plain = house.ledger.write
+        plain = house.ledger.write_run
 
         async def hard_to_cancel(report: Any) -> None:
-            house.ledger.write = plain  # type: ignore[method-assign]
+            house.ledger.write_run = plain  # type: ignore[method-assign]
             try:
                 await asyncio.sleep(3600)
             finally:
@@ -500,8 +509,8 @@ class TestStop:
         async with house.holding("remove"):
             run = await house.submit()
             await until(lambda: "remove" in house.consumer.calls)
-            house.ledger.write = hard_to_cancel  # type: ignore[method-assign]
-            await until(lambda: house.ledger.write == plain)
+            house.ledger.write_run = hard_to_cancel  # type: ignore[method-assign]
+            await until(lambda: house.ledger.write_run == plain)
         await until(lambda: run.report().state.final)
         assert not self.is_recorded(house, run)
         await asyncio.wait_for(house.runs.stop(), 30)
@@ -560,7 +569,7 @@ class TestStop:
 async def test_files_are_swept_but_not_those_of_runs_that_need_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SWEEP_EVERY", 0.01)
+    monkeypatch.setattr(janitor, "SWEEP_EVERY", 0.01)
     house = House(tmp_path / "uploads")
     house.uploads._keep = -1.0  # every file is old
     async with house.runs:

@@ -1,17 +1,18 @@
-"""A run while it lives: its counts, times and its end."""
+"""A run while it lives: its report and its end."""
 
 from __future__ import annotations
 
 import json
 
-import pytest
-
+from promise_pub.delivery.evidence.sentences import explain
 from promise_pub.delivery.evidence.verdict import Judgement
-from promise_pub.delivery.run import active as module
-from promise_pub.delivery.run.active import RANGES_SHOWN, REJECTED_LIMIT, ActiveRun
+from promise_pub.delivery.run.active import RANGES_SHOWN, ActiveRun
+from promise_pub.delivery.run.stopping import StopReason
 from promise_pub.records import (
     Batch,
     Fault,
+    Finding,
+    FindingKind,
     Parameters,
     Rejected,
     Row,
@@ -21,79 +22,45 @@ from promise_pub.records import (
     Verdict,
 )
 
-
-class Clock:
-    now = 50.0
-
-    def monotonic(self) -> float:
-        return self.now
+NO_DIGEST = Finding(FindingKind.NO_DIGEST, Verdict.KEPT)
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(module, "time", clock)
-    return clock
-
-
-def active() -> ActiveRun:
+def queued() -> ActiveRun:
     return ActiveRun("5d1b2a9e-0000-4000-8000-000000000000", StoredFile("a", 1, "h"), Parameters())
 
 
-def rejects(count: int, first: int = 1) -> Batch:
-    rows = [Rejected(line, "one field", "x") for line in range(first, first + count)]
-    return Batch([Row(first, "n", "m")], rows, 0, 0)
+def started() -> ActiveRun:
+    run = queued()
+    run.clock.start()
+    return run
 
 
-def test_the_time_of_each_part_adds_up_to_the_total(clock: Clock) -> None:
-    run = active()
-    clock.now += 3
-    run.begin()
-    clock.now += 1
-    run.entered(State.PUBLISHING)
-    clock.now += 10
-    running = run.report().seconds
-    assert (running.queued, running.negotiating, running.publishing, running.total) == (
-        3,
-        1,
-        10,
-        14,
-    )
-    run.entered(State.DRAINING)
-    clock.now += 2
-    run.complete(Judgement(Verdict.KEPT, ()), 5)
-    clock.now += 100  # nothing counts after its end
-    seconds = run.report().seconds
-    assert (seconds.publishing, seconds.draining, seconds.total) == (10, 2, 16)
+def drained() -> ActiveRun:
+    run = started()
+    run.clock.enter(State.PUBLISHING)
+    run.clock.enter(State.DRAINING)
+    return run
 
 
-def test_a_waiting_run_has_only_waited(clock: Clock) -> None:
-    run = active()
-    clock.now += 7
-    report = run.report(position=3)
+def test_a_waiting_run_has_no_start_and_no_verdict() -> None:
+    report = queued().report(position=3)
     assert (report.state, report.position, report.started_at) == (State.QUEUED, 3, None)
-    assert (report.seconds.queued, report.seconds.total) == (7, 7)
     assert report.verdict is None and report.confirm_ms is None
 
 
-def test_of_rejected_rows_ten_thousand_are_kept_and_all_are_counted() -> None:
-    run = active()
-    run.took(rejects(REJECTED_LIMIT - 1))
-    run.stored(4_000)
-    run.took(rejects(5, first=20_000))
-    run.took(rejects(5, first=30_000))
-    assert run.counts().rejected == REJECTED_LIMIT + 9
-    assert run.counts().accepted == 3
-    assert len(run.unstored()) == REJECTED_LIMIT - 4_000
-    assert run.unstored()[0].line == 4_001 and run.unstored()[-1].line == 20_000
-    run.stored(len(run.unstored()))
-    run.took(rejects(1, first=40_000))
-    assert run.unstored() == []
+def test_records_that_are_read_again_count_once() -> None:
+    run = started()
+    batch = Batch([Row(1, "n", "m")], [Rejected(2, "one field", "x")], offset=20, line=3)
+    run.note_read(batch)
+    run.leave_session("It ended.")
+    run.note_read(batch)
+    report = run.report()
+    assert (report.counts.read, report.counts.rejected, report.read_bytes) == (2, 1, 20)
+    assert len(run.rejects.pending) == 1
 
 
 def test_the_counts_are_those_of_the_tracker_at_the_moment() -> None:
-    run = active()
-    run.begin()
+    run = started()
     tracker = run.shipment().tracker
     tracker.sent(1, 10, at=0.0)
     tracker.came_back(2)
@@ -107,8 +74,7 @@ def test_the_counts_are_those_of_the_tracker_at_the_moment() -> None:
 
 
 def test_a_report_shows_a_thousand_ranges_of_lost_rows() -> None:
-    run = active()
-    run.begin()
+    run = started()
     tracker = run.shipment().tracker
     tracker.sent(1, 4 * RANGES_SHOWN, at=0.0)
     for tag in range(1, 4 * RANGES_SHOWN, 2):
@@ -119,8 +85,7 @@ def test_a_report_shows_a_thousand_ranges_of_lost_rows() -> None:
 
 
 def test_a_failed_run_has_its_reason_and_no_verdict() -> None:
-    run = active()
-    run.begin()
+    run = started()
     run.fail(State.FAILED, Fault("broker_lost", "gone"))
     report = run.report()
     assert (report.state, report.verdict) == (State.FAILED, None)
@@ -129,9 +94,9 @@ def test_a_failed_run_has_its_reason_and_no_verdict() -> None:
 
 
 def test_a_session_that_may_still_be_there_is_named() -> None:
-    run = active()
-    run.saw(SessionView("abc", 5, 4))
-    run.left_behind(SessionView("abc"))
+    run = queued()
+    run.sessions.see(SessionView("abc", 5, 4))
+    run.sessions.note_left_behind(SessionView("abc"))
     run.fail(State.INTERRUPTED, Fault("interrupted", "The server was stopped."))
     error = run.report().error
     assert error and error.message == (
@@ -140,42 +105,53 @@ def test_a_session_that_may_still_be_there_is_named() -> None:
 
 
 def test_sessions_left_behind_are_still_named_after_a_resume() -> None:
-    run = active()
-    run.begin()
+    run = started()
     for uuid in ("abc", "def", "abc"):
-        run.left_behind(SessionView(uuid))
-    run.left_behind(None)
-    run.next_session("It ended.")
+        run.sessions.note_left_behind(SessionView(uuid))
+    run.sessions.note_left_behind(None)
+    run.leave_session("It ended.")
     run.fail(State.FAILED, Fault("session_lost", "gone"))
-    again = ActiveRun.again(run.report())
-    again.begin()
-    again.goes_on_in(SessionView("def"))
-    again.complete(Judgement(Verdict.KEPT, ("all is well",)), 5)
-    assert again.report().explanation == (
-        "all is well",
+    resumed = ActiveRun.resume(run.report())
+    for state in (State.NEGOTIATING, State.PUBLISHING, State.DRAINING):
+        resumed.clock.enter(state)
+    resumed.sessions.forget_left_behind(SessionView("def"))
+    resumed.complete(Judgement(Verdict.KEPT, (NO_DIGEST,)), 5)
+    assert resumed.report().explanation == (
+        explain(NO_DIGEST),
         "the consumer did not say that it removed the session abc",
-        "the consumer was asked for a session and told of none: it may have made one all the same",
+        "the consumer was asked for a session and named none: it may have created one nevertheless",
     )
 
 
-def test_how_a_run_ended_is_told_once() -> None:
+def test_the_first_end_of_a_run_stays() -> None:
     """A stop may come while its end is being written."""
-    run = active()
-    run.begin()
-    run.complete(Judgement(Verdict.KEPT, ("all is well",)), 5)
+    run = drained()
+    run.complete(Judgement(Verdict.KEPT, (NO_DIGEST,)), 5)
     ended = run.report()
-    run.fail(State.INTERRUPTED, Fault("interrupted", "too late"))
+    run.stop(StopReason.SHUTDOWN)
+    run.end_stopped()
     assert run.report() == ended
     assert (ended.state, ended.verdict, ended.error) == (State.COMPLETED, Verdict.KEPT, None)
 
 
+def test_of_several_reasons_to_stop_the_weightiest_counts() -> None:
+    run = started()
+    for reason in (StopReason.SHUTDOWN, StopReason.USER, StopReason.SHUTDOWN):
+        run.stop(reason)
+    run.end_stopped()
+    report = run.report()
+    assert (report.state, report.error) == (State.CANCELLED, Fault("cancelled", "The run was cancelled."))
+
+
 def test_every_report_is_json() -> None:
-    run = active()
+    run = queued()
     for report in (run.report(1), run.report()):
         assert json.loads(json.dumps(report.as_json()))["state"] == "queued"
-    run.begin()
-    run.saw(SessionView("u", 3, None))
-    run.complete(Judgement(Verdict.UNKNOWN, ("it does not tell",)), 5)
+    run = drained()
+    run.sessions.see(SessionView("u", 3, None))
+    run.complete(Judgement(Verdict.UNKNOWN, (Finding(FindingKind.SAVED_NOT_REPORTED, Verdict.UNKNOWN),)), 5)
     told = run.report().as_json()
+    assert told["findings"] == [{"kind": "saved_not_reported", "verdict": "unknown", "rows": None}]
+    assert told["explanation"] == ["the consumer does not report how many rows it saved"]
     assert told["session"] == {"uuid": "u", "received": 3, "saved": None}
     assert told["verdict"] == "unknown" and told["created_at"].endswith("Z")

@@ -11,10 +11,10 @@ import pytest
 from promise_pub.delivery.broker.messages import SLICE
 from promise_pub.delivery.parameters import Profile
 from promise_pub.delivery.run import pacing
-from promise_pub.delivery.run.pacing import Pacer
+from promise_pub.delivery.run.pacing import RateLimiter
 from promise_pub.records import Row
 
-HICCUP = 0.02  # seconds that the pacer may make up for
+HICCUP = 0.02  # seconds that the limiter may make up for
 ROWS = [Row(n, "n", "m") for n in range(1, 30_001)]
 
 
@@ -46,11 +46,11 @@ async def publish(
     """When how many rows went; `work` is how long publishing a slice took."""
     clock = clock or Clock()
     monkeypatch.setattr(pacing.asyncio, "sleep", clock.sleep)
-    pacer = Pacer(rate, profile, clock=clock)
+    limiter = RateLimiter(rate, profile, clock=clock)
     went: list[tuple[float, int]] = []
     numbers: list[int] = []
     for start in range(0, len(rows), 2_000):  # as batches come from the reader
-        async for piece in pacer.slices(rows[start : start + 2_000]):
+        async for piece in limiter.slices(rows[start : start + 2_000]):
             went.append((clock.now, len(piece)))
             numbers += [row.number for row in piece]
             clock.now += work(len(went))
@@ -227,7 +227,7 @@ async def test_a_profile_goes_on_at_the_right_step_after_a_long_stall(
 async def test_it_keeps_the_event_loops_time_by_itself() -> None:
     loop = asyncio.get_running_loop()
     started = loop.time()
-    pacer = Pacer(400)
-    got = [len(piece) async for piece in pacer.slices(ROWS[:60])]
+    limiter = RateLimiter(400)
+    got = [len(piece) async for piece in limiter.slices(ROWS[:60])]
     assert got == [20, 20, 20]
     assert loop.time() - started >= 0.095  # the third slice is due after 100 ms

@@ -6,19 +6,19 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from promise_pub.delivery.broker import reconnecting
-from promise_pub.delivery.broker.reconnecting import SteadyPublisher
+from promise_pub.delivery.broker.reconnecting import ReconnectingPublisher
 from promise_pub.delivery.evidence.confirms import ConfirmTracker
-from promise_pub.delivery.evidence.digest import RowDigest
-from promise_pub.delivery.ports import Shipment
 from promise_pub.delivery.run import protocol
-from promise_pub.delivery.run.protocol import carry_out
+from promise_pub.delivery.run.active import ActiveRun
+from promise_pub.delivery.run.backoffs import BACKOFFS
+from promise_pub.delivery.run.clock import RunClock
+from promise_pub.delivery.run.protocol import run_session
+from promise_pub.delivery.run.sessions import RunSessions
 from promise_pub.errors import (
     BrokerLost,
     BrokerRefused,
@@ -29,7 +29,7 @@ from promise_pub.errors import (
     ConsumerTimeout,
     StoredFileError,
 )
-from promise_pub.records import Batch, Mode, Parameters, Rejected, Row, SessionView, State
+from promise_pub.records import Batch, Mode, Parameters, Rejected, Row, SessionView, State, StoredFile
 from tests.fakes import FakeBroker, FakeConsumer, until
 
 BATCHES = [
@@ -43,43 +43,46 @@ STEPS = {
 FAILURES = [(mode, step) for mode, steps in STEPS.items() for step in steps]
 
 
-class Notes:
-    """The observer: what it was told."""
+class NotingClock(RunClock):
+    """Keeps the states that were entered."""
 
-    def __init__(self, calls: list[str]) -> None:
-        self.calls = calls
-        self.states: list[State] = []
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered: list[State] = []
+
+    def enter(self, state: State) -> None:
+        super().enter(state)
+        self.entered.append(state)
+
+
+class NotingSessions(RunSessions):
+    """Keeps the sessions that were seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self.seen: list[SessionView] = []
-        self.left: list[SessionView | None] = []
-        self.publisher: Any = None
-        self.hurried = False
-        self.ousted = False
 
-    def entered(self, state: State) -> None:
-        self.states.append(state)
-
-    @property
-    def tracker(self) -> ConfirmTracker:
-        tracker: ConfirmTracker = self.publisher.tracker
-        return tracker
-
-    def opened(self, publisher: Any) -> None:
-        self.publisher = publisher
-
-    def took(self, batch: Batch) -> None:
-        self.calls.append("took")
-
-    async def may_publish(self) -> None:
-        pass
-
-    def passed(self, batch: Batch) -> None:
-        self.calls.append("passed")
-
-    def saw(self, session: SessionView) -> None:
+    def see(self, session: SessionView) -> None:
+        super().see(session)
         self.seen.append(session)
 
-    def left_behind(self, session: SessionView | None) -> None:
-        self.left.append(session)
+
+class NotingRun(ActiveRun):
+    """Leaves in `calls` when a batch was read, and when it was published."""
+
+    def __init__(self, calls: list[str]) -> None:
+        super().__init__(str(uuid4()), StoredFile("data.csv", 1, "h"), Parameters())
+        self.calls = calls
+        self.clock: NotingClock = NotingClock()
+        self.sessions: NotingSessions = NotingSessions()
+
+    def note_read(self, batch: Batch) -> None:
+        super().note_read(batch)
+        self.calls.append("read it")
+
+    def note_published(self, batch: Batch) -> None:
+        super().note_published(batch)
+        self.calls.append("published it")
 
 
 class Stage:
@@ -89,10 +92,11 @@ class Stage:
         self.broker = FakeBroker()
         self.consumer = FakeConsumer(self.broker)
         self.calls = self.consumer.calls
-        self.notes = Notes(self.calls)
+        self.active = NotingRun(self.calls)
         self.trouble: dict[str, Any] = {}  # an error, or an event to hang on, by the name of a step
         self.batches_closed = False
         self.notices: list[str] = []
+        self.backoff = BACKOFFS.broker
 
     async def step(self, name: str) -> None:
         self.calls.append(name)
@@ -105,8 +109,9 @@ class Stage:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Any]:
         await self.step("connect")
-        shipment = Shipment(uuid4(), datetime.now(UTC), ConfirmTracker(), RowDigest())
-        reconnecting = SteadyPublisher(self.broker.open_publisher, shipment, self.notices.append)
+        reconnecting = ReconnectingPublisher(
+            self.broker.open_publisher, self.active.shipment(), self.notices.append, self.backoff
+        )
         async with reconnecting as publisher:
             try:
                 yield _Noting(publisher, self)
@@ -127,7 +132,18 @@ class Stage:
 
     async def run(self, mode: Mode = Mode.LIVE) -> SessionView:
         connection: AbstractAsyncContextManager[Any] = self.connection()
-        return await carry_out(Parameters(mode=mode), self.consumer, connection, self.batches(), self.notes)
+        self.active.parameters = Parameters(mode=mode)
+        self.active.clock.start()
+        return await run_session(self.active, self.consumer, connection, self.batches())
+
+    @property
+    def tracker(self) -> ConfirmTracker:
+        return self.active.shipment().tracker
+
+    @property
+    def left(self) -> list[str]:
+        """The sessions left behind; one without a name is empty."""
+        return [*self.active.sessions.left_behind]
 
     def is_clean(self) -> None:
         """Nothing is left at the consumer, nor at the broker."""
@@ -165,8 +181,8 @@ def stage() -> Stage:
 async def test_the_steps_come_in_their_order(stage: Stage, mode: Mode) -> None:
     final = await stage.run(mode)
     publishing = [
-        *("read", "took", "publish", "passed"),
-        *("read", "took", "publish", "passed"),
+        *("read", "read it", "publish", "published it"),
+        *("read", "read it", "publish", "published it"),
         *("settle", "close"),
     ]
     wanted = {
@@ -174,10 +190,11 @@ async def test_the_steps_come_in_their_order(stage: Stage, mode: Mode) -> None:
         Mode.BATCH: ["connect", "create", *publishing, "process batch", "remove"],
     }
     assert stage.calls == wanted[mode]
-    assert stage.notes.states == [State.NEGOTIATING, State.PUBLISHING, State.DRAINING]
+    assert stage.active.clock.entered[1:] == [State.NEGOTIATING, State.PUBLISHING, State.DRAINING]
     assert (final.received, final.saved) == (4, 4)
-    assert stage.notes.seen[0].received == 0 and stage.notes.seen[-1] == final
-    assert stage.notes.tracker.confirmed == 4
+    seen = stage.active.sessions.seen
+    assert seen[0].received == 0 and seen[-1] == final
+    assert stage.tracker.confirmed == 4
     assert stage.consumer.sent == ([None, None, 4] if mode is Mode.LIVE else [None, 4, 4])
     stage.is_clean()
 
@@ -193,7 +210,7 @@ async def test_a_row_that_came_back_is_not_told_as_sent(stage: Stage) -> None:
 
     stage.consumer.create = create_and_lose_the_queue  # type: ignore[method-assign]
     await stage.run()
-    assert stage.consumer.sent[-1] == 3 and len(stage.notes.tracker.nacked) == 1
+    assert stage.consumer.sent[-1] == 3 and len(stage.tracker.nacked) == 1
 
 
 @pytest.mark.parametrize("error", [BrokerUnreachable(), BrokerRefused()])
@@ -201,7 +218,7 @@ async def test_a_broker_that_is_away_leaves_no_session_behind(stage: Stage, erro
     stage.fail("connect", error)
     with pytest.raises(type(error)):
         await stage.run()
-    assert stage.calls == ["connect"] and not stage.notes.left
+    assert stage.calls == ["connect"] and not stage.left
 
 
 async def test_a_session_that_was_not_created_is_not_removed(stage: Stage) -> None:
@@ -235,8 +252,8 @@ async def test_a_session_that_a_bad_answer_names_is_removed_or_told_as_left_behi
     with pytest.raises(ConsumerGarbage):
         await stage.run()
     assert stage.calls.count("abandon") == 1
-    assert [left and left.uuid for left in stage.notes.left] == list(stage.consumer.sessions)
-    assert bool(stage.notes.left) is not removes
+    assert stage.left == list(stage.consumer.sessions)
+    assert bool(stage.left) is not removes
 
 
 async def test_a_session_that_has_received_messages_is_not_the_new_one_and_left_alone(
@@ -246,7 +263,7 @@ async def test_a_session_that_has_received_messages_is_not_the_new_one_and_left_
     create_badly(stage, received=3).set()
     with pytest.raises(ConsumerGarbage):
         await stage.run()
-    assert "abandon" not in stage.calls and not stage.notes.left and stage.consumer.sessions
+    assert "abandon" not in stage.calls and not stage.left and stage.consumer.sessions
 
 
 async def test_a_create_that_nobody_answered_is_told(stage: Stage) -> None:
@@ -255,7 +272,7 @@ async def test_a_create_that_nobody_answered_is_told(stage: Stage) -> None:
     stage.fail("create", error)
     with pytest.raises(ConsumerTimeout):
         await stage.run()
-    assert stage.notes.left == [None]
+    assert stage.left == [""]
 
 
 @pytest.fixture
@@ -290,8 +307,8 @@ async def test_a_session_that_comes_to_be_while_the_run_is_cancelled_is_removed_
     with pytest.raises(asyncio.CancelledError):
         await run
     assert stage.calls.count("abandon") == 1
-    assert [left and left.uuid for left in stage.notes.left] == list(stage.consumer.sessions)
-    assert bool(stage.notes.left) is not removes
+    assert stage.left == list(stage.consumer.sessions)
+    assert bool(stage.left) is not removes
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -308,7 +325,7 @@ async def test_a_create_that_is_cancelled_without_an_answer_is_told(
         await asyncio.sleep(0)
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(run, 30)
-    assert stage.notes.left == [None] and "abandon" not in stage.calls
+    assert stage.left == [""] and "abandon" not in stage.calls
 
 
 async def test_a_session_whose_removal_is_cancelled_again_and_again_is_removed_or_told(
@@ -331,12 +348,12 @@ async def test_a_session_whose_removal_is_cancelled_again_and_again_is_removed_o
         await asyncio.sleep(0)
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(run, 30)
-    assert [left and left.uuid for left in stage.notes.left] == list(stage.consumer.sessions)
+    assert stage.left == list(stage.consumer.sessions)
 
 
 ERRORS = {
-    "publish": BrokerLost(confirmed=0),
-    "settle": BrokerLost(confirmed=2),
+    "publish": BrokerLost(),
+    "settle": BrokerLost(),
     "close": RuntimeError("the connection does not close"),
     "read": StoredFileError(),
 }
@@ -352,7 +369,7 @@ async def test_when_a_step_fails_the_session_is_removed_once_and_the_error_goes_
         await stage.run(mode)
     assert caught.value is error
     assert stage.calls.count("abandon") == 1 and stage.calls.count("close") == 1
-    assert not stage.notes.left
+    assert not stage.left
     stage.is_clean()
 
 
@@ -377,7 +394,7 @@ async def test_a_session_the_consumer_does_not_remove_is_noted(stage: Stage) -> 
     stage.fail("remove", ConsumerStalled())
     with pytest.raises(ConsumerStalled):
         await stage.run()
-    assert [left and left.uuid for left in stage.notes.left] == list(stage.consumer.sessions)
+    assert stage.left == list(stage.consumer.sessions)
 
 
 async def test_even_an_error_nobody_foresaw_while_settling_again_removes_the_session(
@@ -401,7 +418,7 @@ async def test_a_cancelled_run_waits_for_its_last_confirms(stage: Stage, monkeyp
     asyncio.get_running_loop().call_later(0.02, setattr, stage.broker, "holding", False)
     with pytest.raises(asyncio.CancelledError):
         await run
-    assert stage.notes.tracker.confirmed == 4
+    assert stage.tracker.confirmed == 4
 
 
 async def test_a_cancelled_run_does_not_wait_for_confirms_for_ever(
@@ -418,15 +435,13 @@ async def test_a_cancelled_run_does_not_wait_for_confirms_for_ever(
     stage.is_clean()
 
 
-async def test_a_connection_that_stays_lost_is_told_with_what_was_confirmed(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reconnecting, "PATIENCE", 0.0)
+async def test_a_connection_that_stays_lost_is_told_with_what_was_confirmed(stage: Stage) -> None:
+    stage.backoff = replace(stage.backoff, within=0.0)
     stage.broker.lose_after = 2
     with pytest.raises(BrokerLost) as caught:
         await stage.run()
-    assert caught.value.confirmed == 2
-    assert stage.notes.tracker.confirmed >= 2
+    assert ": 2 of " in caught.value.message
+    assert stage.tracker.confirmed >= 2
     assert stage.calls.count("abandon") == 1
 
 

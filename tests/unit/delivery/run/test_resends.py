@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promise_pub.delivery.evidence.verdict import judge
-from promise_pub.delivery.run.active import MAX_SESSIONS, ActiveRun
-from promise_pub.delivery.run.resends import LONGEST_REASON, MAX_REASONS, OTHERS, Resends
+from promise_pub.delivery.run.active import ActiveRun
+from promise_pub.delivery.run.resends import MAX_REASON_TEXT, MAX_REASONS, OTHERS, Resends
+from promise_pub.delivery.run.sessions import MAX_SESSIONS
 from promise_pub.delivery.store.ledger import _columns
 from promise_pub.errors import SessionLost
 from promise_pub.records import Fault, Parameters, Resent, SessionView, State, StoredFile
@@ -23,14 +24,14 @@ LARGEST = 64 * 1024
 
 def active() -> ActiveRun:
     run = ActiveRun("5d1b2a9e-0000-4000-8000-000000000000", StoredFile("a", 1, "h"), Parameters())
-    run.begin()
-    run.entered(State.PUBLISHING)
+    run.clock.start()
+    run.clock.enter(State.PUBLISHING)
     return run
 
 
 def lose(run: ActiveRun, reason: str, rows: int = 1) -> None:
-    run.again_because(reason)
-    run._tracker.resent += rows
+    run.note_resend(reason)
+    run.shipment().tracker.resent += rows
 
 
 def size(run: ActiveRun) -> int:
@@ -63,14 +64,14 @@ def test_a_report_stays_small_over_thousands_of_resumes_and_sessions() -> None:
     run = active()
     for number in range(1_000):
         for _ in range(2):
-            run.saw(SessionView(f"session-{number}", received=0, saved=0, rows=GAPS))
-            run.next_session(f"The session had ended ('{number}')")
+            run.sessions.see(SessionView(f"session-{number}", received=0, saved=0, rows=GAPS))
+            run.leave_session(f"The session had ended ('{number}')")
             lose(run, f"lost for the {number}th time")
-        run.left_behind(SessionView("left"))
+        run.sessions.note_left_behind(SessionView("left"))
         run.fail(State.FAILED, Fault("broker_lost", f"It was lost, {number} times."))
         assert size(run) < LARGEST
-        run = ActiveRun.again(replace(run.report(), state=State.FAILED))
-        run.begin()
+        run = ActiveRun.resume(replace(run.report(), state=State.FAILED))
+        run.clock.start()
     report = run.report()
     assert sum(one.rows for one in report.resends) == report.counts.resent == 2_000
     assert len(report.earlier) == 1
@@ -81,10 +82,10 @@ def test_a_run_that_has_used_up_many_sessions_is_not_given_another() -> None:
     sessions = 0
     with pytest.raises(SessionLost, match="send its file again as a new run"):
         while True:
-            run._tracker.sent(run._tracker.published + 1, 1, 0.0)
-            run._tracker.ack(1, multiple=True, at=0.0)
-            run.saw(SessionView(f"session-{sessions}", 1, 1, 0, 0, rows=f"{sessions + 1}"))
-            run.next_session("The session's queue is gone.")
+            run.shipment().tracker.sent(run.shipment().tracker.published + 1, 1, 0.0)
+            run.shipment().tracker.ack(1, multiple=True, at=0.0)
+            run.sessions.see(SessionView(f"session-{sessions}", 1, 1, 0, 0, rows=f"{sessions + 1}"))
+            run.leave_session("The session's queue is gone.")
             sessions += 1
     assert sessions == MAX_SESSIONS and size(run) < LARGEST
     report = run.report()
@@ -96,24 +97,24 @@ def test_a_run_that_has_used_up_many_sessions_is_not_given_another() -> None:
 @pytest.mark.parametrize(("rows", "kept"), [("1-5000,5002", True), (GAPS, False)], ids=["few", "many"])
 def test_of_an_earlier_session_a_long_list_of_rows_is_not_kept(rows: str, kept: bool) -> None:
     run = active()
-    run.saw(SessionView("u", rows=rows))
-    run.next_session("it ended")
+    run.sessions.see(SessionView("u", rows=rows))
+    run.leave_session("it ended")
     assert (run.report().earlier[0].session.rows is not None) is kept
 
 
-REASONS = st.sampled_from(["a", "b", "c" * 2 * LONGEST_REASON, *map(str, range(30))])
+REASONS = st.sampled_from(["a", "b", "c" * 2 * MAX_REASON_TEXT, *map(str, range(30))])
 
 
 @given(st.lists(st.tuples(REASONS, st.integers(0, 5), st.booleans()), max_size=200))
 def test_the_rows_of_all_reasons_add_up(losses: list[tuple[str, int, bool]]) -> None:
     resends, resent = Resends(), 0
     for reason, rows, resumed in losses:
-        resends.because(reason, resent)
+        resends.begin_reason(reason, resent)
         resent += rows
         if resumed:
-            resends = Resends(resends.told(resent))
-    told = resends.told(resent)
-    assert told == resends.told(resent)
+            resends = Resends(resends.list_reasons(resent))
+    told = resends.list_reasons(resent)
+    assert told == resends.list_reasons(resent)
     assert sum(one.rows for one in told) == resent and all(one.rows for one in told)
     assert len(told) <= MAX_REASONS + 1
-    assert all(len(one.reason) <= LONGEST_REASON for one in told)
+    assert all(len(one.reason) <= MAX_REASON_TEXT for one in told)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promise_pub.delivery.evidence.latency import LatencyHistogram
-from promise_pub.delivery.run.timeline import FIRST_INTERVAL, MOST_SAMPLES, Timeline
+from promise_pub.delivery.run.timeline import FIRST_INTERVAL, MAX_SAMPLES, Timeline
 from promise_pub.records import Counts, Sample, SessionView
 
 NONE_YET = LatencyHistogram()
@@ -46,24 +46,24 @@ def test_two_samples_of_nearly_one_moment_are_one() -> None:
     assert [sample.confirmed for sample in timeline.samples] == [2]
 
 
-@given(st.integers(1, 5 * MOST_SAMPLES), st.integers(0, 5 * MOST_SAMPLES))
+@given(st.integers(1, 5 * MAX_SAMPLES), st.integers(0, 5 * MAX_SAMPLES))
 def test_however_many_samples_they_stay_few_in_order_with_the_peak_and_both_ends(length: int, peak: int) -> None:
     timeline, latency = Timeline(), LatencyHistogram()
     for moment in range(length):
         latency.add(500.0 if moment == peak else 1.0, 1)
         timeline.add(moment * FIRST_INTERVAL, counts(moment), None, latency)
     samples = timeline.samples
-    assert len(samples) <= MOST_SAMPLES
+    assert len(samples) <= MAX_SAMPLES
     assert [sample.at for sample in samples] == sorted({sample.at for sample in samples})
     assert (samples[0].confirmed, samples[-1].confirmed) == (0, length - 1)
     worst = max(sample.p99 or 0 for sample in samples)
     assert (worst > 400) == (peak < length)
-    assert timeline.interval == FIRST_INTERVAL or length > MOST_SAMPLES
+    assert timeline.interval == FIRST_INTERVAL or length > MAX_SAMPLES
 
 
 def test_a_resumed_run_goes_on_with_its_curve() -> None:
-    before = [Sample(float(at), 1, 1, at, None, None, None, None) for at in range(MOST_SAMPLES)]
+    before = [Sample(float(at), 1, 1, at, None, None, None, None) for at in range(MAX_SAMPLES)]
     timeline = Timeline(before)
     timeline.add(500.0, counts(9), None, NONE_YET)
     assert timeline.samples[0] == before[0] and timeline.samples[-1].at == 500.0
-    assert len(timeline.samples) <= MOST_SAMPLES
+    assert len(timeline.samples) <= MAX_SAMPLES

@@ -9,39 +9,38 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promise_pub.delivery.broker import reconnecting
 from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.evidence.latency import LatencyHistogram
-from promise_pub.delivery.run.totals import FATES, Tally
+from promise_pub.delivery.run.totals import FATES, RunTotals
 from promise_pub.errors import ConsumerTimeout
 from promise_pub.records import Mode, Parameters, State, Verdict
 from tests.fakes import until
-from tests.house import ROWS, House
+from tests.house import QUICK, ROWS, House
 
 TWO_BAD = ROWS + b"bad\nworse\n"
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> House:
-    return House(tmp_path)
+    return House(tmp_path, backoffs=QUICK)
 
 
-def rows(tally: Tally) -> dict[str, int]:
+def rows(totals: RunTotals) -> dict[str, int]:
     """Those there are any of."""
-    return {fate: count for fate, count in tally.rows().items() if count}
+    return {fate: count for fate, count in totals.rows().items() if count}
 
 
 async def test_what_became_of_the_rows_of_every_run_is_counted_once(house: House) -> None:
     async with house.runs as runs:
-        assert set(runs.tally.rows()) == set(FATES) and not rows(runs.tally)
+        assert set(runs.totals.rows()) == set(FATES) and not rows(runs.totals)
         await house.finished(TWO_BAD)
         once = {"read": 5, "rejected": 2, "published": 3, "confirmed": 3, "received": 3, "saved": 3}
-        assert rows(runs.tally) == rows(runs.tally) == once
+        assert rows(runs.totals) == rows(runs.totals) == once
         await house.finished(TWO_BAD)
         again = {fate: 2 * count for fate, count in once.items()}
-        assert rows(runs.tally) == again | {"saved": 3}, "their mails were saved before"
-        assert runs.tally.ended == {(State.COMPLETED, Verdict.KEPT): 2}
-        assert runs.tally.latency().count == 6
+        assert rows(runs.totals) == again | {"saved": 3}, "their mails were saved before"
+        assert runs.totals.ended == {(State.COMPLETED, Verdict.KEPT): 2}
+        assert runs.totals.latency().count == 6
 
 
 async def test_the_rows_of_a_run_that_goes_count_as_they_come(house: House) -> None:
@@ -49,10 +48,10 @@ async def test_the_rows_of_a_run_that_goes_count_as_they_come(house: House) -> N
         async with house.holding("remove"):
             run = await house.submit(TWO_BAD, Parameters(mode=Mode.LIVE))
             await until(lambda: house.state(run) is State.DRAINING)
-            assert rows(runs.tally)["confirmed"] == 3 and not runs.tally.ended
-            assert runs.tally.latency().count == 3
+            assert rows(runs.totals)["confirmed"] == 3 and not runs.totals.ended
+            assert runs.totals.latency().count == 3
         await run.done.wait()
-        assert rows(runs.tally)["confirmed"] == 3 and runs.tally.latency().count == 3
+        assert rows(runs.totals)["confirmed"] == 3 and runs.totals.latency().count == 3
 
 
 async def test_runs_that_fail_or_never_have_their_turn_end_too(house: House) -> None:
@@ -70,7 +69,7 @@ async def test_runs_that_fail_or_never_have_their_turn_end_too(house: House) -> 
             await house.submit()
             await asyncio.sleep(0.01)
             await runs.stop()
-    assert runs.tally.ended == {
+    assert runs.totals.ended == {
         (State.FAILED, None): 1,
         (State.CANCELLED, None): 2,
         (State.INTERRUPTED, None): 2,
@@ -82,7 +81,7 @@ async def test_what_a_resumed_run_did_before_is_not_counted_again(tmp_path: Path
     first.consumer.fail["process batch"] = ConsumerTimeout()
     async with first.runs:
         run = await first.finished(TWO_BAD)
-    assert rows(first.runs.tally)["confirmed"] == 3
+    assert rows(first.runs.totals)["confirmed"] == 3
     second = House(tmp_path)
     second.ledger.runs = first.ledger.runs
     async with second.runs as runs:
@@ -90,7 +89,7 @@ async def test_what_a_resumed_run_did_before_is_not_counted_again(tmp_path: Path
         await again.done.wait()
         assert again.report().state is State.COMPLETED
         # Its session is gone, so all its rows go to a new one: they are published again, and read again.
-        counted = rows(runs.tally)
+        counted = rows(runs.totals)
     assert "rejected" not in counted and "published" not in counted
     assert counted == {"confirmed": 3, "resent": 3, "received": 3, "saved": 3}
 
@@ -99,7 +98,6 @@ async def test_what_goes_to_a_new_session_counts_again_and_nothing_is_lost(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The broker comes back without the queue; counts of the run fall, and what confirms there were is still known."""
-    monkeypatch.setattr(reconnecting, "FIRST_DELAY", 0.0)
     confirms = 0
     plain = ConfirmTracker.ack
 
@@ -119,11 +117,11 @@ async def test_what_goes_to_a_new_session_counts_again_and_nothing_is_lost(
             house.broker.cut()
             await until(lambda loss=loss: run.counts().confirmed < loss)
             if loss == 40:  # once with a look in between, once without
-                runs.tally.look()
+                runs.totals.update()
         await run.done.wait()
-        counted = rows(runs.tally)
+        counted = rows(runs.totals)
     assert run.report().counts.confirmed == 60 < confirms
-    assert counted["confirmed"] == confirms == runs.tally.latency().count
+    assert counted["confirmed"] == confirms == runs.totals.latency().count
     assert counted["published"] == 60
     assert counted["resent"] == run.report().counts.resent
     assert counted["received"] == counted["saved"] == 60

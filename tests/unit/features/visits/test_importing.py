@@ -15,7 +15,7 @@ from uuid import UUID
 
 import pytest
 
-from promise_pub.errors import ImportRefused
+from promise_pub.features.visits.errors import ImportRefused
 from promise_pub.features.visits.hits import COLUMNS, Hit
 from promise_pub.features.visits.importing import BATCH, MOST_PROBLEMS, read_hits
 

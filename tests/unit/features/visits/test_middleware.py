@@ -20,10 +20,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from yarl import URL
 
-from promise_pub.accounts.guard import Guard
+from promise_pub.accounts.authentication import Authenticator
+from promise_pub.accounts.login_attempts import LoginAttempts
 from promise_pub.accounts.passwords import Passwords
-from promise_pub.accounts.sessions import Sessions as Logins
-from promise_pub.accounts.tries import Tries
+from promise_pub.accounts.sessions import SessionSigner
 from promise_pub.errors import DatabaseUnavailable
 from promise_pub.features.visits import sessions as visit_sessions
 from promise_pub.features.visits.feature import with_services
@@ -105,7 +105,7 @@ async def noting(
     kept: Kept | None = None,
     *,
     exposure: Exposure = LOOPBACK,
-    guard: Guard | None = None,
+    authenticator: Authenticator | None = None,
     clock: Callable[[], float] | None = None,
     **options: Any,
 ) -> AsyncIterator[Noted]:
@@ -120,7 +120,7 @@ async def noting(
         await stack.enter_async_context(recorder)
         visiting = Visiting(recorder, sessions, settings, Ids())
         recording = with_services(kept, visiting)  # type: ignore[arg-type]
-        app = house.app(recording, exposure=exposure, guard=guard)
+        app = house.app(recording, exposure=exposure, authenticator=authenticator)
         server = await stack.enter_async_context(TestServer(app))
         jar = aiohttp.DummyCookieJar()
         http = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=jar))
@@ -277,8 +277,8 @@ async def test_the_cookie_is_called_as_it_is_configured(tmp_path: Path) -> None:
 
 
 async def test_redirects_and_errors_give_one_too_but_are_no_hits(tmp_path: Path) -> None:
-    guard = Guard(FakeAccounts(), Logins(b"k" * 32, hours=12), Passwords(QUICK), Tries())
-    async with noting(tmp_path, guard=guard) as noted:
+    authenticator = Authenticator(FakeAccounts(), SessionSigner(b"k" * 32, hours=12), Passwords(QUICK), LoginAttempts())
+    async with noting(tmp_path, authenticator=authenticator) as noted:
         redirect = await noted.get("/runs")
         assert (redirect.status, redirect.headers["Location"]) == (303, "/login?next=%2Fruns")
         session = session_of(redirect)

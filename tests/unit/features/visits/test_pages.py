@@ -17,11 +17,11 @@ import jsonschema
 import pytest
 from aiohttp import web
 
-from promise_pub.accounts.guard import Guard
+from promise_pub.accounts.authentication import Authenticator
+from promise_pub.accounts.login_attempts import LoginAttempts
 from promise_pub.accounts.passwords import Passwords
 from promise_pub.accounts.people import Role
-from promise_pub.accounts.sessions import Sessions
-from promise_pub.accounts.tries import Tries
+from promise_pub.accounts.sessions import SessionSigner
 from promise_pub.addresses import Address
 from promise_pub.errors import DatabaseUnavailable
 from promise_pub.features.visits import web as visits_pages
@@ -257,11 +257,11 @@ async def test_only_operators_see_it_where_users_log_in(
 ) -> None:
     house, accounts, visits = House(tmp_path), FakeAccounts(), FakeVisits()
     await visits.add([a_hit(ONE)])
-    guard = Guard(accounts, Sessions(b"k" * 32, hours=12), Passwords(QUICK), Tries())
+    authenticator = Authenticator(accounts, SessionSigner(b"k" * 32, hours=12), Passwords(QUICK), LoginAttempts())
     tokens = {role: (await accounts.add_token(role.value, role, 1))[0] for role in Role}
     async with house.runs:
         client = await aiohttp_client(
-            house.app(with_services(visits), guard=guard)  # type: ignore[arg-type]
+            house.app(with_services(visits), authenticator=authenticator)  # type: ignore[arg-type]
         )
         for path in ("/visits", f"/visits/{ONE}"):
             for face in ("html", "json", "csv"):

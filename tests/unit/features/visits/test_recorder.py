@@ -10,14 +10,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from promise_pub.errors import (
-    DatabaseError,
-    DatabaseRefused,
-    DatabaseUnavailable,
-    HitRefused,
-    SchemaMissing,
-)
+from promise_pub.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable, SchemaMissing
 from promise_pub.features.visits import recorder as recording
+from promise_pub.features.visits.errors import HitRefused
 from promise_pub.features.visits.hits import Hit, Ids
 from promise_pub.features.visits.recorder import Recorded, Recorder
 from promise_pub.settings import casts

@@ -15,7 +15,7 @@ from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
-from promise_pub.delivery.broker.messages import EXCHANGE, Envelope
+from promise_pub.delivery.broker.messages import EXCHANGE, MessageEncoder
 from promise_pub.delivery.evidence.digest import RowDigest
 from promise_pub.records import Row
 from promise_pub.settings.model import RabbitSettings
@@ -59,9 +59,9 @@ def test_its_examples_are_messages() -> None:
 
 
 def test_the_frames_that_are_written_are_the_message_that_is_described() -> None:
-    envelope = Envelope(RUN, datetime(2026, 1, 1, tzinfo=UTC), 1000, RowDigest())
-    envelope.route_to("queue")
-    data = envelope.frames([Row(7, "Grace \N{CRAB}", "g@x")])
+    encoder = MessageEncoder(RUN, datetime(2026, 1, 1, tzinfo=UTC), 1000, RowDigest())
+    encoder.route_to("queue")
+    data = encoder.encode([Row(7, "Grace \N{CRAB}", "g@x")])
     parts = []
     while data:
         length, _, part = frame.unmarshal(data)

@@ -18,21 +18,23 @@ from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
 from promise_pub import db, errors
-from promise_pub.accounts.guard import Guard
+from promise_pub.accounts.authentication import Authenticator
+from promise_pub.accounts.login_attempts import LoginAttempts
 from promise_pub.accounts.passwords import Passwords
 from promise_pub.accounts.people import Role
-from promise_pub.accounts.sessions import Sessions
-from promise_pub.accounts.tries import Tries
+from promise_pub.accounts.sessions import SessionSigner
 from promise_pub.app import FEATURES
 from promise_pub.http import login
 from promise_pub.http.features import OpenFeature
 from promise_pub.http.openapi import document
 from promise_pub.http.openapi.document import Route
-from promise_pub.http.problems import status_of
+from promise_pub.http.problem_catalog import find_entry
 from promise_pub.records import (
     ConfirmLatency,
     EarlierSession,
     Fault,
+    Finding,
+    FindingKind,
     Parameters,
     Resent,
     RunReport,
@@ -59,10 +61,10 @@ class OpenHouse:
     def __init__(self, folder: Path, guarded: bool) -> None:
         self.house = House(folder)
         self.accounts = FakeAccounts()
-        passwords, sessions = Passwords(QUICK), Sessions(b"k" * 32, hours=12)
-        guard = Guard(self.accounts, sessions, passwords, Tries()) if guarded else None
+        passwords, sessions = Passwords(QUICK), SessionSigner(b"k" * 32, hours=12)
+        authenticator = Authenticator(self.accounts, sessions, passwords, LoginAttempts()) if guarded else None
         features = [OpenFeature(feature=feature) for feature in FEATURES]
-        self.app = self.house.app(*features, guard=guard)
+        self.app = self.house.app(*features, authenticator=authenticator)
 
     def described(self) -> Described:
         return dict(self.app[page.DESCRIPTION])
@@ -190,8 +192,7 @@ def test_every_code_that_an_answer_may_have_is_listed(tmp_path: Path) -> None:
                 | errors.AccountError
                 | errors.CannotListen
                 | errors.LocalStackError
-                | errors.ServerAnswerError
-                | errors.ImportRefused,
+                | errors.ServerAnswerError,
             )
             assert (kind.code in listed) is told, kind
     assert {"internal", "cancelled", "interrupted"} <= listed
@@ -200,8 +201,8 @@ def test_every_code_that_an_answer_may_have_is_listed(tmp_path: Path) -> None:
 @GUARDED
 def test_every_status_of_a_described_error_is_the_one_it_gets(tmp_path: Path, guarded: bool) -> None:
     for operation in operations(OpenHouse(tmp_path, guarded).described()).values():
-        assert str(status_of(errors.WrongHost)) in operation["responses"]
-        assert str(status_of(errors.PromisePubError)) in operation["responses"]
+        assert str(find_entry(errors.WrongHost).status) in operation["responses"]
+        assert str(find_entry(errors.PromisePubError).status) in operation["responses"]
 
 
 def test_only_what_is_open_needs_nobody(tmp_path: Path) -> None:
@@ -255,6 +256,7 @@ RUNS = [
         db_count=0,
         verdict=Verdict.BROKEN,
         explanation=("why",),
+        findings=(Finding(FindingKind.RETURNED, Verdict.BROKEN, 21),),
         confirm_ms=ConfirmLatency(1.0, 2.0, 3.0, 4.0),
         digest="0f" * 16,
         resends=(Resent(1, "why"),),

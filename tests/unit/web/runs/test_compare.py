@@ -142,7 +142,7 @@ async def test_what_is_no_run_is_not_found(house: House, face: str) -> None:
 
 
 async def test_without_a_choice_the_page_offers_one_and_scripts_are_told(house: House) -> None:
-    assert "There are not two runs yet" in await (await house.client.get("/compare")).text()
+    assert "You need at least two runs to compare" in await (await house.client.get("/compare")).text()
     first, second = await runs(house, 2)
     answer = await house.client.get("/compare")
     page = await answer.text()
@@ -164,7 +164,7 @@ async def test_a_run_that_still_goes_is_compared_as_it_is_now(house: House) -> N
         going = (await answer.json())["id"]
         page = await house.client.get(asked(ended, going))
         assert page.headers["Cache-Control"] == "no-store"
-        assert "as it was when this page was made" in await page.text()
+        assert "as they were when this page was loaded" in await page.text()
     run = house.runs.find(going)
     if run:
         await asyncio.wait_for(run.done.wait(), 30)

@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 from aiohttp import web
 
-from promise_pub.delivery.store.query import NEWEST_FIRST, Selection, Sort
+from promise_pub.delivery.store.query import NEWEST_FIRST, RunSelection, Sort
 from promise_pub.errors import BadParameter
 from promise_pub.http.pagination import Paging
 from promise_pub.records import (
@@ -72,7 +72,7 @@ def test_everything_can_be_asked_for_at_once() -> None:
         "page": "3",
         "per_page": "7",
     }
-    which = Selection(
+    which = RunSelection(
         State.FAILED,
         Verdict.BROKEN,
         Mode.LIVE,
@@ -181,7 +181,7 @@ async def test_nothing_found_says_what_to_do(house: House) -> None:
     assert "No runs yet" in await (await house.client.get("/runs")).text()
     keep(house, run("a.csv"))
     none = await (await house.client.get("/runs?file=zzz")).text()
-    assert "No run is like that" in none and 'value="zzz"' in none
+    assert "No runs match these filters" in none and 'value="zzz"' in none
     beyond = await (await house.client.get("/runs?page=9&file=a")).text()
     assert "There is no page 9" in beyond and 'href="/runs?file=a"' in beyond
 

@@ -18,8 +18,7 @@ from markupsafe import escape
 from promise_pub import errors
 from promise_pub.delivery.input.dialect import DELIMITERS, ENCODINGS
 from promise_pub.http import health
-from promise_pub.http.problems import status_of
-from promise_pub.presentation.advice import what_to_do
+from promise_pub.http.problem_catalog import advise, find_entry
 from promise_pub.web.runs import forms, index
 from tests.web_house import JSON, Client, House, opened
 
@@ -57,7 +56,7 @@ async def test_a_failed_run_is_a_problem_with_its_report(
     assert (answer.status, problem["status"]) == (status, status)
     assert answer.content_type == "application/problem+json"
     assert problem["run"]["state"] == "failed"
-    assert problem["advice"] == what_to_do(status, problem["code"])
+    assert problem["advice"] == advise(errors.find_class(problem["code"]))
     assert problem["code"] == problem["run"]["error"]["code"] == getattr(error, "code", "internal")
     assert "nobody foresaw it" not in problem["detail"]
     told = await (await house.client.get(f"/runs/{problem['run']['id']}")).text()
@@ -77,7 +76,7 @@ async def test_an_error_nobody_foresaw_is_a_page_without_its_words(
     async def fail(*_: Any) -> None:
         raise RuntimeError("the secret of the house")
 
-    monkeypatch.setattr(house.ledger, "newest", fail)
+    monkeypatch.setattr(house.ledger, "list_runs", fail)
     for headers in ({}, JSON):
         answer = await house.client.get("/runs", headers=headers)
         assert answer.status == 500 and "secret" not in await answer.text()
@@ -112,7 +111,7 @@ async def test_when_to_try_again_is_said_where_that_is_of_use(
     async def fail(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(house.ledger, "newest", fail)
+    monkeypatch.setattr(house.ledger, "list_runs", fail)
     for headers in ({}, JSON):
         answer = await house.client.get("/runs", headers=headers)
         assert (answer.status, "Retry-After" in answer.headers) == (503, passes)
@@ -146,7 +145,7 @@ async def test_a_run_is_made_again_at_another_address_as_long_as_its_file_is_the
     answer = await house.client.post(f"/runs/{first['id']}/again", headers=JSON)
     assert (answer.status, (await answer.json())["code"]) == (409, "not_repeatable")
     page = await house.client.post(f"/runs/{first['id']}/again")
-    assert page.status == 409 and "The stored file is gone" in await page.text()
+    assert page.status == 409 and "The stored file is missing" in await page.text()
     assert (await house.client.post("/runs/nothing/again", headers=JSON)).status == 404
     assert (await house.client.get(f"/runs/{first['id']}/again")).status == 405
 
@@ -182,10 +181,10 @@ async def test_a_probe_that_hangs_is_not_ready(house: House, monkeypatch: pytest
 
 
 def test_every_error_has_a_status() -> None:
-    assert status_of(errors.NoUsableRow) == 422
-    assert status_of(errors.ConsumerStalled) == 502
-    assert status_of(errors.SchemaMissing) == 503
-    assert status_of(errors.ConfigurationError) == 500
+    assert find_entry(errors.NoUsableRow).status == 422
+    assert find_entry(errors.ConsumerStalled).status == 502
+    assert find_entry(errors.SchemaMissing).status == 503
+    assert find_entry(errors.ConfigurationError).status == 500
 
 
 async def test_head_is_answered_like_get_without_a_body(house: House) -> None:
@@ -195,9 +194,9 @@ async def test_head_is_answered_like_get_without_a_body(house: House) -> None:
 
 async def test_the_form_names_the_rows_that_would_be_deleted(house: House) -> None:
     house.ledger.employees += ["a", "b"]
-    assert "Delete all 2 rows of the" in await (await house.client.get("/")).text()
+    assert "table first (2 rows now)" in await (await house.client.get("/")).text()
     house.ledger.employees.pop()
-    assert "Delete the one row of the" in await (await house.client.get("/")).text()
+    assert "table first (1 row now)" in await (await house.client.get("/")).text()
     assert await (await house.client.get("/employees")).json() == {"count": 1}
 
 
@@ -206,7 +205,7 @@ async def test_the_form_does_without_a_count_that_does_not_come(house: House, mo
     monkeypatch.setattr(index, "COUNT_WHEN_ASKED", 0.01)
     monkeypatch.setattr(house.ledger, "count_employees", asyncio.Event().wait)
     page = await (await house.client.get("/")).text()
-    assert "Delete all rows of the" in page and "the database does not tell now" in page
+    assert "table first (number of rows unknown)" in page
     answer = await house.client.get("/employees", headers=JSON)
     assert (answer.status, (await answer.json())["code"]) == (503, "database_unavailable")
 
@@ -214,7 +213,7 @@ async def test_the_form_does_without_a_count_that_does_not_come(house: House, mo
 async def test_the_form_does_without_a_database(house: House) -> None:
     house.ledger.away = errors.DatabaseUnavailable("it is away")
     page = await (await house.client.get("/")).text()
-    assert "it is away" in page and "Delete all rows of the" in page and 'id="send"' in page
+    assert "it is away" in page and "(number of rows unknown)" in page and 'id="send"' in page
     assert (await house.client.get("/employees")).status == 503
 
 
@@ -248,10 +247,10 @@ async def test_the_form_as_it_comes_makes_a_run(house: House) -> None:
 @pytest.mark.parametrize(
     ("path", "status", "title", "advice"),
     [
-        ("/nowhere", 404, "Nothing here", "Check the address"),
-        ("/runs/7b0e0a52-0000-0000-0000-000000000000", 404, "Nothing here", "list of runs"),
-        ("/runs?state=odd", 400, "That cannot be done as it is", "Change what is named above"),
-        ("/simulate/", 405, "Not this way", "Go on from one of the pages"),
+        ("/nowhere", 404, "Page not found", "Check the address"),
+        ("/runs/7b0e0a52-0000-0000-0000-000000000000", 404, "Page not found", "find the run in the list"),
+        ("/runs?state=odd", 400, "Invalid request", "Correct it and try again"),
+        ("/simulate/", 405, "Method not allowed", "Use one of the links above"),
     ],
 )
 async def test_an_error_page_says_what_happened_and_what_to_do(

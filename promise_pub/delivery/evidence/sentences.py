@@ -1,0 +1,157 @@
+"""The sentence of each finding: what people read of a verdict's reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from promise_pub.records import Finding, Verdict
+from promise_pub.records import FindingKind as Kind
+
+_MEANWHILE = "another session, or another run, saved the mail meanwhile"
+_UNCOUNTABLE = "rows without a mail cannot be counted as repeats{keys}"
+
+# `{rows}` is "1 row" or "2 rows", `{were}` has its verb, `{count}` is the number alone, `{keys}` names the keys that the
+# consumer looks for in vain; everything else is a fact of the finding.
+_TEMPLATES: Mapping[Kind, str] = {
+    Kind.RETURNED: "{rows} came back from the broker, which had no queue for them: {numbers}",
+    Kind.NACKED: "{were} refused by the broker: {numbers}",
+    Kind.UNCONFIRMED: "{were} never confirmed by the broker",
+    Kind.EXTRA_CONFIRMS: "the broker settled {rows} more than were to be published",
+    Kind.EARLIER_SESSION_EMPTY: "the session {uuid} ended before it reported any row as done",
+    Kind.RECEIVED_NOT_REPORTED: "the consumer does not report how many rows it received: it is only proven that {were} "
+    "confirmed",
+    Kind.RECEIVED_AGAIN: "{were} received more than once",
+    Kind.RECEIVED_TOO_MANY: "the consumer received {count} more than were confirmed, so its count does not prove every row",
+    Kind.NO_DIGEST: "checked by counts only: this consumer reports no digest",
+    Kind.DIGEST_DIFFERS: "what the consumer received is not what was published: their digests differ",
+    Kind.SAVED_NOT_REPORTED: "the consumer does not report how many rows it saved",
+    Kind.SAVED_MORE_THAN_RECEIVED: "the consumer says it saved {rows} more than it received",
+    Kind.SAVED_MORE_THAN_SENT: "the consumer says it saved {rows} where {confirmed} were sent: it saved some twice, or its "
+    "count is wrong",
+    Kind.NOT_USABLE: "{were} received, but of no use to the consumer{keys}",
+    Kind.NOT_USABLE_AGAIN: "the consumer could not use {count} messages, and does not report which of them it received "
+    "before",
+    Kind.DUPLICATES_UNCOUNTABLE: "{were} already there, as the consumer reports, and " + _UNCOUNTABLE,
+    Kind.SAVED_BY_OTHERS: "{rows}: " + _MEANWHILE,
+    Kind.HELD_BEFORE: "{rows}: employees held the mail before the run",
+    Kind.NOT_SAVED_UNCOUNTABLE: "{were} received and not saved, and " + _UNCOUNTABLE,
+    Kind.COUNTS_CONTRADICT: "the consumer left out {rows} where {explained} could not be saved: its counts contradict each "
+    "other",
+    Kind.COLUMNS_NOT_PROVEN: "nothing shows that the consumer read the columns of these rows{keys}",
+    Kind.SESSION_NOT_NAMED: "the consumer was asked for a session and named none: it may have created one nevertheless",
+}
+
+
+def explain(finding: Finding) -> str:
+    """Returns the sentence of a finding, without a full stop."""
+    if wording := _WORDINGS.get(finding.kind):
+        return wording(finding)
+    count, facts = finding.rows or 0, finding.facts
+    return _TEMPLATES[finding.kind].format(
+        count=f"{count:,}",
+        rows=_rows(count),
+        were=f"{_rows(count)} {'was' if count == 1 else 'were'}",
+        keys=_keys(facts.get("lacking", {})),
+        **{name: f"{value:,}" if isinstance(value, int) else value for name, value in facts.items()},
+    )
+
+
+def _earlier_session(finding: Finding) -> str:
+    facts = finding.facts
+    known = f"{facts['saved']:,} saved"
+    if facts["duplicates"] is not None:
+        known += f", {facts['duplicates']:,} already there, {facts['invalid']:,} not usable"
+    sentence = (
+        f"rows {facts['first']:,} to {facts['last']:,} rest on what the session {facts['uuid']} reported before it "
+        f"ended: {known}"
+    )
+    return sentence if finding.verdict is Verdict.KEPT else f"{sentence}; without a mail that cannot be checked"
+
+
+def _mails_gone(finding: Finding) -> str:
+    mails = "1 mail" if finding.rows == 1 else f"{finding.rows:,} mails"
+    return (
+        f"employees lacks {mails} that earlier sessions reported as done: "
+        "they save elsewhere, did not commit, or somebody deleted them"
+    )
+
+
+def _not_received(finding: Finding) -> str:
+    numbers = finding.facts.get("numbers")
+    were = f"{_rows(finding.rows or 0)} {'was' if finding.rows == 1 else 'were'}"
+    return f"{were} confirmed and never received" + (f": {numbers}" if numbers else "")
+
+
+def _not_saved(finding: Finding) -> str:
+    rows, unexplained = _rows(finding.rows or 0), finding.facts["unexplained"]
+    if unexplained == finding.rows:
+        return (
+            f"the consumer received {rows} and did not save {'it' if unexplained == 1 else 'them'}, for no known reason"
+        )
+    return f"the consumer did not save {rows} that it received, {unexplained:,} of them for no known reason"
+
+
+def _duplicate(finding: Finding) -> str:
+    return f"{_rows(finding.rows or 0)} {'repeats' if finding.rows == 1 else 'repeat'} a mail that was saved before"
+
+
+def _duplicates_unproven(finding: Finding) -> str:
+    in_file, held = (
+        f"{finding.facts[name]:,}" if finding.facts[name] else "none" for name in ("in_file", "held_before")
+    )
+    others = f"; {_rows(finding.facts['by_others'])}: {_MEANWHILE}" if finding.facts["by_others"] else ""
+    return (
+        f"the consumer says that {_duplicate(finding)}, but the file repeats {in_file}, and employees held {held} "
+        f"of them before the run{others}"
+    )
+
+
+def _too_long(finding: Finding) -> str:
+    sentence = f"{_rows(finding.rows or 0)}: longer than the 127 characters that employees holds"
+    if finding.verdict is Verdict.BROKEN:
+        return sentence
+    return f"{sentence}, as are others that were saved: a mail may repeat"
+
+
+def _table_differs(finding: Finding) -> str:
+    saved, grown = finding.rows or 0, finding.facts["grown"]
+    if grown == 0:
+        seen = "did not grow: either it saves elsewhere, or nothing was committed"
+    elif grown < 0:
+        seen = f"shrank by {_rows(-grown)}: somebody else deletes from it"
+    elif grown < saved:
+        seen = f"grew by {grown:,} meanwhile: the others are elsewhere, not committed, or deleted again"
+    else:
+        seen = f"grew by {grown:,} meanwhile: either somebody else saves to it, or the consumer's count is wrong"
+    return f"the consumer says it saved {_rows(saved)}, and employees {seen}"
+
+
+def _session_not_removed(finding: Finding) -> str:
+    uuids = finding.facts["uuids"]
+    return f"the consumer did not say that it removed the {'session' if len(uuids) == 1 else 'sessions'} {', '.join(uuids)}"
+
+
+_WORDINGS: Mapping[Kind, Callable[[Finding], str]] = {
+    Kind.EARLIER_SESSION: _earlier_session,
+    Kind.MAILS_GONE: _mails_gone,
+    Kind.NOT_RECEIVED: _not_received,
+    Kind.DUPLICATE: _duplicate,
+    Kind.DUPLICATES_UNPROVEN: _duplicates_unproven,
+    Kind.TOO_LONG: _too_long,
+    Kind.NOT_SAVED: _not_saved,
+    Kind.TABLE_DIFFERS: _table_differs,
+    Kind.SESSION_NOT_REMOVED: _session_not_removed,
+}
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
+
+
+def _keys(lacking: Mapping[str, Any]) -> str:
+    """Names the keys that the consumer looks for in vain, and the columns that look like them."""
+    if not lacking:
+        return ""
+    said = [f"{alike!r} is not '{key}'" if alike else f"there is no '{key}'" for key, alike in lacking.items()]
+    return f": it reads 'name' and 'mail', and {' and '.join(said)}"

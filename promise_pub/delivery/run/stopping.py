@@ -1,0 +1,38 @@
+"""Reasons to stop a run before it ends by itself, and how it ends then."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from promise_pub.errors import Cancelled, Interrupted
+from promise_pub.records import Fault, State
+
+
+class StopReason(IntEnum):
+    """Why a run is stopped. Where there are several reasons, the greatest counts."""
+
+    SHUTDOWN = 1
+    USER = 2
+    """A user cancelled the run, and waits for its end."""
+    TURN_LOST = 3
+    """The lock of the turn is lost: another server may be talking to the consumer."""
+    RUN_TAKEN = 4
+    """Another server has resumed the run."""
+
+    @property
+    def evicted(self) -> bool:
+        """True when the session is no longer this server's to end: it may be another's by now."""
+        return self in (StopReason.TURN_LOST, StopReason.RUN_TAKEN)
+
+    def end(self, state: State) -> tuple[State, Fault]:
+        """Returns the final state of a run that is stopped in `state`, and the fault that is recorded."""
+        if self is StopReason.USER:
+            return State.CANCELLED, Fault(Cancelled.code, Cancelled.default_message())
+        return State.INTERRUPTED, Fault(Interrupted.code, _INTERRUPTIONS[self].format(state=state.value))
+
+
+_INTERRUPTIONS = {
+    StopReason.SHUTDOWN: "The server was stopped while the run was {state}.",
+    StopReason.TURN_LOST: "Another server talks to the consumer: this one lost its lock in the database.",
+    StopReason.RUN_TAKEN: "Another server on this database has taken the run.",
+}
