@@ -102,7 +102,7 @@ class Chains:
         return {page: expected.get(page) for page in pages}
 
 
-def chains_of(steps: Iterable[Step]) -> Chains:
+def build_chains(steps: Iterable[Step]) -> Chains:
     """The chains that hits make; steps that differ in their counts alone add up.
 
     Steps must be those of whole sessions: each has one first hit and one last.

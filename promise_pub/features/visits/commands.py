@@ -21,7 +21,7 @@ from promise_pub.features.visits.hits import Hit
 from promise_pub.features.visits.importing import read_hits
 from promise_pub.features.visits.render.dot import dot
 from promise_pub.features.visits.render.labels import shown
-from promise_pub.features.visits.render.svg import svg_file
+from promise_pub.features.visits.render.svg import draw_svg_file
 from promise_pub.features.visits.render.text import draw
 from promise_pub.features.visits.report import (
     SESSION_COLUMNS,
@@ -91,7 +91,7 @@ async def sessions(options: argparse.Namespace) -> int:
         raise BadParameter(f"--limit must be from 1 to {MOST}, not {limit}")
     since = _since(options)
     async with _visits(options) as (visits, _):
-        found, _ = await visits.sessions(limit, since=since)
+        found, _ = await visits.list_sessions(limit, since=since)
     if options.format == "json":
         print_json([one.as_json() for one in found])
     elif options.format == "csv":
@@ -128,7 +128,7 @@ async def transitions(options: argparse.Namespace) -> int:
     since = _since(options)
     session = None if options.session_id is None else _session(options.session_id)
     async with _visits(options) as (visits, _):
-        told = await visits.transitions(session, since)
+        told = await visits.get_transitions(session, since)
     if options.format == "json":
         print_json(told.as_json())
     elif options.format == "csv":
@@ -136,7 +136,7 @@ async def transitions(options: argparse.Namespace) -> int:
     elif options.format == "dot":
         print(dot(told.chains), end="")
     elif options.format == "svg":
-        print(svg_file(told.chains, GRAPH_RULES.read_text(encoding="utf-8")))
+        print(draw_svg_file(told.chains, GRAPH_RULES.read_text(encoding="utf-8")))
     else:
         _draw(told)
     return OK
@@ -186,7 +186,7 @@ async def forget(options: argparse.Namespace) -> int:
     """Deletes what there is of a session."""
     session = _session(options.session)
     async with _visits(options) as (visits, _):
-        hits = await visits.forget(session)
+        hits = await visits.forget_session(session)
     if not options.quiet:
         print(f"Session {session} is forgotten, with {_counted(hits, 'hit')}.")
     return OK
@@ -229,5 +229,5 @@ async def _visits(
     visits_settings: VisitsSettings = settings.features["visits"]
     async with db.open_pool(settings.database, max_size=1) as pool:
         visits = StoredVisits(pool, timedelta(minutes=visits_settings.idle))
-        await visits.check()
+        await visits.check_schema()
         yield visits, visits_settings

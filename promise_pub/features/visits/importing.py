@@ -23,18 +23,18 @@ from promise_pub.delivery.input.signatures import LONGEST, fault_of
 from promise_pub.features.visits.chains import EXIT
 from promise_pub.features.visits.errors import ImportRefused
 from promise_pub.features.visits.hits import (
-    COLUMNS,
-    LONGEST_PAGE,
+    HIT_COLUMNS,
+    MAX_PAGE_LENGTH,
     Hit,
-    cut_short,
-    headers_of,
-    make_id,
-    text_of,
+    anonymise_address,
+    headers_as_json,
+    make_hit_id,
+    storable_text,
 )
 
 BATCH = 1000  # hits at a time
-LONGEST_LINE = 1_000_000  # characters: a file may have no line end at all
-MOST_PROBLEMS = 20  # that are told: who has more reads no further
+MAX_LINE_LENGTH = 1_000_000  # characters: a file may have no line end at all
+MAX_PROBLEMS = 20  # that are told: who has more reads no further
 NEEDED = ("at", "session_id", "page")
 
 Record = Mapping[str, Any]
@@ -46,7 +46,7 @@ def read_hits(path: Path, *, anonymise: bool = False) -> Iterator[list[Hit]]:
     """The file's hits, BATCH of them at a time, in constant memory. It is read meanwhile: take them in a thread.
 
     Raises ImportRefused where it cannot be read, and at the end of one that holds what is no hit, naming each such
-    line, or the first MOST_PROBLEMS of them.
+    line, or the first MAX_PROBLEMS of them.
     """
     problems: list[str] = []
     try:
@@ -72,9 +72,9 @@ class _LineTooLong(Exception):
 
 def _read(file: TextIO) -> Iterator[str]:
     for number in count(1):
-        line = file.readline(LONGEST_LINE + 1)
-        if len(line) > LONGEST_LINE:
-            raise _LineTooLong(f"line {number}: is longer than {LONGEST_LINE:,} characters")
+        line = file.readline(MAX_LINE_LENGTH + 1)
+        if len(line) > MAX_LINE_LENGTH:
+            raise _LineTooLong(f"line {number}: is longer than {MAX_LINE_LENGTH:,} characters")
         if not line:
             return
         yield line
@@ -88,7 +88,7 @@ def _batches(file: TextIO, problems: list[str], anonymise: bool) -> Iterator[lis
             batch.append(_hit(record, number, anonymise=anonymise))
         except ValueError as error:
             problems.append(f"line {number}: {error}")
-        if len(problems) == MOST_PROBLEMS:
+        if len(problems) == MAX_PROBLEMS:
             return
         if problems:
             batch.clear()
@@ -141,17 +141,17 @@ def _table(lines: Iterator[str]) -> Iterator[Line]:
 def _wrong_with(names: Sequence[str]) -> str | None:
     if missing := [name for name in NEEDED if name not in names]:
         return f"there is no column {missing[0]}: a hit has {', '.join(NEEDED)}"
-    if twice := [name for name in COLUMNS if names.count(name) > 1]:
+    if twice := [name for name in HIT_COLUMNS if names.count(name) > 1]:
         return f"there are {names.count(twice[0])} columns {twice[0]}"
     return _unknown(names)
 
 
 def _unknown(names: Iterable[str]) -> str | None:
     """What to say of the first name that is none."""
-    unknown = next((name for name in names if name not in COLUMNS), None)
+    unknown = next((name for name in names if name not in HIT_COLUMNS), None)
     if unknown is None:
         return None
-    return f"there is no {unknown[:50]!r} in a hit: there are {', '.join(COLUMNS)}"
+    return f"there is no {unknown[:50]!r} in a hit: there are {', '.join(HIT_COLUMNS)}"
 
 
 def _hit(record: Record | str, line: int, *, anonymise: bool) -> Hit:
@@ -160,7 +160,7 @@ def _hit(record: Record | str, line: int, *, anonymise: bool) -> Hit:
         raise ValueError(record)
     if unknown := _unknown(record):
         raise ValueError(unknown)
-    values = {name: record.get(name) for name in COLUMNS}
+    values = {name: record.get(name) for name in HIT_COLUMNS}
     at = _needed(values, "at", _moment)
     address = _one(values, "ip", _address)
     return Hit(
@@ -171,18 +171,18 @@ def _hit(record: Record | str, line: int, *, anonymise: bool) -> Hit:
         path=_one(values, "path", _text),
         method=_one(values, "method", _text),
         status=_one(values, "status", _whole(999)),
-        ip=cut_short(address) if address and anonymise else address,
+        ip=anonymise_address(address) if address and anonymise else address,
         port=None if anonymise else _one(values, "port", _whole(65535)),
         user_agent=_one(values, "user_agent", _text),
         referrer=_one(values, "referrer", _text),
-        headers=headers_of(_one(values, "headers", _pairs) or (), anonymise=anonymise),
+        headers=headers_as_json(_one(values, "headers", _pairs) or (), anonymise=anonymise),
         took_ms=_one(values, "took_ms", _milliseconds),
     )
 
 
 def _id_of(at: datetime, line: int, record: Record) -> UUID:
     told = json.dumps(record, sort_keys=True).encode()
-    return make_id(at, line, int.from_bytes(blake2b(told, digest_size=6).digest()))
+    return make_hit_id(at, line, int.from_bytes(blake2b(told, digest_size=6).digest()))
 
 
 def _one(values: Record, name: str, cast: Callable[[Any], Any]) -> Any:
@@ -220,13 +220,13 @@ def _uuid(value: object) -> UUID:
 
 
 def _text(value: object) -> str | None:
-    return text_of(_string(value))
+    return storable_text(_string(value))
 
 
 def _page(value: object) -> str:
     """What the end of a session is called is no page."""
     text = _text(value)
-    if not text or len(text) > LONGEST_PAGE or text == EXIT:
+    if not text or len(text) > MAX_PAGE_LENGTH or text == EXIT:
         raise ValueError
     return text
 

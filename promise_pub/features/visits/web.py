@@ -19,12 +19,12 @@ from markupsafe import Markup
 from promise_pub.errors import NotAllowed
 from promise_pub.features.visits.chains import percent
 from promise_pub.features.visits.errors import SessionNotFound
-from promise_pub.features.visits.hits import COLUMNS, Hit
-from promise_pub.features.visits.middleware import VISITING, Visiting
-from promise_pub.features.visits.recorder import Recorded
+from promise_pub.features.visits.hit_buffer import HitCounts
+from promise_pub.features.visits.hits import HIT_COLUMNS, Hit
+from promise_pub.features.visits.middleware import RECORDING, VisitRecording
 from promise_pub.features.visits.render.svg import svg
 from promise_pub.features.visits.report import SESSION_COLUMNS, PageFigures, SessionSummary, Transitions
-from promise_pub.features.visits.store import MOST_HITS, StoredVisits
+from promise_pub.features.visits.store import MAX_HITS, StoredVisits
 from promise_pub.http.keys import may_operate
 from promise_pub.http.negotiation import CSV, JSON, negotiate_format
 from promise_pub.http.pagination import PER_PAGE, Paging, add_page_headers, parse_paging, parse_query
@@ -104,11 +104,11 @@ async def list_visits(request: web.Request) -> web.Response:
     face = negotiate_format(request, table=True)
     view = _view(request)
     visits = request.app[VISITS]
-    found, total = await visits.sessions(view.paging.per_page, view.paging.skip, view.since)
+    found, total = await visits.list_sessions(view.paging.per_page, view.paging.skip, view.since)
     if face == CSV:
         response = as_csv(SESSION_COLUMNS, [one.row() for one in found], "sessions.csv")
     else:
-        told = await visits.transitions(since=view.since)
+        told = await visits.get_transitions(since=view.since)
         show = _all_as_json if face == JSON else _all_as_page
         response = await _made(request, show, request, view, found, total, told)
     add_page_headers(response, total, view.links(total))
@@ -159,11 +159,11 @@ async def show_visit(request: web.Request) -> web.Response:
     parse_query(request, ("format",))
     session = _session_id(request.match_info["session_id"])
     visits = request.app[VISITS]
-    summary, hits = await visits.session(session)
+    summary, hits = await visits.get_session(session)
     if face == CSV:
         response = await _made(request, _one_as_csv, session, hits)
     else:
-        told = await visits.transitions(session)
+        told = await visits.get_transitions(session)
         show = _one_as_json if face == JSON else _one_as_page
         response = await _made(request, show, request, summary, hits, told)
     response.headers["X-Total-Count"] = str(summary.hits)
@@ -171,7 +171,7 @@ async def show_visit(request: web.Request) -> web.Response:
 
 
 def _one_as_csv(session: UUID, hits: Sequence[Hit]) -> web.Response:
-    return as_csv(COLUMNS, (hit.row() for hit in hits), f"session-{session}.csv")
+    return as_csv(HIT_COLUMNS, (hit.row() for hit in hits), f"session-{session}.csv")
 
 
 def _one_as_json(_: web.Request, session: SessionSummary, hits: Sequence[Hit], told: Transitions) -> web.Response:
@@ -185,7 +185,7 @@ def _one_as_json(_: web.Request, session: SessionSummary, hits: Sequence[Hit], t
 
 
 def _one_as_page(request: web.Request, session: SessionSummary, hits: Sequence[Hit], told: Transitions) -> web.Response:
-    context = {"session": session, "hits": hits, "most": MOST_HITS, "picture": _picture(told)}
+    context = {"session": session, "hits": hits, "most": MAX_HITS, "picture": _picture(told)}
     return page(request, "visits/session.html", context)
 
 
@@ -207,11 +207,11 @@ def _session_id(text: str) -> UUID:
         raise SessionNotFound(f"There is no session {text[:50]}.") from None
 
 
-def _recorded(request: web.Request) -> Recorded | None:
+def _recorded(request: web.Request) -> HitCounts | None:
     """What this server noted; None where it notes nothing."""
-    return request.app[VISITING].recorder.recorded if VISITING in request.app else None
+    return request.app[RECORDING].buffer.counts if RECORDING in request.app else None
 
 
-def values_of(visits: StoredVisits, visiting: Visiting | None) -> Mapping[web.AppKey[Any], Any]:
+def values_of(visits: StoredVisits, recording: VisitRecording | None) -> Mapping[web.AppKey[Any], Any]:
     """Returns what the handlers and the middleware look up in the application."""
-    return {VISITS: visits, _MAKING: asyncio.Lock(), **({VISITING: visiting} if visiting else {})}
+    return {VISITS: visits, _MAKING: asyncio.Lock(), **({RECORDING: recording} if recording else {})}

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader
 from playwright.async_api import Browser, Locator, Page
 
 from promise_pub.features.visits.chains import Chains
-from promise_pub.features.visits.render.svg import svg, svg_file
+from promise_pub.features.visits.render.svg import draw_svg_file, svg
 from promise_pub.features.visits.render.svg.layout import HITS_SIZE, NAME_SIZE
 from promise_pub.features.visits.render.svg.text_size import width_of
 from promise_pub.presentation.wording import thousands
@@ -157,7 +157,7 @@ async def test_the_keyboard_does_the_same(browser: Browser) -> None:
 
 async def test_by_itself_it_is_a_picture_with_its_own_colours(browser: Browser, tmp_path: Path) -> None:
     file = tmp_path / "transitions.svg"
-    file.write_text(svg_file(SITE, RULES))
+    file.write_text(draw_svg_file(SITE, RULES))
     colours = set()
     for scheme in ("light", "dark"):
         page = await browser.new_page(color_scheme=scheme)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ def shown(text: str) -> str:
     return "".join(character if _plain(character) else _written(character) for character in text)
 
 
-def shortened(text: str, columns: int) -> str:
+def shorten(text: str, columns: int) -> str:
     """Text in at most so many columns, 3 at least, with dots for its middle: pages differ in how they end.
 
     Two that differ in the middle alone may look alike then.
@@ -23,10 +23,10 @@ def shortened(text: str, columns: int) -> str:
     if cell_len(text) <= columns:
         return text
     room = columns - len(_DOTS)
-    return beginning(text, room - room // 2) + _DOTS + _ending(text, room // 2)
+    return clip(text, room - room // 2) + _DOTS + _ending(text, room // 2)
 
 
-def beginning(text: str, columns: int) -> str:
+def clip(text: str, columns: int) -> str:
     """As much of a text as takes at most so many columns; a little less where accents are characters of their own."""
     if cell_len(text) <= columns:
         return text

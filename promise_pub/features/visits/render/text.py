@@ -10,12 +10,12 @@ from typing import NamedTuple
 from rich.cells import cell_len, chop_cells
 
 from promise_pub.features.visits.chains import Chains, percent
-from promise_pub.features.visits.render.labels import beginning, shortened, shown
+from promise_pub.features.visits.render.labels import clip, shorten, shown
 
 NOTHING = "No hits yet."
 GAP = " "  # on both sides of an arrow
 FRAME = len("|  |")  # what a box takes besides its label
-SHORTEST = 5  # columns of a shortened label: less of it would tell no page from another
+SHORTEST = 5  # columns of a shorten label: less of it would tell no page from another
 
 
 class Row(NamedTuple):
@@ -30,7 +30,7 @@ class Row(NamedTuple):
 def draw(chains: Chains, title: str, width: int | None) -> str:
     """The title, and every transition with its share: pages by their hits, from each the likeliest first.
 
-    It takes at most `width` columns, 1 at least; None: as many as it needs. For that labels are shortened, the longest
+    It takes at most `width` columns, 1 at least; None: as many as it needs. For that labels are shorten, the longest
     first; where this is not enough lines are cut, but the title goes on in the next line. What a page is called
     neither breaks a line nor drives a terminal; all else is ASCII. No line ends in blanks.
     """
@@ -41,7 +41,7 @@ def draw(chains: Chains, title: str, width: int | None) -> str:
     if width is None:
         lines = [shown(title), *drawn]
     else:
-        lines = [*_broken(shown(title), width), *(beginning(line, width) for line in drawn)]
+        lines = [*_broken(shown(title), width), *(clip(line, width) for line in drawn)]
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
@@ -70,7 +70,7 @@ def _longest(rows: Sequence[Row], width: int) -> int:
 
 def _shortened(rows: Iterable[Row], columns: int) -> Iterator[Row]:
     for page, arrow, target in rows:
-        yield Row(page and shortened(page, columns), arrow, target and shortened(target, columns))
+        yield Row(page and shorten(page, columns), arrow, target and shorten(target, columns))
 
 
 def _drawn(rows: Sequence[Row]) -> list[str]:

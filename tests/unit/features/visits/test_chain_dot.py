@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promise_pub.features.visits.chains import EXIT, Chains, Step, chains_of
+from promise_pub.features.visits.chains import EXIT, Chains, Step, build_chains
 from promise_pub.features.visits.render.dot import dot
 from tests.visits.walks import walked
 
@@ -74,7 +74,7 @@ def test_a_label_reads_as_the_page_is_called(page: str, read: str) -> None:
 
 
 def of_one(page: str) -> Chains:
-    return chains_of([Step(page, True, None, True, 1)])
+    return build_chains([Step(page, True, None, True, 1)])
 
 
 # What Graphviz's scanner takes for a quoted string: https://graphviz.org/doc/info/lang.html
@@ -102,7 +102,7 @@ NAMES = st.text(st.sampled_from('/"\\&;nN\n\x00\x1bé日'), max_size=5) | st.tex
 @settings(deadline=None)  # a busy machine is no fault of the code
 @given(st.lists(NAMES.filter(lambda name: name != EXIT), min_size=1, unique=True, max_size=8))
 def test_every_page_is_one_node_whatever_it_is_called(pages: list[str]) -> None:
-    chains = chains_of(
+    chains = build_chains(
         [Step(page, True, after, False, 1) for page in pages for after in pages]
         + [Step(page, False, None, True, 1) for page in pages]
     )

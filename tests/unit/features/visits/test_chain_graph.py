@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promise_pub.features.visits.chains import Chains, Step, chains_of
-from promise_pub.features.visits.render.svg import XMLNS, svg, svg_file
+from promise_pub.features.visits.chains import Chains, Step, build_chains
+from promise_pub.features.visits.render.svg import XMLNS, draw_svg_file, svg
 from promise_pub.features.visits.render.svg.curves import Arrow, draw_arrows
 from promise_pub.features.visits.render.svg.layout import Box, PlacedNode, arrange_pages, extent, place_nodes
 from promise_pub.features.visits.render.svg.selection import Edge, Node, NodeKind, PageGraph, select_pages
@@ -99,7 +99,7 @@ def test_edges_are_grouped_with_the_page_they_leave() -> None:
 
 
 def test_tooltips_have_the_figures() -> None:
-    chains = chains_of(
+    chains = build_chains(
         [
             Step("/", True, "/runs", False, 12),
             Step("/", True, None, True, 333),
@@ -119,7 +119,7 @@ def test_tooltips_have_the_figures() -> None:
 
 def test_a_node_s_area_grows_with_its_hits() -> None:
     hits = {"/a": 10_000, "/b": 2_500, "/c": 400, "/d": 1}
-    chains = chains_of(Step(page, True, None, True, count) for page, count in hits.items())
+    chains = build_chains(Step(page, True, None, True, count) for page, count in hits.items())
     radii = {
         title(node).split(":")[0]: float(node.find("circle").get("r"))  # type: ignore[union-attr,arg-type]
         for node in pages(parsed(chains))
@@ -228,7 +228,7 @@ def test_one_page_too_many_is_no_reason_to_put_any_together() -> None:
 @pytest.mark.parametrize("standalone", [False, True])
 def test_no_name_breaks_the_picture(name: str, standalone: bool) -> None:
     chains = walked({name: {name: 3, "/": 2, "exit": 1}, "/": {name: 4, "exit": 2}})
-    written = svg_file(chains, RULES) if standalone else svg(chains)
+    written = draw_svg_file(chains, RULES) if standalone else svg(chains)
     root = ElementTree.fromstring(written)
     known = {"svg", "g", "title", "desc", "style", "rect", "circle", "path", "text"}
     assert {one.tag.removeprefix(f"{{{XMLNS}}}") for one in root.iter()} <= known
@@ -248,10 +248,10 @@ def test_names_are_anything(names: list[str]) -> None:
 
 def test_the_same_chains_are_the_same_bytes_in_whatever_order_they_were_counted() -> None:
     steps = [Step(f"/{one}", True, f"/{other}", False, 1 + one * other) for one, other in permutations(range(18), 2)]
-    first = svg(chains_of(steps))
+    first = svg(build_chains(steps))
     for seed in range(3):
         random.Random(seed).shuffle(steps)
-        assert svg(chains_of(steps)) == first
+        assert svg(build_chains(steps)) == first
 
 
 def test_a_page_of_ours_may_have_it_under_its_policy() -> None:
@@ -263,7 +263,7 @@ def test_a_page_of_ours_may_have_it_under_its_policy() -> None:
 
 
 def test_a_file_has_its_look_with_it() -> None:
-    root = ElementTree.fromstring(svg_file(SITE, RULES))
+    root = ElementTree.fromstring(draw_svg_file(SITE, RULES))
     assert root.tag == f"{{{XMLNS}}}svg"
     style = root.findtext(f"{{{XMLNS}}}style") or ""
     assert "prefers-color-scheme: dark" in style
@@ -293,10 +293,10 @@ def test_the_tab_key_leads_around_the_ellipse() -> None:
 
 
 def test_without_hits_it_says_so() -> None:
-    nothing = chains_of([])
+    nothing = build_chains([])
     assert texts(parsed(nothing), "name") == ["No hits yet"]
-    assert "No hits yet" in svg_file(nothing, RULES)
-    ElementTree.fromstring(svg_file(nothing, RULES))
+    assert "No hits yet" in draw_svg_file(nothing, RULES)
+    ElementTree.fromstring(draw_svg_file(nothing, RULES))
 
 
 def test_pages_that_lead_to_each_other_stand_beside_each_other() -> None:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from promise_pub.features.visits.chains import EXIT, Chains, chains_of
+from promise_pub.features.visits.chains import EXIT, Chains, build_chains
 from promise_pub.features.visits.render.text import draw
 from tests.visits.walks import ALL, IDLE, NOW, hits_of, steps_of
 
@@ -34,7 +34,7 @@ unhurried = settings(deadline=None)  # a busy machine is no fault of the code
 
 
 def chains_from(walks: list[Walk]) -> Chains:
-    return chains_of(steps_of(hits_of(walks), NOW, IDLE))
+    return build_chains(steps_of(hits_of(walks), NOW, IDLE))
 
 
 def transitions(walks: list[Walk]) -> Counter[tuple[str, str]]:

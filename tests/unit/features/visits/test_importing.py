@@ -16,8 +16,8 @@ from uuid import UUID
 import pytest
 
 from promise_pub.features.visits.errors import ImportRefused
-from promise_pub.features.visits.hits import COLUMNS, Hit
-from promise_pub.features.visits.importing import BATCH, MOST_PROBLEMS, read_hits
+from promise_pub.features.visits.hits import HIT_COLUMNS, Hit
+from promise_pub.features.visits.importing import BATCH, MAX_PROBLEMS, read_hits
 
 SESSION = "00000000-0000-0000-0000-000000000007"
 AT = "2026-07-01T12:00:00.123456Z"
@@ -105,7 +105,7 @@ def test_a_whole_hit_is_taken_as_it_would_be_noted(write: Write, form: Callable[
 def test_of_a_hit_only_three_columns_must_be_there(write: Write, form: Callable[..., str]) -> None:
     (hit,) = read(write(form(LEAST)))
     assert hit.row()[3:] == [*[None] * 7, "[]", None, str(hit.id)]
-    empty = {name: LEAST.get(name) for name in COLUMNS}
+    empty = {name: LEAST.get(name) for name in HIT_COLUMNS}
     (same,) = read(write(form(empty)))
     assert same.row()[:-1] == hit.row()[:-1]
 
@@ -175,7 +175,7 @@ def test_files_are_taken_however_they_were_written(write: Write, content: str, p
 
 
 WITHOUT = "at, session_id, page"
-THERE_ARE = f"in a hit: there are {', '.join(COLUMNS)}"
+THERE_ARE = f"in a hit: there are {', '.join(HIT_COLUMNS)}"
 
 
 @pytest.mark.parametrize(
@@ -316,13 +316,13 @@ def test_so_many_problems_are_told_and_no_more(write: Write) -> None:
     bad = {**LEAST, "page": "exit"}
     for form, first in ((as_csv, 2), (as_json, 1)):
         told = problems(write(form(*[bad] * 21)))
-        assert told == [f"line {first + n}: page cannot be 'exit'" for n in range(MOST_PROBLEMS)]
-    assert len(problems(write(HEADER + "1\n" * 21))) == MOST_PROBLEMS
-    assert len(problems(write("{}\n" + "1\n" * 21))) == MOST_PROBLEMS
+        assert told == [f"line {first + n}: page cannot be 'exit'" for n in range(MAX_PROBLEMS)]
+    assert len(problems(write(HEADER + "1\n" * 21))) == MAX_PROBLEMS
+    assert len(problems(write("{}\n" + "1\n" * 21))) == MAX_PROBLEMS
 
 
 def test_nothing_is_read_behind_the_last_problem_that_is_told(write: Write) -> None:
-    content = HEADER + "1\n" * MOST_PROBLEMS + LINE * 100_000
+    content = HEADER + "1\n" * MAX_PROBLEMS + LINE * 100_000
     assert problems(write(content.encode() + b"\xff"))[-1].startswith("line 21: ")
 
 

@@ -32,7 +32,7 @@ def svg(chains: Chains) -> Markup:
     return draw(select_pages(chains))
 
 
-def svg_file(chains: Chains, rules: str) -> Markup:
+def draw_svg_file(chains: Chains, rules: str) -> Markup:
     """Returns an SVG file with the rules of graph.css in it, dark where the viewer's system is."""
     light, dark = (re.sub(r"var\(--(\w+)\)", partial(_colour, scheme), rules) for scheme in (0, 1))
     style = tag("style", [Markup(f"\n{light}@media (prefers-color-scheme: dark) {{\n{dark}}}\n")])
