@@ -1,4 +1,4 @@
-"""`sessions`, `transitions` and `visits`: who was shown which pages, and where they went next."""
+"""The commands `sessions`, `transitions` and `visits`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from promise_pub import db
 from promise_pub.errors import BadParameter
 from promise_pub.features.visits.hits import Hit
 from promise_pub.features.visits.importing import read_hits
-from promise_pub.features.visits.render.dot import dot
-from promise_pub.features.visits.render.labels import shown
+from promise_pub.features.visits.render.dot import draw_dot
+from promise_pub.features.visits.render.labels import counted, label_of
 from promise_pub.features.visits.render.svg import draw_svg_file
-from promise_pub.features.visits.render.text import draw
+from promise_pub.features.visits.render.text import draw_text
 from promise_pub.features.visits.report import (
     SESSION_COLUMNS,
     TRANSITION_COLUMNS,
@@ -34,43 +34,42 @@ from promise_pub.features.visits.store import StoredVisits
 from promise_pub.spans import parse_since
 from promise_pub.terminal import OK, CommandParsers, add_format, out, print_csv, print_json
 
-SESSIONS = 50  # that are listed
-MOST = 10_000  # that are listed when asked to
+DEFAULT_SESSIONS, MAX_SESSIONS = 50, 10_000  # that are listed
 GRAPH_RULES = Path(__file__).parent / "static" / "graph.css"
 
 
 def add_commands(commands: CommandParsers) -> None:
     listing = commands.add(
         "sessions",
-        sessions,
-        "the sessions of who was shown pages, the newest first",
+        list_sessions,
+        "sessions of visitors, the newest first",
         "promise-pub sessions --since 24h",
     )
     _add_since(listing)
-    listing.add_argument("--limit", type=int, metavar="N", help=f"so many at most ({SESSIONS})")
+    listing.add_argument("--limit", type=int, metavar="N", help=f"at most N sessions ({DEFAULT_SESSIONS})")
     add_format(listing)
     drawing = commands.add(
         "transitions",
-        transitions,
-        "how people went from page to page",
+        show_transitions,
+        "page-to-page statistics",
         "promise-pub transitions --since 7d",
         "promise-pub transitions --format svg > transitions.svg",
     )
-    drawing.add_argument("--session-id", metavar="UUID", help="in this session alone")
+    drawing.add_argument("--session-id", metavar="UUID", help="of this session only")
     _add_since(drawing)
     add_format(drawing, "dot", "svg")
-    more = commands.add_group("visits", "keep the record of page hits")
+    more = commands.add_group("visits", "delete or import page hits")
     forgetting = more.add(
         "forget",
-        forget,
-        "delete what there is of a session, for good",
+        forget_session,
+        "delete all hits of a session; this cannot be undone",
         "promise-pub visits forget 5f0c9a11-8f0c-4f6e-9d3c-2f1f4f0c9a11",
     )
-    forgetting.add_argument("session", metavar="SESSION", help="its id")
+    forgetting.add_argument("session", metavar="SESSION", help="session ID")
     importing = more.add(
         "import",
         import_file,
-        "take hits from CSV, or from a JSON object a line: at, session_id and page at least",
+        "import hits from CSV or JSON lines with at least at, session_id and page",
         "promise-pub visits import hits.csv",
     )
     importing.add_argument("file", type=Path, metavar="FILE")
@@ -80,15 +79,15 @@ def _add_since(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--since",
         metavar="WHEN",
-        help="nothing before then: 24h, 7d, 2026-11-24, 2026-11-24T12:00Z",
+        help="ignore earlier visits: 24h, 7d, 2026-11-24, 2026-11-24T12:00Z",
     )
 
 
-async def sessions(options: argparse.Namespace) -> int:
-    """The sessions, the newest hit first."""
-    limit = SESSIONS if options.limit is None else options.limit
-    if not 1 <= limit <= MOST:
-        raise BadParameter(f"--limit must be from 1 to {MOST}, not {limit}")
+async def list_sessions(options: argparse.Namespace) -> int:
+    """Prints the sessions, the newest hit first."""
+    limit = DEFAULT_SESSIONS if options.limit is None else options.limit
+    if not 1 <= limit <= MAX_SESSIONS:
+        raise BadParameter(f"--limit must be from 1 to {MAX_SESSIONS}, not {limit}")
     since = _since(options)
     async with _visits(options) as (visits, _):
         found, _ = await visits.list_sessions(limit, since=since)
@@ -104,7 +103,7 @@ async def sessions(options: argparse.Namespace) -> int:
 
 
 def _table_of(found: Sequence[SessionSummary]) -> Table:
-    """An id has to be whole, or it is of no use; the client gives way first."""
+    # A part of an ID is of no use, so the client is cut first.
     table = Table(box=None, pad_edge=False)
     table.add_column("session", no_wrap=True, min_width=36)
     for name in ("first hit", "last hit"):
@@ -114,66 +113,63 @@ def _table_of(found: Sequence[SessionSummary]) -> Table:
     table.add_column("client", no_wrap=True, overflow="ellipsis")
     for one in found:
         client = " ".join(str(part) for part in (one.ip, one.user_agent) if part)
-        cells = (one.session_id, _at(one.first), _at(one.last), f"{one.hits:,}", f"{one.pages:,}")
-        table.add_row(*(str(cell) for cell in cells), Text(shown(client)))
+        cells = (
+            one.session_id,
+            *(at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") for at in (one.first, one.last)),
+            f"{one.hits:,}",
+            f"{one.pages:,}",
+        )
+        table.add_row(*(str(cell) for cell in cells), Text(label_of(client)))
     return table
 
 
-def _at(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-async def transitions(options: argparse.Namespace) -> int:
-    """How a session, or all of them, went from page to page."""
+async def show_transitions(options: argparse.Namespace) -> int:
+    """Prints the transitions of a session or of all."""
     since = _since(options)
     session = None if options.session_id is None else _session(options.session_id)
     async with _visits(options) as (visits, _):
-        told = await visits.get_transitions(session, since)
+        found = await visits.get_transitions(session, since)
     if options.format == "json":
-        print_json(told.as_json())
+        print_json(found.as_json())
     elif options.format == "csv":
-        print_csv(TRANSITION_COLUMNS, *told.rows())
+        print_csv(TRANSITION_COLUMNS, *found.rows())
     elif options.format == "dot":
-        print(dot(told.chains), end="")
+        print(draw_dot(found.chains), end="")
     elif options.format == "svg":
-        print(draw_svg_file(told.chains, GRAPH_RULES.read_text(encoding="utf-8")))
+        print(draw_svg_file(found.chains, GRAPH_RULES.read_text(encoding="utf-8")))
     else:
-        _draw(told)
+        _print(found)
     return OK
 
 
-def _draw(told: Transitions) -> None:
-    """Drawn; all sessions with their figures beneath."""
-    # Not the console's: that is 80 in a terminal that calls itself dumb, however wide it is.
+def _print(found: Transitions) -> None:
+    """Prints the transitions as text, and those of all sessions with their figures."""
+    # The console's width is 80 in a terminal that calls itself dumb, however wide it is.
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    print(draw(told.chains, told.title, width), end="")
-    if told.session is None and told.chains.hits:
-        print(f"\n{_summary(told)}\n")
-        out.print(_figures(told))
+    print(draw_text(found.chains, found.title, width), end="")
+    if found.session is None and found.chains.hits:
+        print(f"\n{_summary(found)}\n")
+        out.print(_figures(found))
 
 
-def _summary(told: Transitions) -> str:
-    chains = told.chains
+def _summary(found: Transitions) -> str:
+    chains = found.chains
     left = ""
     if chains.bounce_rate is not None:
         left = f"; {100 * chains.bounce_rate:.0f} % of those left after one page"
-    of = _counted(chains.sessions, "session")
-    return f"{_counted(chains.hits, 'hit')} in {of}, {chains.ended:,} of them ended{left}."
+    hits, sessions = counted(chains.hits, "hit"), counted(chains.sessions, "session")
+    return f"{hits} in {sessions}, {chains.ended:,} of them ended{left}."
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def _figures(told: Transitions) -> Table:
+def _figures(found: Transitions) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("page", overflow="ellipsis", no_wrap=True)
     for name in ("hits", "entries", "share of time", "pages until exit"):
         table.add_column(name, justify="right", no_wrap=True)
-    for page in told.pages():
+    for page in found.pages():
         until = "–" if page.until_exit is None else f"{page.until_exit:.1f}"
         table.add_row(
-            Text(shown(page.page)),
+            Text(label_of(page.page)),
             f"{page.hits:,}",
             f"{page.entries:,}",
             f"{100 * page.share:.1f} %",
@@ -182,29 +178,28 @@ def _figures(told: Transitions) -> Table:
     return table
 
 
-async def forget(options: argparse.Namespace) -> int:
-    """Deletes what there is of a session."""
+async def forget_session(options: argparse.Namespace) -> int:
+    """Deletes all hits of a session."""
     session = _session(options.session)
     async with _visits(options) as (visits, _):
         hits = await visits.forget_session(session)
     if not options.quiet:
-        print(f"Session {session} is forgotten, with {_counted(hits, 'hit')}.")
+        print(f"Session {session} was deleted with {counted(hits, 'hit')}.")
     return OK
 
 
 async def import_file(options: argparse.Namespace) -> int:
-    """Takes the hits of a file, all of them or none."""
+    """Imports all hits of a file or none."""
     async with _visits(options) as (visits, settings):
         imported = await visits.import_hits(_batches(options.file, settings.anonymise))
     if not options.quiet:
-        left_out = imported.forgotten and f", {imported.forgotten:,} of forgotten sessions left out"
-        read = _counted(imported.given, "hit")
-        print(f"{read} read, {imported.added:,} of them new{left_out or ''}.")
+        left_out = imported.forgotten and f", {imported.forgotten:,} of deleted sessions left out"
+        print(f"{counted(imported.given, 'hit')} read, {imported.added:,} of them new{left_out or ''}.")
     return OK
 
 
 async def _batches(path: Path, anonymise: bool) -> AsyncIterator[Sequence[Hit]]:
-    """Read in a thread."""
+    """Reads the file in a thread."""
     batches = read_hits(path, anonymise=anonymise)
     while (batch := await asyncio.to_thread(next, batches, None)) is not None:
         yield batch
@@ -218,7 +213,7 @@ def _session(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise BadParameter(f"{text!r} is no session's id") from None
+        raise BadParameter(f"{text!r} is not a session ID") from None
 
 
 @asynccontextmanager

@@ -70,7 +70,7 @@ async def test_who_walks_through_the_pages_is_seen_to(eye: Eye, server: ServerUn
     drawn = await picture.locator(".labels .name").all_text_contents()
     assert sorted(drawn) == sorted(set(way))
     assert await picture.locator(".edge").count() == len(counted)
-    await page.get_by_text("The same as tables").click()
+    await page.get_by_text("Show as tables").click()
     lines = await page.locator("#figures section:nth-of-type(2) tbody tr").all()
     table = {}
     for line in lines:
@@ -130,7 +130,7 @@ async def test_the_record_is_sound_for_everybody(
     session = await session_of(page)
     for path in ("/visits", "/visits?since=7d", f"/visits/{session}"):
         page = await eye.look(path, size=size, dark=dark)
-        await page.get_by_text("The same as tables").click()
+        await page.get_by_text("Show as tables").click()
         assert await findings(page) == [], path
         assert not await overflows(page), path
 

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader
 from playwright.async_api import Browser, Locator, Page
 
 from promise_pub.features.visits.chains import Chains
-from promise_pub.features.visits.render.svg import draw_svg_file, svg
+from promise_pub.features.visits.render.svg import draw_svg, draw_svg_file
 from promise_pub.features.visits.render.svg.layout import HITS_SIZE, NAME_SIZE
 from promise_pub.features.visits.render.svg.text_size import width_of
 from promise_pub.presentation.wording import thousands
@@ -58,7 +58,7 @@ async def shown(browser: Browser, chains: Chains, width: int = 1200, *, dark: bo
     )
     context.set_default_timeout(PATIENCE)
     page = await context.new_page()
-    figure = TEMPLATES.get_template("parts.html").module.figure(svg(chains))  # type: ignore[attr-defined]
+    figure = TEMPLATES.get_template("parts.html").module.figure(draw_svg(chains))
     await page.set_content(
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Visits</title>'
         f'<meta name="viewport" content="width=device-width">{STYLESHEETS}<main><h1>Visits</h1>{figure}</main></html>'

@@ -74,10 +74,10 @@ def test_a_forgotten_session_is_gone_and_is_not_imported_again(here: Here, tmp_p
     path = tmp_path / "hits.csv"
     path.write_text(HITS)
     assert here("visits", "import", path, "-q") == (0, "", "")
-    forgotten = f"Session {ONE} is forgotten, with 2 hits.\n"
+    forgotten = f"Session {ONE} was deleted with 2 hits.\n"
     assert here("visits", "forget", str(ONE)) == (0, forgotten, "")
     assert here("visits", "forget", str(ONE)).code == 1
-    left_out = "3 hits read, 0 of them new, 2 of forgotten sessions left out.\n"
+    left_out = "3 hits read, 0 of them new, 2 of deleted sessions left out.\n"
     assert here("visits", "import", path) == (0, left_out, "")
     assert [row[0] for row in table(here("sessions", "--format", "csv").out)[1:]] == [str(TWO)]
     assert here("-q", "visits", "forget", str(TWO)) == (0, "", "")

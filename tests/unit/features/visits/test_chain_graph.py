@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promise_pub.features.visits.chains import Chains, Step, build_chains
-from promise_pub.features.visits.render.svg import XMLNS, draw_svg_file, svg
+from promise_pub.features.visits.render.svg import XMLNS, draw_svg, draw_svg_file
 from promise_pub.features.visits.render.svg.curves import Arrow, draw_arrows
 from promise_pub.features.visits.render.svg.layout import Box, PlacedNode, arrange_pages, extent, place_nodes
 from promise_pub.features.visits.render.svg.selection import Edge, Node, NodeKind, PageGraph, select_pages
@@ -27,7 +27,7 @@ RULES = (PACKAGE / "features" / "visits" / "static" / "graph.css").read_text()
 
 
 def parsed(chains: Chains) -> Element:
-    return ElementTree.fromstring(svg(chains))
+    return ElementTree.fromstring(draw_svg(chains))
 
 
 def nodes(drawing: Element) -> list[Element]:
@@ -228,7 +228,7 @@ def test_one_page_too_many_is_no_reason_to_put_any_together() -> None:
 @pytest.mark.parametrize("standalone", [False, True])
 def test_no_name_breaks_the_picture(name: str, standalone: bool) -> None:
     chains = walked({name: {name: 3, "/": 2, "exit": 1}, "/": {name: 4, "exit": 2}})
-    written = draw_svg_file(chains, RULES) if standalone else svg(chains)
+    written = draw_svg_file(chains, RULES) if standalone else draw_svg(chains)
     root = ElementTree.fromstring(written)
     known = {"svg", "g", "title", "desc", "style", "rect", "circle", "path", "text"}
     assert {one.tag.removeprefix(f"{{{XMLNS}}}") for one in root.iter()} <= known
@@ -248,14 +248,14 @@ def test_names_are_anything(names: list[str]) -> None:
 
 def test_the_same_chains_are_the_same_bytes_in_whatever_order_they_were_counted() -> None:
     steps = [Step(f"/{one}", True, f"/{other}", False, 1 + one * other) for one, other in permutations(range(18), 2)]
-    first = svg(build_chains(steps))
+    first = draw_svg(build_chains(steps))
     for seed in range(3):
         random.Random(seed).shuffle(steps)
-        assert svg(build_chains(steps)) == first
+        assert draw_svg(build_chains(steps)) == first
 
 
 def test_a_page_of_ours_may_have_it_under_its_policy() -> None:
-    written = svg(SITE)
+    written = draw_svg(SITE)
     assert "style=" not in written and "<style" not in written and "<script" not in written
     assert "http" not in written.replace("/{id}", "")
     colours = {key for one in parsed(SITE).iter() for key in one.attrib} & {"fill", "stroke"}

@@ -7,7 +7,7 @@ from datetime import timedelta
 import networkx as nx
 import pytest
 
-from promise_pub.features.visits.chains import EXIT, Chains, Step, Target, build_chains, percent
+from promise_pub.features.visits.chains import EXIT, Chains, Step, Target, build_chains, format_percent
 from tests.visits.walks import IDLE, NOW, Hit, steps_of, walked
 
 
@@ -177,7 +177,7 @@ def test_however_rarely_people_leave_it_can_be_told() -> None:
     ],
 )
 def test_a_percentage_is_rounded_but_never_to_nothing_or_all(count: int, total: int, told: str) -> None:
-    assert percent(count, total) == told
+    assert format_percent(count, total) == told
 
 
 def test_a_session_has_its_order_by_time_then_by_number() -> None:

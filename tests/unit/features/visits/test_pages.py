@@ -198,7 +198,7 @@ def test_what_comes_one_by_one_is_a_list_in_json() -> None:
 
 async def test_without_hits_the_page_says_so(seen: Seen) -> None:
     seen.visits.hits.clear()
-    assert "No visits are noted." in await (await seen.get("/visits")).text()
+    assert "Visits are not recorded." in await (await seen.get("/visits")).text()
     told = await seen.json("/visits")
     check(seen.client, "Visits", told)
     assert told["sessions"] == [] and told["transitions"]["hits"] == 0
@@ -223,7 +223,7 @@ async def test_only_what_came_since_then_counts(seen: Seen, since: str, sessions
     text = await (await seen.get(f"/visits?since={since}")).text()
     assert re.search(rf'<option value="{since}" selected>', text)
     empty = await (await seen.get("/visits?since=2999-01-01")).text()
-    assert "Nobody was here then." in empty
+    assert "No visits in this period." in empty
 
 
 @pytest.mark.parametrize(

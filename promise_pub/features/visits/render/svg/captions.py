@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from promise_pub.features.visits.chains import percent
+from promise_pub.features.visits.chains import format_percent
+from promise_pub.features.visits.render.labels import counted
 from promise_pub.features.visits.render.svg.selection import Edge, Node, NodeKind, PageGraph
 
 TITLE = "Where people go from page to page"
@@ -15,7 +16,7 @@ def describe(graph: PageGraph) -> str:
     if not graph.nodes:
         return NO_HITS
     hits = sum(node.hits for node in graph.nodes if node.kind is not NodeKind.EXIT)
-    sentences = [f"{_counted(graph.pages + max(0, graph.merged - 1), 'page')}, {_counted(hits, 'hit')}."]
+    sentences = [f"{counted(graph.pages + max(0, graph.merged - 1), 'page')}, {counted(hits, 'hit')}."]
     if graph.merged:
         single = graph.pages - 1
         sentences.append(f"Of {single + graph.merged:,} pages these are the {single} most hit, and the others as one.")
@@ -25,20 +26,16 @@ def describe(graph: PageGraph) -> str:
 
 def transition(edge: Edge, graph: PageGraph) -> str:
     source, target = graph.nodes[edge.source].name, graph.nodes[edge.target].name
-    return f"{source} → {target}: {edge.count:,} of {edge.total:,} ({percent(edge.count, edge.total)} %)"
+    return f"{source} → {target}: {edge.count:,} of {edge.total:,} ({format_percent(edge.count, edge.total)} %)"
 
 
 def figures_of(node: Node) -> str:
     if node.kind is NodeKind.EXIT:
-        return f"{node.name}: {_counted(node.hits, 'session')} ended"
-    began = f", {_counted(node.entries, 'session')} began here" if node.entries else ""
+        return f"{node.name}: {counted(node.hits, 'session')} ended"
+    began = f", {counted(node.entries, 'session')} began here" if node.entries else ""
     return f"{node.name}: {hits_of(node)}{began}"
 
 
 def hits_of(node: Node) -> str:
     """Returns the second line of a node's label. The exit has no hits, but sessions that ended."""
-    return f"{node.hits:,}" if node.kind is NodeKind.EXIT else _counted(node.hits, "hit")
-
-
-def _counted(count: int, unit: str) -> str:
-    return f"{count:,} {unit}" if count == 1 else f"{count:,} {unit}s"
+    return f"{node.hits:,}" if node.kind is NodeKind.EXIT else counted(node.hits, "hit")

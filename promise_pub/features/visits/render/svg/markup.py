@@ -31,7 +31,7 @@ def tag(name: str, content: Iterable[str] = (), **attributes: object) -> Markup:
     return Markup(f"<{name}{written}>{''.join(map(escape, content))}</{name}>")
 
 
-def draw(graph: PageGraph, *style: Markup, **attributes: str) -> Markup:
+def draw_graph(graph: PageGraph, *style: Markup, **attributes: str) -> Markup:
     """Returns an <svg> with a group for each node and the arrows that leave it, and the labels.
 
     Groups are in the order of the pages around the ellipse, so that the Tab key leads around it. Labels come last, so

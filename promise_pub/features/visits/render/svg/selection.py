@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from promise_pub.features.visits.chains import EXIT, Chains
-from promise_pub.features.visits.render.labels import shown
+from promise_pub.features.visits.render.labels import label_of
 
 MAX_PAGES = 15  # nodes besides the exit: nobody can follow the lines between more
 
@@ -65,7 +65,8 @@ def select_pages(chains: Chains) -> PageGraph:
     others = pages[len(single) :]
     positions = {page: position for position, page in enumerate(single)} | dict.fromkeys(others, len(single))
     nodes = [
-        Node(NodeKind.PAGE, shown(page) or "(no name)", known[page]["hits"], known[page]["entries"]) for page in single
+        Node(NodeKind.PAGE, label_of(page) or "(no name)", known[page]["hits"], known[page]["entries"])
+        for page in single
     ]
     if others:
         hits, entries = (sum(known[page][figure] for page in others) for figure in ("hits", "entries"))
