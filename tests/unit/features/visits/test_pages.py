@@ -145,7 +145,7 @@ async def test_the_page_shows_sessions_and_a_picture(seen: Seen) -> None:
     assert "203.0.113.5" in text and f'href="/visits/{ONE}"' in text
     assert '<a href="/visits" aria-current="page">Visits</a>' in text
     assert "&lt;script&gt;" in text and "/<script>" not in text and "<b>" not in text
-    assert "style=" not in text and "This server notes no visits" in text
+    assert "style=" not in text and "This server records no visits" in text
     answer = await seen.get(f"/visits/{ONE}")
     text = await answer.text()
     assert answer.status == 200 and "<svg" in text and text.count("<time") == 6
