@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
 
-from aiohttp import web
-
-from promise_pub import __version__, addresses
+from promise_pub import __version__
 from promise_pub.accounts import store as accounts
 from promise_pub.amqp.connection import probe
 from promise_pub.db import open_pool
@@ -25,29 +21,23 @@ from promise_pub.delivery.run.backoffs import BACKOFFS, Backoffs
 from promise_pub.delivery.store import ledger as ledgers
 from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.delivery.store.locks import ServerLocks
-from promise_pub.errors import BrokerRefused, CannotListen, PromisePubError
+from promise_pub.errors import BrokerRefused, PromisePubError
 from promise_pub.features.visits import feature as visits
-from promise_pub.http.connections import CONNECTIONS
 from promise_pub.http.features import Feature
+from promise_pub.http.intake.limits import Limits
+from promise_pub.http.intake.listener import listen
 from promise_pub.http.keys import Probe
-from promise_pub.http.limits import Limits
-from promise_pub.http.request_log import request_logger
-from promise_pub.http.security import render_malformed_requests, resolve_exposure
+from promise_pub.http.security import resolve_exposure
 from promise_pub.logs import fields
 from promise_pub.resources import log_refused_connections
 from promise_pub.settings import model
-from promise_pub.settings.model import RabbitSettings, ServerSettings, Settings
+from promise_pub.settings.model import RabbitSettings, Settings
 from promise_pub.web.server import Services, make_app
 
 log = logging.getLogger(__name__)
 
 FEATURES: Sequence[Feature] = (visits.FEATURE,)
 """The rooms beside the heart. A feature is added by its line here, and removed by deleting it and its folder."""
-
-
-READ_BUFFER = 512 * 1024  # bytes of an upload that may wait for the disk, a connection
-BACKLOG = 512  # connections that wait to be accepted while the loop is at something else
-CLOSE_TIMEOUT = 1.0  # seconds for answers under way once every run has ended
 
 
 def sections_of(features: Sequence[Feature]) -> model.Sections:
@@ -143,62 +133,3 @@ async def _resume(runs: Runs, run_ids: Sequence[str]) -> None:
             await runs.resume(run_id)
         except PromisePubError as error:
             log.warning("Run %s stays interrupted: %s", run_id, error.message)
-
-
-async def listen(stack: AsyncExitStack, app: web.Application, settings: ServerSettings) -> str:
-    """Has the application served, until the stack is closed, within the limits that are set; its URL.
-
-    Raises CannotListen.
-    """
-    runner = web.AppRunner(
-        app,
-        access_log_class=request_logger(app),
-        shutdown_timeout=CLOSE_TIMEOUT,
-        read_bufsize=READ_BUFFER,
-        max_line_size=settings.max_header,
-        max_field_size=settings.max_header,
-        max_headers=settings.max_headers,
-        keepalive_timeout=settings.idle_timeout,
-    )
-    await runner.setup()
-    render_malformed_requests(runner)
-    stack.push_async_callback(runner.cleanup)
-    tls = await asyncio.to_thread(_tls, settings)
-    port = await _open(stack, runner, settings, tls)
-    return addresses.http_url(settings.host, port, tls=tls is not None)
-
-
-async def _open(
-    stack: AsyncExitStack,
-    runner: web.AppRunner,
-    settings: ServerSettings,
-    tls: ssl.SSLContext | None,
-) -> int:
-    """Listens, and has connections counted, which aiohttp's own sites do not. The port."""
-    connections = runner.app[CONNECTIONS]
-    connections.limit_to_files()
-    assert runner.server
-    try:
-        listening = await asyncio.get_running_loop().create_server(
-            connections.wrap(runner.server),
-            settings.host,
-            settings.port,
-            ssl=tls,
-            ssl_handshake_timeout=settings.header_timeout if tls else None,
-            backlog=BACKLOG,
-        )
-    except OSError as error:
-        raise CannotListen.at(settings.host, settings.port, error) from error
-    stack.callback(listening.close)
-    return int(listening.sockets[0].getsockname()[1])
-
-
-def _tls(settings: ServerSettings) -> ssl.SSLContext | None:
-    if settings.ssl_certificate is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(settings.ssl_certificate, settings.ssl_key)
-    except (OSError, ssl.SSLError) as error:
-        raise CannotListen(f"The certificate {settings.ssl_certificate} cannot be used: {error}") from error
-    return context

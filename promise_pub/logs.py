@@ -58,7 +58,7 @@ def _moment(record: logging.LogRecord) -> str:
 
 
 class _Formatter(logging.Formatter):
-    """Formats events and exceptions; the messages of foreign exceptions only with `quotes_exceptions`."""
+    """A formatter of events and exceptions, of the messages of foreign ones only with `quotes_exceptions`."""
 
     def __init__(self, *, quotes_exceptions: bool = False) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ class JsonFormatter(_Formatter):
 
 
 class LineWriter(logging.Handler):
-    """Writes lines in a thread. While their reader stands still, lines are dropped and counted, and nothing waits."""
+    """A handler that writes lines in a thread. While their reader stands still, lines are dropped and counted."""
 
     def __init__(self, descriptor: int, max_waiting: int = MAX_WAITING) -> None:
         super().__init__()

@@ -233,6 +233,7 @@ input.addEventListener("change", chosen);
 form.addEventListener("input", lookChanged);
 form.addEventListener("submit", submitted);
 $("dry_run").addEventListener("change", dryRunChanged);
+$("other_formats").addEventListener("click", () => ($("more").open = true)); // before the link goes into it
 $("confirm_no").addEventListener("click", () => $("confirm").close());
 $("confirm_yes").addEventListener("click", () => $("confirm").close("delete"));
 for (const kind of ["dragenter", "dragover", "dragleave"]) document.addEventListener(kind, dragged);

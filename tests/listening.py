@@ -14,8 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from yarl import URL
 
 from promise_pub.accounts.authentication import Authenticator
-from promise_pub.app import listen
-from promise_pub.http.limits import Limits
+from promise_pub.http.intake.limits import Limits
+from promise_pub.http.intake.listener import listen
 from promise_pub.http.security import resolve_exposure
 from promise_pub.settings.model import ServerSettings
 from promise_pub.web.server import Services, make_app

@@ -26,7 +26,7 @@ class Accounts(Protocol):
 
 
 class Authenticator:
-    """Authenticates users and tokens. While the accounts cannot be read, it lets nobody in."""
+    """The check of logins, sessions and tokens. While the accounts cannot be read, nobody gets in."""
 
     def __init__(
         self, accounts: Accounts, sessions: SessionSigner, passwords: Passwords, attempts: LoginAttempts

@@ -59,7 +59,7 @@ class _Counter:
 
 
 class LoginAttempts:
-    """Counts failed logins, in bounded memory whatever names and addresses are tried."""
+    """The failed logins of all names and addresses, counted in bounded memory."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._names = _Counter(MAX_FOR_NAME, clock)

@@ -32,7 +32,7 @@ def checked_password(text: str) -> str:
 
 
 class Passwords:
-    """Hashes and verifies passwords. Raises ServerBusy when too many wait for that at once."""
+    """The hashing and verification of passwords. Raises ServerBusy when too many wait for that at once."""
 
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()

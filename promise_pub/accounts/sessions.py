@@ -19,7 +19,7 @@ class LoginSession(NamedTuple):
 
 
 class SessionSigner:
-    """Signs sessions, and reads those that were signed with the same key in the last `hours`."""
+    """A signer of sessions, which reads those that were signed with the same key in the last `hours`."""
 
     def __init__(self, key: bytes, hours: int) -> None:
         self.seconds = hours * 3600

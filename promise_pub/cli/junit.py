@@ -6,7 +6,7 @@ import io
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -39,30 +39,32 @@ class _Loss(NamedTuple):
     """
 
     case: str
-    kinds: frozenset[str]
+    kinds: Set[Kind]
     counted: str = ""
 
 
+_CONFIRMED = {Kind.UNCONFIRMED, Kind.EXTRA_CONFIRMS}
 _RECEIVED = {Kind.NOT_RECEIVED, Kind.RECEIVED_NOT_REPORTED, Kind.RECEIVED_AGAIN, Kind.RECEIVED_TOO_MANY}
 _DIGESTS = {Kind.DIGEST_DIFFERS, Kind.NO_DIGEST}
 _LOSSES = (
-    _Loss("no row comes back from the broker", frozenset({Kind.RETURNED}), "returned"),
-    _Loss("no row is refused by the broker", frozenset({Kind.NACKED}), "nacked"),
-    _Loss("every row is confirmed by the broker", frozenset({Kind.UNCONFIRMED, Kind.EXTRA_CONFIRMS})),
-    _Loss("every confirmed row is received", frozenset(_RECEIVED)),
+    _Loss("no row comes back from the broker", {Kind.RETURNED}, "returned"),
+    _Loss("no row is refused by the broker", {Kind.NACKED}, "nacked"),
+    _Loss("every row is confirmed by the broker", _CONFIRMED),
+    _Loss("every confirmed row is received", _RECEIVED),
     _Loss(
         "every received row is saved, or it is explained why not",
-        frozenset(Kind) - _RECEIVED - _DIGESTS - {Kind.RETURNED, Kind.NACKED, Kind.UNCONFIRMED, Kind.EXTRA_CONFIRMS},
+        {*Kind} - {Kind.RETURNED, Kind.NACKED} - _CONFIRMED - _RECEIVED - _DIGESTS,
     ),
-    _Loss("what is received is what was published", frozenset(_DIGESTS)),
+    _Loss("what is received is what was published", _DIGESTS),
 )
 
 
 def report(run: Json | None, error: PromisePubError | None, name: str, host: str) -> bytes:
-    """The XML, of a run that ended, or of the error that kept it from one, or from being followed there.
+    """Returns the XML of a run that ended, or of the error that prevented a run or following it to its end.
 
-    `name` is what was to be sent, `host` the server's. Failures are broken promises, errors are what kept it from being
-    judged, and skipped is what was not: rejected rows among it, for a promise can be kept without them.
+    `name` is of the file that was to be sent, `host` of the server. A broken promise is a failure, whatever prevented a
+    verdict an error. Checks that could not be made are skipped, and so are rejected rows: a promise can be kept without
+    them.
     """
     suite = TestSuite(SUITE)
     suite.hostname = _xml(host)
@@ -87,17 +89,15 @@ def _properties(run: Json, prefix: str = "") -> Iterator[tuple[str, str]]:
         elif isinstance(value, list):
             yield f"{prefix}{key}", _xml(",".join(map(str, value)))
         elif value is not None:
-            yield (
-                f"{prefix}{key}",
-                _xml(str(value).lower() if value in (True, False) else str(value)),
-            )
+            yield f"{prefix}{key}", _xml(str(value).lower() if value in (True, False) else str(value))
 
 
 def _cases(run: Json | None, error: PromisePubError | None) -> Iterator[TestCase]:
     yield _verdict(run, error)
-    yield _rejected(run)
+    no_run = _result(Skipped, "unknown", ["There is no run."])
+    yield _case("no row is rejected", _rejected(run) if run else no_run)
     for loss in _LOSSES:
-        yield _case(loss.case, _judged(run, loss))
+        yield _case(loss.case, _judged(run, loss) if run else no_run)
 
 
 def _case(name: str, result: Error | Failure | Skipped | None, time: float = 0) -> TestCase:
@@ -114,45 +114,41 @@ def _verdict(run: Json | None, error: PromisePubError | None) -> TestCase:
     assert run
     if run["state"] != "completed":
         fault = run["error"] or {"code": run["state"], "message": f"The run was {run['state']}."}
-        told = [fault["message"], *([advice] if (advice := advice_on_run(fault["code"])) else [])]
-        return _case(VERDICT, _result(Error, fault["code"], told), took)
+        sentences = filter(None, [fault["message"], advice_on_run(fault["code"])])
+        return _case(VERDICT, _result(Error, fault["code"], [*sentences]), took)
     if run["verdict"] != "kept":
-        told = run["explanation"] or [f"The promise is {run['verdict']}."]
-        return _case(VERDICT, _result(Failure, run["verdict"], told), took)
+        reasons = run["explanation"] or [f"The promise is {run['verdict']}."]
+        return _case(VERDICT, _result(Failure, run["verdict"], reasons), took)
     return _case(VERDICT, None, took)
 
 
-def _rejected(run: Json | None) -> TestCase:
-    return _case("no row is rejected", _skipped_rejects(run))
+def _rejected(run: Json) -> Skipped | None:
+    if not (count := run["rows"]["rejected"]):
+        return None
+    rows = "1 row was" if count == 1 else f"{count:,} rows were"
+    return _result(Skipped, "rejected", [f"{rows} rejected and not published: /runs/{run['id']}/rejects names them"])
 
 
-def _skipped_rejects(run: Json | None) -> Skipped | None:
-    if run is None:
-        return _result(Skipped, "unknown", ["There is no run."])
-    count = run["rows"]["rejected"]
-    what = "1 row was" if count == 1 else f"{count:,} rows were"
-    told = f"{what} rejected and not published: /runs/{run['id']}/rejects names them"
-    return _result(Skipped, "rejected", [told]) if count else None
-
-
-def _judged(run: Json | None, loss: _Loss) -> Failure | Skipped | None:
+def _judged(run: Json, loss: _Loss) -> Failure | Skipped | None:
     """Returns what the verdict says of this loss; before there is one, what the counts say.
 
     A server, or a run, older than findings has sentences alone: then the counts speak as well, and the rest is skipped.
     """
-    if run is None:
-        return _result(Skipped, "unknown", ["There is no run."])
     if run["state"] != "completed":
         return _counted(run, loss, f"The run is {run['state']}: there is no verdict.")
     findings, sentences = run.get("findings", []), run["explanation"]
     if len(findings) != len(sentences):
         return _counted(run, loss, f"An older version judged this run: its reasons stand in the case {VERDICT!r}.")
-    told = [(finding, text) for finding, text in zip(findings, sentences, strict=True) if finding["kind"] in loss.kinds]
-    if broken := [sentence for finding, sentence in told if finding["verdict"] == Verdict.BROKEN]:
+    broken, unproven = [], []
+    for finding, sentence in zip(findings, sentences, strict=True):
+        if finding["kind"] not in loss.kinds:
+            continue
+        if finding["verdict"] == Verdict.BROKEN:
+            broken.append(sentence)
+        elif finding["verdict"] == Verdict.UNKNOWN or finding["kind"] == Kind.NO_DIGEST:
+            unproven.append(sentence)
+    if broken:
         return _result(Failure, "lost", broken)
-    unproven = [
-        text for finding, text in told if finding["verdict"] == Verdict.UNKNOWN or finding["kind"] == Kind.NO_DIGEST
-    ]
     return _result(Skipped, "unknown", unproven) if unproven else None
 
 
@@ -171,18 +167,18 @@ def _result(kind: type[Result], code: str, sentences: list[str]) -> Result:
 
 
 def _xml(text: str) -> str:
-    """Text as XML can hold it: a file may have any name."""
+    """Escapes what XML cannot hold: a file may have any name."""
     return _NOT_XML.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def check_place(path: Path) -> None:
-    """Raises BadParameter where no report can be written: better known before a run than after it."""
+    """Raises BadParameter where no report can be written, so that it is known before the run."""
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise BadParameter(f"--junit: there can be no file {path}")
 
 
 def write(path: Path, document: bytes) -> None:
-    """Whole or not at all, where it is a file; what else stands there, such as a pipe, is written to. Raises OSError."""
+    """Writes a file completely or not at all; something else at that path, such as a pipe, is written to. Raises OSError."""
     if path.exists() and not path.is_file():
         path.write_bytes(document)
         return
@@ -202,7 +198,7 @@ def write(path: Path, document: bytes) -> None:
 
 
 def _mode(path: Path) -> int:
-    """As any new file has it: a report is for others to read."""
+    """Returns the mode of any new file: others may read a report."""
     if path.exists():
         return path.stat().st_mode & 0o777
     mask = os.umask(0)

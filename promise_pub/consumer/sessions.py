@@ -32,7 +32,7 @@ MAX_REMOVED = 100  # sessions whose final counts are kept, for a publisher that 
 SWEEP_EVERY = 300.0  # seconds between sweeps for sessions to forget; each renews the leases of their queues
 
 
-class _Entry:
+class _TrackedSession:
     """A session and its tasks."""
 
     def __init__(self, session: ConsumerSession) -> None:
@@ -68,7 +68,7 @@ class ConsumerSessions:
         self._backoff = backoff
         self._forget_after = forget_after
         self._host = gethostname()
-        self._entries: dict[str, _Entry] = {}
+        self._tracked: dict[str, _TrackedSession] = {}
         self._removed: dict[str, ConsumerSession] = {}
         self._stopping = False
         self._late_deletions = BackgroundTasks()
@@ -83,7 +83,7 @@ class ConsumerSessions:
                 await self._broker.declare(session.uuid)
         except TimeoutError as error:
             raise BrokerError(f"Broker and database did not both answer within {CREATE_TIMEOUT:g} s.") from error
-        self._entries[session.uuid] = _Entry(session)
+        self._tracked[session.uuid] = _TrackedSession(session)
         return session
 
     def get(self, uuid: str) -> ConsumerSession:
@@ -93,11 +93,11 @@ class ConsumerSessions:
     def process(self, uuid: str, timeout: int, sent: int | None) -> Coroutine[Any, Any, None]:
         """Starts reading. The returned coroutine waits for the end, and raises the error that ended it early."""
         self._refuse_when_stopping()
-        entry = self._find(uuid)
-        if entry.busy:
+        tracked = self._find(uuid)
+        if tracked.busy:
             raise BadParameter("The session is processing already")
-        entry.session.sent = sent
-        return _unless_stopped(self._start(entry, timeout))
+        tracked.session.sent = sent
+        return _unless_stopped(self._start(tracked, timeout))
 
     async def remove(self, uuid: str, sent: int | None) -> ConsumerSession:
         """Waits while the session is processing, deletes its queue and returns the final counts.
@@ -107,18 +107,18 @@ class ConsumerSessions:
         """
         if uuid in self._removed:
             return self._removed[uuid]
-        entry = self._find(uuid)
-        entry.set_sent(sent)
-        if entry.removal is None:
-            entry.removal = asyncio.create_task(self._remove(entry))
-        return await _unless_stopped(entry.removal)
+        tracked = self._find(uuid)
+        tracked.set_sent(sent)
+        if tracked.removal is None:
+            tracked.removal = asyncio.create_task(self._remove(tracked))
+        return await _unless_stopped(tracked.removal)
 
     async def sweep(self, every: float = SWEEP_EVERY) -> None:
         """Runs until cancelled: forgets sessions that nobody removes, and keeps the queues of the others."""
         while True:
             await asyncio.sleep(every)
-            for entry in [entry for entry in self._entries.values() if not entry.busy]:
-                await self._sweep(entry)
+            for tracked in [tracked for tracked in self._tracked.values() if not tracked.busy]:
+                await self._sweep(tracked)
                 raise_if_cancelled()
 
     async def stop(self) -> None:
@@ -128,45 +128,45 @@ class ConsumerSessions:
         back at once.
         """
         self._stopping = True
-        everything, self._entries = list(self._entries.values()), {}
-        tasks = [task for entry in everything for task in (entry.removal, entry.processing) if task]
+        everything, self._tracked = list(self._tracked.values()), {}
+        tasks = [task for tracked in everything for task in (tracked.removal, tracked.processing) if task]
         tasks += self._late_deletions
         for task in tasks:
             task.cancel()
-        deletions = [asyncio.create_task(self._delete(entry.session)) for entry in everything]
+        deletions = [asyncio.create_task(self._delete(tracked.session)) for tracked in everything]
         await wait_or_cancel([*tasks, *deletions], STOP_TIMEOUT)
 
-    def _find(self, uuid: str) -> _Entry:
-        entry = self._entries.get(uuid)
-        if entry is None:
+    def _find(self, uuid: str) -> _TrackedSession:
+        tracked = self._tracked.get(uuid)
+        if tracked is None:
             raise BadParameter("Not a valid uuid")
-        entry.touched = time.monotonic()
-        return entry
+        tracked.touched = time.monotonic()
+        return tracked
 
     def _refuse_when_stopping(self) -> None:
         if self._stopping:
             raise ServerStopping("The consumer is stopping.")
 
-    def _start(self, entry: _Entry, timeout: int) -> asyncio.Task[None]:
-        entry.timeout = timeout
-        entry.session.ended = None
-        entry.reading = Reading(entry.session, self._broker, self._saver, timeout, self._backoff)
-        entry.processing = asyncio.create_task(entry.reading.run())
-        entry.processing.add_done_callback(partial(_note_end, entry))
-        return entry.processing
+    def _start(self, tracked: _TrackedSession, timeout: int) -> asyncio.Task[None]:
+        tracked.timeout = timeout
+        tracked.session.ended = None
+        tracked.reading = Reading(tracked.session, self._broker, self._saver, timeout, self._backoff)
+        tracked.processing = asyncio.create_task(tracked.reading.run())
+        tracked.processing.add_done_callback(partial(_note_end, tracked))
+        return tracked.processing
 
-    async def _remove(self, entry: _Entry) -> ConsumerSession:
-        if entry.processing:
-            await asyncio.wait({entry.processing})
-            if await self._has_unread_rows(entry.session):
-                await asyncio.wait({self._start(entry, entry.timeout)})
-        await self._delete(entry.session)
-        entry.session.ended = entry.session.ended or datetime.now(UTC)
-        self._entries.pop(entry.session.uuid, None)
-        self._removed[entry.session.uuid] = entry.session
+    async def _remove(self, tracked: _TrackedSession) -> ConsumerSession:
+        if tracked.processing:
+            await asyncio.wait({tracked.processing})
+            if await self._has_unread_rows(tracked.session):
+                await asyncio.wait({self._start(tracked, tracked.timeout)})
+        await self._delete(tracked.session)
+        tracked.session.ended = tracked.session.ended or datetime.now(UTC)
+        self._tracked.pop(tracked.session.uuid, None)
+        self._removed[tracked.session.uuid] = tracked.session
         if len(self._removed) > MAX_REMOVED:
             del self._removed[next(iter(self._removed))]
-        return entry.session
+        return tracked.session
 
     async def _has_unread_rows(self, session: ConsumerSession) -> bool:
         """Tells whether rows of the publisher's count wait in the queue although the reading is over."""
@@ -194,32 +194,32 @@ class ConsumerSessions:
         except BrokerError as error:
             log.warning("Queue %s was not deleted and will expire: %s", queue, error.message)
 
-    async def _sweep(self, entry: _Entry) -> None:
-        waiting = entry.waiting
+    async def _sweep(self, tracked: _TrackedSession) -> None:
+        waiting = tracked.waiting
         try:
-            entry.waiting = await self._broker.count_ready(entry.session.uuid)
+            tracked.waiting = await self._broker.count_ready(tracked.session.uuid)
         except BrokerError as error:
             if error.passes:
                 return
             # No more messages come from a queue that is gone or must not be read: its session is not kept for ever.
-        if entry.waiting != waiting:
-            entry.touched = time.monotonic()
-        elif not entry.busy and time.monotonic() - entry.touched > self._forget_after:
-            log.warning("Session %s is forgotten: nobody removed it", entry.session.uuid)
-            entry.removal = asyncio.create_task(self._remove(entry))
+        if tracked.waiting != waiting:
+            tracked.touched = time.monotonic()
+        elif not tracked.busy and time.monotonic() - tracked.touched > self._forget_after:
+            log.warning("Session %s is forgotten: nobody removed it", tracked.session.uuid)
+            tracked.removal = asyncio.create_task(self._remove(tracked))
 
 
-def _note_end(entry: _Entry, task: asyncio.Task[None]) -> None:
+def _note_end(tracked: _TrackedSession, task: asyncio.Task[None]) -> None:
     """Notes the end of a reading, and logs why it ended early."""
-    entry.session.ended = datetime.now(UTC)
-    entry.touched = time.monotonic()
-    entry.reading = None
+    tracked.session.ended = datetime.now(UTC)
+    tracked.touched = time.monotonic()
+    tracked.reading = None
     error = None if task.cancelled() else task.exception()
     if isinstance(error, BrokerError | DatabaseError):
-        log.error("Session %s: reading ended: %s", entry.session.uuid, error)
+        log.error("Session %s: reading ended: %s", tracked.session.uuid, error)
     elif error:
         # Its text may quote a row.
-        log.error("Session %s: reading ended: %s", entry.session.uuid, type(error).__name__, exc_info=error)
+        log.error("Session %s: reading ended: %s", tracked.session.uuid, type(error).__name__, exc_info=error)
 
 
 async def _unless_stopped(task: asyncio.Task[T]) -> T:

@@ -22,7 +22,7 @@ from promise_pub.errors import (
     TokenRefused,
     TooManyTries,
 )
-from promise_pub.http.client_address import client_of
+from promise_pub.http.intake.client_address import client_of
 from promise_pub.http.keys import AUTHENTICATOR, CODE, PRINCIPAL
 from promise_pub.http.negotiation import HTML, negotiate_format
 from promise_pub.http.problem_catalog import advise, find_entry

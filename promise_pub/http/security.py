@@ -16,8 +16,8 @@ from promise_pub.addresses import Network
 from promise_pub.errors import CannotListen, ConfigurationError, CrossSite, WrongHost
 from promise_pub.http.aiohttp_internals import on_response_before_application
 from promise_pub.http.keys import FOREIGN_HOST
+from promise_pub.http.ops.request_log import add_request_id
 from promise_pub.http.problems import render_malformed
-from promise_pub.http.request_log import add_request_id
 from promise_pub.settings.model import ServerSettings
 
 HEADERS: Mapping[str, str] = {

@@ -71,7 +71,7 @@ class Ports:
 
 
 class PortTaken(Exception):
-    """Another process took a port before the node did."""
+    """A port that another process took before the node did."""
 
 
 def free_ports() -> Ports:

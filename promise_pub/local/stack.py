@@ -35,7 +35,7 @@ _ADDRESS = ("host", "port", "dbname", "user", "password", "vhost", "ssl")
 
 
 class LocalStack:
-    """Starts the sections of the configuration that lack a mandatory value, in and from the folder `state`.
+    """The services for sections of the configuration that lack a mandatory value, run in and from the folder `state`.
 
     The block gets the complete settings. When it ends, or the start fails, all that was started stops; the data stay
     for the next time. `report` shows progress, `warn` shows what happened to data that are not where, or whose, people

@@ -86,7 +86,7 @@ class StateFolder:
 
 
 class InUse(Exception):
-    """The folder is locked by another server."""
+    """A folder that another server has locked."""
 
 
 def lock(folder: Path, *, shared: bool = False, within: float = 0.0) -> Callable[[], None]:

@@ -1,4 +1,4 @@
-"""Samples of runs → charts: paths for an SVG, labels for its axes, a table for those who cannot see it. Pure."""
+"""Samples of runs → charts: paths for an SVG, labels for its axes, a table for screen readers. Pure."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ TABLE_ROWS = 12  # of a chart's table: more is not read
 CLOSEST = 1e-3  # seconds between samples, which are rounded to it: a rate over less is no rate
 
 Point = tuple[float, float]
-"""Seconds and a value."""
+"""Point of a line: seconds and a value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line: its number among those asked for (from 1: its look), its name, its path in the chart's units."""
+    """Line of a chart: its number among all lines (from 1: its style), its name, its path in the chart's units."""
 
     number: int
     name: str
@@ -30,7 +30,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What a page draws. `y_labels` from the top down, `x_labels` from the left; `rows` of the table below `head`."""
+    """Chart of a page. `y_labels` from the top down, `x_labels` from the left; `rows` of the table below `head`."""
 
     title: str
     unit: str
@@ -42,7 +42,7 @@ class Chart:
 
 
 def charts(report: RunReport) -> tuple[Chart, ...]:
-    """The charts of one run; none before there are two samples."""
+    """Returns the charts of one run; none before there are two samples."""
     samples = report.samples
     rates = {
         "confirmed": rate(samples, lambda sample: sample.confirmed),
@@ -61,7 +61,7 @@ def charts(report: RunReport) -> tuple[Chart, ...]:
 
 
 def compared(named: Sequence[tuple[str, RunReport]]) -> tuple[Chart, ...]:
-    """The charts of several runs, on the same axes."""
+    """Returns the charts of several runs, on the same axes."""
     confirmed = {name: rate(run.samples, lambda sample: sample.confirmed) for name, run in named}
     saved = {name: rate(run.samples, lambda sample: sample.saved) for name, run in named}
     waits = {name: _points(run.samples, lambda sample: sample.p99) for name, run in named}
@@ -74,7 +74,7 @@ def compared(named: Sequence[tuple[str, RunReport]]) -> tuple[Chart, ...]:
 
 
 def rate(samples: Sequence[Sample], of: Callable[[Sample], int | None]) -> list[Point]:
-    """Rows a second, as steps: a count that is only told now and then is spread over the time between."""
+    """Returns rows a second, as steps: a count that changes only now and then is spread over the time between."""
     known = [(sample.at, count) for sample in samples if (count := of(sample)) is not None]
     changes = [known[index] for index in range(len(known)) if _changes(known, index)]
     points: list[Point] = []
@@ -86,7 +86,7 @@ def rate(samples: Sequence[Sample], of: Callable[[Sample], int | None]) -> list[
 
 
 def _changes(known: Sequence[tuple[float, int]], index: int) -> bool:
-    """Whether a count is the first, the last, or differs from the one before."""
+    """Tells whether a count is the first, the last, or differs from the one before."""
     return index in (0, len(known) - 1) or known[index][1] != known[index - 1][1]
 
 
@@ -95,7 +95,7 @@ def _points(samples: Iterable[Sample], of: Callable[[Sample], float | None]) -> 
 
 
 def chart(title: str, unit: str, lines: dict[str, list[Point]]) -> Chart | None:
-    """None where there is nothing to draw."""
+    """Returns the chart of these lines; None where there is nothing to draw."""
     numbers = {name: number for number, name in enumerate(lines, 1)}
     lines = {name: points for name, points in lines.items() if len(points) > 1}
     if not lines:
@@ -116,7 +116,7 @@ def chart(title: str, unit: str, lines: dict[str, list[Point]]) -> Chart | None:
 
 
 def sparkline(report: RunReport) -> str:
-    """The path of a run's rate of confirms, or nothing."""
+    """Returns the path of a run's rate of confirms; empty where there is none."""
     points = rate(report.samples, lambda sample: sample.confirmed)
     if len(points) < 2:
         return ""
@@ -137,13 +137,13 @@ def _table(lines: dict[str, list[Point]], end: float) -> Iterable[tuple[str, ...
 
 
 def _value_at(points: Sequence[Point], at: float) -> float | None:
-    """The last value up to a moment."""
+    """Returns the last value up to a moment."""
     known = [value for moment, value in points if moment <= at * 1.000001]
     return known[-1] if known else None
 
 
 def nice(value: float) -> float:
-    """The next number whose half is round as well."""
+    """Returns the next round number whose half is round as well."""
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
@@ -151,7 +151,7 @@ def nice(value: float) -> float:
 
 
 def _moment(seconds: float) -> str:
-    """A duration on an axis, without digits that say nothing."""
+    """Writes a duration on an axis, without useless digits."""
     return f"{seconds:.3g} s" if seconds < 10 else duration(seconds)
 
 

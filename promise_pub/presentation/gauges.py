@@ -9,7 +9,7 @@ from promise_pub.presentation.wording import expected_rows
 from promise_pub.records import RunReport, State, Verdict
 
 DONE, ASIDE, LOST = "done", "aside", "lost"
-"""Kinds of rows: came this far; left aside for a reason that is told; lost here."""
+"""Kinds of rows: came this far; left aside for a known reason; lost here."""
 
 LEAST = {DONE: 0.0, ASIDE: 1.5, LOST: 4.0}  # percent of a bar: one lost row among a million is seen
 
@@ -23,7 +23,7 @@ _MISSING = {
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A stretch of a bar: the kind of its rows, where it starts and how wide it is, in percent of the bar."""
+    """Stretch of a bar: the kind of its rows, its start and its width in percent of the bar."""
 
     kind: str
     start: float
@@ -32,7 +32,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """How many rows came this far (None: not told), what there is to say about it, and the bar that shows it."""
+    """Number of rows that came this far (None: not reported), a note on it, and the bar that shows it."""
 
     name: str
     count: int | None
@@ -41,12 +41,12 @@ class Gauge:
 
     @property
     def lost(self) -> bool:
-        """Whether rows were lost here."""
+        """True where rows were lost here."""
         return any(part.kind == LOST for part in self.parts)
 
 
 def gauges(report: RunReport) -> tuple[Gauge, ...]:
-    """The five of them. A bar that is full holds every row there is, or as many as are expected."""
+    """Returns the five gauges. A full bar stands for all rows, or all that are expected."""
     return (
         _read(report),
         _published(report),
@@ -90,7 +90,7 @@ def _received(report: RunReport) -> Gauge:
     expected = expected_rows(report)
     count = received(report)
     if count is None:
-        return Gauge("Received", None, _untold(report), ())
+        return Gauge("Received", None, _not_reported(report), ())
     missing = max(0, report.counts.confirmed - count)
     note = _noted(
         (missing, _MISSING.get(report.state, "to come")),
@@ -103,7 +103,7 @@ def _received(report: RunReport) -> Gauge:
 def _saved(report: RunReport) -> Gauge:
     count = saved(report)
     if count is None:
-        return Gauge("Saved", None, _untold(report), ())
+        return Gauge("Saved", None, _not_reported(report), ())
     session = report.session
     told = [
         ((session.duplicates if session else None) or 0, "already there"),
@@ -121,7 +121,7 @@ def _saved(report: RunReport) -> Gauge:
 
 
 def received(report: RunReport) -> int | None:
-    """What the consumer received, with the rows that its earlier sessions make up for."""
+    """Returns the number of rows the consumer received, including the rows that its earlier sessions account for."""
     session = report.session
     if session is None or session.received is None:
         return _earlier_rows(report) or None
@@ -129,7 +129,7 @@ def received(report: RunReport) -> int | None:
 
 
 def saved(report: RunReport) -> int | None:
-    """What the consumer saved, in earlier sessions as far as they make up for rows."""
+    """Returns the number of rows the consumer saved, in earlier sessions as far as they account for rows."""
     before = sum(
         min(one.session.saved or 0, one.last - one.first + 1) for one in report.earlier if one.last >= one.first
     )
@@ -143,7 +143,7 @@ def _earlier_rows(report: RunReport) -> int:
     return sum(max(0, one.last - one.first + 1) for one in report.earlier)
 
 
-def _untold(report: RunReport) -> str:
+def _not_reported(report: RunReport) -> str:
     if report.session is not None:
         return "not reported"
     return "no session" if report.state.final else "no session yet"
@@ -154,7 +154,7 @@ def _noted(*found: tuple[int, str]) -> str:
 
 
 def _parts(whole: int, *counted: tuple[str, int]) -> tuple[Part, ...]:
-    """The stretches one after the other, none beyond the bar's end; what is rare gets its room from the others."""
+    """Places the stretches one after the other within the bar; the minimum width of rare ones is taken from the first."""
     room = max(whole, sum(count for _, count in counted), 1)
     widths = {kind: max(LEAST[kind], count / room * 100) for kind, count in counted if count > 0}
     over = max(0.0, sum(widths.values()) - 100)

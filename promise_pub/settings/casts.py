@@ -64,7 +64,7 @@ minutes = duration("minutes", 7 * 24 * 60)
 
 
 def size(low: int = 1, high: int | None = None) -> Callable[[str], int]:
-    """Makes a cast to a number of bytes, of K, M or G, or to a plain 0 if that is not under the lowest."""
+    """Makes a cast to a number of bytes, with K, M or G. A 0 is accepted if `low` is 0."""
 
     def cast(value: str) -> int:
         found = _SIZE.fullmatch(value)

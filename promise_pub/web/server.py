@@ -16,19 +16,20 @@ from promise_pub.accounts.authentication import Authenticator
 from promise_pub.delivery.input.dry_run import DryRuns
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.store.ledger import Ledger
-from promise_pub.http import health, login, metrics
-from promise_pub.http.client_address import TRUSTED_PROXIES
-from promise_pub.http.connections import CONNECTIONS, Connections, track_request
+from promise_pub.http import login
 from promise_pub.http.etags import add_etag, require_revalidation
-from promise_pub.http.expect import close_if_body_unread
 from promise_pub.http.features import OpenFeature
+from promise_pub.http.intake.client_address import TRUSTED_PROXIES
+from promise_pub.http.intake.connections import CONNECTIONS, Connections, track_request
+from promise_pub.http.intake.expect import close_if_body_unread
+from promise_pub.http.intake.limits import DEFAULT_LIMITS, LIMITS, Limits, limit_parameters
 from promise_pub.http.keys import AUTHENTICATOR, NAV, PROBES, NavItem, Probe
-from promise_pub.http.limits import DEFAULT_LIMITS, LIMITS, Limits, limit_parameters
-from promise_pub.http.metrics import METRICS, Metrics
 from promise_pub.http.negotiation import add_vary
+from promise_pub.http.ops import health, metrics
+from promise_pub.http.ops.metrics import METRICS, Metrics
+from promise_pub.http.ops.request_log import add_request_id, assign_request_id
 from promise_pub.http.problem_catalog import add_entries
 from promise_pub.http.problems import advice_on_run, render_errors
-from promise_pub.http.request_log import add_request_id, assign_request_id
 from promise_pub.http.security import (
     EXPOSURE,
     LOOPBACK,

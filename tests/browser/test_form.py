@@ -93,11 +93,11 @@ async def test_everything_can_be_done_by_keyboard(eye: Eye, server: ServerUnderT
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
 async def test_the_form_works_without_scripts(eye: Eye, server: ServerUnderTest, size: tuple[int, int]) -> None:
     page = await eye.look(scripts=False, size=size)
-    await expect(page.locator("#sending small")).to_have_text("The answer comes when the run has ended.")
+    await expect(page.locator("#sending small")).to_have_text("The page appears when the run has ended.")
     await choose(page)
     await page.get_by_label("Timeout").fill("0")
     await page.get_by_text("File and sending options", exact=True).click()
-    await expect(page.locator("#clear_hint span")).to_contain_text("this mark is your word for it")
+    await expect(page.locator("#clear_hint span")).to_contain_text("You are not asked again.")
     await page.get_by_label(DELETE).check()
     await page.get_by_role("button", name="Send the file").click()
     await expect(page.locator("h1")).to_contain_text("people.csv")

@@ -237,7 +237,7 @@ async def test_a_session_whose_queue_is_gone_is_forgotten_too(
         uuid = (await sessions.create()).uuid
         await delete_queue(rabbit, uuid)
         looking = asyncio.create_task(sessions.sweep(every=0.05))
-        await until(lambda: uuid not in sessions._entries)
+        await until(lambda: uuid not in sessions._tracked)
         looking.cancel()
         await asyncio.gather(looking, return_exceptions=True)
         await sessions.stop()
@@ -262,7 +262,7 @@ async def test_a_session_whose_queue_fills_is_not_forgotten(
         looking = asyncio.create_task(sessions.sweep(every=0.01))
         for number in range(1, 6):
             await publish(rabbit, uuid, people(1), [f"run:{number}"])
-            await until(lambda number=number: sessions._entries[uuid].waiting == number)
+            await until(lambda number=number: sessions._tracked[uuid].waiting == number)
             minutes += 9
         assert await queue_exists(rabbit, uuid)
         looking.cancel()

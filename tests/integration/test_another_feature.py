@@ -19,10 +19,10 @@ from prometheus_client.registry import Collector
 from promise_pub import app, cli, db
 from promise_pub.http.features import Feature, OpenFeature
 from promise_pub.http.keys import NavItem
-from promise_pub.http.metrics import gauge
 from promise_pub.http.negotiation import JSON, negotiate_format
 from promise_pub.http.openapi.answers import answer, formats
 from promise_pub.http.openapi.schema import COUNT, object_of, ref
+from promise_pub.http.ops.metrics import gauge
 from promise_pub.http.responses import as_json, page
 from promise_pub.settings import casts
 from promise_pub.settings.model import DatabaseSettings, RabbitSettings, option

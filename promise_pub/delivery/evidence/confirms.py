@@ -115,7 +115,7 @@ class ConfirmTracker:
         """Notes a row that came by basic.return; its confirm is still to come. Ignores a row that is not in flight."""
         for sent in self._sent:
             tag = number - sent.first_number + sent.first_tag
-            if sent.first_tag <= tag <= sent.last_tag and self._is_on_its_way(tag):
+            if sent.first_tag <= tag <= sent.last_tag and not self._is_settled(tag) and tag not in self._returning:
                 self._returning.add(tag)
                 return
 
@@ -129,9 +129,6 @@ class ConfirmTracker:
 
     def _is_settled(self, tag: int) -> bool:
         return tag <= self._watermark or tag in self._beyond
-
-    def _is_on_its_way(self, tag: int) -> bool:
-        return not self._is_settled(tag) and tag not in self._returning
 
     def _settle(self, tag: int, *, multiple: bool, nack: bool, at: float) -> None:
         if multiple and tag == 0:

@@ -11,51 +11,6 @@ from promise_pub.records import FindingKind as Kind
 _MEANWHILE = "another session, or another run, saved the mail meanwhile"
 _UNCOUNTABLE = "rows without a mail cannot be counted as repeats{keys}"
 
-# `{rows}` is "1 row" or "2 rows", `{were}` has its verb, `{count}` is the number alone, `{keys}` names the keys that the
-# consumer looks for in vain; everything else is a fact of the finding.
-_TEMPLATES: Mapping[Kind, str] = {
-    Kind.RETURNED: "{rows} came back from the broker, which had no queue for them: {numbers}",
-    Kind.NACKED: "{were} refused by the broker: {numbers}",
-    Kind.UNCONFIRMED: "{were} never confirmed by the broker",
-    Kind.EXTRA_CONFIRMS: "the broker settled {rows} more than were to be published",
-    Kind.EARLIER_SESSION_EMPTY: "the session {uuid} ended before it reported any row as done",
-    Kind.RECEIVED_NOT_REPORTED: "the consumer does not report how many rows it received: it is only proven that {were} "
-    "confirmed",
-    Kind.RECEIVED_AGAIN: "{were} received more than once",
-    Kind.RECEIVED_TOO_MANY: "the consumer received {count} more than were confirmed, so its count does not prove every row",
-    Kind.NO_DIGEST: "checked by counts only: this consumer reports no digest",
-    Kind.DIGEST_DIFFERS: "what the consumer received is not what was published: their digests differ",
-    Kind.SAVED_NOT_REPORTED: "the consumer does not report how many rows it saved",
-    Kind.SAVED_MORE_THAN_RECEIVED: "the consumer says it saved {rows} more than it received",
-    Kind.SAVED_MORE_THAN_SENT: "the consumer says it saved {rows} where {confirmed} were sent: it saved some twice, or its "
-    "count is wrong",
-    Kind.NOT_USABLE: "{were} received, but of no use to the consumer{keys}",
-    Kind.NOT_USABLE_AGAIN: "the consumer could not use {count} messages, and does not report which of them it received "
-    "before",
-    Kind.DUPLICATES_UNCOUNTABLE: "{were} already there, as the consumer reports, and " + _UNCOUNTABLE,
-    Kind.SAVED_BY_OTHERS: "{rows}: " + _MEANWHILE,
-    Kind.HELD_BEFORE: "{rows}: employees held the mail before the run",
-    Kind.NOT_SAVED_UNCOUNTABLE: "{were} received and not saved, and " + _UNCOUNTABLE,
-    Kind.COUNTS_CONTRADICT: "the consumer left out {rows} where {explained} could not be saved: its counts contradict each "
-    "other",
-    Kind.COLUMNS_NOT_PROVEN: "nothing shows that the consumer read the columns of these rows{keys}",
-    Kind.SESSION_NOT_NAMED: "the consumer was asked for a session and named none: it may have created one nevertheless",
-}
-
-
-def explain(finding: Finding) -> str:
-    """Returns the sentence of a finding, without a full stop."""
-    if wording := _WORDINGS.get(finding.kind):
-        return wording(finding)
-    count, facts = finding.rows or 0, finding.facts
-    return _TEMPLATES[finding.kind].format(
-        count=f"{count:,}",
-        rows=_rows(count),
-        were=f"{_rows(count)} {'was' if count == 1 else 'were'}",
-        keys=_keys(facts.get("lacking", {})),
-        **{name: f"{value:,}" if isinstance(value, int) else value for name, value in facts.items()},
-    )
-
 
 def _earlier_session(finding: Finding) -> str:
     facts = finding.facts
@@ -69,20 +24,6 @@ def _earlier_session(finding: Finding) -> str:
     return sentence if finding.verdict is Verdict.KEPT else f"{sentence}; without a mail that cannot be checked"
 
 
-def _mails_gone(finding: Finding) -> str:
-    mails = "1 mail" if finding.rows == 1 else f"{finding.rows:,} mails"
-    return (
-        f"employees lacks {mails} that earlier sessions reported as done: "
-        "they save elsewhere, did not commit, or somebody deleted them"
-    )
-
-
-def _not_received(finding: Finding) -> str:
-    numbers = finding.facts.get("numbers")
-    were = f"{_rows(finding.rows or 0)} {'was' if finding.rows == 1 else 'were'}"
-    return f"{were} confirmed and never received" + (f": {numbers}" if numbers else "")
-
-
 def _not_saved(finding: Finding) -> str:
     rows, unexplained = _rows(finding.rows or 0), finding.facts["unexplained"]
     if unexplained == finding.rows:
@@ -90,21 +31,6 @@ def _not_saved(finding: Finding) -> str:
             f"the consumer received {rows} and did not save {'it' if unexplained == 1 else 'them'}, for no known reason"
         )
     return f"the consumer did not save {rows} that it received, {unexplained:,} of them for no known reason"
-
-
-def _duplicate(finding: Finding) -> str:
-    return f"{_rows(finding.rows or 0)} {'repeats' if finding.rows == 1 else 'repeat'} a mail that was saved before"
-
-
-def _duplicates_unproven(finding: Finding) -> str:
-    in_file, held = (
-        f"{finding.facts[name]:,}" if finding.facts[name] else "none" for name in ("in_file", "held_before")
-    )
-    others = f"; {_rows(finding.facts['by_others'])}: {_MEANWHILE}" if finding.facts["by_others"] else ""
-    return (
-        f"the consumer says that {_duplicate(finding)}, but the file repeats {in_file}, and employees held {held} "
-        f"of them before the run{others}"
-    )
 
 
 def _too_long(finding: Finding) -> str:
@@ -132,17 +58,72 @@ def _session_not_removed(finding: Finding) -> str:
     return f"the consumer did not say that it removed the {'session' if len(uuids) == 1 else 'sessions'} {', '.join(uuids)}"
 
 
-_WORDINGS: Mapping[Kind, Callable[[Finding], str]] = {
+# `{count}` is the number of rows, `{rows}` is "1 row" or "2 rows", `{were}` and `{repeat}` agree with it, `{mails}` counts mails.
+# `{list}` are row numbers, `{keys}` the keys that the consumer looks for in vain, `{others}` rows that others saved;
+# everything else is a fact of the finding. Where the words depend on more, a function makes them.
+_SENTENCES: Mapping[Kind, str | Callable[[Finding], str]] = {
+    Kind.RETURNED: "{rows} came back from the broker, which had no queue for them{list}",
+    Kind.NACKED: "{were} refused by the broker{list}",
+    Kind.UNCONFIRMED: "{were} never confirmed by the broker",
+    Kind.EXTRA_CONFIRMS: "the broker settled {rows} more than were to be published",
+    Kind.EARLIER_SESSION_EMPTY: "the session {uuid} ended before it reported any row as done",
+    Kind.RECEIVED_NOT_REPORTED: "the consumer does not report how many rows it received: it is only proven that {were} "
+    "confirmed",
+    Kind.MAILS_GONE: "employees lacks {mails} that earlier sessions reported as done: they save elsewhere, did not commit, or "
+    "somebody deleted them",
+    Kind.NOT_RECEIVED: "{were} confirmed and never received{list}",
+    Kind.RECEIVED_AGAIN: "{were} received more than once",
+    Kind.RECEIVED_TOO_MANY: "the consumer received {count} more than were confirmed, so its count does not prove every row",
+    Kind.NO_DIGEST: "checked by counts only: this consumer reports no digest",
+    Kind.DIGEST_DIFFERS: "what the consumer received is not what was published: their digests differ",
+    Kind.SAVED_NOT_REPORTED: "the consumer does not report how many rows it saved",
+    Kind.SAVED_MORE_THAN_RECEIVED: "the consumer says it saved {rows} more than it received",
+    Kind.SAVED_MORE_THAN_SENT: "the consumer says it saved {rows} where {confirmed} were sent: it saved some twice, or its "
+    "count is wrong",
+    Kind.NOT_USABLE: "{were} received, but of no use to the consumer{keys}",
+    Kind.NOT_USABLE_AGAIN: "the consumer could not use {count} messages, and does not report which of them it received "
+    "before",
+    Kind.DUPLICATE: "{rows} {repeat} a mail that was saved before",
+    Kind.DUPLICATES_UNPROVEN: "the consumer says that {rows} {repeat} a mail that was saved before, but the file repeats "
+    "{in_file}, and employees held {held_before} of them before the run{others}",
+    Kind.DUPLICATES_UNCOUNTABLE: "{were} already there, as the consumer reports, and " + _UNCOUNTABLE,
+    Kind.SAVED_BY_OTHERS: "{rows}: " + _MEANWHILE,
+    Kind.HELD_BEFORE: "{rows}: employees held the mail before the run",
+    Kind.NOT_SAVED_UNCOUNTABLE: "{were} received and not saved, and " + _UNCOUNTABLE,
+    Kind.COUNTS_CONTRADICT: "the consumer left out {rows} where {explained} could not be saved: its counts contradict each "
+    "other",
+    Kind.COLUMNS_NOT_PROVEN: "nothing shows that the consumer read the columns of these rows{keys}",
+    Kind.SESSION_NOT_NAMED: "the consumer was asked for a session and named none: it may have created one nevertheless",
     Kind.EARLIER_SESSION: _earlier_session,
-    Kind.MAILS_GONE: _mails_gone,
-    Kind.NOT_RECEIVED: _not_received,
-    Kind.DUPLICATE: _duplicate,
-    Kind.DUPLICATES_UNPROVEN: _duplicates_unproven,
     Kind.TOO_LONG: _too_long,
     Kind.NOT_SAVED: _not_saved,
     Kind.TABLE_DIFFERS: _table_differs,
     Kind.SESSION_NOT_REMOVED: _session_not_removed,
 }
+
+
+def explain(finding: Finding) -> str:
+    """Returns the sentence of a finding, without a full stop."""
+    sentence, count, facts = _SENTENCES[finding.kind], finding.rows or 0, finding.facts
+    if callable(sentence):
+        return sentence(finding)
+    return sentence.format(
+        count=f"{count:,}",
+        rows=_rows(count),
+        were=f"{_rows(count)} {'was' if count == 1 else 'were'}",
+        repeat="repeats" if count == 1 else "repeat",
+        mails="1 mail" if count == 1 else f"{count:,} mails",
+        list=f": {facts['numbers']}" if facts.get("numbers") else "",
+        keys=_keys(facts.get("lacking", {})),
+        others=f"; {_rows(facts['by_others'])}: {_MEANWHILE}" if facts.get("by_others") else "",
+        **{name: _counted(value) for name, value in facts.items()},
+    )
+
+
+def _counted(value: Any) -> Any:
+    if not isinstance(value, int):
+        return value
+    return f"{value:,}" if value else "none"
 
 
 def _rows(count: int) -> str:

@@ -103,13 +103,12 @@ class Walker:
             field = self._raw_field.match(record, short.end() if short else at)
             if field is None or field.end() == at:
                 break
-            if field[1] and LINE_END.search(field[1]) and self._characters(field[1]) > FIELD_LIMIT:
-                return field.end(1)
+            if (quoted := field[1]) and LINE_END.search(quoted):
+                characters = len(quoted.decode(self._encoding, errors="replace")) - quoted.count(b'""')
+                if characters > FIELD_LIMIT:
+                    return field.end(1)
             at = field.end()
         return None
-
-    def _characters(self, quoted: bytes) -> int:
-        return len(quoted.decode(self._encoding, errors="replace")) - quoted.count(b'""')
 
 
 class OpenRecords:
@@ -153,16 +152,13 @@ class OpenRecords:
         stop = min(limit, len(data))
         self._at, self._place = self._walker.walk(data, self._at, self._place, stop)
         if self._place is WalkState.END:
-            return self._in_time(data, start)
+            closing = self._walker.too_late(data[start : self._at])
+            return self._at if closing is None else self._doom(start + closing, CLOSES_TOO_LATE)
         if self._place is WalkState.MALFORMED:
             return self._doom(self._at, TEXT_AFTER_QUOTE)
         if stop == limit:
             return self._no_end  # a record that starts later may still end within its limit
         return self._doom(math.inf, NEVER_CLOSES) if whole else None
-
-    def _in_time(self, data: bytearray, start: int) -> int | str:
-        closing = self._walker.too_late(data[start : self._at])
-        return self._at if closing is None else self._doom(start + closing, CLOSES_TOO_LATE)
 
     def _doom(self, before: float, reason: str) -> str:
         self._doomed_before, self._reason = before, reason

@@ -1,4 +1,4 @@
-"""Runs in PostgreSQL, and who has the turn.
+"""Runs in PostgreSQL, and the locks by which servers take turns.
 
 Does: records runs, their progress and rejected rows; holds the locks that name servers and give one of them the turn.
 Never: writes to a run that another server has; takes a server for dead while its connection lives.

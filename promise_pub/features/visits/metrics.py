@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from promise_pub.features.visits.hit_buffer import HitBuffer
-from promise_pub.http.metrics import gauge
+from promise_pub.http.ops.metrics import gauge
 
 
 class HitCollector(Collector):

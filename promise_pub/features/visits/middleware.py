@@ -15,7 +15,7 @@ from promise_pub.features.visits.hit_buffer import HitBuffer
 from promise_pub.features.visits.hits import Hit, HitIds, anonymise_address, headers_as_json, storable_text
 from promise_pub.features.visits.sessions import VisitorSessions
 from promise_pub.features.visits.settings import VisitsSettings
-from promise_pub.http.client_address import client_of
+from promise_pub.http.intake.client_address import client_of
 from promise_pub.http.keys import IS_PAGE, ROUTE
 from promise_pub.http.security import EXPOSURE
 

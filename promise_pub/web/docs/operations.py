@@ -37,63 +37,47 @@ _TAGS = {
 
 def _index() -> Operation:
     return {
-        "operationId": "index",
-        "tags": ["pages"],
-        "summary": "The form and the newest runs",
-        "description": "Also while the database is away: then it says so.",
+        **_named("index", "pages", "The form and the newest runs"),
+        "description": "It is shown without the runs while the database is unavailable.",
         "parameters": [IF_NONE_MATCH],
-        "responses": {
-            "200": answer("The page.", formats(), "ETag"),
-            "304": not_modified("ETag"),
-        },
+        "responses": {"200": answer("The page.", formats(), "ETag"), "304": not_modified("ETag")},
     }
+
+
+def _named(name: str, tag: str, summary: str) -> Operation:
+    return {"operationId": name, "tags": [tag], "summary": summary}
 
 
 def _alive() -> Operation:
-    return {
-        "operationId": "alive",
-        "tags": ["state"],
-        "summary": "Whether the server lives",
-        "responses": {"200": answer("It does.", formats(ref("Alive"), html=False), "ETag")},
-    }
+    responses = {"200": answer("It does.", formats(ref("Alive"), html=False), "ETag")}
+    return {**_named("alive", "state", "Whether the server answers"), "responses": responses}
 
 
 def _ready() -> Operation:
     content = formats(ref("Ready"), html=False)
-    return {
-        "operationId": "ready",
-        "tags": ["state"],
-        "summary": "Whether the broker, the database, the consumer and the folder of uploads are there",
-        "responses": {
-            "200": answer("All of them are.", content, "ETag"),
-            "503": answer("One of them is not; it says which, and why.", content),
-        },
+    responses = {
+        "200": answer("All of them are.", content, "ETag"),
+        "503": answer("One of them is not; the response says which, and why.", content),
     }
+    summary = "Whether the broker, the database, the consumer and the uploads folder are available"
+    return {**_named("ready", "state", summary), "responses": responses}
 
 
 def _document(name: str, summary: str, media_type: str, schema: Schema) -> Callable[[], Operation]:
     def operation() -> Operation:
-        content = {media_type: {"schema": schema}}
-        return {
-            "operationId": name,
-            "tags": ["descriptions"],
-            "summary": summary,
-            "parameters": [IF_NONE_MATCH],
-            "responses": {
-                "200": answer("Here it is.", content, "ETag"),
-                "304": not_modified("ETag"),
-            },
+        responses = {
+            "200": answer("The description.", {media_type: {"schema": schema}}, "ETag"),
+            "304": not_modified("ETag"),
         }
+        return {**_named(name, "descriptions", summary), "parameters": [IF_NONE_MATCH], "responses": responses}
 
     return operation
 
 
 def _login_form() -> Operation:
     return {
-        "operationId": "showLogin",
-        "tags": ["access"],
-        "summary": "The form to log in",
-        "parameters": [query("next", TEXT, "Where to go afterwards: a path of this server's.")],
+        **_named("showLogin", "access", "The login form"),
+        "parameters": [query("next", TEXT, "Where to go after the login: a path of this server.")],
         "responses": {"200": answer("The form.", formats(), "ETag")},
     }
 
@@ -108,12 +92,10 @@ def _log_in() -> Operation:
     refused = problems((errors.LoginFailed, errors.TooManyTries))
     refused["401"].pop("headers")
     return {
-        "operationId": "logIn",
-        "tags": ["access"],
-        "summary": "Start a session",
+        **_named("logIn", "access", "Start a session"),
         "requestBody": {"required": True, "content": form},
         "responses": {
-            "303": answer("You are in; `Location` is where you wanted to go.", None, "Location")
+            "303": answer("Logged in; `Location` is where you wanted to go.", None, "Location")
             | {"headers": headers("Location", "Set-Cookie")},
             **refused,
             **problems((errors.BadParameter, errors.ServerBusy, *DATABASE)),
@@ -122,35 +104,23 @@ def _log_in() -> Operation:
 
 
 def _log_out() -> Operation:
-    return {
-        "operationId": "logOut",
-        "tags": ["access"],
-        "summary": "End the session, here and in every copy of its cookie",
-        "responses": {
-            "303": answer("You are out.", None, "Location"),
-            **problems(DATABASE),
-        },
-    }
+    responses = {"303": answer("Logged out.", None, "Location"), **problems(DATABASE)}
+    return {**_named("logOut", "access", "End the session, and every copy of its cookie"), "responses": responses}
 
 
 def _employees() -> Operation:
     counted = formats(object_of({"count": COUNT}), html=False)
+    responses = {"200": answer("The number of rows.", counted, "ETag"), **problems(DATABASE)}
     return {
-        "operationId": "countEmployees",
-        "tags": ["state"],
-        "summary": "How many rows `clear` would delete now",
-        "responses": {"200": answer("So many.", counted, "ETag"), **problems(DATABASE)},
+        **_named("countEmployees", "state", "The number of rows that `clear` would delete now"),
+        "responses": responses,
     }
 
 
 def _metrics() -> Operation:
     types = ("text/plain", "application/openmetrics-text")
-    return {
-        "operationId": "metrics",
-        "tags": ["state"],
-        "summary": "Figures for Prometheus",
-        "responses": {"200": answer("The figures.", {kind: {"schema": TEXT} for kind in types})},
-    }
+    responses = {"200": answer("The metrics.", {kind: {"schema": TEXT} for kind in types})}
+    return {**_named("metrics", "state", "Metrics for Prometheus"), "responses": responses}
 
 
 OPERATIONS: Operations = {

@@ -21,86 +21,76 @@ routes = web.RouteTableDef()
 
 
 def set_up(app: web.Application, features: Sequence[Feature]) -> None:
-    """Adds the routes, and describes all that the application has by now: to be called after all others are added."""
+    """Adds the routes and describes all of the application's: call it after every other route was added."""
     app.add_routes(routes)
     app[DESCRIPTION] = document.describe(document.routes_of(app), make_api(features), login=AUTHENTICATOR in app)
 
 
 @routes.get("/openapi.json")
 async def describe_api(request: web.Request) -> web.Response:
-    """This API, as programs read it."""
+    """The API, for programs."""
     return as_json(request.app[DESCRIPTION])
 
 
 @routes.get("/asyncapi.json")
 async def describe_messages(request: web.Request) -> web.Response:
-    """The messages that are published."""
+    """The messages that are published, for programs."""
     return as_json(asyncapi.describe(request.app[BROKER]))
 
 
 @routes.get("/docs")
 async def show_docs(request: web.Request) -> web.Response:
-    """This API, as people read it: a list, which scripts replace by Swagger UI."""
+    """The API, for people: a list, which scripts replace by Swagger UI."""
     api = request.app[DESCRIPTION]
-    words = [_plain(paragraph) for paragraph in api["info"]["description"].split("\n\n")]
-    context = {"openapi": api["openapi"], "words": words, "requests": [*_requests(api)]}
+    words = [_without_marks(paragraph) for paragraph in api["info"]["description"].split("\n\n")]
+    context = {"openapi": api["openapi"], "words": words, "requests": [*_list_requests(api)]}
     return page(request, "docs.html", context)
 
 
-class _Line(NamedTuple):
-    """A parameter or an answer: what it is called, and what it means."""
+class RequestSummary(NamedTuple):
+    """A request in the list; its parameters and responses by name, with what they mean."""
 
     name: str
     words: str
+    parameters: list[tuple[str, str]]
+    answers: list[tuple[str, str]]
 
 
-class _Request(NamedTuple):
-    """A request in the list."""
-
-    name: str
-    words: str
-    parameters: list[_Line]
-    answers: list[_Line]
-
-
-def _requests(api: Mapping[str, Any]) -> Iterator[_Request]:
-    """All but HEAD, which tells people nothing new."""
+def _list_requests(api: Mapping[str, Any]) -> Iterator[RequestSummary]:
+    """Yields every request but HEAD, which tells people nothing new."""
     for path, operations in api["paths"].items():
         for method, operation in operations.items():
             if method != "head":
-                words = f"{operation['summary']}. {operation.get('description', '')}"
-                parameters = [*_parameters(operation)]
-                answers = [*_answers(operation)]
-                yield _Request(f"{method.upper()} {path}", _plain(words), parameters, answers)
+                words = _without_marks(f"{operation['summary']}. {operation.get('description', '')}")
+                parameters, answers = [*_list_parameters(operation)], [*_list_answers(operation)]
+                yield RequestSummary(f"{method.upper()} {path}", words, parameters, answers)
 
 
-def _parameters(operation: Mapping[str, Any]) -> Iterator[_Line]:
+def _list_parameters(operation: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for one in operation.get("parameters", ()):
-        yield _Line(one["name"], _plain(f"{one['description']} {_limits(one['schema'])}"))
+        yield one["name"], _without_marks(f"{one['description']} {_limits(one['schema'])}")
     if body := operation.get("requestBody"):
-        types = ", ".join(body["content"])
-        yield _Line("the body", _plain(f"{types}. {body.get('description', '')}"))
+        yield "the body", _without_marks(f"{', '.join(body['content'])}. {body.get('description', '')}")
 
 
-def _answers(operation: Mapping[str, Any]) -> Iterator[_Line]:
+def _list_answers(operation: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for status, answer in operation["responses"].items():
         words, *codes = (line for line in answer["description"].splitlines() if line)
         named = ", ".join(line.removeprefix("- ").partition(":")[0] for line in codes)
-        yield _Line(status, _plain(f"{words}: {named}" if named else words))
+        yield status, _without_marks(f"{words}: {named}" if named else words)
 
 
 def _limits(schema: Mapping[str, Any]) -> str:
-    """Which values a parameter takes, in words."""
-    told = []
+    """Returns in words which values a parameter takes."""
+    limits = []
     if "enum" in schema:
-        told.append("One of " + ", ".join(map(str, schema["enum"])) + ".")
+        limits.append("One of " + ", ".join(map(str, schema["enum"])) + ".")
     if "maximum" in schema:
-        told.append(f"From {schema.get('minimum', 0):,} to {schema['maximum']:,}.")
+        limits.append(f"From {schema.get('minimum', 0):,} to {schema['maximum']:,}.")
     if "default" in schema:
-        told.append(f"Unless it is given: {str(schema['default']).lower()}.")
-    return " ".join(told)
+        limits.append(f"Default: {str(schema['default']).lower()}.")
+    return " ".join(limits)
 
 
-def _plain(words: str) -> str:
-    """Without the marks that set code apart."""
+def _without_marks(words: str) -> str:
     return words.replace("`", "").strip()

@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 from prometheus_client.registry import Collector
 
 from promise_pub.delivery.queue.runs import Runs
-from promise_pub.http.metrics import gauge
+from promise_pub.http.ops.metrics import gauge
 from promise_pub.records import Sample, State, Verdict
 
 # Seconds.

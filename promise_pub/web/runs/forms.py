@@ -17,8 +17,8 @@ from promise_pub.delivery.input.dialect import DELIMITERS, ENCODINGS
 from promise_pub.delivery.input.uploads import Upload
 from promise_pub.delivery.parameters import MOST_RATE, parse_profile
 from promise_pub.errors import BadParameter, FileMissing, FileTooLarge, UploadIncomplete
-from promise_pub.http.expect import request_body
-from promise_pub.http.limits import LIMITS, Limits, RateFloor
+from promise_pub.http.intake.expect import request_body
+from promise_pub.http.intake.limits import LIMITS, Limits, RateFloor
 from promise_pub.records import Mode, Parameters, StoredFile
 
 FILE_FIELD = "input_file"

@@ -13,7 +13,7 @@ from promise_pub.delivery.input.dialect import Dialect
 from promise_pub.delivery.input.header import find_header
 from promise_pub.delivery.input.reader import Reader
 from promise_pub.errors import NotCsv
-from promise_pub.http.expect import defer_continue
+from promise_pub.http.intake.expect import defer_continue
 from promise_pub.http.responses import as_json
 from promise_pub.records import Batch, Parameters, Rejected, Row
 from promise_pub.web.runs.forms import parse_preview, take_body

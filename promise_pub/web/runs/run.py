@@ -13,7 +13,7 @@ from promise_pub.delivery.queue.rerun import rerun
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.errors import DatabaseError, RunNotFound, ServerStopping, find_class
-from promise_pub.http.expect import defer_continue
+from promise_pub.http.intake.expect import defer_continue
 from promise_pub.http.keys import AUTHENTICATOR
 from promise_pub.http.negotiation import JSON, negotiate_format
 from promise_pub.http.problems import ask_again_later, problem, status_of_run

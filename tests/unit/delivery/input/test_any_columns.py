@@ -64,7 +64,7 @@ async def test_the_keys_of_the_header_are_published_and_recorded(house: House) -
         (b"\r\n\n", NoUsableRow, "The file is empty."),
         (b"a;b\n", NoUsableRow, "a header and no row"),
         (b"a;b\n1;2;3\n", NoUsableRow, "no usable row"),
-        (b"a;a\n1;2\n", BadHeader, "'a' stands there 2 times"),
+        (b"a;a\n1;2\n", BadHeader, "'a' appears 2 times"),
         (b"a;\n1;2\n", BadHeader, "column 2 has no name"),
     ],
 )

@@ -63,7 +63,7 @@ async def test_all_rejected_rows_are_counted_and_the_first_50_told(house: House)
 async def test_people_get_a_page(house: House) -> None:
     answer = await asked(house, b"a,b\n<b>\n", "&format=html")
     page = await answer.text()
-    assert answer.status == 200 and "nothing was published" in page
+    assert answer.status == 200 and "Nothing was published" in page
     assert "&lt;b&gt;" in page and "has 1 field, not 2" in page
 
 
@@ -84,7 +84,7 @@ async def test_a_form_may_ask_for_it_too_and_is_answered_when_it_is_done(house: 
         (b"", "&header=true", 422, "no_usable_row", "The file is empty."),
         (b"a,b\n", "&header=true", 422, "no_usable_row", "a header and no row"),
         (b"bad\n", "", 422, "no_usable_row", "no usable row"),
-        (b"a,a\n1,2\n", "&header=true", 422, "bad_header", "'a' stands there 2 times"),
+        (b"a,a\n1,2\n", "&header=true", 422, "bad_header", "'a' appears 2 times"),
         ("a,b\n".encode("utf-16"), "", 422, "not_csv", "The file is UTF-16: save it as CSV UTF-8"),
         (b"a,b\n", "&encoding=utf-16", 400, "bad_parameter", "encoding must be one of"),
         (b"a,b\n", "&dry_run=true", 400, "bad_parameter", "more than once"),

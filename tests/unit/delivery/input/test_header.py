@@ -56,7 +56,7 @@ BAD = [
     (b"name,\n", "column 2 has no name"),
     (b",\n", "column 1 has no name"),
     (b'""\n', "column 1 has no name"),
-    (b"a,b,a,a\n", "'a' stands there 3 times"),
+    (b"a,b,a,a\n", "'a' appears 3 times"),
     (b"a,b\0\n", "column 2 holds the control character U+0000"),
     (b'a,"b\nc"\n', "column 2 holds the control character U+000A"),
     (b'"a\rb"\n', "column 1 holds the control character U+000D"),

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -19,7 +17,6 @@ from promise_pub.delivery.consumer_client.answers import parse_session
 from promise_pub.delivery.input.reader import read_batches
 from promise_pub.delivery.ports import Watch
 from promise_pub.delivery.queue import recorder, runs
-from promise_pub.delivery.queue.janitor import UploadJanitor
 from promise_pub.delivery.run import execute, protocol
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.delivery.run.backoffs import BACKOFFS
@@ -289,47 +286,3 @@ class TestALedgerThatIsCutOff:
         await until(lambda: house.recorded(run).resumable)
         report = await ended(await house.runs.resume(run.id))
         assert report.verdict is Verdict.KEPT and report.counts.confirmed == 60
-
-
-async def test_the_file_of_a_run_that_can_be_resumed_is_never_swept(house: House) -> None:
-    house.consumer.fail["remove"] = ConsumerStalled("it stalled")
-    failed = await house.submit(ROWS, LIVE)
-    await ended(failed)
-    house.consumer.fail.clear()
-    done = await house.submit(ROWS, LIVE)
-    await ended(done)
-
-    janitor = UploadJanitor(house.uploads, house.ledger, house.runs._active)
-
-    async def swept() -> list[str]:
-        for file in house.folder.iterdir():
-            os.utime(file, (0, 0))
-        await janitor.sweep()
-        return sorted(file.name for file in house.folder.iterdir())
-
-    async with house.holding("create"):
-        going = await house.submit(ROWS, LIVE)
-        assert await swept() == sorted(f"{run.id}.csv" for run in (failed, going))
-        house.ledger.away = DatabaseUnavailable("gone")
-        with pytest.raises(DatabaseUnavailable):
-            await swept()  # who does not know sweeps nothing
-        house.ledger.away = None
-    await ended(going)
-    await ended(await house.runs.resume(failed.id))
-    assert await swept() == []
-
-
-async def test_what_a_crash_left_in_the_folder_is_set_right_at_the_start(tmp_path: Path) -> None:
-    before = House(tmp_path)
-    before.consumer.fail["remove"] = ConsumerStalled("it stalled")
-    async with before.runs:
-        run = await before.submit(ROWS, LIVE)
-        await ended(run)
-    before.uploads.path(run.id).rename(before.uploads.arrived(run.id))  # killed before it had it
-    for orphan in (f"{uuid4()}.part", f"{uuid4()}.whole"):
-        (tmp_path / orphan).write_bytes(b"a,b\n")
-    after = House(tmp_path)
-    after.ledger = before.ledger
-    after.runs = after.make_runs()
-    async with after.runs:
-        await until(lambda: [file.name for file in tmp_path.iterdir()] == [f"{run.id}.csv"])

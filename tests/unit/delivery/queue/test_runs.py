@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from promise_pub.delivery.queue import janitor, recorder
+from promise_pub.delivery.queue import recorder
 from promise_pub.delivery.queue import runs as module
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.delivery.run.rejects import MAX_REJECTED
@@ -564,24 +564,3 @@ class TestStop:
         await house.runs.stop()
         (left,) = house.consumer.sessions
         assert left in house.recorded(run).error.message
-
-
-async def test_files_are_swept_but_not_those_of_runs_that_need_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(janitor, "SWEEP_EVERY", 0.01)
-    house = House(tmp_path / "uploads")
-    house.uploads._keep = -1.0  # every file is old
-    async with house.runs:
-        completed, orphan = await house.finished(), str(uuid4())
-        house.uploads.arrived(orphan).write_bytes(ROWS)
-        await until(lambda: not list(house.folder.iterdir()))
-        async with house.holding("create"):
-            going, waiting = [(await house.submit()) for _ in range(2)]
-            await until(lambda: "create" in house.consumer.calls[3:])
-            await house.runs.cancel(waiting.id)
-            house.uploads.arrived(orphan).write_bytes(ROWS)
-            await until(lambda: not house.uploads.arrived(orphan).exists())
-            assert house.uploads.path(going.id).exists()
-            assert house.uploads.path(waiting.id).exists()  # it can be resumed
-        assert not house.uploads.path(completed.id).exists()

@@ -12,9 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from promise_pub import __version__
 from promise_pub.errors import BrokerUnreachable
-from promise_pub.http import metrics as http_metrics
-from promise_pub.http import service_checks
-from promise_pub.http.service_checks import ServiceChecks
+from promise_pub.http.ops import metrics as http_metrics
+from promise_pub.http.ops import service_checks
+from promise_pub.http.ops.service_checks import ServiceChecks
 from promise_pub.records import Mode, Parameters, Sample
 from promise_pub.web.ops import metrics
 from promise_pub.web.ops.metrics import publish_rate
@@ -247,6 +247,6 @@ async def test_a_run_without_a_second_of_samples_has_the_rate_it_has_so_far(
                 await upload.write(ROWS)
                 file = await upload.finish("data.csv")
                 run = await there.house.runs.submit(run_id, file, Parameters(mode=Mode.BATCH))
-            await until(lambda: run.counts().confirmed == 2 and len(run.samples) > 1)
+            await until(lambda: run.counts().confirmed == 2 and len(run.timeline.samples) > 1)
             run.sample()
             assert (await there.figures())["promise_pub_publish_rows_per_second",] > 0.0

@@ -17,7 +17,7 @@ from markupsafe import escape
 
 from promise_pub import errors
 from promise_pub.delivery.input.dialect import DELIMITERS, ENCODINGS
-from promise_pub.http import health
+from promise_pub.http.ops import health
 from promise_pub.http.problem_catalog import advise, find_entry
 from promise_pub.web.runs import forms, index
 from tests.web_house import JSON, Client, House, opened

@@ -81,7 +81,7 @@ async def test_ten_of_each_are_shown_and_all_counted(house: House) -> None:
         ("?whole=yes", b"a,b\n", 400, "bad_parameter", "whole must be true or false"),
         ("?whole=true&whole=true", b"a,b\n", 400, "bad_parameter", "more than once"),
         ("?columns=", b"a,b\n", 400, "bad_parameter", "at least one"),
-        ("?header=true", b"a,a\n", 422, "bad_header", "'a' stands there 2 times"),
+        ("?header=true", b"a,a\n", 422, "bad_header", "'a' appears 2 times"),
         ("?header=true", b"a,b", 422, "bad_header", "does not end within 3 bytes"),
         ("", gzip.compress(b"a,b\n", mtime=0), 422, "not_csv", "compressed with gzip: unpack it"),
         ("?header=true", b"sep=;\r\na;b\r\n", 422, "bad_header", "Line 1 is Excel's sep= line"),

@@ -15,7 +15,7 @@ from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
 from promise_pub.addresses import Network
-from promise_pub.http.client_address import (
+from promise_pub.http.intake.client_address import (
     HEADER,
     MAX_HOPS,
     TRUSTED_PROXIES,

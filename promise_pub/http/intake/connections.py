@@ -18,7 +18,7 @@ from aiohttp.typedefs import Handler
 
 from promise_pub.concurrency import background
 from promise_pub.errors import ServerBusy
-from promise_pub.http.limits import Limits
+from promise_pub.http.intake.limits import Limits
 from promise_pub.http.problems import problem
 from promise_pub.logs import fields
 from promise_pub.resources import allow_many_files

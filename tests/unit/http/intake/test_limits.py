@@ -15,8 +15,8 @@ from promise_pub.accounts.login_attempts import LoginAttempts
 from promise_pub.accounts.passwords import Passwords
 from promise_pub.accounts.sessions import SessionSigner
 from promise_pub.errors import UploadTooSlow
-from promise_pub.http import limits
-from promise_pub.http.limits import RATE_PERIOD, RateFloor
+from promise_pub.http.intake import limits
+from promise_pub.http.intake.limits import RATE_PERIOD, RateFloor
 from promise_pub.web.runs.forms import FIELD_LIMIT
 from tests.fake_accounts import QUICK, FakeAccounts
 from tests.listening import Site, site

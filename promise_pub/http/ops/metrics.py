@@ -13,9 +13,9 @@ from prometheus_client.registry import Collector
 
 from promise_pub import __version__
 from promise_pub.concurrency import background
-from promise_pub.http.connections import Connections
+from promise_pub.http.intake.connections import Connections
 from promise_pub.http.keys import Probe
-from promise_pub.http.service_checks import ServiceChecks
+from promise_pub.http.ops.service_checks import ServiceChecks
 
 # Seconds: a page, an upload, a run that somebody waits for.
 DURATION_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0)

@@ -14,7 +14,7 @@ from promise_pub.accounts.login_attempts import LoginAttempts
 from promise_pub.accounts.passwords import Passwords
 from promise_pub.accounts.sessions import SessionSigner
 from promise_pub.errors import BrokerUnreachable
-from promise_pub.http import health
+from promise_pub.http.ops import health
 from tests.fake_accounts import QUICK, FakeAccounts
 from tests.listening import site
 

@@ -94,7 +94,7 @@ async def test_every_request_has_one_line_without_its_query(tmp_path: Path, line
     assert one.pop("ms") >= 0 and one.pop("bytes") >= size and one.pop("time")
     assert one == {
         "level": "info",
-        "logger": "promise_pub.http.request_log",
+        "logger": "promise_pub.http.ops.request_log",
         "message": "Request",
         "request": "q1",
         "method": "GET",
@@ -141,7 +141,7 @@ async def test_the_lines_of_a_request_and_of_a_run_tell_which(tmp_path: Path, li
             run = await answer.json()
         async with there.http.post(url, data=b"bad\n", headers=headers) as answer:
             assert answer.status == 422
-    told = {line["message"]: line for line in lines() if line["logger"] != "promise_pub.http.request_log"}
+    told = {line["message"]: line for line in lines() if line["logger"] != "promise_pub.http.ops.request_log"}
     queued, started, removed, ended, refused = (
         told[name] for name in ("Run queued", "Run started", "Session removed", "Run ended", "Upload refused")
     )

@@ -10,10 +10,10 @@ from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 from aiohttp.typedefs import Handler
 
-from promise_pub.http.client_address import client_of
-from promise_pub.http.connections import CONNECTIONS
+from promise_pub.http.intake.client_address import client_of
+from promise_pub.http.intake.connections import CONNECTIONS
 from promise_pub.http.keys import CODE, PRINCIPAL, ROUTE
-from promise_pub.http.metrics import METRICS
+from promise_pub.http.ops.metrics import METRICS
 from promise_pub.logs import REQUEST, fields
 
 log = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ import asyncio
 from aiohttp import web
 
 from promise_pub.http.keys import FOREIGN_HOST, PROBES
+from promise_pub.http.ops.service_checks import check_service
 from promise_pub.http.responses import as_json
-from promise_pub.http.service_checks import check_service
 
 PROBE_TIMEOUT = 12.0  # seconds for the slowest service to answer
 

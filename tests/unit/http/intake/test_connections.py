@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from promise_pub.http import connections, security
-from promise_pub.http.connections import CONNECTIONS, MIN_READ, READ_PERIOD, Connections, WatchedConnection
-from promise_pub.http.limits import Limits
+from promise_pub.http import security
+from promise_pub.http.intake import connections
+from promise_pub.http.intake.connections import CONNECTIONS, MIN_READ, READ_PERIOD, Connections, WatchedConnection
+from promise_pub.http.intake.limits import Limits
 from tests.fakes import until
 from tests.listening import Raw, Site, site
 

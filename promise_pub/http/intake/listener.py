@@ -1,0 +1,79 @@
+"""Listening for connections and serving an application on them."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from contextlib import AsyncExitStack
+
+from aiohttp import web
+
+from promise_pub.addresses import http_url
+from promise_pub.errors import CannotListen
+from promise_pub.http.intake.connections import CONNECTIONS
+from promise_pub.http.ops.request_log import request_logger
+from promise_pub.http.security import render_malformed_requests
+from promise_pub.settings.model import ServerSettings
+
+READ_BUFFER = 512 * 1024  # bytes per connection of an upload that may wait for the disk
+BACKLOG = 512  # connections that wait to be accepted while the event loop is busy
+CLOSE_TIMEOUT = 1.0  # seconds for responses in progress once every run has ended
+
+
+async def listen(stack: AsyncExitStack, app: web.Application, settings: ServerSettings) -> str:
+    """Serves the application until the stack is closed, within the limits of the settings, and returns its URL.
+
+    Raises CannotListen.
+    """
+    runner = web.AppRunner(
+        app,
+        access_log_class=request_logger(app),
+        shutdown_timeout=CLOSE_TIMEOUT,
+        read_bufsize=READ_BUFFER,
+        max_line_size=settings.max_header,
+        max_field_size=settings.max_header,
+        max_headers=settings.max_headers,
+        keepalive_timeout=settings.idle_timeout,
+    )
+    await runner.setup()
+    render_malformed_requests(runner)
+    stack.push_async_callback(runner.cleanup)
+    tls = await asyncio.to_thread(_tls, settings)
+    port = await _open(stack, runner, settings, tls)
+    return http_url(settings.host, port, tls=tls is not None)
+
+
+async def _open(
+    stack: AsyncExitStack,
+    runner: web.AppRunner,
+    settings: ServerSettings,
+    tls: ssl.SSLContext | None,
+) -> int:
+    """Listens with counted connections, which aiohttp's own sites do not have, and returns the port."""
+    connections = runner.app[CONNECTIONS]
+    connections.limit_to_files()
+    assert runner.server
+    try:
+        listening = await asyncio.get_running_loop().create_server(
+            connections.wrap(runner.server),
+            settings.host,
+            settings.port,
+            ssl=tls,
+            ssl_handshake_timeout=settings.header_timeout if tls else None,
+            backlog=BACKLOG,
+        )
+    except OSError as error:
+        raise CannotListen.at(settings.host, settings.port, error) from error
+    stack.callback(listening.close)
+    return int(listening.sockets[0].getsockname()[1])
+
+
+def _tls(settings: ServerSettings) -> ssl.SSLContext | None:
+    if settings.ssl_certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.ssl_certificate, settings.ssl_key)
+    except (OSError, ssl.SSLError) as error:
+        raise CannotListen(f"The certificate {settings.ssl_certificate} cannot be used: {error}") from error
+    return context

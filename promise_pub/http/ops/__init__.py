@@ -1,0 +1,1 @@
+"""Watching the server: health checks, metrics, the request log."""

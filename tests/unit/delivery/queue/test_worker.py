@@ -1,0 +1,86 @@
+"""The end of a run that is stopped while it has its turn, by whom and for which reason."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from promise_pub.delivery.run.active import ActiveRun
+from promise_pub.delivery.run.stopping import StopReason
+from promise_pub.records import RunReport, State
+from tests.fakes import until
+from tests.house import House
+
+
+class Turns:
+    """Keeps what the holder of the turn is to call when it is lost."""
+
+    def __init__(self, house: House) -> None:
+        self.lost: Callable[[], None] = lambda: None
+        house.ledger.exclusive_turn = self.turn  # type: ignore[method-assign]
+
+    @asynccontextmanager
+    async def turn(self, lost: Callable[[], None]) -> AsyncIterator[None]:
+        self.lost = lost
+        yield
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    house = House(tmp_path)
+    async with house.runs:
+        yield house
+
+
+async def draining(house: House) -> ActiveRun:
+    house.consumer.hang.add("remove")
+    run = await house.submit()
+    await until(lambda: "remove" in house.consumer.calls)
+    return run
+
+
+async def ended(run: ActiveRun) -> RunReport:
+    await asyncio.wait_for(run.done.wait(), 30)
+    return run.report()
+
+
+async def test_a_run_whose_turn_is_lost_is_interrupted_and_leaves_the_session_alone(house: House) -> None:
+    turns, run = Turns(house), await draining(house)
+    turns.lost()
+    report = await ended(run)
+    assert report.state is State.INTERRUPTED and report.error
+    assert "Another server talks to the consumer" in report.error.message
+    assert house.consumer.sessions and "abandon" not in house.consumer.calls
+    assert house.recorded(run) == report
+
+
+async def test_a_cancelled_run_that_is_evicted_meanwhile_leaves_the_session_alone(house: House) -> None:
+    turns, run = Turns(house), await draining(house)
+    house.broker.holding = True
+    run.stop(StopReason.USER)
+    turns.lost()
+    assert (await ended(run)).state is State.INTERRUPTED
+    assert house.consumer.sessions and "abandon" not in house.consumer.calls
+
+
+async def test_a_run_that_waits_for_the_turn_of_another_server_is_stopped_as_queued(house: House) -> None:
+    asked = asyncio.Event()
+
+    @asynccontextmanager
+    async def never(lost: Any) -> AsyncIterator[None]:
+        asked.set()
+        await asyncio.Event().wait()
+        yield
+
+    house.ledger.exclusive_turn = never  # type: ignore[method-assign]
+    run = await house.submit()
+    await asyncio.wait_for(asked.wait(), 30)
+    await house.runs.stop()
+    report = await ended(run)
+    assert report.error and report.error.message == "The server was stopped while the run was queued."
+    assert house.consumer.calls == []
