@@ -22,9 +22,9 @@ from promise_pub import logs
 from promise_pub.app import FEATURES
 from promise_pub.cli import services
 from promise_pub.cli.arguments import parse
-from promise_pub.cli.picture import shown
 from promise_pub.errors import BadParameter, ConfigurationError, PromisePubError, Stopped
 from promise_pub.http.features import Feature
+from promise_pub.presentation.terminal_text import printable
 from promise_pub.terminal import FAILED, OK, USAGE
 
 
@@ -73,7 +73,7 @@ def _complain(options: argparse.Namespace, error: Exception, lines: Sequence[str
     if options.verbose:
         traceback.print_exception(error)
     for line in lines:
-        print(f"promise-pub: {shown(line)}", file=sys.stderr)
+        print(f"promise-pub: {printable(line)}", file=sys.stderr)
 
 
 async def _until_signal(command: Awaitable[int], *, endless: bool) -> int:

@@ -12,8 +12,9 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress import Progress
 
-from promise_pub.cli.picture import line, picture, shown, upload_picture
+from promise_pub.cli.picture import line, picture, upload_picture
 from promise_pub.presentation import wording
+from promise_pub.presentation.terminal_text import printable
 from promise_pub.records import RunReport
 from promise_pub.terminal import err
 
@@ -62,7 +63,7 @@ class Lines:
 
     def uploading(self, name: str, size: int) -> None:
         self._size = size
-        self._say(f"Uploading {shown(name)}: {wording.size(size)}")
+        self._say(f"Uploading {printable(name)}: {wording.size(size)}")
 
     def uploaded(self, count: int) -> None:
         self._sent += count
@@ -77,7 +78,7 @@ class Lines:
 
     def trouble(self, text: str) -> None:
         if bool(text) != bool(self._trouble):
-            self._say(shown(text) or "The server answers again")
+            self._say(printable(text) or "The server answers again")
         self._trouble = text
 
     def _due(self) -> bool:
@@ -125,4 +126,4 @@ class Picture:
         self._report = report
 
     def trouble(self, text: str) -> None:
-        self._trouble = shown(text)
+        self._trouble = printable(text)

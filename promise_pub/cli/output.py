@@ -11,9 +11,10 @@ from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from promise_pub.cli.picture import VERDICT_STYLES, shown
+from promise_pub.cli.picture import VERDICT_STYLES
 from promise_pub.errors import PromisePubError
 from promise_pub.http.problems import advice_on_run
+from promise_pub.presentation.terminal_text import printable
 from promise_pub.records import SUMMARY, RunReport
 from promise_pub.remote.answers import Json
 from promise_pub.terminal import OK, PROMISE_BROKEN, out, print_csv, print_json
@@ -118,7 +119,7 @@ def _print_lines(whole: Json, lines: dict[str, Any], form: str) -> None:
 def _print_line(name: str, text: str) -> None:
     """A name and what stands behind it, which on a terminal keeps to its column."""
     width = out.width - _NAMES if sys.stdout.isatty() else 0
-    parts = textwrap.wrap(shown(text), width) if width > _NAMES else [shown(text)]
+    parts = textwrap.wrap(printable(text), width) if width > _NAMES else [printable(text)]
     print(f"{name:<{_NAMES}}" + f"\n{'':<{_NAMES}}".join(parts))
 
 
@@ -169,4 +170,4 @@ def _cell(report: RunReport, name: str, value: object) -> Text:
     if name in _NUMBERS:
         return Text(_text(value))
     style = VERDICT_STYLES[report.verdict] if name == "verdict" and report.verdict else ""
-    return Text(shown(str(value)), style)
+    return Text(printable(str(value)), style)

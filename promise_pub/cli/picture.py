@@ -11,6 +11,7 @@ from rich.text import Text
 from promise_pub.cli.bars import NOTES_FROM, Row, Rows, row_of
 from promise_pub.presentation import wording
 from promise_pub.presentation.gauges import DONE, Part, gauges
+from promise_pub.presentation.terminal_text import printable
 from promise_pub.records import RunReport, State, Verdict
 
 WIDEST = 100  # columns; a longer bar is no better
@@ -49,18 +50,13 @@ def timing(report: RunReport) -> list[str]:
     return told
 
 
-def shown(text: str) -> str:
-    """Text that others chose, such as a file's name, without what a terminal would obey."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
 def picture(report: RunReport, trouble: str = "") -> RenderableType:
     """The run on a terminal: seven lines, and one more for each thing that went wrong."""
     return _Fitted(Group(*_lines(report, trouble)))
 
 
 def _lines(report: RunReport, trouble: str) -> Iterator[RenderableType]:
-    yield Text(shown(report.file.name), "bold", no_wrap=True, overflow="ellipsis")
+    yield Text(printable(report.file.name), "bold", no_wrap=True, overflow="ellipsis")
     yield Text.assemble(_state(report), " · ", " · ".join(timing(report)))
     yield Rows([row_of(gauge) for gauge in gauges(report)])
     yield _Losses(report)
@@ -86,7 +82,7 @@ def _reason(report: RunReport) -> str:
     """Why it failed. That it was cancelled, its state says already."""
     if report.error is None or report.error.code == report.state:
         return ""
-    return f"{shown(report.error.message)} ({report.error.code})"
+    return f"{printable(report.error.message)} ({report.error.code})"
 
 
 def _state(report: RunReport) -> Text:
@@ -109,7 +105,7 @@ def upload_picture(upload: Task) -> RenderableType:
         told.append(f"about {clock((size - sent) / upload.speed)} left")
     share = sent / size if size else 1.0
     lines = (
-        Text(shown(upload.description), "bold", no_wrap=True, overflow="ellipsis"),
+        Text(printable(upload.description), "bold", no_wrap=True, overflow="ellipsis"),
         Text.assemble((told[0], "cyan"), "".join(f" · {part}" for part in told[1:])),
         Rows([Row("uploaded", (Part(DONE, 0, share * 100),), f"{share:.0%}", "")]),
     )

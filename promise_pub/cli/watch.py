@@ -14,8 +14,9 @@ from rich.live import Live
 from rich.text import Text
 
 from promise_pub.cli.output import history_table
-from promise_pub.cli.picture import line, picture, shown
+from promise_pub.cli.picture import line, picture
 from promise_pub.errors import DatabaseError
+from promise_pub.presentation.terminal_text import printable
 from promise_pub.records import SUMMARY, RunReport
 from promise_pub.retries import Backoff, Retries
 from promise_pub.terminal import out, print_csv, print_json_line
@@ -101,7 +102,7 @@ class Changes:
 
 
 def _print_line(report: RunReport) -> None:
-    print(f"{report.id}  {shown(report.file.name)}  {line(report)}", flush=True)
+    print(f"{report.id}  {printable(report.file.name)}  {line(report)}", flush=True)
 
 
 _PRINTERS: dict[str, Callable[[RunReport], Any]] = {
