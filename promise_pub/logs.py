@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from promise_pub.errors import PromisePubError
+from promise_pub.times import rfc3339
 
 MAX_WAITING = 10_000  # lines that may wait to be written: a few MB. Further ones are dropped, and counted
 CLOSE_TIMEOUT = 1.0  # seconds for the last lines to be written at the end
@@ -53,8 +54,7 @@ def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _moment(record: logging.LogRecord) -> str:
-    moment = datetime.fromtimestamp(record.created, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return rfc3339(datetime.fromtimestamp(record.created, UTC))
 
 
 class _Formatter(logging.Formatter):

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
-NAME_AND_MAIL = ("name", "mail")
-"""The columns of a file that nobody says more of."""
+from promise_pub.parameters import Parameters
 
-
-class Mode(StrEnum):
-    """When the consumer reads: while rows arrive, or once they are all there."""
-
-    LIVE = "live"
-    BATCH = "batch"
+MAX_REJECTS = 10_000
+"""Rejected rows of a run that are stored; all are counted."""
+MAX_EMPLOYEE_TEXT = 127
+"""Characters of a name or a mail in the employees table."""
 
 
 class State(StrEnum):
-    """Where a run is. The last four are final."""
+    """The state of a run. The last four are final."""
 
     QUEUED = "queued"
     NEGOTIATING = "negotiating"
@@ -41,7 +38,7 @@ _FINAL = _RESUMABLE | {State.COMPLETED}
 
 
 class Verdict(StrEnum):
-    """Whether the promise held for every accepted row."""
+    """The judgement of the promise for all accepted rows."""
 
     KEPT = "kept"
     BROKEN = "broken"
@@ -81,7 +78,7 @@ class Rejected(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What one chunk of the file held. `offset` and `line` are where the next record starts: a sound checkpoint."""
+    """The records of one chunk of the file. The next one starts at `offset` and `line`: a sound checkpoint."""
 
     rows: Sequence[Row]
     rejected: Sequence[Rejected]
@@ -91,7 +88,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """An uploaded file, whole on disk. `name` is what the client called it: data, never a path."""
+    """An uploaded file, whole on disk. `name` is the client's name for it: data, never a path."""
 
     name: str
     bytes: int
@@ -99,52 +96,8 @@ class StoredFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Parameters:
-    """What the client asked for. `timeout` in seconds, `rate` in rows a second (0: as fast as it goes).
-
-    Of the file: its `columns` are the keys of the messages; with `header` they stand in its first line, and are those
-    once a run is made of it. `delimiter` is one character.
-    """
-
-    mode: Mode = Mode.LIVE
-    timeout: int = 5
-    clear: bool = False
-    rate: int = 0
-    profile: tuple[tuple[int, float], ...] = ()
-    """Rows a second, and for how many seconds: step by step, and again from the first. Empty: `rate` holds."""
-    columns: tuple[str, ...] = NAME_AND_MAIL
-    header: bool = False
-    delimiter: str = ","
-    encoding: str = "utf-8"
-
-    def as_json(self) -> dict[str, Any]:
-        """As they are asked for, in JSON types."""
-        return {
-            "mode": self.mode.value,
-            "timeout": self.timeout,
-            "rate": self.rate,
-            "clear": self.clear,
-            "profile": self.profile_text,
-            "columns": list(self.columns),
-            "header": self.header,
-            "delimiter": self.delimiter_name,
-            "encoding": self.encoding,
-        }
-
-    @property
-    def profile_text(self) -> str | None:
-        """The profile as it is asked for, as in 100:10,1000:0.5."""
-        return ",".join(f"{rate}:{_decimal(seconds)}" for rate, seconds in self.profile) or None
-
-    @property
-    def delimiter_name(self) -> str:
-        """The delimiter as it is asked for: a tab has a name."""
-        return "tab" if self.delimiter == "\t" else self.delimiter
-
-
-@dataclass(frozen=True, slots=True)
 class SessionView:
-    """The consumer's session as it told it. None means "not told", never zero."""
+    """A session as the consumer reported it. None means "not reported", never zero."""
 
     uuid: str
     received: int | None = None
@@ -152,18 +105,19 @@ class SessionView:
     duplicates: int | None = None
     invalid: int | None = None
     digest: str | None = None
-    """Of the distinct rows it received (see `delivery.evidence.digest`)."""
+    """Digest of the distinct rows received (see `delivery.evidence.digest`)."""
     rows: str | None = None
-    """Their numbers, as in 1-20,25."""
+    """Numbers of those rows, as in 1-20,25."""
     ended: bool | None = None
-    """Whether it has stopped reading."""
+    """True once the consumer has stopped reading."""
 
     @property
     def done_with(self) -> int:
-        """Messages whose fate it told. It saves in the order of its queue, so so many of the first need no other session.
+        """Messages whose outcome was reported. A consumer saves in the order of its queue, so this many of the first rows
+        need no other session.
 
-        Without its duplicates only what it saved is sure. What it could not use it may tell while it still holds, and
-        may lose, usable rows that came before: that is left out.
+        Without reported duplicates only saved rows are certain. Unusable rows are left out: a consumer may report them
+        while it still holds, and may lose, usable rows that came before.
         """
         return (self.saved or 0) + (self.duplicates or 0)
 
@@ -172,8 +126,8 @@ class SessionView:
 class Counts:
     """Rows by fate. read = accepted + rejected; accepted = confirmed + returned + nacked + in_flight + unpublished.
 
-    A returned or nacked row is one the consumer never sees; one in flight waits for its confirm, or to be sent again;
-    `resent` counts messages that were rows published before.
+    A returned or nacked row never reaches the consumer. A row in flight waits for its confirm, or to be sent again.
+    `resent` counts messages whose rows were published before.
     """
 
     read: int = 0
@@ -196,13 +150,10 @@ class Counts:
     def unpublished(self) -> int:
         return self.accepted - self.published
 
-    def as_json(self) -> dict[str, int]:
-        return {**asdict(self), "in_flight": self.in_flight, "unpublished": self.unpublished}
-
 
 @dataclass(frozen=True, slots=True)
 class Resent:
-    """Rows that were published more than once, and why: they keep their `message_id`."""
+    """Rows published more than once, with their `message_id`, and the reason."""
 
     rows: int
     reason: str
@@ -210,7 +161,7 @@ class Resent:
 
 @dataclass(frozen=True, slots=True)
 class EarlierSession:
-    """A session that ended before its run did. What it told makes up for the rows from `first` to `last`."""
+    """A session that ended before its run did; its report accounts for the rows from `first` to `last`."""
 
     session: SessionView
     first: int
@@ -256,7 +207,7 @@ class ResumeState:
 
 @dataclass(frozen=True, slots=True)
 class Seconds:
-    """How long each part of a run took, in seconds."""
+    """The duration of each part of a run, in seconds."""
 
     queued: float = 0.0
     negotiating: float = 0.0
@@ -267,7 +218,7 @@ class Seconds:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmLatency:
-    """From writing a row's batch to its publisher confirm, in milliseconds."""
+    """Percentiles of the time from writing a row's batch to its publisher confirm, in milliseconds."""
 
     p50: float
     p95: float
@@ -276,8 +227,8 @@ class ConfirmLatency:
 
 
 class Sample(NamedTuple):
-    """A run at one moment: `at` in seconds of its work, rows by fate so far, latencies of the confirms since the
-    sample before in milliseconds. None: not told, or none came."""
+    """A run at one moment: `at` in seconds of its work, rows by fate so far, and the latencies, in milliseconds, of the
+    confirms since the sample before. None where nothing was reported or no confirm came."""
 
     at: float
     read: int
@@ -291,7 +242,7 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why a run failed: the error's stable code and its message."""
+    """The reason why a run failed: the error's stable code and its message."""
 
     code: str
     message: str
@@ -299,10 +250,10 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """Why accepted rows could not be saved, counted from the stored file and the employees table.
+    """Counts of reasons why accepted rows were not saved, from the stored file and the employees table.
 
     `in_file`: rows whose mail stands on an earlier row; `held_before`: distinct mails that employees
-    held before the session; `too_long`: rows over the table's 127 characters. `gained`: distinct mails that employees
+    held before the session; `too_long`: rows over MAX_EMPLOYEE_TEXT. `gained`: distinct mails that employees
     got since. All of these are of the session's rows; `gone`: distinct mails of rows before it that employees lacks.
     """
 
@@ -410,99 +361,9 @@ class RunReport:
     resume_state: ResumeState = ResumeState()
     samples: tuple[Sample, ...] = ()
     read_bytes: int = 0
-    """How far the file was read."""
+    """Bytes of the file read so far."""
 
     @property
     def resumable(self) -> bool:
-        """Whether its state allows to go on with it. Its file must also be as it was."""
+        """True where its state allows to resume it; its file must also be unchanged."""
         return self.state in _RESUMABLE
-
-    def as_json(self) -> dict[str, Any]:
-        """The run as the API tells it: only JSON types, times in RFC 3339, seconds and milliseconds rounded."""
-        return {
-            "id": self.id,
-            "state": self.state.value,
-            **self.parameters.as_json(),
-            "file": asdict(self.file),
-            "created_at": _rfc3339(self.created_at),
-            "started_at": _rfc3339(self.started_at),
-            "finished_at": _rfc3339(self.finished_at),
-            "seconds": {name: round(value, 3) for name, value in asdict(self.seconds).items()},
-            "blocked": self.blocked,
-            "rows": self.counts.as_json(),
-            "read_bytes": self.read_bytes,
-            "digest": self.digest,
-            "returned_rows": self.returned_rows,
-            "nacked_rows": self.nacked_rows,
-            "resends": [asdict(resent) for resent in self.resends],
-            "session": _told(self.session),
-            "earlier_sessions": [
-                {"session": _told(one.session), "first_row": one.first, "last_row": one.last} for one in self.earlier
-            ],
-            "resumable": self.resumable,
-            "db_count": self.db_count,
-            "verdict": self.verdict and self.verdict.value,
-            "explanation": list(self.explanation),
-            "findings": [finding.as_json() for finding in self.findings],
-            "confirm_ms": self.confirm_ms and _rounded(self.confirm_ms),
-            "position": self.position,
-            "error": self.error and asdict(self.error),
-        }
-
-    def summary(self) -> tuple[str | int | float | None, ...]:
-        """The run as one line of a table, its cells in the order of SUMMARY. None is an empty cell."""
-        return (
-            self.id,
-            _rfc3339(self.created_at),
-            self.file.name,
-            self.parameters.mode.value,
-            self.state.value,
-            self.verdict and self.verdict.value,
-            self.counts.read,
-            self.counts.rejected,
-            self.counts.confirmed,
-            self.session.received if self.session else None,
-            self.session.saved if self.session else None,
-            round(self.seconds.total, 3),
-            self.error.code if self.error else None,
-        )
-
-
-SUMMARY = (
-    "id",
-    "created_at",
-    "file",
-    "mode",
-    "state",
-    "verdict",
-    "read",
-    "rejected",
-    "sent",
-    "received",
-    "saved",
-    "seconds",
-    "error",
-)
-"""The headings of a table of runs."""
-
-
-def _decimal(number: float) -> str:
-    """Thousandths at most, and no more digits than it takes."""
-    return f"{number:.3f}".rstrip("0").rstrip(".")
-
-
-def _rfc3339(moment: datetime | None) -> str | None:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else None
-
-
-def _told(session: SessionView | None) -> dict[str, Any] | None:
-    """Leaves out what the consumer did not tell of its extensions; `received` and `saved` stay, as null."""
-    if session is None:
-        return None
-    told = asdict(session)
-    del told["ended"]
-    return {k: v for k, v in told.items() if v is not None or k in ("uuid", "received", "saved")}
-
-
-def _rounded(latency: ConfirmLatency) -> dict[str, float]:
-    return {name: round(value, 1) for name, value in asdict(latency).items()}

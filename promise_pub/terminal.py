@@ -36,7 +36,9 @@ class CommandParsers(Protocol):
 
 def add_format(parser: Any, *more: str) -> None:
     """Adds `--format`, with the formats of all tables and these."""
-    parser.add_argument("--format", choices=("text", "json", "csv", *more), default="text", help="of what is printed")
+    parser.add_argument(
+        "--format", choices=("text", "json", "csv", *more), default="text", help="the format of the output"
+    )
 
 
 def print_json(value: Any) -> None:

@@ -30,17 +30,9 @@ from promise_pub.errors import (
     QueueGone,
     RunNotFound,
 )
-from promise_pub.records import (
-    NAME_AND_MAIL,
-    Batch,
-    Mode,
-    Rejected,
-    Repeats,
-    Row,
-    RunReport,
-    SessionView,
-    State,
-)
+from promise_pub.parameters import Mode
+from promise_pub.parameters.columns import NAME_AND_MAIL
+from promise_pub.records import Batch, Rejected, Repeats, Row, RunReport, SessionView, State
 
 EMPLOYEE_LIMIT = 127
 

@@ -11,7 +11,8 @@ from promise_pub.delivery.input.uploads import Uploads
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.delivery.run.backoffs import BACKOFFS, Backoffs
-from promise_pub.records import Mode, Parameters, State
+from promise_pub.parameters import Mode, Parameters
+from promise_pub.records import State
 from promise_pub.retries import Backoff
 from tests.fakes import FakeBroker, FakeConsumer, FakeLedger
 

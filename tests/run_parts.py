@@ -6,16 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from promise_pub.records import (
-    Counts,
-    Parameters,
-    RunReport,
-    Seconds,
-    SessionView,
-    State,
-    StoredFile,
-    Verdict,
-)
+from promise_pub.parameters import Parameters
+from promise_pub.records import Counts, RunReport, Seconds, SessionView, State, StoredFile, Verdict
 
 RUN = "7b0e0a52-8f0c-4f6e-9d3c-2f1f4f0c9a11"
 STARTED = datetime(2026, 11, 24, 12, 0, 1, 500_000, UTC)

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None, features: Sequence[Feature] = F
         _complain(options, error, [*error.message.splitlines(), *error.details])
         return USAGE if isinstance(error, ConfigurationError | BadParameter) else FAILED
     except BrokenPipeError:
-        _drop_output()  # whoever read it has gone
+        _drop_output()
         return FAILED
     except OSError as error:
         _complain(options, error, [f"the system refused: {error}"])
@@ -58,14 +58,14 @@ def main(arguments: Sequence[str] | None = None, features: Sequence[Feature] = F
 
 
 def _let_everything_be_written() -> None:
-    """What the output's encoding lacks is written in another way, and is no reason to fail."""
+    """Has characters that the output's encoding lacks written as escapes instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def _drop_output() -> None:
-    """Points the output elsewhere, so that closing it does not fail again."""
+    """Redirects the output to nowhere, so that closing it does not fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -77,9 +77,9 @@ def _complain(options: argparse.Namespace, error: Exception, lines: Sequence[str
 
 
 async def _until_signal(command: Awaitable[int], *, endless: bool) -> int:
-    """SIGINT and SIGTERM end a command once; what it has opened is closed before the process ends.
+    """Cancels the command at the first SIGINT, SIGTERM or SIGHUP; all it opened is closed before the process ends.
 
-    For one that goes on until it is stopped that is success. Raises Stopped for any other: it did not do its work.
+    An endless command has then succeeded. Raises Stopped for any other: it did not finish its work.
     """
     task = asyncio.ensure_future(command)
     signalled = False

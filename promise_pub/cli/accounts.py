@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 
 from rich.table import Table
 
@@ -19,6 +19,7 @@ from promise_pub.accounts.store import StoredAccounts
 from promise_pub.errors import BadParameter
 from promise_pub.settings import model
 from promise_pub.terminal import OK, Command, CommandParsers, add_format, out, print_csv, print_json
+from promise_pub.times import rfc3339
 
 DEFAULT_DAYS = 90
 MAX_DAYS = 3650
@@ -170,4 +171,4 @@ def _print(accounts: Sequence[Account], columns: Sequence[str], form: str) -> in
 
 
 def _as_text(value: object) -> str:
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if isinstance(value, datetime) else str(value)
+    return rfc3339(value, "seconds") if isinstance(value, datetime) else str(value)

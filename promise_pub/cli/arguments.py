@@ -1,4 +1,4 @@
-"""What the command line takes: every command, its options, and an example of each."""
+"""The command line's arguments: every command, its options, and an example of each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Any, NoReturn
 
 from promise_pub import __version__, app
 from promise_pub.cli import accounts, runs, send, services
+from promise_pub.cli.remote_run import SERVER
 from promise_pub.http.features import Feature
+from promise_pub.parameters import PARAMETERS
 from promise_pub.records import State, Verdict
 from promise_pub.settings import model
 from promise_pub.terminal import USAGE, Command, CommandParsers, add_format
@@ -28,10 +30,10 @@ exit codes:
 
 
 def parse(arguments: Sequence[str] | None, features: Sequence[Feature] = ()) -> argparse.Namespace:
-    """The options, with `command` to run. Ends the process with 2 for what is wrong, with 0 for --help and --version.
+    """Returns the options, with `command` to run. Ends the process with 2 for an error, with 0 for --help and --version.
 
-    `endless`: whether the command runs until it is stopped, so that being stopped is its success. `load_settings`: reads
-    the configuration that the options name, with the sections of `features`, which may add commands.
+    `endless` is True for a command that runs until it is stopped, so that being stopped is its success. `load_settings`
+    reads the configuration that the options name, with the sections of `features`, which may add commands.
     """
     options = _parser(features).parse_args(arguments)
     levels = [getattr(options, f"verbose_{level}", 0) for level in range(_LEVELS)]
@@ -43,40 +45,23 @@ def parse(arguments: Sequence[str] | None, features: Sequence[Feature] = ()) -> 
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line. Takes no shortened options: they would change their meaning with new ones."""
+    """A parser that reports an error in one line. Refuses shortened options: new ones would change their meaning."""
 
     def __init__(self, level: int = 0, **arguments: Any) -> None:
-        super().__init__(
-            allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            **arguments,
-        )
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **arguments)
         self.level = level
         # After the command as well as before it: there, an option not given must not undo the one before.
         unset = None if level == 0 else argparse.SUPPRESS
         self.add_argument("--version", action="version", version=f"promise-pub {__version__}")
-        self.add_argument(
-            "-c",
-            dest="config",
-            type=Path,
-            metavar="FILE",
-            default=unset,
-            help="the configuration file",
-        )
+        self.add_argument("-c", dest="config", type=Path, metavar="FILE", default=unset, help="the configuration file")
         self.add_argument(
             "-v",
             dest=f"verbose_{level}",
             action="count",
             default=0,
-            help="say more, also where an error comes from; twice: everything",
+            help="log more, and show where an error comes from; twice: log everything",
         )
-        self.add_argument(
-            "-q",
-            dest="quiet",
-            action="store_true",
-            default=unset or False,
-            help="say only what went wrong",
-        )
+        self.add_argument("-q", dest="quiet", action="store_true", default=unset or False, help="print errors only")
 
     def error(self, message: str) -> NoReturn:
         print(f"promise-pub: {message} (see {self.prog} --help)", file=sys.stderr)
@@ -101,7 +86,7 @@ def _parser(features: Sequence[Feature]) -> argparse.ArgumentParser:
 
 
 class _Commands:
-    """The commands that a parser has."""
+    """Lets a parser have commands."""
 
     def __init__(self, parser: _Parser) -> None:
         self._parsers: Any = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -131,33 +116,23 @@ def _add_services(commands: CommandParsers) -> None:
     serve = commands.add(
         "serve",
         services.serve,
-        "the web server",
+        "run the web server",
         "promise-pub serve --local",
         "promise-pub serve -c production.ini",
     )
     serve.set_defaults(endless=True)
-    serve.add_argument("--local", action="store_true", help="start here whatever is not configured with -c")
+    serve.add_argument("--local", action="store_true", help="start the parts that are not configured on this machine")
     serve.add_argument(
-        "--state",
-        type=Path,
-        default=Path(".local"),
-        metavar="DIR",
-        help="where --local keeps its state",
+        "--state", type=Path, default=Path(".local"), metavar="DIR", help="the folder in which --local keeps its state"
     )
     consumer = commands.add(
-        "consumer",
-        services.consumer,
-        "the bundled consumer alone",
-        "promise-pub consumer -c production.ini",
+        "consumer", services.consumer, "run the bundled consumer alone", "promise-pub consumer -c production.ini"
     )
     consumer.set_defaults(endless=True)
     schema = commands.add(
-        "schema",
-        services.schema,
-        "print or apply scheme.sql",
-        "promise-pub schema --apply -c production.ini",
+        "schema", services.schema, "print or apply scheme.sql", "promise-pub schema --apply -c production.ini"
     )
-    schema.add_argument("--apply", action="store_true", help="create the tables that are not there")
+    schema.add_argument("--apply", action="store_true", help="create the missing tables")
 
 
 def _add_send(commands: CommandParsers) -> None:
@@ -171,72 +146,61 @@ def _add_send(commands: CommandParsers) -> None:
     )
     parser.epilog = f"{parser.epilog}\n\n{_CODES}"
     parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help="the CSV")
-    parser.add_argument("--follow", metavar="RUN", help="a run that goes already: its id or address")
+    parser.add_argument("--follow", metavar="RUN", help="follow a run that exists: its id or its URL")
     _add_parameters(parser.add_argument_group("how the file is run"))
     _add_server(parser)
-    parser.add_argument("--junit", type=Path, metavar="FILE", help="write the outcome there as JUnit XML, for CI")
+    parser.add_argument(
+        "--junit", type=Path, metavar="FILE", help="write the outcome to this file as JUnit XML, for CI"
+    )
     add_format(parser)
 
 
 def _add_parameters(group: Any) -> None:
-    """Their values are checked where the server checks them, so that both say the same."""
-    group.add_argument(
-        "--mode",
-        metavar="live|batch",
-        help="whether the consumer reads meanwhile, or once all is sent",
-    )
-    group.add_argument("--timeout", metavar="SECONDS", help="how long the consumer waits for more rows")
-    group.add_argument("--rate", metavar="ROWS", help="rows a second at most")
-    group.add_argument(
-        "--profile",
-        metavar="ROWS:SECONDS,…",
-        help="rows a second step by step, as in 100:10,1000:5",
-    )
-    group.add_argument("--columns", metavar="NAME,…", help="the keys of the messages")
-    flag = {"action": "store_const", "const": "true"}
-    group.add_argument("--header", **flag, help="the keys stand in the file's first line")
-    group.add_argument("--delimiter", metavar="CHARACTER", help="what separates values, or: tab")
-    group.add_argument("--encoding", metavar="NAME", help="the file's encoding")
-    group.add_argument("--clear", **flag, help="empty the employees table first")
-    group.add_argument("--dry-run", **flag, help="only say what the file holds; nothing is published")
+    """Adds an option for each. Their values are checked where the server checks them, so that both say the same."""
+    for one in PARAMETERS:
+        option: dict[str, Any] = {"metavar": one.metavar} if one.metavar else {"action": "store_const", "const": "true"}
+        words = one.help.replace("`", "").removesuffix(".")
+        group.add_argument(f"--{one.name.replace('_', '-')}", help=words[0].lower() + words[1:], **option)
 
 
 def _add_runs(commands: CommandParsers) -> None:
     parser = commands.add(
         "runs",
         runs.runs,
-        "the history, or one run",
+        "list the runs, or show, resume or cancel one",
         "promise-pub runs --state failed --limit 10",
         "promise-pub runs --watch",
         "promise-pub runs 7b0e0a52-8f0c-4f6e-9d3c-2f1f4f0c9a11 --resume",
     )
-    parser.add_argument("id", nargs="?", metavar="ID", help="one run; without it, the newest ones")
-    parser.add_argument("--watch", action="store_true", help="show it as it changes, until Ctrl-C")
+    parser.add_argument("id", nargs="?", metavar="ID", help="a run; without it, the newest runs")
+    parser.add_argument("--watch", action="store_true", help="show changes as they come, until Ctrl-C")
     parser.add_argument(
         "--state",
         action="append",
         choices=[state.value for state in State],
         metavar="STATE",
-        help="runs in this state alone, or in one of several: " + ", ".join(State),
+        help="only runs in this state; may be given several times: " + ", ".join(State),
     )
     parser.add_argument(
         "--verdict",
         action="append",
         choices=[verdict.value for verdict in Verdict],
         metavar="VERDICT",
-        help="runs with this verdict alone, or one of several: " + ", ".join(Verdict),
+        help="only runs with this verdict; may be given several times: " + ", ".join(Verdict),
     )
-    parser.add_argument("--limit", type=int, metavar="N", help=f"so many runs at most ({runs.HISTORY})")
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help=f"at most this many runs (default: {runs.DEFAULT_LIMIT})"
+    )
     acts = parser.add_argument_group("at a server")
     acts.add_argument(
         "--resume",
         action="store_true",
-        help="go on with a run that did not complete, and follow it; exits as send",
+        help="resume a run that did not complete, and follow it; exit codes as for send",
     )
-    acts.add_argument("--cancel", action="store_true", help="end a run that goes")
+    acts.add_argument("--cancel", action="store_true", help="cancel a run that waits or works")
     _add_server(acts)
     add_format(parser)
 
 
 def _add_server(parser: Any) -> None:
-    parser.add_argument("--server", metavar="URL", help="the server, http://localhost:8000 unless told otherwise")
+    parser.add_argument("--server", metavar="URL", help=f"the server's URL (default: {SERVER})")

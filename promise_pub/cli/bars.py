@@ -1,4 +1,4 @@
-"""Names, bars, numbers and notes, as wide as there is room. Pure: it draws, and prints nothing."""
+"""BarRows of a name, a bar, a number and a note, fitted to the terminal's width. Pure: draws, prints nothing."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _STYLES = {DONE: "green", ASIDE: "yellow", LOST: "bold red"}
 _REST = ("─", "bright_black")  # thinner: the two can be told apart whatever the colours
 
 
-class Row(NamedTuple):
-    """One bar, and what stands before and behind it."""
+class BarRow(NamedTuple):
+    """A bar with its name before, its number and note behind."""
 
     name: str
     parts: Sequence[Part]
@@ -34,15 +34,15 @@ class Row(NamedTuple):
     note: str
 
 
-def row_of(gauge: Gauge) -> Row:
+def bar_row(gauge: Gauge) -> BarRow:
     number = "–" if gauge.count is None else f"{gauge.count:,}"
-    return Row(gauge.name.lower(), gauge.parts, number, gauge.note)
+    return BarRow(gauge.name.lower(), gauge.parts, number, gauge.note)
 
 
-class Rows:
-    """Rows below each other. Where there is little room the notes go first, then the bars."""
+class BarRows:
+    """BarRows below each other. A narrow terminal drops the notes first, then the bars."""
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, rows: Sequence[BarRow]) -> None:
         self._rows = rows
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -63,7 +63,7 @@ class Rows:
 
 
 class _Bar:
-    """A bar of parts. What is lost or left aside has a place, however little it is; no bar is full before it is all."""
+    """A bar of parts. Losses take at least one cell; a bar is full only when it is complete."""
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self._parts = parts
@@ -78,7 +78,7 @@ class _Bar:
         yield Segment((" " if plain else sign) * rest, Style.parse(style))
 
     def _cells(self, width: int) -> dict[str, int]:
-        """How many cells each kind takes; what came far gives way to what did not."""
+        """Returns the cells of each kind; losses take theirs from the part that is done."""
         taken = int((sum(part.width for part in self._parts) + ROUNDED) / 100 * width)
         cells = {part.kind: max(1, int(part.width / 100 * width)) for part in self._parts if part.kind != DONE}
         done = max(0, min(taken, width) - sum(cells.values()))

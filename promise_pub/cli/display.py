@@ -1,4 +1,4 @@
-"""What a command shows on stderr while it follows a run: a picture on a terminal, a line now and then in a log."""
+"""A run's progress on stderr: gauges on a terminal, a line now and then in a log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress import Progress
 
-from promise_pub.cli.picture import line, picture, upload_picture
+from promise_pub.cli.picture import draw_upload, line, picture
 from promise_pub.presentation import wording
 from promise_pub.presentation.terminal_text import printable
 from promise_pub.records import RunReport
@@ -26,31 +26,31 @@ class Display(Protocol):
     """Shows a run from the upload of its file to its end."""
 
     def uploading(self, name: str, size: int) -> None:
-        """A file of `size` bytes is about to go."""
+        """Begins the upload of a file of `size` bytes."""
 
     def uploaded(self, count: int) -> None:
-        """So many bytes more went."""
+        """Adds bytes that were sent."""
 
     def show(self, report: RunReport) -> None:
-        """The run as it is now."""
+        """Shows the run as it is now."""
 
     def trouble(self, text: str) -> None:
-        """Why there is no news; "" when there is again."""
+        """Says why no updates come; "" when they do again."""
 
 
 @contextmanager
 def open_display(*, quiet: bool) -> Iterator[Display]:
-    """The display that suits stderr; gone, or complete, after the block."""
+    """Opens the display that suits stderr; it is removed or complete after the block."""
     if quiet:
-        yield Lines(lambda text: None)
+        yield LineDisplay(lambda text: None)
     elif sys.stderr.isatty() and not err.is_dumb_terminal:
-        with Picture(err, keep=not sys.stdout.isatty()) as shown_here:
+        with LiveDisplay(err, keep=not sys.stdout.isatty()) as shown_here:
             yield shown_here
     else:
-        yield Lines(lambda text: print(text, file=sys.stderr, flush=True))
+        yield LineDisplay(lambda text: print(text, file=sys.stderr, flush=True))
 
 
-class Lines:
+class LineDisplay:
     """A line at each change of state, and every LINE_EVERY seconds in between."""
 
     def __init__(self, write: Callable[[str], None], now: Callable[[], float] = time.monotonic) -> None:
@@ -89,21 +89,18 @@ class Lines:
         self._write(text)
 
 
-class Picture:
-    """A picture in place: the upload's bar, then the run's gauges. It stays when told to, where no report replaces it."""
+class LiveDisplay:
+    """Gauges, redrawn in place: first the upload's bar, then the run's. With `keep` they stay after the end."""
 
     def __init__(self, console: Console, *, keep: bool) -> None:
-        self._upload = Progress(console=console, auto_refresh=False)  # for its estimate of the rate
+        self._upload = Progress(console=console, auto_refresh=False)  # it estimates the rate
         self._report: RunReport | None = None
         self._trouble = ""
         self._live = Live(
-            console=console,
-            get_renderable=self.rendered,
-            refresh_per_second=PER_SECOND,
-            transient=not keep,
+            console=console, get_renderable=self.rendered, refresh_per_second=PER_SECOND, transient=not keep
         )
 
-    def __enter__(self) -> Picture:
+    def __enter__(self) -> LiveDisplay:
         self._live.start()
         return self
 
@@ -113,7 +110,7 @@ class Picture:
     def rendered(self) -> RenderableType:
         if self._report:
             return picture(self._report, self._trouble)
-        return upload_picture(self._upload.tasks[0]) if self._upload.tasks else ""
+        return draw_upload(self._upload.tasks[0]) if self._upload.tasks else ""
 
     def uploading(self, name: str, size: int) -> None:
         self._upload.add_task(name, total=size)

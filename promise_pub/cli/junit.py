@@ -1,4 +1,4 @@
-"""A run as a JUnit report, for CI: a test case for the verdict, and one for each way of losing rows."""
+"""A run as a JUnit report for CI: a test case for the verdict, and one for each way of losing rows."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from junitparser import Error, Failure, Skipped, TestCase, TestSuite
 
 from promise_pub.errors import BadParameter, PromisePubError
 from promise_pub.http.problems import advice_on_run
+from promise_pub.parameters import RUN_PARAMETERS
 from promise_pub.records import FindingKind as Kind
 from promise_pub.records import Verdict
 from promise_pub.remote.answers import Json
+from promise_pub.text import counted
 
 Result = TypeVar("Result", Error, Failure, Skipped)
 
@@ -27,9 +29,10 @@ VERDICT = "the promise is kept"
 # What XML 1.0 cannot hold, not even escaped.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _PROPERTIES = (
-    "id state verdict mode timeout rate profile clear columns header delimiter encoding file rows "
-    "session db_count confirm_ms seconds digest"
-).split()
+    *("id", "state", "verdict"),
+    *(one.name for one in RUN_PARAMETERS),
+    *("file", "rows", "session", "db_count", "confirm_ms", "seconds", "digest"),
+)
 
 
 class _Loss(NamedTuple):
@@ -125,7 +128,7 @@ def _verdict(run: Json | None, error: PromisePubError | None) -> TestCase:
 def _rejected(run: Json) -> Skipped | None:
     if not (count := run["rows"]["rejected"]):
         return None
-    rows = "1 row was" if count == 1 else f"{count:,} rows were"
+    rows = f"{counted(count, 'row')} {'was' if count == 1 else 'were'}"
     return _result(Skipped, "rejected", [f"{rows} rejected and not published: /runs/{run['id']}/rejects names them"])
 
 

@@ -1,4 +1,4 @@
-"""What commands print on stdout: reports and tables for people, JSON and CSV for scripts."""
+"""The output of commands on stdout: reports and tables for people, JSON and CSV for scripts."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from rich.text import Text
 from promise_pub.cli.picture import VERDICT_STYLES
 from promise_pub.errors import PromisePubError
 from promise_pub.http.problems import advice_on_run
+from promise_pub.presentation.run_json import SUMMARY, encode_run, summarize_run
 from promise_pub.presentation.terminal_text import printable
-from promise_pub.records import SUMMARY, RunReport
+from promise_pub.records import RunReport
 from promise_pub.remote.answers import Json
 from promise_pub.terminal import OK, PROMISE_BROKEN, out, print_csv, print_json
 
 
 class _Column(NamedTuple):
-    """From which width of the terminal on it is shown, and how narrow it may get."""
+    """A column's limits: the terminal's width that it needs, and its own least width."""
 
     wide_enough: int
     narrowest: int
 
 
-# In the order of SUMMARY. An id has to be whole, or it is of no use; the file's name gives way first.
+# In the order of SUMMARY. An id is useless unless it is whole; the file's name shrinks first.
 _COLUMNS = {
     "id": _Column(0, 36),
     "created_at": _Column(124, 24),
@@ -45,7 +46,7 @@ _NAMES = 16  # columns for the names of a report
 
 
 def exit_code(run: Json) -> int:
-    """What became of the promise. Raises PromisePubError for a run that did not complete."""
+    """Returns the exit code for the verdict. Raises PromisePubError for a run that did not complete."""
     if run["state"] != "completed":
         error = run["error"]
         if not error:
@@ -88,7 +89,7 @@ def _advice(error: Json) -> list[str]:
 
 
 def print_dry_run(answer: Json, form: str) -> None:
-    """What a file holds, and what of it would be rejected."""
+    """Prints the counts of a file's rows, and the first that would be rejected."""
     rows, first = answer["rows"], answer["rejected"]
     lines = {
         "file": answer["file"]["name"],
@@ -117,7 +118,7 @@ def _print_lines(whole: Json, lines: dict[str, Any], form: str) -> None:
 
 
 def _print_line(name: str, text: str) -> None:
-    """A name and what stands behind it, which on a terminal keeps to its column."""
+    """Prints a name and its text, which wraps within its column on a terminal."""
     width = out.width - _NAMES if sys.stdout.isatty() else 0
     parts = textwrap.wrap(printable(text), width) if width > _NAMES else [printable(text)]
     print(f"{name:<{_NAMES}}" + f"\n{'':<{_NAMES}}".join(parts))
@@ -129,15 +130,15 @@ def _text(value: object) -> str:
 
 def print_history(reports: Sequence[RunReport], form: str) -> None:
     if form == "json":
-        print_json([report.as_json() for report in reports])
+        print_json([encode_run(report) for report in reports])
     elif form == "csv":
-        print_csv(SUMMARY, *(report.summary() for report in reports))
+        print_csv(SUMMARY, *(summarize_run(report) for report in reports))
     else:
         out.print(history_table(reports))
 
 
 def history_table(reports: Sequence[RunReport]) -> Table:
-    """The runs as a table that fits the terminal."""
+    """Returns a table of the runs that fits the terminal."""
     names = [name for name, column in _COLUMNS.items() if out.width >= column.wide_enough]
     rows = [_cells(report) for report in reports]
     table = Table(box=None, pad_edge=False)
@@ -150,7 +151,7 @@ def history_table(reports: Sequence[RunReport]) -> Table:
 
 
 def _widths(names: Sequence[str], rows: Sequence[Mapping[str, Text]]) -> dict[str, int]:
-    """What each column takes; the names of files take what the others leave."""
+    """Returns the width of each column; the names of files get what the others leave."""
     widths = {name: max([_COLUMNS[name].narrowest, *(row[name].cell_len for row in rows)]) for name in names}
     if "file" in widths:
         others = sum(widths.values()) - widths["file"] + _GAP * (len(names) - 1)
@@ -159,12 +160,12 @@ def _widths(names: Sequence[str], rows: Sequence[Mapping[str, Text]]) -> dict[st
 
 
 def _cells(report: RunReport) -> dict[str, Text]:
-    values = zip(SUMMARY, report.summary(), strict=True)
+    values = zip(SUMMARY, summarize_run(report), strict=True)
     return {name: _cell(report, name, value) for name, value in values}
 
 
 def _cell(report: RunReport, name: str, value: object) -> Text:
-    """Text, not markup: a file may be called [bold]."""
+    """Returns text, not markup: a file may be called [bold]."""
     if value is None:
         return Text("")
     if name in _NUMBERS:

@@ -1,4 +1,4 @@
-"""How a run goes, for people: five gauges, or a line. Pure: it draws, and prints nothing."""
+"""A run's progress for people: five gauges, or a line. Pure: draws, prints nothing."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.progress import Task
 from rich.text import Text
 
-from promise_pub.cli.bars import NOTES_FROM, Row, Rows, row_of
+from promise_pub.cli.bars import NOTES_FROM, BarRow, BarRows, bar_row
 from promise_pub.presentation import wording
 from promise_pub.presentation.gauges import DONE, Part, gauges
 from promise_pub.presentation.terminal_text import printable
 from promise_pub.records import RunReport, State, Verdict
 
-WIDEST = 100  # columns; a longer bar is no better
+WIDEST = 100  # columns
 MARGIN = 3  # columns on the right: the ^C that a terminal shows must not break the last line in two
 
 NOTED = ("rejected", "returned", "refused")  # losses that a gauge's note names
@@ -22,7 +22,7 @@ VERDICT_STYLES = {Verdict.KEPT: "green", Verdict.BROKEN: "bold red", Verdict.UNK
 
 
 def losses(report: RunReport, besides: Sequence[str] = ()) -> list[str]:
-    """What did not go the straight way, where there is any."""
+    """Returns the counts of rows that were lost or sent again, where there are any."""
     counts = report.counts
     kinds = {
         "rejected": counts.rejected,
@@ -34,14 +34,14 @@ def losses(report: RunReport, besides: Sequence[str] = ()) -> list[str]:
 
 
 def clock(seconds: float) -> str:
-    """1:07, or 1:00:07 from an hour on: it does not jump about as it goes."""
+    """Returns 1:07, or 1:00:07 from an hour on: of a steady width while it counts."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def timing(report: RunReport) -> list[str]:
-    """For how long it has gone, how long it may still, and how fast it is."""
+    """Returns the time taken, the estimate of the time left, and the rate."""
     spent, told = report.seconds, [clock(report.seconds.total)]
     if (left := wording.seconds_left(report)) is not None:
         told.append(f"about {clock(left)} left")
@@ -51,14 +51,14 @@ def timing(report: RunReport) -> list[str]:
 
 
 def picture(report: RunReport, trouble: str = "") -> RenderableType:
-    """The run on a terminal: seven lines, and one more for each thing that went wrong."""
+    """Draws the run in seven lines, and one more for each thing that went wrong."""
     return _Fitted(Group(*_lines(report, trouble)))
 
 
 def _lines(report: RunReport, trouble: str) -> Iterator[RenderableType]:
     yield Text(printable(report.file.name), "bold", no_wrap=True, overflow="ellipsis")
     yield Text.assemble(_state(report), " · ", " · ".join(timing(report)))
-    yield Rows([row_of(gauge) for gauge in gauges(report)])
+    yield BarRows([bar_row(gauge) for gauge in gauges(report)])
     yield _Losses(report)
     if reason := _reason(report):
         yield Text(reason, "red")
@@ -67,7 +67,7 @@ def _lines(report: RunReport, trouble: str) -> Iterator[RenderableType]:
 
 
 class _Losses:
-    """A line for what the notes beside the bars do not say, which is all of it where there is no room for them."""
+    """A line of the losses that the notes beside the bars do not name: all where the notes have no room."""
 
     def __init__(self, report: RunReport) -> None:
         self._report = report
@@ -79,7 +79,7 @@ class _Losses:
 
 
 def _reason(report: RunReport) -> str:
-    """Why it failed. That it was cancelled, its state says already."""
+    """Returns why the run failed; "" where its state says it already."""
     if report.error is None or report.error.code == report.state:
         return ""
     return f"{printable(report.error.message)} ({report.error.code})"
@@ -94,8 +94,8 @@ def _state(report: RunReport) -> Text:
     return Text(state, "cyan")
 
 
-def upload_picture(upload: Task) -> RenderableType:
-    """A file on its way, in the place and the shape that its run takes next."""
+def draw_upload(upload: Task) -> RenderableType:
+    """Draws an upload in the lines that its run takes next."""
     sent, size = upload.completed, upload.total or 0
     told = ["Uploading", f"{wording.size(sent)} of {wording.size(size)}"]
     if sent >= size:
@@ -107,13 +107,13 @@ def upload_picture(upload: Task) -> RenderableType:
     lines = (
         Text(printable(upload.description), "bold", no_wrap=True, overflow="ellipsis"),
         Text.assemble((told[0], "cyan"), "".join(f" · {part}" for part in told[1:])),
-        Rows([Row("uploaded", (Part(DONE, 0, share * 100),), f"{share:.0%}", "")]),
+        BarRows([BarRow("uploaded", (Part(DONE, 0, share * 100),), f"{share:.0%}", "")]),
     )
     return _Fitted(Group(*lines))
 
 
 class _Fitted:
-    """What is drawn takes the terminal's width, less the margin, and WIDEST at most."""
+    """A drawing as wide as the terminal less the margin, at most WIDEST."""
 
     def __init__(self, drawn: RenderableType) -> None:
         self._drawn = drawn
@@ -125,7 +125,7 @@ class _Fitted:
 
 
 def line(report: RunReport) -> str:
-    """The run in a line, for a log."""
+    """Returns the run in a line, for a log."""
     counts = ", ".join(f"{gauge.name.lower()} {gauge.count:,}" for gauge in gauges(report) if gauge.count is not None)
     told = [f"{wording.state(report)}: {counts}", *losses(report), *timing(report)]
     if report.verdict:

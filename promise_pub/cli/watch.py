@@ -16,27 +16,28 @@ from rich.text import Text
 from promise_pub.cli.output import history_table
 from promise_pub.cli.picture import line, picture
 from promise_pub.errors import DatabaseError
+from promise_pub.presentation.run_json import SUMMARY, encode_run, summarize_run
 from promise_pub.presentation.terminal_text import printable
-from promise_pub.records import SUMMARY, RunReport
+from promise_pub.records import RunReport
 from promise_pub.retries import Backoff, Retries
 from promise_pub.terminal import out, print_csv, print_json_line
 
-LOOK_EVERY = 1.0  # seconds; the ledger is half a second old
-AWAY = Backoff(LOOK_EVERY, LOOK_EVERY, within=60.0, jitter=0.0)  # the database
-AROUND = 3  # lines of a terminal that are no run's
+POLL_EVERY = 1.0  # seconds; the ledger is half a second old
+AWAY = Backoff(POLL_EVERY, POLL_EVERY, within=60.0, jitter=0.0)  # the database
+AROUND = 3  # lines of the terminal besides the runs
 
-Look = Callable[[], Awaitable[list[RunReport]]]
+Fetch = Callable[[], Awaitable[list[RunReport]]]
 Show = Callable[[Sequence[RunReport], str], None]
 
 
-async def watch(look: Look, options: argparse.Namespace, backoff: Backoff = AWAY) -> None:
-    """Shows what `look` finds until it is stopped. Raises DatabaseError when the database refuses, or fails for a minute."""
+async def watch(fetch: Fetch, options: argparse.Namespace, backoff: Backoff = AWAY) -> None:
+    """Shows what `fetch` returns until it is stopped. Raises DatabaseError when the database refuses, or fails for a minute."""
     found: list[RunReport] = []
     with _screen(options) as show:
         retries = Retries(backoff, lambda error, _: show(found, error.message))
         while True:
             try:
-                found = await look()
+                found = await fetch()
             except DatabaseError as error:
                 if not found:
                     raise
@@ -59,7 +60,7 @@ def _screen(options: argparse.Namespace) -> Iterator[Show]:
 
 
 class InPlace:
-    """Draws the runs where they were drawn before, and leaves them there at its end."""
+    """Runs redrawn in place; they stay on the terminal at the end."""
 
     def __init__(self, console: Console, *, one: bool) -> None:
         self._one = one
@@ -83,7 +84,7 @@ class InPlace:
 
 
 class Changes:
-    """Prints a run when it is not what it was. Passing time alone is no change."""
+    """Prints each run whenever it has changed. Passing time alone is no change."""
 
     def __init__(self, write: Callable[[RunReport], None]) -> None:
         self._write = write
@@ -95,7 +96,7 @@ class Changes:
             print(f"promise-pub: {trouble}: trying again", file=sys.stderr, flush=True)
         self._trouble = trouble
         for report in reversed(found):  # oldest first, as in a log
-            about = {**report.as_json(), "seconds": None}
+            about = {**encode_run(report), "seconds": None}
             if self._told.get(report.id) != about:
                 self._told[report.id] = about
                 self._write(report)
@@ -107,6 +108,6 @@ def _print_line(report: RunReport) -> None:
 
 _PRINTERS: dict[str, Callable[[RunReport], Any]] = {
     "text": _print_line,
-    "json": lambda report: print_json_line(report.as_json()),
-    "csv": lambda report: print_csv(report.summary()),
+    "json": lambda report: print_json_line(encode_run(report)),
+    "csv": lambda report: print_csv(summarize_run(report)),
 }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import NamedTuple, TypeGuard
 
-MAX_CHARACTERS = 127  # of employees.name and employees.mail
+from promise_pub.records import MAX_EMPLOYEE_TEXT
+
 MAX_BODY = 1024 * 1024  # bytes; parsing more would hold the event loop, and no usable row is nearly as large
 
 
@@ -33,7 +34,7 @@ def parse(body: bytes) -> RowValues | None:
 
 
 def _storable(value: object) -> TypeGuard[str]:
-    if not isinstance(value, str) or len(value) > MAX_CHARACTERS or "\0" in value:
+    if not isinstance(value, str) or len(value) > MAX_EMPLOYEE_TEXT or "\0" in value:
         return False
     # JSON can spell half a surrogate pair, UTF-8 cannot.
     try:

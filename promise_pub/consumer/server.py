@@ -22,7 +22,7 @@ from promise_pub.consumer.sessions import ConsumerSessions
 from promise_pub.db import open_pool
 from promise_pub.db_checks import require_needs, require_usable
 from promise_pub.errors import BadParameter, BrokerError, CannotListen, DatabaseError, ServerStopping
-from promise_pub.records import Mode
+from promise_pub.parameters import Mode
 from promise_pub.resources import allow_many_files, log_refused_connections
 from promise_pub.retries import Backoff
 from promise_pub.settings.model import Settings

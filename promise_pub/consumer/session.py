@@ -11,6 +11,7 @@ from promise_pub.consumer.distinct import DistinctIds
 from promise_pub.consumer.rows import RowValues, parse
 from promise_pub.delivery.consumer_client.answers import NOT_YET
 from promise_pub.delivery.evidence.digest import MODULUS, fingerprint, written
+from promise_pub.times import rfc3339
 
 MAX_RANGES = 10_000  # of row numbers in an answer, which leaves them out when there are more
 
@@ -83,8 +84,8 @@ class ConsumerSession:
     def as_json(self) -> dict[str, Any]:
         return {
             "uuid": self.uuid,
-            "started": _rfc3339(self.started),
-            "ended": _rfc3339(self.ended) if self.ended else NOT_YET,
+            "started": rfc3339(self.started, "auto"),
+            "ended": rfc3339(self.ended, "auto") if self.ended else NOT_YET,
             "checksum": self.received,
             "saved": self.saved,
             "duplicates": self.duplicates,
@@ -93,7 +94,3 @@ class ConsumerSession:
             **({"rows": rows} if (rows := self._ids.rows(MAX_RANGES)) is not None else {}),
             "host": self.host,
         }
-
-
-def _rfc3339(moment: datetime) -> str:
-    return moment.isoformat().replace("+00:00", "Z")

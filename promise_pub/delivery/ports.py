@@ -11,7 +11,9 @@ from uuid import UUID
 
 from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.evidence.digest import RowDigest
-from promise_pub.records import NAME_AND_MAIL, Batch, Mode, Rejected, Repeats, Row, RunReport, SessionView
+from promise_pub.parameters import Mode
+from promise_pub.parameters.columns import NAME_AND_MAIL
+from promise_pub.records import Batch, Rejected, Repeats, Row, RunReport, SessionView
 
 Watch = Callable[[SessionView], None]
 """Called with the session as it is seen while a long call waits."""

@@ -51,12 +51,13 @@ def parse_positive(query: Mapping[str, str], name: str, default: int, most: int)
     return int(text)
 
 
-def parse_query(request: web.Request, known: Sequence[str]) -> dict[str, str]:
+def parse_query(request: web.Request, known: Sequence[str] | None = None) -> dict[str, str]:
     """Returns the query's parameters. Raises BadParameter for one that is repeated or not `known`."""
     for name in request.query:
         if len(request.query.getall(name)) > 1:
             raise BadParameter(f"{name[:50]} is given more than once.")
-    check_known(request.query, known)
+    if known is not None:
+        check_known(request.query, known)
     return dict(request.query)
 
 

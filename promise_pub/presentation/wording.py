@@ -7,6 +7,8 @@ from datetime import datetime
 from markupsafe import Markup
 
 from promise_pub.records import FindingKind, RunReport, State, Verdict
+from promise_pub.text import counted
+from promise_pub.times import rfc3339
 
 _STATES = {
     State.QUEUED: "Waiting for its turn",
@@ -59,9 +61,8 @@ def moment(value: datetime | None) -> Markup:
     """Returns a time in UTC, which `static/page.js` converts to the reader's zone."""
     if value is None:
         return Markup("–")
-    exact = value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     shown = value.strftime("%Y-%m-%d %H:%M:%S UTC")
-    return Markup('<time datetime="{}">{}</time>').format(exact, shown)
+    return Markup('<time datetime="{}">{}</time>').format(rfc3339(value), shown)
 
 
 def duration(seconds: float) -> str:
@@ -180,7 +181,7 @@ def _broken(report: RunReport) -> str:
 
 
 def rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count:,} rows"
+    return counted(count, "row")
 
 
 def tone(report: RunReport) -> str:

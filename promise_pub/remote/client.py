@@ -1,4 +1,4 @@
-"""A promise-pub server as its command line sees it: what can be asked of it, and its errors as ours."""
+"""The client of a promise-pub server: its requests, and its errors as ours."""
 
 from __future__ import annotations
 
@@ -15,29 +15,24 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from promise_pub.errors import (
-    ConfigurationError,
-    ServerAnswerError,
-    ServerAway,
-    StoredFileError,
-)
-from promise_pub.remote.answers import EXCERPT, Json, read_answer, read_refusal
+from promise_pub.errors import ConfigurationError, ServerAnswerError, ServerAway, StoredFileError
+from promise_pub.remote.answers import MAX_EXCERPT, Json, read_answer, read_refusal
 from promise_pub.remote.sse import EventReader
 
-ANSWER_TIMEOUT = 30.0  # seconds; uploading has no total, only a limit on standing still
+ANSWER_TIMEOUT = 30.0  # seconds; an upload has no total, only a limit on standing still
 READ_TIMEOUT = 600.0  # seconds in which a server reads a whole file before it answers
 STILL_TIMEOUT = 120.0  # seconds without a byte either way
-SILENCE_TIMEOUT = 15.0  # seconds without an event of a run; a server tells one a second at least
+SILENCE_TIMEOUT = 15.0  # seconds without an event of a run; a server sends at least one a second
 CHUNK = 256 * 1024  # bytes
-TOKEN_VARIABLE = "PROMISE_PUB_TOKEN"  # an argument could be read by everybody on the machine
+TOKEN_VARIABLE = "PROMISE_PUB_TOKEN"  # every user of the machine could read an argument
 
 
 class NoStream(Exception):
-    """The server has no events of this run: it is an old one, or something between drops them. `run` tells."""
+    """No events of this run come: the server is an old one, or a proxy drops them. Ask `run` instead."""
 
 
 class RemoteServer:
-    """One server. Every method raises ServerAnswerError with what the server said, ServerAway where it did not."""
+    """One server. Every method raises ServerAnswerError for a refusal, in the server's words, and ServerAway without an answer."""
 
     def __init__(self, http: aiohttp.ClientSession, url: URL) -> None:
         self._http = http
@@ -45,37 +40,34 @@ class RemoteServer:
         self.shown = without_credentials(url)
 
     async def submit(self, file: Path, given: Mapping[str, str], uploaded: Callable[[int], None]) -> Json:
-        """Uploads the file and starts its run; the run as it is then. `uploaded` is told how many bytes went.
+        """Uploads the file and starts its run, which is returned. Calls `uploaded` with the number of bytes sent.
 
-        What is not given is for the server to choose. With `dry_run` it answers what it found in the file instead.
+        The server has defaults for what is not given. With `dry_run` it answers with the report of the dry run.
         """
-        headers = {
-            "Content-Type": "text/csv",
-            "Prefer": "respond-async",
-            "Accept": "application/json",
-        }
+        headers = {"Content-Type": "text/csv", "Prefer": "respond-async", "Accept": "application/json"}
         still = READ_TIMEOUT if "dry_run" in given else STILL_TIMEOUT
         limits = aiohttp.ClientTimeout(total=None, sock_connect=ANSWER_TIMEOUT, sock_read=still)
         return await self._json(
             "POST",
             self.url / "simulate" / "",
-            params={"filename": _sendable(file.name), **given},
+            # A file's name may hold bytes that are no text.
+            params={"filename": file.name.encode("utf-8", "replace").decode(), **given},
             headers=headers,
             data=_chunks(file, uploaded),
             timeout=limits,
         )
 
     async def run(self, run_id: str) -> Json:
-        """The run now."""
+        """Returns the run as it is now."""
         limits = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT)
         return await self._json("GET", self.url / "runs" / run_id, params={"format": "json"}, timeout=limits)
 
     async def resume(self, run_id: str) -> Json:
-        """Has the run go on where it stopped; the run as it is then."""
+        """Resumes the run and returns it."""
         return await self._act(run_id, "resume", READ_TIMEOUT)
 
     async def cancel(self, run_id: str) -> Json:
-        """Ends the run; as it is then, it may still be ending."""
+        """Cancels the run and returns it; it may still be ending."""
         return await self._act(run_id, "cancel", ANSWER_TIMEOUT)
 
     async def _act(self, run_id: str, name: str, longest: float) -> Json:
@@ -85,9 +77,9 @@ class RemoteServer:
         return await self._json("POST", target, headers=headers, timeout=limits)
 
     async def stream(self, run_id: str, reader: EventReader) -> AsyncGenerator[Json, None]:
-        """The run as the server tells of it, until the stream ends, which need not be the run's end. Raises NoStream.
+        """Yields the run at each event until the stream ends, which may be before the run's end.
 
-        So it does where a stream is there and no event comes: something on the way may hold events back.
+        Raises NoStream, also for a stream without any event: a proxy may hold events back.
         """
         silent = True
         target = self.url / "runs" / run_id / "stream"
@@ -103,19 +95,19 @@ class RemoteServer:
                     async for chunk in response.content.iter_any():
                         for event in reader.feed(chunk):
                             silent = False
-                            yield self._told(event.data)
+                            yield self._parse_run(event.data)
                 except aiohttp.SocketTimeoutError:
                     if silent:
                         raise NoStream from None
                     raise
 
-    def _told(self, data: str) -> Json:
+    def _parse_run(self, data: str) -> Json:
         try:
             run = json.loads(data)
         except ValueError as error:
-            raise ServerAnswerError(f"{self.shown} tells of a run in what is not JSON") from error
+            raise ServerAnswerError(f"{self.shown} sent a run that is not JSON") from error
         if not isinstance(run, dict) or "finished_at" not in run:
-            raise ServerAnswerError(f"{self.shown} tells of something that is no run")
+            raise ServerAnswerError(f"{self.shown} sent an event that is no run")
         return run
 
     async def _json(self, method: str, url: URL, **arguments: Any) -> Json:
@@ -141,7 +133,7 @@ def _unanswered(server: URL, error: Exception) -> ServerAnswerError:
     if isinstance(error, aiohttp.TooManyRedirects):
         return ServerAnswerError(f"{server} redirects in a circle")
     if isinstance(error, aiohttp.ClientResponseError):
-        said = " ".join(error.message.split())[:EXCERPT]
+        said = " ".join(error.message.split())[:MAX_EXCERPT]
         return ServerAnswerError(f"{server} does not answer in HTTP: {said}")
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         return ServerAway(f"{server} cannot be reached: {_reason(error)}")
@@ -151,7 +143,7 @@ def _unanswered(server: URL, error: Exception) -> ServerAnswerError:
 
 
 def _reason(error: Exception) -> str:
-    """The system's own words, where aiohttp has wrapped them into its own."""
+    """Returns the system's own words where aiohttp has wrapped them."""
     cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", error)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {cause.verify_message}"
@@ -162,11 +154,6 @@ def _reason(error: Exception) -> str:
     if isinstance(cause, socket.gaierror):
         return cause.strerror or str(cause)
     return str(error) or type(error).__name__
-
-
-def _sendable(name: str) -> str:
-    """A file's name may hold bytes that are no text."""
-    return name.encode("utf-8", "replace").decode()
 
 
 async def _chunks(file: Path, uploaded: Callable[[int], None]) -> AsyncIterator[bytes]:
@@ -182,7 +169,7 @@ async def _chunks(file: Path, uploaded: Callable[[int], None]) -> AsyncIterator[
 
 @asynccontextmanager
 async def open_remote(server: str) -> AsyncIterator[RemoteServer]:
-    """The server at a URL, its connections closed with the block. Raises ConfigurationError for what is no URL."""
+    """Opens the server at a URL and closes its connections after the block. Raises ConfigurationError for what is no URL."""
     try:
         url = URL(server)
     except ValueError:
@@ -194,12 +181,12 @@ async def open_remote(server: str) -> AsyncIterator[RemoteServer]:
 
 
 def without_credentials(url: URL) -> URL:
-    """A server's address as it may be shown: what lets somebody in stays out of logs."""
+    """Returns a server's address without the credentials in it, which must not get into logs."""
     return url.with_user(None)
 
 
 def _credentials(environ: Mapping[str, str]) -> dict[str, str]:
-    """The token for a server that lets not everybody in. It goes to that server alone, not where it may redirect to."""
+    """Returns the header with the token, if there is one. It goes to that server alone, not where it may redirect to."""
     token = environ.get(TOKEN_VARIABLE, "").strip()
     if not token:
         return {}

@@ -1,4 +1,4 @@
-"""Following a run to its end: by events, by asking where there are none, and over a server that is away for a while."""
+"""Follows a run to its end: by events, by polling without them, and while the server is away for a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from promise_pub.retries import Backoff, Retries
 
 # A server may be away for as long as a restart with a large file takes.
 AWAY = Backoff(first=0.5, longest=5.0, within=60.0, jitter=0.0)
-POLL_EVERY = 0.25  # seconds between looks, where there are no events
+POLL_EVERY = 0.25  # seconds, where there are no events
 
 Trouble = Callable[[str], None]
 
@@ -22,18 +22,18 @@ Trouble = Callable[[str], None]
 async def follow(
     server: RemoteServer, run: Json, trouble: Trouble, backoff: Backoff = AWAY
 ) -> AsyncGenerator[Json, None]:
-    """The run as it goes, its end last.
+    """Yields the run whenever it has changed, its end last.
 
-    `trouble` is told why nothing comes, and "" once something does again. Raises ServerAway after a minute
-    without an answer, ServerAnswerError for an answer that will not change.
+    Calls `trouble` with the reason why no updates come, and with "" once they do again. Raises ServerAway after a
+    minute without an answer, ServerAnswerError for an answer that will not change.
     """
     yield run
     retries = Retries(backoff, lambda error, left: trouble(f"{error.message}: trying again for {left:.0f} s"))
     source = _Source(server, run["id"], backoff)
     while run["finished_at"] is None:
         try:
-            async with aclosing(source.tells()) as told:
-                async for run in told:
+            async with aclosing(source.updates()) as updates:
+                async for run in updates:
                     if retries.failing:
                         retries.reset()
                         trouble("")
@@ -48,7 +48,7 @@ async def follow(
 
 
 class _Source:
-    """Where news of a run come from."""
+    """The source of a run's updates."""
 
     def __init__(self, server: RemoteServer, run_id: str, backoff: Backoff) -> None:
         self._server = server
@@ -56,11 +56,11 @@ class _Source:
         self._backoff = backoff
         self._streams = True
 
-    async def tells(self) -> AsyncGenerator[Json, None]:
-        """Some news. Raises ServerAway where there are none."""
+    async def updates(self) -> AsyncGenerator[Json, None]:
+        """Yields some updates. Raises ServerAway where there are none."""
         if self._streams:
-            async with aclosing(self._streamed()) as told:
-                async for run in told:
+            async with aclosing(self._streamed()) as updates:
+                async for run in updates:
                     yield run
         else:
             await asyncio.sleep(POLL_EVERY)
@@ -69,14 +69,14 @@ class _Source:
     async def _streamed(self) -> AsyncGenerator[Json, None]:
         reader, silent = EventReader(), True
         try:
-            async with aclosing(self._server.stream(self._run_id, reader)) as told:
-                async for run in told:
+            async with aclosing(self._server.stream(self._run_id, reader)) as updates:
+                async for run in updates:
                     silent = False
                     yield run
         except NoStream:
             self._streams = False
             return
         if silent:
-            raise ServerAway(f"{self._server.url} tells nothing of the run")
-        # An orderly end before the run's: the server wants to be asked anew.
+            raise ServerAway(f"{self._server.url} sends no events of the run")
+        # The stream ended in order before the run did: the server expects a new request.
         await asyncio.sleep(min(reader.retry or self._backoff.first, self._backoff.longest))

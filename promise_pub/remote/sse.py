@@ -1,11 +1,11 @@
-"""Server-sent events out of bytes, however these are cut. Pure."""
+"""Reads server-sent events from bytes, wherever these are cut. Pure."""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
 
-MOST_BYTES = 16 * 1024 * 1024  # of one event; a run that names a million ranges of rows stays below
+MAX_EVENT_BYTES = 16 * 1024 * 1024  # a run that names a million ranges of rows has less
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -19,10 +19,10 @@ class Event(NamedTuple):
 
 
 class EventReader:
-    """Takes the bytes of a stream as they come. What the stream ends in the middle of is no event.
+    """A reader of a stream's bytes as they come. An event that the stream ends within is dropped.
 
-    Ids are not kept: who comes back here wants to be told of the end again. `retry` is how many seconds the stream
-    asks to leave before that, None where it does not say.
+    Ids are not kept: a client that reconnects wants the end again. `retry` is the pause in seconds that the stream
+    asks for before that, None where it does not.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class EventReader:
         self._held = 0
 
     def feed(self, chunk: bytes) -> list[Event]:
-        """The events that are whole with these bytes. Raises ValueError for one over MOST_BYTES."""
+        """Returns the events that these bytes complete. Raises ValueError for one over MAX_EVENT_BYTES."""
         if self._after_return and chunk:  # a line's end may be cut in two
             chunk = chunk.removeprefix(b"\n")
             self._after_return = False
@@ -43,8 +43,8 @@ class EventReader:
         lines = [self._line + line if number == 0 else line for number, line in enumerate(whole)]
         self._line = rest if whole else self._line + rest
         events = [event for line in lines if (event := self._take(line))]
-        if self._held + len(self._line) > MOST_BYTES:
-            raise ValueError(f"an event is over {MOST_BYTES:,} bytes")
+        if self._held + len(self._line) > MAX_EVENT_BYTES:
+            raise ValueError(f"an event is over {MAX_EVENT_BYTES:,} bytes")
         return events
 
     def _take(self, line: bytes) -> Event | None:
@@ -58,7 +58,7 @@ class EventReader:
         return None
 
     def _note(self, field: str, value: str) -> None:
-        """One field. A comment is a field without a name, and nobody's."""
+        """Takes one field. A comment is a field without a name and is ignored."""
         if field == "data":
             self._data.append(value)
         elif field == "event":

@@ -1,12 +1,5 @@
 -- The queries of promise_pub/delivery/store/ledger.py.
 
--- name: open_run(id, state, mode, timeout, clear, rate, profile, columns, header, delimiter, encoding, file_name, file_bytes, file_sha256, created_at, server)!
--- A new run, waiting for its turn.
-INSERT INTO runs (id, state, mode, timeout, clear, rate, profile, columns, header, delimiter, encoding,
-                  file_name, file_bytes, file_sha256, created_at, server)
-VALUES (:id, :state, :mode, :timeout, :clear, :rate, :profile, :columns, :header, :delimiter, :encoding,
-        :file_name, :file_bytes, :file_sha256, :created_at, :server);
-
 -- name: write_run(state, started_at, finished_at, seconds, rows_read, rows_rejected, published, confirmed, returned, nacked, resent, returned_rows, nacked_rows, session, db_count, verdict, explanation, confirm_ms, error_code, error_message, digest, resends, earlier, going, samples, read_bytes, id, server)^
 -- Writes the present state of a run, if it is still this server's.
 UPDATE runs

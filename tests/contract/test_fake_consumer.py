@@ -13,7 +13,8 @@ from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.evidence.digest import RowDigest
 from promise_pub.delivery.ports import Consumer, Shipment
 from promise_pub.errors import ConsumerComplaint, ConsumerError, ConsumerTimeout
-from promise_pub.records import Mode, Row, SessionView
+from promise_pub.parameters import Mode
+from promise_pub.records import Row, SessionView
 from tests.fakes import FakeBroker, FakeConsumer, FakeLedger
 
 

@@ -17,6 +17,7 @@ from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.delivery.store.query import RunSelection, Sort
 from promise_pub.errors import DatabaseError, NotClearable, RunNotFound, RunTaken
+from promise_pub.parameters import Mode, Parameters
 from promise_pub.records import (
     Batch,
     ConfirmLatency,
@@ -24,8 +25,6 @@ from promise_pub.records import (
     Fault,
     Finding,
     FindingKind,
-    Mode,
-    Parameters,
     Rejected,
     Repeats,
     Resent,

@@ -35,7 +35,8 @@ from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.evidence.digest import RowDigest
 from promise_pub.delivery.ports import Publisher, Shipment
 from promise_pub.errors import BrokerLost, BrokerRefused, BrokerUnreachable
-from promise_pub.records import NAME_AND_MAIL, Row
+from promise_pub.parameters.columns import NAME_AND_MAIL
+from promise_pub.records import Row
 from promise_pub.settings.model import RabbitSettings
 from tests.described_messages import Inspector, properties_of
 from tests.fakes import FakeBroker, Message, until

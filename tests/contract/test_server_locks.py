@@ -18,7 +18,8 @@ from promise_pub.db import apply_scheme, open_pool, scheme
 from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.errors import NotResumable, RunTaken, SchemaMissing
-from promise_pub.records import Parameters, RunReport, State, StoredFile
+from promise_pub.parameters import Parameters
+from promise_pub.records import RunReport, State, StoredFile
 from promise_pub.settings.model import DatabaseSettings
 from tests.consumer_parts import database_connection
 from tests.services import execute

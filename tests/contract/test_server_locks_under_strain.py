@@ -17,7 +17,8 @@ from promise_pub.db import open_pool
 from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.delivery.store.locks import ACQUIRE, ServerLocks
 from promise_pub.errors import DatabaseRefused, DatabaseUnavailable, NotResumable
-from promise_pub.records import Parameters, RunReport, State, StoredFile
+from promise_pub.parameters import Parameters
+from promise_pub.records import RunReport, State, StoredFile
 from promise_pub.retries import Backoff
 from promise_pub.settings.model import DatabaseSettings
 from tests.fakes import until

@@ -21,9 +21,9 @@ from promise_pub.http.features import Feature, OpenFeature
 from promise_pub.http.keys import NavItem
 from promise_pub.http.negotiation import JSON, negotiate_format
 from promise_pub.http.openapi.answers import answer, formats
-from promise_pub.http.openapi.schema import COUNT, object_of, ref
 from promise_pub.http.ops.metrics import gauge
 from promise_pub.http.responses import as_json, page
+from promise_pub.json_schema import COUNT, object_of, ref
 from promise_pub.settings import casts
 from promise_pub.settings.model import DatabaseSettings, RabbitSettings, option
 from promise_pub.terminal import OK, CommandParsers, print_json
@@ -173,7 +173,7 @@ def test_a_feature_has_its_commands_and_its_section(
     with configuration.open("a") as file:
         file.write("finish = 8\n")
     assert cli.main(["-c", str(configuration), "guests"], features) == 2
-    assert "[guests] finish: there is no such option" in capsys.readouterr().err
+    assert "[guests] finish: unknown option" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         cli.main(["guests"])
 

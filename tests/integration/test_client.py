@@ -16,7 +16,8 @@ from promise_pub import errors
 from promise_pub.delivery.consumer_client import client
 from promise_pub.delivery.consumer_client.client import ConsumerClient, open_consumer
 from promise_pub.delivery.run.backoffs import BACKOFFS
-from promise_pub.records import Mode, SessionView
+from promise_pub.parameters import Mode
+from promise_pub.records import SessionView
 from promise_pub.retries import Backoff
 from promise_pub.settings.model import ConsumerSettings
 

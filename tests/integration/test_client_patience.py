@@ -15,18 +15,8 @@ from promise_pub import errors
 from promise_pub.delivery.consumer_client import client
 from promise_pub.delivery.consumer_client.client import ConsumerClient, open_consumer
 from promise_pub.delivery.run.backoffs import BACKOFFS
-from promise_pub.records import Mode
-from tests.integration.test_client import (
-    CALLS,
-    SESSION,
-    Handler,
-    consumer,
-    hang,
-    hang_up,
-    ignore,
-    settings,
-    text,
-)
+from promise_pub.parameters import Mode
+from tests.integration.test_client import CALLS, SESSION, Handler, consumer, hang, hang_up, ignore, settings, text
 
 REPEATED: dict[str, tuple[Callable[[ConsumerClient], Awaitable[Any]], str]] = {
     "process": (CALLS["process"], "OK"),

@@ -15,9 +15,9 @@ import pytest
 from promise_pub.app import FEATURES, sections_of
 from promise_pub.cli.arguments import _parser
 from promise_pub.delivery.evidence.digest import MODULUS, fingerprint, written
+from promise_pub.parameters import PARAMETERS
 from promise_pub.settings import model
 from promise_pub.web.docs.operations import OPERATIONS
-from promise_pub.web.docs.parameters import run_parameters
 from tests import documents
 from tests.documents import PAGES, ROOT, blocks
 
@@ -103,10 +103,10 @@ def test_every_request_and_parameter_is_on_the_page_of_the_api() -> None:
     operations = [*OPERATIONS, *(operation for feature in FEATURES for operation in feature.operations)]
     assert [f"{method} {path}" for method, path in operations if f"`{method} {path}`" not in page] == []
     rows = dict(re.findall(r"^\| `(\w+)` \| .* \|([^|]*)\|$", page, re.MULTILINE))
-    for name, (schema, _) in run_parameters().items():
-        default = schema["default"]
+    for one in PARAMETERS:
+        default = one.as_request(one.default)
         shown = str(default).lower() if isinstance(default, bool) else str(default)
-        assert rows[name].strip().strip("`") == shown, name
+        assert rows[one.name].strip().strip("`") == shown, one.name
 
 
 def test_every_package_is_in_the_tree_and_nothing_else() -> None:

@@ -14,7 +14,8 @@ from pamqp import commands, frame
 
 from promise_pub.amqp.frames import CHANNEL
 from promise_pub.delivery.evidence.digest import MODULUS, RowDigest, fingerprint
-from promise_pub.records import NAME_AND_MAIL, Row
+from promise_pub.parameters.columns import NAME_AND_MAIL
+from promise_pub.records import Row
 
 SLICE = 256  # rows written at once: large enough to amortise the write, small enough to refill the window smoothly
 EXCHANGE = ""  # the default exchange, where the routing key names the queue

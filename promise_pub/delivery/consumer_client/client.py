@@ -31,7 +31,8 @@ from promise_pub.errors import (
     ConsumerTimeout,
     ConsumerUnreachable,
 )
-from promise_pub.records import Mode, SessionView
+from promise_pub.parameters import Mode
+from promise_pub.records import SessionView
 from promise_pub.retries import Backoff, Retries
 from promise_pub.settings.model import ConsumerSettings
 

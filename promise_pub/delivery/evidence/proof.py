@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import NamedTuple, Self
 
 from promise_pub.delivery.evidence.ranges import RowRanges
-from promise_pub.records import NAME_AND_MAIL, Counts, EarlierSession, Repeats, SessionView
+from promise_pub.parameters.columns import NAME_AND_MAIL
+from promise_pub.records import Counts, EarlierSession, Repeats, SessionView
 
 
 class Proof(NamedTuple):

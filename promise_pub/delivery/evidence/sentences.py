@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from promise_pub.records import Finding, Verdict
+from promise_pub.records import MAX_EMPLOYEE_TEXT, Finding, Verdict
 from promise_pub.records import FindingKind as Kind
+from promise_pub.text import counted
 
 _MEANWHILE = "another session, or another run, saved the mail meanwhile"
 _UNCOUNTABLE = "rows without a mail cannot be counted as repeats{keys}"
@@ -34,7 +35,7 @@ def _not_saved(finding: Finding) -> str:
 
 
 def _too_long(finding: Finding) -> str:
-    sentence = f"{_rows(finding.rows or 0)}: longer than the 127 characters that employees holds"
+    sentence = f"{_rows(finding.rows or 0)}: longer than the {MAX_EMPLOYEE_TEXT} characters that employees holds"
     if finding.verdict is Verdict.BROKEN:
         return sentence
     return f"{sentence}, as are others that were saved: a mail may repeat"
@@ -127,7 +128,7 @@ def _counted(value: Any) -> Any:
 
 
 def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count:,} rows"
+    return counted(count, "row")
 
 
 def _keys(lacking: Mapping[str, Any]) -> str:

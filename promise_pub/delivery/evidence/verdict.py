@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from promise_pub.delivery.evidence.proof import NO_PROOF, Evidence, Proof
 from promise_pub.delivery.evidence.ranges import RowRanges
 from promise_pub.delivery.evidence.sentences import explain
-from promise_pub.records import NAME_AND_MAIL, Counts, Finding, Repeats, SessionView, Verdict
+from promise_pub.parameters.columns import NAME_AND_MAIL
+from promise_pub.records import Counts, Finding, Repeats, SessionView, Verdict
 from promise_pub.records import FindingKind as Kind
 
 _MAX_RANGES = 100  # ranges of missing rows that a finding names

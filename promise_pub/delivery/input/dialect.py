@@ -13,7 +13,8 @@ from functools import cached_property
 from itertools import islice
 
 from promise_pub.delivery.input.lines import with_line_feeds
-from promise_pub.records import Parameters, Rejected, Row
+from promise_pub.parameters import Parameters
+from promise_pub.records import Rejected, Row
 
 FIELD_LIMIT = 131_072  # characters, as Python's csv module
 # Bytes that a record stays below, without its line end: two quoted fields of four-byte characters and a delimiter fit. It
@@ -21,22 +22,6 @@ FIELD_LIMIT = 131_072  # characters, as Python's csv module
 RECORD_LIMIT = 2 * (4 * FIELD_LIMIT + 2) + 3
 EXCERPT = 200  # characters of a rejected record that are kept
 MOST_FIELDS = 1_000  # counted exactly up to here: a megabyte of commas is not worth the time
-
-DELIMITERS = {",": ",", ";": ";", "|": "|", "tab": "\t"}  # by name
-# By the names a client may use, in lower case. Supersets of ASCII in which no byte of another character is one of
-# ASCII's, so that line ends, quotes and delimiters are single bytes wherever one starts to look: what makes a byte
-# offset a checkpoint, and reading linear. UTF-16 is none, nor are Shift JIS, GBK and Big5.
-ENCODINGS = {
-    "utf-8": "utf-8",
-    "utf8": "utf-8",
-    "latin-1": "latin-1",
-    "latin1": "latin-1",
-    "iso-8859-1": "latin-1",
-    "cp1252": "cp1252",
-    "windows-1252": "cp1252",
-    "iso-8859-15": "iso-8859-15",
-    "latin-9": "iso-8859-15",
-}
 
 # Excel's first line that names the delimiter, which other spreadsheets show as data.
 SEP_LINE = re.compile(rb'sep=[^"\r\n]?|"sep=[^"\r\n]?"', re.IGNORECASE)

@@ -12,7 +12,8 @@ from promise_pub.delivery.input.duplicates import RepeatCounter
 from promise_pub.delivery.input.reader import read_batches
 from promise_pub.delivery.input.validation import REJECTS_SHOWN, nothing_in, with_columns
 from promise_pub.errors import NoUsableRow, TooManyWaiting
-from promise_pub.records import Parameters, Rejected, StoredFile
+from promise_pub.parameters import FILE_PARAMETERS, Parameters
+from promise_pub.records import Rejected, StoredFile
 
 MOST_AT_ONCE = 2  # each takes up to 20 MB, and the event loop as a run does
 REJECTS_TOLD = 50
@@ -39,11 +40,11 @@ class DryRun:
         return "mail" if "mail" in self.parameters.columns else "row"
 
     def as_json(self) -> dict[str, Any]:
-        asked = self.parameters.as_json()
+        told = self.parameters.as_json()
         return {
             "dry_run": True,
             "file": asdict(self.file),
-            **{name: asked[name] for name in ("columns", "header", "delimiter", "encoding")},
+            **{one.name: told[one.name] for one in FILE_PARAMETERS},
             "rows": {
                 "read": self.read,
                 "accepted": self.accepted,

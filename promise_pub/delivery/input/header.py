@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from promise_pub.delivery.input.columns import fault_of, shown
-from promise_pub.delivery.input.dialect import BLANK_LINES, DELIMITERS, IS_SEP_LINE, SEP_LINE, Dialect
+from promise_pub.delivery.input.dialect import BLANK_LINES, IS_SEP_LINE, SEP_LINE, Dialect
 from promise_pub.delivery.input.lines import after_line_end, count_line_ends
 from promise_pub.delivery.input.quotes import NEVER_CLOSES, TEXT_AFTER_QUOTE, Walker, WalkState
 from promise_pub.errors import BadHeader
+from promise_pub.parameters import DELIMITERS
+from promise_pub.parameters.columns import find_fault, quoted
 
 HEADER_LIMIT = 65_536  # bytes up to a header's end: 100 keys of 100 characters take 41,000 at most
 
@@ -64,7 +65,7 @@ def _keys(record: bytes, dialect: Dialect, line: int) -> tuple[str, ...]:
     except UnicodeDecodeError as error:
         raise BadHeader(f"The header in line {line} {dialect.undecodable(record, error.start)}.") from error
     keys = tuple(dialect.split(text))
-    if fault := _other_delimiter(text, keys) or fault_of(keys):
+    if fault := _other_delimiter(text, keys) or find_fault(keys):
         raise BadHeader(f"The header in line {line} cannot be used as column names: {fault}.")
     return keys
 
@@ -76,4 +77,4 @@ def _other_delimiter(text: str, keys: tuple[str, ...]) -> str | None:
     found = next((name for name, one in DELIMITERS.items() if one in text), None)
     if found is None:
         return None
-    return f"it is one, {shown(text)}; is the delimiter {found}? If not, put it in quotes"
+    return f"it is one, {quoted(text)}; is the delimiter {found}? If not, put it in quotes"

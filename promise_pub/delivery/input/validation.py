@@ -10,7 +10,8 @@ from promise_pub.delivery.input import signatures
 from promise_pub.delivery.input.dialect import Dialect
 from promise_pub.delivery.input.reader import read_batches, read_head, read_header
 from promise_pub.errors import NotCsv, NoUsableRow
-from promise_pub.records import Parameters, Rejected
+from promise_pub.parameters import Parameters
+from promise_pub.records import Rejected
 
 REJECTS_SHOWN = 20  # rejected rows told when a file holds nothing else
 

@@ -31,7 +31,8 @@ from promise_pub.errors import (
     ServerStopping,
     StoredFileError,
 )
-from promise_pub.records import Fault, Parameters, RunReport, State, StoredFile
+from promise_pub.parameters import Parameters
+from promise_pub.records import Fault, RunReport, State, StoredFile
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +138,7 @@ class Runs:
             raise NotResumable(f"The run cannot be resumed: {error.message}") from error
         run = ActiveRun.resume(report)
         if self.find(run_id):  # another request was quicker
-            raise NotResumable("The run is already running.")
+            raise NotResumable("The run is already in progress.")
         await self._reserve(run, self._ledger.reopen_run)
         try:
             await self._enqueue(run)
@@ -155,7 +156,7 @@ class Runs:
                     await run.done.wait()
         if run := self.find(run_id):
             ended = run.clock.state.final
-            raise NotResumable("The run's end is not recorded yet." if ended else "The run is running.")
+            raise NotResumable("The run's end is not recorded yet." if ended else "The run is in progress.")
 
     async def cancel(self, run_id: str) -> ActiveRun:
         """Ends a run, within two seconds once it has its turn. Raises NotCancellable when it has ended, RunNotFound."""

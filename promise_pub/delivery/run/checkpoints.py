@@ -96,6 +96,8 @@ class Checkpoints:
             self.state = replace(self.state, checkpoint=self._with_lost_rows(reached))
 
     def _with_lost_rows(self, checkpoint: Checkpoint) -> Checkpoint:
+        if not (self.tracker.returned or self.tracker.nacked):
+            return checkpoint
         returned, nacked = (rows.up_to(checkpoint.row) for rows in (self.tracker.returned, self.tracker.nacked))
         return replace(checkpoint, returned_rows=str(returned), nacked_rows=str(nacked))
 

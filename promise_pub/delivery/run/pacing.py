@@ -7,7 +7,7 @@ import math
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from promise_pub.delivery.broker.messages import SLICE
-from promise_pub.delivery.parameters import Profile
+from promise_pub.parameters.rate_profile import Profile
 from promise_pub.records import Row
 
 _SLICES_A_SECOND = 20  # a limited rate is published in steps of 50 ms

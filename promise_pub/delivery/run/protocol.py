@@ -20,7 +20,8 @@ from promise_pub.delivery.run.pacing import RateLimiter
 from promise_pub.delivery.run.stopping import StopReason
 from promise_pub.errors import BrokerError, ConsumerComplaint, ConsumerError, QueueGone, SessionLost
 from promise_pub.logs import fields
-from promise_pub.records import Batch, Mode, SessionView, State
+from promise_pub.parameters import Mode
+from promise_pub.records import Batch, SessionView, State
 
 log = logging.getLogger(__name__)
 

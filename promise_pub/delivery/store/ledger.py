@@ -13,12 +13,13 @@ import asyncpg
 
 from promise_pub.db import answering, queries, translated
 from promise_pub.db_checks import Need, require_columns
-from promise_pub.delivery.parameters import parse_profile
 from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.delivery.store.query import NEWEST_FIRST, RunSelection, Sort
 from promise_pub.errors import NotClearable, NotResumable, RunNotFound, RunTaken, SchemaMissing
+from promise_pub.parameters import Parameters
+from promise_pub.parameters.columns import NAME_AND_MAIL
 from promise_pub.records import (
-    NAME_AND_MAIL,
+    MAX_EMPLOYEE_TEXT,
     Batch,
     Checkpoint,
     ConfirmLatency,
@@ -26,8 +27,6 @@ from promise_pub.records import (
     EarlierSession,
     Fault,
     Finding,
-    Mode,
-    Parameters,
     Rejected,
     Repeats,
     Resent,
@@ -46,7 +45,6 @@ NEEDS = (
     Need("rejected_rows", "SELECT INSERT"),
     Need("employees", "SELECT", ("id", "mail")),
 )
-EMPLOYEE_LIMIT = 127  # characters of a name or a mail in the employees table
 WRITE_TIMEOUT = 8.0  # seconds; a run's row takes a millisecond
 LONG_TIMEOUT = 3600.0  # seconds; counting the repeats of hundreds of millions of rows sorts them on disk
 
@@ -105,24 +103,25 @@ class Ledger:
             yield
 
     async def open_run(self, report: RunReport) -> None:
+        row = {
+            "id": UUID(report.id),
+            "state": report.state.value,
+            **report.parameters.as_columns(),
+            "file_name": report.file.name,
+            "file_bytes": report.file.bytes,
+            "file_sha256": report.file.sha256,
+            "created_at": report.created_at,
+            "server": self._server,
+        }
+        # COPY takes the names of columns: a new parameter needs no other SQL.
         with translated():
-            await self._sql.open_run(
-                self._pool,
-                id=UUID(report.id),
-                state=report.state.value,
-                **_asked(report.parameters),
-                file_name=report.file.name,
-                file_bytes=report.file.bytes,
-                file_sha256=report.file.sha256,
-                created_at=report.created_at,
-                server=self._server,
-            )
+            await self._pool.copy_records_to_table("runs", records=[tuple(row.values())], columns=[*row])
 
     async def reopen_run(self, report: RunReport) -> None:
         with translated():
             reopened = await self._sql.reopen_run(self._pool, id=UUID(report.id), server=self._server)
         if not reopened:
-            raise NotResumable("The run is already running.")
+            raise NotResumable("The run is already in progress.")
 
     async def write_run(self, report: RunReport) -> None:
         async with answering(self._pool, WRITE_TIMEOUT):
@@ -226,7 +225,7 @@ class Ledger:
             async for batch in batches:
                 for row in batch.rows:
                     earlier = row.number <= after
-                    if any(len(row[place]) > EMPLOYEE_LIMIT for place in limited):
+                    if any(len(row[place]) > MAX_EMPLOYEE_TEXT for place in limited):
                         too_long += not earlier
                     else:
                         yield (row[mail], earlier)
@@ -238,34 +237,6 @@ class Ledger:
                 await connection.execute(self._sql.analyze_run_mails.sql, timeout=LONG_TIMEOUT)
                 (counted,) = await connection.fetch(self._sql.count_repeats.sql, highest_before, timeout=LONG_TIMEOUT)
         return Repeats(**counted, too_long=too_long)
-
-
-def _asked(parameters: Parameters) -> dict[str, Any]:
-    return {
-        "mode": parameters.mode.value,
-        "timeout": parameters.timeout,
-        "clear": parameters.clear,
-        "rate": parameters.rate,
-        "profile": parameters.profile_text,
-        "columns": list(parameters.columns),
-        "header": parameters.header,
-        "delimiter": parameters.delimiter,
-        "encoding": parameters.encoding,
-    }
-
-
-def _parameters(row: asyncpg.Record) -> Parameters:
-    return Parameters(
-        mode=Mode(row["mode"]),
-        timeout=row["timeout"],
-        clear=row["clear"],
-        rate=row["rate"],
-        profile=parse_profile(row["profile"] or ""),
-        columns=tuple(row["columns"]),
-        header=row["header"],
-        delimiter=row["delimiter"],
-        encoding=row["encoding"],
-    )
 
 
 def _filters(which: RunSelection) -> dict[str, str | None]:
@@ -324,7 +295,7 @@ def _report(row: asyncpg.Record) -> RunReport:
     findings = Finding.parse_all(going.pop("findings", ()))
     return RunReport(
         id=str(row["id"]),
-        parameters=_parameters(row),
+        parameters=Parameters.from_columns(dict(row)),
         file=StoredFile(row["file_name"], row["file_bytes"], row["file_sha256"]),
         created_at=row["created_at"],
         state=State(row["state"]),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from promise_pub.records import Mode, State, Verdict
+from promise_pub.parameters import Mode
+from promise_pub.records import State, Verdict
 
 
 class Sort(StrEnum):

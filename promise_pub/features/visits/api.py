@@ -8,19 +8,7 @@ from promise_pub.http.negotiation import CSV, HTML, JSON
 from promise_pub.http.openapi.answers import DATABASE, Operation, answer, formats, not_modified, problems
 from promise_pub.http.openapi.document import Operations
 from promise_pub.http.openapi.parameters import IF_NONE_MATCH, PAGE_HEADERS, format_parameter, page_parameters, query
-from promise_pub.http.openapi.schema import (
-    AMOUNT,
-    COUNT,
-    FLAG,
-    MOMENT,
-    TEXT,
-    UUID,
-    Schema,
-    described,
-    nullable,
-    object_of,
-    ref,
-)
+from promise_pub.json_schema import AMOUNT, COUNT, FLAG, MOMENT, TEXT, UUID, Schema, described, nullable, object_of, ref
 
 # A pattern of accepted times, of which every match is valid: neither all of ISO 8601, nor the last days of months.
 _DAY = "20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"

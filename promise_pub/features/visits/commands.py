@@ -20,7 +20,7 @@ from promise_pub.errors import BadParameter
 from promise_pub.features.visits.hits import Hit
 from promise_pub.features.visits.importing import read_hits
 from promise_pub.features.visits.render.dot import draw_dot
-from promise_pub.features.visits.render.labels import counted, label_of
+from promise_pub.features.visits.render.labels import label_of
 from promise_pub.features.visits.render.svg import draw_svg_file
 from promise_pub.features.visits.render.text import draw_text
 from promise_pub.features.visits.report import (
@@ -33,6 +33,8 @@ from promise_pub.features.visits.settings import VisitsSettings
 from promise_pub.features.visits.store import StoredVisits
 from promise_pub.spans import parse_since
 from promise_pub.terminal import OK, CommandParsers, add_format, out, print_csv, print_json
+from promise_pub.text import counted, parse_uuid
+from promise_pub.times import rfc3339
 
 DEFAULT_SESSIONS, MAX_SESSIONS = 50, 10_000  # that are listed
 GRAPH_RULES = Path(__file__).parent / "static" / "graph.css"
@@ -42,34 +44,36 @@ def add_commands(commands: CommandParsers) -> None:
     listing = commands.add(
         "sessions",
         list_sessions,
-        "sessions of visitors, the newest first",
+        "list the sessions of visitors, newest first",
         "promise-pub sessions --since 24h",
     )
     _add_since(listing)
-    listing.add_argument("--limit", type=int, metavar="N", help=f"at most N sessions ({DEFAULT_SESSIONS})")
+    listing.add_argument(
+        "--limit", type=int, metavar="N", help=f"at most this many sessions (default: {DEFAULT_SESSIONS})"
+    )
     add_format(listing)
     drawing = commands.add(
         "transitions",
         show_transitions,
-        "page-to-page statistics",
+        "show page-to-page statistics",
         "promise-pub transitions --since 7d",
         "promise-pub transitions --format svg > transitions.svg",
     )
-    drawing.add_argument("--session-id", metavar="UUID", help="of this session only")
+    drawing.add_argument("--session-id", metavar="UUID", help="only this session")
     _add_since(drawing)
     add_format(drawing, "dot", "svg")
-    more = commands.add_group("visits", "delete or import page hits")
+    more = commands.add_group("visits", "manage the record of page hits")
     forgetting = more.add(
         "forget",
         forget_session,
-        "delete all hits of a session; this cannot be undone",
+        "delete everything recorded of a session; this cannot be undone",
         "promise-pub visits forget 5f0c9a11-8f0c-4f6e-9d3c-2f1f4f0c9a11",
     )
     forgetting.add_argument("session", metavar="SESSION", help="session ID")
     importing = more.add(
         "import",
         import_file,
-        "import hits from CSV or JSON lines with at least at, session_id and page",
+        "import hits from CSV or JSON lines, with at, session_id and page at least",
         "promise-pub visits import hits.csv",
     )
     importing.add_argument("file", type=Path, metavar="FILE")
@@ -79,7 +83,7 @@ def _add_since(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--since",
         metavar="WHEN",
-        help="ignore earlier visits: 24h, 7d, 2026-11-24, 2026-11-24T12:00Z",
+        help="only since then: 24h, 7d, 2026-11-24, 2026-11-24T12:00Z",
     )
 
 
@@ -115,7 +119,8 @@ def _table_of(found: Sequence[SessionSummary]) -> Table:
         client = " ".join(str(part) for part in (one.ip, one.user_agent) if part)
         cells = (
             one.session_id,
-            *(at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") for at in (one.first, one.last)),
+            rfc3339(one.first, "seconds"),
+            rfc3339(one.last, "seconds"),
             f"{one.hits:,}",
             f"{one.pages:,}",
         )
@@ -210,10 +215,7 @@ def _since(options: argparse.Namespace) -> datetime | None:
 
 
 def _session(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise BadParameter(f"{text!r} is not a session ID") from None
+    return parse_uuid(text, BadParameter(f"{text!r} is not a session ID"))
 
 
 @asynccontextmanager

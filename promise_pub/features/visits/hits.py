@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from promise_pub.addresses import Address
+from promise_pub.times import rfc3339
 
 MAX_PAGE_LENGTH = 200  # characters; pages are indexed
 MAX_TEXT_LENGTH = 2000  # characters of a path, a user agent, a referrer, a header
@@ -87,8 +88,8 @@ class Hit:
 
 
 def format_time(at: datetime) -> str:
-    """Formats a time in UTC as RFC 3339 with microseconds, as it is stored."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    """Formats a time with microseconds, as it is stored."""
+    return rfc3339(at, "microseconds")
 
 
 def _plain(value: object) -> object:

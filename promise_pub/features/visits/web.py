@@ -30,6 +30,7 @@ from promise_pub.http.negotiation import CSV, JSON, negotiate_format
 from promise_pub.http.pagination import PER_PAGE, Paging, add_page_headers, parse_paging, parse_query
 from promise_pub.http.responses import as_csv, as_json, page
 from promise_pub.spans import parse_since
+from promise_pub.text import parse_uuid
 
 VISITS = web.AppKey("visits", StoredVisits)
 _MAKING = web.AppKey("making", asyncio.Lock)
@@ -148,10 +149,7 @@ async def show_visit(request: web.Request) -> web.Response:
     wanted = negotiate_format(request, table=True)
     parse_query(request, ("format",))
     text = request.match_info["session_id"]
-    try:
-        session_id = UUID(text)
-    except ValueError:
-        raise SessionNotFound(f"There is no session {text[:50]}.") from None
+    session_id = parse_uuid(text, SessionNotFound(f"There is no session {text[:50]}."))
     visits = request.app[VISITS]
     session, hits = await visits.get_session(session_id)
     if wanted == CSV:

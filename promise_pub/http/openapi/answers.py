@@ -8,9 +8,9 @@ from typing import Any
 
 from promise_pub import errors
 from promise_pub.http.negotiation import CSV, HTML, JSON
-from promise_pub.http.openapi.schema import COUNT, TEXT, Schema, ref
 from promise_pub.http.problem_catalog import Kind, find_entry
 from promise_pub.http.problems import problem
+from promise_pub.json_schema import COUNT, TEXT, Schema, ref
 
 Operation = dict[str, Any]
 

@@ -11,8 +11,9 @@ from aiohttp import web
 from promise_pub import __version__, errors
 from promise_pub.http.login import COOKIE, OPEN
 from promise_pub.http.openapi.answers import DATABASE, Operation, answer, header_components, problems, without_bodies
-from promise_pub.http.openapi.schema import Schema, general_schemas
+from promise_pub.http.openapi.schema import general_schemas
 from promise_pub.http.security import SAFE_METHODS
+from promise_pub.json_schema import Schema
 
 VERSION = "3.1.1"
 

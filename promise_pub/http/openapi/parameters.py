@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from promise_pub.http.openapi.schema import TEXT, Schema
 from promise_pub.http.pagination import MAX_PAGE, MAX_PER_PAGE, PER_PAGE
+from promise_pub.json_schema import ORDINAL, TEXT, Schema
 
 
 def query(name: str, schema: Schema, description: str, **more: Any) -> Schema:
@@ -36,12 +36,11 @@ PAGE_HEADERS = ("X-Total-Count", "Link")
 
 def page_parameters(items: str) -> list[Schema]:
     """Returns the parameters that choose a page of a list; `items` names what it lists."""
-    number = {"type": "integer", "minimum": 1}
     return [
-        query("page", {**number, "maximum": MAX_PAGE, "default": 1}, "Which page."),
+        query("page", {**ORDINAL, "maximum": MAX_PAGE, "default": 1}, "Which page."),
         query(
             "per_page",
-            {**number, "maximum": MAX_PER_PAGE, "default": PER_PAGE},
+            {**ORDINAL, "maximum": MAX_PER_PAGE, "default": PER_PAGE},
             f"{items} per page.",
         ),
     ]

@@ -1,43 +1,11 @@
-"""JSON Schemas that every API has, whatever it is about: their building blocks, problems and error codes."""
+"""JSON Schemas that every API has, whatever it is about: problems, error codes and health."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 
 from promise_pub.http.problem_catalog import CATALOG
-
-Schema = dict[str, Any]
-
-UUID: Schema = {"type": "string", "format": "uuid"}
-COUNT: Schema = {"type": "integer", "minimum": 0}
-TEXT: Schema = {"type": "string"}
-FLAG: Schema = {"type": "boolean"}
-MOMENT: Schema = {"type": "string", "format": "date-time"}
-AMOUNT: Schema = {"type": "number", "minimum": 0}
-
-
-def ref(name: str) -> Schema:
-    """Returns a reference to a schema of the description."""
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def nullable(schema: Schema) -> Schema:
-    """Returns the schema of the same or null."""
-    if "enum" in schema or not isinstance(schema.get("type"), str):
-        return {"anyOf": [schema, {"type": "null"}]}
-    return {**schema, "type": [schema["type"], "null"]}
-
-
-def described(schema: Schema, description: str) -> Schema:
-    return {**schema, "description": description}
-
-
-def object_of(properties: Mapping[str, Schema], *optional: str, **more: Any) -> Schema:
-    """Returns the schema of an object with these properties, required but for the optional ones."""
-    required = [name for name in properties if name not in optional]
-    return {"type": "object", "properties": {**properties}, "required": required, **more}
+from promise_pub.json_schema import FLAG, TEXT, Schema, described, object_of, ref
 
 
 def _code() -> Schema:

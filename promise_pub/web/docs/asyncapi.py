@@ -1,15 +1,15 @@
-"""The description of the messages that are published, for whoever writes a consumer: AsyncAPI 3.0."""
+"""The description of the published messages, for authors of consumers: AsyncAPI 3.0."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from promise_pub import __version__
+from promise_pub.parameters.columns import NAME_AND_MAIL
 from promise_pub.settings.model import RabbitSettings
 
 VERSION = "3.0.0"
 BINDING = "0.3.0"  # of AsyncAPI's words for AMQP
-DEFAULT_COLUMNS = ("name", "mail")
 
 Schema = dict[str, Any]
 
@@ -25,7 +25,7 @@ for a duplicate.
 
 
 def properties_schema() -> Schema:
-    """The properties of a message. It has no others, and no table of headers."""
+    """Describes the properties of a message. It has no others, and no table of headers."""
     return {
         "type": "object",
         "properties": {
@@ -49,7 +49,7 @@ def properties_schema() -> Schema:
 
 
 def body_schema(columns: tuple[str, ...]) -> Schema:
-    """The body of a row with these columns: UTF-8 JSON, keys in their order."""
+    """Describes the body of a row with these columns: UTF-8 JSON, keys in their order."""
     return {
         "type": "object",
         "properties": {column: {"type": "string"} for column in columns},
@@ -59,7 +59,7 @@ def body_schema(columns: tuple[str, ...]) -> Schema:
 
 
 def any_body_schema() -> Schema:
-    """The body of a row of whatever columns a run was asked to have."""
+    """Describes the body of a row with any columns."""
     return {
         "type": "object",
         "additionalProperties": {"type": "string"},
@@ -69,7 +69,7 @@ def any_body_schema() -> Schema:
 
 
 def describe(rabbit: RabbitSettings) -> dict[str, Any]:
-    """The broker of these settings (without who logs in to it), the queues, the messages."""
+    """Describes the broker of these settings (without its user), the queues and the messages."""
     return {
         "asyncapi": VERSION,
         "info": {"title": "promise-pub", "version": __version__, "description": _WORDS},
@@ -81,7 +81,7 @@ def describe(rabbit: RabbitSettings) -> dict[str, Any]:
             "messages": {"row": _row(), "rowOfOtherColumns": _row_of_other_columns()},
             "schemas": {
                 "Properties": properties_schema(),
-                "Row": body_schema(DEFAULT_COLUMNS),
+                "Row": body_schema(NAME_AND_MAIL),
                 "RowOfOtherColumns": any_body_schema(),
             },
         },

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from typing import Any
 
 from promise_pub import errors
 from promise_pub.accounts.passwords import MAX_LENGTH
@@ -13,8 +11,7 @@ from promise_pub.http.features import Feature
 from promise_pub.http.openapi.answers import DATABASE, Operation, answer, formats, headers, not_modified, problems
 from promise_pub.http.openapi.document import Api, Operations
 from promise_pub.http.openapi.parameters import IF_NONE_MATCH, query
-from promise_pub.http.openapi.schema import COUNT, TEXT, Schema, object_of, ref
-from promise_pub.records import Parameters, RunReport, StoredFile
+from promise_pub.json_schema import COUNT, TEXT, Schema, object_of, ref
 from promise_pub.web.docs import runs
 from promise_pub.web.docs.schemas import run_schemas
 
@@ -144,15 +141,9 @@ OPERATIONS: Operations = {
 
 def make_api(features: Sequence[Feature]) -> Api:
     """Returns the API of the heart and of these features."""
-    operations, tags, schemas = dict(OPERATIONS), dict(_TAGS), run_schemas(_example_run())
+    operations, tags, schemas = dict(OPERATIONS), dict(_TAGS), run_schemas()
     for feature in features:
         operations |= feature.operations
         tags |= feature.tags
         schemas |= feature.schemas()
     return Api(words=_WORDS, tags=tags, operations=operations, schemas=schemas)
-
-
-def _example_run() -> dict[str, Any]:
-    """Returns a run as JSON, so that no more is described than it has."""
-    file = StoredFile("data.csv", 0, "0" * 64)
-    return RunReport("0" * 32, Parameters(), file, datetime(2026, 1, 1, tzinfo=UTC)).as_json()

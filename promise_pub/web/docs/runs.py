@@ -1,22 +1,14 @@
-"""What can be asked about runs."""
+"""The descriptions of requests about runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 
 from promise_pub import errors
 from promise_pub.delivery.input.uploads import NAME_LIMIT
 from promise_pub.delivery.store.query import NEWEST_FIRST, Sort
 from promise_pub.http.negotiation import CSV, HTML, JSON
-from promise_pub.http.openapi.answers import (
-    DATABASE,
-    Operation,
-    answer,
-    formats,
-    not_modified,
-    problems,
-)
+from promise_pub.http.openapi.answers import DATABASE, Operation, answer, formats, not_modified, problems
 from promise_pub.http.openapi.parameters import (
     IF_NONE_MATCH,
     PAGE_HEADERS,
@@ -26,20 +18,21 @@ from promise_pub.http.openapi.parameters import (
     page_parameters,
     query,
 )
-from promise_pub.http.openapi.schema import COUNT, FLAG, TEXT, UUID, Schema, described, object_of, ref
 from promise_pub.http.problem_catalog import CATALOG, Kind
-from promise_pub.records import Mode, State, Verdict
+from promise_pub.json_schema import COUNT, FLAG, ORDINAL, TEXT, UUID, Schema, described, object_of, one_of, ref
+from promise_pub.parameters import FILE_PARAMETERS, Mode
+from promise_pub.records import MAX_REJECTS, State, Verdict
 from promise_pub.web.docs.parameters import RUN_ID, file_body, in_query
-from promise_pub.web.runs.compare import FEWEST, MOST
+from promise_pub.web.runs.compare import MAX_RUNS, MIN_RUNS
+from promise_pub.web.runs.forms import WHOLE
 from promise_pub.web.runs.history import ORDERS
 from promise_pub.web.runs.preview import LIMIT, SHOWN
-from promise_pub.web.runs.run import MOST_REJECTS
 
 BUSY: tuple[Kind, ...] = (errors.TooManyWaiting, errors.ServerStopping)
 
 
 def _links() -> dict[str, Schema]:
-    """Where to go on from a run: as far as the server takes such requests."""
+    """Returns links from a run to the requests that continue from it."""
     targets = {
         "run": "showRun",
         "stream": "streamRun",
@@ -104,27 +97,19 @@ def _simulate() -> Operation:
 
 
 def _filters() -> list[Schema]:
-    sort = {**_one_of(Sort), "default": NEWEST_FIRST.sort.value}
+    sort = {**one_of(Sort), "default": NEWEST_FIRST.sort.value}
     return [
-        query("state", _one_of(State), "Only runs in this state."),
-        query("verdict", _one_of(Verdict), "Only runs with this verdict."),
-        query("mode", _one_of(Mode), "Only runs in this mode."),
+        query("state", one_of(State), "Only runs in this state."),
+        query("verdict", one_of(Verdict), "Only runs with this verdict."),
+        query("mode", one_of(Mode), "Only runs in this mode."),
         query(
             "file",
             {**TEXT, "maxLength": NAME_LIMIT},
             "Only runs whose file's name has this in it, upper and lower case alike.",
         ),
         query("sort", sort, "What they are sorted by."),
-        query(
-            "order",
-            {"type": "string", "enum": [*ORDERS]},
-            "`desc` where nothing is said, `asc` for names.",
-        ),
+        query("order", {"type": "string", "enum": [*ORDERS]}, "`desc` where nothing is said, `asc` for names."),
     ]
-
-
-def _one_of(kind: type[StrEnum]) -> Schema:
-    return {"type": "string", "enum": [one.value for one in kind]}
 
 
 def _history() -> Operation:
@@ -134,12 +119,7 @@ def _history() -> Operation:
         "operationId": "listRuns",
         "tags": ["runs"],
         "summary": "The history, newest first where no other order is asked for",
-        "parameters": [
-            *_filters(),
-            *page_parameters("Runs"),
-            format_parameter(HTML, JSON, CSV),
-            IF_NONE_MATCH,
-        ],
+        "parameters": [*_filters(), *page_parameters("Runs"), format_parameter(HTML, JSON, CSV), IF_NONE_MATCH],
         "responses": {
             "200": listed,
             "304": not_modified("ETag", "Vary", *PAGE_HEADERS),
@@ -183,14 +163,14 @@ def _stream() -> Operation:
 
 
 def _rejects() -> Operation:
-    rows = {"type": "array", "items": ref("RejectedRow"), "maxItems": MOST_REJECTS}
+    rows = {"type": "array", "items": ref("RejectedRow"), "maxItems": MAX_REJECTS}
     content = formats(rows, csv=True, html=False)
     named = ("X-Total-Count", "ETag", "Vary")
     return {
         "operationId": "listRejects",
         "tags": ["runs"],
         "summary": "The rejected rows of a run",
-        "description": f"CSV unless JSON is asked for; the first {MOST_REJECTS:,}. Cells that a spreadsheet would execute are neutralised.",
+        "description": f"CSV unless JSON is asked for; the first {MAX_REJECTS:,}. Cells that a spreadsheet would execute are neutralised.",
         "parameters": [RUN_ID, format_parameter(HTML, JSON, CSV), IF_NONE_MATCH],
         "responses": {
             "200": answer("The rows.", content, "Content-Disposition", *named),
@@ -208,23 +188,14 @@ def _act(name: str, summary: str, words: str, *kinds: Kind) -> Callable[[], Oper
             "summary": summary,
             "description": words,
             "parameters": [RUN_ID, format_parameter(HTML, JSON), PREFER],
-            "responses": {
-                "202": _accepted(),
-                **problems((errors.BadParameter, errors.RunNotFound, *kinds, *DATABASE)),
-            },
+            "responses": {"202": _accepted(), **problems((errors.BadParameter, errors.RunNotFound, *kinds, *DATABASE))},
         }
 
     return operation
 
 
 def _compare() -> Operation:
-    ids = {
-        "type": "array",
-        "items": UUID,
-        "minItems": FEWEST,
-        "maxItems": MOST,
-        "uniqueItems": True,
-    }
+    ids = {"type": "array", "items": UUID, "minItems": MIN_RUNS, "maxItems": MAX_RUNS, "uniqueItems": True}
     compared = object_of({"runs": {"type": "array", "items": ref("Run")}, "facts": FACTS})
     return {
         "operationId": "compareRuns",
@@ -232,7 +203,7 @@ def _compare() -> Operation:
         "summary": "Runs side by side",
         "description": "As HTML without any run: some to choose from.",
         "parameters": [
-            query("run", ids, f"{FEWEST} to {MOST} runs."),
+            query("run", ids, f"{MIN_RUNS} to {MAX_RUNS} runs."),
             format_parameter(HTML, JSON, CSV),
             IF_NONE_MATCH,
         ],
@@ -260,7 +231,7 @@ FACTS: Schema = {
 
 def _preview() -> Operation:
     body = {"type": "object", "additionalProperties": TEXT}
-    row = object_of({"number": {"type": "integer", "minimum": 1}, "body": body})
+    row = object_of({"number": ORDINAL, "body": body})
     sent = (
         errors.BadParameter,
         errors.UploadIncomplete,
@@ -278,21 +249,14 @@ def _preview() -> Operation:
             "more": described(FLAG, "Whether there is more than was looked at."),
         }
     )
-    whole_file = query("whole", {**FLAG, "default": False}, "Whether this is all of the file.")
     return {
         "operationId": "preview",
         "tags": ["runs"],
         "summary": "What the beginning of a file would become",
         "description": f"The first rows as they would be published, and what would be rejected. The body is the first {LIMIT:,} bytes of the file, or less. Nothing is kept.",
-        "parameters": [*in_query("columns", "header", "delimiter", "encoding"), whole_file],
-        "requestBody": {
-            "required": True,
-            "content": {"text/csv": {"schema": {**TEXT, "minLength": 1}}},
-        },
-        "responses": {
-            "200": answer("What it would become.", formats(shown, html=False)),
-            **problems(sent),
-        },
+        "parameters": [*in_query((*FILE_PARAMETERS, WHOLE))],
+        "requestBody": {"required": True, "content": {"text/csv": {"schema": {**TEXT, "minLength": 1}}}},
+        "responses": {"200": answer("What it would become.", formats(shown, html=False)), **problems(sent)},
     }
 
 
@@ -304,10 +268,7 @@ OPERATIONS: Mapping[tuple[str, str], Callable[[], Operation]] = {
     ("GET", "/runs/{id}/stream"): _stream,
     ("GET", "/runs/{id}/rejects"): _rejects,
     ("POST", "/runs/{id}/cancel"): _act(
-        "cancelRun",
-        "End a run",
-        "202 while it still ends, within two seconds.",
-        errors.NotCancellable,
+        "cancelRun", "End a run", "202 while it still ends, within two seconds.", errors.NotCancellable
     ),
     ("POST", "/runs/{id}/resume"): _act(
         "resumeRun",

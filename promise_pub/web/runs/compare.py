@@ -10,12 +10,13 @@ from promise_pub.errors import BadParameter, DatabaseError
 from promise_pub.http.negotiation import CSV, HTML, JSON, negotiate_format
 from promise_pub.http.responses import as_csv, as_json, page
 from promise_pub.presentation.charts import compared
+from promise_pub.presentation.comparison import Fact, compare
+from promise_pub.presentation.run_json import encode_run
 from promise_pub.records import RunReport
 from promise_pub.web.keys import LEDGER
-from promise_pub.web.runs.comparison import Fact, facts
 from promise_pub.web.runs.run import find_run, parse_run_id
 
-FEWEST, MOST = 2, 6
+MIN_RUNS, MAX_RUNS = 2, 6
 OFFERED = 20  # newest runs to choose from
 
 routes = web.RouteTableDef()
@@ -26,17 +27,14 @@ async def compare_runs(request: web.Request) -> web.Response:
     """Two to six runs, each named by a parameter `run`; without any, the page has some to choose from."""
     face = negotiate_format(request, table=True)
     ids = [parse_run_id(text) for text in request.query.getall("run", [])]
-    if face == HTML and len(ids) < FEWEST:
+    if face == HTML and len(ids) < MIN_RUNS:
         return await _choice(request, ids)
     _check(ids)
     reports = [await find_run(request, run_id) for run_id in ids]
-    found = facts(reports)
+    found = compare(reports)
     if face == JSON:
         response = as_json(
-            {
-                "runs": [report.as_json() for report in reports],
-                "facts": [fact.as_json() for fact in found],
-            }
+            {"runs": [encode_run(report) for report in reports], "facts": [fact.as_json() for fact in found]}
         )
     elif face == CSV:
         response = _table(ids, found)
@@ -48,9 +46,9 @@ async def compare_runs(request: web.Request) -> web.Response:
 
 
 def _check(ids: list[str]) -> None:
-    if not FEWEST <= len(ids) <= MOST:
+    if not MIN_RUNS <= len(ids) <= MAX_RUNS:
         raise BadParameter(
-            f"run must be given {FEWEST} to {MOST} times, once for each run to compare, not {len(ids)} times."
+            f"run must be given {MIN_RUNS} to {MAX_RUNS} times, once for each run to compare, not {len(ids)} times."
         )
     for run_id in ids:
         if ids.count(run_id) > 1:
@@ -58,7 +56,7 @@ def _check(ids: list[str]) -> None:
 
 
 async def _choice(request: web.Request, chosen: list[str]) -> web.Response:
-    """Whoever chose one run made a mistake, whoever chose none yet did not."""
+    """Shows runs to choose from. One run alone is a mistake; none is a first visit."""
     for run_id in chosen:
         await find_run(request, run_id)
     try:
@@ -66,13 +64,7 @@ async def _choice(request: web.Request, chosen: list[str]) -> web.Response:
         trouble = ""
     except DatabaseError as error:
         newest, trouble = [], error.message
-    context = {
-        "runs": newest,
-        "chosen": chosen,
-        "trouble": trouble,
-        "fewest": FEWEST,
-        "most": MOST,
-    }
+    context = {"runs": newest, "chosen": chosen, "trouble": trouble, "fewest": MIN_RUNS, "most": MAX_RUNS}
     return page(request, "choose_runs.html", context, 400 if chosen else 200)
 
 

@@ -16,9 +16,11 @@ from promise_pub.errors import BadParameter
 from promise_pub.http.negotiation import CSV, JSON, negotiate_format
 from promise_pub.http.pagination import PER_PAGE, Paging, add_page_headers, check_known, parse_paging, parse_query
 from promise_pub.http.responses import as_csv, as_json, page
-from promise_pub.records import SUMMARY, Mode, RunReport, State, Verdict
+from promise_pub.parameters import Mode
+from promise_pub.presentation.run_json import SUMMARY, encode_run, summarize_run
+from promise_pub.records import RunReport, State, Verdict
 from promise_pub.web.keys import LEDGER, RUNS
-from promise_pub.web.runs.compare import MOST
+from promise_pub.web.runs.compare import MAX_RUNS
 
 ORDERS = {"asc": False, "desc": True}
 PARAMETERS = ("state", "verdict", "mode", "file", "sort", "order", "page", "per_page", "format")
@@ -128,9 +130,9 @@ async def list_runs(request: web.Request) -> web.Response:
     found = as_they_are_now(request, found)
     links = view.links(total)
     if face == JSON:
-        response = as_json([report.as_json() for report in found])
+        response = as_json([encode_run(report) for report in found])
     elif face == CSV:
-        response = as_csv(SUMMARY, [report.summary() for report in found], "runs.csv")
+        response = as_csv(SUMMARY, [summarize_run(report) for report in found], "runs.csv")
     else:
         context = {"runs": found, "total": total, "links": links, "view": view, **_CHOICES}
         response = page(request, "runs.html", context)
@@ -149,7 +151,7 @@ _CHOICES = {
         (Sort.SECONDS.value, "time taken"),
     ],
     "per_page": PER_PAGE,
-    "most_compared": MOST,
+    "most_compared": MAX_RUNS,
 }
 
 

@@ -6,14 +6,13 @@ import asyncio
 
 from aiohttp import web
 
-from promise_pub.delivery.input.dialect import DELIMITERS, ENCODINGS
-from promise_pub.delivery.parameters import MOST_RATE
 from promise_pub.errors import DatabaseError, DatabaseUnavailable
 from promise_pub.http.keys import may_operate
 from promise_pub.http.responses import as_json, page
+from promise_pub.parameters import DELIMITERS, ENCODINGS, MAX_TIMEOUT
+from promise_pub.parameters.rate_profile import MAX_RATE
 from promise_pub.records import RunReport
 from promise_pub.web.keys import LEDGER, RUNS
-from promise_pub.web.runs.forms import MOST_TIMEOUT
 from promise_pub.web.runs.history import as_they_are_now
 
 NEWEST = 10  # runs on the first page
@@ -34,8 +33,8 @@ async def index(request: web.Request) -> web.Response:
         "total": total,
         "trouble": trouble,
         "employees": employees,
-        "most_timeout": MOST_TIMEOUT,
-        "most_rate": MOST_RATE,
+        "max_timeout": MAX_TIMEOUT,
+        "max_rate": MAX_RATE,
         "most_upload": request.app[RUNS].uploads.limit,
         "delimiters": [(name, _DELIMITER_WORDS.get(name, name)) for name in DELIMITERS],
         "encodings": [*dict.fromkeys(ENCODINGS.values())],

@@ -15,8 +15,9 @@ from promise_pub.delivery.input.reader import Reader
 from promise_pub.errors import NotCsv
 from promise_pub.http.intake.expect import defer_continue
 from promise_pub.http.responses import as_json
-from promise_pub.records import Batch, Parameters, Rejected, Row
-from promise_pub.web.runs.forms import parse_preview, take_body
+from promise_pub.parameters import Parameters
+from promise_pub.records import Batch, Rejected, Row
+from promise_pub.web.runs.forms import parse_preview, receive_body
 
 LIMIT = 256 * 1024  # bytes of a file that are looked at: parsed in 10 ms
 TIMEOUT = 30.0  # seconds for them to arrive
@@ -30,7 +31,7 @@ async def preview(request: web.Request) -> web.Response:
     """Judges the first bytes of a file, which are the body. What is cut off at their end is not judged, unless they
     are `whole`: all of it."""
     parameters, whole = parse_preview(request)
-    head = await take_body(request, LIMIT, TIMEOUT)
+    head = await receive_body(request, LIMIT, TIMEOUT)
     response = as_json(await _judged(head, parameters, whole=whole))
     response.headers["Cache-Control"] = "no-store"
     return response

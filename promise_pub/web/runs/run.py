@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from typing import Any, TypeVar
-from uuid import UUID
 
 from aiohttp import web
 
@@ -18,14 +17,15 @@ from promise_pub.http.keys import AUTHENTICATOR
 from promise_pub.http.negotiation import JSON, negotiate_format
 from promise_pub.http.problems import ask_again_later, problem, status_of_run
 from promise_pub.http.responses import as_csv, as_json, page
-from promise_pub.records import Rejected, RunReport
+from promise_pub.presentation.curl import format_curl
+from promise_pub.presentation.run_json import encode_run
+from promise_pub.records import MAX_REJECTS, Rejected, RunReport
+from promise_pub.text import parse_uuid
 from promise_pub.web.keys import LEDGER, RUNS
 from promise_pub.web.runs import dry_run
-from promise_pub.web.runs.curl import curl
-from promise_pub.web.runs.forms import asks_dry_run, take_order
+from promise_pub.web.runs.forms import asks_dry_run, receive_run
 
 REJECTS_SHOWN = 50  # rejected rows on a run's page
-MOST_REJECTS = 10_000  # rejected rows a run stores
 
 T = TypeVar("T")
 routes = web.RouteTableDef()
@@ -41,10 +41,10 @@ async def simulate(request: web.Request) -> web.Response:
     runs = request.app[RUNS]
     run_id = runs.admit(waits=not asks_dry_run(request))
     async with runs.uploads.receive(run_id) as upload:
-        order = await _unless_stopping(runs, take_order(request, upload))
-        if order.dry_run:
-            return await _unless_stopping(runs, dry_run.answer(request, run_id, order))
-        run = await runs.submit(run_id, order.file, order.parameters)
+        submitted = await _unless_stopping(runs, receive_run(request, upload))
+        if submitted.dry_run:
+            return await _unless_stopping(runs, dry_run.answer(request, run_id, submitted))
+        run = await runs.submit(run_id, submitted.file, submitted.parameters)
     if _prefers_async(request):
         return await _accepted(request, run)
     await run.done.wait()
@@ -115,10 +115,7 @@ def _run_id(request: web.Request) -> str:
 
 def parse_run_id(text: str) -> str:
     """The id as it is written everywhere. Raises RunNotFound for what is none."""
-    try:
-        return str(UUID(text))
-    except ValueError:
-        raise RunNotFound(f"There is no run {text[:50]}.") from None
+    return str(parse_uuid(text, RunNotFound(f"There is no run {text[:50]}.")))
 
 
 async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = False) -> web.Response:
@@ -126,15 +123,16 @@ async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = 
     status = 200 if asked else status_of_run(report)
     if negotiate_format(request) == JSON:
         if status == 200 or report.error is None:
-            return as_json(report.as_json())
-        details = problem(find_class(report.error.code), report.error.message, run=report.as_json())
+            return as_json(encode_run(report))
+        details = problem(find_class(report.error.code), report.error.message, run=encode_run(report))
         details["code"] = report.error.code  # an older version's may have no class any more
         response = as_json(details, status, "application/problem+json")
     else:
         context = {
             "run": report,
             "rejected": await _rejected(request, report),
-            "command": curl(report, str(request.url.origin()), token=AUTHENTICATOR in request.app),
+            "max_rejects": MAX_REJECTS,
+            "command": format_curl(report, str(request.url.origin()), token=AUTHENTICATOR in request.app),
         }
         response = page(request, "run.html", context, status)
     if not asked and report.error:
@@ -159,7 +157,7 @@ async def list_rejects(request: web.Request) -> web.Response:
     """The rejected rows of a run that are stored: CSV to download, or JSON."""
     face = negotiate_format(request, table=True)
     report = await find_run(request)
-    rows = await request.app[LEDGER].list_rejects(report.id, MOST_REJECTS)
+    rows = await request.app[LEDGER].list_rejects(report.id, MAX_REJECTS)
     if face == JSON:
         response = as_json([row._asdict() for row in rows])
     else:

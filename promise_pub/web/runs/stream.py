@@ -14,6 +14,7 @@ from promise_pub.errors import DatabaseError
 from promise_pub.http.keys import AUTHENTICATOR
 from promise_pub.http.negotiation import HTML, JSON, negotiate_format
 from promise_pub.http.responses import fragment
+from promise_pub.presentation.run_json import encode_run
 from promise_pub.records import RunReport
 from promise_pub.web.keys import RUNS
 from promise_pub.web.runs.run import find_run
@@ -60,7 +61,7 @@ def _face(request: web.Request) -> str:
 
 
 def _json(report: RunReport) -> str:
-    return json.dumps(report.as_json(), ensure_ascii=False)
+    return json.dumps(encode_run(report), ensure_ascii=False)
 
 
 def _html(request: web.Request) -> Callable[[RunReport], str]:
@@ -81,7 +82,7 @@ async def _events(request: web.Request, report: RunReport) -> AsyncIterator[tupl
     told: dict[str, object] = {}
     told_at = 0.0
     while not report.state.final:
-        changed = {**report.as_json(), "seconds": None}
+        changed = {**encode_run(report), "seconds": None}
         if changed != told or clock() - told_at >= TELL_EVERY:
             told, told_at = changed, clock()
             yield "progress", report

@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from promise_pub.cli import display
-from promise_pub.cli.display import LINE_EVERY, Lines, Picture, open_display
+from promise_pub.cli.display import LINE_EVERY, LineDisplay, LiveDisplay, open_display
+from promise_pub.presentation.run_json import decode_run, encode_run
 from promise_pub.records import State
-from promise_pub.remote.decode import as_report
 from tests.run_parts import ended, report
 from tests.unit.cli.test_picture import drawn
 
@@ -27,7 +27,7 @@ class Clock:
 def test_a_log_has_a_line_for_each_change_of_state_and_one_now_and_then() -> None:
     said: list[str] = []
     clock = Clock()
-    lines = Lines(said.append, clock)
+    lines = LineDisplay(said.append, clock)
     lines.uploading("data.csv", 2048)
     lines.uploaded(1024)
     clock.now += LINE_EVERY
@@ -51,7 +51,7 @@ def test_a_log_has_a_line_for_each_change_of_state_and_one_now_and_then() -> Non
 
 def test_a_log_tells_of_trouble_once_and_that_it_is_over() -> None:
     said: list[str] = []
-    lines = Lines(said.append, Clock())
+    lines = LineDisplay(said.append, Clock())
     for text in ("refused", "refused", "", "", "reset"):
         lines.trouble(text)
     assert said == ["refused", "The server answers again", "reset"]
@@ -59,7 +59,7 @@ def test_a_log_tells_of_trouble_once_and_that_it_is_over() -> None:
 
 def test_a_picture_goes_from_the_upload_to_the_run_and_has_the_trouble_in_it() -> None:
     console = Console(file=io.StringIO(), width=60, force_terminal=True, _environ={})
-    with Picture(console, keep=False) as picture:
+    with LiveDisplay(console, keep=False) as picture:
         assert picture.rendered() == ""
         picture.uploading("[b]ig.csv", 100)
         picture.uploaded(50)
@@ -75,7 +75,7 @@ def test_a_picture_goes_from_the_upload_to_the_run_and_has_the_trouble_in_it() -
 @pytest.mark.parametrize("keep", [True, False])
 def test_what_a_report_replaces_is_taken_away(keep: bool) -> None:
     console = Console(file=io.StringIO(), width=60, force_terminal=True, _environ={})
-    with Picture(console, keep=keep) as picture:
+    with LiveDisplay(console, keep=keep) as picture:
         picture.show(ended())
     written = console.file.getvalue()  # type: ignore[attr-defined]
     erased = written.rpartition("the promise is kept")[2].count("\x1b[2K")
@@ -103,5 +103,5 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_lines(
     dumb = Console(stderr=True, force_terminal=True, _environ={"TERM": "dumb"})
     monkeypatch.setattr(display, "err", dumb)
     with open_display(quiet=False) as shown:
-        shown.show(as_report(report().as_json()))
+        shown.show(decode_run(encode_run(report())))
     assert capsys.readouterr().err.startswith("Publishing: read 50,002")

@@ -22,6 +22,7 @@ from promise_pub.delivery.evidence.sentences import explain
 from promise_pub.delivery.evidence.verdict import judge
 from promise_pub.errors import BadParameter, PromisePubError, ServerAway
 from promise_pub.http.problems import advice_on_run
+from promise_pub.presentation.run_json import encode_run
 from promise_pub.records import (
     ConfirmLatency,
     Counts,
@@ -52,7 +53,7 @@ CASES = [
 
 def parsed(run: RunReport | None, error: PromisePubError | None = None) -> TestSuite:
     """The report, read by the library that CI tools read such with."""
-    return read(junit.report(run.as_json() if run else None, error, "data.csv", "localhost"))
+    return read(junit.report(encode_run(run) if run else None, error, "data.csv", "localhost"))
 
 
 def read(document: bytes) -> TestSuite:
@@ -88,7 +89,7 @@ def test_a_kept_promise_as_it_is_written() -> None:
     latency = ConfirmLatency(3.1, 9.8, 14.2, 21.0)
     finding = Finding(FindingKind.DUPLICATE, Verdict.KEPT, 1000)
     run = judged(Verdict.KEPT, finding, confirm_ms=latency, digest="d1" * 16, db_count=99_000)
-    document = junit.report(run.as_json(), None, "data.csv", "ci.example")
+    document = junit.report(encode_run(run), None, "data.csv", "ci.example")
     properties, rest = [], []
     for text in document.decode().replace("><", ">\n<").splitlines():
         (properties if "<property " in text else rest).append(text)
@@ -167,7 +168,7 @@ def test_what_could_not_be_judged_is_skipped_and_the_promise_not_kept() -> None:
 def test_without_findings_its_counts_are_judged_and_the_rest_is_left_to_the_verdict(told_none: bool) -> None:
     counts = Counts(read=10, published=10, confirmed=9, nacked=1)
     run = judged(Verdict.BROKEN, NACKED, counts=counts, nacked_rows="3")
-    answer = replace(run, findings=()).as_json()
+    answer = encode_run(replace(run, findings=()))
     if told_none:
         del answer["findings"]
     told = results(read(junit.report(answer, None, "data.csv", "localhost")))
@@ -349,7 +350,7 @@ def test_where_no_report_can_be_written_is_known_before(tmp_path: Path) -> None:
 def test_a_failed_run_says_what_to_do_and_a_stopped_one_nothing(
     code: str, says: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = report(state=State.FAILED, error=Fault(code, "It went wrong.")).as_json()
+    run = encode_run(report(state=State.FAILED, error=Fault(code, "It went wrong.")))
     print_run(run, "text")
     assert ("what to do" in capsys.readouterr().out) == (says is not None)
     with pytest.raises(PromisePubError) as caught:

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console, RenderableType
 from rich.progress import Progress
 
-from promise_pub.cli.bars import Rows, row_of
-from promise_pub.cli.picture import clock, line, picture, upload_picture
+from promise_pub.cli.bars import BarRows, bar_row
+from promise_pub.cli.picture import clock, draw_upload, line, picture
 from promise_pub.presentation.gauges import gauges
 from promise_pub.records import Counts, Fault, State, Verdict
 from tests.run_parts import ended, report
@@ -141,7 +141,7 @@ def test_a_file_without_a_byte_read_or_expected_is_no_division_by_zero() -> None
 
 def test_a_terminal_that_knows_ascii_alone_gets_bars_of_it() -> None:
     file = io.TextIOWrapper(io.BytesIO(), "ascii", errors="backslashreplace")
-    bars = Rows([row_of(gauge) for gauge in gauges(ended(Verdict.BROKEN))])
+    bars = BarRows([bar_row(gauge) for gauge in gauges(ended(Verdict.BROKEN))])
     Console(file=file, width=60, no_color=True, _environ={}).print(bars)
     file.seek(0)
     assert "============x     99,000" in file.read()
@@ -160,19 +160,19 @@ def test_an_upload_stands_where_its_run_will() -> None:
     progress.advance(progress.task_ids[0], 1_000_000)
     moment = 101.0
     progress.advance(progress.task_ids[0], 1_000_000)
-    assert drawn(upload_picture(progress.tasks[0]), 72) == text("""
+    assert drawn(draw_upload(progress.tasks[0]), 72) == text("""
         data.csv
         Uploading · 1.9 MB of 3.8 MB · 976.6 KB/s · about 0:02 left
         uploaded   ━━━━━━━━━━━━━━━━━━━━━━━                                50%
         """)
     progress.advance(progress.task_ids[0], 2_000_000)
-    assert drawn(upload_picture(progress.tasks[0]), 60).splitlines()[1] == ("Uploaded 3.8 MB: the server looks at it")
+    assert drawn(draw_upload(progress.tasks[0]), 60).splitlines()[1] == ("Uploaded 3.8 MB: the server looks at it")
 
 
 def test_an_empty_file_is_uploaded_at_once() -> None:
     progress = Progress(auto_refresh=False)
     progress.add_task("empty.csv", total=0)
-    assert "100%" in drawn(upload_picture(progress.tasks[0]), 60)
+    assert "100%" in drawn(draw_upload(progress.tasks[0]), 60)
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(0, "0:00"), (59.99, "0:59"), (67, "1:07"), (3600, "1:00:00")])

@@ -16,7 +16,8 @@ from rich.console import Console
 
 from promise_pub.cli import output, watch
 from promise_pub.errors import DatabaseUnavailable
-from promise_pub.records import SUMMARY, RunReport, Seconds, StoredFile, Verdict
+from promise_pub.presentation.run_json import SUMMARY
+from promise_pub.records import RunReport, Seconds, StoredFile, Verdict
 from promise_pub.retries import Backoff
 from tests.run_parts import RUN, ended, report
 
@@ -29,7 +30,7 @@ def watched() -> Callable[..., Any]:
     """Watches what one look after the other finds, and stops after the last."""
 
     async def start(looks: Looks, form: str = "text", within: float = 60.0) -> None:
-        async def look() -> list[RunReport]:
+        async def fetch() -> list[RunReport]:
             if not looks:
                 raise asyncio.CancelledError
             found = looks.pop(0)
@@ -37,7 +38,7 @@ def watched() -> Callable[..., Any]:
                 raise found
             return found
 
-        await watch.watch(look, argparse.Namespace(format=form, id=None), Backoff(0.0, 0.0, within))
+        await watch.watch(fetch, argparse.Namespace(format=form, id=None), Backoff(0.0, 0.0, within))
 
     return start
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from promise_pub.parameters import Parameters
 from promise_pub.presentation import charts
 from promise_pub.presentation.charts import HEIGHT, WIDTH, nice, rate
-from promise_pub.records import Parameters, RunReport, Sample, StoredFile
+from promise_pub.records import RunReport, Sample, StoredFile
 
 
 def sample(at: float, confirmed: int, received: int | None = None, p99: float | None = 2.0) -> Sample:

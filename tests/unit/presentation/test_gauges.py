@@ -9,17 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from promise_pub.parameters import Parameters
 from promise_pub.presentation.gauges import ASIDE, DONE, LOST, Gauge, gauges, received, saved
-from promise_pub.records import (
-    Counts,
-    EarlierSession,
-    Parameters,
-    RunReport,
-    SessionView,
-    State,
-    StoredFile,
-    Verdict,
-)
+from promise_pub.records import Counts, EarlierSession, RunReport, SessionView, State, StoredFile, Verdict
 
 RUN = RunReport("id", Parameters(), StoredFile("a.csv", 1000, "h"), datetime.now(UTC))
 ENDED = replace(

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from promise_pub.parameters import Parameters
 from promise_pub.presentation import wording
 from promise_pub.records import (
     Counts,
     Fault,
     Finding,
     FindingKind,
-    Parameters,
     RunReport,
     Seconds,
     SessionView,

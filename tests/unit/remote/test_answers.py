@@ -17,8 +17,9 @@ from aiohttp import web
 
 from promise_pub import cli
 from promise_pub.cli import junit
-from promise_pub.cli.display import Lines
+from promise_pub.cli.display import LineDisplay
 from promise_pub.errors import ServerAnswerError, ServerAway
+from promise_pub.presentation.run_json import encode_run
 from promise_pub.remote import answers, follow
 from promise_pub.remote.client import RemoteServer, open_remote
 from promise_pub.remote.sse import EventReader
@@ -170,7 +171,7 @@ async def test_what_is_no_http_answer_is_no_server_that_cannot_be_reached(said: 
 
 
 async def test_what_is_read_and_shown_has_a_bound(submit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "MOST_BYTES", 100_000)
+    monkeypatch.setattr(answers, "MAX_EVENT_BYTES", 100_000)
     error = await refused(answer("200 OK", "x" * 100_001), submit)
     assert error.message == "SERVER answers with more than 100,000 bytes"
     long = "x" * 50_000
@@ -224,7 +225,7 @@ async def test_a_problem_of_any_form_is_a_problem(submit: Any, rejected: Any) ->
 async def test_the_details_are_kept_where_a_server_is_given_up() -> None:
     once = replace(follow.AWAY, within=0.0)
     problem = {"detail": "The database is away.", "code": "database_unavailable", "advice": "Wait."}
-    run = ended().as_json() | {"finished_at": None}
+    run = encode_run(ended()) | {"finished_at": None}
     async with saying(answer("503 Service Unavailable", json.dumps(problem))) as there:
         with pytest.raises(ServerAway) as caught:
             _ = [one async for one in follow.follow(there, run, lambda text: None, once)]
@@ -239,7 +240,7 @@ def test_a_command_prints_every_line_and_nothing_that_a_terminal_obeys(
         raise ServerAnswerError("No\x1b[2J. (no)", ["line 1: is \x07bad: x", "Do\x9b this."])
 
     options = argparse.Namespace(command=fails, verbose=0, quiet=False, endless=False, config=None)
-    monkeypatch.setattr(cli, "parse", lambda arguments: options)
+    monkeypatch.setattr(cli, "parse", lambda arguments, features: options)
     assert cli.main([]) == 1
     assert capsys.readouterr().err == (
         "promise-pub: No\ufffd[2J. (no)\npromise-pub: line 1: is \ufffdbad: x\npromise-pub: Do\ufffd this.\n"
@@ -248,7 +249,7 @@ def test_a_command_prints_every_line_and_nothing_that_a_terminal_obeys(
 
 def test_a_trouble_on_the_way_is_shown_without_what_a_terminal_obeys() -> None:
     told: list[str] = []
-    Lines(told.append).trouble("x\x1b[2J")
+    LineDisplay(told.append).trouble("x\x1b[2J")
     assert told == ["x\ufffd[2J"]
 
 

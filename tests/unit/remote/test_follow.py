@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from promise_pub.errors import ServerAnswerError, ServerAway
+from promise_pub.presentation.run_json import encode_run
 from promise_pub.records import RunReport, State
 from promise_pub.remote import client
 from promise_pub.remote import follow as module
@@ -39,7 +40,7 @@ class Server:
     def __init__(self, *acts: Act) -> None:
         self.acts = list(acts)
         self.streams = self.polls = 0
-        self.run = ended().as_json()
+        self.run = encode_run(ended())
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         act = self.acts[min(self.streams, len(self.acts) - 1)]
@@ -54,7 +55,7 @@ class Server:
 
 
 def event(run: RunReport, name: str = "progress") -> bytes:
-    return f"event: {name}\r\ndata: {json.dumps(run.as_json())}\r\n\r\n".encode()
+    return f"event: {name}\r\ndata: {json.dumps(encode_run(run))}\r\n\r\n".encode()
 
 
 END = event(ended(), "end")
@@ -117,7 +118,7 @@ async def followed(aiohttp_server: Any) -> AsyncIterator[Start]:
         app.router.add_get(f"/runs/{RUN}", server.poll)
         seen = Followed(server)
         async with open_remote(str((await aiohttp_server(app)).make_url("/"))) as there:
-            async for run in follow(there, report().as_json(), seen.troubles.append, backoff):
+            async for run in follow(there, encode_run(report()), seen.troubles.append, backoff):
                 seen.runs.append(run)
         return seen
 
@@ -169,7 +170,7 @@ async def test_a_server_that_is_restarted_tells_how_the_run_ended_there(followed
         answers(503),
         answers(502, "<h1>Bad gateway</h1>"),
         tells(event(interrupted, "end")),
-        run=report().as_json(),
+        run=encode_run(report()),
     )
     assert seen.states[-1] == "interrupted"
     assert seen.troubles[-1] == ""
@@ -207,7 +208,7 @@ def tells_503_everywhere() -> Act:
 
 
 async def test_one_that_accepts_and_says_nothing_is_given_up_too(followed: Start) -> None:
-    with pytest.raises(ServerAway, match="tells nothing of the run"):
+    with pytest.raises(ServerAway, match="sends no events of the run"):
         await followed(tells(), backoff=IMPATIENT)
 
 
@@ -222,4 +223,4 @@ async def test_nonsense_is_not_waited_through(followed: Start, chunk: bytes, sai
 
 async def test_a_run_that_ended_is_told_without_asking() -> None:
     async with open_remote("http://127.0.0.1:1") as nobody:
-        assert [run["state"] async for run in follow(nobody, ended().as_json(), print)] == ["completed"]
+        assert [run["state"] async for run in follow(nobody, encode_run(ended()), print)] == ["completed"]

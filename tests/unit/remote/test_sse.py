@@ -63,7 +63,7 @@ def test_a_pause_that_is_no_number_is_not_heeded(value: str) -> None:
 
 @pytest.mark.parametrize("piece", [b"x" * 100, b"data: x\n" * 10])
 def test_an_event_without_an_end_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch, piece: bytes) -> None:
-    monkeypatch.setattr(sse, "MOST_BYTES", 1000)
+    monkeypatch.setattr(sse, "MAX_EVENT_BYTES", 1000)
     reader = EventReader()
     with pytest.raises(ValueError, match="over 1,000 bytes"):
         for _ in range(30):

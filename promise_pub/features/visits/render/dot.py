@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from promise_pub.features.visits.chains import EXIT, Chains, format_percent
-from promise_pub.features.visits.render.labels import counted, label_of
+from promise_pub.features.visits.render.labels import label_of
+from promise_pub.text import counted
 
 FONT = "Helvetica,Arial,sans-serif"
 MIN_WIDTH, MAX_WIDTH = 1, 4  # points of an arrow, by its share

@@ -17,10 +17,6 @@ def label_of(page: str) -> str:
     return printable(page.replace("\\", "\\\\"))
 
 
-def counted(count: int, unit: str) -> str:
-    return f"{count:,} {unit}" if count == 1 else f"{count:,} {unit}s"
-
-
 def shorten(text: str, columns: int) -> str:
     """Shortens a text to a width of at least 3 columns, with dots for its middle: pages differ in how they end.
 

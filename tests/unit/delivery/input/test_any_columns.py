@@ -13,7 +13,8 @@ import pytest
 from promise_pub.delivery.input.reader import read_batches
 from promise_pub.delivery.run import execute
 from promise_pub.errors import BadHeader, NoUsableRow
-from promise_pub.records import Mode, Parameters, State, Verdict
+from promise_pub.parameters import Mode, Parameters
+from promise_pub.records import State, Verdict
 from tests.fakes import FakeConsumer, TellingConsumer, until
 from tests.house import House
 

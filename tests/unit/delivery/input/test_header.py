@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promise_pub.delivery.input.columns import MOST_COLUMNS
 from promise_pub.delivery.input.dialect import Dialect
 from promise_pub.delivery.input.header import HEADER_LIMIT, Header, find_header
 from promise_pub.delivery.input.lines import count_line_ends
 from promise_pub.delivery.input.reader import FilePosition, read_batches, read_header
 from promise_pub.errors import BadHeader
+from promise_pub.parameters.columns import MAX_COLUMNS
 from promise_pub.records import Rejected, Row
 
 COMMA = Dialect(header=True)
@@ -61,7 +61,7 @@ BAD = [
     (b'a,"b\nc"\n', "column 2 holds the control character U+000A"),
     (b'"a\rb"\n', "column 1 holds the control character U+000D"),
     (b"a," + b"x" * 101 + b"\n", "column 2 has a name of 101 characters, over the limit of 100"),
-    (b",".join(b"%d" % n for n in range(101)), f"101 columns, over the limit of {MOST_COLUMNS}"),
+    (b",".join(b"%d" % n for n in range(101)), f"101 columns, over the limit of {MAX_COLUMNS}"),
     (b"," * 5000, "over the limit of 100"),
     (b"Gr\xf6\xdfe,b\n", "The header in line 1 is not UTF-8: byte 0xf6 at column 3"),
     (b'\n\n"a"b,c\n', "The header in line 3 has text after a closing quote"),
@@ -97,7 +97,7 @@ def test_any_bytes_are_a_header_or_none_or_a_bad_one(head: bytes, dialect: Diale
     except BadHeader:
         return
     if header:
-        assert 1 <= len(header.keys) <= MOST_COLUMNS
+        assert 1 <= len(header.keys) <= MAX_COLUMNS
         assert len(set(header.keys)) == len(header.keys)
         assert 0 < header.offset <= len(head)
         before = head[: header.offset]

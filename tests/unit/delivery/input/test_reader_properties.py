@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promise_pub.delivery.input import dialect, quotes, reader
-from promise_pub.delivery.input.dialect import ENCODINGS, Dialect
+from promise_pub.delivery.input.dialect import Dialect
+from promise_pub.parameters import ENCODINGS
 from promise_pub.records import Batch, Row
 from tests.reader_parts import FedReader
 

@@ -20,14 +20,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from promise_pub.delivery.input.reader import read_batches
 from promise_pub.delivery.run import execute
 from promise_pub.delivery.run.active import ActiveRun
-from promise_pub.errors import (
-    BrokerUnreachable,
-    DatabaseError,
-    DatabaseUnavailable,
-    NotCancellable,
-    NotResumable,
-)
-from promise_pub.records import Fault, Mode, Parameters, RunReport, State, Verdict
+from promise_pub.errors import BrokerUnreachable, DatabaseError, DatabaseUnavailable, NotCancellable, NotResumable
+from promise_pub.parameters import Mode, Parameters
+from promise_pub.records import Fault, RunReport, State, Verdict
 from tests.fakes import Message, TellingConsumer
 from tests.house import House
 from tests.virtual_time import VirtualTimeLoop, without_threads

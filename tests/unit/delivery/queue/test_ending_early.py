@@ -32,7 +32,8 @@ from promise_pub.errors import (
     NotResumable,
     RunTaken,
 )
-from promise_pub.records import Mode, Parameters, RunReport, SessionView, State, Verdict
+from promise_pub.parameters import Mode, Parameters
+from promise_pub.records import RunReport, SessionView, State, Verdict
 from tests.fakes import until
 from tests.house import QUICK, House
 
@@ -271,7 +272,7 @@ class TestALedgerThatIsCutOff:
         await until(lambda: house.ledger.runs[run_id].state is State.FAILED)
         await until(lambda: house.runs.find(run_id) is None)
         assert list(house.folder.iterdir()) == [] and not house.consumer.calls
-        with pytest.raises(NotResumable, match="gone"):
+        with pytest.raises(NotResumable, match="is missing"):
             await house.runs.resume(run_id)
         assert (await ended(await house.submit(ROWS, LIVE))).verdict is Verdict.KEPT
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from promise_pub.delivery.queue import runs as runs_module
-from promise_pub.records import Mode, Parameters, State
+from promise_pub.parameters import Mode, Parameters
+from promise_pub.records import State
 from tests.house import House
 
 

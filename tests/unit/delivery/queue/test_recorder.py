@@ -15,23 +15,9 @@ from promise_pub.delivery.queue import recorder as module
 from promise_pub.delivery.queue.recorder import RunRecorder
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.delivery.run.backoffs import BACKOFFS
-from promise_pub.errors import (
-    DatabaseError,
-    DatabaseRefused,
-    DatabaseUnavailable,
-    PromisePubError,
-    SchemaMissing,
-)
-from promise_pub.records import (
-    Fault,
-    Mode,
-    Parameters,
-    Rejected,
-    RunReport,
-    State,
-    StoredFile,
-    Verdict,
-)
+from promise_pub.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable, PromisePubError, SchemaMissing
+from promise_pub.parameters import Mode, Parameters
+from promise_pub.records import Fault, Rejected, RunReport, State, StoredFile, Verdict
 from promise_pub.retries import retry
 from tests.fakes import FakeLedger, until
 from tests.house import QUICK, House

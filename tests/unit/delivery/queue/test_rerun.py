@@ -14,14 +14,9 @@ import pytest
 from promise_pub.delivery.input import uploads as module
 from promise_pub.delivery.queue.rerun import rerun
 from promise_pub.delivery.run.active import ActiveRun
-from promise_pub.errors import (
-    DatabaseUnavailable,
-    DiskFull,
-    NotRepeatable,
-    ServerStopping,
-    TooManyWaiting,
-)
-from promise_pub.records import Mode, Parameters, State, Verdict
+from promise_pub.errors import DatabaseUnavailable, DiskFull, NotRepeatable, ServerStopping, TooManyWaiting
+from promise_pub.parameters import Mode, Parameters
+from promise_pub.records import State, Verdict
 from tests.house import ROWS, House
 
 SETTINGS = Parameters(mode=Mode.BATCH, timeout=7, clear=True, rate=900)

@@ -14,7 +14,6 @@ import pytest
 from promise_pub.delivery.queue import recorder
 from promise_pub.delivery.queue import runs as module
 from promise_pub.delivery.run.active import ActiveRun
-from promise_pub.delivery.run.rejects import MAX_REJECTED
 from promise_pub.errors import (
     BrokerUnreachable,
     ConsumerStalled,
@@ -25,7 +24,8 @@ from promise_pub.errors import (
     StoredFileError,
     TooManyWaiting,
 )
-from promise_pub.records import Mode, Parameters, State, Verdict
+from promise_pub.parameters import Mode, Parameters
+from promise_pub.records import MAX_REJECTS, State, Verdict
 from promise_pub.retries import Backoff
 from tests.fakes import until
 from tests.house import BATCH, QUICK, ROWS, House
@@ -278,10 +278,10 @@ async def test_progress_that_is_slow_to_write_does_not_come_after_the_end(house:
 
 
 async def test_of_rejected_rows_ten_thousand_are_stored_and_all_are_counted(house: House) -> None:
-    run = await house.finished(b"one field\n" * (MAX_REJECTED + 500) + ROWS)
-    assert house.recorded(run).counts.rejected == MAX_REJECTED + 500
+    run = await house.finished(b"one field\n" * (MAX_REJECTS + 500) + ROWS)
+    assert house.recorded(run).counts.rejected == MAX_REJECTS + 500
     stored = await house.ledger.list_rejects(run.id, 1 << 30)
-    assert [row.line for row in stored] == list(range(1, MAX_REJECTED + 1))
+    assert [row.line for row in stored] == list(range(1, MAX_REJECTS + 1))
     assert house.recorded(run).verdict is Verdict.KEPT
 
 

@@ -9,7 +9,8 @@ import pytest
 from promise_pub.delivery.queue.waiting import RunQueue
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.errors import TooManyWaiting
-from promise_pub.records import Parameters, StoredFile
+from promise_pub.parameters import Parameters
+from promise_pub.records import StoredFile
 
 
 def run(name: str) -> ActiveRun:

@@ -8,12 +8,13 @@ from promise_pub.delivery.evidence.sentences import explain
 from promise_pub.delivery.evidence.verdict import Judgement
 from promise_pub.delivery.run.active import RANGES_SHOWN, ActiveRun
 from promise_pub.delivery.run.stopping import StopReason
+from promise_pub.parameters import Parameters
+from promise_pub.presentation.run_json import encode_run
 from promise_pub.records import (
     Batch,
     Fault,
     Finding,
     FindingKind,
-    Parameters,
     Rejected,
     Row,
     SessionView,
@@ -146,11 +147,11 @@ def test_of_several_reasons_to_stop_the_weightiest_counts() -> None:
 def test_every_report_is_json() -> None:
     run = queued()
     for report in (run.report(1), run.report()):
-        assert json.loads(json.dumps(report.as_json()))["state"] == "queued"
+        assert json.loads(json.dumps(encode_run(report)))["state"] == "queued"
     run = drained()
     run.sessions.see(SessionView("u", 3, None))
     run.complete(Judgement(Verdict.UNKNOWN, (Finding(FindingKind.SAVED_NOT_REPORTED, Verdict.UNKNOWN),)), 5)
-    told = run.report().as_json()
+    told = encode_run(run.report())
     assert told["findings"] == [{"kind": "saved_not_reported", "verdict": "unknown", "rows": None}]
     assert told["explanation"] == ["the consumer does not report how many rows it saved"]
     assert told["session"] == {"uuid": "u", "received": 3, "saved": None}

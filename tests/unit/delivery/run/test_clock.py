@@ -11,7 +11,8 @@ import pytest
 
 from promise_pub.delivery.run import clock as module
 from promise_pub.delivery.run.clock import TRANSITIONS, RunClock
-from promise_pub.records import Mode, Parameters, Seconds, State, Verdict
+from promise_pub.parameters import Mode, Parameters
+from promise_pub.records import Seconds, State, Verdict
 from tests.fakes import until
 from tests.house import House
 

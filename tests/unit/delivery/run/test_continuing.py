@@ -15,24 +15,9 @@ from promise_pub.delivery.input.reader import read_batches
 from promise_pub.delivery.queue import recorder
 from promise_pub.delivery.run import execute, ledger_gate
 from promise_pub.delivery.run.active import ActiveRun
-from promise_pub.errors import (
-    ConsumerStalled,
-    DatabaseUnavailable,
-    NotCancellable,
-    NotResumable,
-    RunNotFound,
-    RunTaken,
-)
-from promise_pub.records import (
-    Checkpoint,
-    Mode,
-    Parameters,
-    ResumeState,
-    RunReport,
-    SessionView,
-    State,
-    Verdict,
-)
+from promise_pub.errors import ConsumerStalled, DatabaseUnavailable, NotCancellable, NotResumable, RunNotFound, RunTaken
+from promise_pub.parameters import Mode, Parameters
+from promise_pub.records import Checkpoint, ResumeState, RunReport, SessionView, State, Verdict
 from tests.fakes import until
 from tests.house import BATCH, QUICK, House
 
@@ -222,7 +207,7 @@ class TestResume:
         with pytest.raises(NotResumable, match="another length"):
             await house.runs.resume(run.id)
         house.uploads.path(run.id).unlink()
-        with pytest.raises(NotResumable, match="gone"):
+        with pytest.raises(NotResumable, match="is missing"):
             await house.runs.resume(run.id)
 
     async def test_a_run_is_resumed_once_however_many_ask(self, house: House) -> None:

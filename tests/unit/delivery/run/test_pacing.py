@@ -9,9 +9,9 @@ from itertools import accumulate, cycle
 import pytest
 
 from promise_pub.delivery.broker.messages import SLICE
-from promise_pub.delivery.parameters import Profile
 from promise_pub.delivery.run import pacing
 from promise_pub.delivery.run.pacing import RateLimiter
+from promise_pub.parameters.rate_profile import Profile
 from promise_pub.records import Row
 
 HICCUP = 0.02  # seconds that the limiter may make up for

@@ -29,7 +29,8 @@ from promise_pub.errors import (
     ConsumerTimeout,
     StoredFileError,
 )
-from promise_pub.records import Batch, Mode, Parameters, Rejected, Row, SessionView, State, StoredFile
+from promise_pub.parameters import Mode, Parameters
+from promise_pub.records import Batch, Rejected, Row, SessionView, State, StoredFile
 from tests.fakes import FakeBroker, FakeConsumer, until
 
 BATCHES = [

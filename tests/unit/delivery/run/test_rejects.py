@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from promise_pub.delivery.run.rejects import MAX_REJECTED, RejectBuffer
-from promise_pub.records import Rejected
+from promise_pub.delivery.run.rejects import RejectBuffer
+from promise_pub.records import MAX_REJECTS, Rejected
 
 
 def rows(count: int, first: int = 1) -> list[Rejected]:
@@ -12,15 +12,15 @@ def rows(count: int, first: int = 1) -> list[Rejected]:
 
 def test_ten_thousand_rows_are_kept() -> None:
     buffer = RejectBuffer()
-    buffer.add(rows(MAX_REJECTED - 1), MAX_REJECTED - 1)
+    buffer.add(rows(MAX_REJECTS - 1), MAX_REJECTS - 1)
     buffer.mark_stored(4_000)
-    buffer.add(rows(5, first=20_000), MAX_REJECTED + 4)
-    buffer.add(rows(5, first=30_000), MAX_REJECTED + 9)
+    buffer.add(rows(5, first=20_000), MAX_REJECTS + 4)
+    buffer.add(rows(5, first=30_000), MAX_REJECTS + 9)
     pending = buffer.pending
-    assert len(pending) == MAX_REJECTED - 4_000
+    assert len(pending) == MAX_REJECTS - 4_000
     assert (pending[0].line, pending[-1].line) == (4_001, 20_000)
     buffer.mark_stored(len(pending))
-    buffer.add(rows(1, first=40_000), MAX_REJECTED + 10)
+    buffer.add(rows(1, first=40_000), MAX_REJECTS + 10)
     assert buffer.pending == []
 
 

@@ -15,7 +15,9 @@ from promise_pub.delivery.run.resends import MAX_REASON_TEXT, MAX_REASONS, OTHER
 from promise_pub.delivery.run.sessions import MAX_SESSIONS
 from promise_pub.delivery.store.ledger import _columns
 from promise_pub.errors import SessionLost
-from promise_pub.records import Fault, Parameters, Resent, SessionView, State, StoredFile
+from promise_pub.parameters import Parameters
+from promise_pub.presentation.run_json import encode_run
+from promise_pub.records import Fault, Resent, SessionView, State, StoredFile
 
 GAPS = ",".join(map(str, range(1, 2_000, 2)))  # of a consumer that missed every other row
 # Characters of a report's JSON: it is written to the ledger twice a second, and told to every page that follows.
@@ -37,7 +39,7 @@ def lose(run: ActiveRun, reason: str, rows: int = 1) -> None:
 def size(run: ActiveRun) -> int:
     """Of what is told, or of what the ledger keeps, whichever is larger."""
     report = run.report()
-    return max(len(json.dumps(report.as_json())), len(json.dumps(_columns(report), default=str)))
+    return max(len(json.dumps(encode_run(report))), len(json.dumps(_columns(report), default=str)))
 
 
 def test_equal_reasons_are_counted_together() -> None:

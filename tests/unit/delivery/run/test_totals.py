@@ -13,7 +13,8 @@ from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.evidence.latency import LatencyHistogram
 from promise_pub.delivery.run.totals import FATES, RunTotals
 from promise_pub.errors import ConsumerTimeout
-from promise_pub.records import Mode, Parameters, State, Verdict
+from promise_pub.parameters import Mode, Parameters
+from promise_pub.records import State, Verdict
 from tests.fakes import until
 from tests.house import QUICK, ROWS, House
 

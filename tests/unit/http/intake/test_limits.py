@@ -17,7 +17,7 @@ from promise_pub.accounts.sessions import SessionSigner
 from promise_pub.errors import UploadTooSlow
 from promise_pub.http.intake import limits
 from promise_pub.http.intake.limits import RATE_PERIOD, RateFloor
-from promise_pub.web.runs.forms import FIELD_LIMIT
+from promise_pub.web.runs.forms import MAX_FIELD
 from tests.fake_accounts import QUICK, FakeAccounts
 from tests.listening import Site, site
 from tests.virtual_time import VirtualTimeLoop
@@ -91,10 +91,10 @@ async def test_a_form_has_no_more_fields_than_it_may_have(tmp_path: Path) -> Non
 async def test_a_field_of_a_form_is_no_longer_than_it_may_be(tmp_path: Path) -> None:
     async with site(tmp_path) as there:
         form = aiohttp.FormData()
-        form.add_field("mode", "x" * (FIELD_LIMIT + 1), content_type="text/plain")
+        form.add_field("mode", "x" * (MAX_FIELD + 1), content_type="text/plain")
         async with there.http.post(there.url / "simulate/", data=form, headers=JSON) as answer:
             assert answer.status == 400
-            assert f"mode is over {FIELD_LIMIT} bytes" in (await answer.json())["detail"]
+            assert f"mode is over {MAX_FIELD} bytes" in (await answer.json())["detail"]
 
 
 async def test_a_login_has_no_more_fields_than_it_may_have(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +12,6 @@ import jsonschema
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
 from promise_pub import db, errors
@@ -29,13 +26,14 @@ from promise_pub.http.features import OpenFeature
 from promise_pub.http.openapi import document
 from promise_pub.http.openapi.document import Route
 from promise_pub.http.problem_catalog import find_entry
+from promise_pub.parameters import PARAMETERS, Parameters
+from promise_pub.presentation.run_json import encode_run
 from promise_pub.records import (
     ConfirmLatency,
     EarlierSession,
     Fault,
     Finding,
     FindingKind,
-    Parameters,
     Resent,
     RunReport,
     SessionView,
@@ -45,9 +43,7 @@ from promise_pub.records import (
 )
 from promise_pub.web.docs import page
 from promise_pub.web.docs.operations import make_api
-from promise_pub.web.docs.parameters import COLUMNS, PROFILE, run_parameters
-from promise_pub.web.docs.schemas import run_schema
-from promise_pub.web.runs import forms
+from promise_pub.web.docs.parameters import in_query
 from tests.fake_accounts import QUICK, FakeAccounts
 from tests.web_house import JSON, Client, House
 
@@ -110,49 +106,7 @@ def test_links_lead_to_requests_that_are_described(tmp_path: Path, guarded: bool
 
 
 def test_every_parameter_of_a_run_is_described() -> None:
-    assert tuple(run_parameters()) == forms.PARAMETERS
-
-
-@pytest.mark.parametrize("name", forms.PARAMETERS)
-def test_the_limits_of_a_parameter_are_the_ones_that_hold(name: str) -> None:
-    schema, _ = run_parameters()[name]
-    edges = [schema.get("minimum"), schema.get("maximum"), *schema.get("enum", ())]
-    for value in edges:
-        if value is not None:
-            forms.parse_parameters({name: str(value)}, {})
-    wrong = "a,a" if name == "columns" else "none of these"
-    for value in [schema["maximum"] + 1, -1] if "maximum" in schema else [wrong]:
-        with pytest.raises(errors.BadParameter):
-            forms.parse_parameters({name: str(value)}, {})
-    default = str(schema["default"])
-    given = default.lower() if schema["type"] == "boolean" else default
-    assert forms.parse_parameters({name: given}, {}) == Parameters()
-
-
-def takes(name: str, value: str) -> bool:
-    try:
-        forms.parse_parameters({name: value}, {})
-    except errors.BadParameter:
-        return False
-    return True
-
-
-_STEPS = st.from_regex(r"[0-9]{1,7}:[0-9]{1,6}(\.[0-9]{1,4})?", fullmatch=True)
-_KEYS = st.text(st.sampled_from("ab, \t\n\x85é\N{CRAB}") | st.characters(codec="utf-8"), max_size=8)
-
-
-@settings(deadline=None, max_examples=500)
-@given(st.lists(_STEPS, max_size=3).map(",".join) | st.text("01589:.,-", max_size=9))
-def test_the_pattern_of_a_profile_is_what_is_taken(profile: str) -> None:
-    assert bool(re.search(PROFILE.replace("$", r"\Z"), profile)) == takes("profile", profile)
-
-
-@settings(deadline=None, max_examples=500)
-@given(_KEYS | st.integers(98, 102).map(lambda n: " " + "x" * n + " "))
-def test_the_pattern_of_columns_is_what_is_taken_but_for_repeated_names(columns: str) -> None:
-    names = [name.strip(" ") for name in columns.split(",")]
-    fits = bool(re.search(COLUMNS.replace("$", r"\Z"), columns))
-    assert (fits and len(names) == len(set(names))) == takes("columns", columns)
+    assert [one["name"] for one in in_query()] == [one.name for one in PARAMETERS]
 
 
 @GUARDED
@@ -275,17 +229,13 @@ RUNS = [
 
 @pytest.mark.parametrize("report", RUNS, ids=lambda report: report.state.value)
 def test_a_run_is_described_to_its_last_field(tmp_path: Path, report: RunReport) -> None:
-    check_run(OpenHouse(tmp_path, False).described(), report.as_json())
+    check_run(OpenHouse(tmp_path, False).described(), encode_run(report))
 
 
 @pytest.mark.parametrize(("name", "value"), [("state", "dancing"), ("verdict", "maybe"), ("db_count", -1), ("more", 1)])
 def test_what_is_no_run_is_told(tmp_path: Path, name: str, value: object) -> None:
     with pytest.raises(jsonschema.ValidationError):
-        check_run(OpenHouse(tmp_path, False).described(), RUNS[1].as_json() | {name: value})
-
-
-def test_a_run_claims_no_more_than_it_tells() -> None:
-    assert run_schema({"id": "", "state": ""})["required"] == ["id", "state"]
+        check_run(OpenHouse(tmp_path, False).described(), encode_run(RUNS[1]) | {name: value})
 
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/asyncapi.json", "/docs"])

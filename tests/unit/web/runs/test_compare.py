@@ -15,19 +15,9 @@ import pytest
 from aiohttp import web
 
 from promise_pub.errors import DatabaseUnavailable
-from promise_pub.records import (
-    ConfirmLatency,
-    Counts,
-    Mode,
-    Parameters,
-    RunReport,
-    Seconds,
-    SessionView,
-    State,
-    StoredFile,
-    Verdict,
-)
-from promise_pub.web.runs.comparison import Fact, facts
+from promise_pub.parameters import Mode, Parameters
+from promise_pub.presentation.comparison import Fact, compare
+from promise_pub.records import ConfirmLatency, Counts, RunReport, Seconds, SessionView, State, StoredFile, Verdict
 from tests.web_house import JSON, Client, House, opened
 
 RUN = RunReport(
@@ -46,11 +36,11 @@ RUN = RunReport(
 
 
 def fact(name: str, *reports: RunReport) -> Fact:
-    return next(one for one in facts(reports) if one.name == name)
+    return next(one for one in compare(reports) if one.name == name)
 
 
 def test_a_run_beside_itself_differs_in_nothing() -> None:
-    assert not any(one.differs or any(one.changes) for one in facts([RUN, RUN]))
+    assert not any(one.differs or any(one.changes) for one in compare([RUN, RUN]))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +73,7 @@ def test_more_and_less_are_told_in_percent_of_the_first() -> None:
 
 
 def test_every_setting_there_is_is_compared() -> None:
-    told = {one.name for one in facts([RUN]) if one.group == "Settings"}
+    told = {one.name for one in compare([RUN]) if one.group == "Settings"}
     assert told == set(Parameters.__dataclass_fields__)
 
 

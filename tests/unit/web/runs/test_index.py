@@ -16,10 +16,10 @@ from aiohttp import web
 from markupsafe import escape
 
 from promise_pub import errors
-from promise_pub.delivery.input.dialect import DELIMITERS, ENCODINGS
 from promise_pub.http.ops import health
 from promise_pub.http.problem_catalog import advise, find_entry
-from promise_pub.web.runs import forms, index
+from promise_pub.parameters import DELIMITERS, ENCODINGS, PARAMETERS
+from promise_pub.web.runs import index
 from tests.web_house import JSON, Client, House, opened
 
 
@@ -220,7 +220,7 @@ async def test_the_form_does_without_a_database(house: House) -> None:
 async def test_the_form_offers_what_the_server_takes(house: House) -> None:
     page = await (await house.client.get("/")).text()
     assert 'data-most-upload="1000"' in page and "At most 1,000 bytes" in page
-    for name in ("input_file", *forms._PARSERS):
+    for name in ("input_file", *(one.name for one in PARAMETERS)):
         assert f'name="{name}"' in page, name
     for name in DELIMITERS:
         assert f'<option value="{name}">' in page

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from promise_pub.features.visits.chains import format_percent
-from promise_pub.features.visits.render.labels import counted
 from promise_pub.features.visits.render.svg.selection import Edge, Node, NodeKind, PageGraph
+from promise_pub.text import counted
 
 TITLE = "Where people go from page to page"
 NO_HITS = "No hits yet"

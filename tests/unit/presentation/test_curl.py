@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from yarl import URL
 
-from promise_pub.records import Mode, Parameters, RunReport, StoredFile
-from promise_pub.web.runs.curl import curl, written
-from promise_pub.web.runs.forms import parse_parameters
+from promise_pub.parameters import Mode, Parameters, parse_values
+from promise_pub.presentation.curl import format_curl
+from promise_pub.records import RunReport, StoredFile
 
 HOSTILE = [
     "a b.csv",
@@ -41,13 +41,13 @@ def report(name: str = "data.csv", parameters: Parameters = Parameters()) -> Run
 
 
 def test_a_run_of_the_usual_kind_takes_no_parameters() -> None:
-    line = curl(report(), "http://localhost:8000", token=False)
+    line = format_curl(report(), "http://localhost:8000", token=False)
     assert line == "curl -F input_file=@data.csv http://localhost:8000/simulate/"
 
 
 def test_what_was_chosen_is_named() -> None:
     chosen = Parameters(mode=Mode.BATCH, timeout=0, clear=True, rate=50)
-    line = curl(report(parameters=chosen), "http://[::1]:8000", token=False)
+    line = format_curl(report(parameters=chosen), "http://[::1]:8000", token=False)
     address = "http://[::1]:8000/simulate/?mode=batch&timeout=0&clear=true&rate=50"
     assert shlex.split(line)[-1] == address
 
@@ -61,52 +61,36 @@ def test_what_was_chosen_is_named() -> None:
     ],
 )
 def test_what_was_chosen_is_understood_as_it_was_meant(chosen: Parameters) -> None:
-    line = curl(report(parameters=chosen), "http://localhost:8000", token=False)
+    line = format_curl(report(parameters=chosen), "http://localhost:8000", token=False)
     given = dict(URL(shlex.split(line)[-1]).query)
     known = chosen if not chosen.header else replace(chosen, columns=())  # the file has them
-    assert parse_parameters(given, {}) == known
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (False, "false"),
-        (7, "7"),
-        (Mode.LIVE, "live"),
-        (("name", "mail"), "name,mail"),
-        (((100, 10.0), (1000, 0.5)), "100:10,1000:0.5"),
-        (((1_000_000, 12345.678),), "1000000:12345.678"),
-        ((), ""),
-    ],
-)
-def test_a_value_is_written_as_a_request_has_it(value: object, text: str) -> None:
-    assert written(value) == text
+    assert Parameters(**parse_values(given)) == known
 
 
 def test_with_users_the_shell_puts_the_token_in() -> None:
-    line = curl(report(), "https://promise.example", token=True)
+    line = format_curl(report(), "https://promise.example", token=True)
     assert shlex.split(line)[3:5] == ["-H", "Authorization: Bearer $TOKEN"]
     assert '"Authorization: Bearer $TOKEN"' in line, "in double quotes the shell replaces it"
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_name_stays_one_argument(name: str) -> None:
-    words = shlex.split(curl(report(name), "http://localhost:8000", token=False))
+    words = shlex.split(format_curl(report(name), "http://localhost:8000", token=False))
     assert len(words) == 4 and words[2].startswith("input_file=@")
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../../etc/passwd", "C:\\secret\\passwd"])
 def test_no_pasted_command_sends_a_file_from_elsewhere(name: str) -> None:
-    assert "input_file=@passwd " in curl(report(name), "http://localhost:8000", token=False)
+    assert "input_file=@passwd " in format_curl(report(name), "http://localhost:8000", token=False)
 
 
 def test_a_lone_dash_is_not_curls_standard_input() -> None:
-    assert "input_file=@./- " in curl(report("-"), "http://localhost:8000", token=False)
+    assert "input_file=@./- " in format_curl(report("-"), "http://localhost:8000", token=False)
 
 
 @pytest.mark.parametrize("name", ["/", "..", "a/..", "\\."])
 def test_what_is_no_file_name_has_one_in_its_place(name: str) -> None:
-    assert "input_file=@data.csv " in curl(report(name), "http://localhost:8000", token=False)
+    assert "input_file=@data.csv " in format_curl(report(name), "http://localhost:8000", token=False)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -114,7 +98,7 @@ def test_a_shell_and_curl_take_the_name_for_that_file(name: str, tmp_path: Path)
     """curl opens the file before it finds nobody listening; what it cannot open has another exit status."""
     name = name.replace("/", "_")  # which no file has in its name
     (tmp_path / name).write_bytes(b"Ann,ann@x\n")
-    line = curl(report(name), "http://127.0.0.1:9", token=False)
+    line = format_curl(report(name), "http://127.0.0.1:9", token=False)
     ended = subprocess.run(["sh", "-c", line], cwd=tmp_path, stdin=subprocess.DEVNULL)
     assert ended.returncode == 7
     assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
+from operator import attrgetter
 from typing import Any
 
+from promise_pub.parameters import RUN_PARAMETERS, Parameter
 from promise_pub.presentation import gauges, wording
-from promise_pub.records import Counts, Parameters, RunReport, Seconds
-from promise_pub.web.runs.curl import written
+from promise_pub.records import RunReport, Seconds
 
 Value = str | int | float | None
-"""None: not told, or not yet."""
+"""None where it is not known, or not yet."""
 
 _ROWS = ("read", "rejected", "published", "confirmed", "returned", "nacked", "resent")
 _MEASURED = {"Rows", "Rate", "Confirm latency", "Time"}
-"""Groups whose values can be more or less."""
+"""Groups whose values are amounts."""
 _LATENCIES = ("p50", "p95", "p99", "max")
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One thing about each of the runs. `shown` are its values in people's words.
+    """One thing about each of the runs. `shown` holds its values as pages show them.
 
-    `changes` are what the others have more or less than the first, in percent, where a value can be measured so.
+    `changes` says by how many percent each differs from the first, in groups that are measured.
     """
 
     group: str
@@ -38,7 +40,7 @@ class Fact:
 
     @property
     def apart(self) -> tuple[bool, ...]:
-        """Which values are not the first run's."""
+        """True for each value that is not the first run's."""
         return tuple(value != self.values[0] for value in self.values)
 
     @property
@@ -58,28 +60,32 @@ class Fact:
 
 
 def _change(first: Value, value: Value) -> str:
-    """Like +12 %, where both are numbers and there is a difference worth telling."""
+    """Returns a difference as in +12 %, where both are numbers and it rounds to 1 % or more."""
     if not isinstance(first, (int, float)) or not isinstance(value, (int, float)) or not first:
         return ""
     percent = (value - first) / first * 100
     return f"{percent:+,.0f} %".replace("-", "−") if abs(percent) >= 0.5 else ""
 
 
-def facts(reports: Sequence[RunReport]) -> list[Fact]:
-    """Everything there is to compare, group by group."""
-    asked = [(*question[:3], tuple(map(question[3], reports))) for question in _questions()]
-    return [
-        Fact(group, name, unit, values, tuple(_shown(value, unit) for value in values))
-        for group, name, unit, values in asked
-        if any(value is not None for value in values)
-    ]
+def compare(reports: Sequence[RunReport]) -> list[Fact]:
+    """Returns all facts of which at least one run has a value, group by group."""
+    found = []
+    for group, name, unit, read in _facts():
+        values = tuple(_rounded(read(report)) for report in reports)
+        if any(value is not None for value in values):
+            found.append(Fact(group, name, unit, values, tuple(_in_words(value, unit) for value in values)))
+    return found
 
 
-def _shown(value: Value, unit: str) -> str:
+def _rounded(value: Value) -> Value:
+    return round(value, 3) if isinstance(value, float) else value
+
+
+def _in_words(value: Value, unit: str) -> str:
     if value is None:
         return "–"
     if isinstance(value, bool):
-        return written(value)
+        return "true" if value else "false"
     if unit == "bytes":
         return wording.size(float(value))
     if unit == "s":
@@ -91,57 +97,40 @@ def _shown(value: Value, unit: str) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-Question = tuple[str, str, str, Callable[[RunReport], Value]]
-
-
-def _questions() -> Iterator[Question]:
+def _facts() -> Iterator[tuple[str, str, str, Callable[[RunReport], Value]]]:
+    """Yields each fact's group, name and unit, and how to read it from a run."""
     yield "Outcome", "state", "", lambda run: run.state.value
     yield "Outcome", "verdict", "", lambda run: run.verdict and run.verdict.value
     yield "Outcome", "error", "", lambda run: run.error.code if run.error else None
     yield "File", "name", "", lambda run: run.file.name
     yield "File", "size", "bytes", lambda run: run.file.bytes
     yield "File", "sha256", "", lambda run: run.file.sha256
-    for field in fields(Parameters):
-        yield "Settings", field.name, "", _setting(field.name)
+    for one in RUN_PARAMETERS:
+        yield "Settings", one.name, "", partial(_setting, one)
     for name in _ROWS:
-        yield "Rows", name, "", _attribute("counts", name)
+        yield "Rows", name, "", attrgetter(f"counts.{name}")
     yield "Rows", "received", "", gauges.received
     yield "Rows", "saved", "", gauges.saved
     yield "Rows", "duplicates", "", lambda run: run.session.duplicates if run.session else None
     yield "Rows", "in the database", "", lambda run: run.db_count
-    yield "Rate", "published and confirmed", "rows/s", lambda run: _rounded(wording.pace(run))
-    yield "Rate", "saved, start to end", "rows/s", _saving
+    yield "Rate", "published and confirmed", "rows/s", wording.pace
+    yield "Rate", "saved, start to end", "rows/s", _saving_rate
     for name in _LATENCIES:
-        yield "Confirm latency", name, "ms", _latency(name)
+        yield "Confirm latency", name, "ms", partial(_latency, name)
     for field in fields(Seconds):
-        yield "Time", field.name, "s", _attribute("seconds", field.name)
+        yield "Time", field.name, "s", attrgetter(f"seconds.{field.name}")
 
 
-def _setting(name: str) -> Callable[[RunReport], Value]:
-    def of(run: RunReport) -> Value:
-        value = getattr(run.parameters, name)
-        return value if isinstance(value, int) else written(value)
-
-    return of
+def _setting(parameter: Parameter, run: RunReport) -> Value:
+    value: Value = parameter.as_request(getattr(run.parameters, parameter.name))
+    return value
 
 
-def _attribute(part: str, name: str) -> Callable[[RunReport], Value]:
-    def of(run: RunReport) -> Value:
-        counted: Counts | Seconds = getattr(run, part)
-        return _rounded(getattr(counted, name))
-
-    return of
+def _latency(name: str, run: RunReport) -> Value:
+    latency: float | None = getattr(run.confirm_ms, name, None)
+    return latency
 
 
-def _latency(name: str) -> Callable[[RunReport], Value]:
-    return lambda run: _rounded(getattr(run.confirm_ms, name)) if run.confirm_ms else None
-
-
-def _saving(run: RunReport) -> Value:
+def _saving_rate(run: RunReport) -> Value:
     spent, count = run.seconds.publishing + run.seconds.draining, gauges.saved(run)
-    return _rounded(count / spent) if count and spent > 0.01 else None
-
-
-def _rounded(value: float | None) -> Value:
-    """Whole numbers stay what they are."""
-    return round(value, 3) if isinstance(value, float) else value
+    return count / spent if count and spent > 0.01 else None

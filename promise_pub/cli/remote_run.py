@@ -1,4 +1,4 @@
-"""One run at a server, as a command sees it: begun or found, shown as it goes, and its end."""
+"""A run at a server, as a command sees it: started or found, and followed to its end."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-from uuid import UUID
 
 from promise_pub.cli.display import Display, open_display
 from promise_pub.errors import BadParameter, ServerAway, Stopped
+from promise_pub.presentation.run_json import decode_run
 from promise_pub.remote.answers import Json
 from promise_pub.remote.client import RemoteServer, open_remote
-from promise_pub.remote.decode import as_report
 from promise_pub.remote.follow import AWAY, follow
 from promise_pub.retries import Backoff
+from promise_pub.text import parse_uuid
 
 SERVER = "http://localhost:8000"
 
 
-class Errand:
-    """`run` is what was last told of the run, None as long as nothing was."""
+class RemoteRun:
+    """A run at a server. `run` is its JSON as last received, None before the first answer."""
 
     def __init__(self, server: str | None) -> None:
         self.url = server or SERVER
@@ -30,23 +30,23 @@ class Errand:
         self._left = 0
 
     @asynccontextmanager
-    async def opened(self, *, quiet: bool) -> AsyncIterator[None]:
-        """While the block goes, the server can be asked. Raises Stopped when whoever ran the command ends it."""
+    async def connected(self, *, quiet: bool) -> AsyncIterator[None]:
+        """Connects to the server for the block. Raises Stopped when the user ends the command."""
         try:
             with open_display(quiet=quiet) as self._display:
                 async with open_remote(self.url) as self._server:
                     yield
         except asyncio.CancelledError:
-            raise Stopped(self._what_goes_on()) from None
+            raise Stopped(self._describe_stop()) from None
         except ServerAway as error:
             if self.run is None:
                 raise
             raise ServerAway(
-                f"{error.message}. The run may go on; {self._how_to_go_on(self.run)}", error.details
+                f"{error.message}. The run may go on; {self._suggest_commands(self.run)}", error.details
             ) from error
 
     async def submit(self, file: Path, given: Mapping[str, str]) -> Json:
-        """Uploads a file: its run, or with `dry_run` what the server says of the file."""
+        """Uploads a file. Returns its run, or with `dry_run` the report of the dry run."""
         self._left = (await asyncio.to_thread(file.stat)).st_size
         self._display.uploading(file.name, self._left)
         answer = await self._server.submit(file, given, self._uploaded)
@@ -58,8 +58,7 @@ class Errand:
         self._left -= count
         self._display.uploaded(count)
 
-    async def find(self, run_id: str) -> None:
-        """A run that there is."""
+    async def fetch(self, run_id: str) -> None:
         self.run = await self._server.run(run_id)
 
     async def resume(self, run_id: str) -> None:
@@ -68,24 +67,24 @@ class Errand:
     async def cancel(self, run_id: str) -> None:
         self.run = await self._server.cancel(run_id)
 
-    async def to_the_end(self, backoff: Backoff = AWAY) -> Json:
-        """The run as it ended; until then the display shows how it goes."""
+    async def follow_to_end(self, backoff: Backoff = AWAY) -> Json:
+        """Returns the run as it ended, after showing its progress."""
         assert self.run
         news = follow(self._server, self.run, self._display.trouble, backoff)
         async with aclosing(news):
             async for run in news:
                 self.run = run
-                self._display.show(as_report(run))
+                self._display.show(decode_run(run))
         return self.run
 
-    def _what_goes_on(self) -> str:
+    def _describe_stop(self) -> str:
         if self.run:
-            return f"Stopped following: the run goes on; {self._how_to_go_on(self.run)}"
+            return f"Stopped following: the run goes on; {self._suggest_commands(self.run)}"
         if self._left > 0:
             return "Stopped before all of the file was sent: there is no run of it."
         return "Stopped before the server answered: its history shows whether there is a run."
 
-    def _how_to_go_on(self, run: Json) -> str:
+    def _suggest_commands(self, run: Json) -> str:
         where = "" if self.url == SERVER else f" --server {self._server.shown}"
         return (
             f"to follow it: promise-pub send --follow {run['id']}{where} -- "
@@ -93,9 +92,6 @@ class Errand:
         )
 
 
-def run_id(text: str) -> str:
-    """A run's id. Raises BadParameter for what can be none."""
-    try:
-        return str(UUID(text))
-    except ValueError:
-        raise BadParameter(f"{text!r} is no run's id") from None
+def parse_run_id(text: str) -> str:
+    """Reads a run's id. Raises BadParameter."""
+    return str(parse_uuid(text, BadParameter(f"{text!r} is no run's id")))

@@ -9,8 +9,8 @@ import pytest
 from promise_pub.cli.picture import line
 from promise_pub.errors import ServerAnswerError
 from promise_pub.presentation.gauges import gauges
+from promise_pub.presentation.run_json import decode_run, encode_run
 from promise_pub.records import EarlierSession, Fault, Finding, FindingKind, RunReport, SessionView, State, Verdict
-from promise_pub.remote.decode import as_report
 from tests.run_parts import ended, report
 
 
@@ -30,7 +30,7 @@ from tests.run_parts import ended, report
     ],
 )
 def test_what_was_told_is_shown_as_what_is_known(run: RunReport) -> None:
-    told = as_report(run.as_json())
+    told = decode_run(encode_run(run))
     assert line(told) == line(run)
     assert gauges(told) == gauges(run)
     assert (told.verdict, told.explanation, told.file) == (run.verdict, run.explanation, run.file)
@@ -38,17 +38,17 @@ def test_what_was_told_is_shown_as_what_is_known(run: RunReport) -> None:
 
 
 def test_a_finding_that_only_a_newer_server_knows_is_left_out() -> None:
-    told = ended(Verdict.BROKEN, "why").as_json()
+    told = encode_run(ended(Verdict.BROKEN, "why"))
     told["findings"] = [{"kind": "of the future", "verdict": "broken", "rows": None}]
-    assert (as_report(told).findings, as_report(told).explanation) == ((), ("why",))
+    assert (decode_run(told).findings, decode_run(told).explanation) == ((), ("why",))
 
 
 def test_a_server_without_findings_is_read_all_the_same() -> None:
-    assert as_report(without("findings")).findings == ()
+    assert decode_run(without("findings")).findings == ()
 
 
 def without(name: str) -> dict[str, Any]:
-    return {key: value for key, value in report().as_json().items() if key != name}
+    return {key: value for key, value in encode_run(report()).items() if key != name}
 
 
 @pytest.mark.parametrize(
@@ -56,12 +56,12 @@ def without(name: str) -> dict[str, Any]:
     [
         {},
         without("rows"),
-        report().as_json() | {"state": "dreaming"},
-        report().as_json() | {"rows": []},
-        report().as_json() | {"created_at": "yesterday"},
-        report().as_json() | {"seconds": None},
+        encode_run(report()) | {"state": "dreaming"},
+        encode_run(report()) | {"rows": []},
+        encode_run(report()) | {"created_at": "yesterday"},
+        encode_run(report()) | {"seconds": None},
     ],
 )
 def test_what_is_no_run_is_said_to_be_none(answer: dict[str, Any]) -> None:
     with pytest.raises(ServerAnswerError, match="is no run"):
-        as_report(answer)
+        decode_run(answer)

@@ -14,14 +14,9 @@ import pytest
 from aiohttp import web
 
 from promise_pub.cli import arguments
-from promise_pub.cli.errand import SERVER, Errand
-from promise_pub.errors import (
-    PromisePubError,
-    ServerAnswerError,
-    ServerAway,
-    Stopped,
-    StoredFileError,
-)
+from promise_pub.cli.remote_run import SERVER, RemoteRun
+from promise_pub.errors import PromisePubError, ServerAnswerError, ServerAway, Stopped, StoredFileError
+from promise_pub.presentation.run_json import encode_run
 from promise_pub.records import Fault, State
 from promise_pub.retries import Backoff
 from tests.run_parts import RUN, ended, report
@@ -54,25 +49,25 @@ def answering(answer: Any) -> Callable[[web.Request], Awaitable[web.Response]]:
 
 
 async def test_a_server_that_stays_away_is_named_with_how_to_go_on(serve: Serve) -> None:
-    url = await serve(_runs_RUN=report().as_json(), _runs_RUN_stream=502)
-    errand = Errand(url)
+    url = await serve(_runs_RUN=encode_run(report()), _runs_RUN_stream=502)
+    remote = RemoteRun(url)
     with pytest.raises(ServerAway) as caught:
-        async with errand.opened(quiet=True):
-            await errand.find(RUN)
-            await errand.to_the_end(Backoff(first=0.05, longest=5.0, within=0.1))
+        async with remote.connected(quiet=True):
+            await remote.fetch(RUN)
+            await remote.follow_to_end(Backoff(first=0.05, longest=5.0, within=0.1))
     assert caught.value.message == (
         f"No. (no) (for 0 s). The run may go on; to follow it: promise-pub send --follow {RUN} "
         f"--server {url} -- to end it: promise-pub runs {RUN} --cancel --server {url}"
     )
-    assert errand.run == report().as_json()
+    assert remote.run == encode_run(report())
 
 
 @pytest.mark.parametrize(("status", "kind"), [(404, ServerAnswerError), (503, ServerAway)])
 async def test_one_that_refuses_is_quoted(serve: Serve, status: int, kind: type) -> None:
-    errand = Errand(await serve(_runs_RUN=status))
+    remote = RemoteRun(await serve(_runs_RUN=status))
     with pytest.raises(kind) as caught:
-        async with errand.opened(quiet=True):
-            await errand.find(RUN)
+        async with remote.connected(quiet=True):
+            await remote.fetch(RUN)
     assert caught.value.message == "No. (no)"
 
 
@@ -81,14 +76,14 @@ async def test_stopped_before_any_answer_it_does_not_say_what_it_does_not_know(s
     file.write_text("a,b\n")
     held = asyncio.Event()
 
-    async def holds(errand: Errand) -> None:
-        async with errand.opened(quiet=True):
-            await errand.submit(file, {})
+    async def holds(remote: RemoteRun) -> None:
+        async with remote.connected(quiet=True):
+            await remote.submit(file, {})
             held.set()
             await asyncio.sleep(60)
 
-    errand = Errand(await serve(_simulate_={"rows": {}}))
-    task = asyncio.create_task(holds(errand))
+    remote = RemoteRun(await serve(_simulate_={"rows": {}}))
+    task = asyncio.create_task(holds(remote))
     await held.wait()
     task.cancel()
     with pytest.raises(Stopped, match="its history shows whether there is a run"):
@@ -96,12 +91,12 @@ async def test_stopped_before_any_answer_it_does_not_say_what_it_does_not_know(s
 
 
 async def test_the_usual_server_is_not_repeated() -> None:
-    errand = Errand(None)
-    errand.run = report().as_json()
+    remote = RemoteRun(None)
+    remote.run = encode_run(report())
     with pytest.raises(Stopped) as caught:
-        async with errand.opened(quiet=True):
+        async with remote.connected(quiet=True):
             raise asyncio.CancelledError
-    assert errand.url == SERVER and "--server" not in caught.value.message
+    assert remote.url == SERVER and "--server" not in caught.value.message
 
 
 PARAMETERS = {
@@ -124,7 +119,7 @@ async def test_what_is_given_goes_to_the_server_as_it_is_and_nothing_else(
     async def simulate(request: web.Request) -> web.Response:
         asked.append(dict(request.query))
         assert await request.read() == b"a,b\n"
-        return web.json_response(ended().as_json())
+        return web.json_response(encode_run(ended()))
 
     app = web.Application()
     app.router.add_post("/simulate/", simulate)
@@ -183,7 +178,7 @@ async def test_why_a_run_failed_stands_in_its_report_and_in_the_error(
 ) -> None:
     fault = Fault("consumer_refused", "/create/ answered \x1b[2J503")
     failed = ended(state=State.FAILED, verdict=None, explanation=(), error=fault)
-    url = await serve(_runs_RUN=failed.as_json())
+    url = await serve(_runs_RUN=encode_run(failed))
     options = arguments.parse(["send", "--follow", RUN, "--server", url, "-q"])
     with pytest.raises(PromisePubError) as caught:
         await options.command(options)
@@ -194,7 +189,7 @@ async def test_why_a_run_failed_stands_in_its_report_and_in_the_error(
 async def test_a_report_is_printed_though_its_copy_cannot_be_written(
     serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    url = await serve(_runs_RUN=ended().as_json())
+    url = await serve(_runs_RUN=encode_run(ended()))
     options = arguments.parse(
         ["send", "--follow", RUN, "--server", url, "--junit", "/proc/report.xml", "--format=json"]
     )
@@ -220,28 +215,28 @@ async def test_why_a_server_cannot_be_reached_is_said_in_the_systems_words(tmp_p
         f"https://127.0.0.1:{secret_port}": "its certificate is not trusted: self-signed certificate",
         f"https://127.0.0.1:{plain_port}": "TLS failed: ",
     }.items():
-        errand = Errand(url)
+        remote = RemoteRun(url)
         with pytest.raises(ServerAway) as caught:
-            async with errand.opened(quiet=True):
-                await errand.find(RUN)
+            async with remote.connected(quiet=True):
+                await remote.fetch(RUN)
         assert caught.value.message.startswith(f"{url} cannot be reached: {said}")
         assert "ssl:default" not in caught.value.message
     await runner.cleanup()
 
 
 async def test_what_lets_somebody_in_is_not_shown() -> None:
-    errand = Errand("http://ann:s3cret@127.0.0.1:1")
+    remote = RemoteRun("http://ann:s3cret@127.0.0.1:1")
     with pytest.raises(ServerAway, match=r"^http://127\.0\.0\.1:1 cannot be reached") as caught:
-        async with errand.opened(quiet=True):
-            await errand.find(RUN)
-    assert "s3cret" not in f"{caught.value.message} {errand._how_to_go_on({'id': RUN})}"
+        async with remote.connected(quiet=True):
+            await remote.fetch(RUN)
+    assert "s3cret" not in f"{caught.value.message} {remote._suggest_commands({'id': RUN})}"
 
 
 async def test_a_file_that_cannot_be_read_is_not_the_servers_fault(serve: Serve) -> None:
-    errand = Errand(await serve(_simulate_={"id": RUN}))
+    remote = RemoteRun(await serve(_simulate_={"id": RUN}))
     with pytest.raises(StoredFileError, match="mem cannot be read: Input/output error"):
-        async with errand.opened(quiet=True):
-            await errand.submit(Path("/proc/self/mem"), {})
+        async with remote.connected(quiet=True):
+            await remote.submit(Path("/proc/self/mem"), {})
 
 
 async def test_a_name_that_is_no_text_is_sent_as_text(aiohttp_server: Any, tmp_path: Path) -> None:
@@ -250,13 +245,13 @@ async def test_a_name_that_is_no_text_is_sent_as_text(aiohttp_server: Any, tmp_p
     async def simulate(request: web.Request) -> web.Response:
         asked.append(request.query["filename"])
         await request.read()
-        return web.json_response(ended().as_json())
+        return web.json_response(encode_run(ended()))
 
     app = web.Application()
     app.router.add_post("/simulate/", simulate)
-    errand = Errand(str((await aiohttp_server(app)).make_url("/")))
+    remote = RemoteRun(str((await aiohttp_server(app)).make_url("/")))
     file = tmp_path / os.fsdecode(b"a\xff.csv")
     file.write_text("a,b\n")
-    async with errand.opened(quiet=True):
-        await errand.submit(file, {})
+    async with remote.connected(quiet=True):
+        await remote.submit(file, {})
     assert asked == ["a?.csv"]

@@ -1,0 +1,179 @@
+"""The API's view of a run: its JSON, the schema of that, the way back to a report, and its line in a table. Pure.
+
+JSON has the fields of RUN in their order. A new one takes a line here besides the record's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from promise_pub import json_schema
+from promise_pub.errors import ServerAnswerError
+from promise_pub.parameters import PARAMETERS_SHAPE
+from promise_pub.records import (
+    ConfirmLatency,
+    Counts,
+    EarlierSession,
+    Fault,
+    Finding,
+    FindingKind,
+    Resent,
+    RunReport,
+    Seconds,
+    SessionView,
+    State,
+    StoredFile,
+    Verdict,
+)
+from promise_pub.shapes import COUNT, FLAG, MOMENT, TEXT, Field, Shape, array, named, nullable, one_of, record, rounded
+from promise_pub.times import rfc3339
+
+Json = dict[str, Any]
+
+_ID = Shape(json_schema.UUID)
+_RANGES = Shape({**json_schema.TEXT, "pattern": "^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?$"})
+_DIGEST = Shape({**json_schema.TEXT, "pattern": "^[0-9a-f]{32}$"})
+_SHA256 = Shape({**json_schema.TEXT, "pattern": "^[0-9a-f]{64}$"})
+_SECONDS, _MILLISECONDS = rounded(3), rounded(1)
+_NOT_TOLD = "null: the consumer did not tell, which is never zero."
+
+FILE = record(
+    StoredFile, Field("name", TEXT, "As the client called it."), Field("bytes", COUNT), Field("sha256", _SHA256)
+)
+ROWS = record(
+    Counts,
+    Field("read", COUNT, "Records in the file, as far as it was read."),
+    Field("rejected", COUNT, "Records that cannot be published."),
+    Field("published", COUNT, "Rows that were sent."),
+    Field("confirmed", COUNT, "Rows that the broker has taken."),
+    Field("returned", COUNT, "Rows that no queue took."),
+    Field("nacked", COUNT, "Rows that the broker refused."),
+    Field("resent", COUNT, "Messages that were rows published before."),
+    Field("in_flight", COUNT, "Rows published and not settled.", computed=True),
+    Field("unpublished", COUNT, "Accepted rows that were not sent yet.", computed=True),
+    description="Rows by what became of them.",
+)
+SESSION = record(
+    SessionView,
+    Field("uuid", TEXT, "As the consumer named it; its queue's name."),
+    Field("received", nullable(COUNT), f"Messages received; {_NOT_TOLD}"),
+    Field("saved", nullable(COUNT), f"Rows saved; {_NOT_TOLD}"),
+    Field("duplicates", COUNT, "Received and not saved: it had the row or its mail.", optional=True),
+    Field("invalid", COUNT, "Received, and no usable row.", optional=True),
+    Field("digest", _DIGEST, "Of the distinct messages received.", optional=True),
+    Field("rows", _RANGES, "Their row numbers.", optional=True),
+    description="The consumer's session, as it told it last.",
+)
+_SESSION = named("Session", SESSION)
+# Kinds that only a newer version knows are not read.
+_FINDINGS = Shape(
+    json_schema.array(
+        json_schema.object_of(
+            {
+                "kind": json_schema.TEXT,
+                "verdict": json_schema.one_of(Verdict),
+                "rows": json_schema.nullable(json_schema.COUNT),
+            }
+        )
+    ),
+    lambda findings: [one.as_json() for one in findings],
+    Finding.parse_all,
+)
+RUN = record(
+    RunReport,
+    Field("id", _ID),
+    Field("state", one_of(State), f"Final: {', '.join(f'`{state}`' for state in State if state.final)}."),
+    Field("", PARAMETERS_SHAPE, attribute="parameters"),
+    Field("file", FILE),
+    Field("created_at", MOMENT),
+    Field("started_at", nullable(MOMENT)),
+    Field("finished_at", nullable(MOMENT), "null while the run waits or works."),
+    Field(
+        "seconds",
+        record(Seconds, *(Field(name, _SECONDS) for name in Seconds.__slots__), description="How long each part took."),
+    ),
+    Field("blocked", FLAG, "The broker refuses to read because of an alarm.", newer=True),
+    Field("rows", ROWS, attribute="counts"),
+    Field("read_bytes", COUNT, "How far the file was read.", newer=True),
+    Field("digest", nullable(_DIGEST), "Of the rows that were accepted.", newer=True),
+    Field("returned_rows", _RANGES, newer=True),
+    Field("nacked_rows", _RANGES, newer=True),
+    Field(
+        "resends",
+        array(record(Resent, Field("rows", COUNT), Field("reason", TEXT))),
+        "Rows published again, and why.",
+        newer=True,
+    ),
+    Field("session", nullable(_SESSION)),
+    Field(
+        "earlier_sessions",
+        array(
+            record(
+                EarlierSession,
+                Field("session", _SESSION),
+                Field("first_row", COUNT, attribute="first"),
+                Field("last_row", COUNT, attribute="last"),
+            )
+        ),
+        attribute="earlier",
+        newer=True,
+    ),
+    Field("resumable", FLAG, "The run's state allows to resume it.", computed=True),
+    Field("db_count", nullable(COUNT), "Rows in `employees` after the run."),
+    Field("verdict", nullable(one_of(Verdict)), "null unless the run is completed."),
+    Field("explanation", array(TEXT), "The reasons for the verdict."),
+    Field(
+        "findings",
+        _FINDINGS,
+        "The reasons as codes, one for each sentence of `explanation` in its order; none for a run that an older version "
+        f"judged. Stable; a new kind may come. Kinds: {', '.join(f'`{kind}`' for kind in FindingKind)}.",
+        newer=True,
+    ),
+    Field(
+        "confirm_ms",
+        nullable(record(ConfirmLatency, *(Field(name, _MILLISECONDS) for name in ConfirmLatency.__slots__))),
+        "Latency of the publisher confirms.",
+        newer=True,
+    ),
+    Field("position", nullable(Shape(json_schema.ORDINAL, decode=int)), "In the queue of waiting runs."),
+    Field("error", nullable(record(Fault, Field("code", Shape(json_schema.ref("Code"))), Field("message", TEXT)))),
+    description="A run, as it is now.",
+)
+
+
+def encode_run(report: RunReport) -> Json:
+    """Returns a run in JSON types: times in RFC 3339, seconds and milliseconds rounded."""
+    return RUN.encode(report)  # type: ignore[no-any-return]
+
+
+def decode_run(told: Json) -> RunReport:
+    """Returns the run that a server told of, as exact as JSON is. Raises ServerAnswerError for what is no run."""
+    try:
+        return RUN.decode(told)  # type: ignore[no-any-return]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ServerAnswerError(f"The server's answer is no run: {error!r}") from error
+
+
+_CELLS: Mapping[str, Callable[[RunReport], str | int | float | None]] = {
+    "id": lambda run: run.id,
+    "created_at": lambda run: rfc3339(run.created_at),
+    "file": lambda run: run.file.name,
+    "mode": lambda run: run.parameters.mode.value,
+    "state": lambda run: run.state.value,
+    "verdict": lambda run: run.verdict and run.verdict.value,
+    "read": lambda run: run.counts.read,
+    "rejected": lambda run: run.counts.rejected,
+    "sent": lambda run: run.counts.confirmed,
+    "received": lambda run: run.session.received if run.session else None,
+    "saved": lambda run: run.session.saved if run.session else None,
+    "seconds": lambda run: round(run.seconds.total, 3),
+    "error": lambda run: run.error.code if run.error else None,
+}
+SUMMARY = tuple(_CELLS)
+"""The headings of a table of runs."""
+
+
+def summarize_run(report: RunReport) -> tuple[str | int | float | None, ...]:
+    """Returns a run's line in a table with the headings of SUMMARY. None is an empty cell."""
+    return tuple(cell(report) for cell in _CELLS.values())
