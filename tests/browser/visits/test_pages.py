@@ -46,7 +46,7 @@ async def walk(eye: Eye) -> tuple[Page, list[str]]:
     await page.wait_for_url("**/docs")
     await page.goto("/nowhere")
     eye.complaints.clear()  # Chromium notes the 404 that was asked for
-    await page.get_by_role("link", name="New run", exact=True).click()
+    await page.get_by_role("navigation").get_by_role("link", name="New run", exact=True).click()
     await page.wait_for_url("**/")
     return page, ["/", "/runs", "/runs", "/docs", "not found", "/"]
 
