@@ -22,9 +22,9 @@ from promise_pub import logs
 from promise_pub.app import FEATURES
 from promise_pub.cli import services
 from promise_pub.cli.arguments import parse
-from promise_pub.cli.picture import printable
 from promise_pub.errors import BadParameter, ConfigurationError, PromisePubError, Stopped
 from promise_pub.http.features import Feature
+from promise_pub.presentation.terminal_text import printable
 from promise_pub.terminal import FAILED, OK, USAGE
 
 

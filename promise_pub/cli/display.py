@@ -12,8 +12,9 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress import Progress
 
-from promise_pub.cli.picture import draw_upload, line, picture, printable
+from promise_pub.cli.picture import draw_upload, line, picture
 from promise_pub.presentation import wording
+from promise_pub.presentation.terminal_text import printable
 from promise_pub.records import RunReport
 from promise_pub.terminal import err
 

@@ -11,10 +11,11 @@ from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from promise_pub.cli.picture import VERDICT_STYLES, printable
+from promise_pub.cli.picture import VERDICT_STYLES
 from promise_pub.errors import PromisePubError
 from promise_pub.http.problems import advice_on_run
 from promise_pub.presentation.run_json import SUMMARY, encode_run, summarize_run
+from promise_pub.presentation.terminal_text import printable
 from promise_pub.records import RunReport
 from promise_pub.remote.answers import Json
 from promise_pub.terminal import OK, PROMISE_BROKEN, out, print_csv, print_json

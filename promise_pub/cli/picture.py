@@ -11,6 +11,7 @@ from rich.text import Text
 from promise_pub.cli.bars import NOTES_FROM, BarRow, BarRows, bar_row
 from promise_pub.presentation import wording
 from promise_pub.presentation.gauges import DONE, Part, gauges
+from promise_pub.presentation.terminal_text import printable
 from promise_pub.records import RunReport, State, Verdict
 
 WIDEST = 100  # columns
@@ -47,11 +48,6 @@ def timing(report: RunReport) -> list[str]:
     if report.counts.confirmed and spent.publishing > 1:
         told.append(f"{report.counts.confirmed / spent.publishing:,.0f} rows/s")
     return told
-
-
-def printable(text: str) -> str:
-    """Returns text that others chose, such as a file's name, without control characters a terminal would obey."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def picture(report: RunReport, trouble: str = "") -> RenderableType:

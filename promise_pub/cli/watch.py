@@ -14,9 +14,10 @@ from rich.live import Live
 from rich.text import Text
 
 from promise_pub.cli.output import history_table
-from promise_pub.cli.picture import line, picture, printable
+from promise_pub.cli.picture import line, picture
 from promise_pub.errors import DatabaseError
 from promise_pub.presentation.run_json import SUMMARY, encode_run, summarize_run
+from promise_pub.presentation.terminal_text import printable
 from promise_pub.records import RunReport
 from promise_pub.retries import Backoff, Retries
 from promise_pub.terminal import out, print_csv, print_json_line

@@ -11,16 +11,16 @@ from typing import Any
 from uuid import UUID
 
 from promise_pub.errors import DatabaseError
-from promise_pub.features.visits.chains import chains_of
+from promise_pub.features.visits.chains import build_chains
 from promise_pub.features.visits.errors import HitRefused, SessionNotFound
-from promise_pub.features.visits.hits import Hit, Ids
+from promise_pub.features.visits.hits import Hit, HitIds
 from promise_pub.features.visits.report import SessionSummary, Transitions
-from promise_pub.features.visits.store import MOST_PAGES, OTHERS
+from promise_pub.features.visits.store import MAX_PAGES, OTHERS
 from tests.visits import walks
 from tests.visits.walks import IDLE, steps_of
 
 LONGEST_INDEXED = 2600  # bytes of a page, about: each has to go into an index
-IDS = Ids()
+IDS = HitIds()
 
 _in_time = attrgetter("at", "id")
 
@@ -29,7 +29,7 @@ def a_hit(session: int | UUID = 1, at: datetime | None = None, page: str = "/", 
     """A hit of session number so and so, now if nothing else is said; later ones have higher ids."""
     at = at or datetime.now(UTC)
     whose = session if isinstance(session, UUID) else UUID(int=session)
-    return Hit(**{"id": IDS.next(at), "at": at, "session_id": whose, "page": page, **more})
+    return Hit(**{"id": IDS.make(at), "at": at, "session_id": whose, "page": page, **more})
 
 
 class FakeVisits:
@@ -47,7 +47,7 @@ class FakeVisits:
         if self.away:
             raise self.away
 
-    async def add(self, hits: Sequence[Hit]) -> Sequence[UUID]:
+    async def add_hits(self, hits: Sequence[Hit]) -> Sequence[UUID]:
         self._ask()
         if not all(_can_be_kept(hit) for hit in hits):
             raise HitRefused
@@ -56,36 +56,36 @@ class FakeVisits:
                 self.hits.setdefault(hit.id, hit)
         return [*({hit.session_id for hit in hits} & self.forgotten.keys())]
 
-    async def last_hit(self, session: UUID) -> datetime | None:
+    async def get_last_hit(self, session: UUID) -> datetime | None:
         self._ask()
         return max((hit.at for hit in self._of(session)), default=None)
 
-    async def sessions(
-        self, most: int, skip: int = 0, since: datetime | None = None
+    async def list_sessions(
+        self, limit: int, skip: int = 0, since: datetime | None = None
     ) -> tuple[list[SessionSummary], int]:
         self._ask()
         found = [one for one in self._summaries() if since is None or one.last >= since]
         found.sort(key=attrgetter("session_id"))
         found.sort(key=attrgetter("last"), reverse=True)
-        return found[skip : skip + most], len(found)
+        return found[skip : skip + limit], len(found)
 
-    async def session(self, session: UUID) -> tuple[SessionSummary, list[Hit]]:
+    async def get_session(self, session: UUID) -> tuple[SessionSummary, list[Hit]]:
         self._ask()
         hits = self._of(session)
         if not hits:
             raise SessionNotFound
         return self._summary(hits), hits
 
-    async def transitions(self, session: UUID | None = None, since: datetime | None = None) -> Transitions:
+    async def get_transitions(self, session: UUID | None = None, since: datetime | None = None) -> Transitions:
         self._ask()
         if session and not self._of(session):
             raise SessionNotFound
         hits = self._of(session) if session else self.hits.values()
         counted = [_as_counted(hit) for hit in hits if since is None or hit.at >= since]
         steps = steps_of(_most_hit_by_themselves(counted), self._now(), self._idle)
-        return Transitions(chains_of(steps), session, since)
+        return Transitions(build_chains(steps), session, since)
 
-    async def forget(self, session: UUID) -> int:
+    async def forget_session(self, session: UUID) -> int:
         self._ask()
         hits = self._of(session)
         if not hits:
@@ -94,13 +94,13 @@ class FakeVisits:
         self._delete(hits)
         return len(hits)
 
-    async def sweep(self, before: datetime, most: int) -> int:
+    async def delete_old_hits(self, before: datetime, limit: int) -> int:
         self._ask()
         old = sorted((hit for hit in self.hits.values() if hit.at < before), key=_in_time)
-        self._delete(old[:most])
-        return len(old[:most])
+        self._delete(old[:limit])
+        return len(old[:limit])
 
-    async def sweep_forgotten(self, before: datetime) -> None:
+    async def delete_old_forgotten(self, before: datetime) -> None:
         self._ask()
         self.forgotten = {one: at for one, at in self.forgotten.items() if at >= before}
 
@@ -136,7 +136,7 @@ class FakeVisits:
 def _most_hit_by_themselves(hits: Sequence[walks.Hit]) -> list[walks.Hit]:
     """All others go by one name."""
     times = Counter(hit.page for hit in hits)
-    most = set(sorted(times, key=lambda page: (-times[page], page))[:MOST_PAGES])
+    most = set(sorted(times, key=lambda page: (-times[page], page))[:MAX_PAGES])
     return [hit if hit.page in most else hit._replace(page=OTHERS) for hit in hits]
 
 

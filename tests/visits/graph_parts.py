@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 
-from promise_pub.features.visits.chains import EXIT, Chains, Step, chains_of
+from promise_pub.features.visits.chains import EXIT, Chains, Step, build_chains
 
 PAGES = (
     "/",
@@ -28,7 +28,7 @@ PAGES = (
 
 def walked(counts: Mapping[str, Mapping[str, int]]) -> Chains:
     """Chains by how often people went from a page to each other."""
-    return chains_of(
+    return build_chains(
         Step(page, False, None if target == EXIT else target, target == EXIT, count)
         for page, targets in counts.items()
         for target, count in targets.items()
@@ -70,4 +70,4 @@ def some_chains(count: int, seed: int) -> Chains:
         if chance.random() < 0.35
     ]
     leaving = [Step(page, True, None, True, chance.randint(1, 400)) for page in pages]
-    return chains_of(steps + leaving)
+    return build_chains(steps + leaving)

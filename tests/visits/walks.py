@@ -10,7 +10,7 @@ from operator import attrgetter
 from textwrap import dedent
 from typing import NamedTuple
 
-from promise_pub.features.visits.chains import EXIT, Chains, Step, chains_of
+from promise_pub.features.visits.chains import EXIT, Chains, Step, build_chains
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 IDLE = timedelta(minutes=30)
@@ -56,7 +56,7 @@ def hits_of(walks: Iterable[Sequence[str]]) -> list[Hit]:
 
 def walked(*walks: str) -> Chains:
     """The chains of walks such as "/ /runs exit" (it ended) and "/ /runs" (it still goes)."""
-    return chains_of(steps_of(hits_of(walk.split() for walk in walks), NOW, IDLE))
+    return build_chains(steps_of(hits_of(walk.split() for walk in walks), NOW, IDLE))
 
 
 def text(block: str) -> str:

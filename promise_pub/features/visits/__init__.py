@@ -1,9 +1,9 @@
-"""Who looked, and where they went next: page hits, the sessions they make, and the chains of pages these make.
+"""The record of visits: page hits, the sessions that they form, and the transitions from page to page in these.
 
-Does: records each page that is shown; counts steps from page to page; draws, lists, imports and forgets them.
-Never: records browsers that send DNT or Sec-GPC, or cookies, passwords and tokens; lets a page wait for the database to
-have its hit.
-Limits: 20,000 hits or 32 MB wait while the database is away, the rest is lost and counted. A cookie that is not known
-may delay a page by 0.1 s. A server that is killed loses the last second.
-Fails with: SessionNotFound, ImportRefused, HitRefused; a page never fails by it.
+Does: records each page that is shown; counts, draws and lists transitions and sessions; imports and deletes hits.
+Never: records browsers that send DNT or Sec-GPC; stores cookies, passwords or tokens; lets a page wait until its hit is
+written.
+Limits: 20,000 hits or 32 MB wait while the database is away, further hits are lost and counted. An unknown cookie may
+delay a page by 0.1 s. A server that is killed loses the hits of the last second.
+Fails with: SessionNotFound, ImportRefused, HitRefused. A page never fails because of it.
 """

@@ -1,4 +1,4 @@
-"""What can be asked about visits, and what the answers hold."""
+"""The operations of visits in the API's description, and the schemas of their responses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from promise_pub.http.openapi.document import Operations
 from promise_pub.http.openapi.parameters import IF_NONE_MATCH, PAGE_HEADERS, format_parameter, page_parameters, query
 from promise_pub.json_schema import AMOUNT, COUNT, FLAG, MOMENT, TEXT, UUID, Schema, described, nullable, object_of, ref
 
-# A description of what is taken that can be checked by itself: not of every way ISO 8601 has, nor of every month's days.
+# A pattern of accepted times, of which every match is valid: neither all of ISO 8601, nor the last days of months.
 _DAY = "20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
 _TIME = "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9])?"
 SINCE = f"^([0-9]{{1,5}}(min|m|h|d|w)|{_DAY}(T{_TIME})?)?$"
@@ -25,13 +25,13 @@ _SESSION_ID: Schema = {
 
 
 def _sessions() -> Operation:
-    words = "A span such as `24h`, or a time: before it is as if it had not been."
+    words = "A span such as `24h`, or a time; earlier visits do not count."
     since = query("since", {"type": "string", "pattern": SINCE}, words, example="7d")
     return {
         "operationId": "listVisits",
         "tags": ["visits"],
-        "summary": "The sessions of visitors, and how they went from page to page",
-        "description": "Sessions come with the newest page first; CSV has them alone. For operators, where users log in.",
+        "summary": "List the sessions of visitors, and the transitions between pages",
+        "description": "Sessions are sorted by their latest page, newest first; CSV has only the sessions. For operators, if users log in.",
         "parameters": [
             since,
             *page_parameters("Sessions"),
@@ -51,8 +51,8 @@ def _session() -> Operation:
     return {
         "operationId": "showVisit",
         "tags": ["visits"],
-        "summary": "One session's way through the pages",
-        "description": "CSV has its hits, as `promise-pub visits import` takes them. For operators, where users log in.",
+        "summary": "Show one session and its pages",
+        "description": "CSV has its hits, as `promise-pub visits import` reads them. For operators, if users log in.",
         "parameters": [_SESSION_ID, format_parameter(HTML, JSON, CSV), IF_NONE_MATCH],
         "responses": {
             "200": answer("The session.", told, "ETag", "Vary", "X-Total-Count"),
@@ -66,13 +66,15 @@ def _transitions() -> Schema:
     share = {"type": "number", "minimum": 0, "maximum": 1}
     return object_of(
         {
-            "session_id": described(nullable(UUID), "null: of all sessions."),
-            "since": described(nullable(MOMENT), "Before it is as if it had not been."),
+            "session_id": described(nullable(UUID), "null for all sessions."),
+            "since": described(nullable(MOMENT), "Earlier visits do not count."),
             "sessions": COUNT,
-            "ended": described(COUNT, "Sessions that had no page for a while."),
+            "ended": described(COUNT, "Sessions that have ended, after a while without a page."),
             "hits": described(COUNT, "Pages shown."),
             "bounces": described(COUNT, "Ended sessions of one page."),
-            "bounce_rate": described(nullable(share), "Their share; null while none has ended."),
+            "bounce_rate": described(
+                nullable(share), "Share of bounces among ended sessions; null while none has ended."
+            ),
             "pages": {
                 "type": "array",
                 "items": object_of(
@@ -80,10 +82,10 @@ def _transitions() -> Schema:
                         "page": TEXT,
                         "hits": COUNT,
                         "entries": described(COUNT, "Sessions that began there."),
-                        "share": described(share, "Of the time that a random visitor spends."),
+                        "share": described(share, "Share of the time that a random visitor spends there."),
                         "pages_until_exit": described(
                             nullable(AMOUNT),
-                            "Expected, this one included; null: it was never seen to be left.",
+                            "Expected number, this page included; null if no session left from there.",
                         ),
                     }
                 ),
@@ -93,7 +95,7 @@ def _transitions() -> Schema:
                 "items": object_of({"from": TEXT, "to": TEXT, "count": COUNT, "probability": share}),
             },
         },
-        description="How people went from page to page; `exit` is the end of a session.",
+        description="Transitions from page to page; `exit` is the end of a session.",
     )
 
 
@@ -104,12 +106,12 @@ def _visitor() -> Schema:
             "first": MOMENT,
             "last": MOMENT,
             "hits": described(COUNT, "Pages shown."),
-            "pages": described(COUNT, "Different ones."),
+            "pages": described(COUNT, "Different pages."),
             "ended": FLAG,
             "ip": nullable(TEXT),
             "user_agent": nullable(TEXT),
         },
-        description="A session; the client as it was at the last page.",
+        description="A session, with the address and browser of its last page.",
     )
 
 
@@ -118,7 +120,7 @@ def _hit() -> Schema:
         {
             "at": MOMENT,
             "session_id": UUID,
-            "page": described(TEXT, "Its route's template."),
+            "page": described(TEXT, "The template of its route."),
             "path": nullable(TEXT),
             "method": nullable(TEXT),
             "status": nullable(COUNT),
@@ -129,7 +131,7 @@ def _hit() -> Schema:
             "headers": {
                 "type": "array",
                 "items": {"type": "array", "items": TEXT},
-                "description": "Names and values, without cookies and whatever lets somebody in.",
+                "description": "Names and values, without cookies and other credentials.",
             },
             "took_ms": nullable(AMOUNT),
             "id": UUID,
@@ -139,7 +141,7 @@ def _hit() -> Schema:
 
 
 def schemas() -> dict[str, Schema]:
-    """What the answers hold, by the names that they are referred to by."""
+    """Returns the schemas of responses by their names."""
     names = ("noted", "written", "lost", "waiting")
     return {
         "Transitions": _transitions(),
@@ -151,7 +153,7 @@ def schemas() -> dict[str, Schema]:
                 "transitions": ref("Transitions"),
                 "recording": described(
                     nullable(object_of({name: COUNT for name in names})),
-                    "What this server noted since its start; null: it notes nothing.",
+                    "Hits that this server recorded since its start; null if it records none.",
                 ),
             }
         ),

@@ -1,6 +1,6 @@
-"""Sessions as a Markov chain of pages: how often each was hit, and where people went from there. Pure.
+"""Sessions as a Markov chain of pages: hits of each page, and transitions between pages. Pure.
 
-networkx and numpy are loaded by who computes: a third of a command's start, and 40 MB, that all others do without.
+networkx and numpy are imported where they are used: they cost a third of a command's start, and 40 MB.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import networkx as nx
 
-EXIT = "exit"  # the node after the last page of an ended session; no page is called so
+EXIT = "exit"  # the node after the last page of an ended session; no page has this name
 
 
 class Step(NamedTuple):
-    """Hits that are alike, counted by the database."""
+    """Hits of the same kind, counted by the database."""
 
     page: str
     first: bool
-    """They are the first of their sessions."""
+    """True for the first hits of sessions."""
     next: str | None
-    """The page after them; None: they are the last of their sessions."""
+    """The next page; None for the last hits of sessions."""
     ended: bool
-    """Their sessions have ended; False for all but last hits."""
-    count: int  # type: ignore[assignment]  # tuple's method of that name is of no use here
+    """True for the last hits of sessions that have ended."""
+    count: int  # type: ignore[assignment]  # hides a method of tuple
 
 
 class Target(NamedTuple):
-    """Where people went from a page: another, the same again, or EXIT."""
+    """The target of transitions from a page: another page, the same page again, or EXIT."""
 
     page: str
     count: int  # type: ignore[assignment]  # as above
@@ -40,18 +40,18 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Chains:
-    """A graph, frozen, of pages and EXIT, which is there only when something leads to it.
+    """A frozen graph of pages, and of EXIT if a session has ended.
 
     Nodes have `hits` and `entries` (sessions that began there); EXIT has the exits as its hits, and no entries.
-    Edges have `count` and `probability`: their share of all transitions that leave the page. The last hit of a
-    session that still goes is a hit and no transition.
+    Edges have `count` and `probability`: their share of all transitions that leave the page. The last hit of an active
+    session is a hit without a transition.
     """
 
     graph: nx.DiGraph[str]
     sessions: int
     ended: int
     bounces: int
-    """Ended sessions of one hit."""
+    """Number of ended sessions of one hit."""
 
     @property
     def hits(self) -> int:
@@ -59,38 +59,37 @@ class Chains:
 
     @property
     def bounce_rate(self) -> float | None:
-        """The share of bounces in the ended sessions, or None while none has ended."""
+        """Share of bounces among ended sessions, or None while no session has ended."""
         return self.bounces / self.ended if self.ended else None
 
     def pages(self) -> list[str]:
-        """All but EXIT, in order of their hits, most first, then by name."""
+        """Returns all nodes but EXIT by hits, most first, then by name."""
         nodes = self.graph.nodes
         pages = (page for page in nodes if page != EXIT)
         return sorted(pages, key=lambda page: (-nodes[page]["hits"], page))
 
     def targets(self, page: str) -> list[Target]:
-        """Where people went from a page, most often first, then by name. KeyError: nobody was on it."""
+        """Returns the targets of a page by count, highest first, then by name. Raises KeyError for an unknown page."""
         targets = (Target(target, **edge) for target, edge in self.graph.adj[page].items())
         return sorted(targets, key=lambda target: (-target.count, target.page))
 
     def shares(self) -> dict[str, float]:
-        """The share of time that a visitor who never stops spends on each page, in the order of `pages`.
+        """Returns the share of time that a visitor who never stops spends on each page, in the order of `pages`.
 
-        Who leaves begins again, on each page as often as sessions began there; a session that still goes is taken
-        to end at its last hit. Of that chain this is the stationary distribution, and it is exactly hits / all hits:
-        let every page have as many visitors as it had hits, and let each take a different one of the steps that were
-        taken from there. Then as many come to a page as went to it from others, and those who begin again on it are
-        as many as sessions began there. Together that is the number of its hits: nothing has changed. No other
-        distribution stays so, because from every page a session went on to its end, and from there every page can
-        be reached.
+        A visitor who leaves starts again, on each page as often as sessions began there; an active session counts as
+        ended after its last hit. The stationary distribution of this chain is exactly hits / all hits. Proof: let every
+        page have as many visitors as it had hits, and let each take a different one of the steps that were recorded
+        from there. Then a page receives as many visitors as came to it from other pages, and as many new ones as
+        sessions began there: together its hits, so nothing has changed. The distribution is unique, because every page
+        leads to the end of a session, and from there to every page.
         """
         pages, hits = self.pages(), self.hits
         return {page: self.graph.nodes[page]["hits"] / hits for page in pages}
 
     def pages_until_exit(self) -> dict[str, float | None]:
-        """How many pages a visitor can be expected to see from each on, this one included, until they leave.
+        """Returns the expected number of pages from each page until the exit, this page included.
 
-        None where a page can be reached that nobody was seen to leave by any way: there is no saying.
+        It is None where a page can be reached from which no session has reached the exit.
         """
         import networkx as nx
 
@@ -98,14 +97,14 @@ class Chains:
         leaving = nx.ancestors(self.graph, EXIT) if EXIT in self.graph else set[str]()
         lost = {page for page in pages if page not in leaving}
         lost |= set(chain.from_iterable(nx.ancestors(self.graph, page) for page in lost))
-        expected = _absorbed(self.graph, [page for page in pages if page not in lost])
+        expected = _solve_until_exit(self.graph, [page for page in pages if page not in lost])
         return {page: expected.get(page) for page in pages}
 
 
-def chains_of(steps: Iterable[Step]) -> Chains:
-    """The chains that hits make; steps that differ in their counts alone add up.
+def build_chains(steps: Iterable[Step]) -> Chains:
+    """Returns the chains of steps. Equal steps add up.
 
-    Steps must be those of whole sessions: each has one first hit and one last.
+    The steps must be those of whole sessions, each with one first hit and one last.
     """
     counted = Counter[Step]()
     for step in steps:
@@ -119,15 +118,15 @@ def chains_of(steps: Iterable[Step]) -> Chains:
     )
 
 
-def percent(count: int, total: int) -> str:
-    """A share in whole percents, half of one rounded up, without the sign.
+def format_percent(count: int, total: int) -> str:
+    """Formats a share in whole percents, half a percent rounded up, without the sign.
 
-    What is there is never "0" but "<1" when it is under 1 %, and what is not all is never "100" but ">99". The total
-    is at least 1.
+    More than nothing is never "0" but "<1", and less than all never "100" but ">99". The total must be at least 1.
     """
     if 0 < count * 100 < total:
         return "<1"
-    rounded = (200 * count + total) // (2 * total)  # whole numbers: a float would round 0.5 either way
+    # Integers, because a float may be rounded either way at half a percent.
+    rounded = (200 * count + total) // (2 * total)
     return ">99" if rounded == 100 and count < total else str(rounded)
 
 
@@ -164,11 +163,11 @@ def _count_transitions(graph: nx.DiGraph[str], page: str, target: str, count: in
     graph.edges[page, target]["count"] += count
 
 
-def _absorbed(graph: nx.DiGraph[str], pages: Sequence[str]) -> dict[str, float]:
-    """The expected number of pages until EXIT: x with (I - Q) x = 1, from each of which EXIT is certain to be reached.
+def _solve_until_exit(graph: nx.DiGraph[str], pages: Sequence[str]) -> dict[str, float]:
+    """Returns the expected number of pages until EXIT, for pages from each of which EXIT is certainly reached.
 
-    Each line of it is multiplied by the transitions that leave its page: what goes into it are whole numbers, which
-    no rounding has touched, however rarely people leave.
+    Solves (I - Q) x = 1, with each line multiplied by the number of transitions that leave its page. So all numbers in
+    it are integers without rounding errors, however rare exits are.
     """
     import networkx as nx
     import numpy as np

@@ -1,4 +1,4 @@
-"""`sessions`, `transitions` and `visits`: who was shown which pages, and where they went next."""
+"""The commands `sessions`, `transitions` and `visits`."""
 
 from __future__ import annotations
 
@@ -19,11 +19,16 @@ from promise_pub import db
 from promise_pub.errors import BadParameter
 from promise_pub.features.visits.hits import Hit
 from promise_pub.features.visits.importing import read_hits
-from promise_pub.features.visits.render.dot import dot
-from promise_pub.features.visits.render.labels import shown
-from promise_pub.features.visits.render.svg import svg
-from promise_pub.features.visits.render.text import draw
-from promise_pub.features.visits.report import SESSION_COLUMNS, TRANSITION_COLUMNS, SessionSummary, Transitions
+from promise_pub.features.visits.render.dot import draw_dot
+from promise_pub.features.visits.render.labels import label_of
+from promise_pub.features.visits.render.svg import draw_svg_file
+from promise_pub.features.visits.render.text import draw_text
+from promise_pub.features.visits.report import (
+    SESSION_COLUMNS,
+    TRANSITION_COLUMNS,
+    SessionSummary,
+    Transitions,
+)
 from promise_pub.features.visits.settings import VisitsSettings
 from promise_pub.features.visits.store import StoredVisits
 from promise_pub.spans import parse_since
@@ -31,23 +36,25 @@ from promise_pub.terminal import OK, CommandParsers, add_format, out, print_csv,
 from promise_pub.text import counted, parse_uuid
 from promise_pub.times import rfc3339
 
-SESSIONS = 50  # that are listed
-MOST = 10_000  # that are listed when asked to
+DEFAULT_SESSIONS, MAX_SESSIONS = 50, 10_000  # that are listed
+GRAPH_RULES = Path(__file__).parent / "static" / "graph.css"
 
 
 def add_commands(commands: CommandParsers) -> None:
     listing = commands.add(
         "sessions",
-        sessions,
+        list_sessions,
         "list the sessions of visitors, newest first",
         "promise-pub sessions --since 24h",
     )
     _add_since(listing)
-    listing.add_argument("--limit", type=int, metavar="N", help=f"at most this many sessions (default: {SESSIONS})")
+    listing.add_argument(
+        "--limit", type=int, metavar="N", help=f"at most this many sessions (default: {DEFAULT_SESSIONS})"
+    )
     add_format(listing)
     drawing = commands.add(
         "transitions",
-        transitions,
+        show_transitions,
         "show page-to-page statistics",
         "promise-pub transitions --since 7d",
         "promise-pub transitions --format svg > transitions.svg",
@@ -58,11 +65,11 @@ def add_commands(commands: CommandParsers) -> None:
     more = commands.add_group("visits", "manage the record of page hits")
     forgetting = more.add(
         "forget",
-        forget,
+        forget_session,
         "delete everything recorded of a session; this cannot be undone",
         "promise-pub visits forget 5f0c9a11-8f0c-4f6e-9d3c-2f1f4f0c9a11",
     )
-    forgetting.add_argument("session", metavar="SESSION", help="its id")
+    forgetting.add_argument("session", metavar="SESSION", help="session ID")
     importing = more.add(
         "import",
         import_file,
@@ -80,14 +87,14 @@ def _add_since(parser: argparse.ArgumentParser) -> None:
     )
 
 
-async def sessions(options: argparse.Namespace) -> int:
-    """The sessions, the newest hit first."""
-    limit = SESSIONS if options.limit is None else options.limit
-    if not 1 <= limit <= MOST:
-        raise BadParameter(f"--limit must be from 1 to {MOST}, not {limit}")
+async def list_sessions(options: argparse.Namespace) -> int:
+    """Prints the sessions, the newest hit first."""
+    limit = DEFAULT_SESSIONS if options.limit is None else options.limit
+    if not 1 <= limit <= MAX_SESSIONS:
+        raise BadParameter(f"--limit must be from 1 to {MAX_SESSIONS}, not {limit}")
     since = _since(options)
     async with _visits(options) as (visits, _):
-        found, _ = await visits.sessions(limit, since=since)
+        found, _ = await visits.list_sessions(limit, since=since)
     if options.format == "json":
         print_json([one.as_json() for one in found])
     elif options.format == "csv":
@@ -100,7 +107,7 @@ async def sessions(options: argparse.Namespace) -> int:
 
 
 def _table_of(found: Sequence[SessionSummary]) -> Table:
-    """An id has to be whole, or it is of no use; the client gives way first."""
+    # A part of an ID is of no use, so the client is cut first.
     table = Table(box=None, pad_edge=False)
     table.add_column("session", no_wrap=True, min_width=36)
     for name in ("first hit", "last hit"):
@@ -117,57 +124,57 @@ def _table_of(found: Sequence[SessionSummary]) -> Table:
             f"{one.hits:,}",
             f"{one.pages:,}",
         )
-        table.add_row(*(str(cell) for cell in cells), Text(shown(client)))
+        table.add_row(*(str(cell) for cell in cells), Text(label_of(client)))
     return table
 
 
-async def transitions(options: argparse.Namespace) -> int:
-    """How a session, or all of them, went from page to page."""
+async def show_transitions(options: argparse.Namespace) -> int:
+    """Prints the transitions of a session or of all."""
     since = _since(options)
     session = None if options.session_id is None else _session(options.session_id)
     async with _visits(options) as (visits, _):
-        told = await visits.transitions(session, since)
+        found = await visits.get_transitions(session, since)
     if options.format == "json":
-        print_json(told.as_json())
+        print_json(found.as_json())
     elif options.format == "csv":
-        print_csv(TRANSITION_COLUMNS, *told.rows())
+        print_csv(TRANSITION_COLUMNS, *found.rows())
     elif options.format == "dot":
-        print(dot(told.chains), end="")
+        print(draw_dot(found.chains), end="")
     elif options.format == "svg":
-        print(svg(told.chains, standalone=True))
+        print(draw_svg_file(found.chains, GRAPH_RULES.read_text(encoding="utf-8")))
     else:
-        _draw(told)
+        _print(found)
     return OK
 
 
-def _draw(told: Transitions) -> None:
-    """Drawn; all sessions with their figures beneath."""
-    # Not the console's: that is 80 in a terminal that calls itself dumb, however wide it is.
+def _print(found: Transitions) -> None:
+    """Prints the transitions as text, and those of all sessions with their figures."""
+    # The console's width is 80 in a terminal that calls itself dumb, however wide it is.
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    print(draw(told.chains, told.title, width), end="")
-    if told.session is None and told.chains.hits:
-        print(f"\n{_summary(told)}\n")
-        out.print(_figures(told))
+    print(draw_text(found.chains, found.title, width), end="")
+    if found.session is None and found.chains.hits:
+        print(f"\n{_summary(found)}\n")
+        out.print(_figures(found))
 
 
-def _summary(told: Transitions) -> str:
-    chains = told.chains
+def _summary(found: Transitions) -> str:
+    chains = found.chains
     left = ""
     if chains.bounce_rate is not None:
         left = f"; {100 * chains.bounce_rate:.0f} % of those left after one page"
-    of = counted(chains.sessions, "session")
-    return f"{counted(chains.hits, 'hit')} in {of}, {chains.ended:,} of them ended{left}."
+    hits, sessions = counted(chains.hits, "hit"), counted(chains.sessions, "session")
+    return f"{hits} in {sessions}, {chains.ended:,} of them ended{left}."
 
 
-def _figures(told: Transitions) -> Table:
+def _figures(found: Transitions) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("page", overflow="ellipsis", no_wrap=True)
     for name in ("hits", "entries", "share of time", "pages until exit"):
         table.add_column(name, justify="right", no_wrap=True)
-    for page in told.pages():
+    for page in found.pages():
         until = "–" if page.until_exit is None else f"{page.until_exit:.1f}"
         table.add_row(
-            Text(shown(page.page)),
+            Text(label_of(page.page)),
             f"{page.hits:,}",
             f"{page.entries:,}",
             f"{100 * page.share:.1f} %",
@@ -176,29 +183,28 @@ def _figures(told: Transitions) -> Table:
     return table
 
 
-async def forget(options: argparse.Namespace) -> int:
-    """Deletes what there is of a session."""
+async def forget_session(options: argparse.Namespace) -> int:
+    """Deletes all hits of a session."""
     session = _session(options.session)
     async with _visits(options) as (visits, _):
-        hits = await visits.forget(session)
+        hits = await visits.forget_session(session)
     if not options.quiet:
-        print(f"Session {session} is forgotten, with {counted(hits, 'hit')}.")
+        print(f"Session {session} was deleted with {counted(hits, 'hit')}.")
     return OK
 
 
 async def import_file(options: argparse.Namespace) -> int:
-    """Takes the hits of a file, all of them or none."""
+    """Imports all hits of a file or none."""
     async with _visits(options) as (visits, settings):
         imported = await visits.import_hits(_batches(options.file, settings.anonymise))
     if not options.quiet:
-        left_out = imported.forgotten and f", {imported.forgotten:,} of forgotten sessions left out"
-        read = counted(imported.given, "hit")
-        print(f"{read} read, {imported.added:,} of them new{left_out or ''}.")
+        left_out = imported.forgotten and f", {imported.forgotten:,} of deleted sessions left out"
+        print(f"{counted(imported.given, 'hit')} read, {imported.added:,} of them new{left_out or ''}.")
     return OK
 
 
 async def _batches(path: Path, anonymise: bool) -> AsyncIterator[Sequence[Hit]]:
-    """Read in a thread."""
+    """Reads the file in a thread."""
     batches = read_hits(path, anonymise=anonymise)
     while (batch := await asyncio.to_thread(next, batches, None)) is not None:
         yield batch
@@ -209,7 +215,7 @@ def _since(options: argparse.Namespace) -> datetime | None:
 
 
 def _session(text: str) -> UUID:
-    return parse_uuid(text, BadParameter(f"{text!r} is no session's id"))
+    return parse_uuid(text, BadParameter(f"{text!r} is not a session ID"))
 
 
 @asynccontextmanager
@@ -220,5 +226,5 @@ async def _visits(
     visits_settings: VisitsSettings = settings.features["visits"]
     async with db.open_pool(settings.database, max_size=1) as pool:
         visits = StoredVisits(pool, timedelta(minutes=visits_settings.idle))
-        await visits.check()
+        await visits.check_schema()
         yield visits, visits_settings

@@ -1,4 +1,4 @@
-"""How visits join the application."""
+"""The feature of visits, as it joins the application."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import asyncpg
 
 from promise_pub.db_checks import Need
 from promise_pub.features.visits import api, commands, errors, store, web
-from promise_pub.features.visits.hits import Ids
+from promise_pub.features.visits.hit_buffer import HitBuffer
+from promise_pub.features.visits.hits import HitIds
 from promise_pub.features.visits.metrics import HitCollector
-from promise_pub.features.visits.middleware import Visiting, record_visits
-from promise_pub.features.visits.recorder import Recorder
-from promise_pub.features.visits.sessions import Sessions
+from promise_pub.features.visits.middleware import VisitRecording, record_visits
+from promise_pub.features.visits.sessions import VisitorSessions
 from promise_pub.features.visits.settings import VisitsSettings
 from promise_pub.features.visits.store import StoredVisits
 from promise_pub.http.features import Feature, OpenFeature
@@ -27,18 +27,18 @@ async def open_visits(pool: asyncpg.Pool, settings: VisitsSettings) -> AsyncIter
     """Opens the record of visits; hits are recorded where the settings enable that, and shown in any case."""
     visits = StoredVisits(pool, timedelta(minutes=settings.idle))
     async with AsyncExitStack() as stack:
-        visiting = None
+        recording = None
         if settings.enabled:
-            sessions = Sessions(visits.last_hit, settings.idle * 60)
-            recorder = await stack.enter_async_context(Recorder(visits, settings.keep, sessions.forget))
-            visiting = Visiting(recorder, sessions, settings, Ids())
-        yield with_services(visits, visiting)
+            sessions = VisitorSessions(visits.get_last_hit, settings.idle * 60)
+            buffer = await stack.enter_async_context(HitBuffer(visits, settings.keep, sessions.forget))
+            recording = VisitRecording(buffer, sessions, settings, HitIds())
+        yield with_services(visits, recording)
 
 
-def with_services(visits: StoredVisits, visiting: Visiting | None = None) -> OpenFeature:
-    """Returns the feature with these services; without `visiting` no hit is recorded."""
-    values = web.values_of(visits, visiting)
-    return OpenFeature(feature=FEATURE, values=values, collectors=[HitCollector(visiting.recorder)] if visiting else [])
+def with_services(visits: StoredVisits, recording: VisitRecording | None = None) -> OpenFeature:
+    """Returns the feature with these services; without `recording` no hit is recorded."""
+    values = web.values_of(visits, recording)
+    return OpenFeature(feature=FEATURE, values=values, collectors=[HitCollector(recording.buffer)] if recording else [])
 
 
 def needs_of(settings: VisitsSettings) -> Sequence[Need]:

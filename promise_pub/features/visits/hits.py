@@ -1,4 +1,4 @@
-"""A hit: a page that somebody was shown, and what is kept of who asked for it. Pure."""
+"""Page hits: a page that was shown to a visitor, and what is kept of the request. Pure."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from uuid import UUID
 from promise_pub.addresses import Address
 from promise_pub.times import rfc3339
 
-LONGEST_PAGE = 200  # characters: a page has to go into an index
-LONGEST_TEXT = 2000  # characters of a path, a browser's name, a referrer, a header
-LONGEST_HEADERS = 8000  # characters of all headers of a hit, more of them are dropped
-KEPT_BITS = {4: 24, 6: 48}  # of an address that is not to tell who it is
+MAX_PAGE_LENGTH = 200  # characters; pages are indexed
+MAX_TEXT_LENGTH = 2000  # characters of a path, a user agent, a referrer, a header
+MAX_HEADERS_LENGTH = 8000  # characters of all headers of a hit; further headers are dropped
+KEPT_BITS = {4: 24, 6: 48}  # of an anonymised address, by the version of IP
 
-# What lets somebody in is nobody's business here: cookies, logins, and what proxies and programs call theirs.
+# Headers that may hold credentials, under any name that proxies and programs give them. They are not stored.
 _SECRET = re.compile(
     "cookie|auth(?!ority)|token|secret|passw|(^|[-_])key|apikey|jwt|assertion|credential|signature|session",
     re.IGNORECASE,
 )
-# Where proxies say whose request it is, whatever they call it: of no use where addresses are cut.
-_TELLING = re.compile(r"forwarded|(^|[-_])ip([-_]|$)|ip(v[46])?$|addr|(^|[-_])via$|client|remote", re.IGNORECASE)
+# Headers in which proxies send the address of the client. They are not stored where addresses are anonymised.
+_ADDRESS = re.compile(r"forwarded|(^|[-_])ip([-_]|$)|ip(v[46])?$|addr|(^|[-_])via$|client|remote", re.IGNORECASE)
 
-# Half a pair of UTF-16, which JSON can tell; those between stand for bytes that were no UTF-8.
-_HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+# Lone surrogates, which JSON can contain. Those in between stand for bytes that were not UTF-8 (surrogateescape).
+_SURROGATE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
-COLUMNS = (
+HIT_COLUMNS = (
     "at",
     "session_id",
     "page",
@@ -48,14 +48,14 @@ COLUMNS = (
     "took_ms",
     "id",
 )
-"""A hit as it is told, and taken back."""
+"""The fields of a hit in CSV and JSON, exported and imported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """One page, shown once. `page` is its route's template; `headers` as JSON, a list of pairs in their order.
+    """A page that was shown once. `page` is its route's template; `headers` is a JSON list of pairs.
 
-    `id` orders hits of one moment, and makes one that is written twice the same. `took_ms` is the server's time for it.
+    `id` orders hits of the same time, and prevents that a hit is stored twice. `took_ms` is the server's time.
     """
 
     id: UUID
@@ -74,48 +74,48 @@ class Hit:
 
     @property
     def weight(self) -> int:
-        """About how many bytes it takes while it waits."""
+        """Estimated memory of the hit in bytes."""
         texts = (self.page, self.path, self.user_agent, self.referrer, self.headers)
         return 600 + sum(len(text) for text in texts if text)
 
     def row(self) -> list[object]:
-        """Its values in the order of COLUMNS, as text and numbers."""
-        return [_plain(getattr(self, name)) for name in COLUMNS]
+        """Returns the values in the order of HIT_COLUMNS, as text and numbers."""
+        return [_plain(getattr(self, name)) for name in HIT_COLUMNS]
 
     def as_json(self) -> dict[str, Any]:
-        """The same by their names, the headers as a list."""
-        return {**dict(zip(COLUMNS, self.row(), strict=True)), "headers": json.loads(self.headers)}
+        """Returns the same values by name, with the headers as a list."""
+        return {**dict(zip(HIT_COLUMNS, self.row(), strict=True)), "headers": json.loads(self.headers)}
 
 
-def moment(at: datetime) -> str:
-    """A time in UTC, to the microsecond that it was stored with."""
+def format_time(at: datetime) -> str:
+    """Formats a time with microseconds, as it is stored."""
     return rfc3339(at, "microseconds")
 
 
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
-        return moment(value)
+        return format_time(value)
     return str(value) if isinstance(value, UUID | IPv4Address | IPv6Address) else value
 
 
-def text_of(value: str | None, longest: int = LONGEST_TEXT) -> str | None:
-    """As PostgreSQL can keep it: no NUL, nothing that was no UTF-8, and no more than so many characters."""
+def storable_text(value: str | None) -> str | None:
+    """Returns a text that PostgreSQL can store: without NUL, valid UTF-8, of at most MAX_TEXT_LENGTH characters."""
     if value is None:
         return None
     if not value.isascii():
-        value = _HALF.sub(_REPLACEMENT, value)
+        value = _SURROGATE.sub(_REPLACEMENT, value)
         value = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return value[:longest].replace("\0", _REPLACEMENT)
+    return value[:MAX_TEXT_LENGTH].replace("\0", _REPLACEMENT)
 
 
-def headers_of(pairs: Iterable[tuple[str, str]], *, anonymise: bool = False) -> str:
-    """The headers as JSON, but for those that let somebody in, and, if asked, those that tell an address."""
+def headers_as_json(pairs: Iterable[tuple[str, str]], *, anonymise: bool = False) -> str:
+    """Returns the headers as JSON without credentials, and without addresses where those are anonymised."""
     kept: list[tuple[str, str]] = []
-    room = LONGEST_HEADERS
+    room = MAX_HEADERS_LENGTH
     for name, value in pairs:
-        if _SECRET.search(name) or anonymise and _TELLING.search(name.strip()):
+        if _SECRET.search(name) or anonymise and _ADDRESS.search(name.strip()):
             continue
-        pair = text_of(name) or "", text_of(value) or ""
+        pair = storable_text(name) or "", storable_text(value) or ""
         room -= len(pair[0]) + len(pair[1])
         if room < 0:
             break
@@ -123,22 +123,22 @@ def headers_of(pairs: Iterable[tuple[str, str]], *, anonymise: bool = False) -> 
     return json.dumps(kept, ensure_ascii=False)
 
 
-def cut_short(address: Address) -> Address:
-    """Its network's address: many people's."""
+def anonymise_address(address: Address) -> Address:
+    """Returns the address of the network, which many people share."""
     return ip_network((address, KEPT_BITS[address.version]), strict=False).network_address
 
 
 @dataclass(slots=True)
-class Ids:
-    """Makes ids that grow with the time, and within a millisecond with the order they were asked for."""
+class HitIds:
+    """A source of ids that grow with time, and within a millisecond with the order of calls."""
 
     _order: count[int] = field(default_factory=count)
 
-    def next(self, at: datetime) -> UUID:
-        return make_id(at, next(self._order), secrets.randbits(48))
+    def make(self, at: datetime) -> UUID:
+        return make_hit_id(at, next(self._order), secrets.randbits(48))
 
 
-def make_id(at: datetime, order: int, rest: int) -> UUID:
-    """48 bits of milliseconds since 1970, 32 bits of order, 48 bits of anything that tells it from others."""
+def make_hit_id(at: datetime, order: int, rest: int) -> UUID:
+    """Makes an id of 48 bits of milliseconds since 1970, 32 bits of order, and 48 further bits that make it unique."""
     milliseconds = max(0, int(at.astimezone(UTC).timestamp() * 1000)) & (1 << 48) - 1
     return UUID(int=milliseconds << 80 | (order & 0xFFFFFFFF) << 48 | rest & (1 << 48) - 1)

@@ -1,7 +1,7 @@
-"""Hits out of a file: CSV with a header, or a JSON object a line. Each is taken as it would be noted, or the file is none.
+"""Import of hits from a file: CSV with a header, or a JSON object per line. One invalid hit refuses the whole file.
 
-A hit is told by `hits.COLUMNS`; only `at`, `session_id` and `page` must be there. Its id, where the file has none,
-follows from its line, so that a file that is imported again adds nothing, and hits of one moment keep their order.
+A hit has the fields of `hits.HIT_COLUMNS`, of which `at`, `session_id` and `page` are required. A missing id is derived
+from the line: a file that is imported twice adds nothing, and hits of the same time keep their order.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from promise_pub.delivery.input.signatures import LONGEST, fault_of
 from promise_pub.features.visits.chains import EXIT
 from promise_pub.features.visits.errors import ImportRefused
 from promise_pub.features.visits.hits import (
-    COLUMNS,
-    LONGEST_PAGE,
+    HIT_COLUMNS,
+    MAX_PAGE_LENGTH,
     Hit,
-    cut_short,
-    headers_of,
-    make_id,
-    text_of,
+    anonymise_address,
+    headers_as_json,
+    make_hit_id,
+    storable_text,
 )
 
-BATCH = 1000  # hits at a time
-LONGEST_LINE = 1_000_000  # characters: a file may have no line end at all
-MOST_PROBLEMS = 20  # that are told: who has more reads no further
-NEEDED = ("at", "session_id", "page")
+BATCH = 1000  # hits
+MAX_LINE_LENGTH = 1_000_000  # characters; a file may have no line ends
+MAX_PROBLEMS = 20  # that are reported
+REQUIRED = ("at", "session_id", "page")
 
 Record = Mapping[str, Any]
 Line = tuple[int, Record | str]
-"""Its number, and the record that begins or, in CSV, ends on it; or what is wrong with it."""
+"""The number of a line with the record that starts on it, or in CSV ends on it, or with the reason why it has none."""
 
 
 def read_hits(path: Path, *, anonymise: bool = False) -> Iterator[list[Hit]]:
-    """The file's hits, BATCH of them at a time, in constant memory. It is read meanwhile: take them in a thread.
+    """Yields the hits of a file in batches, in constant memory. It reads the file meanwhile, so run it in a thread.
 
-    Raises ImportRefused where it cannot be read, and at the end of one that holds what is no hit, naming each such
-    line, or the first MOST_PROBLEMS of them.
+    Raises ImportRefused when the file cannot be read, or at its end when lines are no hits; the message names these
+    lines, up to MAX_PROBLEMS of them.
     """
     problems: list[str] = []
     try:
@@ -59,7 +59,7 @@ def read_hits(path: Path, *, anonymise: bool = False) -> Iterator[list[Hit]]:
     except OSError as error:
         raise ImportRefused(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError:
-        problems.append("it is not UTF-8")
+        problems.append("the file is not UTF-8")
     except _LineTooLong as error:
         problems.append(str(error))
     if problems:
@@ -67,28 +67,28 @@ def read_hits(path: Path, *, anonymise: bool = False) -> Iterator[list[Hit]]:
 
 
 class _LineTooLong(Exception):
-    """What comes after it is not read."""
+    """A line is too long. The rest of the file is not read."""
 
 
 def _read(file: TextIO) -> Iterator[str]:
     for number in count(1):
-        line = file.readline(LONGEST_LINE + 1)
-        if len(line) > LONGEST_LINE:
-            raise _LineTooLong(f"line {number}: is longer than {LONGEST_LINE:,} characters")
+        line = file.readline(MAX_LINE_LENGTH + 1)
+        if len(line) > MAX_LINE_LENGTH:
+            raise _LineTooLong(f"line {number}: is longer than {MAX_LINE_LENGTH:,} characters")
         if not line:
             return
         yield line
 
 
 def _batches(file: TextIO, problems: list[str], anonymise: bool) -> Iterator[list[Hit]]:
-    """Those before the first problem; what comes then is looked at for more of them."""
+    """Yields the hits before the first problem. The rest of the file is only searched for further problems."""
     batch: list[Hit] = []
     for number, record in _lines(file):
         try:
             batch.append(_hit(record, number, anonymise=anonymise))
         except ValueError as error:
             problems.append(f"line {number}: {error}")
-        if len(problems) == MOST_PROBLEMS:
+        if len(problems) == MAX_PROBLEMS:
             return
         if problems:
             batch.clear()
@@ -100,7 +100,7 @@ def _batches(file: TextIO, problems: list[str], anonymise: bool) -> Iterator[lis
 
 
 def _lines(file: TextIO) -> Iterator[Line]:
-    """What makes the rest unreadable is the last."""
+    """Yields the lines. A problem that makes the rest unreadable comes last."""
     blank, first = 0, ""
     lines = _read(file)
     for first in lines:
@@ -120,72 +120,72 @@ def _json_lines(lines: Iterator[str]) -> Iterator[Line]:
             record = json.loads(line)
         except (ValueError, RecursionError):
             record = None
-        yield number, record if isinstance(record, dict) else "is no JSON object"
+        yield number, record if isinstance(record, dict) else "is not a JSON object"
 
 
 def _table(lines: Iterator[str]) -> Iterator[Line]:
     reader = csv.DictReader(lines, strict=True)
     try:
-        if wrong := _wrong_with(reader.fieldnames or ()):
-            yield 1, wrong
+        if problem := _header_problem(reader.fieldnames or ()):
+            yield 1, problem
             return
         for record in reader:
             if None in record or None in record.values():
-                yield reader.line_num, "has not as many fields as the first one"
+                yield reader.line_num, "does not have as many fields as the first line"
             else:
                 yield reader.line_num, {name: value or None for name, value in record.items()}
     except csv.Error as error:
         yield reader.reader.line_num, str(error)
 
 
-def _wrong_with(names: Sequence[str]) -> str | None:
-    if missing := [name for name in NEEDED if name not in names]:
-        return f"there is no column {missing[0]}: a hit has {', '.join(NEEDED)}"
-    if twice := [name for name in COLUMNS if names.count(name) > 1]:
-        return f"there are {names.count(twice[0])} columns {twice[0]}"
-    return _unknown(names)
+def _header_problem(names: Sequence[str]) -> str | None:
+    if missing := [name for name in REQUIRED if name not in names]:
+        return f"the column {missing[0]} is missing: a hit needs {', '.join(REQUIRED)}"
+    if twice := [name for name in HIT_COLUMNS if names.count(name) > 1]:
+        return f"the column {twice[0]} appears {names.count(twice[0])} times"
+    return _unknown_field(names)
 
 
-def _unknown(names: Iterable[str]) -> str | None:
-    """What to say of the first name that is none."""
-    unknown = next((name for name in names if name not in COLUMNS), None)
+def _unknown_field(names: Iterable[str]) -> str | None:
+    """Returns a message about the first name that is no field of a hit."""
+    unknown = next((name for name in names if name not in HIT_COLUMNS), None)
     if unknown is None:
         return None
-    return f"there is no {unknown[:50]!r} in a hit: there are {', '.join(COLUMNS)}"
+    return f"the field {unknown[:50]!r} is unknown: a hit has {', '.join(HIT_COLUMNS)}"
 
 
 def _hit(record: Record | str, line: int, *, anonymise: bool) -> Hit:
-    """Raises ValueError that says what is wrong with it."""
+    """Returns the hit of a record. Raises ValueError with the problem as its message."""
     if isinstance(record, str):
         raise ValueError(record)
-    if unknown := _unknown(record):
+    if unknown := _unknown_field(record):
         raise ValueError(unknown)
-    values = {name: record.get(name) for name in COLUMNS}
-    at = _needed(values, "at", _moment)
-    address = _one(values, "ip", _address)
+    values = {name: record.get(name) for name in HIT_COLUMNS}
+    at = _required(values, "at", _time)
+    address = _optional(values, "ip", _address)
     return Hit(
-        id=_one(values, "id", _uuid) or _id_of(at, line, record),
+        id=_optional(values, "id", _uuid) or _derive_id(at, line, record),
         at=at,
-        session_id=_needed(values, "session_id", _uuid),
-        page=_needed(values, "page", _page),
-        path=_one(values, "path", _text),
-        method=_one(values, "method", _text),
-        status=_one(values, "status", _whole(999)),
-        ip=cut_short(address) if address and anonymise else address,
-        port=None if anonymise else _one(values, "port", _whole(65535)),
-        user_agent=_one(values, "user_agent", _text),
-        referrer=_one(values, "referrer", _text),
-        headers=headers_of(_one(values, "headers", _pairs) or (), anonymise=anonymise),
-        took_ms=_one(values, "took_ms", _milliseconds),
+        session_id=_required(values, "session_id", _uuid),
+        page=_required(values, "page", _page),
+        path=_optional(values, "path", _text),
+        method=_optional(values, "method", _text),
+        status=_optional(values, "status", _whole(999)),
+        ip=anonymise_address(address) if address and anonymise else address,
+        port=None if anonymise else _optional(values, "port", _whole(65535)),
+        user_agent=_optional(values, "user_agent", _text),
+        referrer=_optional(values, "referrer", _text),
+        headers=headers_as_json(_optional(values, "headers", _pairs) or (), anonymise=anonymise),
+        took_ms=_optional(values, "took_ms", _milliseconds),
     )
 
 
-def _id_of(at: datetime, line: int, record: Record) -> UUID:
-    told = json.dumps(record, sort_keys=True).encode()
-    return make_id(at, line, int.from_bytes(blake2b(told, digest_size=6).digest()))
+def _derive_id(at: datetime, line: int, record: Record) -> UUID:
+    content = json.dumps(record, sort_keys=True).encode()
+    return make_hit_id(at, line, int.from_bytes(blake2b(content, digest_size=6).digest()))
 
 
-def _one(values: Record, name: str, cast: Callable[[Any], Any]) -> Any:
+def _optional(values: Record, name: str, cast: Callable[[Any], Any]) -> Any:
     if values[name] is None:
         return None
     try:
@@ -194,10 +194,10 @@ def _one(values: Record, name: str, cast: Callable[[Any], Any]) -> Any:
         raise ValueError(f"{name} cannot be {str(values[name])[:50]!r}") from None
 
 
-def _needed(values: Record, name: str, cast: Callable[[Any], Any]) -> Any:
+def _required(values: Record, name: str, cast: Callable[[Any], Any]) -> Any:
     if values[name] is None:
         raise ValueError(f"{name} is missing")
-    return _one(values, name, cast)
+    return _optional(values, name, cast)
 
 
 def _string(value: object) -> str:
@@ -206,8 +206,8 @@ def _string(value: object) -> str:
     return value
 
 
-def _moment(value: object) -> datetime:
-    """In UTC, where it tells no zone. The first year there is and the last are where times come to be endless."""
+def _time(value: object) -> datetime:
+    """Returns a time in UTC, the default zone. The first and last year are refused: their limits are stored as infinity."""
     at = datetime.fromisoformat(_string(value))
     at = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
     if not MINYEAR < at.year < MAXYEAR:
@@ -220,29 +220,29 @@ def _uuid(value: object) -> UUID:
 
 
 def _text(value: object) -> str | None:
-    return text_of(_string(value))
+    return storable_text(_string(value))
 
 
 def _page(value: object) -> str:
-    """What the end of a session is called is no page."""
+    """Returns a page. The name of the exit is refused."""
     text = _text(value)
-    if not text or len(text) > LONGEST_PAGE or text == EXIT:
+    if not text or len(text) > MAX_PAGE_LENGTH or text == EXIT:
         raise ValueError
     return text
 
 
 def _address(value: object) -> Address:
-    """As servers note it: an IPv4 address is one however it is written, and none has a zone."""
+    """Returns an address as servers record it: without a zone, and IPv4 even where it is mapped to IPv6."""
     address = ip_address(_string(value).partition("%")[0])
     return (address.version == 6 and address.ipv4_mapped) or address
 
 
-def _whole(most: int) -> Callable[[Any], int]:
+def _whole(maximum: int) -> Callable[[Any], int]:
     def cast(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int | str):
             raise TypeError
         number = int(value)
-        if not 0 <= number <= most:
+        if not 0 <= number <= maximum:
             raise ValueError
         return number
 
@@ -253,7 +253,8 @@ def _milliseconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise TypeError
     number = float(value)
-    if not 0 <= number < 1e9:  # refuses nan too
+    # This refuses NaN, too.
+    if not 0 <= number < 1e9:
         raise ValueError
     return number
 

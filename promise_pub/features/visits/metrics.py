@@ -7,22 +7,22 @@ from collections.abc import Iterable
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from promise_pub.features.visits.recorder import Recorder
+from promise_pub.features.visits.hit_buffer import HitBuffer
 from promise_pub.http.ops.metrics import gauge
 
 
 class HitCollector(Collector):
-    """Page hits of this server, by what became of them."""
+    """Page hits of this server by their fate."""
 
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+    def __init__(self, buffer: HitBuffer) -> None:
+        self._buffer = buffer
 
     def collect(self) -> Iterable[Metric]:
-        recorded = self._recorder.recorded
+        counts = self._buffer.counts
         hits = CounterMetricFamily(
             "promise_pub_page_hits", "Pages that were shown and recorded, by fate of the record.", labels=["fate"]
         )
-        hits.add_metric(["written"], recorded.written)
-        hits.add_metric(["lost"], recorded.lost)
+        hits.add_metric(["written"], counts.written)
+        hits.add_metric(["lost"], counts.lost)
         yield hits
-        yield gauge("page_hits_waiting", "Hits that wait to be written to the database.", recorded.waiting)
+        yield gauge("page_hits_waiting", "Hits that wait to be written to the database.", counts.waiting)

@@ -1,4 +1,4 @@
-"""Who was shown which page: the one tie between what the server answers and the record of visits."""
+"""The middleware that records which pages visitors are shown."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from uuid import UUID
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from promise_pub.features.visits.hits import Hit, Ids, cut_short, headers_of, text_of
-from promise_pub.features.visits.recorder import Recorder
-from promise_pub.features.visits.sessions import Sessions
+from promise_pub.features.visits.hit_buffer import HitBuffer
+from promise_pub.features.visits.hits import Hit, HitIds, anonymise_address, headers_as_json, storable_text
+from promise_pub.features.visits.sessions import VisitorSessions
 from promise_pub.features.visits.settings import VisitsSettings
 from promise_pub.http.intake.client_address import client_of
 from promise_pub.http.keys import IS_PAGE, ROUTE
@@ -21,55 +21,56 @@ from promise_pub.http.security import EXPOSURE
 
 log = logging.getLogger(__name__)
 
-NOT_FOUND = "not found"  # the page of an address that no route is for: strangers' would be without end
+# The page of all addresses without a route: their number has no limit.
+NOT_FOUND = "not found"
 
-# Never pages, whatever is shown there when it goes wrong.
+# Routes that are no pages, even when they show an error as one.
 _NO_PAGES = frozenset({"/static", "/static/visits", "/runs/{id}/stream", "/metrics", "/healthz", "/readyz"})
 _OPT_OUTS = ("DNT", "Sec-GPC")
 _FRAMES = frozenset({"document", "iframe", "frame"})
 
 
 @dataclass(frozen=True, slots=True)
-class Visiting:
-    """What it takes to note visits: where they go, whose they are, and what is kept of them."""
+class VisitRecording:
+    """The services that recording a visit needs."""
 
-    recorder: Recorder
-    sessions: Sessions
+    buffer: HitBuffer
+    sessions: VisitorSessions
     settings: VisitsSettings
-    ids: Ids
+    ids: HitIds
 
 
-VISITING = web.AppKey("visiting", Visiting)
+RECORDING = web.AppKey("visiting", VisitRecording)
 
 
 @web.middleware
 async def record_visits(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Gives visitors a session, and notes the pages they are shown.
+    """Gives visitors a session, and records the pages they are shown.
 
-    No answer waits for it longer than `sessions.ASK_TIMEOUT`, once a session, and none fails by it.
+    A response waits at most `sessions.LOOKUP_TIMEOUT` for it, once per session, and never fails because of it.
     """
-    if VISITING not in request.app or _wants_no_notes(request):
+    if RECORDING not in request.app or _is_not_recorded(request):
         return await handler(request)
     at, began = datetime.now(UTC), perf_counter()
     try:
         response = await handler(request)
     except web.HTTPException as answer:
-        await _try_to_note(request, answer, at, began)
+        await _try_to_record(request, answer, at, began)
         raise
-    await _try_to_note(request, response, at, began)
+    await _try_to_record(request, response, at, began)
     return response
 
 
-async def _try_to_note(request: web.Request, response: web.StreamResponse, at: datetime, began: float) -> None:
-    """Nobody behind this one would make an answer of what it raises."""
+async def _try_to_record(request: web.Request, response: web.StreamResponse, at: datetime, began: float) -> None:
+    # This middleware is outside of the one that renders errors, so nothing may be raised here.
     try:
-        await _note(request, response, at, began)
+        await _record(request, response, at, began)
     except Exception:
-        log.exception("%s is not noted, for a reason nobody foresaw", request.path)
+        log.exception("The visit of %s was not recorded after an unexpected error", request.path)
 
 
-def _wants_no_notes(request: web.Request) -> bool:
-    """Whoever says so; and nobody sees what is fetched beforehand, or for the inside of another page."""
+def _is_not_recorded(request: web.Request) -> bool:
+    """True if the visitor opted out, or sees no page: it is prefetched, or part of another page."""
     headers = request.headers
     return (
         any(headers.get(name) == "1" for name in _OPT_OUTS)
@@ -79,15 +80,15 @@ def _wants_no_notes(request: web.Request) -> bool:
     )
 
 
-async def _note(request: web.Request, response: web.StreamResponse, at: datetime, began: float) -> None:
+async def _record(request: web.Request, response: web.StreamResponse, at: datetime, began: float) -> None:
     shown = IS_PAGE in request
     if response.prepared or not (shown or 300 <= response.status < 400):
         return
-    visiting = request.app[VISITING]
-    # A cache that others share must not hand on whose cookie this is, nor hide from us who comes.
+    recording = request.app[RECORDING]
+    # A shared cache must neither give this cookie to others nor answer in our place.
     response.headers.setdefault("Cache-Control", "private, no-cache")
-    cookie = visiting.settings.cookie
-    session, new = await visiting.sessions.of(request.cookies.get(cookie))
+    cookie = recording.settings.cookie
+    session, new = await recording.sessions.find_or_start(request.cookies.get(cookie))
     if new:
         response.set_cookie(
             cookie,
@@ -99,38 +100,38 @@ async def _note(request: web.Request, response: web.StreamResponse, at: datetime
         )
     if shown and _is_hit(request.method, response.status):
         took = (perf_counter() - began) * 1000
-        visiting.sessions.touch(session)
-        visiting.recorder.note(_hit(request, response, visiting, session, at, took))
+        recording.sessions.touch(session)
+        recording.buffer.add(_hit(request, response, recording, session, at, took))
 
 
 def _is_hit(method: str, status: int) -> bool:
-    """A page that somebody was shown; 304 shows the one they have. HEAD shows none."""
+    """True if a visitor sees a page: 304 shows the one they have, HEAD shows none."""
     return method in ("GET", "POST") and (200 <= status < 300 or status in (304, 404))
 
 
 def _hit(
     request: web.Request,
     response: web.StreamResponse,
-    visiting: Visiting,
+    recording: VisitRecording,
     session: UUID,
     at: datetime,
     took: float,
 ) -> Hit:
-    anonymise = visiting.settings.anonymise
+    anonymise = recording.settings.anonymise
     client = client_of(request)
     address = client.address if client else None
     return Hit(
-        id=visiting.ids.next(at),
+        id=recording.ids.make(at),
         at=at,
         session_id=session,
         page=request.get(ROUTE, NOT_FOUND),
-        path=text_of(request.path),
+        path=storable_text(request.path),
         method=request.method,
         status=response.status,
-        ip=cut_short(address) if address and anonymise else address,
+        ip=anonymise_address(address) if address and anonymise else address,
         port=None if anonymise or not client else client.port,
-        user_agent=text_of(request.headers.get("User-Agent")),
-        referrer=text_of(request.headers.get("Referer")),
-        headers=headers_of(request.headers.items(), anonymise=anonymise),
+        user_agent=storable_text(request.headers.get("User-Agent")),
+        referrer=storable_text(request.headers.get("Referer")),
+        headers=headers_as_json(request.headers.items(), anonymise=anonymise),
         took_ms=round(took, 3),
     )

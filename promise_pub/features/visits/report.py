@@ -1,4 +1,4 @@
-"""What visits come to, as every face tells it: sessions, and how people move through the pages. Pure."""
+"""Reports of visits for pages, API and commands: sessions, and transitions between pages. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uuid import UUID
 
 from promise_pub.addresses import Address
 from promise_pub.features.visits.chains import Chains
-from promise_pub.features.visits.hits import moment
+from promise_pub.features.visits.hits import format_time
 
 SESSION_COLUMNS = (
     "session_id",
@@ -27,7 +27,7 @@ TRANSITION_COLUMNS = ("from", "to", "count", "probability")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSummary:
-    """One session. `pages`: how many different ones; the client as it was at the last hit."""
+    """One session: `pages` counts different pages; address and user agent are those of its last hit."""
 
     session_id: UUID
     first: datetime
@@ -39,11 +39,11 @@ class SessionSummary:
     user_agent: str | None
 
     def row(self) -> list[object]:
-        """Its values in the order of SESSION_COLUMNS."""
+        """Returns the values in the order of SESSION_COLUMNS."""
         return [
             str(self.session_id),
-            moment(self.first),
-            moment(self.last),
+            format_time(self.first),
+            format_time(self.last),
             self.hits,
             self.pages,
             self.ended,
@@ -57,7 +57,11 @@ class SessionSummary:
 
 @dataclass(frozen=True, slots=True)
 class PageFigures:
-    """`share`: of the time that a random visitor spends; `until_exit`: pages, this one included. None: never seen to leave."""
+    """Figures of one page.
+
+    `share` is the part of all hits. `until_exit` is the expected number of pages until the exit, this one included;
+    None where no visitor left by any way from there.
+    """
 
     page: str
     hits: int
@@ -68,7 +72,7 @@ class PageFigures:
 
 @dataclass(frozen=True, slots=True)
 class Transitions:
-    """How one session, or all of them, went through the pages; `since`: as if there had been nothing before."""
+    """The transitions of one session or of all. With `since` earlier hits do not count."""
 
     chains: Chains
     session: UUID | None = None
@@ -81,7 +85,7 @@ class Transitions:
         return f"Transitions for {of}{since}:"
 
     def pages(self) -> list[PageFigures]:
-        """In the order of their hits."""
+        """Returns the pages by hits, most first."""
         shares, until_exit = self.chains.shares(), self.chains.pages_until_exit()
         nodes = self.chains.graph.nodes
         return [
@@ -90,7 +94,7 @@ class Transitions:
         ]
 
     def rows(self) -> list[Sequence[object]]:
-        """Every transition in the order of TRANSITION_COLUMNS, as they are drawn."""
+        """Returns every transition in the order of TRANSITION_COLUMNS."""
         return [
             (page, target.page, target.count, round(target.probability, 6))
             for page in self.chains.pages()
@@ -101,7 +105,7 @@ class Transitions:
         chains = self.chains
         return {
             "session_id": self.session and str(self.session),
-            "since": self.since and moment(self.since),
+            "since": self.since and format_time(self.since),
             "sessions": chains.sessions,
             "ended": chains.ended,
             "hits": chains.hits,

@@ -10,9 +10,10 @@ from promise_pub.settings.model import option
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisitsSettings:
-    """Settings of the record of visits. `keep` in days; `idle` in minutes, after which a session without a hit ends.
+    """Settings of the record of visits.
 
-    `anonymise`: keep only the first 24 bits of an IPv4 address, or 48 of an IPv6 one. `cookie`: its name.
+    Hits are kept for `keep` days. A session ends after `idle` minutes without a hit. With `anonymise` only the first 24
+    bits of an IPv4 address are stored, or 48 of an IPv6 address. `cookie` is the name of the cookie.
     """
 
     enabled: bool = option(casts.flag, True)

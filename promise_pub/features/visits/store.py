@@ -1,4 +1,4 @@
-"""Page hits in PostgreSQL: written, counted, listed, forgotten."""
+"""Page hits in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -23,35 +23,36 @@ from promise_pub.addresses import Address
 from promise_pub.db import answering, queries
 from promise_pub.db_checks import Need, require_columns
 from promise_pub.errors import DatabaseError
-from promise_pub.features.visits.chains import Step, chains_of
+from promise_pub.features.visits.chains import Step, build_chains
 from promise_pub.features.visits.errors import HitRefused, SessionNotFound
-from promise_pub.features.visits.hits import Hit
+from promise_pub.features.visits.hits import HIT_COLUMNS, Hit
 from promise_pub.features.visits.report import SessionSummary, Transitions
 
 NEEDS = (Need("visit_hits", "SELECT INSERT DELETE"), Need("visit_forgotten", "SELECT DELETE"))
 NEEDS_TO_SHOW = (Need("visit_hits", "SELECT"),)
 SQL = Path(__file__).parent / "visits.sql"
-ANSWER_TIMEOUT = 8.0  # seconds for what takes milliseconds
-COUNT_TIMEOUT = 60.0  # seconds for what goes over every hit: a million take one
-LONG_TIMEOUT = 3600.0  # seconds for an import as a whole
-MOST_HITS = 10_000  # of one session that are told
-MOST_COUNTING = 2  # at a time: counts take seconds, and the pool's other connections are for runs and pages
-MOST_PAGES = 200  # that are told by themselves: what is computed of them grows with their square, and more
-OTHERS = "other pages"  # what all others are called, where there are more
-MOST_STEPS = 20_000  # that so many pages come to, unless they go almost everywhere from everywhere
+ANSWER_TIMEOUT = 8.0  # seconds for statements that take milliseconds
+COUNT_TIMEOUT = 60.0  # seconds for statements that read every hit; a million hits take one second
+LONG_TIMEOUT = 3600.0  # seconds for a whole import
+MAX_HITS = 10_000  # of one session that are returned
+MAX_COUNTING = 2  # counts at a time; they take seconds, and runs and pages need the pool's other connections
+MAX_PAGES = 200  # with figures of their own; computing them takes more than quadratic time
+OTHERS = "other pages"  # name of all further pages
+MAX_STEPS = 20_000  # more than MAX_PAGES pages have, unless nearly every page leads to every other
 
-_CANNOT_BE_KEPT = (
+_CANNOT_BE_STORED = (
     asyncpg.DataError,
     asyncpg.IntegrityConstraintViolationError,
-    asyncpg.ProgramLimitExceededError,  # a page that is too long for its index
+    # Raised for a page that is too long for its index.
+    asyncpg.ProgramLimitExceededError,
 )
 
-_Made = TypeVar("_Made")
+_T = TypeVar("_T")
 
 
 @dataclass(slots=True)
 class Imported:
-    """How many hits were given, how many of them were new, and how many are of sessions that are to be forgotten."""
+    """Numbers of hits: read, added because they were new, and left out because their session is forgotten."""
 
     given: int = 0
     added: int = 0
@@ -59,92 +60,97 @@ class Imported:
 
 
 class StoredVisits:
-    """The hits on a pool of connections. A session ends after `idle` without one.
+    """The stored hits. A session ends after `idle` without a hit.
 
-    Every method raises DatabaseUnavailable where there is no answer, and other kinds of DatabaseError.
+    Every method raises DatabaseUnavailable when the database does not answer, and other kinds of DatabaseError.
     """
 
     def __init__(self, pool: asyncpg.Pool, idle: timedelta) -> None:
         self._pool = pool
         self._idle = idle
         self._sql = queries(SQL)
-        self._counting = asyncio.Semaphore(MOST_COUNTING)
+        self._counting = asyncio.Semaphore(MAX_COUNTING)
 
-    async def check(self) -> None:
-        """Raises SchemaMissing where `scheme.sql` was applied before it had these tables, or never."""
+    async def check_schema(self) -> None:
+        """Raises SchemaMissing when the tables of visits are missing."""
         async with answering(self._pool, ANSWER_TIMEOUT):
             await require_columns(self._pool, NEEDS)
 
-    async def add(self, hits: Sequence[Hit]) -> Sequence[UUID]:
+    async def add_hits(self, hits: Sequence[Hit]) -> Sequence[UUID]:
         async with answering(self._pool, ANSWER_TIMEOUT):
-            row = await self._added(self._pool, hits)
+            row = await self._insert(self._pool, hits)
         return [*row["forgotten"]]
 
-    async def _added(self, connection: Any, hits: Sequence[Hit]) -> Any:
-        with _told_what_was_refused():
-            return await self._sql.add_hits(connection, **_columns(hits))
+    async def _insert(self, connection: Any, hits: Sequence[Hit]) -> Any:
+        with _refusing_hits():
+            return await self._sql.add_hits(
+                connection, **{name: [getattr(hit, name) for hit in hits] for name in HIT_COLUMNS}
+            )
 
-    async def last_hit(self, session: UUID) -> datetime | None:
-        """When the session was here last; None: never."""
+    async def get_last_hit(self, session: UUID) -> datetime | None:
+        """Returns the time of the last hit, or None for an unknown session."""
         async with answering(self._pool, ANSWER_TIMEOUT):
             found: datetime | None = await self._sql.last_hit(self._pool, session_id=session)
         return found
 
-    async def sessions(
-        self, most: int, skip: int = 0, since: datetime | None = None
+    async def list_sessions(
+        self, limit: int, skip: int = 0, since: datetime | None = None
     ) -> tuple[list[SessionSummary], int]:
-        """Those with a hit since then, the newest hit first; and how many there are of them."""
+        """Returns up to `limit` sessions with a hit since then, the newest hit first, and the number of all such sessions."""
         async with answering(self._pool, COUNT_TIMEOUT), self._counting:
-            asked = self._sql.sessions(self._pool, since=since, most=most, skip=skip, ended_before=self._ended_before())
-            rows = [row async for row in asked]
-            total = rows[0]["total"] if rows else await self._count(since, skip)
+            found = self._sql.sessions(
+                self._pool, since=since, most=limit, skip=skip, ended_before=self._ended_before()
+            )
+            rows = [row async for row in found]
+            total = 0
+            if rows:
+                total = rows[0]["total"]
+            elif skip:
+                # The page is behind the last one.
+                total = int(await self._sql.count_sessions(self._pool, since=since))
         return [_summary(row) for row in rows], total
 
-    async def _count(self, since: datetime | None, skip: int) -> int:
-        """How many there are where a page lies behind the last."""
-        if not skip:
-            return 0
-        return int(await self._sql.count_sessions(self._pool, since=since))
-
-    async def session(self, session: UUID) -> tuple[SessionSummary, list[Hit]]:
-        """A session and its hits in the order of time, MOST_HITS of them at most. Raises SessionNotFound."""
+    async def get_session(self, session: UUID) -> tuple[SessionSummary, list[Hit]]:
+        """Returns a session and up to MAX_HITS of its hits in the order of time. Raises SessionNotFound."""
         async with answering(self._pool, COUNT_TIMEOUT):
             row = await self._sql.session(self._pool, session_id=session, ended_before=self._ended_before())
             if row is None:
                 raise SessionNotFound(f"There is no session {session}.")
-            found = self._sql.hits_cursor(self._pool, session_id=session, most=MOST_HITS)
-            hits = await _all_of(found, _hit)
+            found = self._sql.hits_cursor(self._pool, session_id=session, most=MAX_HITS)
+            hits = await _fetch_all(found, _hit)
         return _summary(row), hits
 
-    async def transitions(self, session: UUID | None = None, since: datetime | None = None) -> Transitions:
-        """How a session, or all of them, went through the pages. Raises SessionNotFound.
+    async def get_transitions(self, session: UUID | None = None, since: datetime | None = None) -> Transitions:
+        """Returns the transitions of one session or of all. Raises SessionNotFound.
 
-        Where there are more than MOST_PAGES, those that were hit least are one, called OTHERS.
+        When there are more than MAX_PAGES pages, the least hit ones are one page with the name OTHERS.
         """
         async with answering(self._pool, COUNT_TIMEOUT), self._counting:
-            steps = await self._steps(session, since)
+            steps = await self._fetch_steps(session, since)
             if session and not steps:
                 if await self._sql.last_hit(self._pool, session_id=session) is None:
                     raise SessionNotFound(f"There is no session {session}.")
-        return Transitions(await asyncio.to_thread(chains_of, steps), session, since)
+        return Transitions(await asyncio.to_thread(build_chains, steps), session, since)
 
-    async def _steps(self, session: UUID | None, since: datetime | None) -> list[Step]:
-        of: dict[str, Any] = {
+    async def _fetch_steps(self, session: UUID | None, since: datetime | None) -> list[Step]:
+        parameters: dict[str, Any] = {
             "session_id": session,
             "since": since,
             "ended_before": self._ended_before(),
         }
-        found = self._sql.steps_cursor(self._pool, **of, most=MOST_STEPS + 1)
-        steps = await _all_of(found, _step)
-        if len(steps) > MOST_STEPS or len({step.page for step in steps}) > MOST_PAGES:
-            of |= {"pages": MOST_PAGES, "others": OTHERS}
-            steps = await _all_of(self._sql.steps_of_most_hit_cursor(self._pool, **of), _step)
+        found = self._sql.steps_cursor(self._pool, **parameters, most=MAX_STEPS + 1)
+        steps = await _fetch_all(found, lambda row: Step(**row))
+        if len(steps) > MAX_STEPS or len({step.page for step in steps}) > MAX_PAGES:
+            parameters |= {"pages": MAX_PAGES, "others": OTHERS}
+            steps = await _fetch_all(
+                self._sql.steps_of_most_hit_cursor(self._pool, **parameters), lambda row: Step(**row)
+            )
         return steps
 
-    async def forget(self, session: UUID) -> int:
-        """Deletes what there is of a session, here and in what servers hold of it yet; how many hits it was.
+    async def forget_session(self, session: UUID) -> int:
+        """Deletes the hits of a session, and returns their number. Raises SessionNotFound.
 
-        Raises SessionNotFound.
+        Servers write none of its hits that wait in their memory.
         """
         async with answering(self._pool, COUNT_TIMEOUT), self._transaction() as connection:
             await self._sql.hold_writers(connection)
@@ -153,25 +159,26 @@ class StoredVisits:
             raise SessionNotFound(f"There is no session {session}.")
         return hits
 
-    async def sweep(self, before: datetime, most: int) -> int:
+    async def delete_old_hits(self, before: datetime, limit: int) -> int:
         async with answering(self._pool, COUNT_TIMEOUT):
-            return int(await self._sql.sweep(self._pool, before=before, most=most))
+            return int(await self._sql.sweep(self._pool, before=before, most=limit))
 
-    async def sweep_forgotten(self, before: datetime) -> None:
+    async def delete_old_forgotten(self, before: datetime) -> None:
         async with answering(self._pool, ANSWER_TIMEOUT):
             await self._sql.sweep_forgotten(self._pool, before=before)
 
     async def import_hits(self, batches: AsyncIterator[Sequence[Hit]]) -> Imported:
-        """Writes all of them or none. Raises what the batches raise."""
+        """Writes all hits or none. Raises any error of the batches."""
         imported = Imported()
         async with answering(self._pool, LONG_TIMEOUT), self._transaction() as connection:
             async for hits in batches:
-                row = await self._added(connection, hits)
+                row = await self._insert(connection, hits)
                 known = {*row["forgotten"]}
                 imported.given += len(hits)
                 imported.added += row["added"]
                 imported.forgotten += sum(hit.session_id in known for hit in hits)
-        with suppress(DatabaseError):  # the hits are there; autovacuum comes to them by itself
+        # The hits are stored; if this fails, autovacuum does it later.
+        with suppress(DatabaseError):
             async with answering(self._pool, LONG_TIMEOUT):
                 await self._sql.set_in_order(self._pool)
         return imported
@@ -186,50 +193,24 @@ class StoredVisits:
 
 
 @contextmanager
-def _told_what_was_refused() -> Iterator[None]:
-    """Tells a value that cannot be kept from a database that is in trouble."""
+def _refusing_hits() -> Iterator[None]:
+    """Raises HitRefused for a value that cannot be stored, as opposed to a database in trouble."""
     try:
         yield
-    except _CANNOT_BE_KEPT as error:
-        raise HitRefused(f"A page hit cannot be kept: {type(error).__name__}") from error
+    except _CANNOT_BE_STORED as error:
+        raise HitRefused(f"A page hit cannot be stored: {type(error).__name__}") from error
 
 
-async def _all_of(found: AbstractAsyncContextManager[Any], made: Callable[[asyncpg.Record], _Made]) -> list[_Made]:
-    """What may be long is read, and taken apart, some rows at a time: nobody waits until all of it is."""
+async def _fetch_all(found: AbstractAsyncContextManager[Any], convert: Callable[[asyncpg.Record], _T]) -> list[_T]:
+    """Reads a long result and converts its rows in batches, so that the event loop is not blocked."""
     async with found as cursor:
-        return [made(row) async for row in cursor]
-
-
-def _columns(hits: Sequence[Hit]) -> dict[str, list[Any]]:
-    """The hits as arrays, by the names of the query's parameters."""
-    return {
-        "ids": [hit.id for hit in hits],
-        "ats": [hit.at for hit in hits],
-        "sessions": [hit.session_id for hit in hits],
-        "pages": [hit.page for hit in hits],
-        "paths": [hit.path for hit in hits],
-        "methods": [hit.method for hit in hits],
-        "statuses": [hit.status for hit in hits],
-        "ips": [hit.ip for hit in hits],
-        "ports": [hit.port for hit in hits],
-        "user_agents": [hit.user_agent for hit in hits],
-        "referrers": [hit.referrer for hit in hits],
-        "headers": [hit.headers for hit in hits],
-        "tooks": [hit.took_ms for hit in hits],
-    }
-
-
-def _step(row: asyncpg.Record) -> Step:
-    return Step(**row)
+        return [convert(row) async for row in cursor]
 
 
 def _hit(row: asyncpg.Record) -> Hit:
-    return Hit(**{**row, "ip": _address(row["ip"]), "took_ms": _as_noted(row["took_ms"])})
-
-
-def _as_noted(took: float | None) -> float | None:
-    """REAL has seven digits: what comes after the microseconds is none of them."""
-    return None if took is None else round(took, 3)
+    # REAL has seven digits, so only those up to the microseconds are right.
+    took = None if row["took_ms"] is None else round(row["took_ms"], 3)
+    return Hit(**{**row, "ip": _address(row["ip"]), "took_ms": took})
 
 
 def _summary(row: asyncpg.Record) -> SessionSummary:
@@ -238,5 +219,5 @@ def _summary(row: asyncpg.Record) -> SessionSummary:
 
 
 def _address(value: Address | IPv4Interface | IPv6Interface | None) -> Address | None:
-    """asyncpg gives an interface where a mask was stored."""
+    """Returns the address without the mask that may be stored with it, and that asyncpg returns as an interface."""
     return value.ip if isinstance(value, IPv4Interface | IPv6Interface) else value

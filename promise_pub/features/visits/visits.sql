@@ -1,12 +1,12 @@
--- The queries of promise_pub/visits/store.py.
+-- The queries of store.py.
 
--- name: add_hits(ids, ats, sessions, pages, paths, methods, statuses, ips, ports, user_agents, referrers, headers, tooks)^
--- Hits of sessions that are not to be forgotten. A hit that is there already stays as it is. Gives those sessions that are.
+-- name: add_hits(at, session_id, page, path, method, status, ip, port, user_agent, referrer, headers, took_ms, id)^
+-- Adds hits, unless they exist or their session is forgotten. Returns the number of added hits, and the forgotten sessions.
 WITH hits AS (
     SELECT *
-    FROM unnest(:ids::uuid[], :ats::timestamptz[], :sessions::uuid[], :pages::text[], :paths::text[], :methods::text[],
-                :statuses::integer[], :ips::inet[], :ports::integer[], :user_agents::text[], :referrers::text[],
-                :headers::jsonb[], :tooks::real[])
+    FROM unnest(:id::uuid[], :at::timestamptz[], :session_id::uuid[], :page::text[], :path::text[], :method::text[],
+                :status::integer[], :ip::inet[], :port::integer[], :user_agent::text[], :referrer::text[],
+                :headers::jsonb[], :took_ms::real[])
          AS h (id, at, session_id, page, path, method, status, ip, port, user_agent, referrer, headers, took_ms)
 ), forgotten AS (
     SELECT session_id FROM visit_forgotten WHERE session_id IN (SELECT session_id FROM hits)
@@ -22,11 +22,11 @@ WITH hits AS (
 SELECT (SELECT count(*) FROM added) AS added, ARRAY(SELECT session_id FROM forgotten) AS forgotten;
 
 -- name: last_hit(session_id)$
--- When the session was here last; null: it never was.
+-- Returns the time of a session's last hit; null for an unknown session.
 SELECT max(at) FROM visit_hits WHERE session_id = :session_id;
 
 -- name: sessions(since, most, skip, ended_before)
--- Sessions with a hit since then, the newest hit first, with how many there are of them.
+-- Returns sessions with a hit since then, the newest hit first, and the number of all of them.
 WITH found AS (
     SELECT session_id, max(at) AS last, count(*) OVER () AS total
     FROM visit_hits
@@ -53,7 +53,7 @@ SELECT count(*) FROM (
 ) AS found;
 
 -- name: session(session_id, ended_before)^
--- The same of one session; no row where nothing is known of it.
+-- Returns one session; no row for an unknown one.
 SELECT session_id, min(at) AS first, max(at) AS last, count(*) AS hits, count(DISTINCT page) AS pages,
        (array_agg(ip ORDER BY at DESC, id DESC))[1] AS ip,
        (array_agg(user_agent ORDER BY at DESC, id DESC))[1] AS user_agent,
@@ -61,13 +61,13 @@ SELECT session_id, min(at) AS first, max(at) AS last, count(*) AS hits, count(DI
 FROM visit_hits WHERE session_id = :session_id GROUP BY session_id;
 
 -- name: hits(session_id, most)
--- A session's hits in the order of time.
+-- Returns a session's hits in the order of time.
 SELECT id, at, session_id, page, path, method, status, ip, port, user_agent, referrer, headers, took_ms
 FROM visit_hits WHERE session_id = :session_id ORDER BY at, id LIMIT :most;
 
 -- name: steps(session_id, since, ended_before, most)
--- Hits that are alike, counted: what page, whether their session began with them, which page was next, and where none
--- was, whether their session has ended. The hits before `since` are as if they had not been.
+-- Counts the hits that are alike: in their page, in being the first of their session, in the next page, and if there is
+-- none, in the session having ended. Hits before `since` do not count.
 WITH hits AS (
     SELECT page, at, lag(page) OVER w AS previous, lead(page) OVER w AS next
     FROM visit_hits
@@ -81,7 +81,7 @@ GROUP BY 1, 2, 3, 4
 LIMIT :most;
 
 -- name: steps_of_most_hit(session_id, since, ended_before, pages, others)
--- The same, where pages are too many: so many of the most hit ones, and all others as one that goes by that name.
+-- Counts the same for the `pages` most hit pages, and for all others as one page with the name `others`.
 WITH chosen AS (
     SELECT at, id, session_id, page
     FROM visit_hits
@@ -102,11 +102,11 @@ FROM hits
 GROUP BY 1, 2, 3, 4;
 
 -- name: hold_writers()#
--- Until the transaction's end nobody adds hits: those who are at it have ended, those who come see what it did.
+-- Keeps others from adding hits until the transaction ends. Those who are adding some are waited for.
 LOCK TABLE visit_hits IN SHARE ROW EXCLUSIVE MODE;
 
 -- name: forget(session_id)$
--- Deletes what there is of a session, and has servers write nothing more of it. How many hits it was.
+-- Deletes a session's hits, keeps servers from writing more of them, and returns their number.
 WITH marked AS (
     INSERT INTO visit_forgotten (session_id)
     SELECT session_id FROM visit_hits WHERE session_id = :session_id LIMIT 1
@@ -117,7 +117,7 @@ WITH marked AS (
 SELECT count(*) FROM deleted;
 
 -- name: sweep(before, most)$
--- Deletes so many of the hits from before then, at most; how many it was.
+-- Deletes up to `most` of the hits before then, and returns their number.
 WITH deleted AS (
     DELETE FROM visit_hits
     WHERE id IN (SELECT id FROM visit_hits WHERE at < :before ORDER BY at LIMIT :most)
@@ -126,9 +126,9 @@ WITH deleted AS (
 SELECT count(*) FROM deleted;
 
 -- name: sweep_forgotten(before)!
--- No server holds anything of these any more.
+-- Deletes the marks of sessions of which no server holds hits any more.
 DELETE FROM visit_forgotten WHERE at < :before;
 
 -- name: set_in_order()#
--- After many hits at once: what the chains are read from is all visible, and counted.
+-- Runs after an import: transitions are read from an index alone, if the visibility map is up to date.
 VACUUM (ANALYZE) visit_hits;

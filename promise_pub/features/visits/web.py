@@ -1,6 +1,6 @@
-"""The record of visits in three faces: who came, which pages they saw, where they went next.
+"""The record of visits as pages, JSON and CSV.
 
-Answers may be long, and are made in a thread: the loop has a run to carry meanwhile.
+Responses may be long, so they are made in a thread: the event loop has to carry a run meanwhile.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from aiohttp import web
 from markupsafe import Markup
 
 from promise_pub.errors import NotAllowed
-from promise_pub.features.visits.chains import percent
+from promise_pub.features.visits.chains import Chains, format_percent
 from promise_pub.features.visits.errors import SessionNotFound
-from promise_pub.features.visits.hits import COLUMNS, Hit
-from promise_pub.features.visits.middleware import VISITING, Visiting
-from promise_pub.features.visits.recorder import Recorded
-from promise_pub.features.visits.render.svg import svg
+from promise_pub.features.visits.hit_buffer import HitCounts
+from promise_pub.features.visits.hits import HIT_COLUMNS, Hit
+from promise_pub.features.visits.middleware import RECORDING, VisitRecording
+from promise_pub.features.visits.render.svg import draw_svg
 from promise_pub.features.visits.report import SESSION_COLUMNS, PageFigures, SessionSummary, Transitions
-from promise_pub.features.visits.store import MOST_HITS, StoredVisits
+from promise_pub.features.visits.store import MAX_HITS, StoredVisits
 from promise_pub.http.keys import may_operate
 from promise_pub.http.negotiation import CSV, JSON, negotiate_format
 from promise_pub.http.pagination import PER_PAGE, Paging, add_page_headers, parse_paging, parse_query
@@ -34,7 +34,7 @@ from promise_pub.text import parse_uuid
 
 VISITS = web.AppKey("visits", StoredVisits)
 _MAKING = web.AppKey("making", asyncio.Lock)
-"""Held by whoever makes an answer: each thread at it would let the loop wait once more."""
+"""Held while a response is made: every further thread would slow down the event loop."""
 PARAMETERS = ("since", "page", "per_page", "format")
 SPANS = (
     ("", "all time"),
@@ -47,106 +47,96 @@ routes = web.RouteTableDef()
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """What a request asks for. `asked` is `since` as it was written."""
+class VisitsQuery:
+    """The parameters of a request. `asked` is `since` as it was written."""
 
     asked: str
     since: datetime | None
     paging: Paging
 
     def url(self, **more: str) -> str:
-        """An address that names only what is not the default."""
-        given = {
-            **more,
-            "since": self.asked,
-            "per_page": str(self.paging.per_page) if self.paging.per_page != PER_PAGE else "",
-        }
+        """Returns an address with these parameters, except for those that have their defaults."""
+        per_page = str(self.paging.per_page) if self.paging.per_page != PER_PAGE else ""
+        given = {**more, "since": self.asked, "per_page": per_page}
         query = urlencode({name: value for name, value in given.items() if value})
         return f"/visits?{query}" if query else "/visits"
 
     def links(self, total: int) -> dict[str, str]:
-        """Where the other pages of so many sessions are."""
+        """Returns the addresses of the other pages of `total` sessions."""
         return self.paging.links(total, lambda n: self.url(page=str(n)))
 
 
-def _view(request: web.Request) -> View:
-    query = parse_query(request, PARAMETERS)
-    asked = query.get("since", "")
-    return View(asked, parse_since(asked, datetime.now(UTC)), parse_paging(query))
-
-
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """Transitions as a page shows them: drawn, and in figures."""
+class DrawnTransitions:
+    """Transitions as a page shows them: the graph, and the rows of two tables."""
 
-    told: Transitions
+    chains: Chains
     graph: Markup
     pages: Sequence[PageFigures]
-    lines: Sequence[tuple[str, str, int, str]]
+    rows: Sequence[tuple[str, str, int, str]]
 
 
-def _picture(told: Transitions) -> Picture:
-    lines = [
-        (page, target.page, target.count, percent(target.count, _leaving(told, page)))
-        for page in told.chains.pages()
-        for target in told.chains.targets(page)
-    ]
-    return Picture(told, Markup(svg(told.chains)), told.pages(), lines)
-
-
-def _leaving(told: Transitions, page: str) -> int:
-    return int(told.chains.graph.out_degree(page, weight="count"))
+def _draw(transitions: Transitions) -> DrawnTransitions:
+    chains = transitions.chains
+    rows = []
+    for name in chains.pages():
+        targets = chains.targets(name)
+        leaving = sum(target.count for target in targets)
+        rows += [(name, target.page, target.count, format_percent(target.count, leaving)) for target in targets]
+    return DrawnTransitions(chains, draw_svg(chains), transitions.pages(), rows)
 
 
 @routes.get("/visits")
 async def list_visits(request: web.Request) -> web.Response:
-    """The sessions, the newest hit first, and how all of them went through the pages."""
-    _for_operators(request)
-    face = negotiate_format(request, table=True)
-    view = _view(request)
+    """Lists sessions, the newest hit first, and shows the transitions of all of them."""
+    _require_operator(request)
+    wanted = negotiate_format(request, table=True)
+    parameters = parse_query(request, PARAMETERS)
+    asked = parameters.get("since", "")
+    query = VisitsQuery(asked, parse_since(asked, datetime.now(UTC)), parse_paging(parameters))
     visits = request.app[VISITS]
-    found, total = await visits.sessions(view.paging.per_page, view.paging.skip, view.since)
-    if face == CSV:
-        response = as_csv(SESSION_COLUMNS, [one.row() for one in found], "sessions.csv")
+    found, total = await visits.list_sessions(query.paging.per_page, query.paging.skip, query.since)
+    if wanted == CSV:
+        response = as_csv(SESSION_COLUMNS, [session.row() for session in found], "sessions.csv")
     else:
-        told = await visits.transitions(since=view.since)
-        show = _all_as_json if face == JSON else _all_as_page
-        response = await _made(request, show, request, view, found, total, told)
-    add_page_headers(response, total, view.links(total))
+        transitions = await visits.get_transitions(since=query.since)
+        make = _list_as_json if wanted == JSON else _list_as_page
+        response = await _make_in_thread(request, make, request, query, found, total, transitions)
+    add_page_headers(response, total, query.links(total))
     return response
 
 
-def _all_as_json(
+def _list_as_json(
     request: web.Request,
-    view: View,
+    _: VisitsQuery,
     found: Sequence[SessionSummary],
-    total: int,
-    told: Transitions,
+    __: int,
+    transitions: Transitions,
 ) -> web.Response:
-    recorded = _recorded(request)
+    counts = _hit_counts(request)
     return as_json(
         {
-            "sessions": [one.as_json() for one in found],
-            "transitions": told.as_json(),
-            "recording": recorded and asdict(recorded),
+            "sessions": [session.as_json() for session in found],
+            "transitions": transitions.as_json(),
+            "recording": counts and asdict(counts),
         }
     )
 
 
-def _all_as_page(
+def _list_as_page(
     request: web.Request,
-    view: View,
+    query: VisitsQuery,
     found: Sequence[SessionSummary],
     total: int,
-    told: Transitions,
+    transitions: Transitions,
 ) -> web.Response:
     context = {
         "sessions": found,
         "total": total,
-        "links": view.links(total),
-        "view": view,
-        "picture": _picture(told),
-        "recorded": _recorded(request),
+        "links": query.links(total),
+        "query": query,
+        "drawn": _draw(transitions),
+        "hit_counts": _hit_counts(request),
         "spans": SPANS,
     }
     return page(request, "visits/sessions.html", context)
@@ -154,62 +144,63 @@ def _all_as_page(
 
 @routes.get("/visits/{session_id}")
 async def show_visit(request: web.Request) -> web.Response:
-    """One session: its way through the pages in the order of time."""
-    _for_operators(request)
-    face = negotiate_format(request, table=True)
+    """Shows one session: its pages in the order of time, and its transitions."""
+    _require_operator(request)
+    wanted = negotiate_format(request, table=True)
     parse_query(request, ("format",))
-    session = _session_id(request.match_info["session_id"])
+    text = request.match_info["session_id"]
+    session_id = parse_uuid(text, SessionNotFound(f"There is no session {text[:50]}."))
     visits = request.app[VISITS]
-    summary, hits = await visits.session(session)
-    if face == CSV:
-        response = await _made(request, _one_as_csv, session, hits)
+    session, hits = await visits.get_session(session_id)
+    if wanted == CSV:
+        response = await _make_in_thread(request, _session_as_csv, session_id, hits)
     else:
-        told = await visits.transitions(session)
-        show = _one_as_json if face == JSON else _one_as_page
-        response = await _made(request, show, request, summary, hits, told)
-    response.headers["X-Total-Count"] = str(summary.hits)
+        transitions = await visits.get_transitions(session_id)
+        make = _session_as_json if wanted == JSON else _session_as_page
+        response = await _make_in_thread(request, make, request, session, hits, transitions)
+    response.headers["X-Total-Count"] = str(session.hits)
     return response
 
 
-def _one_as_csv(session: UUID, hits: Sequence[Hit]) -> web.Response:
-    return as_csv(COLUMNS, (hit.row() for hit in hits), f"session-{session}.csv")
+def _session_as_csv(session_id: UUID, hits: Sequence[Hit]) -> web.Response:
+    return as_csv(HIT_COLUMNS, (hit.row() for hit in hits), f"session-{session_id}.csv")
 
 
-def _one_as_json(_: web.Request, session: SessionSummary, hits: Sequence[Hit], told: Transitions) -> web.Response:
+def _session_as_json(
+    _: web.Request, session: SessionSummary, hits: Sequence[Hit], transitions: Transitions
+) -> web.Response:
     return as_json(
         {
             "session": session.as_json(),
             "hits": (hit.as_json() for hit in hits),
-            "transitions": told.as_json(),
+            "transitions": transitions.as_json(),
         }
     )
 
 
-def _one_as_page(request: web.Request, session: SessionSummary, hits: Sequence[Hit], told: Transitions) -> web.Response:
-    context = {"session": session, "hits": hits, "most": MOST_HITS, "picture": _picture(told)}
+def _session_as_page(
+    request: web.Request, session: SessionSummary, hits: Sequence[Hit], transitions: Transitions
+) -> web.Response:
+    context = {"session": session, "hits": hits, "max_hits": MAX_HITS, "drawn": _draw(transitions)}
     return page(request, "visits/session.html", context)
 
 
-async def _made(request: web.Request, make: Callable[..., web.Response], *parameters: Any) -> web.Response:
+async def _make_in_thread(request: web.Request, make: Callable[..., web.Response], *parameters: Any) -> web.Response:
     async with request.app[_MAKING]:
         return await asyncio.to_thread(make, *parameters)
 
 
-def _for_operators(request: web.Request) -> None:
-    """Who came by, and from where, is nothing for everybody who may look at runs."""
+def _require_operator(request: web.Request) -> None:
+    """Raises NotAllowed for viewers, who may see runs, but not who else uses the server."""
     if not may_operate(request):
         raise NotAllowed
 
 
-def _session_id(text: str) -> UUID:
-    return parse_uuid(text, SessionNotFound(f"There is no session {text[:50]}."))
+def _hit_counts(request: web.Request) -> HitCounts | None:
+    """Returns the counts of this server's hits, or None when it records none."""
+    return request.app[RECORDING].buffer.counts if RECORDING in request.app else None
 
 
-def _recorded(request: web.Request) -> Recorded | None:
-    """What this server noted; None where it notes nothing."""
-    return request.app[VISITING].recorder.recorded if VISITING in request.app else None
-
-
-def values_of(visits: StoredVisits, visiting: Visiting | None) -> Mapping[web.AppKey[Any], Any]:
+def values_of(visits: StoredVisits, recording: VisitRecording | None) -> Mapping[web.AppKey[Any], Any]:
     """Returns what the handlers and the middleware look up in the application."""
-    return {VISITS: visits, _MAKING: asyncio.Lock(), **({VISITING: visiting} if visiting else {})}
+    return {VISITS: visits, _MAKING: asyncio.Lock(), **({RECORDING: recording} if recording else {})}

@@ -46,7 +46,7 @@ async def walk(eye: Eye) -> tuple[Page, list[str]]:
     await page.wait_for_url("**/docs")
     await page.goto("/nowhere")
     eye.complaints.clear()  # Chromium notes the 404 that was asked for
-    await page.get_by_role("link", name="New run", exact=True).click()
+    await page.get_by_role("navigation").get_by_role("link", name="New run", exact=True).click()
     await page.wait_for_url("**/")
     return page, ["/", "/runs", "/runs", "/docs", "not found", "/"]
 
@@ -64,13 +64,13 @@ async def test_who_walks_through_the_pages_is_seen_to(eye: Eye, server: ServerUn
     await page.get_by_role("link", name="Visits", exact=True).click()
     await page.wait_for_url("**/visits")
     await expect(page.locator(".figures dd").nth(1)).to_have_text("6")
-    picture = page.locator(".transitions svg.landscape")
+    picture = page.locator("svg.transitions")
     await expect(picture).to_be_visible()
     assert await picture.locator(".labels .name").all_text_contents() != []
     drawn = await picture.locator(".labels .name").all_text_contents()
     assert sorted(drawn) == sorted(set(way))
     assert await picture.locator(".edge").count() == len(counted)
-    await page.get_by_text("The same as tables").click()
+    await page.get_by_text("Show as tables").click()
     lines = await page.locator("#figures section:nth-of-type(2) tbody tr").all()
     table = {}
     for line in lines:
@@ -130,7 +130,7 @@ async def test_the_record_is_sound_for_everybody(
     session = await session_of(page)
     for path in ("/visits", "/visits?since=7d", f"/visits/{session}"):
         page = await eye.look(path, size=size, dark=dark)
-        await page.get_by_text("The same as tables").click()
+        await page.get_by_text("Show as tables").click()
         assert await findings(page) == [], path
         assert not await overflows(page), path
 
@@ -139,8 +139,8 @@ async def test_the_ways_of_a_page_stand_out_when_it_has_the_focus(eye: Eye, serv
     _, way = await walk(eye)
     await recorded(server, len(way))
     page = await eye.look("/visits")
-    await tab_to(page, ".transitions svg.landscape .page")
-    faint = page.locator(".transitions svg.landscape .page:not(:focus) .edge").first
+    await tab_to(page, "svg.transitions .page")
+    faint = page.locator("svg.transitions .page:not(:focus) .edge").first
     await expect(faint).to_have_css("opacity", "0.07")
-    own = page.locator(".transitions svg.landscape .page:focus .edge").first
+    own = page.locator("svg.transitions .page:focus .edge").first
     await expect(own).to_have_css("opacity", "1")

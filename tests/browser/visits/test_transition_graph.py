@@ -7,18 +7,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jinja2 import Environment, FileSystemLoader
 from playwright.async_api import Browser, Locator, Page
 
 from promise_pub.features.visits.chains import Chains
-from promise_pub.features.visits.render.svg import svg
-from promise_pub.features.visits.render.svg.text_size import NAME, NUMBER, SMALL, width_of
+from promise_pub.features.visits.render.svg import draw_svg, draw_svg_file
+from promise_pub.features.visits.render.svg.layout import HITS_SIZE, NAME_SIZE
+from promise_pub.features.visits.render.svg.text_size import width_of
+from promise_pub.presentation.wording import thousands
 from tests.browser_parts import PATIENCE, findings, overflows, tab_to
 from tests.visits.graph_parts import SITE, every_page_to_every_page, some_chains
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-STYLESHEET = (Path(__file__).parents[3] / "promise_pub" / "features" / "visits" / "static" / "visits.css").read_text()
-SIZES = {"name": NAME, "hits": SMALL, "share": NUMBER}
+ROOT = Path(__file__).parents[3]
+VISITS = ROOT / "promise_pub" / "features" / "visits"
+RULES = (VISITS / "static" / "graph.css").read_text()
+STYLESHEETS = "".join(
+    f"<style>{rules}</style>"
+    for rules in ((ROOT / "static" / "style.css").read_text(), (VISITS / "static" / "visits.css").read_text(), RULES)
+)
+TEMPLATES = Environment(loader=FileSystemLoader(VISITS / "templates"), autoescape=True)
+TEMPLATES.filters["thousands"] = thousands
+SIZES = {"name": NAME_SIZE, "hits": HITS_SIZE}
 TWELVE = {
     "real": SITE,
     "dense": every_page_to_every_page(12),
@@ -33,7 +44,7 @@ TEXTS = """(drawing) => [...drawing.querySelectorAll("text")].map((text) => {
 # What reaches over the border of a drawing: lines, heads, pages, texts.
 OUTSIDE = """(drawing) => {
     const view = drawing.viewBox.baseVal;
-    return [...drawing.querySelectorAll("path:not(.reach), circle, text, .exit rect")].filter((one) => {
+    return [...drawing.querySelectorAll("path:not(.reach), circle, text")].filter((one) => {
         const {x, y, width, height} = one.getBBox();
         return x < view.x || y < view.y || x + width > view.x + view.width || y + height > view.y + view.height;
     }).map((one) => one.outerHTML);
@@ -41,19 +52,18 @@ OUTSIDE = """(drawing) => {
 
 
 async def shown(browser: Browser, chains: Chains, width: int = 1200, *, dark: bool = False) -> tuple[Page, Locator]:
-    """A page with the graph, and the drawing of it that is to be seen."""
+    """A page with the graph as pages have it, without its tables; and its drawing."""
     context = await browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
     )
     context.set_default_timeout(PATIENCE)
     page = await context.new_page()
+    figure = TEMPLATES.get_template("parts.html").module.figure(draw_svg(chains))
     await page.set_content(
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Visits</title>'
-        f"<style>{STYLESHEET}</style><main><h1>Visits</h1>{svg(chains)}</main></html>"
+        f'<meta name="viewport" content="width=device-width">{STYLESHEETS}<main><h1>Visits</h1>{figure}</main></html>'
     )
-    drawing = page.locator(".transitions svg:visible")
-    assert await drawing.count() == 1
-    return page, drawing
+    return page, page.locator("svg.transitions")
 
 
 def overlap(one: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -69,13 +79,26 @@ def overlap(one: dict[str, Any], other: dict[str, Any]) -> bool:
 @pytest.mark.parametrize("which", TWELVE)
 async def test_nothing_is_covered_or_cut_off(browser: Browser, which: str, width: int) -> None:
     page, drawing = await shown(browser, TWELVE[which], width)
-    assert await drawing.get_attribute("class") == ("landscape" if width > 1000 else "portrait")
     written = await drawing.evaluate(TEXTS)
     assert len(written) >= 2 * 12
     for one, other in combinations(written, 2):
         assert not overlap(one, other), f"{one} and {other}"
     assert await drawing.evaluate(OUTSIDE) == []
     assert not await overflows(page)
+
+
+async def test_a_narrow_screen_scrolls_the_graph_alone(browser: Browser) -> None:
+    page, _ = await shown(browser, TWELVE["long"], 360)
+    region = page.get_by_role("region", name="Graph of page transitions")
+    sizes = "(one) => [one.scrollWidth, one.clientWidth]"
+    whole, seen = await region.evaluate(sizes)
+    assert whole > seen and not await overflows(page)
+    await tab_to(page, ".graph .wide")
+    await page.keyboard.press("ArrowRight")
+    await page.wait_for_function("document.querySelector('.graph .wide').scrollLeft > 0")
+    wide, _ = await shown(browser, TWELVE["long"])
+    whole, seen = await wide.locator(".graph .wide").evaluate(sizes)
+    assert whole == seen
 
 
 @pytest.mark.parametrize("width", [1200, 360])
@@ -127,14 +150,14 @@ async def test_the_exit_brings_out_where_people_left(browser: Browser) -> None:
 
 async def test_the_keyboard_does_the_same(browser: Browser) -> None:
     page, drawing = await shown(browser, SITE)
-    await tab_to(page, ".transitions .landscape .page:nth-child(3)")
+    await tab_to(page, ".transitions .page:nth-child(3)")
     assert await edges(drawing, ".page:nth-child(3) .edge") == {"1"}
     assert await edges(drawing, ".page:nth-child(1) .edge") == {"0.07"}
 
 
 async def test_by_itself_it_is_a_picture_with_its_own_colours(browser: Browser, tmp_path: Path) -> None:
     file = tmp_path / "transitions.svg"
-    file.write_text(svg(SITE, standalone=True))
+    file.write_text(draw_svg_file(SITE, RULES))
     colours = set()
     for scheme in ("light", "dark"):
         page = await browser.new_page(color_scheme=scheme)  # type: ignore[arg-type]

@@ -13,9 +13,9 @@ import pytest
 
 from promise_pub import db
 from promise_pub.features.visits import hits
-from promise_pub.features.visits.chains import EXIT, Chains, chains_of
+from promise_pub.features.visits.chains import EXIT, Chains, build_chains
 from promise_pub.features.visits.errors import SessionNotFound
-from promise_pub.features.visits.hits import make_id
+from promise_pub.features.visits.hits import make_hit_id
 from promise_pub.features.visits.store import StoredVisits
 from promise_pub.settings.model import DatabaseSettings
 from tests.visits.walks import IDLE, NOW, Hit, hits_of, steps_of
@@ -75,8 +75,8 @@ async def count(database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch) -> 
         async def counted(given: Sequence[Hit], session: str | None = None, since: datetime | None = None) -> Chains:
             await pool.execute("TRUNCATE visit_hits")
             shuffled = random.Random(len(given)).sample(given, len(given))
-            await visits.add([stored(one) for one in shuffled])
-            told = await visits.transitions(session and uuid_of(session), since)
+            await visits.add_hits([stored(one) for one in shuffled])
+            told = await visits.get_transitions(session and uuid_of(session), since)
             return told.chains
 
         yield counted
@@ -89,7 +89,7 @@ def uuid_of(session: str) -> UUID:
 def stored(one: Hit) -> hits.Hit:
     rest = uuid_of(one.session).int
     made = partial(hits.Hit, at=one.at, session_id=uuid_of(one.session), page=one.page)
-    return made(id=make_id(one.at, one.order, rest))
+    return made(id=make_hit_id(one.at, one.order, rest))
 
 
 def told(chains: Chains) -> tuple[object, ...]:
@@ -102,7 +102,7 @@ def told(chains: Chains) -> tuple[object, ...]:
 def expected(given: Sequence[Hit], session: str | None = None, since: datetime | None = None) -> tuple[object, ...]:
     """In plain Python."""
     chosen = [one for one in given if session in (None, one.session) and (since is None or one.at >= since)]
-    return told(chains_of(steps_of(chosen, NOW, IDLE)))
+    return told(build_chains(steps_of(chosen, NOW, IDLE)))
 
 
 @pytest.mark.parametrize("given", CASES.values(), ids=CASES)

@@ -16,7 +16,7 @@ import pytest
 from promise_pub import db
 from promise_pub.features.visits import store
 from promise_pub.features.visits.errors import ImportRefused, SessionNotFound
-from promise_pub.features.visits.hits import Hit, headers_of, text_of
+from promise_pub.features.visits.hits import Hit, headers_as_json, storable_text
 from promise_pub.features.visits.store import Imported, StoredVisits
 from promise_pub.settings.model import DatabaseSettings
 from tests.visits.fake_visits import a_hit
@@ -73,20 +73,20 @@ async def in_batches(*batches: Sequence[Hit]) -> AsyncIterator[Sequence[Hit]]:
 async def test_nothing_is_left_of_who_is_forgotten_while_it_is_written(
     pool: asyncpg.Pool, visits: StoredVisits
 ) -> None:
-    await visits.add([a_hit(ONE, at(0))])
+    await visits.add_hits([a_hit(ONE, at(0))])
     async with under_way(pool) as connection:
-        await StoredVisits(connection, IDLE).add([a_hit(ONE, at(1)), a_hit(TWO, at(1))])
-        forgetting = asyncio.create_task(visits.forget(ONE))
+        await StoredVisits(connection, IDLE).add_hits([a_hit(ONE, at(1)), a_hit(TWO, at(1))])
+        forgetting = asyncio.create_task(visits.forget_session(ONE))
         assert await waits(pool, forgetting)
     assert await forgetting == 2
     assert await pool.fetchval("SELECT array_agg(session_id) FROM visit_hits") == [TWO]
 
 
 async def test_what_is_written_while_it_is_forgotten_is_not_kept(pool: asyncpg.Pool, visits: StoredVisits) -> None:
-    await visits.add([a_hit(ONE, at(0))])
+    await visits.add_hits([a_hit(ONE, at(0))])
     async with under_way(pool) as connection:
         await SQL.hold_writers(connection)
-        adding = asyncio.create_task(visits.add([a_hit(ONE, at(1)), a_hit(TWO, at(1))]))
+        adding = asyncio.create_task(visits.add_hits([a_hit(ONE, at(1)), a_hit(TWO, at(1))]))
         assert await waits(pool, adding)
         assert await SQL.forget(connection, session_id=ONE) == 1
     assert await adding == [ONE]
@@ -94,24 +94,24 @@ async def test_what_is_written_while_it_is_forgotten_is_not_kept(pool: asyncpg.P
 
 
 async def test_others_read_while_somebody_is_forgotten(pool: asyncpg.Pool, visits: StoredVisits) -> None:
-    await visits.add([a_hit(ONE, at(0))])
+    await visits.add_hits([a_hit(ONE, at(0))])
     async with under_way(pool) as connection:
         await SQL.hold_writers(connection)
         async with asyncio.timeout(5):
-            assert await visits.last_hit(ONE) == at(0)
-            assert (await visits.transitions()).chains.hits == 1
+            assert await visits.get_last_hit(ONE) == at(0)
+            assert (await visits.get_transitions()).chains.hits == 1
 
 
 async def test_an_import_says_what_came_of_its_hits(visits: StoredVisits) -> None:
     first, known = a_hit(ONE, at(0)), a_hit(TWO, at(0))
-    await visits.add([known, a_hit(UUID(int=3))])
-    await visits.forget(UUID(int=3))
+    await visits.add_hits([known, a_hit(UUID(int=3))])
+    await visits.forget_session(UUID(int=3))
     late = [a_hit(UUID(int=3), at(1)), a_hit(UUID(int=3), at(2))]
     batches = ([first, known], [*late, a_hit(TWO, at(1))])
     assert await visits.import_hits(in_batches(*batches)) == Imported(5, 2, 2)
     assert await visits.import_hits(in_batches(*batches)) == Imported(5, 0, 2)
     assert await visits.import_hits(in_batches()) == Imported()
-    assert (await visits.transitions()).chains.hits == 3
+    assert (await visits.get_transitions()).chains.hits == 3
 
 
 @pytest.mark.parametrize("error", [ImportRefused("line 7: no"), asyncio.CancelledError()], ids=repr)
@@ -122,7 +122,7 @@ async def test_an_import_that_fails_midway_has_written_nothing(visits: StoredVis
 
     with pytest.raises(type(error)):
         await visits.import_hits(batches())
-    assert await visits.last_hit(ONE) is None
+    assert await visits.get_last_hit(ONE) is None
     assert await visits.import_hits(in_batches([a_hit(ONE, at(0))])) == Imported(1, 1)
 
 
@@ -135,7 +135,7 @@ async def test_an_import_is_done_when_its_hits_are_there(
         await connection.execute("LOCK TABLE visit_hits IN SHARE UPDATE EXCLUSIVE MODE")
         visits = StoredVisits(impatient, IDLE)
         assert await visits.import_hits(in_batches([a_hit(ONE, at(0))])) == Imported(1, 1)
-        assert await visits.last_hit(ONE) == at(0)
+        assert await visits.get_last_hit(ONE) == at(0)
 
 
 NASTY = [
@@ -158,23 +158,23 @@ async def test_whatever_came_it_can_be_kept_once_it_went_through_the_sieve(
         a_hit(
             ONE,
             at(number),
-            text_of(text, 200),
-            path=text_of(text),
-            method=text_of(text),
-            user_agent=text_of(text),
-            referrer=text_of(text),
-            headers=headers_of([(text, "v"), ("n", text), (text, text)]),
+            (storable_text(text) or "")[:200],
+            path=storable_text(text),
+            method=storable_text(text),
+            user_agent=storable_text(text),
+            referrer=storable_text(text),
+            headers=headers_as_json([(text, "v"), ("n", text), (text, text)]),
         )
         for number, text in enumerate(NASTY)
     ]
-    assert await visits.add(hits) == []
-    assert (await visits.session(ONE))[1] == hits
+    assert await visits.add_hits(hits) == []
+    assert (await visits.get_session(ONE))[1] == hits
 
 
 async def test_headers_keep_their_order_and_their_repetitions(visits: StoredVisits) -> None:
     pairs = [("b", "2"), ("a", "1"), ("B", "3"), ("b", "2"), ("a", "")]
-    await visits.add([a_hit(ONE, at(0), headers=headers_of(pairs))])
-    _, (hit,) = await visits.session(ONE)
+    await visits.add_hits([a_hit(ONE, at(0), headers=headers_as_json(pairs))])
+    _, (hit,) = await visits.get_session(ONE)
     assert hit.as_json()["headers"] == [[*pair] for pair in pairs]
 
 
@@ -190,38 +190,38 @@ async def test_figures_and_addresses_come_back_as_they_were(visits: StoredVisits
             ]
         )
     ]
-    await visits.add(hits)
-    assert (await visits.session(ONE))[1] == hits
+    await visits.add_hits(hits)
+    assert (await visits.get_session(ONE))[1] == hits
 
 
 async def test_of_a_session_without_end_the_first_hits_are_told(
     visits: StoredVisits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "MOST_HITS", 3)
-    await visits.add([a_hit(ONE, at(second), f"/{second}") for second in range(5)])
-    summary, hits = await visits.session(ONE)
+    monkeypatch.setattr(store, "MAX_HITS", 3)
+    await visits.add_hits([a_hit(ONE, at(second), f"/{second}") for second in range(5)])
+    summary, hits = await visits.get_session(ONE)
     assert (summary.hits, [hit.page for hit in hits]) == (5, ["/0", "/1", "/2"])
 
 
 async def test_a_session_that_comes_back_by_hand_is_forgotten_anew(pool: asyncpg.Pool, visits: StoredVisits) -> None:
-    await visits.add([a_hit(ONE)])
-    await visits.forget(ONE)
+    await visits.add_hits([a_hit(ONE)])
+    await visits.forget_session(ONE)
     await pool.execute("UPDATE visit_forgotten SET at = '2000-01-01'")
     await pool.execute(BY_HAND, ONE)
-    assert await visits.forget(ONE) == 1
-    await visits.sweep_forgotten(datetime.now(UTC) - timedelta(hours=1))
-    assert await visits.add([a_hit(ONE)]) == [ONE]
+    assert await visits.forget_session(ONE) == 1
+    await visits.delete_old_forgotten(datetime.now(UTC) - timedelta(hours=1))
+    assert await visits.add_hits([a_hit(ONE)]) == [ONE]
     with pytest.raises(SessionNotFound):
-        await visits.session(ONE)
+        await visits.get_session(ONE)
 
 
 async def test_whoever_counts_leaves_connections_to_others(database: DatabaseSettings) -> None:
-    async with db.open_pool(database, max_size=store.MOST_COUNTING + 2) as pool:
+    async with db.open_pool(database, max_size=store.MAX_COUNTING + 2) as pool:
         visits = StoredVisits(pool, IDLE)
         async with under_way(pool) as connection:
             await connection.execute("LOCK TABLE visit_hits IN ACCESS EXCLUSIVE MODE")
-            counting = [asyncio.create_task(visits.transitions()) for _ in range(4)]
-            counting += [asyncio.create_task(visits.sessions(1)) for _ in range(4)]  # type: ignore[arg-type]
+            counting = [asyncio.create_task(visits.get_transitions()) for _ in range(4)]
+            counting += [asyncio.create_task(visits.list_sessions(1)) for _ in range(4)]  # type: ignore[arg-type]
             assert await waits(pool, counting[0])
             assert await asyncio.wait_for(pool.fetchval("SELECT 1"), 5) == 1
         await asyncio.gather(*counting)
@@ -230,10 +230,10 @@ async def test_whoever_counts_leaves_connections_to_others(database: DatabaseSet
 async def test_transitions_that_are_too_many_are_counted_anew_by_fewer_pages(
     visits: StoredVisits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "MOST_STEPS", 3)
-    monkeypatch.setattr(store, "MOST_PAGES", 1)
-    await visits.add([a_hit(ONE, at(second), page) for second, page in enumerate("aabcd")])
-    assert (await visits.transitions()).rows() == [
+    monkeypatch.setattr(store, "MAX_STEPS", 3)
+    monkeypatch.setattr(store, "MAX_PAGES", 1)
+    await visits.add_hits([a_hit(ONE, at(second), page) for second, page in enumerate("aabcd")])
+    assert (await visits.get_transitions()).rows() == [
         (store.OTHERS, store.OTHERS, 2, 1.0),
         ("a", "a", 1, 0.5),
         ("a", store.OTHERS, 1, 0.5),

@@ -17,8 +17,8 @@ import pytest
 from promise_pub import db
 from promise_pub.errors import DatabaseUnavailable, SchemaMissing
 from promise_pub.features.visits import store
+from promise_pub.features.visits.hit_buffer import FLUSH_EVERY, LAST_FLUSH, HitBuffer, HitCounts
 from promise_pub.features.visits.hits import Hit
-from promise_pub.features.visits.recorder import FLUSH_EVERY, LAST_FLUSH, Recorded, Recorder
 from promise_pub.features.visits.store import StoredVisits
 from promise_pub.settings.model import DatabaseSettings
 from tests.visits.fake_visits import a_hit
@@ -33,15 +33,15 @@ async def one_batch() -> AsyncIterator[Sequence[Hit]]:
 
 
 QUESTIONS: dict[str, Callable[[StoredVisits], Awaitable[Any]]] = {
-    "check": lambda visits: visits.check(),
-    "add": lambda visits: visits.add([a_hit(ONE)]),
-    "last_hit": lambda visits: visits.last_hit(ONE),
-    "sessions": lambda visits: visits.sessions(10),
-    "session": lambda visits: visits.session(ONE),
-    "transitions": lambda visits: visits.transitions(),
-    "forget": lambda visits: visits.forget(ONE),
-    "sweep": lambda visits: visits.sweep(NOW, 10),
-    "sweep_forgotten": lambda visits: visits.sweep_forgotten(NOW),
+    "check": lambda visits: visits.check_schema(),
+    "add": lambda visits: visits.add_hits([a_hit(ONE)]),
+    "last_hit": lambda visits: visits.get_last_hit(ONE),
+    "sessions": lambda visits: visits.list_sessions(10),
+    "session": lambda visits: visits.get_session(ONE),
+    "transitions": lambda visits: visits.get_transitions(),
+    "forget": lambda visits: visits.forget_session(ONE),
+    "sweep": lambda visits: visits.delete_old_hits(NOW, 10),
+    "sweep_forgotten": lambda visits: visits.delete_old_forgotten(NOW),
     "import_hits": lambda visits: visits.import_hits(one_batch()),
 }
 
@@ -79,7 +79,7 @@ async def test_without_a_database_every_question_says_so(
 ) -> None:
     visits, cut, mend = severed
     for ask in QUESTIONS.values():
-        await visits.check()
+        await visits.check_schema()
         await cut()
         for _ in "on a connection that was lost", "without any":
             with pytest.raises(DatabaseUnavailable):
@@ -100,20 +100,20 @@ async def test_without_an_answer_in_time_the_database_counts_as_away(
                     impatient.setattr(store, limit, 0.2)
                 async with asyncio.timeout(6):
                     await QUESTIONS[name](visits)
-        assert await visits.last_hit(ONE) is None
+        assert await visits.get_last_hit(ONE) is None
 
 
 @pytest.mark.parametrize("table", ["visit_hits", "visit_forgotten"])
 async def test_a_scheme_from_before_is_noticed(database: DatabaseSettings, table: str) -> None:
     async with db.open_pool(database, max_size=1) as pool:
         visits = StoredVisits(pool, IDLE)
-        await visits.check()
+        await visits.check_schema()
         await pool.execute(f"DROP TABLE {table}")
-        for asked in (visits.check(), visits.add([a_hit(ONE)])):
+        for asked in (visits.check_schema(), visits.add_hits([a_hit(ONE)])):
             with pytest.raises(SchemaMissing):
                 await asked
         await db.apply_scheme(pool)
-        await visits.check()
+        await visits.check_schema()
 
 
 @asynccontextmanager
@@ -150,12 +150,12 @@ async def test_with_a_database_that_hangs_the_end_comes_in_time(database: Databa
     async with by_way_of(database, tmp_path) as passing:
         async with db.open_pool(replace(database, host=str(tmp_path))) as pool:
             visits = StoredVisits(pool, IDLE)
-            async with Recorder(visits, 90, lambda _: None) as recorder:
-                recorder.note(a_hit(ONE))
-                await recorder.flush()
+            async with HitBuffer(visits, 90, lambda _: None) as buffer:
+                buffer.add(a_hit(ONE))
+                await buffer.flush()
                 passing.clear()
-                recorder.note(a_hit(ONE))
+                buffer.add(a_hit(ONE))
                 await asyncio.sleep(FLUSH_EVERY + 0.5)
                 began = monotonic()
         assert monotonic() - began < LAST_FLUSH + db.CLOSE_TIMEOUT + 1
-    assert recorder.recorded == Recorded(noted=2, written=1, lost=1)
+    assert buffer.counts == HitCounts(noted=2, written=1, lost=1)

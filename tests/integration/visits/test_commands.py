@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from promise_pub.features.visits.hits import Hit, moment
+from promise_pub.features.visits.hits import Hit, format_time
 from promise_pub.features.visits.report import SESSION_COLUMNS
 from promise_pub.features.visits.store import StoredVisits
 from promise_pub.settings.model import DatabaseSettings
@@ -38,14 +38,14 @@ def walk(session: UUID, began: datetime, *pages: str, **more: Any) -> list[Hit]:
 async def three(visits: StoredVisits) -> None:
     """Sessions: two have ended, the third goes on."""
     client = {"ip": ip_address("192.0.2.1"), "user_agent": "[b]old[/b] \x1b[31mbrowser"}
-    await visits.add(walk(ONE, EARLIER, "/", "/", "/runs", "/", **client))
-    await visits.add(walk(TWO, EARLIER + timedelta(hours=1), "/"))
-    await visits.add(walk(THREE, LATER, "/runs", "/"))
+    await visits.add_hits(walk(ONE, EARLIER, "/", "/", "/runs", "/", **client))
+    await visits.add_hits(walk(TWO, EARLIER + timedelta(hours=1), "/"))
+    await visits.add_hits(walk(THREE, LATER, "/runs", "/"))
 
 
 @pytest.mark.usefixtures("three")
 async def test_sessions_are_listed_newest_first(command: Command) -> None:
-    since = moment(EARLIER + timedelta(minutes=30))
+    since = format_time(EARLIER + timedelta(minutes=30))
     listed, whole, recent, few = await asyncio.gather(
         command("sessions"),
         command("sessions", "--format", "json"),
@@ -64,8 +64,8 @@ async def test_sessions_are_listed_newest_first(command: Command) -> None:
         (1, 1, True),
         (4, 2, True),
     ]
-    assert told[2]["first"] == moment(EARLIER)
-    assert told[2]["last"] == moment(EARLIER + timedelta(seconds=3))
+    assert told[2]["first"] == format_time(EARLIER)
+    assert told[2]["last"] == format_time(EARLIER + timedelta(seconds=3))
     assert (told[2]["ip"], told[1]["ip"]) == ("192.0.2.1", None)
     header, *rows = table(recent.out)
     assert (header, [row[0] for row in rows]) == ([*SESSION_COLUMNS], [str(THREE), str(TWO)])
@@ -75,7 +75,7 @@ async def test_sessions_are_listed_newest_first(command: Command) -> None:
 
 def test_fifty_sessions_are_listed_unless_asked_for_more(here: Here, tmp_path: Path) -> None:
     path = tmp_path / "hits.csv"
-    lines = [f"{moment(EARLIER)},{UUID(int=number)},/\n" for number in range(60)]
+    lines = [f"{format_time(EARLIER)},{UUID(int=number)},/\n" for number in range(60)]
     path.write_text("at,session_id,page\n" + "".join(lines))
     assert here("visits", "import", path).out == "60 hits read, 60 of them new.\n"
     fifty = here("sessions", "--format", "csv")
@@ -126,7 +126,7 @@ async def test_transitions_are_drawn_with_their_figures(command: Command) -> Non
     since = LATER + timedelta(seconds=1)
     of_all, of_one = await asyncio.gather(
         command("transitions"),
-        command("transitions", "--session-id", str(THREE), "--since", moment(since)),
+        command("transitions", "--session-id", str(THREE), "--since", format_time(since)),
     )
     assert of_all == (0, OF_ALL, "")
     assert of_one == (0, OF_ONE.format(since=f"{since:%Y-%m-%d %H:%M}"), "")
@@ -136,7 +136,7 @@ async def test_transitions_are_drawn_with_their_figures(command: Command) -> Non
 async def test_transitions_have_five_faces_which_agree(command: Command, visits: StoredVisits) -> None:
     faces = [command("transitions", "--format", face) for face in FORMATS[1:]]
     whole, rows, dot, svg = await asyncio.gather(*faces)
-    told = await visits.transitions()
+    told = await visits.get_transitions()
     assert whole == (0, whole.out, "") and json.loads(whole.out) == told.as_json()
     assert [tuple(row) for row in table(rows.out)] == [
         ("from", "to", "count", "probability"),
@@ -172,7 +172,7 @@ async def test_what_is_not_there_is_said_in_a_line(command: Command) -> None:
     asked = (
         ("transitions", "--session-id", session),
         ("visits", "forget", session),
-        ("sessions", "--since", moment(LATER + timedelta(days=1))),
+        ("sessions", "--since", format_time(LATER + timedelta(days=1))),
     )
     shown, forgotten, none = await asyncio.gather(*(command(*words) for words in asked))
     assert shown == forgotten == (1, "", unknown)
@@ -188,11 +188,11 @@ async def test_what_is_not_there_is_said_in_a_line(command: Command) -> None:
         (("sessions", "--since", "soon"), "--since must be a span such as 30m"),
         (("sessions", "--format", "svg"), "invalid choice"),
         (("transitions", "--since", "7"), "--since must be a span such as 30m"),
-        (("transitions", "--session-id", "7"), "'7' is no session's id"),
-        (("transitions", "--session-id", ""), "'' is no session's id"),
+        (("transitions", "--session-id", "7"), "'7' is not a session ID"),
+        (("transitions", "--session-id", ""), "'' is not a session ID"),
         (("transitions", "--format", "png"), "invalid choice"),
         (("visits",), "required: COMMAND"),
-        (("visits", "forget", "me"), "'me' is no session's id"),
+        (("visits", "forget", "me"), "'me' is not a session ID"),
         (("visits", "import"), "required: FILE"),
     ],
 )

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from promise_pub.features.visits.hits import moment
+from promise_pub.features.visits.hits import format_time
 from promise_pub.features.visits.settings import VisitsSettings
 from promise_pub.features.visits.store import StoredVisits
 from promise_pub.settings.model import DatabaseSettings
@@ -40,7 +40,7 @@ async def test_a_file_is_taken_once_however_often_it_is_imported(
     path.write_text(HITS)
     assert await command("visits", "import", path) == (0, "3 hits read, 3 of them new.\n", "")
     assert await command("visits", "import", path) == (0, "3 hits read, 0 of them new.\n", "")
-    _, hits = await visits.session(ONE)
+    _, hits = await visits.get_session(ONE)
     assert [(hit.page, str(hit.ip), hit.headers) for hit in hits] == [
         ("/", "192.0.2.77", '[["a", "b"]]'),
         ("/runs", "None", "[]"),
@@ -67,17 +67,17 @@ async def test_of_a_file_with_a_mistake_nothing_is_taken(
     ]
     said = f"promise-pub: {tmp_path}/none: cannot be read: No such file or directory\n"
     assert missing == (1, "", said)
-    assert (await visits.sessions(10))[1] == 0
+    assert (await visits.list_sessions(10))[1] == 0
 
 
 def test_a_forgotten_session_is_gone_and_is_not_imported_again(here: Here, tmp_path: Path) -> None:
     path = tmp_path / "hits.csv"
     path.write_text(HITS)
     assert here("visits", "import", path, "-q") == (0, "", "")
-    forgotten = f"Session {ONE} is forgotten, with 2 hits.\n"
+    forgotten = f"Session {ONE} was deleted with 2 hits.\n"
     assert here("visits", "forget", str(ONE)) == (0, forgotten, "")
     assert here("visits", "forget", str(ONE)).code == 1
-    left_out = "3 hits read, 0 of them new, 2 of forgotten sessions left out.\n"
+    left_out = "3 hits read, 0 of them new, 2 of deleted sessions left out.\n"
     assert here("visits", "import", path) == (0, left_out, "")
     assert [row[0] for row in table(here("sessions", "--format", "csv").out)[1:]] == [str(TWO)]
     assert here("-q", "visits", "forget", str(TWO)) == (0, "", "")
@@ -91,9 +91,9 @@ async def test_settings_of_visits_go_for_commands_as_well(
     settings = VisitsSettings(anonymise=True, idle=600, enabled=False)
     configuration = configured(tmp_path / "test.ini", database, visits=settings)
     path = tmp_path / "hits.csv"
-    path.write_text(f"at,session_id,page,ip\n{moment(EARLIER)},{ONE},/,192.0.2.77\n")
+    path.write_text(f"at,session_id,page,ip\n{format_time(EARLIER)},{ONE},/,192.0.2.77\n")
     assert (await run(configuration, "visits", "import", path)).code == 0
-    assert str((await visits.session(ONE))[1][0].ip) == "192.0.2.0"
+    assert str((await visits.get_session(ONE))[1][0].ip) == "192.0.2.0"
     listed = await run(configuration, "sessions", "--format", "json")
     assert [one["ended"] for one in json.loads(listed.out)] == [False]
 
@@ -107,7 +107,7 @@ async def test_a_whole_day_of_visits_is_counted_to_the_last_hit(command: Command
         (LATER, ["/runs"] * 10),  # these still go
     ]
     lines = [
-        f"{moment(began + timedelta(seconds=place, milliseconds=n))},{UUID(int=4 * n + kind)},{page}\n"
+        f"{format_time(began + timedelta(seconds=place, milliseconds=n))},{UUID(int=4 * n + kind)},{page}\n"
         for n in range(500)
         for kind, (began, pages) in enumerate(walks)
         for place, page in enumerate(pages)

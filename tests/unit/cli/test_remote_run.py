@@ -143,14 +143,13 @@ DRY = {
 }
 
 
-DRY_TEXT = """\
-file            a�.csv
+DRY_TEXT = r"""file            a\x1b.csv
 columns         name,mail
 rows read       5,002
 rejected        2
 rows to send    5,000
 repeats         7
-line 1,234      1 column, not 2: bad�
+line 1,234      1 column, not 2: bad\x07
                 and 1 more
 """
 DRY_CSV = """\
@@ -184,7 +183,7 @@ async def test_why_a_run_failed_stands_in_its_report_and_in_the_error(
     with pytest.raises(PromisePubError) as caught:
         await options.command(options)
     assert caught.value.message.endswith("503 (consumer_refused)")
-    assert "error           /create/ answered \ufffd[2J503 (consumer_refused)" in capsys.readouterr().out
+    assert r"error           /create/ answered \x1b[2J503 (consumer_refused)" in capsys.readouterr().out
 
 
 async def test_a_report_is_printed_though_its_copy_cannot_be_written(

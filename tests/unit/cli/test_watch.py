@@ -53,7 +53,7 @@ async def test_a_run_is_told_again_when_it_is_not_what_it_was(
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition(": ")[0] for line in lines] == [
         f"{RUN}  data.csv  Publishing",
-        f"{OTHER}  b�.csv  Publishing",
+        rf"{OTHER}  b\x1b.csv  Publishing",
         f"{RUN}  data.csv  Completed",
     ]
 

@@ -1,21 +1,21 @@
-"""Chains of pages as Graphviz draws them: a graph in its DOT language. Pure."""
+"""Transitions as a graph in the DOT language of Graphviz. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from promise_pub.features.visits.chains import EXIT, Chains, percent
-from promise_pub.features.visits.render.labels import shown
+from promise_pub.features.visits.chains import EXIT, Chains, format_percent
+from promise_pub.features.visits.render.labels import label_of
 from promise_pub.text import counted
 
 FONT = "Helvetica,Arial,sans-serif"
-THINNEST, THICKEST = 1, 4  # points of an arrow that nobody takes, and of one that all take
+MIN_WIDTH, MAX_WIDTH = 1, 4  # points of an arrow, by its share
 
 
-def dot(chains: Chains) -> str:
-    """A directed graph, from left to right: pages with their hits, transitions with their shares, thicker the likelier.
+def draw_dot(chains: Chains) -> str:
+    """Returns a directed graph from left to right: pages with their hits, transitions with their shares.
 
-    Whatever a page is called, it is one node, and its name is what one reads there.
+    Each page is one node with its name, whatever characters are in it.
     """
     settings = [f'graph [rankdir=LR, fontname="{FONT}"];']
     settings += [f'{what} [fontname="{FONT}"];' for what in ("node", "edge")]
@@ -32,7 +32,8 @@ def _nodes(chains: Chains) -> Iterator[str]:
 
 def _node(page: str, count: int, unit: str, shape: str) -> str:
     name = _escaped(page)
-    label = name.replace("&", "&amp;")  # in labels, and there alone, Graphviz knows entities
+    # Graphviz knows entities in labels, and only there.
+    label = name.replace("&", "&amp;")
     return f'"{name}" [label="{label}\\n{counted(count, unit)}", shape={shape}];'
 
 
@@ -41,11 +42,11 @@ def _edges(chains: Chains) -> Iterator[str]:
         targets = chains.targets(page)
         total = sum(target.count for target in targets)
         for target in targets:
-            width = THINNEST + (THICKEST - THINNEST) * target.probability
-            told = f'label="{percent(target.count, total)} %", penwidth={width:.2f}'
-            yield f'"{_escaped(page)}" -> "{_escaped(target.page)}" [{told}];'
+            width = MIN_WIDTH + (MAX_WIDTH - MIN_WIDTH) * target.probability
+            attributes = f'label="{format_percent(target.count, total)} %", penwidth={width:.2f}'
+            yield f'"{_escaped(page)}" -> "{_escaped(target.page)}" [{attributes}];'
 
 
 def _escaped(text: str) -> str:
-    r"""What stands for a text in quotes: there Graphviz reads \" as a quote and, in a label, \\ as a backslash."""
-    return shown(text).replace("\\", "\\\\").replace('"', '\\"')
+    r"""Returns a name for quotes, where Graphviz reads \" as a quote and, in a label, \\ as a backslash."""
+    return label_of(text).replace("\\", "\\\\").replace('"', '\\"')

@@ -1,36 +1,39 @@
-"""Names of pages where there is little room, and whatever is in them. Pure. A column is a terminal's."""
+"""Names of pages for terminals and drawings. Pure. Widths are columns of a terminal."""
 
 from __future__ import annotations
 
 from rich.cells import cell_len
 
+from promise_pub.presentation.terminal_text import printable
+
 _DOTS = "..."
 
 
-def shown(text: str) -> str:
-    r"""Text on one line, with nothing that a terminal would obey: such characters as Python writes them, \x1b.
+def label_of(page: str) -> str:
+    r"""Returns a page's name on one line, with control characters as escapes such as \x1b.
 
-    A backslash is doubled, so that no two texts are shown alike.
+    A backslash is doubled, so that no two names have the same label.
     """
-    return "".join(character if _plain(character) else _written(character) for character in text)
+    return printable(page.replace("\\", "\\\\"))
 
 
-def shortened(text: str, columns: int) -> str:
-    """Text in at most so many columns, 3 at least, with dots for its middle: pages differ in how they end.
+def shorten(text: str, columns: int) -> str:
+    """Shortens a text to a width of at least 3 columns, with dots for its middle: pages differ in how they end.
 
-    Two that differ in the middle alone may look alike then.
+    Texts that differ only in the middle may become the same.
     """
     if cell_len(text) <= columns:
         return text
     room = columns - len(_DOTS)
-    return beginning(text, room - room // 2) + _DOTS + _ending(text, room // 2)
+    return clip(text, room - room // 2) + _DOTS + _ending(text, room // 2)
 
 
-def beginning(text: str, columns: int) -> str:
-    """As much of a text as takes at most so many columns; a little less where accents are characters of their own."""
+def clip(text: str, columns: int) -> str:
+    """Returns the beginning of a text that fits; a little less of it where accents are characters of their own."""
     if cell_len(text) <= columns:
         return text
-    text = text[: max(0, columns)]  # a character takes one column or two; an accent, none
+    # A character takes one column or two; an accent, none.
+    text = text[: max(0, columns)]
     while text and cell_len(text) > columns:
         text = text[:-1]
     return text
@@ -38,18 +41,7 @@ def beginning(text: str, columns: int) -> str:
 
 def _ending(text: str, columns: int) -> str:
     text = text[max(0, len(text) - columns) :]
-    while text and (cell_len(text) > columns or _accent(text[0])):  # none goes over to the dots
+    # An accent at the beginning would be put on the dots.
+    while text and (cell_len(text) > columns or not cell_len(text[0])):
         text = text[1:]
     return text
-
-
-def _accent(character: str) -> bool:
-    return not cell_len(character)
-
-
-def _plain(character: str) -> bool:
-    return character.isprintable() and character != "\\"
-
-
-def _written(character: str) -> str:
-    return character.encode("unicode_escape").decode()

@@ -1,4 +1,4 @@
-"""Chains of pages as text: a box, an arrow and a box for each transition. Pure. A column is a terminal's."""
+"""Transitions as text: a box, an arrow and a box for each. Pure. Widths are columns of a terminal."""
 
 from __future__ import annotations
 
@@ -9,72 +9,73 @@ from typing import NamedTuple
 
 from rich.cells import cell_len, chop_cells
 
-from promise_pub.features.visits.chains import Chains, percent
-from promise_pub.features.visits.render.labels import beginning, shortened, shown
+from promise_pub.features.visits.chains import Chains, format_percent
+from promise_pub.features.visits.render.labels import clip, label_of, shorten
+from promise_pub.presentation.terminal_text import printable
 
 NOTHING = "No hits yet."
 GAP = " "  # on both sides of an arrow
-FRAME = len("|  |")  # what a box takes besides its label
-SHORTEST = 5  # columns of a shortened label: less of it would tell no page from another
+FRAME = len("|  |")  # columns of a box without its label
+MIN_LABEL = 5  # columns; shorter labels would all look the same
 
 
-class Row(NamedTuple):
-    """A transition, or a page that nobody has gone on from: then it has neither arrow nor target."""
+class TransitionRow(NamedTuple):
+    """A transition, or a page without any, which has neither arrow nor target."""
 
     page: str | None
-    """None: the page of the row above."""
+    """None for the page of the row above."""
     arrow: str
     target: str | None
 
 
-def draw(chains: Chains, title: str, width: int | None) -> str:
-    """The title, and every transition with its share: pages by their hits, from each the likeliest first.
+def draw_text(chains: Chains, title: str, width: int | None) -> str:
+    """Returns the title and every transition with its share: pages by hits, from each the most frequent first.
 
-    It takes at most `width` columns, 1 at least; None: as many as it needs. For that labels are shortened, the longest
-    first; where this is not enough lines are cut, but the title goes on in the next line. What a page is called
-    neither breaks a line nor drives a terminal; all else is ASCII. No line ends in blanks.
+    Lines take at most `width` columns, at least 1, or as many as they need if it is None. To fit, labels are shortened,
+    the longest first; then lines are cut, and the title is wrapped. Names of pages are printable, all else is ASCII,
+    and no line ends in blanks.
     """
     rows = list(_rows(chains))
     if width is not None:
-        rows = list(_shortened(rows, _longest(rows, width)))
-    drawn = _drawn(rows) or ["", NOTHING]
+        rows = list(_shortened(rows, _label_width(rows, width)))
+    drawn = _draw_rows(rows) or ["", NOTHING]
     if width is None:
-        lines = [shown(title), *drawn]
+        lines = [printable(title), *drawn]
     else:
-        lines = [*_broken(shown(title), width), *(beginning(line, width) for line in drawn)]
+        lines = [*_wrap(printable(title), width), *(clip(line, width) for line in drawn)]
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
-def _rows(chains: Chains) -> Iterator[Row]:
+def _rows(chains: Chains) -> Iterator[TransitionRow]:
     for page in chains.pages():
         targets = chains.targets(page)
         if not targets:
-            yield Row(shown(page), "", None)
+            yield TransitionRow(label_of(page), "", None)
         total = sum(target.count for target in targets)
         for place, target in enumerate(targets):
-            label = None if place else shown(page)
-            yield Row(label, _arrow(percent(target.count, total)), shown(target.page))
+            label = None if place else label_of(page)
+            yield TransitionRow(label, _arrow(format_percent(target.count, total)), label_of(target.page))
 
 
 def _arrow(share: str) -> str:
     return f"--- {share:>3} % --->"
 
 
-def _longest(rows: Sequence[Row], width: int) -> int:
-    """How many columns a label may take, so that the widest page and the widest target fit into this width."""
+def _label_width(rows: Sequence[TransitionRow], width: int) -> int:
+    """Returns the columns that a label may take, so that the widest page and the widest target fit into a width."""
     arrow = max((len(row.arrow) for row in rows), default=0)
     room = width - (2 * FRAME + 2 * len(GAP) + arrow if arrow else FRAME)
     shorter = min(_widest(row.page for row in rows), _widest(row.target for row in rows))
-    return max(SHORTEST, room - shorter, room // 2)
+    return max(MIN_LABEL, room - shorter, room // 2)
 
 
-def _shortened(rows: Iterable[Row], columns: int) -> Iterator[Row]:
+def _shortened(rows: Iterable[TransitionRow], columns: int) -> Iterator[TransitionRow]:
     for page, arrow, target in rows:
-        yield Row(page and shortened(page, columns), arrow, target and shortened(target, columns))
+        yield TransitionRow(page and shorten(page, columns), arrow, target and shorten(target, columns))
 
 
-def _drawn(rows: Sequence[Row]) -> list[str]:
-    """Lines: all arrows begin in one column, and so do their targets."""
+def _draw_rows(rows: Sequence[TransitionRow]) -> list[str]:
+    """Returns the lines. All arrows begin in one column, and so do their targets."""
     widest = FRAME + _widest(row.page for row in rows)
     return list(chain.from_iterable(["", *_lines(row, widest)] for row in rows))
 
@@ -83,7 +84,7 @@ def _widest(labels: Iterable[str | None]) -> int:
     return max((cell_len(label) for label in labels if label is not None), default=0)
 
 
-def _lines(row: Row, widest: int) -> Iterator[str]:
+def _lines(row: TransitionRow, widest: int) -> Iterator[str]:
     blank = " " * len(row.arrow)
     middle = (blank, row.arrow, blank)
     for page, arrow, target in zip(_box(row.page), middle, _box(row.target), strict=True):
@@ -97,7 +98,8 @@ def _box(label: str | None) -> tuple[str, str, str]:
     return edge, f"| {label} |", edge
 
 
-def _broken(title: str, width: int) -> list[str]:
-    """The title in lines: who it is about must not be cut off."""
-    lines = textwrap.wrap(title, width, break_on_hyphens=False)  # by characters, which may be wide
+def _wrap(title: str, width: int) -> list[str]:
+    """Wraps the title, so that the session in it is not cut off."""
+    # It wraps by characters, of which some may be two columns wide.
+    lines = textwrap.wrap(title, width, break_on_hyphens=False)
     return [part for line in lines for part in chop_cells(line, width)] or [""]

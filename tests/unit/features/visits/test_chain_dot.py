@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promise_pub.features.visits.chains import EXIT, Chains, Step, chains_of
-from promise_pub.features.visits.render.dot import dot
+from promise_pub.features.visits.chains import EXIT, Chains, Step, build_chains
+from promise_pub.features.visits.render.dot import draw_dot
 from tests.visits.walks import walked
 
 FONT = 'fontname="Helvetica,Arial,sans-serif"'
@@ -22,7 +22,7 @@ def text(block: str) -> str:
 
 def test_a_graph_is_drawn_from_left_to_right() -> None:
     chains = walked(*["/ exit"] * 1100, "/ /runs/{id} /runs/{id} exit", "/")
-    assert dot(chains) == text(r"""
+    assert draw_dot(chains) == text(r"""
         digraph visits {
           graph [rankdir=LR, FONT];
           node [FONT];
@@ -39,7 +39,7 @@ def test_a_graph_is_drawn_from_left_to_right() -> None:
 
 
 def test_nobody_has_come_yet() -> None:
-    assert dot(walked()) == text("""
+    assert draw_dot(walked()) == text("""
         digraph visits {
           graph [rankdir=LR, FONT];
           node [FONT];
@@ -49,7 +49,7 @@ def test_nobody_has_come_yet() -> None:
 
 
 def test_one_hit_of_a_session_that_goes_is_a_node_without_an_exit() -> None:
-    assert nodes(dot(walked("/"))) == {"/": "/\n1 hit"}
+    assert nodes(draw_dot(walked("/"))) == {"/": "/\n1 hit"}
 
 
 @pytest.mark.parametrize(
@@ -68,13 +68,13 @@ def test_one_hit_of_a_session_that_goes_is_a_node_without_an_exit() -> None:
     ],
 )
 def test_a_label_reads_as_the_page_is_called(page: str, read: str) -> None:
-    told = dot(of_one(page))
+    told = draw_dot(of_one(page))
     assert {*nodes(told).values()} == {f"{read}\n1 hit", "exit\n1 session"}
     assert told.encode()
 
 
 def of_one(page: str) -> Chains:
-    return chains_of([Step(page, True, None, True, 1)])
+    return build_chains([Step(page, True, None, True, 1)])
 
 
 # What Graphviz's scanner takes for a quoted string: https://graphviz.org/doc/info/lang.html
@@ -102,11 +102,11 @@ NAMES = st.text(st.sampled_from('/"\\&;nN\n\x00\x1bé日'), max_size=5) | st.tex
 @settings(deadline=None)  # a busy machine is no fault of the code
 @given(st.lists(NAMES.filter(lambda name: name != EXIT), min_size=1, unique=True, max_size=8))
 def test_every_page_is_one_node_whatever_it_is_called(pages: list[str]) -> None:
-    chains = chains_of(
+    chains = build_chains(
         [Step(page, True, after, False, 1) for page in pages for after in pages]
         + [Step(page, False, None, True, 1) for page in pages]
     )
-    told = dot(chains)
+    told = draw_dot(chains)
     assert len(nodes(told)) == len(pages) + 1
     lines = told.split("\n")
     edges = [match.group(1, 2) for line in lines if (match := EDGE.fullmatch(line))]

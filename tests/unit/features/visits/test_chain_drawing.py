@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from promise_pub.features.visits.render.text import draw
+from promise_pub.features.visits.render.text import draw_text
 from tests.visits.walks import ALL, ONE, text, walked
 
 MANY = [*["/ exit"] * 4, *["/ /runs / exit"] * 2, "/ / exit", "/ /help /runs/{id} exit"]
 
 
 def test_nobody_has_come_yet() -> None:
-    assert draw(walked(), ONE, None) == text("""
+    assert draw_text(walked(), ONE, None) == text("""
         Transitions for session 00000000-0000-0000-0000-000000000001:
 
         No hits yet.
@@ -17,7 +17,7 @@ def test_nobody_has_come_yet() -> None:
 
 
 def test_one_hit_of_a_session_that_ended() -> None:
-    assert draw(walked("/ exit"), ONE, None) == text("""
+    assert draw_text(walked("/ exit"), ONE, None) == text("""
         Transitions for session 00000000-0000-0000-0000-000000000001:
 
         +---+                +------+
@@ -27,7 +27,7 @@ def test_one_hit_of_a_session_that_ended() -> None:
 
 
 def test_one_hit_of_a_session_that_goes_is_a_box_alone() -> None:
-    assert draw(walked("/"), ONE, None) == text("""
+    assert draw_text(walked("/"), ONE, None) == text("""
         Transitions for session 00000000-0000-0000-0000-000000000001:
 
         +---+
@@ -37,7 +37,7 @@ def test_one_hit_of_a_session_that_goes_is_a_box_alone() -> None:
 
 
 def test_a_page_stands_beside_its_first_target_alone() -> None:
-    assert draw(walked("/ exit", "/ exit", "/ /runs / exit"), ONE, None) == text("""
+    assert draw_text(walked("/ exit", "/ exit", "/ /runs / exit"), ONE, None) == text("""
         Transitions for session 00000000-0000-0000-0000-000000000001:
 
         +---+                    +------+
@@ -55,7 +55,7 @@ def test_a_page_stands_beside_its_first_target_alone() -> None:
 
 
 def test_the_same_page_again_is_a_target_as_others_are() -> None:
-    assert draw(walked("/ / / exit"), ONE, None) == text("""
+    assert draw_text(walked("/ / / exit"), ONE, None) == text("""
         Transitions for session 00000000-0000-0000-0000-000000000001:
 
         +---+                +---+
@@ -69,7 +69,7 @@ def test_the_same_page_again_is_a_target_as_others_are() -> None:
 
 
 def test_many_targets_of_many_pages() -> None:
-    assert draw(walked(*MANY), ALL, None) == text("""
+    assert draw_text(walked(*MANY), ALL, None) == text("""
         Transitions for all sessions:
 
         +---+                         +------+
@@ -103,7 +103,7 @@ def test_many_targets_of_many_pages() -> None:
 
 
 def test_what_is_there_is_not_nothing_and_what_is_not_all_is_not_all() -> None:
-    assert draw(walked(*["/ exit"] * 250, "/ /runs exit"), ALL, None) == text("""
+    assert draw_text(walked(*["/ exit"] * 250, "/ /runs exit"), ALL, None) == text("""
         Transitions for all sessions:
 
         +---+                    +------+
@@ -121,7 +121,7 @@ def test_what_is_there_is_not_nothing_and_what_is_not_all_is_not_all() -> None:
 
 
 def test_wide_characters_take_their_room() -> None:
-    assert draw(walked("/runs/{id} /日本語 /e\u0301 exit"), ALL, None) == text("""
+    assert draw_text(walked("/runs/{id} /日本語 /e\u0301 exit"), ALL, None) == text("""
         Transitions for all sessions:
 
         +----+                        +------+
@@ -139,7 +139,7 @@ def test_wide_characters_take_their_room() -> None:
 
 
 def test_a_page_neither_breaks_a_line_nor_drives_a_terminal() -> None:
-    assert draw(walked("/\x1b[2J /\u202e\udcff exit", "/\\x1b[2J"), ALL, None) == text(r"""
+    assert draw_text(walked("/\x1b[2J /\u202e\udcff exit", "/\\x1b[2J"), ALL, None) == text(r"""
         Transitions for all sessions:
 
         +----------+                     +---------------+
@@ -157,4 +157,4 @@ def test_a_page_neither_breaks_a_line_nor_drives_a_terminal() -> None:
 
 
 def test_a_title_neither_breaks_a_line_nor_drives_a_terminal() -> None:
-    assert draw(walked(), "of \x1b[2J\n", None).splitlines()[0] == r"of \x1b[2J\n"
+    assert draw_text(walked(), "of \x1b[2J\n", None).splitlines()[0] == r"of \x1b[2J\n"

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from promise_pub.features.visits.chains import EXIT, Chains, chains_of
-from promise_pub.features.visits.render.text import draw
+from promise_pub.features.visits.chains import EXIT, Chains, build_chains
+from promise_pub.features.visits.render.text import draw_text
 from tests.visits.walks import ALL, IDLE, NOW, hits_of, steps_of
 
 Walk = list[str]
@@ -34,7 +34,7 @@ unhurried = settings(deadline=None)  # a busy machine is no fault of the code
 
 
 def chains_from(walks: list[Walk]) -> Chains:
-    return chains_of(steps_of(hits_of(walks), NOW, IDLE))
+    return build_chains(steps_of(hits_of(walks), NOW, IDLE))
 
 
 def transitions(walks: list[Walk]) -> Counter[tuple[str, str]]:
@@ -154,7 +154,7 @@ def read(drawing: str) -> list[tuple[str, str, str]]:
 def test_what_is_drawn_is_what_was_counted(groups: list[tuple[list[Walk], int]]) -> None:
     walks = [walk for group, times in groups for walk in group * times]
     counted, leave = transitions(walks), leaving(walks)
-    arrows = read(draw(chains_from(walks), ALL, None))
+    arrows = read(draw_text(chains_from(walks), ALL, None))
     assert len(arrows) == len(counted)
     assert {(page, target) for page, _, target in arrows} == {*counted}
     for page, told, target in arrows:
@@ -174,7 +174,7 @@ def agrees(told: str, exact: Fraction) -> bool:
 @unhurried
 @given(ANYTHING, st.integers(1, 120) | st.none())
 def test_whatever_pages_are_called_it_fits(walks: list[Walk], width: int | None) -> None:
-    drawing = draw(chains_from(walks), ALL, width)
+    drawing = draw_text(chains_from(walks), ALL, width)
     lines = drawing.split("\n")
     assert lines.pop() == ""
     assert drawing.replace("\n", "").isprintable()
@@ -185,7 +185,7 @@ def test_whatever_pages_are_called_it_fits(walks: list[Walk], width: int | None)
 @unhurried
 @given(ANYTHING.filter(bool), st.integers(34, 120) | st.none())
 def test_boxes_stay_whole_and_in_line(walks: list[Walk], width: int | None) -> None:
-    lines = draw(chains_from(walks), "", width).removeprefix("\n").splitlines()
+    lines = draw_text(chains_from(walks), "", width).removeprefix("\n").splitlines()
     for above, middle, below in zip(lines[1::4], lines[2::4], lines[3::4], strict=True):
         assert above == below
         corners = [place for place, character in enumerate(above) if character == "+"]

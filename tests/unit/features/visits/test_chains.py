@@ -7,7 +7,7 @@ from datetime import timedelta
 import networkx as nx
 import pytest
 
-from promise_pub.features.visits.chains import EXIT, Chains, Step, Target, chains_of, percent
+from promise_pub.features.visits.chains import EXIT, Chains, Step, Target, build_chains, format_percent
 from tests.visits.walks import IDLE, NOW, Hit, steps_of, walked
 
 
@@ -70,7 +70,7 @@ def test_walks_are_counted(case: tuple) -> None:
 def test_steps_that_are_alike_add_up() -> None:
     steps = [Step("/", True, "/runs", False, 2), Step("/runs", False, None, True, 5)]
     again = [Step("/", True, "/runs", False, 3)]
-    added = chains_of([*steps, *again])
+    added = build_chains([*steps, *again])
     assert counts(added) == {("/", "/runs"): 5, ("/runs", EXIT): 5}
     assert nodes(added) == {"/": (5, 5), "/runs": (5, 0), EXIT: (5, 0)}
 
@@ -146,7 +146,7 @@ def test_a_page_from_which_people_leave_is_told_beside_one_from_which_they_do_no
 
 def test_however_rarely_people_leave_it_can_be_told() -> None:
     often = 10**12
-    chains = chains_of(
+    chains = build_chains(
         [
             Step("/", True, "/", False, 1),
             Step("/", False, "/", False, often - 1),
@@ -177,7 +177,7 @@ def test_however_rarely_people_leave_it_can_be_told() -> None:
     ],
 )
 def test_a_percentage_is_rounded_but_never_to_nothing_or_all(count: int, total: int, told: str) -> None:
-    assert percent(count, total) == told
+    assert format_percent(count, total) == told
 
 
 def test_a_session_has_its_order_by_time_then_by_number() -> None:

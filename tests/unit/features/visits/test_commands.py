@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from promise_pub.features.visits.commands import _draw
+from promise_pub.features.visits.commands import _print
 from promise_pub.features.visits.report import Transitions
 from tests.visits.walks import walked
 
@@ -20,6 +20,6 @@ def test_a_drawing_is_as_wide_as_the_terminal_whatever_that_calls_itself(
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     long = f"/{'x' * 200}"
-    _draw(Transitions(walked(f"{long} {long} exit")))
+    _print(Transitions(walked(f"{long} {long} exit")))
     drawing = capsys.readouterr().out.partition("hits in")[0]
     assert max(map(len, drawing.splitlines())) == columns

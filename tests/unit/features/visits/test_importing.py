@@ -16,8 +16,8 @@ from uuid import UUID
 import pytest
 
 from promise_pub.features.visits.errors import ImportRefused
-from promise_pub.features.visits.hits import COLUMNS, Hit
-from promise_pub.features.visits.importing import BATCH, MOST_PROBLEMS, read_hits
+from promise_pub.features.visits.hits import HIT_COLUMNS, Hit
+from promise_pub.features.visits.importing import BATCH, MAX_PROBLEMS, read_hits
 
 SESSION = "00000000-0000-0000-0000-000000000007"
 AT = "2026-07-01T12:00:00.123456Z"
@@ -105,7 +105,7 @@ def test_a_whole_hit_is_taken_as_it_would_be_noted(write: Write, form: Callable[
 def test_of_a_hit_only_three_columns_must_be_there(write: Write, form: Callable[..., str]) -> None:
     (hit,) = read(write(form(LEAST)))
     assert hit.row()[3:] == [*[None] * 7, "[]", None, str(hit.id)]
-    empty = {name: LEAST.get(name) for name in COLUMNS}
+    empty = {name: LEAST.get(name) for name in HIT_COLUMNS}
     (same,) = read(write(form(empty)))
     assert same.row()[:-1] == hit.row()[:-1]
 
@@ -175,27 +175,27 @@ def test_files_are_taken_however_they_were_written(write: Write, content: str, p
 
 
 WITHOUT = "at, session_id, page"
-THERE_ARE = f"in a hit: there are {', '.join(COLUMNS)}"
+A_HIT_HAS = f"is unknown: a hit has {', '.join(HIT_COLUMNS)}"
 
 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("", f"line 1: there is no column at: a hit has {WITHOUT}"),
-        ("\n\n", f"line 3: there is no column at: a hit has {WITHOUT}"),
-        (LINE, f"line 1: there is no column at: a hit has {WITHOUT}"),
-        ("at,page\n1,2\n3,4\n", f"line 1: there is no column session_id: a hit has {WITHOUT}"),
-        ("\n\nat,session_id\n", f"line 3: there is no column page: a hit has {WITHOUT}"),
-        ("at,session_id,page,pgae\n", f"line 1: there is no 'pgae' {THERE_ARE}"),
-        (f"at,session_id,page, ip\n{LINE}", f"line 1: there is no ' ip' {THERE_ARE}"),
-        ("at,session_id,page,at\n", "line 1: there are 2 columns at"),
+        ("", f"line 1: the column at is missing: a hit needs {WITHOUT}"),
+        ("\n\n", f"line 3: the column at is missing: a hit needs {WITHOUT}"),
+        (LINE, f"line 1: the column at is missing: a hit needs {WITHOUT}"),
+        ("at,page\n1,2\n3,4\n", f"line 1: the column session_id is missing: a hit needs {WITHOUT}"),
+        ("\n\nat,session_id\n", f"line 3: the column page is missing: a hit needs {WITHOUT}"),
+        ("at,session_id,page,pgae\n", f"line 1: the field 'pgae' {A_HIT_HAS}"),
+        (f"at,session_id,page, ip\n{LINE}", f"line 1: the field ' ip' {A_HIT_HAS}"),
+        ("at,session_id,page,at\n", "line 1: the column at appears 2 times"),
         (f'{HEADER}{LINE}{AT},{SESSION},"/\n{LINE}', "line 4: unexpected end of data"),
         (f'{HEADER}{AT},{SESSION},"/"x\n', "line 2: ',' expected after '\"'"),
         (f"{HEADER}{AT},{SESSION},{'x' * 200_000}\n", "line 2: field larger than field limit"),
         (f"{HEADER}{LINE}" + "x" * 1_000_001, "line 3: is longer than 1,000,000 characters"),
         ('{"a": "' + "\0" * 1_000_000, "line 1: is longer than 1,000,000 characters"),
-        ("[]\n", f"line 1: there is no column at: a hit has {WITHOUT}"),
-        ("\0\n", f"line 1: there is no column at: a hit has {WITHOUT}"),
+        ("[]\n", f"line 1: the column at is missing: a hit needs {WITHOUT}"),
+        ("\0\n", f"line 1: the column at is missing: a hit needs {WITHOUT}"),
         (
             f"{HEADER}{LINE}".encode("utf-16"),
             "The file is UTF-16: save it as CSV UTF-8, then send it again.",
@@ -204,8 +204,8 @@ THERE_ARE = f"in a hit: there are {', '.join(COLUMNS)}"
             gzip.compress(f"{HEADER}{LINE}".encode(), mtime=0),
             "The file is compressed with gzip: unpack it, then send the CSV in it.",
         ),
-        (f"{HEADER}{LINE * 10_000}".encode() + b"\xe9", "it is not UTF-8"),
-        (as_json(LEAST).encode() + b'{"page": "\xff"}', "it is not UTF-8"),
+        (f"{HEADER}{LINE * 10_000}".encode() + b"\xe9", "the file is not UTF-8"),
+        (as_json(LEAST).encode() + b'{"page": "\xff"}', "the file is not UTF-8"),
     ],
     ids=short,
 )
@@ -220,9 +220,9 @@ TOO_DEEP = "[" * 100_000
 def test_each_line_that_is_no_hit_is_named(write: Write) -> None:
     table = f"{HEADER}{LINE}1\n{LINE}{AT},{SESSION},/,more\n \nno,{SESSION},/\n"
     assert problems(write(table)) == [
-        "line 3: has not as many fields as the first one",
-        "line 5: has not as many fields as the first one",
-        "line 6: has not as many fields as the first one",
+        "line 3: does not have as many fields as the first line",
+        "line 5: does not have as many fields as the first line",
+        "line 6: does not have as many fields as the first line",
         "line 7: at cannot be 'no'",
     ]
     lines = [
@@ -236,12 +236,12 @@ def test_each_line_that_is_no_hit_is_named(write: Write) -> None:
         "1",
     ]
     assert problems(write("\n".join(lines))) == [
-        "line 3: is no JSON object",
-        "line 4: is no JSON object",
-        "line 5: is no JSON object",
-        "line 6: is no JSON object",
-        f"line 7: there is no 'pgae' {THERE_ARE}",
-        "line 8: is no JSON object",
+        "line 3: is not a JSON object",
+        "line 4: is not a JSON object",
+        "line 5: is not a JSON object",
+        "line 6: is not a JSON object",
+        f"line 7: the field 'pgae' {A_HIT_HAS}",
+        "line 8: is not a JSON object",
     ]
 
 
@@ -316,13 +316,13 @@ def test_so_many_problems_are_told_and_no_more(write: Write) -> None:
     bad = {**LEAST, "page": "exit"}
     for form, first in ((as_csv, 2), (as_json, 1)):
         told = problems(write(form(*[bad] * 21)))
-        assert told == [f"line {first + n}: page cannot be 'exit'" for n in range(MOST_PROBLEMS)]
-    assert len(problems(write(HEADER + "1\n" * 21))) == MOST_PROBLEMS
-    assert len(problems(write("{}\n" + "1\n" * 21))) == MOST_PROBLEMS
+        assert told == [f"line {first + n}: page cannot be 'exit'" for n in range(MAX_PROBLEMS)]
+    assert len(problems(write(HEADER + "1\n" * 21))) == MAX_PROBLEMS
+    assert len(problems(write("{}\n" + "1\n" * 21))) == MAX_PROBLEMS
 
 
 def test_nothing_is_read_behind_the_last_problem_that_is_told(write: Write) -> None:
-    content = HEADER + "1\n" * MOST_PROBLEMS + LINE * 100_000
+    content = HEADER + "1\n" * MAX_PROBLEMS + LINE * 100_000
     assert problems(write(content.encode() + b"\xff"))[-1].startswith("line 21: ")
 
 

@@ -27,10 +27,10 @@ from promise_pub.accounts.sessions import SessionSigner
 from promise_pub.errors import DatabaseUnavailable
 from promise_pub.features.visits import sessions as visit_sessions
 from promise_pub.features.visits.feature import with_services
-from promise_pub.features.visits.hits import Hit, Ids, headers_of
-from promise_pub.features.visits.middleware import Visiting
-from promise_pub.features.visits.recorder import Recorder
-from promise_pub.features.visits.sessions import Sessions
+from promise_pub.features.visits.hit_buffer import HitBuffer
+from promise_pub.features.visits.hits import Hit, HitIds, headers_as_json
+from promise_pub.features.visits.middleware import VisitRecording
+from promise_pub.features.visits.sessions import VisitorSessions
 from promise_pub.features.visits.settings import VisitsSettings
 from promise_pub.http.security import LOOPBACK, Exposure
 from promise_pub.settings.casts import networks
@@ -50,19 +50,19 @@ class Kept:
     hanging: bool = False
     asked: int = 0
 
-    async def add(self, hits: Sequence[Hit]) -> Sequence[UUID]:
+    async def add_hits(self, hits: Sequence[Hit]) -> Sequence[UUID]:
         await self._answer()
         known = {hit.id for hit in self.hits}
         self.hits += [hit for hit in hits if hit.id not in known]
         return []
 
-    async def sweep(self, before: datetime, most: int) -> int:
+    async def delete_old_hits(self, before: datetime, limit: int) -> int:
         return 0
 
-    async def sweep_forgotten(self, before: datetime) -> None:
+    async def delete_old_forgotten(self, before: datetime) -> None:
         """Knows none."""
 
-    async def last_hit(self, session: UUID) -> datetime | None:
+    async def get_last_hit(self, session: UUID) -> datetime | None:
         self.asked += 1
         await self._answer()
         return max((hit.at for hit in self.hits if hit.session_id == session), default=None)
@@ -77,8 +77,8 @@ class Kept:
 class Noted:
     """The application, noting; and a client that keeps no cookies and follows no redirects."""
 
-    def __init__(self, kept: Kept, recorder: Recorder, url: str, http: aiohttp.ClientSession):
-        self.kept, self.recorder, self.url, self._http = kept, recorder, url, http
+    def __init__(self, kept: Kept, buffer: HitBuffer, url: str, http: aiohttp.ClientSession):
+        self.kept, self.buffer, self.url, self._http = kept, buffer, url, http
         self.now = 0.0
 
     async def get(self, path: str = "/", cookie: str | None = None, method: str = "GET", **more: Any) -> Any:
@@ -92,7 +92,7 @@ class Noted:
             return answer
 
     async def hits(self) -> list[Hit]:
-        await self.recorder.flush()
+        await self.buffer.flush()
         return self.kept.hits
 
     async def pages(self) -> list[str]:
@@ -112,19 +112,19 @@ async def noting(
     kept = Kept() if kept is None else kept
     settings = replace(VisitsSettings(), **options)
     times = {"clock": clock} if clock else {}
-    sessions = Sessions(kept.last_hit, settings.idle * 60, **times)
+    sessions = VisitorSessions(kept.get_last_hit, settings.idle * 60, **times)
     async with AsyncExitStack() as stack:
         house = House(folder)
         await stack.enter_async_context(house.runs)
-        recorder = Recorder(kept, settings.keep, sessions.forget)
-        await stack.enter_async_context(recorder)
-        visiting = Visiting(recorder, sessions, settings, Ids())
-        recording = with_services(kept, visiting)  # type: ignore[arg-type]
+        buffer = HitBuffer(kept, settings.keep, sessions.forget)
+        await stack.enter_async_context(buffer)
+        recording = VisitRecording(buffer, sessions, settings, HitIds())
+        recording = with_services(kept, recording)  # type: ignore[arg-type]
         app = house.app(recording, exposure=exposure, authenticator=authenticator)
         server = await stack.enter_async_context(TestServer(app))
         jar = aiohttp.DummyCookieJar()
         http = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=jar))
-        yield Noted(kept, recorder, str(server.make_url("")).rstrip("/"), http)
+        yield Noted(kept, buffer, str(server.make_url("")).rstrip("/"), http)
 
 
 def given(answer: Any) -> list[str]:
@@ -254,12 +254,12 @@ async def test_a_session_goes_on_that_another_server_has_seen_later(tmp_path: Pa
 
 async def test_a_forgotten_session_is_not_known_any_more(tmp_path: Path) -> None:
     class Forgetting(Kept):
-        async def add(self, hits: Sequence[Hit]) -> Sequence[UUID]:
+        async def add_hits(self, hits: Sequence[Hit]) -> Sequence[UUID]:
             return [hit.session_id for hit in hits]
 
     async with noting(tmp_path, Forgetting()) as noted:
         session = session_of(await noted.get())
-        await noted.recorder.flush()
+        await noted.buffer.flush()
         assert session_of(await noted.get("/", f"PROMISE_PUB_ID={session}")) != session
 
 
@@ -464,11 +464,11 @@ async def test_with_the_database_away_pages_are_shown_and_nothing_is_lost(tmp_pa
         for _ in range(20):
             answer = await noted.get("/docs", f"PROMISE_PUB_ID={session}")
             assert answer.status == 200 and given(answer) == []
-            await noted.recorder.flush()
-        assert noted.recorder.recorded.waiting == 20
+            await noted.buffer.flush()
+        assert noted.buffer.counts.waiting == 20
         noted.kept.away = None
         assert await noted.pages() == ["/", *["/docs"] * 20]
-        recorded = noted.recorder.recorded
+        recorded = noted.buffer.counts
         assert (recorded.noted, recorded.written, recorded.lost) == (21, 21, 0)
 
 
@@ -485,7 +485,7 @@ async def test_a_cookie_that_nobody_can_be_asked_about_is_replaced_and_the_page_
 async def test_a_question_that_is_not_answered_holds_one_page_up_and_not_for_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(visit_sessions, "ASK_TIMEOUT", 0.05)
+    monkeypatch.setattr(visit_sessions, "LOOKUP_TIMEOUT", 0.05)
     async with noting(tmp_path) as noted:
         noted.kept.hanging = True
         async with asyncio.timeout(30):
@@ -498,15 +498,15 @@ async def test_a_question_that_is_not_answered_holds_one_page_up_and_not_for_lon
 async def test_a_page_never_waits_for_its_note(tmp_path: Path) -> None:
     async with noting(tmp_path) as noted:
         noted.kept.hanging = True
-        writing = asyncio.create_task(noted.recorder.flush())
+        writing = asyncio.create_task(noted.buffer.flush())
         session = session_of(await noted.get())
         writing.cancel()
-        writing = asyncio.create_task(noted.recorder.flush())
+        writing = asyncio.create_task(noted.buffer.flush())
         await asyncio.sleep(0)
         async with asyncio.timeout(30):
             for _ in range(5):
                 await noted.get("/", f"PROMISE_PUB_ID={session}")
-        assert noted.recorder.recorded.waiting == 6
+        assert noted.buffer.counts.waiting == 6
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
         noted.kept.hanging = False
@@ -544,7 +544,7 @@ class Slow:
     def __init__(self) -> None:
         self.asked = self.at_once = self.most = 0
 
-    async def last_hit(self, session: UUID) -> datetime | None:
+    async def get_last_hit(self, session: UUID) -> datetime | None:
         self.asked += 1
         self.at_once += 1
         self.most = max(self.most, self.at_once)
@@ -555,20 +555,20 @@ class Slow:
 
 async def test_made_up_cookies_take_few_connections_and_soon_none() -> None:
     slow = Slow()
-    sessions = Sessions(slow.last_hit, 60)
+    sessions = VisitorSessions(slow.get_last_hit, 60)
     async with asyncio.timeout(5):
-        found = await asyncio.gather(*(sessions.of(str(uuid4())) for _ in range(1000)))
+        found = await asyncio.gather(*(sessions.find_or_start(str(uuid4())) for _ in range(1000)))
     assert all(new for _, new in found)
-    assert slow.most == visit_sessions.MOST_ASKING and slow.asked < 50
+    assert slow.most == visit_sessions.MAX_LOOKUPS and slow.asked < 50
 
 
 async def test_a_clock_that_is_put_back_does_not_keep_sessions_from_being_asked_for() -> None:
     now = 10_000.0
     away = Kept(away=DatabaseUnavailable())
-    sessions = Sessions(away.last_hit, 60, lambda: now)
-    await sessions.of(str(uuid4()))
+    sessions = VisitorSessions(away.get_last_hit, 60, lambda: now)
+    await sessions.find_or_start(str(uuid4()))
     now -= 3600
-    await sessions.of(str(uuid4()))
+    await sessions.find_or_start(str(uuid4()))
     assert away.asked == 2
 
 
@@ -577,7 +577,7 @@ async def test_a_clock_that_is_put_back_does_not_keep_sessions_from_being_asked_
     ["X-Auth-Key", "X-Auth", "Ocp-Apim-Subscription-Key", "X-Amz-Signature", "X-Passwd", "Session"],
 )
 def test_no_header_that_may_let_somebody_in_is_kept(name: str) -> None:
-    assert headers_of([(name, "s3cret"), ("Keep-Alive", "5")]) == '[["Keep-Alive", "5"]]'
+    assert headers_as_json([(name, "s3cret"), ("Keep-Alive", "5")]) == '[["Keep-Alive", "5"]]'
 
 
 @pytest.mark.parametrize(
@@ -586,15 +586,15 @@ def test_no_header_that_may_let_somebody_in_is_kept(name: str) -> None:
 )
 def test_no_header_that_tells_a_cut_address_is_kept(name: str) -> None:
     pairs = [(name, "203.0.113.77"), ("Accept", "a"), ("Sec-CH-UA-Platform", "b")]
-    assert headers_of(pairs, anonymise=True) == '[["Accept", "a"], ["Sec-CH-UA-Platform", "b"]]'
-    assert "203.0.113.77" in headers_of(pairs)
+    assert headers_as_json(pairs, anonymise=True) == '[["Accept", "a"], ["Sec-CH-UA-Platform", "b"]]'
+    assert "203.0.113.77" in headers_as_json(pairs)
 
 
 async def test_a_page_is_shown_whatever_goes_wrong_with_its_note(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with noting(tmp_path) as noted:
-        monkeypatch.setattr(noted.recorder, "note", lambda _: 1 / 0)
+        monkeypatch.setattr(noted.buffer, "add", lambda _: 1 / 0)
         assert (await noted.get("/docs")).status == 200
         assert (await noted.get("/nothing")).status == 404
-    assert "/docs is not noted" in caplog.text
+    assert "The visit of /docs was not recorded" in caplog.text

@@ -26,7 +26,7 @@ from promise_pub.addresses import Address
 from promise_pub.errors import DatabaseUnavailable
 from promise_pub.features.visits import web as visits_pages
 from promise_pub.features.visits.feature import with_services
-from promise_pub.features.visits.hits import COLUMNS
+from promise_pub.features.visits.hits import HIT_COLUMNS
 from promise_pub.features.visits.importing import read_hits
 from promise_pub.features.visits.report import SESSION_COLUMNS
 from promise_pub.http.responses import as_json
@@ -68,8 +68,8 @@ async def seen(tmp_path: Path, aiohttp_client: Callable[[web.Application], Await
     house, visits = House(tmp_path), FakeVisits()
     for minute, shown in enumerate(("/", "/runs", "/runs/{id}", "/")):
         at = NOW - timedelta(days=1, minutes=10 - minute)
-        await visits.add([a_hit(ONE, at, shown, path=shown, ip=address("203.0.113.5"), **CLIENT)])
-    await visits.add([a_hit(OTHER, NOW, "/<script>", headers='[["A", "1"], ["A", "2"]]')])
+        await visits.add_hits([a_hit(ONE, at, shown, path=shown, ip=address("203.0.113.5"), **CLIENT)])
+    await visits.add_hits([a_hit(OTHER, NOW, "/<script>", headers='[["A", "1"], ["A", "2"]]')])
     made = Seen(visits)
     async with house.runs:
         app = house.app(with_services(visits))  # type: ignore[arg-type]
@@ -131,11 +131,11 @@ async def test_the_sessions_as_csv(seen: Seen) -> None:
 async def test_a_session_as_csv_can_be_imported(seen: Seen, tmp_path: Path) -> None:
     answer = await seen.get(f"/visits/{ONE}?format=csv")
     text = await answer.text()
-    assert tuple(next(csv.reader(io.StringIO(text)))) == COLUMNS
+    assert tuple(next(csv.reader(io.StringIO(text)))) == HIT_COLUMNS
     file = tmp_path / "hits.csv"
     file.write_text(text)
     [hits] = read_hits(file)
-    assert hits == (await seen.visits.session(ONE))[1]
+    assert hits == (await seen.visits.get_session(ONE))[1]
 
 
 async def test_the_page_shows_sessions_and_a_picture(seen: Seen) -> None:
@@ -145,7 +145,7 @@ async def test_the_page_shows_sessions_and_a_picture(seen: Seen) -> None:
     assert "203.0.113.5" in text and f'href="/visits/{ONE}"' in text
     assert '<a href="/visits" aria-current="page">Visits</a>' in text
     assert "&lt;script&gt;" in text and "/<script>" not in text and "<b>" not in text
-    assert "style=" not in text and "This server notes no visits" in text
+    assert "style=" not in text and "This server records no visits" in text
     answer = await seen.get(f"/visits/{ONE}")
     text = await answer.text()
     assert answer.status == 200 and "<svg" in text and text.count("<time") == 6
@@ -198,7 +198,7 @@ def test_what_comes_one_by_one_is_a_list_in_json() -> None:
 
 async def test_without_hits_the_page_says_so(seen: Seen) -> None:
     seen.visits.hits.clear()
-    assert "No visits are noted." in await (await seen.get("/visits")).text()
+    assert "Visits are not recorded." in await (await seen.get("/visits")).text()
     told = await seen.json("/visits")
     check(seen.client, "Visits", told)
     assert told["sessions"] == [] and told["transitions"]["hits"] == 0
@@ -223,7 +223,7 @@ async def test_only_what_came_since_then_counts(seen: Seen, since: str, sessions
     text = await (await seen.get(f"/visits?since={since}")).text()
     assert re.search(rf'<option value="{since}" selected>', text)
     empty = await (await seen.get("/visits?since=2999-01-01")).text()
-    assert "Nobody was here then." in empty
+    assert "No visits in this period." in empty
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ async def test_only_operators_see_it_where_users_log_in(
     tmp_path: Path, aiohttp_client: Callable[[web.Application], Awaitable[Client]]
 ) -> None:
     house, accounts, visits = House(tmp_path), FakeAccounts(), FakeVisits()
-    await visits.add([a_hit(ONE)])
+    await visits.add_hits([a_hit(ONE)])
     authenticator = Authenticator(accounts, SessionSigner(b"k" * 32, hours=12), Passwords(QUICK), LoginAttempts())
     tokens = {role: (await accounts.add_token(role.value, role, 1))[0] for role in Role}
     async with house.runs:

@@ -1,48 +1,43 @@
-"""The chains of pages as a picture: which page leads where, and how often. Pure."""
+"""The graph of transitions as an SVG: which page leads where, and how often. Pure.
+
+`draw_svg` draws at most 16 nodes, and returns the same bytes for the same chains. ../../static/graph.css has its look.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from functools import partial
 
 from markupsafe import Markup
 
 from promise_pub.features.visits.chains import Chains
-from promise_pub.features.visits.render.svg.captions import caption
-from promise_pub.features.visits.render.svg.layout import LANDSCAPE, PORTRAIT, arranged
-from promise_pub.features.visits.render.svg.markup import drawing, nothing, tag
-from promise_pub.features.visits.render.svg.scene import picture
-from promise_pub.features.visits.render.svg.selection import Selection, select
-from promise_pub.features.visits.render.svg.style import standalone as own_look
+from promise_pub.features.visits.render.svg.markup import draw_graph, tag
+from promise_pub.features.visits.render.svg.selection import select_pages
 
 XMLNS = "http://www.w3.org/2000/svg"
 
-
-def svg(chains: Chains, *, standalone: bool = False) -> str:
-    """The graph of transitions: markup that goes into a page as it is, the same bytes for the same chains.
-
-    For a page it is a <div> with two drawings and how to read them. static/style.css shows one: on phones the high one,
-    else the wide one. Standalone that one is a file, with its look in it, light and dark.
-    All pages are drawn, or where they are many the most hit ones, and the others as one node. Without hits it is a
-    small picture that says so.
-    """
-    selection = select(chains)
-    if standalone:
-        return _file(selection)
-    content = _drawings(selection) if selection.nodes else [nothing()]
-    return tag("div", content, class_="transitions")
+# The colours of a file, light and dark. They replace the rules' variables, which not every viewer knows.
+COLOURS = {
+    "panel": ("#fff", "#1a2022"),
+    "ink": ("#1b211f", "#e6ebe9"),
+    "soft": ("#56605c", "#a3b1ac"),
+    "edge": ("#7d8884", "#77857f"),
+    "accent": ("#14603d", "#6fd0a0"),
+    "tint": ("#eef5f1", "#1c2b25"),
+}
 
 
-def _drawings(selection: Selection) -> Iterator[Markup]:
-    order = arranged(selection)
-    for frame in (LANDSCAPE, PORTRAIT):
-        yield drawing(selection, picture(selection, order, frame), order, class_=frame.name)
-    yield tag("p", [caption(selection)])
+def draw_svg(chains: Chains) -> Markup:
+    """Returns an <svg> for a page that has the rules of graph.css."""
+    return draw_graph(select_pages(chains))
 
 
-def _file(selection: Selection) -> Markup:
-    look = {"xmlns": XMLNS, "class_": "transitions"}
-    style = tag("style", [Markup(own_look())])
-    if not selection.nodes:
-        return nothing(style, **look)
-    order = arranged(selection)
-    return drawing(selection, picture(selection, order, LANDSCAPE), order, style, **look)
+def draw_svg_file(chains: Chains, rules: str) -> Markup:
+    """Returns an SVG file with the rules of graph.css in it, dark where the viewer's system is."""
+    light, dark = (re.sub(r"var\(--(\w+)\)", partial(_colour, scheme), rules) for scheme in (0, 1))
+    style = tag("style", [Markup(f"\n{light}@media (prefers-color-scheme: dark) {{\n{dark}}}\n")])
+    return draw_graph(select_pages(chains), style, xmlns=XMLNS)
+
+
+def _colour(scheme: int, variable: re.Match[str]) -> str:
+    return COLOURS[variable[1]][scheme]

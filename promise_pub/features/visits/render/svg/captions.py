@@ -1,56 +1,41 @@
-"""What is said about the graph of transitions: for those who point at it, and those who cannot see it. Pure."""
+"""Texts of the graph of transitions: tooltips, and a description for people who cannot see it. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from promise_pub.features.visits.chains import percent
-from promise_pub.features.visits.render.svg.selection import Edge, Kind, Node, Selection
+from promise_pub.features.visits.chains import format_percent
+from promise_pub.features.visits.render.svg.selection import Edge, Node, NodeKind, PageGraph
 from promise_pub.text import counted
 
 TITLE = "Where people go from page to page"
-NOTHING = "No hits yet"
-_HOW_TO_READ = (
-    "The larger a page, the more hits it had; the wider a line, the more of those who left a page went that way. "
-    "Point at a page, or go there with the Tab key, to see its ways alone."
-)
-_TOLD = 3  # ways that are told of, of all
+NO_HITS = "No hits yet"
+MOST_TAKEN = 3  # transitions that the description names
 
 
-def caption(selection: Selection) -> str:
-    """How to read it, and what is not seen one by one."""
-    return " ".join([_HOW_TO_READ, *_together(selection)])
+def describe(graph: PageGraph) -> str:
+    """Returns the figures of the graph, and its most frequent transitions."""
+    if not graph.nodes:
+        return NO_HITS
+    hits = sum(node.hits for node in graph.nodes if node.kind is not NodeKind.EXIT)
+    sentences = [f"{counted(graph.pages + max(0, graph.merged - 1), 'page')}, {counted(hits, 'hit')}."]
+    if graph.merged:
+        single = graph.pages - 1
+        sentences.append(f"Of {single + graph.merged:,} pages these are the {single} most hit, and the others as one.")
+    most = sorted(graph.edges, key=lambda edge: -edge.count)[:MOST_TAKEN]
+    return " ".join([*sentences, *(f"{transition(edge, graph)}." for edge in most)])
 
 
-def description(selection: Selection) -> str:
-    """Its figures, and the ways that most people went."""
-    hits = sum(node.hits for node in selection.nodes if node.kind is not Kind.EXIT)
-    pages = selection.pages + max(0, selection.together - 1)
-    most = sorted(selection.edges, key=lambda edge: -edge.count)[:_TOLD]
-    ways = [f"{transition(edge, selection)}." for edge in most]
-    return " ".join([f"{counted(pages, 'page')}, {counted(hits, 'hit')}.", *_together(selection), *ways])
+def transition(edge: Edge, graph: PageGraph) -> str:
+    source, target = graph.nodes[edge.source].name, graph.nodes[edge.target].name
+    return f"{source} → {target}: {edge.count:,} of {edge.total:,} ({format_percent(edge.count, edge.total)} %)"
 
 
-def _together(selection: Selection) -> Iterator[str]:
-    if selection.together:
-        shown = selection.pages - 1
-        yield f"Of {shown + selection.together:,} pages these are the {shown} most hit, and the others as one."
+def figures_of(node: Node) -> str:
+    if node.kind is NodeKind.EXIT:
+        return f"{node.name}: {counted(node.hits, 'session')} ended"
+    began = f", {counted(node.entries, 'session')} began here" if node.entries else ""
+    return f"{node.name}: {hits_of(node)}{began}"
 
 
-def transition(edge: Edge, selection: Selection) -> str:
-    source, target = selection.nodes[edge.source].name, selection.nodes[edge.target].name
-    share = percent(edge.count, edge.total)
-    return f"{source} → {target}: {edge.count:,} of {edge.total:,} ({share} %)"
-
-
-def node(one: Node) -> str:
-    """A node and its figures."""
-    if one.kind is Kind.EXIT:
-        return f"{one.name}: {counted(one.hits, 'session')} ended"
-    began = f", {counted(one.entries, 'session')} began here" if one.entries else ""
-    return f"{one.name}: {hits(one)}{began}"
-
-
-def hits(one: Node) -> str:
-    """As it stands below a name: the exit has no hits."""
-    return f"{one.hits:,}" if one.kind is Kind.EXIT else counted(one.hits, "hit")
+def hits_of(node: Node) -> str:
+    """Returns the second line of a node's label. The exit has no hits, but sessions that ended."""
+    return f"{node.hits:,}" if node.kind is NodeKind.EXIT else counted(node.hits, "hit")

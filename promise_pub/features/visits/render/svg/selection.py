@@ -1,4 +1,4 @@
-"""Which pages of a chain are drawn, and what leads from where to where between them. Pure."""
+"""Nodes and edges of the drawing: the most hit pages, the others as one node, and the exit. Pure."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from promise_pub.features.visits.chains import EXIT, Chains
-from promise_pub.features.visits.render.labels import shown
+from promise_pub.features.visits.render.labels import label_of
 
-MOST = 15  # nodes besides the exit: with more of them nobody follows a line any more
+MAX_PAGES = 15  # nodes besides the exit: nobody can follow the lines between more
 
 
-class Kind(StrEnum):
+class NodeKind(StrEnum):
     PAGE = "page"
     OTHERS = "others"
-    """The pages for which there was no room, as one."""
+    """All pages that have no node of their own."""
     EXIT = "exit"
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A page, many, or the exit. Its name is printable whatever the page is called."""
+    """A node of the graph. Its name is printable, whatever the page is called."""
 
-    kind: Kind
+    kind: NodeKind
     name: str
     hits: int
-    entries: int
+    entries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A transition between two nodes, by their places in the selection; `total` of them leave its source."""
+    """The transitions between two nodes, given by their positions in the graph; `total` transitions leave its source."""
 
     source: int
     target: int
@@ -44,53 +44,43 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """Pages by their hits, most first; then the others as one, if there are any; then the exit, if anything leads there."""
+class PageGraph:
+    """Pages by their hits, most first; then the other pages as one node, and the exit, if there are any."""
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
-    together: int
-    """How many pages are drawn as one."""
+    merged: int
+    """Number of pages in the node for the others."""
 
     @property
     def pages(self) -> int:
-        """How many nodes there are without the exit."""
-        return sum(node.kind is not Kind.EXIT for node in self.nodes)
+        """Number of nodes without the exit."""
+        return sum(node.kind is not NodeKind.EXIT for node in self.nodes)
 
 
-def select(chains: Chains) -> Selection:
-    """All pages, or if they are more than MOST the most hit ones and one node for the others."""
-    pages = chains.pages()
-    single = pages if len(pages) <= MOST else pages[: MOST - 1]
-    rest = pages[len(single) :]
-    nodes = [_node(chains, page) for page in single]
-    places = {page: place for place, page in enumerate(single)}
-    if rest:
-        places |= dict.fromkeys(rest, len(nodes))
-        nodes.append(_together(chains, rest))
+def select_pages(chains: Chains) -> PageGraph:
+    """Takes all pages, or if there are more than MAX_PAGES the most hit ones and one node for the others."""
+    known, pages = chains.graph.nodes, chains.pages()
+    single = pages if len(pages) <= MAX_PAGES else pages[: MAX_PAGES - 1]
+    others = pages[len(single) :]
+    positions = {page: position for position, page in enumerate(single)} | dict.fromkeys(others, len(single))
+    nodes = [
+        Node(NodeKind.PAGE, label_of(page) or "(no name)", known[page]["hits"], known[page]["entries"])
+        for page in single
+    ]
+    if others:
+        hits, entries = (sum(known[page][figure] for page in others) for figure in ("hits", "entries"))
+        nodes.append(Node(NodeKind.OTHERS, f"{len(others):,} other pages", hits, entries))
     if EXIT in chains.graph:
-        places[EXIT] = len(nodes)
-        nodes.append(Node(Kind.EXIT, "exit", chains.graph.nodes[EXIT]["hits"], 0))
-    return Selection(tuple(nodes), _edges(chains, places), len(rest))
+        positions[EXIT] = len(nodes)
+        nodes.append(Node(NodeKind.EXIT, "exit", known[EXIT]["hits"]))
+    return PageGraph(tuple(nodes), _edges(chains, positions), len(others))
 
 
-def _node(chains: Chains, page: str) -> Node:
-    known = chains.graph.nodes[page]
-    return Node(Kind.PAGE, shown(page) or "(no name)", known["hits"], known["entries"])
-
-
-def _together(chains: Chains, pages: list[str]) -> Node:
-    known = [chains.graph.nodes[page] for page in pages]
-    hits, entries = sum(one["hits"] for one in known), sum(one["entries"] for one in known)
-    return Node(Kind.OTHERS, f"{len(pages):,} other pages", hits, entries)
-
-
-def _edges(chains: Chains, places: dict[str, int]) -> tuple[Edge, ...]:
-    """Sorted, so that no order in which the chains were counted is seen in them."""
-    counts = Counter[tuple[int, int]]()
+def _edges(chains: Chains, positions: dict[str, int]) -> tuple[Edge, ...]:
+    """Returns the edges sorted, so that the order in which hits were counted does not show."""
+    counts, leaving = Counter[tuple[int, int]](), Counter[int]()
     for source, target, count in chains.graph.edges(data="count", default=0):
-        counts[places[source], places[target]] += count
-    leaving = Counter[int]()
-    for (place, _), count in counts.items():
-        leaving[place] += count
-    return tuple(Edge(*ends, counts[ends], leaving[ends[0]]) for ends in sorted(counts))
+        counts[positions[source], positions[target]] += count
+        leaving[positions[source]] += count
+    return tuple(Edge(source, target, counts[source, target], leaving[source]) for source, target in sorted(counts))

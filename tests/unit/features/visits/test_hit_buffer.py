@@ -11,19 +11,19 @@ from uuid import UUID, uuid4
 import pytest
 
 from promise_pub.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable, SchemaMissing
-from promise_pub.features.visits import recorder as recording
+from promise_pub.features.visits import hit_buffer
 from promise_pub.features.visits.errors import HitRefused
-from promise_pub.features.visits.hits import Hit, Ids
-from promise_pub.features.visits.recorder import Recorded, Recorder
+from promise_pub.features.visits.hit_buffer import HitBuffer, HitCounts
+from promise_pub.features.visits.hits import Hit, HitIds
 from promise_pub.settings import casts
 from tests.virtual_time import VirtualTimeLoop
 
-IDS = Ids()
+IDS = HitIds()
 NOW = datetime.now(UTC)
 
 
 def a_hit(page: str = "/", **more: str) -> Hit:
-    return Hit(id=IDS.next(NOW), at=NOW, session_id=uuid4(), page=page, **more)
+    return Hit(id=IDS.make(NOW), at=NOW, session_id=uuid4(), page=page, **more)
 
 
 class Kept:
@@ -43,7 +43,7 @@ class Kept:
         self.swept: list[tuple[datetime, int]] = []
         self.swept_forgotten: list[datetime] = []
 
-    async def add(self, hits: Sequence[Hit]) -> Sequence[UUID]:
+    async def add_hits(self, hits: Sequence[Hit]) -> Sequence[UUID]:
         await asyncio.sleep(0)
         if self.hanging:
             try:
@@ -61,32 +61,32 @@ class Kept:
             raise self.trouble
         return [*self.forgotten & {hit.session_id for hit in hits}]
 
-    async def sweep(self, before: datetime, most: int) -> int:
+    async def delete_old_hits(self, before: datetime, limit: int) -> int:
         if self.trouble:
             raise self.trouble
-        self.swept.append((before, most))
-        gone = min(most, self.old)
+        self.swept.append((before, limit))
+        gone = min(limit, self.old)
         self.old -= gone
         return gone
 
-    async def sweep_forgotten(self, before: datetime) -> None:
+    async def delete_old_forgotten(self, before: datetime) -> None:
         self.swept_forgotten.append(before)
 
 
-def recorder_of(kept: Kept, forget: list[UUID] | None = None) -> Recorder:
-    return Recorder(kept, 90, ([] if forget is None else forget).append)
+def recorder_of(kept: Kept, forget: list[UUID] | None = None) -> HitBuffer:
+    return HitBuffer(kept, 90, ([] if forget is None else forget).append)
 
 
 async def test_hits_are_written_in_their_order_a_batch_at_a_time() -> None:
     kept = Kept()
-    recorder = recorder_of(kept)
-    hits = [a_hit() for _ in range(2 * recording.BATCH + 7)]
+    buffer = recorder_of(kept)
+    hits = [a_hit() for _ in range(2 * hit_buffer.BATCH + 7)]
     for hit in hits:
-        recorder.note(hit)
-    await recorder.flush()
-    assert kept.hits == hits and kept.batches == [recording.BATCH, recording.BATCH, 7]
-    assert recorder.recorded == Recorded(len(hits), len(hits), 0, 0)
-    await recorder.flush()
+        buffer.add(hit)
+    await buffer.flush()
+    assert kept.hits == hits and kept.batches == [hit_buffer.BATCH, hit_buffer.BATCH, 7]
+    assert buffer.counts == HitCounts(len(hits), len(hits), 0, 0)
+    await buffer.flush()
     assert len(kept.batches) == 3, "nothing is nothing to write"
 
 
@@ -96,72 +96,72 @@ async def test_hits_wait_whatever_the_database_fails_of_and_are_written_once(
     trouble: DatabaseError, too_late: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     kept = Kept()
-    recorder = recorder_of(kept)
+    buffer = recorder_of(kept)
     kept.trouble, kept.too_late = trouble, too_late
     hits = [a_hit() for _ in range(5)]
     for hit in hits:
-        recorder.note(hit)
-        await recorder.flush()
-    assert recorder.recorded == Recorded(5, 0, 0, 5)
+        buffer.add(hit)
+        await buffer.flush()
+    assert buffer.counts == HitCounts(5, 0, 0, 5)
     assert [record.message for record in caplog.records] == ["Page hits wait"], "told once"
     kept.trouble = None
-    await recorder.flush()
-    assert kept.hits == hits and recorder.recorded == Recorded(5, 5, 0, 0)
+    await buffer.flush()
+    assert kept.hits == hits and buffer.counts == HitCounts(5, 5, 0, 0)
 
 
 async def test_what_there_is_no_room_for_is_counted_and_told_once(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recording, "MOST_WAITING", 10)
+    monkeypatch.setattr(hit_buffer, "MAX_WAITING", 10)
     kept = Kept()
-    recorder = recorder_of(kept)
+    buffer = recorder_of(kept)
     hits = [a_hit() for _ in range(13)]
     for hit in hits:
-        recorder.note(hit)
-    assert recorder.recorded == Recorded(13, 0, 3, 10)
+        buffer.add(hit)
+    assert buffer.counts == HitCounts(13, 0, 3, 10)
     assert [record.message for record in caplog.records] == ["Page hits are lost"]
-    await recorder.flush()
-    recorder.note(hits[12])
-    await recorder.flush()
+    await buffer.flush()
+    buffer.add(hits[12])
+    await buffer.flush()
     assert kept.hits == [*hits[:10], hits[12]], "the oldest are kept, and there is room again"
-    assert recorder.recorded == Recorded(14, 11, 3, 0)
+    assert buffer.counts == HitCounts(14, 11, 3, 0)
 
 
 async def test_long_headers_take_the_room_of_many_hits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recording, "MOST_BYTES", 100_000)
-    recorder = recorder_of(Kept())
+    monkeypatch.setattr(hit_buffer, "MAX_WAITING_BYTES", 100_000)
+    buffer = recorder_of(Kept())
     for _ in range(50):
-        recorder.note(a_hit(headers="x" * 8000))
-    noted = recorder.recorded
+        buffer.add(a_hit(headers="x" * 8000))
+    noted = buffer.counts
     assert noted.waiting == 11 and noted.lost == 39
     for _ in range(2):
-        await recorder.flush()
+        await buffer.flush()
         for _ in range(11):
-            recorder.note(a_hit(headers="x" * 8000))
-        assert recorder.recorded.waiting == 11, "what was written takes no room"
+            buffer.add(a_hit(headers="x" * 8000))
+        assert buffer.counts.waiting == 11, "what was written takes no room"
 
 
 async def test_a_hit_that_cannot_be_kept_costs_itself(caplog: pytest.LogCaptureFixture) -> None:
     kept = Kept()
     kept.refused = "/bad"
-    recorder = recorder_of(kept)
+    buffer = recorder_of(kept)
     for page in ("/a", "/bad", "/b", "/bad", "/c"):
-        recorder.note(a_hit(page))
-    await recorder.flush()
+        buffer.add(a_hit(page))
+    await buffer.flush()
     assert [hit.page for hit in kept.hits] == ["/a", "/b", "/c"]
-    assert recorder.recorded == Recorded(5, 3, 2, 0)
+    assert buffer.counts == HitCounts(5, 3, 2, 0)
     assert "Page hits are lost" in caplog.text
 
 
 async def test_sessions_that_are_to_be_forgotten_are_told() -> None:
     kept = Kept()
     told: list[UUID] = []
-    recorder = recorder_of(kept, told)
+    buffer = recorder_of(kept, told)
     one, other = a_hit(), a_hit()
     kept.forgotten = {one.session_id}
-    recorder.note(one)
-    recorder.note(other)
-    await recorder.flush()
+    buffer.add(one)
+    buffer.add(other)
+    await buffer.flush()
     assert told == [one.session_id]
 
 
@@ -181,8 +181,8 @@ class TestInTime:
     def test_hits_are_written_each_second(self, loop: VirtualTimeLoop) -> None:
         async def work() -> None:
             kept = Kept()
-            async with recorder_of(kept) as recorder:
-                recorder.note(a_hit())
+            async with recorder_of(kept) as buffer:
+                buffer.add(a_hit())
                 await asyncio.sleep(0.9)
                 assert kept.hits == []
                 await asyncio.sleep(0.2)
@@ -192,29 +192,29 @@ class TestInTime:
 
     def test_what_nobody_foresaw_costs_no_hit(self, loop: VirtualTimeLoop, caplog: pytest.LogCaptureFixture) -> None:
         class Odd(Kept):
-            async def add(self, hits: Sequence[Hit]) -> Sequence[UUID]:
+            async def add_hits(self, hits: Sequence[Hit]) -> Sequence[UUID]:
                 if loop.time() < 3:
                     raise RuntimeError("odd")
-                return await super().add(hits)
+                return await super().add_hits(hits)
 
         async def work() -> None:
             kept = Odd()
-            async with recorder_of(kept) as recorder:
-                recorder.note(a_hit())
+            async with recorder_of(kept) as buffer:
+                buffer.add(a_hit())
                 await asyncio.sleep(2.5)
-                assert recorder.recorded == Recorded(1, 0, 0, 1)
+                assert buffer.counts == HitCounts(1, 0, 0, 1)
                 await asyncio.sleep(2)
-                assert recorder.recorded == Recorded(1, 1, 0, 0)
+                assert buffer.counts == HitCounts(1, 1, 0, 0)
 
         self.run(loop, work())
-        assert "for a reason nobody foresaw" in caplog.text
+        assert "Page hits wait after an unexpected error" in caplog.text
 
     def test_the_end_writes_the_rest(self, loop: VirtualTimeLoop) -> None:
         async def work() -> None:
             kept = Kept()
-            async with recorder_of(kept) as recorder:
-                recorder.note(a_hit())
-            assert len(kept.hits) == 1 and recorder.recorded == Recorded(1, 1, 0, 0)
+            async with recorder_of(kept) as buffer:
+                buffer.add(a_hit())
+            assert len(kept.hits) == 1 and buffer.counts == HitCounts(1, 1, 0, 0)
 
         self.run(loop, work())
 
@@ -230,11 +230,11 @@ class TestInTime:
             kept = Kept()
             kept.hanging, kept.clinging = hanging, clinging
             kept.trouble = DatabaseUnavailable()
-            async with recorder_of(kept) as recorder:
-                recorder.note(a_hit())
+            async with recorder_of(kept) as buffer:
+                buffer.add(a_hit())
                 await asyncio.sleep(1.5)
-            assert loop.time() <= 1.5 + recording.LAST_FLUSH + 0.1
-            assert recorder.recorded == Recorded(1, 0, 1, 0)
+            assert loop.time() <= 1.5 + hit_buffer.LAST_FLUSH + 0.1
+            assert buffer.counts == HitCounts(1, 0, 1, 0)
 
         with caplog.at_level(logging.WARNING):
             self.run(loop, work())
@@ -243,14 +243,14 @@ class TestInTime:
     def test_old_hits_are_swept_at_the_start_and_every_day(self, loop: VirtualTimeLoop) -> None:
         async def work() -> None:
             kept = Kept()
-            kept.old = 2 * recording.SWEPT_AT_ONCE + 1
+            kept.old = 2 * hit_buffer.SWEEP_BATCH + 1
             async with recorder_of(kept):
                 await asyncio.sleep(1)
                 assert kept.old == 0 and len(kept.swept) == 3
                 before, most = kept.swept[0]
                 age = datetime.now(UTC) - before
                 assert timedelta(days=90) <= age < timedelta(days=90, hours=1)
-                assert most == recording.SWEPT_AT_ONCE and len(kept.swept_forgotten) == 1
+                assert most == hit_buffer.SWEEP_BATCH and len(kept.swept_forgotten) == 1
                 await asyncio.sleep(3 * 86_400)
                 assert len(kept.swept) == 6
 
@@ -263,7 +263,7 @@ class TestInTime:
             async with recorder_of(kept):
                 await asyncio.sleep(60)
                 kept.trouble = None
-                await asyncio.sleep(recording.SWEEP_AGAIN)
+                await asyncio.sleep(hit_buffer.SWEEP_RETRY)
                 assert len(kept.swept) == 1
 
         self.run(loop, work())
@@ -273,4 +273,4 @@ def test_a_forgotten_session_is_known_for_longer_than_any_server_goes_on_with_it
     longest = casts.minutes("10080")
     with pytest.raises(ValueError, match="at most 10080 minutes"):
         casts.minutes("10081")
-    assert recording.REMEMBERED > timedelta(minutes=longest)
+    assert hit_buffer.FORGOTTEN_KEPT > timedelta(minutes=longest)

@@ -1,4 +1,4 @@
-"""Hits on their way to the database: noted at once, written in batches, off the way of whoever is shown a page."""
+"""A buffer of page hits, which are written to the database in batches, so that no page waits for it."""
 
 from __future__ import annotations
 
@@ -21,36 +21,37 @@ from promise_pub.logs import fields
 
 log = logging.getLogger(__name__)
 
-FLUSH_EVERY = 1.0  # seconds between writes: what a server that is killed can lose
-BATCH = 500  # hits of one statement
-MOST_WAITING = 20_000  # hits: a minute without the database, at 330 a second
-MOST_BYTES = 32 * 1024 * 1024  # of them: headers may be long
-LAST_FLUSH = 3.0  # seconds at the end for what still waits
+FLUSH_EVERY = 1.0  # seconds between writes; a server that is killed loses the hits of this time
+BATCH = 500  # hits per statement
+MAX_WAITING = 20_000  # hits; a minute without the database, at 330 hits a second
+MAX_WAITING_BYTES = 32 * 1024 * 1024  # headers may be long
+LAST_FLUSH = 3.0  # seconds to write the hits that wait at the end
 SWEEP_EVERY = 24 * 3600.0  # seconds
-SWEEP_AGAIN = 600.0  # seconds after a sweep that failed
-SWEPT_AT_ONCE = 10_000  # hits of one statement
-REMEMBERED = timedelta(days=8)  # of sessions to be forgotten: servers know one for as long as it may be idle, a week
+SWEEP_RETRY = 600.0  # seconds after a sweep that failed
+SWEEP_BATCH = 10_000  # hits per statement
+# A server remembers a session while it may be idle, at most a week. It must not write hits of a forgotten one then.
+FORGOTTEN_KEPT = timedelta(days=8)
 
 
-class Keeper(Protocol):
-    """Where hits are kept. Every method raises a kind of DatabaseError."""
+class HitStorage(Protocol):
+    """Storage of hits. Every method may raise a DatabaseError."""
 
-    async def add(self, hits: Sequence[Hit]) -> Sequence[UUID]:
-        """Writes the hits, each once however often it is tried; the sessions among them that are to be forgotten.
+    async def add_hits(self, hits: Sequence[Hit]) -> Sequence[UUID]:
+        """Writes hits, each once however often it is tried, and returns the forgotten sessions among theirs.
 
-        Raises HitRefused when one of them cannot be kept: then none is written.
+        Raises HitRefused, and writes none, when one of them cannot be stored.
         """
 
-    async def sweep(self, before: datetime, most: int) -> int:
-        """Deletes so many hits from before then at most; how many it was."""
+    async def delete_old_hits(self, before: datetime, limit: int) -> int:
+        """Deletes up to `limit` hits older than `before`, and returns their number."""
 
-    async def sweep_forgotten(self, before: datetime) -> None:
-        """No longer knows the sessions that were to be forgotten before then."""
+    async def delete_old_forgotten(self, before: datetime) -> None:
+        """Deletes the marks of sessions that were forgotten before then."""
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """What became of a server's hits since its start. `lost`: there was no room, they were refused, or time was up."""
+class HitCounts:
+    """A server's hits since its start. Hits are lost when the buffer is full, the database refuses them, or time is up."""
 
     noted: int = 0
     written: int = 0
@@ -58,32 +59,33 @@ class Recorded:
     waiting: int = 0
 
 
-class Recorder:
-    """Takes hits and writes them each second, as long as its `with` block lasts; the end writes the rest.
+class HitBuffer:
+    """A buffer of hits, written each second within its `async with` block; the end of the block writes the rest.
 
-    `note` never waits and never fails. While the database is away hits wait, up to MOST_WAITING and MOST_BYTES of
-    them; those that come then are lost, and counted. Hits older than `keep` days are swept once a day.
+    `add` never waits and never fails. While the database is away up to MAX_WAITING hits and MAX_WAITING_BYTES wait;
+    further hits are lost, and counted. Hits older than `keep` days are deleted once a day.
     """
 
-    def __init__(self, keeper: Keeper, keep: int, forget: Callable[[UUID], None]) -> None:
-        self._keeper = keeper
+    def __init__(self, storage: HitStorage, keep: int, forget: Callable[[UUID], None]) -> None:
+        self._storage = storage
         self._keep = timedelta(days=keep)
-        self._forget = forget  # called with each session that is not to be known any more
+        self._forget = forget
         self._waiting: deque[Hit] = deque()
         self._bytes = 0
         self._noted = self._written = self._lost = 0
-        self._trouble = ""  # what keeps hits from being written, as it was told
+        # The reason why hits are not written, as it was logged last.
+        self._trouble = ""
         self._writing = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
-    def recorded(self) -> Recorded:
-        return Recorded(self._noted, self._written, self._lost, len(self._waiting))
+    def counts(self) -> HitCounts:
+        return HitCounts(self._noted, self._written, self._lost, len(self._waiting))
 
-    def note(self, hit: Hit) -> None:
+    def add(self, hit: Hit) -> None:
         self._noted += 1
         weight = hit.weight
-        if len(self._waiting) >= MOST_WAITING or self._bytes + weight > MOST_BYTES:
+        if len(self._waiting) >= MAX_WAITING or self._bytes + weight > MAX_WAITING_BYTES:
             self._lose(1, "no room")
             return
         self._waiting.append(hit)
@@ -111,7 +113,7 @@ class Recorder:
         for task in self._tasks:
             task.cancel()
         last = asyncio.create_task(self.flush())
-        # Not a time-out: a query that is called off has its connection waited for.
+        # Not asyncio.timeout: a cancelled query would still be waited for, until its connection is closed.
         await wait_or_cancel([*self._tasks, last], LAST_FLUSH)
         if self._waiting:
             self._lose(len(self._waiting), "the database was away at the end")
@@ -123,24 +125,24 @@ class Recorder:
             try:
                 await self.flush()
             except Exception:
-                log.exception("Page hits wait, for a reason nobody foresaw")
+                log.exception("Page hits wait after an unexpected error")
 
     async def flush(self) -> None:
-        """Writes what waits, as far as the database takes it."""
+        """Writes all waiting hits, or stops at the first error of the database, which is logged."""
         async with self._writing:
             while self._waiting:
                 batch = [*islice(self._waiting, BATCH)]
                 try:
                     await self._write(batch)
                 except DatabaseError as error:
-                    self._tell(error)
+                    self._log_trouble(error)
                     return
             self._trouble = ""
 
     async def _write(self, batch: Sequence[Hit]) -> None:
-        """These are the first of those that wait. Raises DatabaseError where they have to go on waiting."""
+        """Writes the first hits that wait. Raises DatabaseError when they have to wait longer."""
         try:
-            forgotten = await self._keeper.add(batch)
+            forgotten = await self._storage.add_hits(batch)
         except HitRefused as error:
             if len(batch) > 1:
                 for hit in batch:
@@ -154,8 +156,8 @@ class Recorder:
         for _ in batch:
             self._bytes -= self._waiting.popleft().weight
 
-    def _tell(self, error: DatabaseError) -> None:
-        """Once, as long as it stays the same."""
+    def _log_trouble(self, error: DatabaseError) -> None:
+        # Logged once while the reason stays the same.
         if self._trouble != error.message:
             self._trouble = error.message
             log.warning("Page hits wait", extra=fields(why=error.message, waiting=len(self._waiting)))
@@ -166,12 +168,13 @@ class Recorder:
                 await self._sweep(datetime.now(UTC))
                 pause = SWEEP_EVERY
             except DatabaseError as error:
-                log.warning("Old page hits stay", extra=fields(why=error.message))
-                pause = SWEEP_AGAIN
+                log.warning("Old page hits are not deleted", extra=fields(why=error.message))
+                pause = SWEEP_RETRY
             await asyncio.sleep(pause)
 
     async def _sweep(self, now: datetime) -> None:
-        swept = SWEPT_AT_ONCE
-        while swept == SWEPT_AT_ONCE:  # a piece at a time: others write in between
-            swept = await self._keeper.sweep(now - self._keep, SWEPT_AT_ONCE)
-        await self._keeper.sweep_forgotten(now - REMEMBERED)
+        swept = SWEEP_BATCH
+        # In batches, so that others can write in between.
+        while swept == SWEEP_BATCH:
+            swept = await self._storage.delete_old_hits(now - self._keep, SWEEP_BATCH)
+        await self._storage.delete_old_forgotten(now - FORGOTTEN_KEPT)
