@@ -170,15 +170,16 @@ class Runs:
         if self._queue.remove(run):
             run.stop(StopReason.USER)
             await self._worker.drop(run)
-        elif (run.stop_reason or 0) < StopReason.USER:  # asked twice, it ends no sooner, and less orderly
+        elif run.stop_reason is not StopReason.USER:  # asked twice, it ends no sooner, and less orderly
             self._cancel_until_ended(run)
         return run
 
     def _cancel_until_ended(self, run: ActiveRun) -> None:
-        """Cancels a run, and again later where a library lost the cancellation."""
+        """Cancels a run, and again later where a library lost the cancellation. One that is being recorded ends after it."""
         if not run.clock.state.final:
             run.stop(StopReason.USER)
-            asyncio.get_running_loop().call_later(CANCEL_AGAIN, self._cancel_until_ended, run)
+            if run is self.current:
+                asyncio.get_running_loop().call_later(CANCEL_AGAIN, self._cancel_until_ended, run)
 
     async def _reserve(self, run: ActiveRun, record: Callable[[RunReport], Awaitable[None]]) -> None:
         """Records a run and reserves its place: it can be found from now on. The caller releases it."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from functools import partial
 
+from promise_pub.concurrency import cancel_tasks
 from promise_pub.delivery.ports import RunLedger
 from promise_pub.delivery.queue.recorder import RunRecorder
 from promise_pub.delivery.queue.waiting import RunQueue
@@ -39,12 +40,11 @@ class RunWorker:
     async def work(self) -> None:
         while run := await self._queue.take_next():
             self.current = run
-            run.task = asyncio.create_task(self._carry_out(run))
+            carrying_out = asyncio.create_task(self._carry_out(run))
             try:
-                await asyncio.wait({run.task})
+                await asyncio.wait({carrying_out})
             except asyncio.CancelledError:
-                run.task.cancel()
-                await asyncio.wait({run.task})
+                await cancel_tasks(carrying_out)
                 raise
             finally:
                 self.current = None
@@ -52,7 +52,11 @@ class RunWorker:
 
     async def _carry_out(self, run: ActiveRun) -> None:
         RUN.set(run.id)
+        # Not set by the caller: a task that is cancelled before its first step does nothing, and the run would not end.
+        run.task = asyncio.current_task()
         try:
+            if run.stop_reason:
+                raise asyncio.CancelledError
             turn = self._ledger.exclusive_turn(lost=partial(run.stop, StopReason.TURN_LOST))
             async with self._recorder.record_progress(run), turn:
                 await self._executor.execute(run)

@@ -287,3 +287,28 @@ class TestALedgerThatIsCutOff:
         await until(lambda: house.recorded(run).resumable)
         report = await ended(await house.runs.resume(run.id))
         assert report.verdict is Verdict.KEPT and report.counts.confirmed == 60
+
+    async def test_one_that_was_cancelled_meanwhile_and_is_none_is_not_cancelled_for_ever(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        house.consumer.fail["remove"] = ConsumerStalled("it stalled")
+        run = await house.submit(ROWS, LIVE)
+        await ended(run)
+        asked, answer = asyncio.Event(), asyncio.Event()
+
+        async def refuse(_: RunReport) -> None:
+            asked.set()
+            await answer.wait()
+            raise NotResumable
+
+        monkeypatch.setattr(house.ledger, "reopen_run", refuse)
+        monkeypatch.setattr(runs, "CANCEL_AGAIN", 0.0)
+        resuming = asyncio.create_task(house.runs.resume(run.id))
+        await asked.wait()
+        cancelled = await house.runs.cancel(run.id)
+        answer.set()
+        with pytest.raises(NotResumable):
+            await resuming
+        cancelled.stop_reason = None
+        await asyncio.sleep(0.05)
+        assert cancelled.stop_reason is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,40 @@ async def test_a_cancelled_run_that_is_evicted_meanwhile_leaves_the_session_alon
     turns.lost()
     assert (await ended(run)).state is State.INTERRUPTED
     assert house.consumer.sessions and "abandon" not in house.consumer.calls
+
+
+@pytest.mark.parametrize(("way", "state"), [("stop", State.INTERRUPTED), ("cancel", State.CANCELLED)])
+async def test_a_run_that_is_stopped_in_the_moment_its_turn_comes_has_an_end(
+    house: House, way: str, state: State
+) -> None:
+    submitting = asyncio.create_task(house.submit())
+    while not (run := house.runs.current):
+        await asyncio.sleep(0)
+    await (house.runs.stop() if way == "stop" else house.runs.cancel(run.id))
+    assert (await ended(run)).state is state
+    assert house.recorded(await submitting).state is state
+    assert house.consumer.calls == []
+
+
+async def test_a_user_can_cancel_a_run_whose_eviction_a_library_lost(house: House) -> None:
+    turns, plain, reached, lost = Turns(house), house.consumer._call, asyncio.Event(), asyncio.Event()
+
+    async def call(name: str, sent: int | None = None) -> None:
+        if name == "remove":
+            reached.set()
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            lost.set()
+            await asyncio.Event().wait()
+        await plain(name, sent)
+
+    house.consumer._call = call  # type: ignore[method-assign]
+    run = await house.submit()
+    await asyncio.wait_for(reached.wait(), 30)
+    turns.lost()
+    await asyncio.wait_for(lost.wait(), 30)
+    await house.runs.cancel(run.id)
+    assert (await ended(run)).state is State.INTERRUPTED
 
 
 async def test_a_run_that_waits_for_the_turn_of_another_server_is_stopped_as_queued(house: House) -> None:
