@@ -37,6 +37,7 @@ class ActiveRun:
         self.done = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
         self.stop_reason: StopReason | None = None
+        self.evicted = False  # also where a user has cancelled the run besides
         self.clock = RunClock()
         self.ledger_gate = LedgerGate()
         self.rejects = RejectBuffer()
@@ -121,6 +122,7 @@ class ActiveRun:
     def stop(self, reason: StopReason) -> None:
         """Cancels the task that carries out the run, if there is one. A run that waits ends where it is dropped."""
         self.stop_reason = max(reason, self.stop_reason or reason)
+        self.evicted |= reason.evicts
         if self.task:
             self.task.cancel()
 

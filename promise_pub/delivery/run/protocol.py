@@ -203,8 +203,7 @@ class _SessionRun:
         try:
             await self._wait_for_last_confirms()
         finally:
-            reason = self.run.stop_reason
-            if not (reason and reason.evicted):
+            if not self.run.evicted:
                 await abandon_session(self.run, self.consumer, self.session, self.publisher.confirmed_here)
 
     async def _wait_for_last_confirms(self) -> None:

@@ -9,18 +9,18 @@ from promise_pub.records import Fault, State
 
 
 class StopReason(IntEnum):
-    """Why a run is stopped. Where there are several reasons, the greatest counts."""
+    """Why a run is stopped. Where there are several reasons, the greatest decides how it ends."""
 
     SHUTDOWN = 1
-    USER = 2
-    """A user cancelled the run, and waits for its end."""
-    TURN_LOST = 3
+    TURN_LOST = 2
     """The lock of the turn is lost: another server may be talking to the consumer."""
-    RUN_TAKEN = 4
+    RUN_TAKEN = 3
     """Another server has resumed the run."""
+    USER = 4
+    """A user cancelled the run, and waits for its end."""
 
     @property
-    def evicted(self) -> bool:
+    def evicts(self) -> bool:
         """True when the session is no longer this server's to end: it may be another's by now."""
         return self in (StopReason.TURN_LOST, StopReason.RUN_TAKEN)
 

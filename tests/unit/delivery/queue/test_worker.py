@@ -59,12 +59,17 @@ async def test_a_run_whose_turn_is_lost_is_interrupted_and_leaves_the_session_al
     assert house.recorded(run) == report
 
 
-async def test_a_cancelled_run_that_is_evicted_meanwhile_leaves_the_session_alone(house: House) -> None:
+@pytest.mark.parametrize("evicted_first", [False, True])
+async def test_a_cancelled_run_that_is_evicted_as_well_is_cancelled_and_leaves_the_session_alone(
+    house: House, evicted_first: bool
+) -> None:
     turns, run = Turns(house), await draining(house)
-    house.broker.holding = True
+    if evicted_first:
+        turns.lost()
     run.stop(StopReason.USER)
-    turns.lost()
-    assert (await ended(run)).state is State.INTERRUPTED
+    if not evicted_first:
+        turns.lost()
+    assert (await ended(run)).state is State.CANCELLED
     assert house.consumer.sessions and "abandon" not in house.consumer.calls
 
 
@@ -99,7 +104,7 @@ async def test_a_user_can_cancel_a_run_whose_eviction_a_library_lost(house: Hous
     turns.lost()
     await asyncio.wait_for(lost.wait(), 30)
     await house.runs.cancel(run.id)
-    assert (await ended(run)).state is State.INTERRUPTED
+    assert (await ended(run)).state is State.CANCELLED
 
 
 async def test_a_run_that_waits_for_the_turn_of_another_server_is_stopped_as_queued(house: House) -> None:

@@ -22,4 +22,4 @@ def test_a_user_cancels_and_everything_else_interrupts() -> None:
 
 
 def test_a_session_is_lost_to_another_server_by_an_eviction_only() -> None:
-    assert {reason for reason in StopReason if reason.evicted} == {StopReason.TURN_LOST, StopReason.RUN_TAKEN}
+    assert {reason for reason in StopReason if reason.evicts} == {StopReason.TURN_LOST, StopReason.RUN_TAKEN}
