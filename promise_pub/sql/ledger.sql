@@ -1,5 +1,9 @@
 -- The queries of promise_pub/delivery/store/ledger.py.
 
+-- name: open_run({new})!
+-- Adds a run. The ledger fills in its columns, among them one for each parameter.
+INSERT INTO runs ({new}) VALUES ({values});
+
 -- name: write_run(state, started_at, finished_at, seconds, rows_read, rows_rejected, published, confirmed, returned, nacked, resent, returned_rows, nacked_rows, session, db_count, verdict, explanation, confirm_ms, error_code, error_message, digest, resends, earlier, going, samples, read_bytes, id, server)^
 -- Writes the present state of a run, if it is still this server's.
 UPDATE runs

@@ -299,6 +299,16 @@ async def test_a_runs_end_is_recorded_whatever_characters_it_tells(
     assert (told.explanation, told.resends[0].reason) == ((kept,), kept)
 
 
+async def test_runs_may_be_a_view(database: DatabaseSettings) -> None:
+    run = report()
+    async with open_pool(database, max_size=3) as pool, ServerLocks(pool) as locks:
+        await pool.execute("ALTER TABLE runs RENAME TO all_runs; CREATE VIEW runs AS SELECT * FROM all_runs")
+        ledger = Ledger(pool, locks)
+        await ledger.open_run(run)
+        await ledger.write_run(replace(run, state=State.FAILED))
+        assert (await ledger.get_run(run.id)).state is State.FAILED
+
+
 @asynccontextmanager
 async def employees_as(database: DatabaseSettings, statement: str) -> AsyncIterator[Ledger]:
     async with open_pool(database, max_size=1) as pool:

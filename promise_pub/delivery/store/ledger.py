@@ -16,7 +16,7 @@ from promise_pub.db_checks import Need, require_columns
 from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.delivery.store.query import NEWEST_FIRST, RunSelection, Sort
 from promise_pub.errors import NotClearable, NotResumable, RunNotFound, RunTaken, SchemaMissing
-from promise_pub.parameters import Parameters
+from promise_pub.parameters import RUN_PARAMETERS, Parameters
 from promise_pub.parameters.columns import NAME_AND_MAIL
 from promise_pub.records import (
     MAX_EMPLOYEE_TEXT,
@@ -48,6 +48,12 @@ NEEDS = (
 WRITE_TIMEOUT = 8.0  # seconds; a run's row takes a millisecond
 LONG_TIMEOUT = 3600.0  # seconds; counting the repeats of hundreds of millions of rows sorts them on disk
 
+_NEW_COLUMNS = (
+    *("id", "state", *(parameter.name for parameter in RUN_PARAMETERS)),
+    *("file_name", "file_bytes", "file_sha256", "created_at", "server"),
+)
+"""The columns of a new run; the others have defaults."""
+
 _SORT_KEYS = {
     Sort.STARTED: "created_at",
     Sort.FILE: 'file_folded COLLATE "C"',
@@ -64,7 +70,9 @@ class Ledger:
 
     def __init__(self, pool: asyncpg.Pool, locks: ServerLocks | None = None) -> None:
         self._pool = pool
-        self._sql = queries("ledger")
+        self._sql = queries(
+            "ledger", new=", ".join(_NEW_COLUMNS), values=", ".join(f":{column}" for column in _NEW_COLUMNS)
+        )
         self._pages = {
             (sort, descending): queries("run_pages", key=key, direction="DESC" if descending else "ASC").page
             for sort, key in _SORT_KEYS.items()
@@ -113,9 +121,8 @@ class Ledger:
             "created_at": report.created_at,
             "server": self._server,
         }
-        # COPY takes the names of columns: a new parameter needs no other SQL.
         with translated():
-            await self._pool.copy_records_to_table("runs", records=[tuple(row.values())], columns=[*row])
+            await self._sql.open_run(self._pool, **row)
 
     async def reopen_run(self, report: RunReport) -> None:
         with translated():
