@@ -33,7 +33,7 @@ Operations = Mapping[tuple[str, str], Callable[[], Operation]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """What is known of the requests, whichever of them an application takes. `tags` are described groups of them."""
+    """Descriptions of requests, of which an application may have some only. `tags` are the groups that they are listed in."""
 
     words: str
     tags: Mapping[str, str]
