@@ -85,5 +85,5 @@ async def test_every_service_says_at_once_that_a_pooler_mixes_up_its_connections
         for service in (("schema", "--apply"), ("serve",), ("consumer",)):
             command = await start_process("-c", through, *service)
             assert await command.finish() == 1
-            assert command.output.startswith("promise-pub: A pooler before the database"), service
+            assert command.output.startswith("promise-pub: A connection pooler gives each transaction"), service
             assert command.output.count("\n") == 1

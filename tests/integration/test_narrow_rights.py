@@ -66,7 +66,7 @@ async def test_a_run_that_may_not_clear_is_refused_before_a_row_is_sent(
     await server.send(people(3), "?timeout=1")
     refused = await server.send(people(5), "?clear=true&timeout=1")
     assert (refused.status, refused.json["code"]) == (409, "not_clearable")
-    assert "have TRUNCATE or DELETE on it granted" in refused.json["detail"]
+    assert "Grant it TRUNCATE or DELETE on the table" in refused.json["detail"]
     assert len((await server.get("/runs", headers=JSON)).json) == 1
     assert await pool.fetchval("SELECT count(*) FROM employees") == 3
 
