@@ -103,17 +103,18 @@ class RunRecorder:
     async def _write_until_recorded(self, run: ActiveRun, released: asyncio.Event) -> None:
         """Tries often for some seconds, then ever more seldom. `released` is set after the first tries.
 
-        A refusal is tried again, too: the write may be allowed later, and the run is kept nowhere else.
+        These are two at least: the first may have lasted long on a connection that was lost. A refusal is tried again,
+        too: the write may be allowed later, and the run is kept nowhere else.
         """
         clock = asyncio.get_running_loop().time
         began = clock()
-        for delay in replace(self._last_write, within=math.inf).delays():
+        for tries, delay in enumerate(replace(self._last_write, within=math.inf).delays()):
             try:
                 await self._write(run)
                 break
             except DatabaseError as error:
                 self._note_failure(run, error.message)
-                if not error.passes or clock() - began >= self._last_write.within:
+                if not error.passes or tries and clock() - began >= self._last_write.within:
                     released.set()
                 if not error.passes:
                     run.rejects.discard()  # one of them may be what is refused, and the end matters more

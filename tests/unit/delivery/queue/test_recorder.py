@@ -15,6 +15,7 @@ from promise_pub.delivery.queue import recorder as module
 from promise_pub.delivery.queue.recorder import RunRecorder
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.delivery.run.backoffs import BACKOFFS
+from promise_pub.delivery.store.ledger import WRITE_TIMEOUT
 from promise_pub.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable, PromisePubError, SchemaMissing
 from promise_pub.parameters import Mode, Parameters
 from promise_pub.records import Fault, Rejected, RunReport, State, StoredFile, Verdict
@@ -137,6 +138,29 @@ async def test_an_end_is_recorded_where_its_rejected_rows_are_refused() -> None:
     await asyncio.wait_for(recorder.record_end(run), 20)
     await until(lambda: ledger.runs[run.id].state is State.FAILED)
     await until(lambda: recorder.find_unrecorded(run.id) is None)
+
+
+class LostConnection(FakeLedger):
+    """The first write goes to a connection that was lost without a word; the next has a new one."""
+
+    async def write_run(self, report: RunReport) -> None:
+        if not self.calls:
+            self.calls.append("write_run")
+            await asyncio.sleep(WRITE_TIMEOUT)
+            raise DatabaseUnavailable
+        await super().write_run(report)
+
+
+def test_an_end_is_tried_on_another_connection_before_its_run_is_released() -> None:
+    async def work() -> None:
+        ledger, run = LostConnection(), ended()
+        ledger.runs[run.id] = replace(run.report(), state=State.QUEUED)
+        recorder = RunRecorder(ledger, BACKOFFS.last_write)
+        await recorder.record_end(run)
+        await recorder.close()
+        assert ledger.runs[run.id].state is State.FAILED
+
+    in_virtual_time(work)
 
 
 @pytest.mark.parametrize("error", [REFUSED, DatabaseUnavailable("It is away.")], ids=["refuses", "is away"])
