@@ -170,7 +170,7 @@ class EarlierSession:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where a file can be taken up: a record boundary, and what became of the rows before it.
+    """A position where reading a file can continue: a record boundary, and what became of the rows before it.
 
     `offset` in bytes, `line` from 1, `row` the last accepted row before; `digest` over the session's rows up to it.
     """

@@ -11,6 +11,11 @@ from promise_pub.errors import BadParameter
 _SPAN = re.compile(r"([0-9]{1,5})(min|m|h|d|w)")
 _UNITS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
+# A pattern of accepted times, of which every match is valid: neither all of ISO 8601, nor the last days of months.
+_DAY = "20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
+_TIME = "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9])?"
+SINCE_PATTERN = f"^([0-9]{{1,5}}(min|m|h|d|w)|{_DAY}(T{_TIME})?)?$"
+
 
 def parse_since(text: str, now: datetime, name: str = "since") -> datetime | None:
     """Parses a time, in UTC where it has no zone, or returns None for an empty text. Raises BadParameter."""

@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None, features: Sequence[Feature] = F
             options,
             error,
             # Not its repr: that of an encoding that fails holds all that was to be encoded, passwords as well.
-            [f"failed for a reason nobody foresaw: {type(error).__name__}: {error} (-v shows where)"],
+            [f"failed unexpectedly: {type(error).__name__}: {error} (-v shows where)"],
         )
         return FAILED
 

@@ -1,4 +1,4 @@
-"""BarRows of a name, a bar, a number and a note, fitted to the terminal's width. Pure: draws, prints nothing."""
+"""Rows of a name, a bar, a number and a note, fitted to the terminal's width. Pure: draws, prints nothing."""
 
 from __future__ import annotations
 

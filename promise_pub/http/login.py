@@ -108,7 +108,7 @@ async def show_login(request: web.Request) -> web.Response:
 
 @routes.post("/login")
 async def log_in(request: web.Request) -> web.Response:
-    """Starts a session and goes on to the page that was asked for; says why not on the form otherwise."""
+    """Starts a session and redirects to the page that was asked for, or shows the form with the reason why not."""
     fields = await _fields(request)
     after = _local(fields.get("next", ""))
     name, password = fields.get("name", ""), fields.get("password", "")

@@ -16,7 +16,7 @@ Kind = type[errors.PromisePubError]
 
 
 class Entry(NamedTuple):
-    """What the catalogue holds of a class of error."""
+    """The entry of a class of error."""
 
     status: int
     advice: str | None = None

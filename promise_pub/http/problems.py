@@ -77,7 +77,7 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
             response.headers["Allow"] = error.headers["Allow"]
         return response
     except Exception:
-        log.exception("%s %s failed for a reason nobody foresaw", request.method, request.path)
+        log.exception("%s %s failed unexpectedly", request.method, request.path)
         return _answer(request, problem(errors.Internal, errors.Internal.default_message()), passes=False)
 
 

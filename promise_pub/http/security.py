@@ -42,7 +42,7 @@ _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+?)\.?(?::[0-9]*)?")
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """How the server is reached: only from this machine or not, by which host names, over TLS, through which proxies."""
+    """The ways to reach the server: from this machine only, by which host names, over TLS, through which proxies."""
 
     loopback: bool = True
     hosts: frozenset[str] = frozenset()

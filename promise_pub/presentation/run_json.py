@@ -63,7 +63,7 @@ SESSION = record(
     Field("invalid", COUNT, "Received, and no usable row.", optional=True),
     Field("digest", _DIGEST, "Of the distinct messages received.", optional=True),
     Field("rows", _RANGES, "Their row numbers.", optional=True),
-    description="The consumer's session, as it told it last.",
+    description="The consumer's session, as last reported.",
 )
 _SESSION = named("Session", SESSION)
 # Kinds that only a newer version knows are not read.
@@ -148,7 +148,7 @@ def encode_run(report: RunReport) -> Json:
 
 
 def decode_run(told: Json) -> RunReport:
-    """Returns the run that a server told of, as exact as JSON is. Raises ServerAnswerError for what is no run."""
+    """Decodes a run from JSON. Raises ServerAnswerError for anything else."""
     try:
         return RUN.decode(told)  # type: ignore[no-any-return]
     except (KeyError, TypeError, ValueError, AttributeError, BadParameter) as error:

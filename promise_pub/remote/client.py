@@ -28,7 +28,7 @@ TOKEN_VARIABLE = "PROMISE_PUB_TOKEN"  # every user of the machine could read an 
 
 
 class NoStream(Exception):
-    """No events of this run come: the server is an old one, or a proxy drops them. Ask `run` instead."""
+    """The server sends no events of this run: it is an old one, or a proxy drops them. Poll the run instead."""
 
 
 class RemoteServer:

@@ -49,7 +49,7 @@ from promise_pub.web.runs import run as run_pages
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What the application works with; its creator opens and closes it. Without a authenticator nobody has to log in."""
+    """The services of an application, opened and closed by its creator. Without an authenticator nobody has to log in."""
 
     runs: Runs
     ledger: Ledger

@@ -206,7 +206,7 @@ async def test_no_row_and_no_secret_gets_into_the_log(
         "Session removed",
         "Session left behind",
         "Upload refused",
-        "nobody foresaw",
+        "unexpectedly",
         "ValueError",
         "Request",
         "Stopped",

@@ -9,11 +9,7 @@ from promise_pub.http.openapi.answers import DATABASE, Operation, answer, format
 from promise_pub.http.openapi.document import Operations
 from promise_pub.http.openapi.parameters import IF_NONE_MATCH, PAGE_HEADERS, format_parameter, page_parameters, query
 from promise_pub.json_schema import AMOUNT, COUNT, FLAG, MOMENT, TEXT, UUID, Schema, described, nullable, object_of, ref
-
-# A pattern of accepted times, of which every match is valid: neither all of ISO 8601, nor the last days of months.
-_DAY = "20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
-_TIME = "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9])?"
-SINCE = f"^([0-9]{{1,5}}(min|m|h|d|w)|{_DAY}(T{_TIME})?)?$"
+from promise_pub.spans import SINCE_PATTERN
 
 _SESSION_ID: Schema = {
     "name": "session_id",
@@ -26,7 +22,7 @@ _SESSION_ID: Schema = {
 
 def _sessions() -> Operation:
     words = "A span such as `24h`, or a time; earlier visits do not count."
-    since = query("since", {"type": "string", "pattern": SINCE}, words, example="7d")
+    since = query("since", {"type": "string", "pattern": SINCE_PATTERN}, words, example="7d")
     return {
         "operationId": "listVisits",
         "tags": ["visits"],

@@ -78,12 +78,12 @@ def formats(json: Schema | None = None, *, csv: bool = False, html: bool = True)
 
 def answer(description: str, content: Mapping[str, Any] | None = None, *named: str) -> Schema:
     """Returns the description of a response, with headers by their names."""
-    told: Schema = {"description": description}
+    response: Schema = {"description": description}
     if named:
-        told["headers"] = headers(*named)
+        response["headers"] = headers(*named)
     if content:
-        told["content"] = {**content}
-    return told
+        response["content"] = {**content}
+    return response
 
 
 def problems(kinds: Iterable[Kind], *, negotiated: bool = True) -> dict[str, Schema]:
@@ -118,6 +118,6 @@ def not_modified(*named: str) -> Schema:
 def without_bodies(answers: Mapping[str, Schema]) -> dict[str, Schema]:
     """Returns the responses as HEAD gets them."""
     return {
-        status: {name: part for name, part in told.items() if name not in ("content", "links")}
-        for status, told in answers.items()
+        status: {name: part for name, part in response.items() if name not in ("content", "links")}
+        for status, response in answers.items()
     }

@@ -33,7 +33,7 @@ Operations = Mapping[tuple[str, str], Callable[[], Operation]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """What is known of the requests, whichever of them an application takes. `tags` are described groups of them."""
+    """Descriptions of requests, of which an application may have some only. `tags` are the groups that they are listed in."""
 
     words: str
     tags: Mapping[str, str]
@@ -81,9 +81,9 @@ def _leave_out_loose_links(paths: Mapping[str, Mapping[str, Operation]]) -> None
     """Removes links to requests that are not described."""
     operations = [one for path in paths.values() for one in path.values()]
     known = {one["operationId"] for one in operations}
-    for told in (told for one in operations for told in one["responses"].values()):
-        if links := told.get("links"):
-            told["links"] = {name: link for name, link in links.items() if link["operationId"] in known}
+    for response in (response for one in operations for response in one["responses"].values()):
+        if links := response.get("links"):
+            response["links"] = {name: link for name, link in links.items() if link["operationId"] in known}
 
 
 def _operation(operations: Operations, method: str, path: str, login: bool) -> Operation | None:
@@ -137,7 +137,7 @@ def _both(own: Operation, common: Operation) -> Operation:
     """Merges two responses of one status: the operation's own words first, and only the headers that both have."""
     known = own["description"]
     more = [line for line in common["description"].splitlines() if line and line not in known]
-    headers = {name: told for name, told in common.get("headers", {}).items() if name in own.get("headers", {})}
+    headers = {name: response for name, response in common.get("headers", {}).items() if name in own.get("headers", {})}
     return {
         "description": "\n".join([known, *more]),
         **({"headers": headers} if headers else {}),

@@ -110,7 +110,7 @@ async def show_metrics(request: web.Request) -> web.Response:
 
 
 class _Snapshot(Collector):
-    """What other collectors had when it was taken, so that another thread can encode it."""
+    """Metrics of other collectors at one moment, so that another thread can encode them."""
 
     def __init__(self, collectors: Iterable[Collector]) -> None:
         self._collectors = collectors

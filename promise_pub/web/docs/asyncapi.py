@@ -105,7 +105,7 @@ def _channel(rabbit: RabbitSettings) -> Schema:
         "title": "A session's queue",
         "description": "The consumer declares it before it answers `/create/`, as it likes, and deletes it at `/remove/`.",
         "servers": [{"$ref": "#/servers/broker"}],
-        "parameters": {"session": {"description": "The session's `uuid`, as the consumer told it."}},
+        "parameters": {"session": {"description": "The session's `uuid`, as the consumer named it."}},
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in ("row", "rowOfOtherColumns")},
         "bindings": {"amqp": {"is": "routingKey", "exchange": exchange, "bindingVersion": BINDING}},
     }

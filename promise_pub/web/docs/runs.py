@@ -48,13 +48,13 @@ def _links() -> dict[str, Schema]:
 
 
 def _a_run(description: str, *named: str) -> Schema:
-    told = answer(description, formats(ref("Run")), "Vary", *named)
-    return {**told, "links": _links()}
+    response = answer(description, formats(ref("Run")), "Vary", *named)
+    return {**response, "links": _links()}
 
 
 def _ended_or_dry() -> Schema:
-    told = _a_run("The run ended by itself; its verdict is in it. Or the report of a dry run.")
-    return told | {"content": formats({"anyOf": [ref("Run"), ref("DryRun")]})}
+    response = _a_run("The run ended by itself; its verdict is in it. Or the report of a dry run.")
+    return response | {"content": formats({"anyOf": [ref("Run"), ref("DryRun")]})}
 
 
 def _accepted() -> Schema:

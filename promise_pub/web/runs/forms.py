@@ -69,7 +69,7 @@ def parse_preview(request: web.Request) -> tuple[Parameters, bool]:
 
 
 def _parse(given: Mapping[str, str], known: Sequence[Parameter]) -> tuple[Parameters, bool]:
-    """Reads these parameters, of which the last is none of the run's."""
+    """Reads these parameters, the last of which is not the run's."""
     check_known(given, [one.name for one in known])
     values = parse_values(given, known)
     flag = values.pop(known[-1].name, False)

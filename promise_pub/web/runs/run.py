@@ -114,7 +114,7 @@ def _run_id(request: web.Request) -> str:
 
 
 def parse_run_id(text: str) -> str:
-    """The id as it is written everywhere. Raises RunNotFound for what is none."""
+    """Returns the id in its usual form. Raises RunNotFound if the text is not one."""
     return str(parse_uuid(text, RunNotFound(f"There is no run {text[:50]}.")))
 
 
