@@ -246,8 +246,9 @@ PARAMETERS_SHAPE = record(Parameters, *(Field(one.name, one.shape, one.help, new
 
 
 def parse_values(given: Mapping[str, str], known: Sequence[Parameter] = PARAMETERS) -> dict[str, Any]:
-    """Returns the values of the known parameters that are given. Raises BadParameter naming a wrong one."""
-    values = {one.name: one.parse(one.name, given[one.name]) for one in known if one.name in given}
+    """Returns the values of the known parameters that are given. Raises BadParameter naming the first wrong one."""
+    by_name = {one.name: one for one in known}
+    values = {name: by_name[name].parse(name, text) for name, text in given.items() if name in by_name}
     if values.get("header"):
         if values.get("columns"):
             raise BadParameter("header=true takes the columns from the file's first line: leave columns out.")

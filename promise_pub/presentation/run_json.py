@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from promise_pub import json_schema
-from promise_pub.errors import ServerAnswerError
+from promise_pub.errors import BadParameter, ServerAnswerError
 from promise_pub.parameters import PARAMETERS_SHAPE
 from promise_pub.records import (
     ConfirmLatency,
@@ -57,8 +57,8 @@ ROWS = record(
 SESSION = record(
     SessionView,
     Field("uuid", TEXT, "As the consumer named it; its queue's name."),
-    Field("received", nullable(COUNT), f"Messages received; {_NOT_TOLD}"),
-    Field("saved", nullable(COUNT), f"Rows saved; {_NOT_TOLD}"),
+    Field("received", nullable(COUNT), f"Messages received; {_NOT_TOLD}", newer=True),
+    Field("saved", nullable(COUNT), f"Rows saved; {_NOT_TOLD}", newer=True),
     Field("duplicates", COUNT, "Received and not saved: it had the row or its mail.", optional=True),
     Field("invalid", COUNT, "Received, and no usable row.", optional=True),
     Field("digest", _DIGEST, "Of the distinct messages received.", optional=True),
@@ -87,8 +87,8 @@ RUN = record(
     Field("", PARAMETERS_SHAPE, attribute="parameters"),
     Field("file", FILE),
     Field("created_at", MOMENT),
-    Field("started_at", nullable(MOMENT)),
-    Field("finished_at", nullable(MOMENT), "null while the run waits or works."),
+    Field("started_at", nullable(MOMENT), newer=True),
+    Field("finished_at", nullable(MOMENT), "null while the run waits or works.", newer=True),
     Field(
         "seconds",
         record(Seconds, *(Field(name, _SECONDS) for name in Seconds.__slots__), description="How long each part took."),
@@ -151,7 +151,7 @@ def decode_run(told: Json) -> RunReport:
     """Decodes a run from JSON. Raises ServerAnswerError for anything else."""
     try:
         return RUN.decode(told)  # type: ignore[no-any-return]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, BadParameter) as error:
         raise ServerAnswerError(f"The server's answer is no run: {error!r}") from error
 
 

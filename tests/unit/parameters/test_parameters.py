@@ -104,6 +104,12 @@ def test_a_wrong_value_is_named(query: str, says: str) -> None:
     assert len(error.value.message) < 300
 
 
+@pytest.mark.parametrize("names", [("timeout", "encoding"), ("encoding", "timeout"), ("header", "mode", "clear")])
+def test_of_several_wrong_values_the_first_that_was_given_is_named(names: tuple[str, ...]) -> None:
+    with pytest.raises(BadParameter, match=f"^{names[0]} must be"):
+        parse_values(dict.fromkeys(names, "wrong"))
+
+
 @pytest.mark.parametrize("profile", ["", "100:10,1000:5", "1:0.1", "5:86400", "7:12345.678"])
 def test_a_profile_is_written_as_it_was_read(profile: str) -> None:
     assert format_profile(parse_profile(profile)) == profile

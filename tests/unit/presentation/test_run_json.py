@@ -47,6 +47,18 @@ def test_a_server_without_findings_is_read_all_the_same() -> None:
     assert decode_run(without("findings")).findings == ()
 
 
+@pytest.mark.parametrize(
+    "name", ["started_at", "finished_at", "clear", "profile", "confirm_ms", "resends", "returned_rows"]
+)
+def test_a_server_that_does_not_tell_what_is_not_shown_is_read_all_the_same(name: str) -> None:
+    assert line(decode_run(without(name))) == line(report())
+
+
+def test_a_session_without_counts_is_one_that_did_not_report_them() -> None:
+    told = encode_run(report()) | {"session": {"uuid": "a"}}
+    assert decode_run(told).session == SessionView("a")
+
+
 def without(name: str) -> dict[str, Any]:
     return {key: value for key, value in encode_run(report()).items() if key != name}
 
@@ -60,6 +72,7 @@ def without(name: str) -> dict[str, Any]:
         encode_run(report()) | {"rows": []},
         encode_run(report()) | {"created_at": "yesterday"},
         encode_run(report()) | {"seconds": None},
+        encode_run(report()) | {"profile": "as fast as it can"},
     ],
 )
 def test_what_is_no_run_is_said_to_be_none(answer: dict[str, Any]) -> None:
