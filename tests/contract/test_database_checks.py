@@ -144,7 +144,7 @@ async def test_a_column_that_is_missing_is_named_and_one_that_goes_later_tells_t
 async def test_employees_of_another_shape_are_not_cured_by_the_scheme(pool: asyncpg.Pool) -> None:
     await pool.execute("ALTER TABLE employees DROP COLUMN id")
     await require_columns(pool, saver.NEEDS)
-    with pytest.raises(SchemaMissing, match="employees lacks the column id, and is not changed"):
+    with pytest.raises(SchemaMissing, match="employees lacks the column id, and promise-pub does not change"):
         await require_columns(pool, ledger.NEEDS)
 
 
