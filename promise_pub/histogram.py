@@ -1,0 +1,71 @@
+"""A histogram in constant memory: its buckets grow by 2 %. Pure."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Self
+
+_GROWTH = math.log(1.02)  # a bucket is 2 % wide, so a percentile is at most 2 % off
+_FLOOR = 0.01  # anything smaller counts as this
+
+
+class Histogram:
+    """Counts of positive numbers in buckets that grow by 2 %; the maximum and the sum are exact."""
+
+    def __init__(self) -> None:
+        self._buckets: Counter[int] = Counter()
+        self.max = 0.0
+        self.sum = 0.0
+
+    def add(self, value: float, count: int) -> None:
+        """Counts a value `count` times."""
+        self._buckets[_bucket(value)] += count
+        self.max = max(self.max, value)
+        self.sum += value * count
+
+    def merge(self, other: Self) -> None:
+        """Adds the counts of another histogram."""
+        self._buckets.update(other._buckets)
+        self.max = max(self.max, other.max)
+        self.sum += other.sum
+
+    def up_to(self, bounds: Sequence[float]) -> list[int]:
+        """Returns for each of these ascending bounds the number of values up to it; those up to 2 % over it may count."""
+        buckets = sorted(self._buckets)
+        counts = [0, *accumulate(self._buckets[bucket] for bucket in buckets)]
+        return [counts[bisect_right(buckets, _bucket(bound))] for bound in bounds]
+
+    @property
+    def count(self) -> int:
+        return self._buckets.total()
+
+    def copy(self) -> Self:
+        copied = type(self)()
+        copied._buckets, copied.max = Counter(self._buckets), self.max
+        copied.sum = self.sum
+        return copied
+
+    def since(self, earlier: Self) -> Self:
+        """Returns what was added since an earlier copy. Its maximum is that of all."""
+        recent = self.copy()
+        recent._buckets.subtract(earlier._buckets)
+        recent._buckets = +recent._buckets
+        recent.sum -= earlier.sum
+        return recent
+
+    def percentile(self, share: float) -> float:
+        """Returns the value that this share of all values does not exceed, at most 2 % off; 0 while there are none."""
+        wanted, seen = share * self._buckets.total(), 0
+        for bucket in sorted(self._buckets):
+            seen += self._buckets[bucket]
+            if seen >= wanted:
+                return min(_FLOOR * math.exp(bucket * _GROWTH), self.max)
+        return self.max
+
+
+def _bucket(value: float) -> int:
+    return math.ceil(math.log(max(value, _FLOOR) / _FLOOR) / _GROWTH)
