@@ -37,7 +37,7 @@ class Peer:
     def __init__(self) -> None:
         self.port = 0
         self.answers = dict(_ANSWERS)
-        """What it says to each request; a test may change it before it connects."""
+        """Answers to each request; a test may change them before it connects."""
         self.published: list[tuple[ContentHeader, bytes]] = []
         self._writer: asyncio.StreamWriter
         self._come = asyncio.Event()

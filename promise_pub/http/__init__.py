@@ -1,4 +1,4 @@
-"""What aiohttp lacks. It knows next to nothing of runs.
+"""Parts of a web server that aiohttp lacks. They know next to nothing of runs.
 
 Does: recognises clients, checks logins, limits what a request may be, negotiates HTML, JSON and CSV, answers errors as
 problem details, and asks services whether they are there.

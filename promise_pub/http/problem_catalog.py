@@ -20,7 +20,7 @@ class Entry(NamedTuple):
 
     status: int
     advice: str | None = None
-    """What to do about it, in a sentence or two; None: what is to be done about the status."""
+    """Advice in a sentence or two; None stands for that of the status."""
     public: bool = True
     """True where an answer may have the code; otherwise the error ends a command, or the start of the server."""
     ends_run: bool = False

@@ -43,7 +43,7 @@ ENCODINGS = {
 
 
 class Mode(StrEnum):
-    """When the consumer reads: while rows arrive, or once they are all there."""
+    """The time at which the consumer reads: while rows arrive, or once all of them have."""
 
     LIVE = "live"
     BATCH = "batch"

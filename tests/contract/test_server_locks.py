@@ -28,7 +28,7 @@ NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 
 
 class Server:
-    """What one server has: a pool, its locks, a ledger."""
+    """A server's pool, locks and ledger."""
 
     def __init__(self, database: DatabaseSettings, pool: asyncpg.Pool, locks: ServerLocks) -> None:
         self._database = database

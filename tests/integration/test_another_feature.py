@@ -125,7 +125,7 @@ FEATURE = Feature(
 
 @pytest.fixture
 def features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Feature]:
-    """Those there are, and one more with its page and stylesheet in a folder."""
+    """Returns the features of the application, and one more with its page and stylesheet in a folder."""
     folder = tmp_path / "guests"
     for name, text in (("templates/guests.html", PAGE), ("static/guests.css", ".guests { color: green; }")):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

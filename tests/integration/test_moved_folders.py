@@ -302,7 +302,7 @@ def folder(services_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
 
 
 async def _run(module: str, *arguments: str) -> str:
-    """What the module printed, which has to end well."""
+    """Returns the output of the module, which must succeed."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", f"tests.integration.{module}", *arguments),

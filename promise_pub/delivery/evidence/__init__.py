@@ -1,4 +1,4 @@
-"""What is known of each row, and what follows from it. No I/O.
+"""Evidence about each row, and the verdict that follows from it. No I/O.
 
 Does: settles delivery tags, sums digests, writes row numbers as ranges, turns counts into a verdict with its reasons.
 Never: calls a promise kept on a guess, or against what is known here; takes "not told" for zero.

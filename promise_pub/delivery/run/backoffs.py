@@ -1,4 +1,4 @@
-"""How a run tries again what failed."""
+"""The backoffs of a run, one for each service that may fail."""
 
 from __future__ import annotations
 

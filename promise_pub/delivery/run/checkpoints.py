@@ -1,4 +1,4 @@
-"""Where a run can be continued after an interruption: by another session, or by another process."""
+"""Checkpoints of a run, from which another session or another process can continue it."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from promise_pub.records import Fault, State
 
 
 class StopReason(IntEnum):
-    """Why a run is stopped. Where there are several reasons, the greatest decides how it ends."""
+    """A reason to stop a run. Where there are several, the greatest decides how it ends."""
 
     SHUTDOWN = 1
     TURN_LOST = 2

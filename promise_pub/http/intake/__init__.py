@@ -1,1 +1,1 @@
-"""What a client may do to the server before a handler sees its request: connections, their number, size and speed."""
+"""Limits of clients before a handler sees their request: connections, and the number, size and speed of requests."""
