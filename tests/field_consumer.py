@@ -158,12 +158,17 @@ class FieldConsumer:
                 if (await session.channel.queue_declare(session.uuid, passive=True)).message_count == 0:
                     break
                 continue
-            await self._save(session, body)
-            if self.options.die_after and session.checksum >= self.options.die_after:
-                os._exit(EXIT_TOLD_TO_DIE)
-            if self.options.stall_after and session.checksum >= self.options.stall_after:
-                await asyncio.Event().wait()
+            await self._take(session, body)
         await session.channel.basic_cancel(consuming.consumer_tag)
+        while not arrived.empty():  # an empty queue may have its last messages on their way to here
+            await self._take(session, arrived.get_nowait())
+
+    async def _take(self, session: FieldSession, body: bytes) -> None:
+        await self._save(session, body)
+        if self.options.die_after and session.checksum >= self.options.die_after:
+            os._exit(EXIT_TOLD_TO_DIE)
+        if self.options.stall_after and session.checksum >= self.options.stall_after:
+            await asyncio.Event().wait()
 
     def _look(self, message: Any) -> None:
         """Says which message is not as described."""
