@@ -69,8 +69,8 @@ class RowRanges:
     def missing(self, first: int, last: int) -> RowRanges:
         """Returns the numbers from `first` to `last` that are not in the set."""
         gaps, at = [], first
-        start = bisect_right(self._lasts, first - 1)
-        for low, high in zip(self._firsts[start:], self._lasts[start:], strict=True):
+        for place in range(bisect_right(self._lasts, first - 1), len(self._lasts)):
+            low, high = self._firsts[place], self._lasts[place]
             if low > last:
                 break
             if low > at:
@@ -83,6 +83,10 @@ class RowRanges:
     def without(self, other: RowRanges) -> RowRanges:
         """Returns the numbers that are not in `other`."""
         return RowRanges([gap for low, high in self for gap in other.missing(low, high)])
+
+    def within(self, other: RowRanges) -> RowRanges:
+        """Returns the numbers that are in `other` as well."""
+        return self.without(self.without(other))
 
     def up_to(self, number: int) -> RowRanges:
         """Returns the numbers up to `number`."""
