@@ -114,6 +114,10 @@ class SessionView:
     """Digest of the distinct rows received (see `delivery.evidence.digest`)."""
     rows: str | None = None
     """Numbers of those rows, as in 1-20,25."""
+    duplicate_rows: str | None = None
+    """Numbers of the distinct rows that were received and not saved because the row or its mail was there already."""
+    invalid_rows: str | None = None
+    """Numbers of the distinct rows that were received and are not usable."""
     ended: bool | None = None
     """True once the consumer has stopped reading."""
 

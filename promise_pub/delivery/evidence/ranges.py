@@ -29,11 +29,14 @@ class RowRanges:
             raise ValueError(f"{text[:50]!r} is not a list of ranges")
         pairs, before = [], -1
         for piece in text.split(",") if text else ():
-            first, _, last = piece.partition("-")
-            pairs.append((int(first), int(last or first)))
-            if not before < pairs[-1][0] <= pairs[-1][1]:
+            low, dash, high = piece.partition("-")
+            first = last = int(low)
+            if dash:
+                last = int(high)
+            if not before < first <= last:
                 raise ValueError(f"{piece!r} is out of order")
-            before = pairs[-1][1]
+            pairs.append((first, last))
+            before = last
         return cls(pairs)
 
     @classmethod
@@ -98,6 +101,11 @@ class RowRanges:
 
     def add(self, number: int) -> bool:
         """Adds one number; False if it was there. In ascending order each costs the same, however many there are."""
+        # Nearly every row follows the one before.
+        if self._lasts and number == self._lasts[-1] + 1:
+            self._lasts[-1] = number
+            self._count += 1
+            return True
         at = bisect_right(self._firsts, number)
         if at and number <= self._lasts[at - 1]:
             return False
