@@ -217,10 +217,10 @@ def test_all_faults_are_shown_at_once_each_with_a_caret_below_its_place() -> Non
                   ^ there is no 'acepted': did you mean accepted?
           saved < acepted or verdict > 3 or (p99 > 5x) and rejected
                                      ^ verdict is compared by == or != with one of kept, broken, unknown
-          …epted or verdict > 3 or (p99 > 5x) and rejected
-                                           ^ there is no unit 'x': units are ms, s, %, K, M
-          …or verdict > 3 or (p99 > 5x) and rejected
-                                            ^ this is compared with nothing: write a comparison, as in saved < accepted
+          …ted or verdict > 3 or (p99 > 5x) and rejected
+                                         ^ there is no unit 'x': units are ms, s, %, K, M
+          …verdict > 3 or (p99 > 5x) and rejected
+                                         ^ this is compared with nothing: write a comparison, as in saved < accepted
         """).rstrip()
     )
 
