@@ -22,10 +22,20 @@ from functools import lru_cache
 
 from promise_pub.errors import BadParameter
 from promise_pub.parameters.gate_faults import Faults
-from promise_pub.parameters.gate_parser import MAX_TEXT, parse_tree
+from promise_pub.parameters.gate_parser import parse_tree
 from promise_pub.parameters.gate_tree import ANY, Comparison, Junction, Name, Node, Values, walk
 
+MAX_TEXT = 1000  # characters
 _REMEMBERED = 1024  # gates: a page of the history shows 500 runs, and most runs of a place have the same
+
+
+USUAL_GATES: Mapping[str, str] = {
+    "rejected > 0": "rows are rejected",
+    "saved = 0": "nothing new is saved",
+    "saved < accepted": "an accepted row is not saved",
+    "resent > 0": "rows had to be sent again",
+}
+"""What many runs fail by, in words that follow `fail when`."""
 
 
 class Outcome(StrEnum):

@@ -36,7 +36,6 @@ from promise_pub.parameters.gate_tree import (
     Operation,
 )
 
-MAX_TEXT = 1000  # characters
 MAX_NESTING = 32  # brackets within each other: each is a few calls of the parser within each other
 MAX_DIGITS = 15  # before the point of a number
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promise_pub.errors import BadParameter
-from promise_pub.parameters.gate import Gate, JudgedClause, Outcome, join_gates, outcome_of, parse_gate
+from promise_pub.parameters.gate import MAX_TEXT, Gate, JudgedClause, Outcome, join_gates, outcome_of, parse_gate
 from promise_pub.parameters.gate_kinds import NAMES
-from promise_pub.parameters.gate_parser import MAX_NESTING, MAX_TEXT
+from promise_pub.parameters.gate_parser import MAX_NESTING
 from promise_pub.parameters.gate_tree import Values
 
 ROWS = {"read": 11_275, "accepted": 11_273, "rejected": 2, "confirmed": 11_273, "returned": 0, "nacked": 0, "resent": 0}
