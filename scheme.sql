@@ -87,6 +87,23 @@ CREATE TABLE IF NOT EXISTS rejected_rows (
     PRIMARY KEY (run_id, line)
 );
 
+-- What became of the records of a run's file, a row for each piece of some 64 KB: a byte for each record names the group
+-- it belongs to (runs.row_groups); one byte alone stands for all.
+CREATE TABLE IF NOT EXISTS row_chunks (
+    run_id       UUID NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    line         BIGINT NOT NULL,                                        -- where it begins in the file
+    byte_offset  BIGINT NOT NULL,
+    number       BIGINT NOT NULL,                                        -- of its first row
+    bytes        BIGINT NOT NULL,
+    checksum     BIGINT NOT NULL,                                        -- CRC-32 of them
+    records      INTEGER NOT NULL,
+    held         SMALLINT[] NOT NULL,                                    -- the groups that occur in it
+    groups       BYTEA NOT NULL,
+    line_offsets BYTEA NOT NULL,                                         -- empty: each record takes one line
+    repeats      BYTEA NOT NULL,                                         -- records whose mail an earlier line has
+    PRIMARY KEY (run_id, line)
+);
+
 -- Who may in, where [server] auth = users. Passwords as argon2 hashes; a generation ends the sessions before it.
 CREATE TABLE IF NOT EXISTS access_users (
     id         BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

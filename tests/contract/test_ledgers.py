@@ -23,6 +23,7 @@ from promise_pub.records import (
     Batch,
     ConfirmLatency,
     Counts,
+    EarlierSession,
     Fault,
     Finding,
     FindingKind,
@@ -274,8 +275,12 @@ async def test_a_run_of_a_plain_file_is_one_of_names_and_mails(subject: Subject)
         },
         {"state": State.FAILED, "error": Fault("broker_lost", "gone: '; DROP TABLE runs; --")},
         {"state": State.DRAINING, "session": SessionView("u")},
+        {
+            "session": SessionView("u", 9, 4, 3, 2, rows="1-9", duplicate_rows="1-2,7", invalid_rows="8-9"),
+            "earlier": (EarlierSession(SessionView("v", duplicate_rows="", invalid_rows="1"), 1, 0),),
+        },
     ],
-    ids=["going", "completed", "failed", "a silent consumer"],
+    ids=["going", "completed", "failed", "a silent consumer", "lists of rows"],
 )
 async def test_what_is_written_is_what_is_read(subject: Subject, changes: Any) -> None:
     run = report()
