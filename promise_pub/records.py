@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
+from promise_pub.consumer_totals import ConsumerTotals
 from promise_pub.parameters import Parameters
 
 MAX_REJECTS = 10_000
@@ -121,6 +122,10 @@ class SessionView:
         """
         return (self.saved or 0) + (self.duplicates or 0)
 
+    @property
+    def totals(self) -> ConsumerTotals:
+        return ConsumerTotals(self.received, self.saved, self.duplicates, self.invalid)
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -166,6 +171,19 @@ class EarlierSession:
     session: SessionView
     first: int
     last: int
+
+    @property
+    def totals(self) -> ConsumerTotals | None:
+        """Its counts of the rows that it accounts for; None where it accounts for no row."""
+        if self.last < self.first:
+            return None
+        return self.session.totals.within(self.first, self.last, None, None)
+
+
+def add_up_sessions(session: SessionView | None, earlier: Iterable[EarlierSession]) -> ConsumerTotals:
+    """Returns the sums over a run's sessions: `session` is the last one, None where there is none now."""
+    counted = [one.totals for one in earlier]
+    return ConsumerTotals.add_up([*filter(None, counted), *([session.totals] if session else ())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,6 +380,11 @@ class RunReport:
     samples: tuple[Sample, ...] = ()
     read_bytes: int = 0
     """Bytes of the file read so far."""
+
+    @property
+    def totals(self) -> ConsumerTotals:
+        """The consumer's counts, added up over all sessions of the run."""
+        return add_up_sessions(self.session, self.earlier)
 
     @property
     def resumable(self) -> bool:

@@ -123,7 +123,7 @@ def seconds_left(report: RunReport) -> float | None:
     counts, spent = report.counts, report.seconds
     if report.state is State.PUBLISHING and counts.confirmed and spent.publishing > 1:
         return (expected_rows(report) - counts.confirmed) * spent.publishing / counts.confirmed
-    received = report.session.received if report.session else None
+    received = report.totals.received
     worked = spent.publishing + spent.draining
     if report.state is State.DRAINING and received and worked > 1:
         return max(0, counts.confirmed - received) * worked / received + report.parameters.timeout
@@ -166,7 +166,7 @@ def sentence(report: RunReport) -> str:
 
 def _kept(report: RunReport) -> str:
     accepted = report.counts.accepted
-    saved = report.session.saved if report.session else None
+    saved = report.totals.saved
     explained = " or explained" if report.explanation and saved != accepted else ""
     if accepted == 1:
         return f"The one accepted row was confirmed and received, and saved{explained}."
@@ -197,8 +197,7 @@ def tab_title(report: RunReport) -> str:
     if report.state is State.PUBLISHING:
         return f"{_percent(counts.confirmed, expected_rows(report))} sent"
     if report.state is State.DRAINING:
-        received = report.session.received if report.session else None
-        return f"{_percent(received or 0, counts.confirmed)} received"
+        return f"{_percent(report.totals.received or 0, counts.confirmed)} received"
     if report.position:
         return f"waiting, number {report.position}"
     return report.verdict.value if report.verdict else report.state.value

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from promise_pub.consumer_totals import ConsumerTotals
 from promise_pub.delivery.evidence.latency import LatencyHistogram
-from promise_pub.records import Counts, Sample, SessionView
+from promise_pub.records import Counts, Sample
 
 MAX_SAMPLES = 120  # a chart is some hundred pixels wide
 FIRST_INTERVAL = 0.05  # seconds between samples at first, so that a short run has a curve too
@@ -26,7 +27,7 @@ class Timeline:
     def samples(self) -> tuple[Sample, ...]:
         return tuple(self._samples)
 
-    def add(self, at: float, counts: Counts, session: SessionView | None, latency: LatencyHistogram) -> None:
+    def add(self, at: float, counts: Counts, totals: ConsumerTotals, latency: LatencyHistogram) -> None:
         """Adds a sample, `at` seconds of work, with the latencies of the confirms since the last one."""
         if self._histogram is not latency:  # a new session has a new histogram
             self._histogram, self._seen = latency, LatencyHistogram()
@@ -37,8 +38,8 @@ class Timeline:
             read=counts.read,
             published=counts.published,
             confirmed=counts.confirmed,
-            received=session.received if session else None,
-            saved=session.saved if session else None,
+            received=totals.received,
+            saved=totals.saved,
             p50=round(recent.p50, 2) if recent else None,
             p99=round(recent.p99, 2) if recent else None,
         )

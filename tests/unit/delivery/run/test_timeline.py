@@ -5,11 +5,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from promise_pub.consumer_totals import ConsumerTotals
 from promise_pub.delivery.evidence.latency import LatencyHistogram
 from promise_pub.delivery.run.timeline import FIRST_INTERVAL, MAX_SAMPLES, Timeline
-from promise_pub.records import Counts, Sample, SessionView
+from promise_pub.records import Counts, Sample
 
 NONE_YET = LatencyHistogram()
+UNKNOWN = ConsumerTotals()
 
 
 def counts(confirmed: int) -> Counts:
@@ -19,10 +21,10 @@ def counts(confirmed: int) -> Counts:
 def test_a_sample_tells_rows_by_fate_and_the_latencies_since_the_one_before() -> None:
     timeline, latency = Timeline(), LatencyHistogram()
     latency.add(1.0, 10)
-    timeline.add(0.0, counts(10), None, latency)
+    timeline.add(0.0, counts(10), UNKNOWN, latency)
     latency.add(100.0, 10)
-    timeline.add(0.05, counts(20), SessionView("u", received=5, saved=4), latency)
-    timeline.add(0.1, counts(20), SessionView("u", received=20), latency)
+    timeline.add(0.05, counts(20), ConsumerTotals(received=5, saved=4), latency)
+    timeline.add(0.1, counts(20), ConsumerTotals(received=20), latency)
     first, second, third = timeline.samples
     assert first[:6] == (0.0, 12, 11, 10, None, None) and second[:6] == (0.05, 22, 21, 20, 5, 4)
     assert third[4:] == (20, None, None, None)
@@ -35,14 +37,14 @@ def test_a_new_session_counts_its_confirms_anew() -> None:
     for at, milliseconds in ((0.0, 1.0), (0.1, 50.0)):
         latency = LatencyHistogram()
         latency.add(milliseconds, 3)
-        timeline.add(at, counts(3), None, latency)
+        timeline.add(at, counts(3), UNKNOWN, latency)
     assert [round(sample.p99 or 0) for sample in timeline.samples] == [1, 50]
 
 
 def test_two_samples_of_nearly_one_moment_are_one() -> None:
     timeline = Timeline()
-    timeline.add(1.0, counts(1), None, NONE_YET)
-    timeline.add(1.0 + FIRST_INTERVAL / 4, counts(2), None, NONE_YET)
+    timeline.add(1.0, counts(1), UNKNOWN, NONE_YET)
+    timeline.add(1.0 + FIRST_INTERVAL / 4, counts(2), UNKNOWN, NONE_YET)
     assert [sample.confirmed for sample in timeline.samples] == [2]
 
 
@@ -51,7 +53,7 @@ def test_however_many_samples_they_stay_few_in_order_with_the_peak_and_both_ends
     timeline, latency = Timeline(), LatencyHistogram()
     for moment in range(length):
         latency.add(500.0 if moment == peak else 1.0, 1)
-        timeline.add(moment * FIRST_INTERVAL, counts(moment), None, latency)
+        timeline.add(moment * FIRST_INTERVAL, counts(moment), UNKNOWN, latency)
     samples = timeline.samples
     assert len(samples) <= MAX_SAMPLES
     assert [sample.at for sample in samples] == sorted({sample.at for sample in samples})
@@ -64,6 +66,6 @@ def test_however_many_samples_they_stay_few_in_order_with_the_peak_and_both_ends
 def test_a_resumed_run_goes_on_with_its_curve() -> None:
     before = [Sample(float(at), 1, 1, at, None, None, None, None) for at in range(MAX_SAMPLES)]
     timeline = Timeline(before)
-    timeline.add(500.0, counts(9), None, NONE_YET)
+    timeline.add(500.0, counts(9), UNKNOWN, NONE_YET)
     assert timeline.samples[0] == before[0] and timeline.samples[-1].at == 500.0
     assert len(timeline.samples) <= MAX_SAMPLES
