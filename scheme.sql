@@ -57,6 +57,12 @@ ALTER TABLE runs
     ADD COLUMN IF NOT EXISTS delimiter TEXT    NOT NULL DEFAULT ',',
     ADD COLUMN IF NOT EXISTS encoding  TEXT    NOT NULL DEFAULT 'utf-8',
     ADD COLUMN IF NOT EXISTS profile   TEXT;                                   -- as in 100:10,1000:5
+-- Who started it, what its verdict rests on, and what became of its rows.
+ALTER TABLE runs
+    ADD COLUMN IF NOT EXISTS started_by       TEXT,                          -- the user or token; null: nobody logs in
+    ADD COLUMN IF NOT EXISTS findings         JSONB NOT NULL DEFAULT '[]',   -- one for each sentence of its explanation
+    ADD COLUMN IF NOT EXISTS unconfirmed_rows TEXT  NOT NULL DEFAULT '',     -- row numbers, as in 1-20,25
+    ADD COLUMN IF NOT EXISTS row_groups       JSONB NOT NULL DEFAULT '[]';   -- [[fate, rows, reason], ...]
 -- What the history is sorted by and filtered with.
 ALTER TABLE runs
     ADD COLUMN IF NOT EXISTS file_folded   TEXT GENERATED ALWAYS AS (lower(file_name)) STORED,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,6 +10,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
 from promise_pub.consumer_totals import ConsumerTotals
+from promise_pub.fates import Fate, RowGroup
 from promise_pub.parameters import Parameters
 
 MAX_REJECTS = 10_000
@@ -356,6 +358,8 @@ class RunReport:
     parameters: Parameters
     file: StoredFile
     created_at: datetime
+    started_by: str | None = None
+    """The user or the token whose request made the run; None where nobody has to log in."""
     state: State = State.QUEUED
     started_at: datetime | None = None
     finished_at: datetime | None = None
@@ -363,6 +367,7 @@ class RunReport:
     counts: Counts = Counts()
     returned_rows: str = ""
     nacked_rows: str = ""
+    unconfirmed_rows: str = ""
     session: SessionView | None = None
     db_count: int | None = None
     verdict: Verdict | None = None
@@ -380,6 +385,16 @@ class RunReport:
     samples: tuple[Sample, ...] = ()
     read_bytes: int = 0
     """Bytes of the file read so far."""
+    row_groups: tuple[RowGroup, ...] = ()
+    """The records by their fates; empty while that is not worked out."""
+
+    @property
+    def fates(self) -> Mapping[Fate, int] | None:
+        """The number of records by fate, without those that no record has; None while that is not worked out."""
+        counts: Counter[Fate] = Counter()
+        for group in self.row_groups:
+            counts[group.fate] += group.rows
+        return {fate: counts[fate] for fate in Fate if counts[fate]} if self.row_groups else None
 
     @property
     def totals(self) -> ConsumerTotals:

@@ -4,7 +4,7 @@
 -- Adds a run. The ledger fills in its columns, among them one for each parameter.
 INSERT INTO runs ({new}) VALUES ({values});
 
--- name: write_run(state, started_at, finished_at, seconds, rows_read, rows_rejected, published, confirmed, returned, nacked, resent, returned_rows, nacked_rows, session, db_count, verdict, explanation, confirm_ms, error_code, error_message, digest, resends, earlier, going, samples, read_bytes, id, server)^
+-- name: write_run(state, started_at, finished_at, seconds, rows_read, rows_rejected, published, confirmed, returned, nacked, resent, returned_rows, nacked_rows, session, db_count, verdict, explanation, confirm_ms, error_code, error_message, digest, resends, earlier, going, samples, read_bytes, findings, unconfirmed_rows, row_groups, id, server)^
 -- Writes the present state of a run, if it is still this server's.
 UPDATE runs
 SET state = :state, started_at = :started_at, finished_at = :finished_at, seconds = :seconds,
@@ -13,7 +13,8 @@ SET state = :state, started_at = :started_at, finished_at = :finished_at, second
     returned_rows = :returned_rows, nacked_rows = :nacked_rows,
     session = :session, db_count = :db_count, verdict = :verdict, explanation = :explanation,
     confirm_ms = :confirm_ms, error_code = :error_code, error_message = :error_message,
-    digest = :digest, resends = :resends, earlier = :earlier, going = :going, samples = :samples, read_bytes = :read_bytes
+    digest = :digest, resends = :resends, earlier = :earlier, going = :going, samples = :samples, read_bytes = :read_bytes,
+    findings = :findings, unconfirmed_rows = :unconfirmed_rows, row_groups = :row_groups
 WHERE id = :id AND server = :server
 RETURNING id;
 

@@ -17,6 +17,7 @@ from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.delivery.store.query import RunSelection, Sort
 from promise_pub.errors import DatabaseError, NotClearable, RunNotFound, RunTaken
+from promise_pub.fates import Fate, RowGroup
 from promise_pub.parameters import Mode, Parameters
 from promise_pub.records import (
     Batch,
@@ -234,6 +235,13 @@ async def test_a_run_that_was_opened_waits(subject: Subject) -> None:
     assert await subject.ledger.get_run(run.id) == run
 
 
+async def test_a_run_keeps_who_started_it(subject: Subject) -> None:
+    run = replace(report(), started_by="O'Brien \N{CRAB}")
+    await subject.ledger.open_run(run)
+    await subject.ledger.write_run(replace(run, state=State.NEGOTIATING))
+    assert (await subject.ledger.get_run(run.id)).started_by == run.started_by
+
+
 async def test_a_run_of_a_plain_file_is_one_of_names_and_mails(subject: Subject) -> None:
     run = report(parameters=Parameters())
     await subject.ledger.open_run(run)
@@ -261,6 +269,8 @@ async def test_a_run_of_a_plain_file_is_one_of_names_and_mails(subject: Subject)
                 Finding(FindingKind.NO_DIGEST, Verdict.KEPT),
             ),
             "confirm_ms": ConfirmLatency(1.25, 2, 3, 4.5),
+            "unconfirmed_rows": "5,7-9",
+            "row_groups": (RowGroup(Fate.REJECTED, 2), RowGroup(Fate.SAVED, 10**10, "it's {one}")),
         },
         {"state": State.FAILED, "error": Fault("broker_lost", "gone: '; DROP TABLE runs; --")},
         {"state": State.DRAINING, "session": SessionView("u")},

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
+from heapq import merge
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -102,10 +103,23 @@ class ConfirmTracker:
         self.resent += max(0, again)
         self.published += count
 
+    @property
+    def unsettled_rows(self) -> RowRanges:
+        """Numbers of the published rows that are not settled: as many as `in_flight`."""
+        return RowRanges.of(merge(self._in_flight_here(), self._waiting))
+
+    def _in_flight_here(self) -> list[int]:
+        """Returns the rows that this connection has not settled, ascending."""
+        return [
+            tag - sent.first_tag + sent.first_number
+            for sent in self._sent
+            for tag in range(max(sent.first_tag, self._watermark + 1), sent.last_tag + 1)
+            if tag not in self._beyond
+        ]
+
     def lost(self) -> None:
         """Notes that the connection and its tags are gone: its unsettled rows wait to be sent again."""
-        tags = (tag for tag in range(self.last_tag, self._watermark, -1) if tag not in self._beyond)
-        self._waiting.extendleft([self._number(tag) for tag in tags])
+        self._waiting.extendleft(reversed(self._in_flight_here()))
         self.last_tag = self._watermark = 0
         self._beyond.clear()
         self._returning.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Self
 
 _WRITTEN = re.compile(r"(?:\d{1,18}(?:-\d{1,18})?(?:,\d{1,18}(?:-\d{1,18})?)*)?")
@@ -34,6 +34,17 @@ class RowRanges:
             if not before < pairs[-1][0] <= pairs[-1][1]:
                 raise ValueError(f"{piece!r} is out of order")
             before = pairs[-1][1]
+        return cls(pairs)
+
+    @classmethod
+    def of(cls, numbers: Iterable[int]) -> Self:
+        """Makes the set of these numbers, which ascend."""
+        pairs: list[tuple[int, int]] = []
+        for number in numbers:
+            if pairs and number == pairs[-1][1] + 1:
+                pairs[-1] = (pairs[-1][0], number)
+            else:
+                pairs.append((number, number))
         return cls(pairs)
 
     def __len__(self) -> int:

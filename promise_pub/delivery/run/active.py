@@ -214,6 +214,7 @@ class ActiveRun:
             counts=self.counts(),
             returned_rows=returned_rows,
             nacked_rows=nacked_rows,
+            unconfirmed_rows=str(self._checkpoints.unconfirmed()),
             session=self.session,
             db_count=self._db_count,
             verdict=self._judgement and self._judgement.verdict,

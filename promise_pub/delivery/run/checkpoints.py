@@ -57,6 +57,13 @@ class Checkpoints:
         """The highest row ever published, by this session or an earlier one."""
         return max(self.tracker.published, self._settled.published)
 
+    def unconfirmed(self) -> RowRanges:
+        """Returns the rows that are published and not settled, those of an earlier session included."""
+        rows, published = self.tracker.unsettled_rows, self.tracker.published
+        if published < self.published:
+            rows = RowRanges([*rows, (published + 1, self.published)])
+        return rows
+
     def proof(self, earlier: tuple[EarlierSession, ...], columns: Sequence[str], *, resumed: bool) -> Proof:
         """Returns the evidence for the verdict besides the counts."""
         after, tracker = self.state.after, self.tracker

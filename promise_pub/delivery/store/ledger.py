@@ -16,6 +16,7 @@ from promise_pub.db_checks import Need, require_columns
 from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.delivery.store.query import NEWEST_FIRST, RunSelection, Sort
 from promise_pub.errors import NotClearable, NotResumable, RunNotFound, RunTaken, SchemaMissing
+from promise_pub.fates import Fate, RowGroup
 from promise_pub.parameters import RUN_PARAMETERS, Parameters
 from promise_pub.parameters.columns import NAME_AND_MAIL
 from promise_pub.records import (
@@ -50,7 +51,7 @@ LONG_TIMEOUT = 3600.0  # seconds; counting the repeats of hundreds of millions o
 
 _NEW_COLUMNS = (
     *("id", "state", *(parameter.name for parameter in RUN_PARAMETERS)),
-    *("file_name", "file_bytes", "file_sha256", "created_at", "server"),
+    *("file_name", "file_bytes", "file_sha256", "created_at", "started_by", "server"),
 )
 """The columns of a new run; the others have defaults."""
 
@@ -119,6 +120,7 @@ class Ledger:
             "file_bytes": report.file.bytes,
             "file_sha256": report.file.sha256,
             "created_at": report.created_at,
+            "started_by": report.started_by and _storable(report.started_by),
             "server": self._server,
         }
         with translated():
@@ -262,10 +264,6 @@ def _storable(text: str) -> str:
 
 
 def _columns(report: RunReport) -> dict[str, Any]:
-    going = asdict(report.resume_state)
-    if report.findings:
-        # Beside the checkpoint, for want of a column of their own; their sentences are the explanation.
-        going["findings"] = [finding.as_json() for finding in report.findings]
     return {
         "id": UUID(report.id),
         "state": report.state.value,
@@ -291,20 +289,22 @@ def _columns(report: RunReport) -> dict[str, Any]:
         "digest": report.digest,
         "resends": json.dumps([asdict(replace(one, reason=_storable(one.reason))) for one in report.resends]),
         "earlier": json.dumps([asdict(one) for one in report.earlier]),
-        "going": json.dumps(going),
+        "going": json.dumps(asdict(report.resume_state)),
         "samples": json.dumps(report.samples),
         "read_bytes": report.read_bytes,
+        "findings": json.dumps([finding.as_json() for finding in report.findings]),
+        "unconfirmed_rows": report.unconfirmed_rows,
+        "row_groups": json.dumps(report.row_groups),
     }
 
 
 def _report(row: asyncpg.Record) -> RunReport:
-    going = json.loads(row["going"])
-    findings = Finding.parse_all(going.pop("findings", ()))
     return RunReport(
         id=str(row["id"]),
         parameters=Parameters.from_columns(dict(row)),
         file=StoredFile(row["file_name"], row["file_bytes"], row["file_sha256"]),
         created_at=row["created_at"],
+        started_by=row["started_by"],
         state=State(row["state"]),
         started_at=row["started_at"],
         finished_at=row["finished_at"],
@@ -320,6 +320,7 @@ def _report(row: asyncpg.Record) -> RunReport:
         ),
         returned_rows=row["returned_rows"],
         nacked_rows=row["nacked_rows"],
+        unconfirmed_rows=row["unconfirmed_rows"],
         session=SessionView(**json.loads(row["session"])) if row["session"] else None,
         db_count=row["db_count"],
         verdict=Verdict(row["verdict"]) if row["verdict"] else None,
@@ -329,10 +330,11 @@ def _report(row: asyncpg.Record) -> RunReport:
         digest=row["digest"],
         resends=tuple(Resent(**one) for one in json.loads(row["resends"])),
         earlier=tuple(_earlier(one) for one in json.loads(row["earlier"])),
-        resume_state=_resume_state(going),
-        findings=findings,
+        resume_state=_resume_state(json.loads(row["going"])),
+        findings=Finding.parse_all(json.loads(row["findings"])),
         samples=tuple(Sample(*one) for one in json.loads(row["samples"])),
         read_bytes=row["read_bytes"],
+        row_groups=tuple(RowGroup(Fate(fate), rows, reason) for fate, rows, reason in json.loads(row["row_groups"])),
     )
 
 

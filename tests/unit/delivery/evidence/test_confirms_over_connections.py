@@ -79,7 +79,8 @@ class Connections(RuleBasedStateMachine):
         assert tracker.confirmed == len(self.rows("confirmed"))
         assert str(tracker.returned) == written(self.rows("returned"))
         assert str(tracker.nacked) == written(self.rows("nacked"))
-        assert tracker.in_flight == len(going)
+        assert tracker.in_flight == len(tracker.unsettled_rows) == len(going)
+        assert str(tracker.unsettled_rows) == written(going)
         assert tracker.waiting == self.waiting
         assert tracker.resent == self.resent
         assert tracker.settled_through == min(going, default=len(self.fates) + 1) - 1

@@ -1,0 +1,48 @@
+"""Fates of the records of a file."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Fate(StrEnum):
+    """The end of one record. Every record of a file has exactly one; they stand in the order in which one can happen."""
+
+    REJECTED = "rejected"
+    """No row: it cannot be published."""
+    UNPUBLISHED = "unpublished"
+    RETURNED = "returned"
+    """No queue took it."""
+    NACKED = "nacked"
+    """The broker refused it."""
+    UNCONFIRMED = "unconfirmed"
+    MISSING = "missing"
+    """Confirmed by the broker, and not received."""
+    UNUSABLE = "unusable"
+    REPEAT = "repeat"
+    """Received and not saved: an earlier row has its mail."""
+    HELD_BEFORE = "held_before"
+    """Received and not saved: the table had its mail before the run."""
+    UNSAVED = "unsaved"
+    """Received and not saved, for no known reason."""
+    SAVED = "saved"
+    UNKNOWN = "unknown"
+    """Confirmed by the broker; nothing proves more."""
+
+    @property
+    def needs_attention(self) -> bool:
+        """True where somebody has to do something for the row to arrive."""
+        return self not in _SETTLED
+
+
+_SETTLED = frozenset({Fate.REPEAT, Fate.HELD_BEFORE, Fate.SAVED, Fate.UNKNOWN})
+
+
+class RowGroup(NamedTuple):
+    """The number of records that have one fate for one reason. A rejected record has a reason of its own, so their
+    group has none."""
+
+    fate: Fate
+    rows: int
+    reason: str = ""
