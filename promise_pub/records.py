@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 from promise_pub.consumer_totals import ConsumerTotals
 from promise_pub.fates import Fate, RowGroup
 from promise_pub.parameters import Parameters
+from promise_pub.samples import Sample
 
 MAX_REJECTS = 10_000
 """Rejected rows of a run that are stored; all are counted."""
@@ -244,20 +245,6 @@ class ConfirmLatency:
     p95: float
     p99: float
     max: float
-
-
-class Sample(NamedTuple):
-    """A run at one moment: `at` in seconds of its work, rows by fate so far, and the latencies, in milliseconds, of the
-    confirms since the sample before. None where nothing was reported or no confirm came."""
-
-    at: float
-    read: int
-    published: int
-    confirmed: int
-    received: int | None
-    saved: int | None
-    p50: float | None
-    p99: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from promise_pub.presentation.wording import expected_rows
+from promise_pub.presentation.wording import about, expected_rows, is_estimate
 from promise_pub.records import RunReport, State, Verdict
 
 DONE, ASIDE, LOST = "done", "aside", "lost"
@@ -59,8 +59,8 @@ def gauges(report: RunReport) -> tuple[Gauge, ...]:
 def _read(report: RunReport) -> Gauge:
     counts = report.counts
     expected = expected_rows(report) + counts.rejected
-    if report.state is not State.COMPLETED and report.read_bytes < report.file.bytes:
-        note = f"of about {expected:,}" if counts.read else "from the file"
+    if is_estimate(report):
+        note = f"of {about(report)}{expected:,}"
     else:
         note = f"{counts.rejected:,} rejected" if counts.rejected else "from the file"
     parts = _parts(expected, (DONE, counts.accepted), (ASIDE, counts.rejected))
@@ -70,7 +70,8 @@ def _read(report: RunReport) -> Gauge:
 def _published(report: RunReport) -> Gauge:
     counts, expected = report.counts, expected_rows(report)
     left = expected - counts.published
-    note = f"{left:,} {'left out' if report.state.final else 'to go'}" if left > 0 else "to the broker"
+    where = "left out" if report.state.final else "to go"
+    note = f"{about(report)}{left:,} {where}" if left > 0 else "to the broker"
     return Gauge("Published", counts.published, note, _parts(expected, (DONE, counts.published)))
 
 

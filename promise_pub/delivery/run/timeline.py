@@ -6,18 +6,24 @@ from collections.abc import Iterable
 
 from promise_pub.consumer_totals import ConsumerTotals
 from promise_pub.delivery.evidence.latency import LatencyHistogram
-from promise_pub.records import Counts, Sample
+from promise_pub.records import Counts
+from promise_pub.samples import Sample
 
 MAX_SAMPLES = 120  # a chart is some hundred pixels wide
 FIRST_INTERVAL = 0.05  # seconds between samples at first, so that a short run has a curve too
+LATE = 2.0  # seconds over the interval after which nobody knows what happened meanwhile
 
 
 class Timeline:
-    """Samples of a run, evenly spaced. When there are too many, every second one is dropped, and the interval doubles."""
+    """Samples of a run, evenly spaced. When there are too many, every second one is dropped, and the interval doubles.
+
+    `samples` are of an earlier process: what happened between the last of them and the next is not known.
+    """
 
     def __init__(self, samples: Iterable[Sample] = ()) -> None:
         self._samples = [*samples]
-        self.interval = FIRST_INTERVAL
+        self._taken_up = bool(self._samples)
+        self.interval = max([FIRST_INTERVAL, *(one.at / len(self._samples) for one in self._samples[-1:])])
         """Seconds until the next sample is due."""
         self._histogram: LatencyHistogram | None = None
         self._seen = LatencyHistogram()
@@ -33,6 +39,7 @@ class Timeline:
             self._histogram, self._seen = latency, LatencyHistogram()
         recent = latency.since(self._seen).summary()
         self._seen = latency.copy()
+        late = bool(self._samples) and at - self._samples[-1].at > self.interval + LATE
         sample = Sample(
             at=round(at, 3),
             read=counts.read,
@@ -42,7 +49,9 @@ class Timeline:
             saved=totals.saved,
             p50=round(recent.p50, 2) if recent else None,
             p99=round(recent.p99, 2) if recent else None,
+            after_gap=late or self._taken_up,
         )
+        self._taken_up = False
         if self._samples and at - self._samples[-1].at < FIRST_INTERVAL / 2:
             sample = _merged(self._samples.pop(), sample)
         self._samples.append(sample)
@@ -58,8 +67,12 @@ class Timeline:
 
 
 def _merged(earlier: Sample, later: Sample) -> Sample:
-    """Returns the later sample with the worse of both latencies: a peak must not vanish."""
-    return later._replace(p50=_worse(earlier.p50, later.p50), p99=_worse(earlier.p99, later.p99))
+    """Returns the later sample with the worse of both latencies, and after a gap if one of them is: neither may vanish."""
+    return later._replace(
+        p50=_worse(earlier.p50, later.p50),
+        p99=_worse(earlier.p99, later.p99),
+        after_gap=earlier.after_gap or later.after_gap,
+    )
 
 
 def _worse(one: float | None, other: float | None) -> float | None:

@@ -74,7 +74,7 @@ def test_a_run_that_goes_shows_what_is_on_its_way_and_loses_nothing() -> None:
     shown = gauges(going)
     assert [gauge.note for gauge in shown] == [
         "of about 105",
-        "60 to go",
+        "about 60 to go",
         "10 unconfirmed",
         "10 to come",
         "by the consumer",
@@ -119,7 +119,7 @@ def test_one_lost_row_among_a_million_is_seen() -> None:
 def test_a_run_that_failed_half_way_has_half_full_bars() -> None:
     failed = replace(ENDED, state=State.FAILED, verdict=None, read_bytes=500)
     read, published, *_ = gauges(failed)
-    assert (read.note, published.note) == ("of about 180", "80 left out")
+    assert (read.note, published.note) == ("of about 180", "about 80 left out")
     assert drawn(published) == {DONE: 50}
 
 

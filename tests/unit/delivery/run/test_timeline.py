@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from promise_pub.consumer_totals import ConsumerTotals
 from promise_pub.delivery.evidence.latency import LatencyHistogram
 from promise_pub.delivery.run.timeline import FIRST_INTERVAL, MAX_SAMPLES, Timeline
-from promise_pub.records import Counts, Sample
+from promise_pub.records import Counts
+from promise_pub.samples import Sample
 
 NONE_YET = LatencyHistogram()
 UNKNOWN = ConsumerTotals()
@@ -27,7 +29,7 @@ def test_a_sample_tells_rows_by_fate_and_the_latencies_since_the_one_before() ->
     timeline.add(0.1, counts(20), ConsumerTotals(received=20), latency)
     first, second, third = timeline.samples
     assert first[:6] == (0.0, 12, 11, 10, None, None) and second[:6] == (0.05, 22, 21, 20, 5, 4)
-    assert third[4:] == (20, None, None, None)
+    assert third[4:8] == (20, None, None, None)
     assert first.p50 and abs(first.p50 - 1) < 0.03
     assert second.p50 and abs(second.p50 - 100) < 3  # not the median of all
 
@@ -69,3 +71,16 @@ def test_a_resumed_run_goes_on_with_its_curve() -> None:
     timeline.add(500.0, counts(9), UNKNOWN, NONE_YET)
     assert timeline.samples[0] == before[0] and timeline.samples[-1].at == 500.0
     assert len(timeline.samples) <= MAX_SAMPLES
+
+
+def test_what_nobody_saw_is_a_gap_however_much_is_thinned_out() -> None:
+    before = [Sample(float(at), 1, 1, at, None, None, None, None) for at in range(100)]
+    timeline = Timeline(before)
+    assert timeline.interval == pytest.approx(1, rel=0.02), "as densely as before"
+    for at in (100.0, 101.0, 150.0):
+        timeline.add(at, counts(9), UNKNOWN, NONE_YET)
+    assert [sample.at for sample in timeline.samples if sample.after_gap] == [100.0, 150.0]
+    for at in range(151, 1151):
+        timeline.add(float(at), counts(9), UNKNOWN, NONE_YET)
+    assert len(timeline.samples) <= MAX_SAMPLES
+    assert 1 <= sum(sample.after_gap for sample in timeline.samples) <= 2
