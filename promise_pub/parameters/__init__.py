@@ -241,6 +241,11 @@ class Parameters:
         """Returns the values by name, as a run's JSON has them."""
         return PARAMETERS_SHAPE.encode(self)  # type: ignore[no-any-return]
 
+    def list_changed(self) -> list[tuple[Parameter, Any]]:
+        """Returns the parameters that differ from their defaults, with their values."""
+        values = [(one, getattr(self, one.name)) for one in RUN_PARAMETERS]
+        return [(one, value) for one, value in values if value != one.default]
+
     def as_columns(self) -> dict[str, Any]:
         """Returns the values by the names of the ledger's columns."""
         return {one.name: (one.store or one.shape.encode)(getattr(self, one.name)) for one in RUN_PARAMETERS}
