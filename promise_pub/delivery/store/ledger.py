@@ -32,13 +32,13 @@ from promise_pub.records import (
     Resent,
     ResumeState,
     RunReport,
-    Sample,
     Seconds,
     SessionView,
     State,
     StoredFile,
     Verdict,
 )
+from promise_pub.samples import Sample
 
 NEEDS = (
     Need("runs", "SELECT INSERT UPDATE"),
