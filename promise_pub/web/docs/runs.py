@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from promise_pub import errors
 from promise_pub.delivery.input.uploads import NAME_LIMIT
@@ -23,6 +23,7 @@ from promise_pub.json_schema import COUNT, FLAG, ORDINAL, TEXT, UUID, Schema, de
 from promise_pub.parameters import FILE_PARAMETERS, Mode
 from promise_pub.records import MAX_REJECTS, State, Verdict
 from promise_pub.web.docs.parameters import RUN_ID, file_body, in_query
+from promise_pub.web.docs.rows import fate_parameter, list_rows
 from promise_pub.web.runs.compare import MAX_RUNS, MIN_RUNS
 from promise_pub.web.runs.forms import WHOLE
 from promise_pub.web.runs.history import ORDERS
@@ -180,14 +181,16 @@ def _rejects() -> Operation:
     }
 
 
-def _act(name: str, summary: str, words: str, *kinds: Kind) -> Callable[[], Operation]:
+def _act(
+    name: str, summary: str, words: str, *kinds: Kind, parameters: Sequence[Schema] = ()
+) -> Callable[[], Operation]:
     def operation() -> Operation:
         return {
             "operationId": name,
             "tags": ["runs"],
             "summary": summary,
             "description": words,
-            "parameters": [RUN_ID, format_parameter(HTML, JSON), PREFER],
+            "parameters": [RUN_ID, *parameters, format_parameter(HTML, JSON), PREFER],
             "responses": {"202": _accepted(), **problems((errors.BadParameter, errors.RunNotFound, *kinds, *DATABASE))},
         }
 
@@ -267,6 +270,7 @@ OPERATIONS: Mapping[tuple[str, str], Callable[[], Operation]] = {
     ("GET", "/runs/{id}"): _run,
     ("GET", "/runs/{id}/stream"): _stream,
     ("GET", "/runs/{id}/rejects"): _rejects,
+    ("GET", "/runs/{id}/rows"): list_rows,
     ("POST", "/runs/{id}/cancel"): _act(
         "cancelRun", "End a run", "202 while it still ends, within two seconds.", errors.NotCancellable
     ),
@@ -280,11 +284,15 @@ OPERATIONS: Mapping[tuple[str, str], Callable[[], Operation]] = {
     ("POST", "/runs/{id}/again"): _act(
         "repeatRun",
         "Make a run again",
-        "A new run of the same file with the same settings.",
+        "A new run of the same file with the same settings; with `fate`, of its rows with these fates alone, and then the "
+        "employees table is never emptied.",
         errors.NotRepeatable,
         errors.NotClearable,
+        errors.RowsNotReady,
+        errors.RowsLost,
         errors.DiskFull,
         *BUSY,
+        parameters=(fate_parameter("Send only the rows that have one of these fates."),),
     ),
     ("GET", "/compare"): _compare,
 }

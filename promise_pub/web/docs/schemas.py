@@ -6,6 +6,7 @@ from promise_pub.delivery.input.dry_run import REJECTS_TOLD
 from promise_pub.json_schema import COUNT, ORDINAL, TEXT, Schema, array, described, object_of, ref
 from promise_pub.parameters import FILE_PARAMETERS, PARAMETERS_SHAPE
 from promise_pub.presentation.run_json import FILE, RUN, SESSION
+from promise_pub.web.docs.rows import ROW_FATE
 
 
 def _dry_run() -> Schema:
@@ -51,6 +52,7 @@ def run_schemas() -> dict[str, Schema]:
                 "excerpt": described({"type": "string", "maxLength": 200}, "Its first characters."),
             }
         ),
+        "RowFate": ROW_FATE,
         "DryRun": _dry_run(),
         "Event": _event(),
     }
