@@ -10,7 +10,7 @@ from promise_pub.errors import NotRepeatable, ServerStopping, StoredFileError
 from promise_pub.records import RunReport
 
 
-async def rerun(runs: Runs, report: RunReport) -> ActiveRun:
+async def rerun(runs: Runs, report: RunReport, started_by: str | None = None) -> ActiveRun:
     """Queues a new run of the stored file of another, however that one ended.
 
     The new run gets a copy, so that deleting one file leaves the other. Raises NotRepeatable when the file has changed,
@@ -27,4 +27,4 @@ async def rerun(runs: Runs, report: RunReport) -> ActiveRun:
         except StoredFileError as error:
             raise NotRepeatable(f"The run cannot be repeated: {error.message}") from error
         stored = await upload.finish(report.file.name)
-        return await runs.submit(run_id, stored, report.parameters)
+        return await runs.submit(run_id, stored, report.parameters, started_by)

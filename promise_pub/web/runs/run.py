@@ -13,7 +13,7 @@ from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.errors import DatabaseError, RunNotFound, ServerStopping, find_class
 from promise_pub.http.intake.expect import defer_continue
-from promise_pub.http.keys import AUTHENTICATOR
+from promise_pub.http.keys import AUTHENTICATOR, name_of_principal
 from promise_pub.http.negotiation import JSON, negotiate_format
 from promise_pub.http.problems import ask_again_later, problem, status_of_run
 from promise_pub.http.responses import as_csv, as_json, page
@@ -44,7 +44,7 @@ async def simulate(request: web.Request) -> web.Response:
         submitted = await _unless_stopping(runs, receive_run(request, upload))
         if submitted.dry_run:
             return await _unless_stopping(runs, dry_run.answer(request, run_id, submitted))
-        run = await runs.submit(run_id, submitted.file, submitted.parameters)
+        run = await runs.submit(run_id, submitted.file, submitted.parameters, name_of_principal(request))
     if _prefers_async(request):
         return await _accepted(request, run)
     await run.done.wait()
@@ -93,7 +93,7 @@ async def repeat_run(request: web.Request) -> web.Response:
     """Queues a new run of the same file with the same parameters; 409 if the file is missing or has changed."""
     negotiate_format(request)
     report = await find_run(request)
-    return await _accepted(request, await rerun(request.app[RUNS], report))
+    return await _accepted(request, await rerun(request.app[RUNS], report, name_of_principal(request)))
 
 
 @routes.get("/runs/{id}")
