@@ -56,7 +56,8 @@ ALTER TABLE runs
     ADD COLUMN IF NOT EXISTS header    BOOLEAN NOT NULL DEFAULT false,         -- whether its first line holds them
     ADD COLUMN IF NOT EXISTS delimiter TEXT    NOT NULL DEFAULT ',',
     ADD COLUMN IF NOT EXISTS encoding  TEXT    NOT NULL DEFAULT 'utf-8',
-    ADD COLUMN IF NOT EXISTS profile   TEXT;                                   -- as in 100:10,1000:5
+    ADD COLUMN IF NOT EXISTS profile   TEXT,                                   -- as in 100:10,1000:5
+    ADD COLUMN IF NOT EXISTS fail_if   TEXT;                                   -- its gate, as in saved < accepted
 -- Who started it, what its verdict rests on, and what became of its rows.
 ALTER TABLE runs
     ADD COLUMN IF NOT EXISTS started_by       TEXT,                          -- the user or token; null: nobody logs in

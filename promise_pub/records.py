@@ -9,8 +9,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
+from promise_pub.consumer_totals import ConsumerTotals
 from promise_pub.fates import Fate, RowGroup
 from promise_pub.parameters import Parameters
+from promise_pub.samples import Sample
 
 MAX_REJECTS = 10_000
 """Rejected rows of a run that are stored; all are counted."""
@@ -131,6 +133,10 @@ class SessionView:
         """
         return (self.saved or 0) + (self.duplicates or 0)
 
+    @property
+    def totals(self) -> ConsumerTotals:
+        return ConsumerTotals(self.received, self.saved, self.duplicates, self.invalid)
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -176,6 +182,19 @@ class EarlierSession:
     session: SessionView
     first: int
     last: int
+
+    @property
+    def totals(self) -> ConsumerTotals | None:
+        """Its counts of the rows that it accounts for; None where it accounts for no row."""
+        if self.last < self.first:
+            return None
+        return self.session.totals.within(self.first, self.last, None, None)
+
+
+def add_up_sessions(session: SessionView | None, earlier: Iterable[EarlierSession]) -> ConsumerTotals:
+    """Returns the sums over a run's sessions: `session` is the last one, None where there is none now."""
+    counted = [one.totals for one in earlier]
+    return ConsumerTotals.add_up([*filter(None, counted), *([session.totals] if session else ())])
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,20 +255,6 @@ class ConfirmLatency:
     p95: float
     p99: float
     max: float
-
-
-class Sample(NamedTuple):
-    """A run at one moment: `at` in seconds of its work, rows by fate so far, and the latencies, in milliseconds, of the
-    confirms since the sample before. None where nothing was reported or no confirm came."""
-
-    at: float
-    read: int
-    published: int
-    confirmed: int
-    received: int | None
-    saved: int | None
-    p50: float | None
-    p99: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,6 +392,11 @@ class RunReport:
         for group in self.row_groups:
             counts[group.fate] += group.rows
         return {fate: counts[fate] for fate in Fate if counts[fate]} if self.row_groups else None
+
+    @property
+    def totals(self) -> ConsumerTotals:
+        """The consumer's counts, added up over all sessions of the run."""
+        return add_up_sessions(self.session, self.earlier)
 
     @property
     def resumable(self) -> bool:

@@ -31,7 +31,7 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _PROPERTIES = (
     *("id", "state", "verdict"),
     *(one.name for one in RUN_PARAMETERS),
-    *("file", "rows", "session", "db_count", "confirm_ms", "seconds", "digest"),
+    *("file", "rows", "session", "totals", "db_count", "confirm_ms", "seconds", "digest"),
 )
 
 

@@ -57,6 +57,7 @@ def exit_code(run: Json) -> int:
 
 def print_run(run: Json, form: str) -> None:
     session = run["session"] or {}
+    totals = run.get("totals") or session  # an older server's answer has no sums
     lines = {
         "run": run["id"],
         "file": run["file"]["name"],
@@ -69,8 +70,8 @@ def print_run(run: Json, form: str) -> None:
         "refused": run["rows"]["nacked"],
         "sent again": run["rows"]["resent"],
         "session": session.get("uuid"),
-        "received": session.get("received"),
-        "saved": session.get("saved"),
+        "received": totals.get("received"),
+        "saved": totals.get("saved"),
         "database count": run["db_count"],
         "seconds": run["seconds"]["total"],
     }

@@ -5,18 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise, starmap
 
 from promise_pub.presentation.wording import duration
-from promise_pub.records import RunReport, Sample
+from promise_pub.records import RunReport, State
+from promise_pub.samples import Sample
 
 WIDTH, HEIGHT = 1000, 240  # units of a chart's own; the page stretches it
 SPARK_WIDTH, SPARK_HEIGHT = 100, 20
 TABLE_ROWS = 12  # of a chart's table: more is not read
 CLOSEST = 1e-3  # seconds between samples, which are rounded to it: a rate over less is no rate
+PAUSE = 2.0  # seconds without news that a line may bridge
+RATE, LATENCY = "Rate", "Confirm latency"
 
 Point = tuple[float, float]
 """Point of a line: seconds and a value."""
+Stroke = list[Point]
+"""Unbroken piece of a line. Between two of them nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +59,22 @@ def charts(report: RunReport) -> tuple[Chart, ...]:
         "p99": _points(samples, lambda sample: sample.p99),
     }
     drawn = (
-        chart("Rate", "rows a second", rates),
-        chart("Confirm latency", "ms", waits),
+        chart(RATE, "rows a second", rates),
+        chart(LATENCY, "ms", waits),
     )
     return tuple(one for one in drawn if one)
+
+
+def awaited_charts(report: RunReport) -> list[tuple[str, str]]:
+    """Returns the titles of the charts that a run in progress does not have yet, and why."""
+    drawn = {one.title for one in charts(report)}
+    if report.state is State.DRAINING:
+        words = {RATE: "The curve starts with the next look.", LATENCY: "No curve: all rows were confirmed at once."}
+    elif report.state is State.PUBLISHING:
+        words = dict.fromkeys((RATE, LATENCY), "The curve starts when the broker confirms rows.")
+    else:
+        words = dict.fromkeys((RATE, LATENCY), "The curve starts when rows are published.")
+    return [(title, why) for title, why in words.items() if title not in drawn]
 
 
 def compared(named: Sequence[tuple[str, RunReport]]) -> tuple[Chart, ...]:
@@ -73,40 +90,72 @@ def compared(named: Sequence[tuple[str, RunReport]]) -> tuple[Chart, ...]:
     return tuple(one for one in drawn if one)
 
 
-def rate(samples: Sequence[Sample], of: Callable[[Sample], int | None]) -> list[Point]:
-    """Returns rows a second, as steps: a count that changes only now and then is spread over the time between."""
+def rate(samples: Sequence[Sample], of: Callable[[Sample], int | None]) -> list[Stroke]:
+    """Returns rows a second, as steps: a count that changes only now and then is spread over the time between, up to
+    PAUSE."""
+    strokes = []
+    for stretch in _without_gaps(samples):
+        stroke: Stroke = []
+        for (start, before), (end, after) in pairwise(_changes(stretch, of)):
+            if end - start >= CLOSEST:
+                value = max(0.0, (after - before) / (end - start))  # of a session that ended fewer rows may count
+                stroke += [(start, value), (end, value)]
+        if stroke:
+            strokes.append(stroke)
+    return strokes
+
+
+def _without_gaps(samples: Iterable[Sample]) -> list[list[Sample]]:
+    stretches: list[list[Sample]] = []
+    for one in samples:
+        if one.after_gap or not stretches:
+            stretches.append([])
+        stretches[-1].append(one)
+    return stretches
+
+
+def _changes(samples: Iterable[Sample], of: Callable[[Sample], int | None]) -> list[tuple[float, int]]:
+    """Returns the moments at which a count begins, changes and ends, and the ends of its pauses."""
     known = [(sample.at, count) for sample in samples if (count := of(sample)) is not None]
-    changes = [known[index] for index in range(len(known)) if _changes(known, index)]
-    points: list[Point] = []
-    for (start, before), (end, after) in pairwise(changes):
-        if end - start >= CLOSEST:
-            value = max(0.0, (after - before) / (end - start))  # a new session counts from 0
-            points += [(start, value), (end, value)]
-    return points
+    changes = known[:1]
+    for before, after in pairwise(known):
+        if after[1] != before[1]:
+            if before[0] - changes[-1][0] > PAUSE:
+                changes.append(before)
+            changes.append(after)
+    return changes if known[-1:] == changes[-1:] else [*changes, known[-1]]
 
 
-def _changes(known: Sequence[tuple[float, int]], index: int) -> bool:
-    """Tells whether a count is the first, the last, or differs from the one before."""
-    return index in (0, len(known) - 1) or known[index][1] != known[index - 1][1]
+def _points(samples: Sequence[Sample], of: Callable[[Sample], float | None]) -> list[Stroke]:
+    """Returns a value of each sample that has one. A stroke begins with the sample before, whose news it has."""
+    strokes: list[Stroke] = []
+    for stretch in _without_gaps(samples):
+        stroke: Stroke = []
+        before = stretch[0].at
+        for sample in stretch:
+            if (value := of(sample)) is not None:
+                if not stroke or (before > stroke[-1][0] and sample.at - stroke[-1][0] > PAUSE):
+                    stroke = [(before, value)]
+                    strokes.append(stroke)
+                stroke.append((sample.at, value))
+            before = sample.at
+    return strokes
 
 
-def _points(samples: Iterable[Sample], of: Callable[[Sample], float | None]) -> list[Point]:
-    return [(sample.at, value) for sample in samples if (value := of(sample)) is not None]
-
-
-def chart(title: str, unit: str, lines: dict[str, list[Point]]) -> Chart | None:
-    """Returns the chart of these lines; None where there is nothing to draw."""
+def chart(title: str, unit: str, lines: dict[str, list[Stroke]]) -> Chart | None:
+    """Returns the chart of these lines; None where there is nothing to draw, or only zeros."""
     numbers = {name: number for number, name in enumerate(lines, 1)}
-    lines = {name: points for name, points in lines.items() if len(points) > 1}
-    if not lines:
+    lines = {name: strokes for name, strokes in lines.items() if strokes}
+    highest = max((value for strokes in lines.values() for _, value in chain(*strokes)), default=0.0)
+    end = max((strokes[-1][-1][0] for strokes in lines.values()), default=0.0)
+    if not highest or not end:
         return None
-    end = max(points[-1][0] for points in lines.values())
-    top = nice(max(value for points in lines.values() for _, value in points))
+    top = nice(highest)
     return Chart(
         title=title,
         unit=unit,
         series=tuple(
-            Series(numbers[name], name, _path(points, end, top, WIDTH, HEIGHT)) for name, points in lines.items()
+            Series(numbers[name], name, _path(strokes, end, top, WIDTH, HEIGHT)) for name, strokes in lines.items()
         ),
         y_labels=tuple(_short(top * share) for share in (1, 0.5, 0)),
         x_labels=tuple(_moment(end * share) for share in (0, 0.5, 1)),
@@ -117,29 +166,31 @@ def chart(title: str, unit: str, lines: dict[str, list[Point]]) -> Chart | None:
 
 def sparkline(report: RunReport) -> str:
     """Returns the path of a run's rate of confirms; empty where there is none."""
-    points = rate(report.samples, lambda sample: sample.confirmed)
-    if len(points) < 2:
-        return ""
-    top = max(value for _, value in points) or 1.0
-    return _path(points, points[-1][0], top, SPARK_WIDTH, SPARK_HEIGHT)
+    strokes = rate(report.samples, lambda sample: sample.confirmed)
+    top = max((value for _, value in chain(*strokes)), default=0.0)
+    return _path(strokes, strokes[-1][-1][0], top, SPARK_WIDTH, SPARK_HEIGHT) if top else ""
 
 
-def _path(points: Sequence[Point], end: float, top: float, width: int, height: int) -> str:
-    placed = (f"{at / (end or 1) * width:.1f} {height - value / (top or 1) * height:.1f}" for at, value in points)
-    return "M" + "L".join(placed)
+def _path(strokes: Iterable[Stroke], end: float, top: float, width: int, height: int) -> str:
+    def place(at: float, value: float) -> str:
+        return f"{at / end * width:.1f} {height - value / top * height:.1f}"
+
+    return "".join("M" + "L".join(starmap(place, stroke)) for stroke in strokes)
 
 
-def _table(lines: dict[str, list[Point]], end: float) -> Iterable[tuple[str, ...]]:
+def _table(lines: dict[str, list[Stroke]], end: float) -> Iterable[tuple[str, ...]]:
     for step in range(1, TABLE_ROWS + 1):
         at = end * step / TABLE_ROWS
-        values = (_value_at(points, at) for points in lines.values())
+        values = (_value_at(strokes, at) for strokes in lines.values())
         yield (duration(at), *("–" if value is None else _short(value) for value in values))
 
 
-def _value_at(points: Sequence[Point], at: float) -> float | None:
-    """Returns the last value up to a moment."""
-    known = [value for moment, value in points if moment <= at * 1.000001]
-    return known[-1] if known else None
+def _value_at(strokes: Iterable[Stroke], at: float) -> float | None:
+    """Returns the last value up to a moment; None where nothing is known of it."""
+    for stroke in strokes:
+        if stroke[0][0] <= at * 1.000001 and at <= stroke[-1][0] * 1.000001:
+            return [value for moment, value in stroke if moment <= at * 1.000001][-1]
+    return None
 
 
 def nice(value: float) -> float:

@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any
 
 from promise_pub.parameters import RUN_PARAMETERS, Parameter
-from promise_pub.presentation import gauges, wording
+from promise_pub.presentation import wording
 from promise_pub.records import RunReport, Seconds
 
 Value = str | int | float | None
@@ -109,9 +109,10 @@ def _facts() -> Iterator[tuple[str, str, str, Callable[[RunReport], Value]]]:
         yield "Settings", one.name, "", partial(_setting, one)
     for name in _ROWS:
         yield "Rows", name, "", attrgetter(f"counts.{name}")
-    yield "Rows", "received", "", gauges.received
-    yield "Rows", "saved", "", gauges.saved
-    yield "Rows", "duplicates", "", lambda run: run.session.duplicates if run.session else None
+    yield "Rows", "received", "", attrgetter("totals.received")
+    yield "Rows", "saved", "", attrgetter("totals.saved")
+    yield "Rows", "duplicates", "", attrgetter("totals.repeats")
+    yield "Rows", "not usable", "", attrgetter("totals.unusable")
     yield "Rows", "in the database", "", lambda run: run.db_count
     yield "Rate", "published and confirmed", "rows/s", wording.pace
     yield "Rate", "saved, start to end", "rows/s", _saving_rate
@@ -123,7 +124,7 @@ def _facts() -> Iterator[tuple[str, str, str, Callable[[RunReport], Value]]]:
 
 def _setting(parameter: Parameter, run: RunReport) -> Value:
     value: Value = parameter.as_request(getattr(run.parameters, parameter.name))
-    return value
+    return "" if value is None else value
 
 
 def _latency(name: str, run: RunReport) -> Value:
@@ -132,5 +133,5 @@ def _latency(name: str, run: RunReport) -> Value:
 
 
 def _saving_rate(run: RunReport) -> Value:
-    spent, count = run.seconds.publishing + run.seconds.draining, gauges.saved(run)
+    spent, count = run.seconds.publishing + run.seconds.draining, run.totals.saved
     return count / spent if count and spent > 0.01 else None

@@ -6,7 +6,7 @@ import re
 import shlex
 from urllib.parse import urlencode
 
-from promise_pub.parameters import FILE_FIELD, RUN_PARAMETERS
+from promise_pub.parameters import FILE_FIELD
 from promise_pub.records import RunReport
 
 # In double quotes, so that the shell puts the token in.
@@ -21,9 +21,8 @@ def format_curl(report: RunReport, origin: str, *, token: bool) -> str:
     address = f"{origin}/simulate/"
     query = {
         one.name: one.format(value)
-        for one in RUN_PARAMETERS
-        if (value := getattr(report.parameters, one.name)) != one.default
-        and not (report.parameters.header and one.name == "columns")
+        for one, value in report.parameters.list_changed()
+        if not (report.parameters.header and one.name == "columns")
     }
     if query:
         address += f"?{urlencode(query, safe=':,')}"

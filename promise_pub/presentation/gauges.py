@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from promise_pub.presentation.wording import expected_rows
+from promise_pub.presentation.wording import about, expected_rows, is_estimate
 from promise_pub.records import RunReport, State, Verdict
 
 DONE, ASIDE, LOST = "done", "aside", "lost"
@@ -59,8 +59,8 @@ def gauges(report: RunReport) -> tuple[Gauge, ...]:
 def _read(report: RunReport) -> Gauge:
     counts = report.counts
     expected = expected_rows(report) + counts.rejected
-    if report.state is not State.COMPLETED and report.read_bytes < report.file.bytes:
-        note = f"of about {expected:,}" if counts.read else "from the file"
+    if is_estimate(report):
+        note = f"of {about(report)}{expected:,}"
     else:
         note = f"{counts.rejected:,} rejected" if counts.rejected else "from the file"
     parts = _parts(expected, (DONE, counts.accepted), (ASIDE, counts.rejected))
@@ -70,7 +70,8 @@ def _read(report: RunReport) -> Gauge:
 def _published(report: RunReport) -> Gauge:
     counts, expected = report.counts, expected_rows(report)
     left = expected - counts.published
-    note = f"{left:,} {'left out' if report.state.final else 'to go'}" if left > 0 else "to the broker"
+    where = "left out" if report.state.final else "to go"
+    note = f"{about(report)}{left:,} {where}" if left > 0 else "to the broker"
     return Gauge("Published", counts.published, note, _parts(expected, (DONE, counts.published)))
 
 
@@ -88,7 +89,7 @@ def _confirmed(report: RunReport) -> Gauge:
 
 def _received(report: RunReport) -> Gauge:
     expected = expected_rows(report)
-    count = received(report)
+    count = report.totals.received
     if count is None:
         return Gauge("Received", None, _not_reported(report), ())
     missing = max(0, report.counts.confirmed - count)
@@ -101,15 +102,12 @@ def _received(report: RunReport) -> Gauge:
 
 
 def _saved(report: RunReport) -> Gauge:
-    count = saved(report)
+    totals = report.totals
+    count = totals.saved
     if count is None:
         return Gauge("Saved", None, _not_reported(report), ())
-    session = report.session
-    told = [
-        ((session.duplicates if session else None) or 0, "already there"),
-        ((session.invalid if session else None) or 0, "not usable"),
-    ]
-    here = min(received(report) or 0, report.counts.confirmed)  # what is received again counts once
+    told = [(totals.repeats or 0, "already there"), (totals.unusable or 0, "not usable")]
+    here = min(totals.received or 0, report.counts.confirmed)  # what is received again counts once
     rest = max(0, here - count)
     aside = rest if report.verdict is Verdict.KEPT else min(rest, sum(n for n, _ in told))
     lost = rest - aside if report.verdict is Verdict.BROKEN else 0
@@ -118,29 +116,6 @@ def _saved(report: RunReport) -> Gauge:
     note = _noted((lost, "unexplained")) or _noted(*told)
     parts = _parts(expected_rows(report), (DONE, count), (ASIDE, aside), (LOST, lost))
     return Gauge("Saved", count, note or "by the consumer", parts)
-
-
-def received(report: RunReport) -> int | None:
-    """Returns the number of rows the consumer received, including the rows that its earlier sessions account for."""
-    session = report.session
-    if session is None or session.received is None:
-        return _earlier_rows(report) or None
-    return session.received + _earlier_rows(report)
-
-
-def saved(report: RunReport) -> int | None:
-    """Returns the number of rows the consumer saved, in earlier sessions as far as they account for rows."""
-    before = sum(
-        min(one.session.saved or 0, one.last - one.first + 1) for one in report.earlier if one.last >= one.first
-    )
-    session = report.session
-    if session is None or session.saved is None:
-        return before or None
-    return session.saved + before
-
-
-def _earlier_rows(report: RunReport) -> int:
-    return sum(max(0, one.last - one.first + 1) for one in report.earlier)
 
 
 def _not_reported(report: RunReport) -> str:

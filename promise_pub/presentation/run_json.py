@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from promise_pub import json_schema
+from promise_pub.consumer_totals import ConsumerTotals
 from promise_pub.errors import BadParameter, ServerAnswerError
 from promise_pub.parameters import PARAMETERS_SHAPE
 from promise_pub.records import (
@@ -66,6 +67,15 @@ SESSION = record(
     description="The consumer's session, as last reported.",
 )
 _SESSION = named("Session", SESSION)
+TOTALS = record(
+    ConsumerTotals,
+    Field("received", nullable(COUNT)),
+    Field("saved", nullable(COUNT)),
+    Field("repeats", nullable(COUNT), "Not saved: the consumer had the row or its mail."),
+    Field("unusable", nullable(COUNT), "Of no use to the consumer."),
+    description="Rows as the consumer reports them, over all sessions of the run. Of a session that ended before the run, "
+    f"only those that it accounts for. {_NOT_TOLD}",
+)
 # Kinds that only a newer version knows are not read.
 _FINDINGS = Shape(
     json_schema.array(
@@ -122,6 +132,7 @@ RUN = record(
         attribute="earlier",
         newer=True,
     ),
+    Field("totals", TOTALS, computed=True),
     Field("resumable", FLAG, "The run's state allows to resume it.", computed=True),
     Field("db_count", nullable(COUNT), "Rows in `employees` after the run."),
     Field("verdict", nullable(one_of(Verdict)), "null unless the run is completed."),
@@ -168,8 +179,8 @@ _CELLS: Mapping[str, Callable[[RunReport], str | int | float | None]] = {
     "read": lambda run: run.counts.read,
     "rejected": lambda run: run.counts.rejected,
     "sent": lambda run: run.counts.confirmed,
-    "received": lambda run: run.session.received if run.session else None,
-    "saved": lambda run: run.session.saved if run.session else None,
+    "received": lambda run: run.totals.received,
+    "saved": lambda run: run.totals.saved,
     "seconds": lambda run: round(run.seconds.total, 3),
     "error": lambda run: run.error.code if run.error else None,
 }

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from markupsafe import Markup
 
+from promise_pub.parameters import RUN_PARAMETERS, Parameters
 from promise_pub.records import FindingKind, RunReport, State, Verdict
 from promise_pub.text import counted
 from promise_pub.times import rfc3339
@@ -49,6 +50,7 @@ _BROKEN = {
     FindingKind.TOO_LONG: "{rows} of {accepted} rows are too long for the employees table.",
     FindingKind.NOT_SAVED: "Rows reached the consumer and were not saved, for no known reason.",
 }
+_ALWAYS_TOLD = ("mode", "timeout")  # settings that a reader looks for
 _TONES = {
     State.QUEUED: "waiting",
     State.FAILED: "failed",
@@ -112,10 +114,20 @@ def state(report: RunReport) -> str:
 
 def expected_rows(report: RunReport) -> int:
     """Returns the accepted rows of the whole file; an estimate from its bytes where it was not read to its end."""
-    accepted, read, whole = report.counts.accepted, report.read_bytes, report.file.bytes
-    if report.state is State.COMPLETED or not 0 < read < whole:
+    accepted = report.counts.accepted
+    if not is_estimate(report):
         return accepted
-    return max(accepted, round(accepted * whole / read))
+    return max(accepted, round(accepted * report.file.bytes / report.read_bytes))
+
+
+def is_estimate(report: RunReport) -> bool:
+    """Tells whether `expected_rows` is one: the file was not read to its end."""
+    return report.state is not State.COMPLETED and 0 < report.read_bytes < report.file.bytes
+
+
+def about(report: RunReport) -> str:
+    """Returns the word before a number that rests on an estimate of the run's rows, or "" where it is exact."""
+    return "about " if is_estimate(report) else ""
 
 
 def seconds_left(report: RunReport) -> float | None:
@@ -123,7 +135,7 @@ def seconds_left(report: RunReport) -> float | None:
     counts, spent = report.counts, report.seconds
     if report.state is State.PUBLISHING and counts.confirmed and spent.publishing > 1:
         return (expected_rows(report) - counts.confirmed) * spent.publishing / counts.confirmed
-    received = report.session.received if report.session else None
+    received = report.totals.received
     worked = spent.publishing + spent.draining
     if report.state is State.DRAINING and received and worked > 1:
         return max(0, counts.confirmed - received) * worked / received + report.parameters.timeout
@@ -134,6 +146,13 @@ def pace(report: RunReport) -> float | None:
     """Returns confirmed rows a second over the time of publishing. None before there is such a time."""
     spent, confirmed = report.seconds.publishing, report.counts.confirmed
     return confirmed / spent if confirmed and spent > 0.01 else None
+
+
+def settings(parameters: Parameters) -> list[tuple[str, str, str]]:
+    """Returns the name, value and meaning of each setting: mode and timeout, and all that differ from their defaults."""
+    always = [(one, getattr(parameters, one.name)) for one in RUN_PARAMETERS if one.name in _ALWAYS_TOLD]
+    changed = [(one, value) for one, value in parameters.list_changed() if one.name not in _ALWAYS_TOLD]
+    return [(one.name, one.format(value), one.help.replace("`", "")) for one, value in (*always, *changed)]
 
 
 def headline(report: RunReport) -> str:
@@ -148,7 +167,7 @@ def sentence(report: RunReport) -> str:
     if report.error and report.error.message != headline(report):
         return report.error.message
     if report.state is State.CANCELLED:
-        return f"{report.counts.confirmed:,} of {rows(expected_rows(report))} were confirmed."
+        return f"{report.counts.confirmed:,} of {about(report)}{rows(expected_rows(report))} were confirmed."
     if report.verdict is Verdict.KEPT:
         return _kept(report)
     if report.verdict is Verdict.BROKEN:
@@ -166,7 +185,7 @@ def sentence(report: RunReport) -> str:
 
 def _kept(report: RunReport) -> str:
     accepted = report.counts.accepted
-    saved = report.session.saved if report.session else None
+    saved = report.totals.saved
     explained = " or explained" if report.explanation and saved != accepted else ""
     if accepted == 1:
         return f"The one accepted row was confirmed and received, and saved{explained}."
@@ -195,10 +214,9 @@ def tab_title(report: RunReport) -> str:
     """Returns the few words about a run that fit into a browser's tab."""
     counts = report.counts
     if report.state is State.PUBLISHING:
-        return f"{_percent(counts.confirmed, expected_rows(report))} sent"
+        return f"{about(report)}{_percent(counts.confirmed, expected_rows(report))} sent"
     if report.state is State.DRAINING:
-        received = report.session.received if report.session else None
-        return f"{_percent(received or 0, counts.confirmed)} received"
+        return f"{_percent(report.totals.received or 0, counts.confirmed)} received"
     if report.position:
         return f"waiting, number {report.position}"
     return report.verdict.value if report.verdict else report.state.value

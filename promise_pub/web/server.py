@@ -145,6 +145,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "thousands": wording.thousands,
     "size": wording.size,
     "state": wording.state,
+    "settings": wording.settings,
     "roughly": wording.roughly,
     "rounded": wording.rounded,
     "pace": wording.pace,
@@ -156,5 +157,6 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "tab_title": wording.tab_title,
     "gauges": gauges.gauges,
     "charts": charts.charts,
+    "awaited_charts": charts.awaited_charts,
     "sparkline": charts.sparkline,
 }

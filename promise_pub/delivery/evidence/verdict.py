@@ -86,20 +86,20 @@ def _earlier(evidence: Evidence) -> Iterator[Finding]:
     """Yields what is taken from sessions that ended before, and holds their reports against the table as well."""
     checkable = Verdict.KEPT if evidence.proof.countable else Verdict.UNKNOWN
     for one in evidence.proof.earlier:
-        session = one.session
-        if one.last < one.first:
-            yield _kept(Kind.EARLIER_SESSION_EMPTY, uuid=session.uuid)
+        totals = one.totals
+        if totals is None:
+            yield _kept(Kind.EARLIER_SESSION_EMPTY, uuid=one.session.uuid)
             continue
         facts = {
-            "uuid": session.uuid,
+            "uuid": one.session.uuid,
             "first": one.first,
             "last": one.last,
-            "saved": session.saved or 0,
-            "duplicates": session.duplicates,
-            "invalid": session.invalid or 0,
+            "saved": totals.saved or 0,
+            "duplicates": totals.repeats,
+            "invalid": totals.unusable or 0,
         }
-        yield Finding(Kind.EARLIER_SESSION, checkable, one.last - one.first + 1, facts)
-        yield from _not_usable(session.invalid or 0, evidence)
+        yield Finding(Kind.EARLIER_SESSION, checkable, totals.received, facts)
+        yield from _not_usable(totals.unusable or 0, evidence)
     if gone := evidence.repeats.gone:
         yield _unknown(Kind.MAILS_GONE, gone)
 

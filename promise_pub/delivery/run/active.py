@@ -167,7 +167,7 @@ class ActiveRun:
         """Adds the present counts to the timeline, once the first turn has begun."""
         if self.clock.started_at and not self.clock.state.final:
             spent = self.clock.seconds
-            self.timeline.add(spent.total - spent.queued, self.counts(), self.session, self.latency)
+            self.timeline.add(spent.total - spent.queued, self.counts(), self.sessions.totals, self.latency)
 
     def counts(self) -> Counts:
         """Returns the rows by fate at this moment."""

@@ -50,8 +50,8 @@ def log_ended(report: RunReport) -> None:
             nacked=counts.nacked or None,
             resent=counts.resent or None,
             session=session and session.uuid,
-            received=session and session.received,
-            saved=session and session.saved,
+            received=report.totals.received,
+            saved=report.totals.saved,
             seconds=round(report.seconds.total, 3),
         ),
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from promise_pub.consumer_totals import ConsumerTotals
 from promise_pub.delivery.evidence.ranges import RowRanges
 from promise_pub.errors import SessionLost
-from promise_pub.records import EarlierSession, Finding, FindingKind, SessionView, Verdict
+from promise_pub.records import EarlierSession, Finding, FindingKind, SessionView, Verdict, add_up_sessions
 
 MAX_SESSIONS = 100  # earlier sessions of a run, over all its turns: the report and the verdict name each
 MAX_ROWS_TEXT = 1_000  # characters of each list of row numbers of an earlier session: no verdict rests on them
@@ -21,6 +22,11 @@ class RunSessions:
     current: SessionView | None = None
     earlier: tuple[EarlierSession, ...] = ()
     left_behind: tuple[str, ...] = ()
+
+    @property
+    def totals(self) -> ConsumerTotals:
+        """The consumer's counts, added up over all of them."""
+        return add_up_sessions(self.current, self.earlier)
 
     def see(self, session: SessionView) -> None:
         """Notes the current session as it was just seen."""

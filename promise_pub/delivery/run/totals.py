@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+from promise_pub.consumer_totals import ConsumerTotals
 from promise_pub.delivery.evidence.latency import LatencyHistogram
 from promise_pub.delivery.run.active import ActiveRun
-from promise_pub.records import Counts, SessionView, State, Verdict
+from promise_pub.records import Counts, State, Verdict
 
-FATES = (
-    *("read", "rejected", "published", "confirmed", "returned", "nacked", "resent"),
-    *("received", "saved", "duplicates", "invalid"),
-)
+_COUNTED = ("read", "rejected", "published", "confirmed", "returned", "nacked", "resent")
+# By the metric's label: the run's sums over its sessions.
+_REPORTED = {"received": "received", "saved": "saved", "duplicates": "repeats", "invalid": "unusable"}
+FATES = (*_COUNTED, *_REPORTED)
 """Fates of rows: in the file and at the broker, and as the consumer reports them."""
 
 
@@ -34,17 +35,18 @@ class RunTotals:
 
     def begin(self, run: ActiveRun) -> None:
         """Makes this run the current one. Its counts up to now are not this process's."""
-        self._run, self._seen = run, _by_fate(run.counts(), run.session)
+        self._run, self._seen = run, _by_fate(run.counts(), run.sessions.totals)
         self._histogram, self._seen_latency = run.latency, run.latency.copy()
 
     def update(self) -> None:
         """Adds the current run's progress since the last call. Call it before a new session resets the run's counts."""
         if self._run is None:
             return
-        now = _by_fate(self._run.counts(), self._run.session)
+        now = _by_fate(self._run.counts(), self._run.sessions.totals)
         for fate, rows in now.items():
             self._rows[fate] += max(0, rows - self._seen[fate])
-        self._seen = now
+        # A session that ends accounts for fewer rows than it reported: those that another gets again count once.
+        self._seen = now | {fate: max(self._seen[fate], now[fate]) for fate in _REPORTED}
         histogram = self._run.latency
         if histogram is not self._histogram:  # a new session has a new histogram
             self._histogram, self._seen_latency = histogram, LatencyHistogram()
@@ -70,6 +72,7 @@ class RunTotals:
         return self._latency
 
 
-def _by_fate(counts: Counts, session: SessionView | None) -> dict[str, int]:
-    """Returns the run's counts and the session's together; what the consumer does not report is 0."""
-    return {fate: getattr(counts, fate, None) or getattr(session, fate, None) or 0 for fate in FATES}
+def _by_fate(counts: Counts, totals: ConsumerTotals) -> dict[str, int]:
+    """Returns the run's counts and the consumer's together; what the consumer does not report is 0."""
+    reported = {fate: getattr(totals, name) or 0 for fate, name in _REPORTED.items()}
+    return {fate: getattr(counts, fate) for fate in _COUNTED} | reported

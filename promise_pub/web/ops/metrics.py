@@ -9,7 +9,8 @@ from prometheus_client.registry import Collector
 
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.http.ops.metrics import gauge
-from promise_pub.records import Sample, State, Verdict
+from promise_pub.records import State, Verdict
+from promise_pub.samples import Sample
 
 # Seconds.
 CONFIRM_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

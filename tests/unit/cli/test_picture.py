@@ -55,7 +55,7 @@ def test_with_room_each_gauge_says_what_its_page_does() -> None:
         data.csv
         Publishing · 0:05 · about 0:06 left · 10,000 rows/s
         read       ━━━━━━━━━━━━━╌                    50,002  of about 100,002
-        published  ━━━━━━━━━━━━━━                    50,000  50,000 to go
+        published  ━━━━━━━━━━━━━━                    50,000  about 50,000 to go
         confirmed  ━━━━━━━━━━━                       40,000  10,000 unconfirmed
         received   ━━━━━━━━                          30,000  10,000 to come
         saved      ━━━━━                             20,000  by the consumer

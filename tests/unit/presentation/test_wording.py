@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from promise_pub.parameters import Parameters
+from promise_pub.parameters import RUN_PARAMETERS, Parameters
 from promise_pub.presentation import wording
 from promise_pub.records import (
     Counts,
@@ -21,6 +21,18 @@ from promise_pub.records import (
     StoredFile,
     Verdict,
 )
+
+OTHERS = {
+    "mode": "batch",
+    "timeout": "7",
+    "rate": "100",
+    "profile": "10:1",
+    "columns": "id,mail",
+    "delimiter": ";",
+    "encoding": "latin-1",
+    "fail_if": "saved < accepted",
+}
+"""Values other than the defaults; of flags, `true`."""
 
 RUN = RunReport("id", Parameters(), StoredFile("a.csv", 1000, "h"), datetime.now(UTC))
 KEPT = replace(
@@ -50,7 +62,7 @@ def test_a_time_is_told_in_utc_with_the_exact_one_for_scripts() -> None:
             "Publishing",
             "Rows are sent",
             "going",
-            "40 % sent",
+            "about 40 % sent",
         ),
         (
             {"state": State.PUBLISHING, "blocked": True},
@@ -191,3 +203,20 @@ def test_what_is_left_is_told_once_there_is_a_pace() -> None:
     )
     assert wording.seconds_left(rest) == pytest.approx(10 + 5)  # the timeout
     assert wording.seconds_left(KEPT) is None
+
+
+def test_the_settings_are_all_that_is_not_the_default() -> None:
+    assert [one[:2] for one in wording.settings(Parameters())] == [("mode", "live"), ("timeout", "5")]
+    for one in RUN_PARAMETERS:
+        value = one.parse(one.name, OTHERS.get(one.name, "true"))
+        told = {
+            name: (shown, help) for name, shown, help in wording.settings(replace(Parameters(), **{one.name: value}))
+        }
+        assert told[one.name] == (one.format(value), one.help.replace("`", ""))
+
+
+@pytest.mark.parametrize(("read_bytes", "says"), [(500, "4 of about 16 rows"), (1000, "4 of 8 rows")])
+def test_an_estimate_is_called_one(read_bytes: int, says: str) -> None:
+    run = replace(RUN, state=State.CANCELLED, counts=Counts(8, 0, 5, 4), read_bytes=read_bytes)
+    assert says in wording.sentence(run)
+    assert wording.about(run) == ("about " if read_bytes < 1000 else "")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,10 +13,11 @@ from hypothesis import strategies as st
 
 from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.evidence.latency import LatencyHistogram
+from promise_pub.delivery.run.sessions import RunSessions
 from promise_pub.delivery.run.totals import FATES, RunTotals
 from promise_pub.errors import ConsumerTimeout
 from promise_pub.parameters import Mode, Parameters
-from promise_pub.records import State, Verdict
+from promise_pub.records import Counts, SessionView, State, Verdict
 from tests.fakes import until
 from tests.house import QUICK, ROWS, House
 
@@ -126,6 +129,22 @@ async def test_what_goes_to_a_new_session_counts_again_and_nothing_is_lost(
     assert counted["published"] == 60
     assert counted["resent"] == run.report().counts.resent
     assert counted["received"] == counted["saved"] == 60
+
+
+def test_rows_that_another_session_gets_again_count_once() -> None:
+    """A session that ends accounts for 80 of the 100 rows that it received; the next one gets the others."""
+    run: Any = SimpleNamespace(counts=Counts, latency=LatencyHistogram(), sessions=RunSessions(SessionView("a", 0, 0)))
+    totals = RunTotals()
+    totals.begin(run)
+    run.sessions.see(SessionView("a", 100, 80))
+    totals.update()
+    run.sessions.end_current(1, 80)
+    for received in (0, 20, 50):
+        run.sessions.see(SessionView("b", received, received))
+        totals.update()
+    told = rows(totals)
+    assert (told["received"], told["saved"]) == (130, 130)
+    assert (run.sessions.totals.received, run.sessions.totals.saved) == (130, 130)
 
 
 @given(st.lists(st.tuples(st.floats(0, 20_000), st.integers(1, 50)), max_size=30))

@@ -16,7 +16,7 @@ from promise_pub.http.ops import metrics as http_metrics
 from promise_pub.http.ops import service_checks
 from promise_pub.http.ops.service_checks import ServiceChecks
 from promise_pub.parameters import Mode, Parameters
-from promise_pub.records import Sample
+from promise_pub.samples import Sample
 from promise_pub.web.ops import metrics
 from promise_pub.web.ops.metrics import publish_rate
 from tests.fakes import until

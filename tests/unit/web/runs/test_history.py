@@ -18,7 +18,8 @@ from promise_pub.delivery.store.query import NEWEST_FIRST, RunSelection, Sort
 from promise_pub.errors import BadParameter
 from promise_pub.http.pagination import Paging
 from promise_pub.parameters import Mode, Parameters
-from promise_pub.records import Counts, RunReport, Sample, Seconds, State, StoredFile, Verdict
+from promise_pub.records import Counts, RunReport, Seconds, State, StoredFile, Verdict
+from promise_pub.samples import Sample
 from promise_pub.web.runs.history import PARAMETERS, View, parse_view
 from tests.web_house import JSON, Client, House, opened
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import pairwise
 from pathlib import Path
@@ -84,16 +85,19 @@ async def test_a_run_that_has_ended_says_so_once(house: House) -> None:
 async def test_a_page_is_told_the_parts_of_it_that_change(
     house: House, monkeypatch: pytest.MonkeyPatch, every: float
 ) -> None:
-    """Curves as often as they are to come: with every event, or in an hour, for the page came with them."""
+    """Bars and tables with every event; curves as often as they are to come, or in an hour, for the page came with them."""
     monkeypatch.setattr(stream, "CHART_INTERVAL", every)
     answer = await house.client.get(f"{await begun(house)}/stream?format=html")
     text = await asyncio.wait_for(answer.text(), 30)
     *progress, end = text.replace("\r", "").strip().split("\n\n")
     assert all("event: progress" in event for event in progress) and "event: end" in end
-    assert all('id="outcome"' in event and 'id="gauges"' in event for event in progress)
+    assert all(f'id="{part}"' in event for event in progress for part in ("outcome", "gauges", "figures"))
     drawn = [event for event in progress if 'id="curves"' in event]
     assert drawn == ([] if every else progress)
-    assert all('id="figures"' in event for event in drawn)
+    for event in progress:
+        rows = dict(re.findall(r'row">(Published|Confirmed)</th>.*?number">([0-9,]+)<', event))
+        bars = dict(re.findall(r'label">(Published|Confirmed)</span>.*?count">([0-9,]+)<', event, re.DOTALL))
+        assert rows == bars and rows, "tables and bars are of one moment"
     assert len({event for event in progress if "to go" in event}) > 1
     assert "The promise is kept." in end
     assert "<html" not in text and "retry: 1000" in text
