@@ -100,7 +100,7 @@ class Runs:
     async def submit(
         self, run_id: str, file: StoredFile, parameters: Parameters, started_by: str | None = None
     ) -> ActiveRun:
-        """Queues a run of a file that is whole on disk. Its `done` is set at its end.
+        """Queues a run of a file that is whole on disk, at somebody's request. Its `done` is set at its end.
 
         Raises NotCsv, BadHeader, NoUsableRow, NotClearable, ServerBusy or DatabaseError; then the file is deleted and
         there is no run.
