@@ -24,6 +24,7 @@ from promise_pub.text import parse_uuid
 from promise_pub.web.keys import LEDGER, ROWS, RUNS
 from promise_pub.web.runs import dry_run
 from promise_pub.web.runs.forms import asks_dry_run, receive_run
+from promise_pub.web.runs.report import describe_print, show_report, tell_report
 from promise_pub.web.runs.row_query import parse_sendable
 
 REJECTS_SHOWN = 50  # rejected rows on a run's page
@@ -139,6 +140,7 @@ async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = 
             "run": report,
             "rejected": await _rejected(request, report),
             "max_rejects": MAX_REJECTS,
+            "told": await describe_print(request, report),
             "command": format_curl(report, str(request.url.origin()), token=AUTHENTICATOR in request.app),
         }
         response = page(request, "run.html", context, status)
@@ -157,6 +159,18 @@ async def _rejected(request: web.Request, report: RunReport) -> list[Rejected]:
         return await request.app[LEDGER].list_rejects(report.id, REJECTS_SHOWN)
     except DatabaseError:
         return []
+
+
+@routes.get("/runs/{id}/report.html")
+async def download_page(request: web.Request) -> web.Response:
+    """Shows the run on one page, in one file that needs no server."""
+    return await show_report(request, await find_run(request))
+
+
+@routes.get("/runs/{id}/report.json")
+async def download_json(request: web.Request) -> web.Response:
+    """Sends the run with the hashes by which `promise-pub verify` finds the first difference of another file."""
+    return await tell_report(request, await find_run(request))
 
 
 @routes.get("/runs/{id}/rejects")
