@@ -17,6 +17,7 @@ from promise_pub.delivery.input.dry_run import DryRuns
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.rows.reading import RowReader
 from promise_pub.delivery.store.ledger import Ledger
+from promise_pub.delivery.verification.stored import StoredBlocks
 from promise_pub.http import login
 from promise_pub.http.etags import add_etag, require_revalidation
 from promise_pub.http.features import OpenFeature
@@ -42,7 +43,7 @@ from promise_pub.http.security import (
 from promise_pub.presentation import charts, gauges, wording
 from promise_pub.settings.model import RabbitSettings, asset
 from promise_pub.web.docs import page
-from promise_pub.web.keys import BROKER, DRY_RUNS, LEDGER, ROWS, RUNS
+from promise_pub.web.keys import BLOCKS, BROKER, DRY_RUNS, LEDGER, ROWS, RUNS
 from promise_pub.web.ops.metrics import RunCollector
 from promise_pub.web.runs import compare, history, index, preview, rows, stream
 from promise_pub.web.runs import run as run_pages
@@ -86,6 +87,7 @@ def make_app(services: Services, features: Sequence[OpenFeature] = ()) -> web.Ap
     app[ROWS] = RowReader(services.runs.uploads, services.ledger)
     app[EXPOSURE], app[TRUSTED_PROXIES], app[LIMITS] = exposure, exposure.trusted_proxies, services.limits
     app[CONNECTIONS], app[METRICS], app[DRY_RUNS] = connections, measured, DryRuns()
+    app[BLOCKS] = StoredBlocks()
     app[NAV] = [*NAVIGATION, *(item for one in features for item in one.feature.nav)]
     if services.authenticator:
         app[AUTHENTICATOR] = services.authenticator
