@@ -94,6 +94,10 @@ class OpenPublisher(Protocol):
 class RunLedger(Protocol):
     """Runs and rejected rows in PostgreSQL. Every method raises a kind of DatabaseError."""
 
+    @property
+    def rows(self) -> RowStore:
+        """The fates of their records."""
+
     async def open_run(self, report: RunReport) -> None:
         """Adds a run."""
 

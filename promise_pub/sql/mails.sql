@@ -21,7 +21,7 @@ FROM (
 ) AS mails
 LEFT JOIN employees USING (mail);
 
--- name: compare_rows(held_up_to)#
+-- name: compare_rows(held_up_to)!
 -- Every row that the consumer received, beside employees.
 CREATE TEMPORARY TABLE run_rows ON COMMIT DROP AS
 SELECT line, cell, first,

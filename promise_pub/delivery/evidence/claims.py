@@ -55,24 +55,22 @@ def read_earlier_claims(earlier: EarlierSession, confirmed: RowRanges) -> Sessio
     What it says of later rows is left out: a later session got them again. The counts become those of its rows here.
     """
     session, rows = earlier.session, len(confirmed)
-    saved = rows if session.duplicates is None else min(session.saved or 0, rows)
-    listed = {
-        "duplicate_rows": _within(session.duplicate_rows, confirmed),
-        "invalid_rows": _within(session.invalid_rows, confirmed),
-    }
-    duplicates = None if session.duplicates is None else rows - saved
-    if listed["duplicate_rows"] is not None and listed["invalid_rows"] is not None:
-        duplicates, invalid = len(listed["duplicate_rows"]), len(listed["invalid_rows"])
-        saved = rows - duplicates - invalid
+    duplicate, invalid = (_within(text, confirmed) for text in (session.duplicate_rows, session.invalid_rows))
+    if duplicate is not None and invalid is not None:
+        saved, duplicates = rows - len(duplicate) - len(invalid), len(duplicate)
+    elif session.duplicates is not None:
+        saved = min(session.saved or 0, rows)
+        duplicates = rows - saved
     else:
-        invalid = 0
+        saved, duplicates = rows, None
     here = replace(
         session,
         received=rows,
         saved=saved,
         duplicates=duplicates,
-        invalid=invalid,
-        **{name: None if ranges is None else str(ranges) for name, ranges in listed.items()},
+        invalid=len(invalid or ()),
+        duplicate_rows=None if duplicate is None else str(duplicate),
+        invalid_rows=None if invalid is None else str(invalid),
     )
     return SessionClaims(here, _sorted(here, confirmed))
 

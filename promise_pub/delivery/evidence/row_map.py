@@ -10,7 +10,7 @@ from typing import NamedTuple
 from promise_pub.delivery.evidence.claims import Claim, SessionClaims, read_claims, read_earlier_claims
 from promise_pub.delivery.evidence.ranges import RowRanges
 from promise_pub.fates import Fate
-from promise_pub.records import RunReport, State
+from promise_pub.records import RunReport
 
 _NO_END = 1 << 62
 
@@ -79,19 +79,11 @@ def _joined(settled: str, named: str, through: int) -> RowRanges:
 
 
 def map_rows(report: RunReport, lost: LostRows, after: int = 0, digest: str | None = None) -> RowMap:
-    """Maps the rows of a run. Those after `after` belong to its last session, to which `digest` was published.
+    """Maps the rows of a run that the consumer reported on to the end.
 
-    A run that did not complete has no final word from its consumer: what the broker confirmed is `unknown`.
+    Those after `after` belong to its last session, to which `digest` was published.
     """
-    pieces = [Piece(report.counts.published + 1, _NO_END - 1, Fate.UNPUBLISHED)]
-    for fate, rows in (
-        (Fate.RETURNED, lost.returned),
-        (Fate.NACKED, lost.nacked),
-        (Fate.UNCONFIRMED, lost.unconfirmed),
-    ):
-        pieces += [Piece(first, last, fate) for first, last in rows]
-    if report.state is not State.COMPLETED or report.session is None:
-        return RowMap(pieces)
+    pieces = _at_the_broker(report, lost)
     everything = RowRanges([(1, report.counts.published)] if report.counts.published else [])
     confirmed = everything.without(lost.returned).without(lost.nacked).without(lost.unconfirmed)
     sessions = [
@@ -99,9 +91,24 @@ def map_rows(report: RunReport, lost: LostRows, after: int = 0, digest: str | No
         for one in report.earlier
         if one.last >= one.first
     ]
-    rest = confirmed.without(RowRanges([(1, after)] if after else []))
-    sessions.append(read_claims(report.session, rest, digest))
+    if report.session:
+        rest = confirmed.without(RowRanges([(1, after)] if after else []))
+        sessions.append(read_claims(report.session, rest, digest))
     for place, session in enumerate(sessions):
         for claim, rows in session.rows.items():
             pieces += [Piece(first, last, Claimed(place, claim)) for first, last in rows]
     return RowMap(pieces, sessions)
+
+
+def map_unfinished(report: RunReport) -> RowMap:
+    """Maps the rows of a run that did not complete. Its consumer gave no final report: what the broker confirmed is
+    `unknown`."""
+    return RowMap(_at_the_broker(report, LostRows.of(report)))
+
+
+def _at_the_broker(report: RunReport, lost: LostRows) -> list[Piece]:
+    pieces = [Piece(report.counts.published + 1, _NO_END - 1, Fate.UNPUBLISHED)]
+    fates = ((Fate.RETURNED, lost.returned), (Fate.NACKED, lost.nacked), (Fate.UNCONFIRMED, lost.unconfirmed))
+    for fate, rows in fates:
+        pieces += [Piece(first, last, fate) for first, last in rows]
+    return pieces

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -36,15 +36,14 @@ class RowIndexer:
         outcomes = enumerate(self._plan.outcomes)
         return tuple(RowGroup(outcome.fate, self._counts[place], outcome.reason) for place, outcome in outcomes)
 
-    async def make_chunks(self, path: Path, dialect: Dialect, stored: StoredFile) -> AsyncIterator[RowChunk]:
+    async def make_chunks(self, path: Path, dialect: Dialect, stored: StoredFile) -> AsyncGenerator[RowChunk]:
         """Yields the chunks of the file in its order. Raises StoredFileError where it is not the one that was sent."""
-        exceptions = self._look_up.list_exceptions() if self._look_up else _nothing()
+        exceptions = self._look_up.list_exceptions() if self._look_up else None
         async with aclosing(read_chunks(path, dialect, stored)) as pieces:
-            exception = await anext(exceptions, _NONE)
+            exception = await anext(exceptions, _NONE) if exceptions else _NONE
             async for piece in pieces:
                 builder = self._begin(piece)
-                end = piece.batch.line
-                while exception[0] < end:
+                while exceptions and exception[0] < piece.batch.line:
                     self._set_exception(builder, exception)
                     exception = await anext(exceptions, _NONE)
                 chunk = builder.finish()
@@ -70,8 +69,3 @@ class RowIndexer:
         at, number = builder.find(line)
         piece = next(self._rows.between(number, number))
         builder.set_record(at, self._plan.group(piece.known, table), first if table is InTable.REPEAT else None)
-
-
-async def _nothing() -> AsyncIterator[MailException]:
-    for nothing in ():
-        yield nothing

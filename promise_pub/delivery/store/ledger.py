@@ -17,6 +17,7 @@ from promise_pub.delivery.ports import MailLookUp, MailRow
 from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.delivery.store.mails import LONG_TIMEOUT, open_mail_look_up
 from promise_pub.delivery.store.query import NEWEST_FIRST, RunSelection, Sort
+from promise_pub.delivery.store.row_store import ChunkStore
 from promise_pub.errors import NotClearable, NotResumable, RunNotFound, RunTaken, SchemaMissing
 from promise_pub.fates import Fate, RowGroup
 from promise_pub.parameters import RUN_PARAMETERS, Parameters
@@ -42,6 +43,7 @@ from promise_pub.samples import Sample
 NEEDS = (
     Need("runs", "SELECT INSERT UPDATE"),
     Need("rejected_rows", "SELECT INSERT"),
+    Need("row_chunks", "SELECT INSERT DELETE"),
     Need("employees", "SELECT", ("id", "mail")),
 )
 WRITE_TIMEOUT = 8.0  # seconds; a run's row takes a millisecond
@@ -67,6 +69,7 @@ class Ledger:
     """
 
     def __init__(self, pool: asyncpg.Pool, locks: ServerLocks | None = None) -> None:
+        self.rows = ChunkStore(pool)
         self._pool = pool
         self._sql = queries(
             "ledger", new=", ".join(_NEW_COLUMNS), values=", ".join(f":{column}" for column in _NEW_COLUMNS)

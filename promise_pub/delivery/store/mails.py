@@ -56,4 +56,4 @@ class DatabaseLookUp:
                 yield line, InTable(shown), first
 
     async def _fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
-        return await self._connection.fetch(query, *arguments, timeout=LONG_TIMEOUT)  # type: ignore[no-any-return]
+        return await self._connection.fetch(query, *arguments, timeout=LONG_TIMEOUT)
