@@ -22,10 +22,11 @@ _LEVELS = 3  # of parsers within each other: promise-pub, user, add
 
 _CODES = """\
 exit codes:
-  0  the promise is kept
+  0  the promise is kept, and the gate passed where there is one
   1  any other error: the run failed, the server is away, you stopped it
   2  a wrong argument, or a wrong configuration
   3  the run ended, and the promise is not kept
+  4  the promise is kept, and the gate failed or could not be judged
 """
 
 _VERIFY_CODES = """\
