@@ -56,7 +56,8 @@ ALTER TABLE runs
     ADD COLUMN IF NOT EXISTS header    BOOLEAN NOT NULL DEFAULT false,         -- whether its first line holds them
     ADD COLUMN IF NOT EXISTS delimiter TEXT    NOT NULL DEFAULT ',',
     ADD COLUMN IF NOT EXISTS encoding  TEXT    NOT NULL DEFAULT 'utf-8',
-    ADD COLUMN IF NOT EXISTS profile   TEXT;                                   -- as in 100:10,1000:5
+    ADD COLUMN IF NOT EXISTS profile   TEXT,                                   -- as in 100:10,1000:5
+    ADD COLUMN IF NOT EXISTS fail_if   TEXT;                                   -- its gate, as in saved < accepted
 -- Who started it, what its verdict rests on, and what became of its rows.
 ALTER TABLE runs
     ADD COLUMN IF NOT EXISTS started_by       TEXT,                          -- the user or token; null: nobody logs in
@@ -83,6 +84,23 @@ CREATE TABLE IF NOT EXISTS rejected_rows (
     line    BIGINT NOT NULL,
     reason  TEXT NOT NULL,
     excerpt TEXT NOT NULL,
+    PRIMARY KEY (run_id, line)
+);
+
+-- What became of the records of a run's file, a row for each piece of some 64 KB: a byte for each record names the group
+-- it belongs to (runs.row_groups); one byte alone stands for all.
+CREATE TABLE IF NOT EXISTS row_chunks (
+    run_id       UUID NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    line         BIGINT NOT NULL,                                        -- where it begins in the file
+    byte_offset  BIGINT NOT NULL,
+    number       BIGINT NOT NULL,                                        -- of its first row
+    bytes        BIGINT NOT NULL,
+    checksum     BIGINT NOT NULL,                                        -- CRC-32 of them
+    records      INTEGER NOT NULL,
+    held         SMALLINT[] NOT NULL,                                    -- the groups that occur in it
+    groups       BYTEA NOT NULL,
+    line_offsets BYTEA NOT NULL,                                         -- empty: each record takes one line
+    repeats      BYTEA NOT NULL,                                         -- records whose mail an earlier line has
     PRIMARY KEY (run_id, line)
 );
 

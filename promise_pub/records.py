@@ -82,12 +82,16 @@ class Rejected(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """The records of one chunk of the file. The next one starts at `offset` and `line`: a sound checkpoint."""
+    """The records of one chunk of the file. The next one starts at `offset` and `line`: a sound checkpoint.
+
+    `lines`: where each of the rows starts; empty unless the reader was asked for it.
+    """
 
     rows: Sequence[Row]
     rejected: Sequence[Rejected]
     offset: int
     line: int
+    lines: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,10 @@ class SessionView:
     """Digest of the distinct rows received (see `delivery.evidence.digest`)."""
     rows: str | None = None
     """Numbers of those rows, as in 1-20,25."""
+    duplicate_rows: str | None = None
+    """Numbers of the distinct rows that were received and not saved because the row or its mail was there already."""
+    invalid_rows: str | None = None
+    """Numbers of the distinct rows that were received and are not usable."""
     ended: bool | None = None
     """True once the consumer has stopped reading."""
 
@@ -211,12 +219,14 @@ class ResumeState:
     """All that is needed to continue a run in another session or process. The session's rows are those after `after`.
 
     `employees` and `highest_id` are of the employees table before the session's first row, `resent` is of the run.
+    `held_up_to` is the highest id in the table before the run's first session; None: an older version began it.
     """
 
     checkpoint: Checkpoint = Checkpoint()
     after: int = 0
     employees: int | None = None
     highest_id: int = 0
+    held_up_to: int | None = None
     cleared: bool = False
     """Whether the employees table was emptied, if that was asked for."""
     resent: int = 0

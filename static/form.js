@@ -205,7 +205,7 @@ async function answered(response) {
 }
 
 function complain({ detail, advice, rejected }, status = 0) {
-  const parts = [element("p", {}, detail)];
+  const parts = [element(detail.includes("\n") ? "pre" : "p", {}, detail)]; // lines show places by what stands below
   if (advice) parts.push(element("p", {}, advice));
   if (status === 401) parts.push(element("p", {}, element("a", { href: "/login?next=/" }, "Log in")));
   if (rejected?.length) parts.push(rejectedTable(rejected));

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,7 +18,9 @@ from typing import Any
 from promise_pub.consumer.session import ConsumerSession
 from promise_pub.delivery.consumer_client.answers import parse_session
 from promise_pub.delivery.evidence.digest import fingerprint, written
-from promise_pub.delivery.ports import Shipment, Watch
+from promise_pub.delivery.evidence.row_fates import InTable
+from promise_pub.delivery.input.row_chunks import RowChunk
+from promise_pub.delivery.ports import MailException, MailRow, Shipment, Watch
 from promise_pub.delivery.store.query import NEWEST_FIRST, RunSelection, Sort
 from promise_pub.errors import (
     BrokerError,
@@ -30,9 +32,9 @@ from promise_pub.errors import (
     QueueGone,
     RunNotFound,
 )
+from promise_pub.fates import RowGroup
 from promise_pub.parameters import Mode
-from promise_pub.parameters.columns import NAME_AND_MAIL
-from promise_pub.records import Batch, Rejected, Repeats, Row, RunReport, SessionView, State
+from promise_pub.records import Rejected, Repeats, Row, RunReport, SessionView, State
 
 EMPLOYEE_LIMIT = 127
 
@@ -344,6 +346,80 @@ _KEYS: dict[Sort, Callable[[RunReport], Any]] = {
 }
 
 
+class FakeLookUp:
+    """Mails of a file beside employees, whose `ids` are by mail."""
+
+    def __init__(self, rows: list[MailRow], ids: dict[str, int]) -> None:
+        self._rows = rows
+        self._ids = ids
+        self._held_up_to = 0
+
+    async def count_repeats(self, highest_before: int) -> Repeats:
+        times = Counter(mail for _, mail, earlier, _ in self._rows if mail is not None and not earlier)
+        before = {mail for _, mail, earlier, _ in self._rows if mail is not None and earlier}
+        found = {mail: self._ids[mail] for mail in times if mail in self._ids}
+        return Repeats(
+            in_file=times.total() - len(times),
+            held_before=sum(one <= highest_before for one in found.values()),
+            gained=sum(one > highest_before for one in found.values()),
+            gone=len(before - self._ids.keys()),
+        )
+
+    async def count_cells(self, held_up_to: int) -> dict[tuple[int, InTable], int]:
+        self._held_up_to = held_up_to
+        return Counter((cell, table) for _, cell, table, _ in self._compared())
+
+    async def list_exceptions(self) -> AsyncIterator[MailException]:
+        for line, _, table, first in self._compared():
+            if table is not InTable.NEW:
+                yield line, table, first
+
+    def _compared(self) -> Iterator[tuple[int, int, InTable, int]]:
+        firsts: dict[str | None, int] = {}
+        for line, mail, _, cell in self._rows:
+            if cell is not None:
+                first = firsts.setdefault(mail, line)
+                yield line, cell, self._shown(mail, line, first), first
+
+    def _shown(self, mail: str | None, line: int, first: int) -> InTable:
+        if mail is None:
+            return InTable.LONG
+        if first < line:
+            return InTable.REPEAT
+        if mail not in self._ids:
+            return InTable.ABSENT
+        return InTable.HELD if self._ids[mail] <= self._held_up_to else InTable.NEW
+
+
+class FakeRowStore:
+    """Chunks by run."""
+
+    def __init__(self, ledger: FakeLedger) -> None:
+        self._ledger = ledger
+        self.chunks: dict[str, list[RowChunk]] = {}
+
+    async def write_chunks(self, run_id: str, chunks: AsyncIterator[RowChunk]) -> None:
+        await self._ledger._call("write_chunks")
+        if run_id not in self._ledger.runs:
+            raise DatabaseError(f"there is no run {run_id}")
+        self.chunks[run_id] = [chunk async for chunk in chunks]
+
+    async def find_chunks(self, run_id: str, groups: Collection[int], after: int, most: int) -> list[RowChunk]:
+        await self._ledger._call("find_chunks")
+        found = self.chunks.get(run_id, [])
+        return [one for one in found if one.place.line > after and one.counts().keys() & {*groups}][:most]
+
+    async def find_chunk_at(self, run_id: str, line: int) -> RowChunk | None:
+        await self._ledger._call("find_chunk_at")
+        return next((one for one in reversed(self.chunks.get(run_id, [])) if one.place.line <= line), None)
+
+    async def note_groups(self, run_id: str, groups: Sequence[RowGroup]) -> None:
+        await self._ledger._call("note_groups")
+        run = self._ledger.runs[run_id]
+        if run.state.final:
+            self._ledger.runs[run_id] = replace(run, row_groups=tuple(groups))
+
+
 class FakeLedger:
     """`away` is raised by every call while it is set, `not_clearable` by those that clear; `slow` seconds a call takes.
 
@@ -360,6 +436,7 @@ class FakeLedger:
         self.employees: list[str] = []
         self._forgotten = 0  # ids of employees that are gone
         self._rejected: defaultdict[str, dict[int, Rejected]] = defaultdict(dict)
+        self.rows = FakeRowStore(self)
 
     async def _call(self, name: str) -> None:
         self.calls.append(name)
@@ -446,38 +523,11 @@ class FakeLedger:
         await self._call("highest_employee_id")
         return self._forgotten + len(self.employees) if self.employees else 0
 
-    async def count_repeats(
-        self,
-        batches: AsyncIterator[Batch],
-        highest_before: int,
-        columns: Sequence[str] = NAME_AND_MAIL,
-        after: int = 0,
-    ) -> Repeats:
-        await self._call("count_repeats")
-        there = set(self.employees)
-        held = set(self.employees[: max(0, highest_before - self._forgotten)])
-        seen: set[str] = set()
-        earlier: set[str] = set()
-        in_file = too_long = 0
-        async for batch in batches:
-            for row in batch.rows:
-                values = dict(zip(columns, row.fields, strict=True))
-                mail = values["mail"]
-                long = max(len(values.get("name", "")), len(mail)) > EMPLOYEE_LIMIT
-                if row.number <= after:
-                    earlier |= set() if long else {mail}
-                elif long:
-                    too_long += 1
-                else:
-                    in_file += mail in seen
-                    seen.add(mail)
-        return Repeats(
-            in_file=in_file,
-            held_before=len(seen & held),
-            too_long=too_long,
-            gained=len(seen & there - held),
-            gone=len(earlier - there),
-        )
+    @asynccontextmanager
+    async def look_up_mails(self, rows: AsyncIterator[MailRow]) -> AsyncIterator[FakeLookUp]:
+        await self._call("look_up_mails")
+        ids = {mail: self._forgotten + at for at, mail in enumerate(self.employees, 1)}
+        yield FakeLookUp([row async for row in rows], ids)
 
 
 async def until(condition: Callable[[], object], within: float = 20.0) -> None:

@@ -26,4 +26,5 @@ class FedReader(Reader):
         batches = list(self.batches(chunk, last=last))
         rows = [row for batch in batches for row in batch.rows]
         rejected = [one for batch in batches for one in batch.rejected]
-        return Batch(rows, rejected, batches[-1].offset, batches[-1].line)
+        lines = [line for batch in batches for line in batch.lines]
+        return Batch(rows, rejected, batches[-1].offset, batches[-1].line, lines or ())

@@ -159,6 +159,8 @@ def _add_parameters(group: Any) -> None:
     """Adds an option for each. Their values are checked where the server checks them, so that both say the same."""
     for one in PARAMETERS:
         option: dict[str, Any] = {"metavar": one.metavar} if one.metavar else {"action": "store_const", "const": "true"}
+        if one.join:
+            option["action"] = "append"
         words = one.help.replace("`", "").removesuffix(".")
         group.add_argument(f"--{one.name.replace('_', '-')}", help=words[0].lower() + words[1:], **option)
 

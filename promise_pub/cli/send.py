@@ -11,7 +11,7 @@ from promise_pub.cli import junit
 from promise_pub.cli.output import exit_code, print_dry_run, print_run
 from promise_pub.cli.remote_run import RemoteRun, parse_run_id
 from promise_pub.errors import BadParameter, PromisePubError
-from promise_pub.parameters import PARAMETERS, parse_values
+from promise_pub.parameters import PARAMETERS, join_given, parse_values
 from promise_pub.remote.answers import Json
 from promise_pub.terminal import OK
 
@@ -56,7 +56,10 @@ async def _run_to_end(options: argparse.Namespace, remote: RemoteRun, address: R
 
 def _read_parameters(options: argparse.Namespace) -> dict[str, str]:
     """Returns the parameters as a request has them. Raises BadParameter before anything is sent."""
-    given = {one.name: value for one in PARAMETERS if (value := getattr(options, one.name)) is not None}
+    options_given = {one.name: value for one in PARAMETERS if (value := getattr(options, one.name)) is not None}
+    given = join_given(
+        (name, text) for name, value in options_given.items() for text in ([value] if isinstance(value, str) else value)
+    )
     if options.follow:
         return given
     parse_values(given)

@@ -1,6 +1,8 @@
-"""Recognises message ids that were received before, in bounded memory. No I/O."""
+"""Recognises message ids that were received before, and lists rows by number, in bounded memory. No I/O."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from promise_pub.delivery.evidence.ranges import RowRanges
 
@@ -21,32 +23,66 @@ class DistinctIds:
         self._runs: dict[str, RowRanges] = {}
         self._foreign: dict[str, None] = {}
 
-    def add(self, message_id: str) -> bool:
-        """Remembers an id; False if it was known."""
-        run, colon, number = message_id.rpartition(":")
-        if not (colon and _is_row_number(number)):
+    def add(self, message_id: str) -> int | None:
+        """Remembers an id. Returns the row number in it, 0 where it is foreign, and None if it was known."""
+        run, colon, digits = message_id.rpartition(":")
+        if not (colon and _is_row_number(digits)):
             return self._add_foreign(message_id)
         ranges = self._runs.get(run)
         if ranges is None:
             if len(self._runs) == MAX_RUNS:
                 return self._add_foreign(message_id)
             ranges = self._runs[run] = RowRanges()
-        return ranges.add(int(number))
+        number = int(digits)
+        return number if ranges.add(number) else None
+
+    @property
+    def of_one_run(self) -> bool:
+        """True while a row number names one row: no id is foreign, and all belong to one run."""
+        return not self._foreign and len(self._runs) <= 1
 
     def rows(self, max_ranges: int) -> str | None:
-        """Returns the row numbers as ranges; None when they belong to several runs, or make too many ranges."""
-        if self._foreign or len(self._runs) > 1:
-            return None
+        """Returns the row numbers of the only run as ranges; None when these are too many."""
         ranges = next(iter(self._runs.values()), RowRanges())
         return str(ranges) if ranges.pieces <= max_ranges else None
 
-    def _add_foreign(self, message_id: str) -> bool:
+    def _add_foreign(self, message_id: str) -> int | None:
         if message_id in self._foreign:
-            return False
+            return None
         if len(self._foreign) == MAX_FOREIGN:
             del self._foreign[next(iter(self._foreign))]
         self._foreign[message_id] = None
-        return True
+        return 0
+
+
+class RowList:
+    """Row numbers that are told as ranges.
+
+    Once there are more than `max_ranges` they are given up for good, which bounds the memory.
+    """
+
+    def __init__(self, max_ranges: int) -> None:
+        self._max_ranges = max_ranges
+        self._ranges: RowRanges | None = RowRanges()
+
+    def add(self, numbers: Iterable[int]) -> None:
+        """Adds rows; 0 stands for one without a number."""
+        if self._ranges is None:
+            return
+        for number in numbers:
+            if number:
+                self._ranges.add(number)
+        if self._ranges.pieces > self._max_ranges:
+            self._ranges = None
+
+    def give_up(self) -> None:
+        """Tells no number any more: that of some row is not known."""
+        self._ranges = None
+
+    @property
+    def text(self) -> str | None:
+        """The ranges, as in 1-20,25; None when they were given up."""
+        return None if self._ranges is None else str(self._ranges)
 
 
 def _is_row_number(text: str) -> bool:

@@ -123,6 +123,6 @@ class Reading:
             except BaseException:
                 self._session.give_back(rows)
                 raise
-            self._session.settle(len(rows), saved=done.saved, refused=done.refused)
+            self._session.settle(len(rows), *done)
         if channel and tag:
             await channel.ack(tag)

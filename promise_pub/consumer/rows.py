@@ -11,13 +11,14 @@ MAX_BODY = 1024 * 1024  # bytes; parsing more would hold the event loop, and no 
 
 
 class RowValues(NamedTuple):
-    """The row that one message asks to save."""
+    """The row that one message asks to save, and the row number in the message's id; 0 where there is none."""
 
     name: str
     mail: str
+    number: int = 0
 
 
-def parse(body: bytes) -> RowValues | None:
+def parse(body: bytes, number: int = 0) -> RowValues | None:
     """Returns the row in a message; None where there is none, or PostgreSQL would not take it. Ignores further keys."""
     if len(body) > MAX_BODY:
         return None
@@ -30,7 +31,7 @@ def parse(body: bytes) -> RowValues | None:
     if not isinstance(row, dict):
         return None
     name, mail = row.get("name"), row.get("mail")
-    return RowValues(name, mail) if _storable(name) and _storable(mail) else None
+    return RowValues(name, mail, number) if _storable(name) and _storable(mail) else None
 
 
 def _storable(value: object) -> TypeGuard[str]:

@@ -22,17 +22,21 @@ _ROW_REFUSED = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, as
 
 
 class Saved(NamedTuple):
-    """Counts of rows that were saved, and that the database refused; all others existed before."""
+    """The outcome of a batch: how many rows were saved, those that existed before, those that the database refused.
+
+    `existing` is None where the database does not show which rows they are, as when a trigger changes what is saved.
+    """
 
     saved: int
-    refused: int
+    existing: Sequence[RowValues] | None = ()
+    refused: Sequence[RowValues] = ()
 
 
 class _InDoubt(NamedTuple):
     """A transaction whose commit was sent and may not have been answered."""
 
     transaction: str
-    saved: int
+    outcome: Saved
 
 
 class Saver:
@@ -55,21 +59,24 @@ class Saver:
         The refusal of a row costs no other: its batch is halved until it stands alone.
         """
         try:
-            return Saved(await self._commit(rows), 0)
+            return await self._commit(rows)
         except DatabaseError as error:
             if not isinstance(error.__cause__, _ROW_REFUSED):
                 raise
         if len(rows) == 1:
-            return Saved(0, 1)
+            return Saved(0, refused=rows)
         middle = len(rows) // 2
         first, second = await self.save(rows[:middle]), await self.save(rows[middle:])
-        return Saved(first.saved + second.saved, first.refused + second.refused)
+        refused = [*first.refused, *second.refused]
+        if first.existing is None or second.existing is None:
+            return Saved(first.saved + second.saved, None, refused)
+        return Saved(first.saved + second.saved, [*first.existing, *second.existing], refused)
 
-    async def _commit(self, rows: Sequence[RowValues]) -> int:
-        """Returns how many rows were saved, also when the connection broke between the commit and its answer."""
+    async def _commit(self, rows: Sequence[RowValues]) -> Saved:
+        """Returns the outcome, also when the connection broke between the commit and its answer."""
         insert = _Insert(self._queries, rows)
 
-        async def commit() -> int:
+        async def commit() -> Saved:
             with translated():
                 async with self._pool.acquire(timeout=CONNECT_TIMEOUT) as connection:
                     return await insert.commit(connection)
@@ -82,18 +89,37 @@ class _Insert:
 
     def __init__(self, named: Any, rows: Sequence[RowValues]) -> None:
         self._queries = named
+        self._rows = rows
         self._names = [row.name for row in rows]
         self._mails = [row.mail for row in rows]
         self._doubt: _InDoubt | None = None
 
-    async def commit(self, connection: asyncpg.pool.PoolConnectionProxy) -> int:
+    async def commit(self, connection: asyncpg.pool.PoolConnectionProxy) -> Saved:
         if self._doubt and await self._was_committed(connection, self._doubt.transaction):
-            return self._doubt.saved
+            return self._doubt.outcome
         self._doubt = None
         async with connection.transaction():
             done = await self._queries.save_rows(connection, names=self._names, mails=self._mails)
-            self._doubt = _InDoubt(done["transaction"], done["saved"])
-        return self._doubt.saved
+            existing = self._find_existing(done["saved"], done["names"], done["mails"])
+            self._doubt = _InDoubt(done["transaction"], Saved(done["saved"], existing))
+        return self._doubt.outcome
+
+    def _find_existing(
+        self, saved: int, names: Sequence[str] | None, mails: Sequence[str] | None
+    ) -> Sequence[RowValues] | None:
+        """Returns the rows that were not saved. Names and mails are those saved; None where all were, or none."""
+        if names is None or mails is None:
+            return () if saved else self._rows
+        # Of equal rows the first was saved.
+        left = set(zip(names, mails, strict=True))
+        existing = []
+        for row in self._rows:
+            key = (row.name, row.mail)
+            if key in left:
+                left.remove(key)
+            else:
+                existing.append(row)
+        return existing if len(existing) == len(self._rows) - saved else None
 
     async def _was_committed(self, connection: asyncpg.pool.PoolConnectionProxy, transaction: str) -> bool:
         """Tells whether the transaction was committed. Raises DatabaseUnavailable while it is in progress.

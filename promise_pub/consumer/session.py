@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from promise_pub.consumer.distinct import DistinctIds
+from promise_pub.consumer.distinct import DistinctIds, RowList
 from promise_pub.consumer.rows import RowValues, parse
-from promise_pub.delivery.consumer_client.answers import NOT_YET
+from promise_pub.delivery.consumer_client.answers import MAX_RANGES, NOT_YET
 from promise_pub.delivery.evidence.digest import MODULUS, fingerprint, written
 from promise_pub.times import rfc3339
-
-MAX_RANGES = 10_000  # of row numbers in an answer, which leaves them out when there are more
 
 
 @dataclass(slots=True)
@@ -44,21 +42,26 @@ class ConsumerSession:
     _ids: DistinctIds = field(default_factory=DistinctIds)
     # Over the messages that `distinct` counts, and foreign ones.
     _digest: int = 0
+    # Distinct rows that were received and not saved: a message received again under a known id is in neither.
+    _duplicate_rows: RowList = field(default_factory=lambda: RowList(MAX_RANGES))
+    _invalid_rows: RowList = field(default_factory=lambda: RowList(MAX_RANGES))
 
     def receive(self, message_id: str | None, body: bytes, *, redelivered: bool) -> None:
         """Counts one delivery; its row becomes pending, unless it is unusable or was received before."""
-        if message_id and not self._ids.add(message_id):
+        number = self._ids.add(message_id) if message_id else 0
+        if number is None:
             if not redelivered:
                 self.received += 1
                 self.duplicates += 1
             return
         self.received += 1
         self._digest = (self._digest + fingerprint((message_id or "").encode(), body)) % MODULUS
-        row = parse(body)
+        row = parse(body, number)
         if row is not None:
             self.pending.append(row)
         else:
             self.invalid += 1
+            self._invalid_rows.add((number,))
         # Garbage without an id comes from others: it is not among the rows that the publisher counted.
         self.distinct += row is not None or bool(message_id)
 
@@ -70,11 +73,21 @@ class ConsumerSession:
     def give_back(self, rows: Sequence[RowValues]) -> None:
         self.pending[:0] = rows
 
-    def settle(self, rows: int, *, saved: int, refused: int) -> None:
-        """Counts rows that were committed: those neither saved nor refused by the database existed before."""
+    def settle(
+        self, rows: int, saved: int, existing: Sequence[RowValues] | None = (), refused: Sequence[RowValues] = ()
+    ) -> None:
+        """Counts rows that were committed: those neither saved nor refused by the database existed before.
+
+        `existing` is None where nothing shows which these are.
+        """
         self.saved += saved
-        self.invalid += refused
-        self.duplicates += rows - saved - refused
+        self.invalid += len(refused)
+        self.duplicates += rows - saved - len(refused)
+        self._invalid_rows.add(row.number for row in refused)
+        if existing is None:
+            self._duplicate_rows.give_up()
+        else:
+            self._duplicate_rows.add(row.number for row in existing)
 
     @property
     def complete(self) -> bool:
@@ -91,6 +104,17 @@ class ConsumerSession:
             "duplicates": self.duplicates,
             "invalid": self.invalid,
             "digest": written(self._digest),
-            **({"rows": rows} if (rows := self._ids.rows(MAX_RANGES)) is not None else {}),
+            **self._row_numbers(),
             "host": self.host,
         }
+
+    def _row_numbers(self) -> dict[str, str]:
+        """Returns the row numbers received and not saved as ranges, without those that cannot be told."""
+        if not self._ids.of_one_run:
+            return {}
+        told = {
+            "rows": self._ids.rows(MAX_RANGES),
+            "duplicate_rows": self._duplicate_rows.text,
+            "invalid_rows": self._invalid_rows.text,
+        }
+        return {key: ranges for key, ranges in told.items() if ranges is not None}

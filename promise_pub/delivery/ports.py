@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,9 +11,12 @@ from uuid import UUID
 
 from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.evidence.digest import RowDigest
+from promise_pub.delivery.evidence.row_fates import InTable
+from promise_pub.delivery.input.row_chunks import RowChunk
+from promise_pub.fates import RowGroup
 from promise_pub.parameters import Mode
 from promise_pub.parameters.columns import NAME_AND_MAIL
-from promise_pub.records import Batch, Rejected, Repeats, Row, RunReport, SessionView
+from promise_pub.records import Rejected, Repeats, Row, RunReport, SessionView
 
 Watch = Callable[[SessionView], None]
 """Called with the session as it is seen while a long call waits."""
@@ -91,6 +94,10 @@ class OpenPublisher(Protocol):
 class RunLedger(Protocol):
     """Runs and rejected rows in PostgreSQL. Every method raises a kind of DatabaseError."""
 
+    @property
+    def rows(self) -> RowStore:
+        """The fates of their records."""
+
     async def open_run(self, report: RunReport) -> None:
         """Adds a run."""
 
@@ -130,10 +137,42 @@ class RunLedger(Protocol):
     async def highest_employee_id(self) -> int:
         """Returns the highest id in the employees table, 0 when it is empty."""
 
-    async def count_repeats(
-        self, batches: AsyncIterator[Batch], highest_before: int, columns: Sequence[str] = NAME_AND_MAIL, after: int = 0
-    ) -> Repeats:
-        """Counts the reasons why rows could not be saved, in constant memory. One of the columns is `mail`.
+    def look_up_mails(self, rows: AsyncIterator[MailRow]) -> AbstractAsyncContextManager[MailLookUp]:
+        """Compares the mails of a file with employees, in constant memory. The block holds one transaction."""
 
-        Rows up to `after` belong to earlier sessions.
-        """
+
+MailRow = tuple[int, str | None, bool, int | None]
+"""A row of a file to look up: its line; its mail, None where employees cannot hold the row; whether it belongs to an
+earlier session; and the cell that it is counted in, None for a row that the consumer did not receive."""
+
+MailException = tuple[int, InTable, int]
+"""A row that is not new in employees: its line, what employees shows, and the line of the first row with its mail."""
+
+
+class MailLookUp(Protocol):
+    """The mails of one file beside employees. Every method raises a kind of DatabaseError."""
+
+    async def count_repeats(self, highest_before: int) -> Repeats:
+        """Counts the reasons why rows could not be saved, but for those that are too long."""
+
+    async def count_cells(self, held_up_to: int) -> Mapping[tuple[int, InTable], int]:
+        """Counts the rows of each cell by what employees shows; ids up to `held_up_to` are older than the run."""
+
+    def list_exceptions(self) -> AsyncIterator[MailException]:
+        """Yields the rows that `count_cells` found not to be new, by line."""
+
+
+class RowStore(Protocol):
+    """The fates of the records of runs. Every method raises a kind of DatabaseError."""
+
+    async def write_chunks(self, run_id: str, chunks: AsyncIterator[RowChunk]) -> None:
+        """Replaces the chunks of a run, all or none of them."""
+
+    async def find_chunks(self, run_id: str, groups: Collection[int], after: int, most: int) -> list[RowChunk]:
+        """Returns the first chunks that begin on a line after `after` and hold a record of one of the groups."""
+
+    async def find_chunk_at(self, run_id: str, line: int) -> RowChunk | None:
+        """Returns the last chunk that begins on this line or before it."""
+
+    async def note_groups(self, run_id: str, groups: Sequence[RowGroup]) -> None:
+        """Writes the groups of a run that has ended."""

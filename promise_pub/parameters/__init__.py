@@ -8,7 +8,7 @@ parameter takes a field here, a column in scheme.sql and an input in templates/i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Self
@@ -17,6 +17,7 @@ from promise_pub import json_schema, shapes
 from promise_pub.errors import BadParameter
 from promise_pub.json_schema import Schema
 from promise_pub.parameters.columns import COLUMNS_PATTERN, NAME_AND_MAIL, parse_columns
+from promise_pub.parameters.gate import MAX_TEXT, Gate, join_gates, parse_gate
 from promise_pub.parameters.rate_profile import MAX_RATE, PROFILE_PATTERN, format_profile, parse_profile
 from promise_pub.shapes import Field, Shape, record
 
@@ -69,12 +70,14 @@ class Parameter:
     store: Callable[[Any], Any] | None = None
     of_file: bool = False
     """Describes the file, not how it is sent."""
+    join: Callable[[Sequence[str]], str] | None = None
+    """Makes one text of several; without it, the parameter is given once."""
     may_be_empty: bool = False
     """Is left out where a form sends it empty, as browsers do with inputs that nobody filled in."""
 
     def as_request(self, value: Any) -> Any:
-        """Returns the value as `schema` describes it."""
-        return value if isinstance(value, int) else self.format(value)
+        """Returns the value as `schema` describes it; None where there is none."""
+        return value if value is None or isinstance(value, int) else self.format(value)
 
 
 def _flag(help: str, **more: Any) -> Parameter:
@@ -163,6 +166,18 @@ _COLUMNS = Parameter(
     may_be_empty=True,
 )
 
+_FAIL_IF = Parameter(
+    default=None,
+    metavar="EXPR",
+    help="Fail the run where this is true, as in `saved < accepted or p99 > 50ms`; several are joined by `or`.",
+    parse=lambda _, text: parse_gate(text),
+    format=lambda gate: gate.text if gate else "",
+    schema={**json_schema.TEXT, "maxLength": MAX_TEXT, "format": "gate", "example": "saved < accepted or p99 > 50ms"},
+    shape=shapes.nullable(Shape(json_schema.TEXT, lambda gate: gate.text, parse_gate)),
+    join=join_gates,
+    may_be_empty=True,
+)
+
 
 def _field(parameter: Parameter) -> Any:
     return field(default=parameter.default, metadata={"parameter": parameter})
@@ -197,6 +212,7 @@ class Parameters:
     clear: bool = _field(_flag("Empty the `employees` table first: all of its rows, those of earlier runs too."))
     rate: int = _field(_whole(0, MAX_RATE, "rows a second", "ROWS", "Rows a second at most; 0 for no limit."))
     profile: tuple[tuple[int, float], ...] = _field(_PROFILE)
+    fail_if: Gate | None = _field(_FAIL_IF)
     columns: tuple[str, ...] = _field(_COLUMNS)
     header: bool = _field(_flag("Take the keys from the file's first line; instead of `columns`.", of_file=True))
     delimiter: str = _field(
@@ -248,6 +264,20 @@ PARAMETERS = (*RUN_PARAMETERS, DRY_RUN)
 
 # Every JSON of a run has all of them; an older server's may lack the newest.
 PARAMETERS_SHAPE = record(Parameters, *(Field(one.name, one.shape, one.help, newer=True) for one in RUN_PARAMETERS))
+
+
+def join_given(given: Iterable[tuple[str, str]], known: Sequence[Parameter] = PARAMETERS) -> dict[str, str]:
+    """Returns texts by name, as a query or a form has them. Raises BadParameter for one that is wrongly given twice."""
+    joins = {one.name: one.join for one in known}
+    texts: dict[str, list[str]] = {}
+    for name, text in given:
+        texts.setdefault(name, []).append(text)
+        if len(texts[name]) > 1 and not joins.get(name):
+            raise BadParameter(f"{name[:50]} is given more than once.")
+    return {
+        name: join(several) if (join := joins.get(name)) and len(several) > 1 else several[0]
+        for name, several in texts.items()
+    }
 
 
 def parse_values(given: Mapping[str, str], known: Sequence[Parameter] = PARAMETERS) -> dict[str, Any]:

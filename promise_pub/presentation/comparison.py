@@ -124,7 +124,7 @@ def _facts() -> Iterator[tuple[str, str, str, Callable[[RunReport], Value]]]:
 
 def _setting(parameter: Parameter, run: RunReport) -> Value:
     value: Value = parameter.as_request(getattr(run.parameters, parameter.name))
-    return value
+    return "" if value is None else value
 
 
 def _latency(name: str, run: RunReport) -> Value:

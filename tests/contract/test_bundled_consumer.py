@@ -16,6 +16,7 @@ from promise_pub.consumer import sessions as module
 from promise_pub.consumer.broker import EXPIRES, Broker
 from promise_pub.consumer.saver import Saver
 from promise_pub.consumer.sessions import ConsumerSessions
+from promise_pub.delivery.evidence.ranges import RowRanges
 from promise_pub.errors import BadParameter
 from promise_pub.settings.model import DatabaseSettings, RabbitSettings
 from tests.consumer_parts import (
@@ -23,6 +24,7 @@ from tests.consumer_parts import (
     ConsumerUnderTest,
     body,
     bundled,
+    database_connection,
     delete_queue,
     employees,
     people,
@@ -42,6 +44,17 @@ async def consumer(rabbit: RabbitSettings, database: DatabaseSettings) -> AsyncI
 
 def counts(session: dict[str, Any]) -> tuple[int, int, int, int]:
     return session["checksum"], session["saved"], session["duplicates"], session["invalid"]
+
+
+def not_saved(session: dict[str, Any]) -> tuple[str, str]:
+    return session["duplicate_rows"], session["invalid_rows"]
+
+
+def written(numbers: set[int]) -> str:
+    ranges = RowRanges()
+    for number in numbers:
+        ranges.add(number)
+    return str(ranges)
 
 
 async def test_its_queue_is_durable_and_expires(consumer: ConsumerUnderTest, rabbit: RabbitSettings) -> None:
@@ -96,8 +109,45 @@ async def test_a_row_published_again_counts_once_among_those_sent(
         [f"run:{n}" for n in (1, 1, 2, 1, 3)],
     )
     await consumer.process(uuid, "batch", FOREVER, sent=3)
-    assert counts(await consumer.remove(uuid, sent=3)) == (5, 3, 2, 0)
+    final = await consumer.remove(uuid, sent=3)
+    assert counts(final) == (5, 3, 2, 0)
+    assert not_saved(final) == ("", ""), "each row was saved"
     assert len(await employees(database)) == 3
+
+
+async def test_rows_not_saved_are_told_by_number(
+    consumer: ConsumerUnderTest, rabbit: RabbitSettings, database: DatabaseSettings
+) -> None:
+    """In three batches: rows whose mail is in the table, that repeat the row before, and that are of no use."""
+    async with database_connection(database) as connection:
+        await connection.executemany(
+            "INSERT INTO employees (name, mail) VALUES ('Old', $1)", [(f"{n}@x",) for n in range(5, 2501, 5)]
+        )
+        await connection.execute("ALTER TABLE employees ADD CHECK (mail <> '2499@x')")
+    unusable, refused = {1, 1000, 1001}, {2499}
+    rows = [body(f"Name {n}", f"{n - (1302 <= n < 2000 and n % 2)}@x") for n in range(1, 2501)]
+    for n in unusable:
+        rows[n - 1] = b'{"Mail": "spelt@wrong"}'
+    uuid = await consumer.create()
+    await publish(rabbit, uuid, rows)
+    await consumer.process(uuid, "batch", FOREVER, sent=2500)
+    final = await consumer.remove(uuid, sent=2500)
+    saved = {int(name.removeprefix("Name ")) for name, _ in await employees(database) if name != "Old"}
+    existing = set(range(1, 2501)) - saved - unusable - refused
+    assert len(existing) > 700, "both kinds of repeats are among them"
+    assert counts(final) == (2500, len(saved), len(existing), 4)
+    assert not_saved(final) == (written(existing), written(unusable | refused))
+
+
+async def test_messages_that_are_not_of_one_run_have_no_numbers_to_tell(
+    consumer: ConsumerUnderTest, rabbit: RabbitSettings
+) -> None:
+    uuid = await consumer.create()
+    await publish(rabbit, uuid, [*people(1), b"{}", *people(1)], ["run:1", "run:2", "other:1"])
+    await consumer.process(uuid, "batch", 0)
+    final = await consumer.remove(uuid)
+    assert counts(final) == (3, 1, 1, 1)
+    assert not {"rows", "duplicate_rows", "invalid_rows"} & final.keys()
 
 
 async def test_messages_without_an_id_are_rows_too(consumer: ConsumerUnderTest, rabbit: RabbitSettings) -> None:

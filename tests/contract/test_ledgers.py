@@ -13,16 +13,21 @@ from uuid import uuid4
 import pytest
 
 from promise_pub.db import open_pool
+from promise_pub.delivery.evidence.claims import Claim
+from promise_pub.delivery.evidence.row_map import Claimed, Piece, RowMap
+from promise_pub.delivery.rows.look_up import MailRows
 from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.delivery.store.query import RunSelection, Sort
 from promise_pub.errors import DatabaseError, NotClearable, RunNotFound, RunTaken
 from promise_pub.fates import Fate, RowGroup
 from promise_pub.parameters import Mode, Parameters
+from promise_pub.parameters.columns import NAME_AND_MAIL
 from promise_pub.records import (
     Batch,
     ConfirmLatency,
     Counts,
+    EarlierSession,
     Fault,
     Finding,
     FindingKind,
@@ -274,8 +279,12 @@ async def test_a_run_of_a_plain_file_is_one_of_names_and_mails(subject: Subject)
         },
         {"state": State.FAILED, "error": Fault("broker_lost", "gone: '; DROP TABLE runs; --")},
         {"state": State.DRAINING, "session": SessionView("u")},
+        {
+            "session": SessionView("u", 9, 4, 3, 2, rows="1-9", duplicate_rows="1-2,7", invalid_rows="8-9"),
+            "earlier": (EarlierSession(SessionView("v", duplicate_rows="", invalid_rows="1"), 1, 0),),
+        },
     ],
-    ids=["going", "completed", "failed", "a silent consumer"],
+    ids=["going", "completed", "failed", "a silent consumer", "lists of rows"],
 )
 async def test_what_is_written_is_what_is_read(subject: Subject, changes: Any) -> None:
     run = report()
@@ -426,6 +435,25 @@ async def test_employees_are_counted_and_cleared(subject: Subject) -> None:
 LONG = "x" * 128
 
 
+async def count_repeats(
+    ledger: Any,
+    batches: AsyncIterator[Batch],
+    highest: int,
+    columns: tuple[str, ...] = NAME_AND_MAIL,
+    after: int = 0,
+) -> Repeats:
+    """Counts them as a run's judge does."""
+    mails = MailRows(RowMap([Piece(1, 1 << 40, Claimed(0, Claim.NOTHING))]), columns, after)
+    async with ledger.look_up_mails(mails.read(numbered(batches))) as look_up:
+        return replace(await look_up.count_repeats(highest), too_long=mails.too_long)
+
+
+async def numbered(batches: AsyncIterator[Batch]) -> AsyncIterator[Batch]:
+    """Each row on the line of its number."""
+    async for batch in batches:
+        yield batch._replace(lines=[row.number for row in batch.rows])
+
+
 @pytest.mark.parametrize(
     ("held", "mails", "repeats"),
     [
@@ -447,14 +475,14 @@ async def test_repeats_are_counted(subject: Subject, held: list[str], mails: lis
     short = {mail for mail in mails if len(mail) < 128}
     await subject.save(*short)  # what the run saved
     counted = replace(repeats, gained=len(short - {*held}))
-    assert await subject.ledger.count_repeats(rows(*mails), highest) == counted
+    assert await count_repeats(subject.ledger, rows(*mails), highest) == counted
 
 
 async def test_a_row_whose_name_is_too_long_holds_no_mail(subject: Subject) -> None:
     async def batches() -> AsyncIterator[Batch]:
         yield Batch([Row(1, LONG, "a"), Row(2, "n", "a"), Row(3, "n", "a")], [], 0, 0)
 
-    counted = await subject.ledger.count_repeats(batches(), 0)
+    counted = await count_repeats(subject.ledger, batches(), 0)
     assert counted == Repeats(in_file=1, too_long=1)
 
 
@@ -477,7 +505,7 @@ async def test_repeats_are_counted_by_the_mail_wherever_it_stands(
 
     await subject.save("a")
     highest = await subject.ledger.highest_employee_id()
-    assert await subject.ledger.count_repeats(batches(), highest, columns) == repeats
+    assert await count_repeats(subject.ledger, batches(), highest, columns) == repeats
 
 
 async def test_what_was_cleared_was_not_held(subject: Subject) -> None:
@@ -485,7 +513,7 @@ async def test_what_was_cleared_was_not_held(subject: Subject) -> None:
     await subject.ledger.clear_employees()
     highest = await subject.ledger.highest_employee_id()
     await subject.save("c", "a")
-    assert await subject.ledger.count_repeats(rows("a", "c"), highest) == Repeats(gained=2)
+    assert await count_repeats(subject.ledger, rows("a", "c"), highest) == Repeats(gained=2)
 
 
 async def test_rows_of_earlier_sessions_count_as_those_that_employees_lacks(
@@ -495,10 +523,10 @@ async def test_rows_of_earlier_sessions_count_as_those_that_employees_lacks(
     await subject.save("held", "twice")
     highest = await subject.ledger.highest_employee_id()
     await subject.save("new", "another's")
-    counted = await subject.ledger.count_repeats(mails, highest, after=5)
+    counted = await count_repeats(subject.ledger, mails, highest, after=5)
     assert counted == Repeats(in_file=1, held_before=2, too_long=1, gained=1, gone=1)
 
 
 async def test_counting_twice_and_at_once_counts_the_same(subject: Subject) -> None:
-    counted = await asyncio.gather(*(subject.ledger.count_repeats(rows("a", "a"), 0) for _ in range(3)))
+    counted = await asyncio.gather(*(count_repeats(subject.ledger, rows("a", "a"), 0) for _ in range(3)))
     assert counted == [Repeats(in_file=1)] * 3

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from promise_pub import errors
 from promise_pub.delivery.consumer_client import client
+from promise_pub.delivery.consumer_client.answers import MAX_RANGES
 from promise_pub.delivery.consumer_client.client import ConsumerClient, open_consumer
 from promise_pub.delivery.run.backoffs import BACKOFFS
 from promise_pub.parameters import Mode
@@ -284,6 +285,36 @@ async def test_the_extensions_are_read_where_they_are_told() -> None:
     told = SESSION | {"duplicates": 2, "invalid": 0}
     async with consumer(getSession=text(json.dumps(told))) as opened:
         assert await opened.get_session("u-1") == SessionView("u-1", 7, 5, 2, 0)
+
+
+LISTS = ("rows", "duplicate_rows", "invalid_rows")
+
+
+async def test_lists_of_rows_are_read_where_they_are_told() -> None:
+    told = SESSION | {"rows": "1-7", "duplicate_rows": "3,5", "invalid_rows": ""}
+    async with consumer(getSession=text(json.dumps(told))) as opened:
+        session = await opened.get_session("u-1")
+    assert [getattr(session, name) for name in LISTS] == ["1-7", "3,5", ""]
+
+
+@pytest.mark.parametrize("key", LISTS)
+@pytest.mark.parametrize(
+    "bad", [7, None, ["1-2"], "5-3", "1-5,3-9", "1, 2", "one", "1-", ",".join(map(str, range(1, 30_000, 2)))], ids=repr
+)
+async def test_what_is_no_list_of_rows_is_ignored_and_spoils_nothing_else(key: str, bad: object) -> None:
+    told = {"uuid": "u-1", "checksum": 7, **dict.fromkeys(LISTS, "2-4"), key: bad}
+    async with consumer(getSession=text(json.dumps(told))) as opened:
+        session = await opened.get_session("u-1")
+    assert session.received == 7
+    assert [getattr(session, name) for name in LISTS] == [None if name == key else "2-4" for name in LISTS]
+
+
+async def test_as_many_ranges_as_the_bundled_consumer_tells_are_believed() -> None:
+    most = ",".join(f"{row}-{row + 1}" for row in range(10**6, 10**6 + 30_000, 3))
+    async with consumer(getSession=text(json.dumps(SESSION | dict.fromkeys(LISTS, most)))) as opened:
+        session = await opened.get_session("u-1")
+    assert most.count(",") == MAX_RANGES - 1
+    assert [getattr(session, name) for name in LISTS] == [most] * 3
 
 
 @pytest.mark.parametrize("call", ["create", "process", "getSession"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import resource
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -38,6 +39,11 @@ async def stored(server: ServerUnderTest, endings: list[str]) -> bool:
     return server.stored() == endings
 
 
+async def session_in_ledger(database: DatabaseSettings, run_id: str) -> Any:
+    async with consumer_parts.database_connection(database) as connection:
+        return json.loads(await connection.fetchval("SELECT session FROM runs WHERE id = $1", run_id))
+
+
 @pytest.fixture
 async def server(rabbit: RabbitSettings, database: DatabaseSettings, tmp_path: Path) -> AsyncIterator[ServerUnderTest]:
     async with (
@@ -48,7 +54,9 @@ async def server(rabbit: RabbitSettings, database: DatabaseSettings, tmp_path: P
 
 
 @pytest.mark.parametrize("mode", ["live", "batch"])
-async def test_every_row_arrives_and_the_report_says_so(server: ServerUnderTest, mode: str) -> None:
+async def test_every_row_arrives_and_the_report_says_so(
+    server: ServerUnderTest, database: DatabaseSettings, mode: str
+) -> None:
     reply = await server.send(people(1000, repeats=72), f"?mode={mode}&timeout=50")
     run = reply.json
     assert reply.status == 200
@@ -74,6 +82,10 @@ async def test_every_row_arrives_and_the_report_says_so(server: ServerUnderTest,
         "digest": run["digest"],
         "rows": "1-1000",
     }
+    stored = await session_in_ledger(database, run["id"])
+    assert (stored["duplicate_rows"], stored["invalid_rows"]) == ("929-1000", ""), (
+        "the ledger keeps what the API leaves out"
+    )
     assert run["db_count"] == 928
     assert run["seconds"]["total"] < 50, "the idle timeout was waited for although `sent` was told"
     assert 0 < run["confirm_ms"]["p50"] <= run["confirm_ms"]["p99"] <= run["confirm_ms"]["max"]

@@ -106,7 +106,7 @@ def test_every_request_and_parameter_is_on_the_page_of_the_api() -> None:
     assert [f"{method} {path}" for method, path in operations if f"`{method} {path}`" not in page] == []
     rows = dict(re.findall(r"^\| `(\w+)` \| .* \|([^|]*)\|$", page, re.MULTILINE))
     for one in PARAMETERS:
-        default = one.as_request(one.default)
+        default = "" if one.default is None else one.as_request(one.default)
         shown = str(default).lower() if isinstance(default, bool) else str(default)
         assert rows[one.name].strip().strip("`") == shown, one.name
 

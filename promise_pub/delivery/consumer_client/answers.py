@@ -15,6 +15,7 @@ from promise_pub.records import SessionView
 NOT_YET = "0001-01-01T00:00:00Z"  # the end of a session that has not ended
 MAX_QUEUE_NAME = 255  # bytes, in AMQP
 MAX_SEARCHED = 64 * 1024  # characters of an answer searched for a uuid; more would hold the event loop
+MAX_RANGES = 10_000  # in a list of row numbers; with more, it is neither told nor believed
 MAX_UUID = 1000  # characters of one that the consumer can still be asked to remove
 
 _COUNTS = {
@@ -52,7 +53,9 @@ def parse_session(text: str, path: str, uuid: str | None = None) -> SessionView:
         uuid=uuid or named,
         **counts,
         digest=parsed["digest"] if is_written(parsed.get("digest")) else None,
-        rows=parsed["rows"] if _is_ranges(parsed.get("rows")) else None,
+        rows=_parse_ranges(parsed.get("rows")),
+        duplicate_rows=_parse_ranges(parsed.get("duplicate_rows")),
+        invalid_rows=_parse_ranges(parsed.get("invalid_rows")),
         ended=parsed["ended"] != NOT_YET if isinstance(parsed.get("ended"), str) else None,
     )
 
@@ -114,12 +117,14 @@ def _parse_count(parsed: dict[str, Any], key: str, path: str) -> int | None:
     return value
 
 
-def _is_ranges(value: object) -> bool:
+def _parse_ranges(value: object) -> str | None:
     # Other consumers may use the key for something else.
-    try:
-        return isinstance(value, str) and bool(RowRanges.parse(value) or not value)
-    except ValueError:
-        return False
+    if not isinstance(value, str) or value.count(",") >= MAX_RANGES:
+        return None
+    with suppress(ValueError):
+        RowRanges.parse(value)
+        return value
+    return None
 
 
 def _is_text(value: str) -> bool:

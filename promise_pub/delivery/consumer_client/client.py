@@ -38,7 +38,8 @@ from promise_pub.settings.model import ConsumerSettings
 
 POLL_EVERY = 1.0  # seconds between requests for the session while a long call waits
 LAST_POLL_TIMEOUT = 0.5  # seconds; an ordinary answer takes milliseconds
-MAX_ANSWER = 1024 * 1024  # bytes; a session object is a few hundred
+MAX_ANSWER = 1024 * 1024  # bytes; a session object is a few hundred, but for its lists of row numbers
+LONG_ANSWER = 20_000  # characters; parsing more row numbers would hold the event loop
 
 _NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
@@ -85,7 +86,7 @@ class ConsumerClient:
     async def remove(self, uuid: str, idle_timeout: int, sent: int, watch: Watch) -> SessionView:
         path = self._settings.remove_url
         text, _ = await self._get_long(path, {"uuid": uuid, "sent": sent}, uuid, idle_timeout, watch)
-        return parse_session(text, path, uuid)
+        return await _parse(text, path, uuid)
 
     async def get_session(self, uuid: str) -> SessionView:
         session, _ = await self._repeat(lambda: self._get_session_once(uuid))
@@ -101,7 +102,7 @@ class ConsumerClient:
         try:
             async with asyncio.timeout(within):
                 text = await self._get(path, {"uuid": uuid, "sent": sent})
-                _report(parse_session(text, path, uuid), watch)
+                _report(await _parse(text, path, uuid), watch)
                 return True
         except (ConsumerError, TimeoutError):
             await self._poll(uuid, watch)
@@ -115,7 +116,7 @@ class ConsumerClient:
 
     async def _get_session_once(self, uuid: str) -> SessionView:
         path = self._settings.getsession_url
-        return parse_session(await self._get(path, {"uuid": uuid}), path, uuid)
+        return await _parse(await self._get(path, {"uuid": uuid}), path, uuid)
 
     async def _is_reading(self, uuid: str) -> bool:
         """Tells whether the consumer does what an earlier, unanswered call asked for. `/remove/` waits for its end."""
@@ -239,6 +240,13 @@ class _Movement:
             "it never reported any" if last is None else f"the last were {last.received} received, {last.saved} saved"
         )
         return f"The consumer's {path} did not end, and no count changed for {self._longest:g} s; {known}"
+
+
+async def _parse(text: str, path: str, uuid: str) -> SessionView:
+    """Returns the session in an answer, as `parse_session` does."""
+    if len(text) <= LONG_ANSWER:
+        return parse_session(text, path, uuid)
+    return await asyncio.to_thread(parse_session, text, path, uuid)
 
 
 def _report(session: SessionView, watch: Watch) -> None:

@@ -29,11 +29,14 @@ class RowRanges:
             raise ValueError(f"{text[:50]!r} is not a list of ranges")
         pairs, before = [], -1
         for piece in text.split(",") if text else ():
-            first, _, last = piece.partition("-")
-            pairs.append((int(first), int(last or first)))
-            if not before < pairs[-1][0] <= pairs[-1][1]:
+            low, dash, high = piece.partition("-")
+            first = last = int(low)
+            if dash:
+                last = int(high)
+            if not before < first <= last:
                 raise ValueError(f"{piece!r} is out of order")
-            before = pairs[-1][1]
+            pairs.append((first, last))
+            before = last
         return cls(pairs)
 
     @classmethod
@@ -69,8 +72,8 @@ class RowRanges:
     def missing(self, first: int, last: int) -> RowRanges:
         """Returns the numbers from `first` to `last` that are not in the set."""
         gaps, at = [], first
-        start = bisect_right(self._lasts, first - 1)
-        for low, high in zip(self._firsts[start:], self._lasts[start:], strict=True):
+        for place in range(bisect_right(self._lasts, first - 1), len(self._lasts)):
+            low, high = self._firsts[place], self._lasts[place]
             if low > last:
                 break
             if low > at:
@@ -84,6 +87,10 @@ class RowRanges:
         """Returns the numbers that are not in `other`."""
         return RowRanges([gap for low, high in self for gap in other.missing(low, high)])
 
+    def within(self, other: RowRanges) -> RowRanges:
+        """Returns the numbers that are in `other` as well."""
+        return self.without(self.without(other))
+
     def up_to(self, number: int) -> RowRanges:
         """Returns the numbers up to `number`."""
         whole = bisect_right(self._lasts, number)
@@ -94,6 +101,11 @@ class RowRanges:
 
     def add(self, number: int) -> bool:
         """Adds one number; False if it was there. In ascending order each costs the same, however many there are."""
+        # Nearly every row follows the one before.
+        if self._lasts and number == self._lasts[-1] + 1:
+            self._lasts[-1] = number
+            self._count += 1
+            return True
         at = bisect_right(self._firsts, number)
         if at and number <= self._lasts[at - 1]:
             return False

@@ -20,6 +20,7 @@ from promise_pub.delivery.queue.worker import RunWorker
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.delivery.run.backoffs import BACKOFFS, Backoffs
 from promise_pub.delivery.run.execute import RunExecutor
+from promise_pub.delivery.run.judging import RunJudge
 from promise_pub.delivery.run.lifecycle_log import log_queued
 from promise_pub.delivery.run.stopping import StopReason
 from promise_pub.delivery.run.totals import RunTotals
@@ -59,7 +60,8 @@ class Runs:
         self._ledger = ledger
         self._queue = RunQueue(max_waiting)
         self._recorder = RunRecorder(ledger, backoffs.last_write)
-        executor = RunExecutor(ledger, consumer, open_publisher, uploads, self.totals, backoffs)
+        judge = RunJudge(ledger, uploads, backoffs.database)
+        executor = RunExecutor(ledger, consumer, open_publisher, uploads, self.totals, judge, backoffs)
         self._worker = RunWorker(self._queue, executor, ledger, self._recorder, self.totals)
         self._working: asyncio.Task[None] | None = None
         self._tasks = BackgroundTasks()

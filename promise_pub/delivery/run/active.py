@@ -10,6 +10,7 @@ from uuid import UUID
 from promise_pub.delivery.broker.reconnecting import ReconnectingPublisher
 from promise_pub.delivery.evidence.latency import LatencyHistogram
 from promise_pub.delivery.evidence.proof import Proof
+from promise_pub.delivery.evidence.row_map import LostRows, RowMap, map_rows
 from promise_pub.delivery.evidence.sentences import explain
 from promise_pub.delivery.evidence.verdict import Judgement
 from promise_pub.delivery.ports import Shipment
@@ -21,6 +22,7 @@ from promise_pub.delivery.run.resends import Resends
 from promise_pub.delivery.run.sessions import RunSessions
 from promise_pub.delivery.run.stopping import StopReason
 from promise_pub.delivery.run.timeline import Timeline
+from promise_pub.fates import RowGroup
 from promise_pub.parameters import Parameters
 from promise_pub.records import Batch, Counts, Fault, ResumeState, RunReport, SessionView, State, StoredFile
 
@@ -51,6 +53,7 @@ class ActiveRun:
         self._db_count: int | None = None
         self._judgement: Judgement | None = None
         self._fault: Fault | None = None
+        self._row_groups: tuple[RowGroup, ...] = ()
 
     @classmethod
     def resume(cls, report: RunReport) -> Self:
@@ -87,7 +90,8 @@ class ActiveRun:
     def note_employees(self, count: int, highest_id: int) -> None:
         """Notes what the employees table held before the session's first row."""
         state = self._checkpoints.state
-        self._checkpoints.state = replace(state, employees=count, highest_id=highest_id, cleared=True)
+        first = highest_id if state.held_up_to is None else state.held_up_to
+        self._checkpoints.state = replace(state, employees=count, highest_id=highest_id, held_up_to=first, cleared=True)
 
     def leave_session(self, reason: str) -> None:
         """Gives the session up: the next one gets all rows that this one is not known to have processed.
@@ -132,6 +136,10 @@ class ActiveRun:
         self._judgement, self._db_count = Judgement(judgement.verdict, findings), db_count
         self.sample()
         self.clock.enter(State.COMPLETED)
+
+    def note_row_groups(self, groups: tuple[RowGroup, ...]) -> None:
+        """Notes the records by their fates, once the row ledger has them."""
+        self._row_groups = groups
 
     def fail(self, state: State, fault: Fault) -> None:
         """Ends the run without a verdict. A run that has ended stays as it is."""
@@ -194,6 +202,12 @@ class ActiveRun:
         tracker = self._checkpoints.tracker
         return tracker.returned.shortened(RANGES_SHOWN), tracker.nacked.shortened(RANGES_SHOWN)
 
+    def map_rows(self) -> RowMap:
+        """Returns what is known of each row by its number."""
+        tracker, unconfirmed = self._checkpoints.tracker, self._checkpoints.unconfirmed()
+        lost = LostRows(tracker.returned, tracker.nacked, unconfirmed)
+        return map_rows(self.report(), lost, self.resume_state.after, self.proof().digest)
+
     def proof(self) -> Proof:
         """Returns the evidence for the verdict besides the counts."""
         return self._checkpoints.proof(self.sessions.earlier, self.parameters.columns, resumed=self._resumed)
@@ -230,4 +244,5 @@ class ActiveRun:
             resume_state=self.resume_state,
             samples=self.timeline.samples,
             read_bytes=self._read_bytes,
+            row_groups=self._row_groups,
         )

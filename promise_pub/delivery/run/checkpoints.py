@@ -115,6 +115,12 @@ class Checkpoints:
         if session:
             row = last_processed_row(session, row, resent - self.state.resent, resumed=self.state.resumed)
             row = min(row, published)
-        state = ResumeState(self._with_lost_rows(Checkpoint(row)), after=row, cleared=self.state.cleared, resent=resent)
+        state = ResumeState(
+            self._with_lost_rows(Checkpoint(row)),
+            after=row,
+            held_up_to=self.state.held_up_to,
+            cleared=self.state.cleared,
+            resent=resent,
+        )
         self._continue(state, resent, published)
         return row

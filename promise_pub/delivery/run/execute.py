@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeVar
 
 from promise_pub.delivery.broker.reconnecting import ReconnectingPublisher
-from promise_pub.delivery.evidence.proof import needs_repeats
-from promise_pub.delivery.evidence.verdict import judge
 from promise_pub.delivery.input.dialect import Dialect
 from promise_pub.delivery.input.reader import FilePosition, read_batches
 from promise_pub.delivery.input.uploads import Uploads
 from promise_pub.delivery.ports import Consumer, OpenPublisher, RunLedger
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.delivery.run.backoffs import Backoffs
+from promise_pub.delivery.run.judging import RunJudge
 from promise_pub.delivery.run.lifecycle_log import log_started
 from promise_pub.delivery.run.protocol import abandon_session, run_session
 from promise_pub.delivery.run.totals import RunTotals
@@ -28,7 +26,7 @@ from promise_pub.errors import (
     DatabaseError,
     SessionLost,
 )
-from promise_pub.records import Repeats, SessionView
+from promise_pub.records import SessionView
 from promise_pub.retries import retry
 
 T = TypeVar("T")
@@ -45,6 +43,7 @@ class RunExecutor:
     open_publisher: OpenPublisher
     uploads: Uploads
     totals: RunTotals
+    judge: RunJudge
     backoffs: Backoffs
 
     async def execute(self, run: ActiveRun) -> None:
@@ -64,7 +63,7 @@ class RunExecutor:
                 session = None
                 if not left:
                     raise
-        await self._judge(run, final)
+        await self.judge.judge(run, final)
 
     async def _find_old_session(self, run: ActiveRun) -> SessionView | None:
         """Returns the session of a resumed run, if the consumer still knows it."""
@@ -107,17 +106,3 @@ class RunExecutor:
         path, dialect = self.uploads.path(run.id), Dialect.of(run.parameters)
         async with aclosing(read_batches(path, dialect, start=start)) as batches:
             return await run_session(run, self.consumer, publisher, batches, session)
-
-    async def _judge(self, run: ActiveRun, session: SessionView) -> None:
-        employees = await self._retry(self.ledger.count_employees)
-        grown, proof = employees - (run.resume_state.employees or 0), run.proof()
-        repeats = None
-        if needs_repeats(run.counts(), session, grown, proof):
-            repeats = await self._retry(partial(self._count_repeats, run))
-        judgement = judge(run.counts(), *run.lost_rows(), session, repeats, grown, proof)
-        run.complete(judgement, employees)
-
-    async def _count_repeats(self, run: ActiveRun) -> Repeats:
-        path, dialect, state = self.uploads.path(run.id), Dialect.of(run.parameters), run.resume_state
-        async with aclosing(read_batches(path, dialect)) as batches:
-            return await self.ledger.count_repeats(batches, state.highest_id, run.parameters.columns, state.after)

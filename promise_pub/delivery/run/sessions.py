@@ -11,7 +11,7 @@ from promise_pub.errors import SessionLost
 from promise_pub.records import EarlierSession, Finding, FindingKind, SessionView, Verdict, add_up_sessions
 
 MAX_SESSIONS = 100  # earlier sessions of a run, over all its turns: the report and the verdict name each
-MAX_ROWS_TEXT = 1_000  # characters of the row numbers of an earlier session: nothing rests on them
+MAX_ROWS_TEXT = 1_000  # characters of each list of row numbers of an earlier session: no verdict rests on them
 MAX_LEFT_BEHIND = 100  # sessions left behind that a report names: the last ones
 
 
@@ -47,9 +47,7 @@ class RunSessions:
         if self.current is None:
             return
         session, self.current = self.current, None
-        if len(session.rows or "") > MAX_ROWS_TEXT:
-            session = replace(session, rows=None)
-        ended = EarlierSession(session, first, last)
+        ended = EarlierSession(_shortened(session), first, last)
         if self.earlier and all(one.last < one.first for one in (self.earlier[-1], ended)):
             self.earlier = self.earlier[:-1]
         self.earlier = (*self.earlier, ended)
@@ -70,6 +68,20 @@ class RunSessions:
             yield Finding(FindingKind.SESSION_NOT_REMOVED, Verdict.KEPT, facts={"uuids": named})
         if "" in self.left_behind:
             yield Finding(FindingKind.SESSION_NOT_NAMED, Verdict.KEPT)
+
+
+def _shortened(session: SessionView) -> SessionView:
+    """Returns the session without the lists of row numbers that are too long to keep for each earlier one."""
+
+    def kept(text: str | None) -> str | None:
+        return None if len(text or "") > MAX_ROWS_TEXT else text
+
+    return replace(
+        session,
+        rows=kept(session.rows),
+        duplicate_rows=kept(session.duplicate_rows),
+        invalid_rows=kept(session.invalid_rows),
+    )
 
 
 def last_processed_row(session: SessionView, after: int, resent: int, *, resumed: bool = False) -> int:

@@ -13,15 +13,15 @@ import asyncpg
 
 from promise_pub.db import answering, queries, translated
 from promise_pub.db_checks import Need, require_columns
+from promise_pub.delivery.ports import MailLookUp, MailRow
 from promise_pub.delivery.store.locks import ServerLocks
+from promise_pub.delivery.store.mails import LONG_TIMEOUT, open_mail_look_up
 from promise_pub.delivery.store.query import NEWEST_FIRST, RunSelection, Sort
+from promise_pub.delivery.store.row_store import ChunkStore
 from promise_pub.errors import NotClearable, NotResumable, RunNotFound, RunTaken, SchemaMissing
 from promise_pub.fates import Fate, RowGroup
 from promise_pub.parameters import RUN_PARAMETERS, Parameters
-from promise_pub.parameters.columns import NAME_AND_MAIL
 from promise_pub.records import (
-    MAX_EMPLOYEE_TEXT,
-    Batch,
     Checkpoint,
     ConfirmLatency,
     Counts,
@@ -29,7 +29,6 @@ from promise_pub.records import (
     Fault,
     Finding,
     Rejected,
-    Repeats,
     Resent,
     ResumeState,
     RunReport,
@@ -44,10 +43,10 @@ from promise_pub.samples import Sample
 NEEDS = (
     Need("runs", "SELECT INSERT UPDATE"),
     Need("rejected_rows", "SELECT INSERT"),
+    Need("row_chunks", "SELECT INSERT DELETE"),
     Need("employees", "SELECT", ("id", "mail")),
 )
 WRITE_TIMEOUT = 8.0  # seconds; a run's row takes a millisecond
-LONG_TIMEOUT = 3600.0  # seconds; counting the repeats of hundreds of millions of rows sorts them on disk
 
 _NEW_COLUMNS = (
     *("id", "state", *(parameter.name for parameter in RUN_PARAMETERS)),
@@ -70,6 +69,7 @@ class Ledger:
     """
 
     def __init__(self, pool: asyncpg.Pool, locks: ServerLocks | None = None) -> None:
+        self.rows = ChunkStore(pool)
         self._pool = pool
         self._sql = queries(
             "ledger", new=", ".join(_NEW_COLUMNS), values=", ".join(f":{column}" for column in _NEW_COLUMNS)
@@ -222,30 +222,10 @@ class Ledger:
         with translated():
             return int(await self._sql.highest_employee_id(self._pool))
 
-    async def count_repeats(
-        self, batches: AsyncIterator[Batch], highest_before: int, columns: Sequence[str] = NAME_AND_MAIL, after: int = 0
-    ) -> Repeats:
-        too_long = 0
-        mail = columns.index("mail") + 1  # in a row, which starts with its number
-        limited = [place for place, column in enumerate(columns, 1) if column in NAME_AND_MAIL]
-
-        async def mails() -> AsyncIterator[tuple[str, bool]]:
-            nonlocal too_long
-            async for batch in batches:
-                for row in batch.rows:
-                    earlier = row.number <= after
-                    if any(len(row[place]) > MAX_EMPLOYEE_TEXT for place in limited):
-                        too_long += not earlier
-                    else:
-                        yield (row[mail], earlier)
-
-        with translated():
-            async with self._pool.acquire() as connection, connection.transaction():
-                await self._sql.create_run_mails(connection)
-                await connection.copy_records_to_table("run_mails", records=mails(), timeout=LONG_TIMEOUT)
-                await connection.execute(self._sql.analyze_run_mails.sql, timeout=LONG_TIMEOUT)
-                (counted,) = await connection.fetch(self._sql.count_repeats.sql, highest_before, timeout=LONG_TIMEOUT)
-        return Repeats(**counted, too_long=too_long)
+    @asynccontextmanager
+    async def look_up_mails(self, rows: AsyncIterator[MailRow]) -> AsyncIterator[MailLookUp]:
+        async with open_mail_look_up(self._pool, rows) as look_up:
+            yield look_up
 
 
 def _filters(which: RunSelection) -> dict[str, str | None]:

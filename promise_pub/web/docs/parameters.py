@@ -18,7 +18,8 @@ def in_query(parameters: Iterable[Parameter] = PARAMETERS) -> list[Schema]:
 
 
 def _schema(parameter: Parameter) -> Schema:
-    return {**parameter.schema, "default": parameter.as_request(parameter.default)}
+    default = parameter.as_request(parameter.default)
+    return parameter.schema if default is None else {**parameter.schema, "default": default}
 
 
 def file_body() -> Schema:

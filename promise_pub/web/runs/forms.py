@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -17,7 +17,16 @@ from promise_pub.errors import BadParameter, FileMissing, FileTooLarge, UploadIn
 from promise_pub.http.intake.expect import request_body
 from promise_pub.http.intake.limits import LIMITS, Limits, RateFloor
 from promise_pub.http.pagination import check_known, parse_query
-from promise_pub.parameters import DRY_RUN, FILE_FIELD, FILE_PARAMETERS, PARAMETERS, Parameter, Parameters, parse_values
+from promise_pub.parameters import (
+    DRY_RUN,
+    FILE_FIELD,
+    FILE_PARAMETERS,
+    PARAMETERS,
+    Parameter,
+    Parameters,
+    join_given,
+    parse_values,
+)
 from promise_pub.records import StoredFile
 
 MAX_FIELD = 4096  # bytes of a form field other than the file: 100 columns with names of 40
@@ -58,9 +67,7 @@ def parse_request(query: Mapping[str, str], fields: Mapping[str, str]) -> tuple[
 
     With header=true the columns are unknown until the file is read; they are empty.
     """
-    empty = {one.name for one in PARAMETERS if one.may_be_empty}
-    filled = {name: value for name, value in fields.items() if value or name not in empty}
-    return _parse({**filled, **_without(query, _QUERY_ONLY)}, PARAMETERS)
+    return _parse({**dict(_filled(fields.items())), **_without(query, _QUERY_ONLY)}, PARAMETERS)
 
 
 def parse_preview(request: web.Request) -> tuple[Parameters, bool]:
@@ -87,7 +94,7 @@ def asks_dry_run(request: web.Request) -> bool:
 
 async def receive_run(request: web.Request, upload: Upload) -> SubmittedRun:
     """Streams the file to disk and reads the parameters. Raises a kind of RequestError."""
-    query = parse_query(request)
+    query = join_given(request.query.items())
     parse_request(query, {})  # an error here need not wait for the file
     if (request.content_length or 0) > upload.limit + MAX_OVERHEAD:
         raise FileTooLarge(f"The file is larger than the limit of {upload.limit:,} bytes.")
@@ -131,14 +138,14 @@ async def _receive_form(
     request: web.Request, upload: Upload, floor: RateFloor, limits: Limits
 ) -> tuple[str, Mapping[str, str]]:
     name: str | None = None
-    fields: dict[str, str] = {}
+    fields: list[tuple[str, str]] = []
     form = await request.multipart()
     while (part := await asyncio.wait_for(form.next(), CHUNK_TIMEOUT)) is not None:
         if not isinstance(part, BodyPartReader) or not part.name:
             raise BadParameter("The form holds a part that is not a field.")
         limits.check_fields(len(fields) + 1)
-        if part.name in fields or part.name == FILE_FIELD and name is not None:
-            raise BadParameter(f"{part.name[:50]} is given more than once.")
+        if part.name == FILE_FIELD and name is not None:
+            raise BadParameter(f"{FILE_FIELD} is given more than once.")
         if part.headers.get("Content-Transfer-Encoding", "binary").lower() not in _PLAIN:
             raise BadParameter(f"{part.name[:50]} is sent in an encoding: send its bytes as they are.")
         if part.name == FILE_FIELD:
@@ -146,10 +153,17 @@ async def _receive_form(
             async for chunk in _timely(partial(part.read_chunk, CHUNK), part.at_eof, floor):
                 await upload.write(chunk)
         else:
-            fields[part.name] = await _text(part, floor)
+            fields.append((part.name, await _text(part, floor)))
+            join_given(_filled(fields))  # an error here need not wait for the file
     if name is None:
         raise FileMissing
-    return name, fields
+    return name, join_given(_filled(fields))
+
+
+def _filled(fields: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yields the fields of a form but for those that were left empty and may be."""
+    empty = {one.name for one in PARAMETERS if one.may_be_empty}
+    return ((name, text) for name, text in fields if text or name not in empty)
 
 
 async def _text(part: BodyPartReader, floor: RateFloor) -> str:

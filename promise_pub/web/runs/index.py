@@ -10,6 +10,7 @@ from promise_pub.errors import DatabaseError, DatabaseUnavailable
 from promise_pub.http.keys import may_operate
 from promise_pub.http.responses import as_json, page
 from promise_pub.parameters import DELIMITERS, ENCODINGS, MAX_TIMEOUT
+from promise_pub.parameters.gate import MAX_TEXT, USUAL_GATES
 from promise_pub.parameters.rate_profile import MAX_RATE
 from promise_pub.records import RunReport
 from promise_pub.web.keys import LEDGER, RUNS
@@ -37,6 +38,8 @@ async def index(request: web.Request) -> web.Response:
         "max_rate": MAX_RATE,
         "most_upload": request.app[RUNS].uploads.limit,
         "delimiters": [(name, _DELIMITER_WORDS.get(name, name)) for name in DELIMITERS],
+        "usual_gates": USUAL_GATES,
+        "max_gate": MAX_TEXT,
         "encodings": [*dict.fromkeys(ENCODINGS.values())],
     }
     return page(request, "index.html", context)

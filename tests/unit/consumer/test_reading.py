@@ -63,7 +63,7 @@ class FakeSaver:
     async def save(self, rows: list[Any]) -> Saved:
         if self._refusal:
             raise self._refusal
-        return Saved(len(rows), 0)
+        return Saved(len(rows))
 
 
 def read(broker: LosingBroker, saver: FakeSaver | None = None) -> tuple[Exception, float]:

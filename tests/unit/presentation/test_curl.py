@@ -12,6 +12,7 @@ import pytest
 from yarl import URL
 
 from promise_pub.parameters import Mode, Parameters, parse_values
+from promise_pub.parameters.gate import parse_gate
 from promise_pub.presentation.curl import format_curl
 from promise_pub.records import RunReport, StoredFile
 
@@ -58,6 +59,7 @@ def test_what_was_chosen_is_named() -> None:
         Parameters(columns=("id", "Größe & Farbe"), delimiter="\t", encoding="cp1252"),
         Parameters(columns=("a,b", " c"), header=True, delimiter=";"),
         Parameters(profile=((1_000_000, 12345.678), (7, 0.5))),
+        Parameters(fail_if=parse_gate("(saved < 99% * accepted) or (p99 > 50ms and rate + 1 != 2K)")),
     ],
 )
 def test_what_was_chosen_is_understood_as_it_was_meant(chosen: Parameters) -> None:

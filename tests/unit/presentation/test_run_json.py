@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,6 +53,14 @@ def test_a_server_without_findings_is_read_all_the_same() -> None:
 )
 def test_a_server_that_does_not_tell_what_is_not_shown_is_read_all_the_same(name: str) -> None:
     assert line(decode_run(without(name))) == line(report())
+
+
+def test_the_rows_that_a_session_did_not_save_are_not_in_the_json_of_its_run() -> None:
+    """They can be long, and a page that follows a run gets its JSON five times a second."""
+    session = SessionView("a", 3, 1, 1, 1, duplicate_rows="2", invalid_rows="3")
+    told = encode_run(replace(report(), session=session, earlier=(EarlierSession(session, 1, 3),)))
+    assert told["session"] == {"uuid": "a", "received": 3, "saved": 1, "duplicates": 1, "invalid": 1}
+    assert told["earlier_sessions"][0]["session"] == told["session"]
 
 
 def test_a_session_without_counts_is_one_that_did_not_report_them() -> None:

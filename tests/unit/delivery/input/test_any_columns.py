@@ -123,7 +123,7 @@ async def test_rows_without_a_mail_are_not_said_to_repeat_one(house: House) -> N
         "2 rows were received and not saved, and rows without a mail cannot be counted as repeats: "
         "it reads 'name' and 'mail', and there is no 'name' and there is no 'mail'"
     )
-    assert "count_repeats" not in house.ledger.calls
+    assert "look_up_mails" not in house.ledger.calls
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def read(
     """All batches of the data, cut into chunks of the given sizes, over and over."""
     chosen, data = file
     place = {"offset": start.offset, "line": start.line, "number": number} if start else {}
-    source = FedReader(chosen, **place)
+    source = FedReader(chosen, **place, lines=True)
     batches = [source.feed(chunk) for chunk in chunks(data, sizes or [len(data) or 1])]
     return [*batches, source.finish()]
 
@@ -89,6 +89,10 @@ def rows(batches):
     return [row for batch in batches for row in batch.rows]
 
 
+def lines(batches):
+    return [line for batch in batches for line in batch.lines]
+
+
 def rejected(batches):
     return [one for batch in batches for one in batch.rejected]
 
@@ -103,6 +107,7 @@ class Plain:
     dialect: Dialect
     data: bytes
     rows: list = field(default_factory=list)
+    lines: list = field(default_factory=list)  # of the rows
     rejected: list = field(default_factory=list)  # (line, kind of reason)
 
     def read(self):
@@ -141,6 +146,7 @@ class Plain:
         else:
             texts = [raw.decode(self.dialect.encoding) for raw, _ in outcome]
             self.rows.append(Row(len(self.rows) + 1, *texts))
+            self.lines.append(line)
         return at + end
 
     def fields(self, data):
@@ -220,6 +226,7 @@ def small_limits(monkeypatch):
 def test_agrees_with_a_plain_reader_on_any_bytes(file, sizes):
     batches, plain = read(file, sizes), Plain(*file).read()
     assert rows(batches) == plain.rows
+    assert lines(batches) == plain.lines
     assert kinds(batches) == plain.rejected
     assert batches[-1].offset == len(file[1])
 
@@ -230,6 +237,7 @@ def test_agrees_with_a_plain_reader_at_the_limits(small_limits):
     def agrees(file, sizes):
         batches, plain = read(file, sizes), Plain(*file).read()
         assert rows(batches) == plain.rows
+        assert lines(batches) == plain.lines
         assert kinds(batches) == plain.rejected
         assert batches[-1].offset == len(file[1])
 
@@ -269,6 +277,7 @@ def test_reading_can_start_again_at_any_batch(file, sizes):
         accepted = len(rows(batches[:done]))
         again = read((chosen, data[checkpoint.offset :]), sizes, checkpoint, accepted + 1)
         assert rows(again) == rows(batches)[accepted:]
+        assert lines(again) == lines(batches)[accepted:]
         assert rejected(again) == rejected(batches)[len(rejected(batches[:done])) :]
 
 

@@ -352,6 +352,7 @@ async def test_a_checkpoint_comes_back_from_the_ledger_as_it_was(house: House) -
             digest=report.resume_state.checkpoint.digest,
         ),
         employees=0,
+        held_up_to=0,
         cleared=True,
     )
     assert 0 < report.resume_state.checkpoint.row <= report.counts.confirmed

@@ -46,6 +46,14 @@ def test_of_sessions_that_account_for_no_row_the_last_is_kept() -> None:
     assert [one.session.uuid for one in sessions.earlier] == ["b", "c", "e"]
 
 
+def test_an_earlier_session_keeps_the_lists_of_rows_that_are_short() -> None:
+    short, long = "1-20,25", ",".join(map(str, range(1, 1000, 2)))
+    sessions = RunSessions(SessionView("a", 9, rows=short, duplicate_rows=long, invalid_rows=short))
+    sessions.end_current(1, 9)
+    (earlier,) = sessions.earlier
+    assert earlier.session == SessionView("a", 9, rows=short, invalid_rows=short)
+
+
 def test_without_a_session_none_ends() -> None:
     sessions = RunSessions()
     sessions.end_current(1, 0)

@@ -10,7 +10,7 @@ from promise_pub.web.runs.forms import parse_request
 
 
 def test_what_a_browser_sends_of_fields_nobody_filled_in_is_not_asked_for() -> None:
-    fields = {"columns": "", "profile": "", "rate": "5"}
+    fields = {"columns": "", "profile": "", "fail_if": "", "rate": "5"}
     assert parse_request({}, fields) == (Parameters(rate=5), False)
     assert parse_request({"columns": "a"}, fields) == (Parameters(rate=5, columns=("a",)), False)
 

@@ -1,0 +1,89 @@
+"""A stored file piece by piece, each with its place, so that its records can be found again without the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import AsyncGenerator, Iterator
+from hashlib import sha256
+from heapq import merge
+from operator import itemgetter
+from pathlib import Path
+from typing import NamedTuple
+
+from promise_pub.delivery.input.dialect import Dialect
+from promise_pub.delivery.input.reader import CHUNK, FilePosition, Reader, open_stored, read_header, reading
+from promise_pub.delivery.input.row_chunks import ChunkPlace
+from promise_pub.errors import StoredFileError
+from promise_pub.records import Batch, Rejected, Row, StoredFile
+
+Record = tuple[int, Row | Rejected]
+"""A record and the line it starts on."""
+
+
+class FileChunk(NamedTuple):
+    """A piece of a file and its records; `batch` has their lines."""
+
+    place: ChunkPlace
+    batch: Batch
+
+
+def in_order(batch: Batch) -> Iterator[Record]:
+    """Yields the records of a batch with lines in the order of the file."""
+    rejected = [(one.line, one) for one in batch.rejected]
+    return merge(zip(batch.lines, batch.rows, strict=True), rejected, key=itemgetter(0))
+
+
+async def read_chunks(path: Path, dialect: Dialect, stored: StoredFile) -> AsyncGenerator[FileChunk]:
+    """Yields the pieces of a file that hold records; each takes the event loop for 20 ms at most.
+
+    Raises StoredFileError at its end where it is not the file that was stored: then nothing that it yielded holds.
+    """
+    whole, read = sha256(), 0
+    header = await read_header(path, dialect) if dialect.header else None
+    place = FilePosition(header.offset, header.line, 1) if header else FilePosition()
+    reader = Reader(dialect, **place._asdict(), lines=True)
+    with open_stored(path, 0) as file:
+        data = bytearray()
+        chunk = b"start"
+        skip = place.offset
+        while chunk:
+            with reading(path):
+                chunk = await asyncio.to_thread(file.read, CHUNK + skip)
+            whole.update(chunk)
+            read += len(chunk)
+            records = chunk[skip:]
+            data += records
+            for batch in reader.batches(records, last=not chunk):
+                size = batch.offset - place.offset
+                piece = bytes(data[:size])
+                del data[:size]
+                if batch.rows or batch.rejected:
+                    yield FileChunk(ChunkPlace(*place, size, zlib.crc32(piece)), batch)
+                place = FilePosition(batch.offset, batch.line, place.number + len(batch.rows))
+                await asyncio.sleep(0)
+            skip = 0
+    if (read, whole.hexdigest()) != (stored.bytes, stored.sha256):
+        raise StoredFileError("The stored file has changed since the upload.")
+
+
+async def read_records(path: Path, dialect: Dialect, place: ChunkPlace, count: int) -> list[Record]:
+    """Returns the records of one piece. Raises StoredFileError where its bytes are not what they were."""
+    found: list[Record] = []
+    with open_stored(path, place.offset) as file:
+        with reading(path):
+            data = await asyncio.to_thread(file.read, place.bytes)
+        if zlib.crc32(data) != place.checksum:
+            raise StoredFileError("The stored file has changed since the upload.")
+        reader = Reader(dialect, offset=place.offset, line=place.line, number=place.number, lines=True)
+        # What follows decides why a quote that stays open costs its line, so the reader gets to see it.
+        last = False
+        while True:
+            for batch in reader.batches(data, last=last):
+                found += in_order(batch)
+                await asyncio.sleep(0)
+            if last or len(found) >= count:
+                return found[:count]
+            with reading(path):
+                data = await asyncio.to_thread(file.read, CHUNK)
+            last = not data

@@ -1,0 +1,120 @@
+"""The fates of a file's records, a piece of the file at a time: a byte for each record, or one for all of them."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import NamedTuple
+
+MAX_GROUPS = 255  # a group's place is one byte
+
+
+class ChunkPlace(NamedTuple):
+    """A piece of a file: the bytes from `offset` on, which begin on `line` (from 1), and the number of its first row."""
+
+    offset: int
+    line: int
+    number: int
+    bytes: int
+    checksum: int
+    """CRC-32 of its bytes."""
+
+
+class Known(NamedTuple):
+    """A record as the index has it. `number` is None for a record that is no row; `repeats` is the line of the earlier
+    row whose mail it repeats, if it does."""
+
+    line: int
+    number: int | None
+    group: int
+    repeats: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RowChunk:
+    """The records of one piece of a file, in its order, each with the place of its group among the run's groups.
+
+    `groups` is one byte where all have the same. `line_offsets` are counted from the piece's line, four bytes each; empty
+    where each record takes one line. `repeats` are pairs of a record's place and a line, eight bytes each.
+    """
+
+    place: ChunkPlace
+    records: int
+    groups: bytes
+    line_offsets: bytes = b""
+    repeats: bytes = b""
+
+    @classmethod
+    def make(
+        cls, place: ChunkPlace, lines: Sequence[int], groups: bytes, repeats: Iterable[tuple[int, int]] = ()
+    ) -> RowChunk:
+        """Makes a chunk of records that start on these lines; `groups` has a byte for each, or one for all."""
+        offsets = [line - place.line for line in lines]
+        regular = offsets == [*range(len(lines))]
+        pairs = array("q", [number for pair in repeats for number in pair])
+        same = groups[:1] if len(set(groups)) == 1 else groups
+        return cls(place, len(lines), same, b"" if regular else array("I", offsets).tobytes(), pairs.tobytes())
+
+    def counts(self) -> Counter[int]:
+        """Returns the number of records by group."""
+        return Counter({self.groups[0]: self.records}) if len(self.groups) == 1 else Counter(self.groups)
+
+    def list_records(self, rejected: int) -> list[Known]:
+        """Returns all records. `rejected` is the group of those that are no rows."""
+        groups = self.groups * self.records if len(self.groups) == 1 else self.groups
+        offsets: Sequence[int] = array("I", self.line_offsets) if self.line_offsets else range(self.records)
+        pairs = array("q", self.repeats)
+        repeats = dict(zip(pairs[::2], pairs[1::2], strict=True))
+        before = accumulate((group != rejected for group in groups), initial=0)
+        return [
+            Known(
+                self.place.line + offset,
+                None if group == rejected else self.place.number + rows,
+                group,
+                repeats.get(at),
+            )
+            for at, (offset, group, rows) in enumerate(zip(offsets, groups, before, strict=False))
+        ]
+
+
+class ChunkBuilder:
+    """The groups of the records of one piece, while they are worked out."""
+
+    def __init__(self, place: ChunkPlace, lines: Sequence[int], rejected: set[int], rejected_group: int) -> None:
+        self._place = place
+        self._lines = lines
+        self._groups = bytearray([rejected_group]) * len(lines)
+        self._rows = [at for at, line in enumerate(lines) if line not in rejected] if rejected else range(len(lines))
+        self._repeats: list[tuple[int, int]] = []
+
+    @property
+    def last_number(self) -> int:
+        """The number of the last row; that before the first where there is none."""
+        return self._place.number + len(self._rows) - 1
+
+    def set_rows(self, first: int, last: int, group: int) -> None:
+        """Sets the group of the rows with these numbers."""
+        start, end = first - self._place.number, last - self._place.number + 1
+        if isinstance(self._rows, range):
+            self._groups[start:end] = bytes([group]) * (end - start)
+        else:
+            for at in self._rows[start:end]:
+                self._groups[at] = group
+
+    def find(self, line: int) -> tuple[int, int]:
+        """Returns the place and the number of the row that starts on a line."""
+        at = bisect_left(self._lines, line)
+        return at, self._place.number + bisect_left(self._rows, at)
+
+    def set_record(self, at: int, group: int, repeats: int | None) -> None:
+        """Sets the group of one record, and the line that it repeats."""
+        self._groups[at] = group
+        if repeats is not None:
+            self._repeats.append((at, repeats))
+
+    def finish(self) -> RowChunk:
+        return RowChunk.make(self._place, self._lines, bytes(self._groups), self._repeats)

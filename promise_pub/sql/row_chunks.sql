@@ -1,0 +1,18 @@
+-- The queries of promise_pub/delivery/store/row_store.py.
+
+-- name: delete_chunks(run_id)!
+DELETE FROM row_chunks WHERE run_id = :run_id;
+
+-- name: find_chunks(run_id, groups, after, most)
+-- The first chunks that begin after a line and hold a record of one of these groups.
+SELECT * FROM row_chunks
+WHERE run_id = :run_id AND line > :after AND held && :groups::smallint[]
+ORDER BY line LIMIT :most;
+
+-- name: find_chunk_at(run_id, line)^
+-- The last chunk that begins on a line or before it.
+SELECT * FROM row_chunks WHERE run_id = :run_id AND line <= :line ORDER BY line DESC LIMIT 1;
+
+-- name: note_groups(run_id, row_groups)!
+UPDATE runs SET row_groups = :row_groups
+WHERE id = :run_id AND state IN ('completed', 'failed', 'cancelled', 'interrupted');
