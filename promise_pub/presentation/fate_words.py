@@ -30,7 +30,9 @@ WORDS: Mapping[Fate, FateWords] = {
     Fate.UNUSABLE: FateWords("not usable", LOST, "The consumer received the row and could not use it."),
     Fate.REPEAT: FateWords("repeat", ASIDE, "The row repeats a mail that stands before it."),
     Fate.HELD_BEFORE: FateWords("held before", ASIDE, "The table had the row's mail before the run."),
-    Fate.UNSAVED: FateWords("not saved", LOST, "The consumer received the row and did not save it, for no known reason."),
+    Fate.UNSAVED: FateWords(
+        "not saved", LOST, "The consumer received the row and did not save it, for no known reason."
+    ),
     Fate.SAVED: FateWords("saved", SAVED, "The consumer saved the row."),
     Fate.UNKNOWN: FateWords("not known", OPEN, "The broker confirmed the row; nothing proves more."),
 }
