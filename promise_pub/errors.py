@@ -158,6 +158,18 @@ class NotRepeatable(WrongState):
     code = "not_repeatable"
 
 
+class RowsNotReady(WrongState):
+    """The run is in progress: its rows are listed once it has ended."""
+
+    code = "rows_not_ready"
+
+
+class RowsLost(WrongState):
+    """The file was gone before its rows were listed."""
+
+    code = "rows_lost"
+
+
 class NotCancellable(WrongState):
     """The run has already ended."""
 

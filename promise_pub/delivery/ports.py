@@ -125,6 +125,9 @@ class RunLedger(Protocol):
     async def add_rejects(self, run_id: str, rejected: Sequence[Rejected]) -> None:
         """Adds rejected rows of a run. Rows that are there already are ignored."""
 
+    async def list_rejects(self, run_id: str, most: int) -> list[Rejected]:
+        """Returns the first rejected rows of a run, in the order of the file."""
+
     async def require_clearable(self) -> None:
         """Raises NotClearable when the employees table cannot be emptied, as far as that is known without trying."""
 

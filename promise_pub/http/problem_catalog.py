@@ -56,6 +56,8 @@ CATALOG: dict[Kind, Entry] = {
     errors.WrongState: Entry(409),
     errors.NotResumable: Entry(409, "See on the run's page how it ended. You can send the file again as a new run."),
     errors.NotRepeatable: Entry(409),
+    errors.RowsNotReady: Entry(409, "Wait for the run's end, or cancel it."),
+    errors.RowsLost: Entry(409, "The run's page has its counts. For its rows, send the file again as a new run."),
     errors.NotCancellable: Entry(409, "See on the run's page how it ended."),
     errors.NotClearable: Entry(
         409, "Send the file without clear, or ask the table's owner to change what is named above."

@@ -11,6 +11,7 @@ from typing import Any
 from promise_pub import json_schema
 from promise_pub.consumer_totals import ConsumerTotals
 from promise_pub.errors import BadParameter, ServerAnswerError
+from promise_pub.fates import Fate
 from promise_pub.parameters import PARAMETERS_SHAPE
 from promise_pub.records import (
     ConfirmLatency,
@@ -90,6 +91,7 @@ _FINDINGS = Shape(
     lambda findings: [one.as_json() for one in findings],
     Finding.parse_all,
 )
+_FATES = Shape(json_schema.nullable(json_schema.object_of(dict.fromkeys(Fate, json_schema.COUNT), *Fate)))
 RUN = record(
     RunReport,
     Field("id", _ID),
@@ -109,6 +111,10 @@ RUN = record(
     Field("digest", nullable(_DIGEST), "Of the rows that were accepted.", newer=True),
     Field("returned_rows", _RANGES, newer=True),
     Field("nacked_rows", _RANGES, newer=True),
+    Field("unconfirmed_rows", _RANGES, "Published, and not confirmed yet.", newer=True),
+    Field(
+        "fates", _FATES, "All records of the file by what became of them; null until that is worked out.", computed=True
+    ),
     Field(
         "resends",
         array(record(Resent, Field("rows", COUNT), Field("reason", TEXT))),

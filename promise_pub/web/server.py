@@ -15,6 +15,7 @@ from promise_pub import __version__
 from promise_pub.accounts.authentication import Authenticator
 from promise_pub.delivery.input.dry_run import DryRuns
 from promise_pub.delivery.queue.runs import Runs
+from promise_pub.delivery.rows.reading import RowReader
 from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.http import login
 from promise_pub.http.etags import add_etag, require_revalidation
@@ -41,9 +42,9 @@ from promise_pub.http.security import (
 from promise_pub.presentation import charts, gauges, wording
 from promise_pub.settings.model import RabbitSettings, asset
 from promise_pub.web.docs import page
-from promise_pub.web.keys import BROKER, DRY_RUNS, LEDGER, RUNS
+from promise_pub.web.keys import BROKER, DRY_RUNS, LEDGER, ROWS, RUNS
 from promise_pub.web.ops.metrics import RunCollector
-from promise_pub.web.runs import compare, history, index, preview, stream
+from promise_pub.web.runs import compare, history, index, preview, rows, stream
 from promise_pub.web.runs import run as run_pages
 
 
@@ -82,6 +83,7 @@ def make_app(services: Services, features: Sequence[OpenFeature] = ()) -> web.Ap
     measured = Metrics(services.probes, connections, collectors)
     app.cleanup_ctx.extend((connections.sweeping, measured.measuring))
     app[RUNS], app[LEDGER], app[PROBES], app[BROKER] = services.runs, services.ledger, services.probes, services.broker
+    app[ROWS] = RowReader(services.runs.uploads, services.ledger)
     app[EXPOSURE], app[TRUSTED_PROXIES], app[LIMITS] = exposure, exposure.trusted_proxies, services.limits
     app[CONNECTIONS], app[METRICS], app[DRY_RUNS] = connections, measured, DryRuns()
     app[NAV] = [*NAVIGATION, *(item for one in features for item in one.feature.nav)]
@@ -126,7 +128,7 @@ def _set_up_templates(app: web.Application, features: Sequence[OpenFeature]) -> 
 
 def _add_routes(app: web.Application, features: Sequence[OpenFeature]) -> None:
     """Adds the routes of the heart and of features, and last those that describe all of them."""
-    for room in (index, history, run_pages, stream, compare, preview, health, metrics):
+    for room in (index, history, run_pages, rows, stream, compare, preview, health, metrics):
         app.add_routes(room.routes)
     for one in features:
         app.add_routes(one.feature.routes)

@@ -97,8 +97,10 @@ class Runs:
             self._queue.require_room(running=self.current is not None)
         return str(uuid4())
 
-    async def submit(self, run_id: str, file: StoredFile, parameters: Parameters) -> ActiveRun:
-        """Queues a run of a file that is whole on disk. Its `done` is set at its end.
+    async def submit(
+        self, run_id: str, file: StoredFile, parameters: Parameters, started_by: str | None = None
+    ) -> ActiveRun:
+        """Queues a run of a file that is whole on disk, at somebody's request. Its `done` is set at its end.
 
         Raises NotCsv, BadHeader, NoUsableRow, NotClearable, ServerBusy or DatabaseError; then the file is deleted and
         there is no run.
@@ -109,7 +111,7 @@ class Runs:
             await require_usable_row(arrived, parameters)
             if parameters.clear:
                 await self._ledger.require_clearable()
-            run = ActiveRun(run_id, file, parameters)
+            run = ActiveRun(run_id, file, parameters, started_by)
             await self._reserve(run, self._ledger.open_run)
         except BaseException:
             await asyncio.shield(self.uploads.discard(run_id))

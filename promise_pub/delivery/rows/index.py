@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -40,12 +40,12 @@ class RowIndexer:
         """Yields the chunks of the file in its order. Raises StoredFileError where it is not the one that was sent."""
         exceptions = self._look_up.list_exceptions() if self._look_up else None
         async with aclosing(read_chunks(path, dialect, stored)) as pieces:
-            exception = await anext(exceptions, _NONE) if exceptions else _NONE
+            exception = await _next(exceptions)
             async for piece in pieces:
                 builder = self._begin(piece)
-                while exceptions and exception[0] < piece.batch.line:
+                while exception[0] < piece.batch.line:
                     self._set_exception(builder, exception)
-                    exception = await anext(exceptions, _NONE)
+                    exception = await _next(exceptions)
                 chunk = builder.finish()
                 self._counts += chunk.counts()
                 yield chunk
@@ -69,3 +69,11 @@ class RowIndexer:
         at, number = builder.find(line)
         piece = next(self._rows.between(number, number))
         builder.set_record(at, self._plan.group(piece.known, table), first if table is InTable.REPEAT else None)
+
+
+async def _next(exceptions: AsyncIterator[MailException] | None) -> MailException:
+    """Returns the next exception, or what stands for their end. `anext` with a default fails where asyncpg awaits it."""
+    try:
+        return await anext(exceptions) if exceptions else _NONE
+    except StopAsyncIteration:
+        return _NONE

@@ -32,10 +32,11 @@ RANGES_SHOWN = 1_000  # ranges of row numbers that came back or were refused, in
 class ActiveRun:
     """One run, put together from its parts. `report` describes it."""
 
-    def __init__(self, run_id: str, file: StoredFile, parameters: Parameters) -> None:
+    def __init__(self, run_id: str, file: StoredFile, parameters: Parameters, started_by: str | None = None) -> None:
         self.id = run_id
         self.file = file
         self.parameters = parameters
+        self.started_by = started_by
         self.done = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
         self.stop_reason: StopReason | None = None
@@ -58,7 +59,7 @@ class ActiveRun:
     @classmethod
     def resume(cls, report: RunReport) -> Self:
         """Makes a run that continues from the checkpoint of one that ended early."""
-        run = cls(report.id, report.file, report.parameters)
+        run = cls(report.id, report.file, report.parameters, report.started_by)
         run._resumed = True
         run.clock = RunClock(report.created_at, report.started_at, report.seconds)
         run.rejects = RejectBuffer(report.resume_state.checkpoint.rejected)
@@ -221,6 +222,7 @@ class ActiveRun:
             parameters=self.parameters,
             file=self.file,
             created_at=self.clock.created_at,
+            started_by=self.started_by,
             state=self.clock.state,
             started_at=self.clock.started_at,
             finished_at=self.clock.finished_at,

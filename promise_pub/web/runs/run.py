@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from promise_pub.concurrency import background, run_until
-from promise_pub.delivery.queue.rerun import rerun
+from promise_pub.delivery.queue.rerun import rerun, send_rows_again
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.errors import DatabaseError, RunNotFound, ServerStopping, find_class
@@ -21,9 +21,10 @@ from promise_pub.presentation.curl import format_curl
 from promise_pub.presentation.run_json import encode_run
 from promise_pub.records import MAX_REJECTS, Rejected, RunReport
 from promise_pub.text import parse_uuid
-from promise_pub.web.keys import LEDGER, RUNS
+from promise_pub.web.keys import LEDGER, ROWS, RUNS
 from promise_pub.web.runs import dry_run
 from promise_pub.web.runs.forms import asks_dry_run, receive_run
+from promise_pub.web.runs.row_query import parse_sendable
 
 REJECTS_SHOWN = 50  # rejected rows on a run's page
 
@@ -90,9 +91,14 @@ async def resume_run(request: web.Request) -> web.Response:
 
 @routes.post("/runs/{id}/again")
 async def repeat_run(request: web.Request) -> web.Response:
-    """Queues a new run of the same file with the same parameters; 409 if the file is missing or has changed."""
+    """Queues a new run of the same file with the same parameters, or with `fate` of some of its rows.
+
+    409 if the file is missing or has changed, or no row has one of those fates.
+    """
     negotiate_format(request)
     report = await find_run(request)
+    if fates := parse_sendable(request.query.getall("fate", [])):
+        return await _accepted(request, await send_rows_again(request.app[RUNS], request.app[ROWS], report, fates))
     return await _accepted(request, await rerun(request.app[RUNS], report))
 
 

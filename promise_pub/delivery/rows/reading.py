@@ -1,0 +1,177 @@
+"""The records of a run with their fates, found by fate, text and line."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Collection, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from promise_pub.delivery.evidence.row_map import LostRows, map_rows, map_unfinished
+from promise_pub.delivery.input.chunks import Record, holds_text, read_records
+from promise_pub.delivery.input.dialect import Dialect
+from promise_pub.delivery.input.row_chunks import Known, RowChunk
+from promise_pub.delivery.input.uploads import Uploads
+from promise_pub.delivery.ports import RunLedger
+from promise_pub.delivery.rows.index import RowIndexer
+from promise_pub.delivery.rows.plan import FatePlan
+from promise_pub.errors import RowsLost, RowsNotReady, StoredFileError
+from promise_pub.fates import Fate
+from promise_pub.records import MAX_REJECTS, Rejected, Row, RunReport, State
+
+READERS = 2  # pieces looked at at once, over all requests: with more, pages would wait for one another
+SLICE = 2_000  # records at once: some milliseconds
+CHUNKS_AT_ONCE = 64  # chunks fetched from the store: with their groups at most some MB
+
+
+@dataclass(frozen=True, slots=True)
+class RowFilter:
+    """Records with one of these fates (all, where there are none) whose content holds this text, upper and lower case
+    alike, on the lines after `after`."""
+
+    fates: Collection[Fate] = ()
+    text: str = ""
+    after: int = 0
+
+
+class RowFate(NamedTuple):
+    """A record and what became of it.
+
+    `number` and `values` are None for a record that is no row, and `content` is its start then. `values` and `content`
+    are None as well where the file is gone or has changed. `repeats` is the line of the row whose mail it repeats.
+    """
+
+    line: int
+    number: int | None
+    fate: Fate
+    reason: str
+    repeats: int | None
+    values: Sequence[str] | None
+    content: str | None
+
+
+class FoundRows(NamedTuple):
+    """The records found in one piece of the file, which ends before the line `next_line`. `trouble` says why they have
+    no content."""
+
+    rows: list[RowFate]
+    next_line: int
+    trouble: str = ""
+
+
+class RowReader:
+    """Finds the records of runs. Any number of readers at once take turns, a piece of a file at a time."""
+
+    def __init__(self, uploads: Uploads, ledger: RunLedger) -> None:
+        self._uploads = uploads
+        self._ledger = ledger
+        self._turns = asyncio.Semaphore(READERS)
+        self._building = asyncio.Lock()
+
+    async def prepare(self, report: RunReport) -> RunReport:
+        """Returns a run whose records can be read; works their fates out where that was not done at its end.
+
+        Raises RowsNotReady while the run is in progress, RowsLost where the file was gone before they were worked out.
+        """
+        if not report.state.final:
+            raise RowsNotReady(f"The run is {report.state.value}: its rows are listed once it has ended.")
+        if report.row_groups:
+            return report
+        async with self._building:
+            report = await self._ledger.get_run(report.id)
+            if not report.row_groups and report.state.final:
+                await self._build(report)
+                report = await self._ledger.get_run(report.id)
+        return await self.prepare(report)
+
+    async def _build(self, report: RunReport) -> None:
+        lost, after = LostRows.of(report), report.resume_state.after
+        through = sum(len(rows.up_to(after)) for rows in (lost.returned, lost.nacked))
+        digest = report.digest if len(lost.returned) + len(lost.nacked) == through else None
+        completed = report.state is State.COMPLETED
+        rows = map_rows(report, lost, after, digest) if completed else map_unfinished(report)
+        indexer = RowIndexer(rows, FatePlan.without_look_up(rows))
+        chunks = indexer.make_chunks(self._uploads.path(report.id), Dialect.of(report.parameters), report.file)
+        try:
+            await self._ledger.rows.write_chunks(report.id, chunks)
+        except StoredFileError as error:
+            raise RowsLost(f"{error.message.removesuffix('.')}, and its rows were not listed before.") from error
+        finally:
+            await chunks.aclose()
+        await self._ledger.rows.note_groups(report.id, indexer.groups)
+
+    async def find(self, report: RunReport, wanted: RowFilter) -> AsyncGenerator[FoundRows]:
+        """Yields what is found, piece by piece, in the order of the file. `report` is one that `prepare` returned.
+
+        Raises StoredFileError where text is to be found and the file is gone or has changed.
+        """
+        groups = {at for at, one in enumerate(report.row_groups) if not wanted.fates or one.fate in wanted.fates}
+        search = _Search(report, wanted, groups, self._uploads, self._ledger)
+        first = await self._ledger.rows.find_chunk_at(report.id, wanted.after)
+        chunks = [first] if first else []
+        after = first.place.line if first else 0
+        while True:
+            for chunk in chunks:
+                async with self._turns:
+                    found = await search.look(chunk)
+                    await asyncio.sleep(0)
+                yield found
+                after = chunk.place.line
+            chunks = await self._ledger.rows.find_chunks(report.id, groups, after, CHUNKS_AT_ONCE)
+            if not chunks:
+                return
+
+
+class _Search:
+    """One search: what is wanted of one run."""
+
+    def __init__(
+        self, report: RunReport, wanted: RowFilter, groups: set[int], uploads: Uploads, ledger: RunLedger
+    ) -> None:
+        self._report = report
+        self._wanted = wanted
+        self._groups = groups
+        self._path = uploads.path(report.id)
+        self._dialect = Dialect.of(report.parameters)
+        self._ledger = ledger
+        self._rejects: dict[int, Rejected] | None = None
+        self._text = wanted.text.casefold()
+
+    async def look(self, chunk: RowChunk) -> FoundRows:
+        known = chunk.list_records(FatePlan.REJECTED)
+        end = known[-1].line + 1
+        wanted = [at for at, one in enumerate(known) if one.group in self._groups and one.line > self._wanted.after]
+        if not wanted:
+            return FoundRows([], end)
+        try:
+            if self._text and not await holds_text(self._path, self._dialect, chunk.place, self._text):
+                return FoundRows([], end)
+            records = await read_records(self._path, self._dialect, chunk.place, chunk.records)
+        except StoredFileError as error:
+            if self._text:
+                raise
+            return FoundRows([await self._without_content(known[at]) for at in wanted], end, error.message)
+        rows: list[RowFate] = []
+        for start in range(0, len(wanted), SLICE):
+            found = (self._row_fate(known[at], records[at]) for at in wanted[start : start + SLICE])
+            rows += [one for one in found if self._text in (one.content or "").casefold()]
+            await asyncio.sleep(0)
+        return FoundRows(rows, end)
+
+    def _row_fate(self, known: Known, record: Record) -> RowFate:
+        _, judged = record
+        fate, _, reason = self._report.row_groups[known.group]
+        if isinstance(judged, Row):
+            values = judged.fields
+            return RowFate(known.line, known.number, fate, reason, known.repeats, values, self._dialect.write(values))
+        return RowFate(known.line, None, fate, judged.reason, None, None, judged.excerpt)
+
+    async def _without_content(self, known: Known) -> RowFate:
+        fate, _, reason = self._report.row_groups[known.group]
+        if known.number is None:
+            if self._rejects is None:
+                stored = await self._ledger.list_rejects(self._report.id, MAX_REJECTS)
+                self._rejects = {one.line: one for one in stored}
+            if one := self._rejects.get(known.line):
+                return RowFate(known.line, None, fate, one.reason, None, None, one.excerpt)
+        return RowFate(known.line, known.number, fate, reason, known.repeats, None, None)

@@ -1,0 +1,76 @@
+"""Which rows of a run a request asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from promise_pub.delivery.rows.reading import RowFilter
+from promise_pub.errors import BadParameter
+from promise_pub.fates import Fate
+from promise_pub.http.pagination import MAX_PER_PAGE, PER_PAGE, parse_positive
+from promise_pub.records import RunReport
+
+ATTENTION = "attention"
+"""Stands for all fates that need somebody's attention."""
+
+MAX_TEXT = 200  # characters to look for
+
+PARAMETERS = ("fate", "text", "after", "per_page", "format")
+
+
+def parse_wanted(request: web.Request) -> tuple[RowFilter, int | None]:
+    """Returns which rows a request asks for, and how many a page; None: it does not say. Raises BadParameter."""
+    query = request.query
+    for name in query:
+        if name not in PARAMETERS:
+            raise BadParameter(f"There is no parameter {name[:50]!r}: there are {', '.join(PARAMETERS)}.")
+        if name != "fate" and len(query.getall(name)) > 1:
+            raise BadParameter(f"{name} is given more than once.")
+    text = query.get("text", "")
+    if len(text) > MAX_TEXT:
+        raise BadParameter(f"text must be at most {MAX_TEXT} characters.")
+    after = query.get("after") or "0"
+    if not (after.isascii() and after.isdigit() and len(after) <= 12):
+        raise BadParameter(f"after must be the number of a line, not {after[:50]!r}.")
+    per_page = parse_positive(query, "per_page", PER_PAGE, MAX_PER_PAGE) if query.get("per_page") else None
+    return RowFilter(parse_fates(query.getall("fate", [])), text, int(after)), per_page
+
+
+def parse_fates(given: Sequence[str]) -> tuple[Fate, ...]:
+    """Reads fates, each given by itself or several with commas; `attention` stands for those that need it.
+
+    Raises BadParameter, which names them all.
+    """
+    found: dict[Fate, None] = {}
+    for name in ",".join(given).split(","):
+        if name == ATTENTION:
+            found |= dict.fromkeys(fate for fate in Fate if fate.needs_attention)
+        elif name in {*Fate}:
+            found[Fate(name)] = None
+        elif name:
+            raise BadParameter(f"fate must be one of {', '.join(Fate)}, or {ATTENTION}, not {name[:50]!r}.")
+    return tuple(found)
+
+
+def parse_sendable(given: Sequence[str]) -> tuple[Fate, ...]:
+    """Reads the fates of rows that are to be sent again. Raises BadParameter."""
+    fates = parse_fates(given)
+    if Fate.REJECTED in fates and ATTENTION not in ",".join(given).split(","):
+        raise BadParameter("Rejected records are no rows and cannot be sent again: correct them in the file.")
+    return tuple(fate for fate in fates if fate is not Fate.REJECTED)
+
+
+def rows_url(report: RunReport, wanted: RowFilter, **more: object) -> str:
+    """Returns the address of these rows."""
+    query = [("fate", fate.value) for fate in wanted.fates]
+    query += [("text", wanted.text)] if wanted.text else []
+    query += [(name, str(value)) for name, value in more.items() if value is not None]
+    return f"/runs/{report.id}/rows" + (f"?{urlencode(query)}" if query else "")
+
+
+def count_rows(report: RunReport, wanted: RowFilter) -> int:
+    """Returns the number of records with the fates that are wanted."""
+    return sum(count for fate, count in (report.fates or {}).items() if not wanted.fates or fate in wanted.fates)

@@ -1,0 +1,175 @@
+"""The records of one run with their fates: a page at a time for people, all that is asked for as CSV or JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from contextlib import aclosing
+from typing import NamedTuple
+
+from aiohttp import web
+
+from promise_pub.delivery.rows.reading import RowFate, RowFilter
+from promise_pub.http.negotiation import CSV, HTML, JSON, negotiate_format
+from promise_pub.http.pagination import PER_PAGE
+from promise_pub.http.responses import page
+from promise_pub.presentation.csv_cells import neutralise_cell
+from promise_pub.records import RunReport
+from promise_pub.web.keys import ROWS, RUNS
+from promise_pub.web.runs.row_query import count_rows, parse_wanted, rows_url
+from promise_pub.web.runs.run import find_run
+
+SEARCH_TIME = 5.0  # seconds that a page looks for rows before it shows what it found; it goes on from there
+END_RECORDED = 60.0  # seconds to wait for the rows of a run that just ended: five million take three
+SLICE = 1_000  # rows written at once: some milliseconds
+SEND_TIMEOUT = 30.0  # seconds that a client may leave what it was sent unread
+
+COLUMNS = ("line", "row", "fate", "reason", "repeats_line", "content")
+
+_TYPES = {JSON: "application/json", CSV: "text/csv"}
+
+routes = web.RouteTableDef()
+
+
+class RowsPage(NamedTuple):
+    """A page of rows. `after` is the line to go on after, None where there are no more rows; `searched` is False where
+    the page took too long and may lack some."""
+
+    rows: list[RowFate]
+    after: int | None
+    searched: bool
+    trouble: str
+
+
+@routes.get("/runs/{id}/rows")
+async def list_rows(request: web.Request) -> web.StreamResponse:
+    """Lists the records of a run that has ended.
+
+    HTML is a page; CSV and JSON are all rows, streamed, unless `per_page` asks for some. `Link` names the next ones.
+    """
+    format = negotiate_format(request, table=True)
+    wanted, per_page = parse_wanted(request)
+    report = await prepare_rows(request)
+    if format == HTML or per_page:
+        shown = await _find_page(request, report, wanted, per_page or PER_PAGE)
+        if format == HTML:
+            response: web.StreamResponse = page(request, "rows.html", _context(report, wanted, per_page, shown))
+        else:
+            table = _Table(format, report)
+            text = table.add(shown.rows) + table.end()
+            response = web.Response(text=text, content_type=_TYPES[format], charset="utf-8")
+        if shown.after is not None:
+            url = rows_url(report, wanted, after=shown.after, per_page=per_page, format=request.query.get("format"))
+            response.headers["Link"] = f'<{url}>; rel="next"'
+        if not wanted.text:
+            response.headers["X-Total-Count"] = str(count_rows(report, wanted))
+        return response
+    return await _stream(request, report, wanted, format)
+
+
+async def prepare_rows(request: web.Request) -> RunReport:
+    """Returns the run of the request, with its rows listed. Raises RunNotFound, RowsNotReady or RowsLost."""
+    report = await find_run(request)
+    run = request.app[RUNS].find(report.id)
+    if run and report.state.final:  # its end is being recorded
+        async with asyncio.timeout(END_RECORDED):
+            await run.done.wait()
+        report = await find_run(request)
+    return await request.app[ROWS].prepare(report)
+
+
+async def _find_page(request: web.Request, report: RunReport, wanted: RowFilter, most: int) -> RowsPage:
+    loop = asyncio.get_running_loop()
+    until, rows, trouble = loop.time() + SEARCH_TIME, list[RowFate](), ""
+    async with aclosing(request.app[ROWS].find(report, wanted)) as pieces:
+        async for found in pieces:
+            rows += found.rows
+            trouble = trouble or found.trouble
+            if len(rows) > most:
+                return RowsPage(rows[:most], rows[most - 1].line, searched=True, trouble=trouble)
+            if loop.time() > until:
+                return RowsPage(rows, found.next_line - 1, searched=False, trouble=trouble)
+    return RowsPage(rows, None, searched=True, trouble=trouble)
+
+
+def _context(report: RunReport, wanted: RowFilter, per_page: int | None, shown: RowsPage) -> dict[str, object]:
+    more = {"per_page": per_page}
+    return {
+        "run": report,
+        "wanted": wanted,
+        "shown": shown,
+        "total": count_rows(report, wanted),
+        "next_url": rows_url(report, wanted, after=shown.after, **more) if shown.after is not None else None,
+        "csv_url": rows_url(report, wanted, format=CSV),
+    }
+
+
+async def _stream(request: web.Request, report: RunReport, wanted: RowFilter, format: str) -> web.StreamResponse:
+    response = web.StreamResponse()
+    response.content_type, response.charset = _TYPES[format], "utf-8"
+    if format == CSV:
+        response.headers["Content-Disposition"] = f'attachment; filename="rows-{report.id}.csv"'
+    if not wanted.text:
+        response.headers["X-Total-Count"] = str(count_rows(report, wanted))
+    table = _Table(format, report)
+    async with aclosing(request.app[ROWS].find(report, wanted)) as pieces:
+        # What prevents the search raises before the headers are sent; once rows are on their way it cuts them off.
+        async for found in pieces:
+            if not response.prepared:
+                await response.prepare(request)
+            if request.method == "HEAD":
+                break
+            for start in range(0, len(found.rows), SLICE):
+                await _send(response, table.add(found.rows[start : start + SLICE]))
+    await response.prepare(request)
+    await _send(response, table.end())
+    await response.write_eof()
+    return response
+
+
+async def _send(response: web.StreamResponse, text: str) -> None:
+    """Sends text. Raises TimeoutError where the client leaves what it was sent unread."""
+    async with asyncio.timeout(SEND_TIMEOUT):
+        await response.write(text.encode())
+
+
+class _Table:
+    """Rows as text, some at a time."""
+
+    def __init__(self, format: str, report: RunReport) -> None:
+        self._json = format == JSON
+        self._report = report
+        self._begun = False
+
+    def add(self, rows: Sequence[RowFate]) -> str:
+        if not rows:
+            return ""
+        begun, self._begun = self._begun, True
+        if self._json:
+            objects = (json.dumps(encode_row(self._report, row), ensure_ascii=False) for row in rows)
+            return ("," if begun else "[") + "\n" + ",\n".join(objects)
+        return _csv([*([] if begun else [COLUMNS]), *map(_cells, rows)])
+
+    def end(self) -> str:
+        if self._json:
+            return "\n]\n" if self._begun else "[]\n"
+        return "" if self._begun else _csv([COLUMNS])
+
+
+def _csv(rows: Iterable[Sequence[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerows([neutralise_cell(cell) for cell in row] for row in rows)
+    return text.getvalue()
+
+
+def _cells(row: RowFate) -> Sequence[object]:
+    return (row.line, row.number, row.fate.value, row.reason, row.repeats, row.content)
+
+
+def encode_row(report: RunReport, row: RowFate) -> dict[str, object]:
+    """Returns a record in JSON types."""
+    values = None if row.values is None else dict(zip(report.parameters.columns, row.values, strict=True))
+    return dict(zip(COLUMNS, _cells(row), strict=True)) | {"values": values}
