@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -120,6 +121,16 @@ class RowReader:
             chunks = await self._ledger.rows.find_chunks(report.id, groups, after, CHUNKS_AT_ONCE)
             if not chunks:
                 return
+
+    async def find_first(self, report: RunReport, wanted: RowFilter, most: int) -> list[RowFate]:
+        """Returns the first records that are found. Raises as `find` does."""
+        rows: list[RowFate] = []
+        async with aclosing(self.find(report, wanted)) as pieces:
+            async for found in pieces:
+                rows += found.rows[: most - len(rows)]
+                if len(rows) == most:
+                    break
+        return rows
 
 
 class _Search:

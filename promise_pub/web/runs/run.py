@@ -10,6 +10,7 @@ from aiohttp import web
 from promise_pub.concurrency import background, run_until
 from promise_pub.delivery.queue.rerun import rerun, send_rows_again
 from promise_pub.delivery.queue.runs import Runs
+from promise_pub.delivery.rows.reading import RowFate, RowFilter
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.errors import DatabaseError, RunNotFound, ServerStopping, find_class
 from promise_pub.http.intake.expect import defer_continue
@@ -18,15 +19,17 @@ from promise_pub.http.negotiation import JSON, negotiate_format
 from promise_pub.http.problems import ask_again_later, problem, status_of_run
 from promise_pub.http.responses import as_csv, as_json, page
 from promise_pub.presentation.curl import format_curl
+from promise_pub.presentation.fate_words import rows_in_need
 from promise_pub.presentation.run_json import encode_run
 from promise_pub.records import MAX_REJECTS, Rejected, RunReport
 from promise_pub.text import parse_uuid
 from promise_pub.web.keys import LEDGER, ROWS, RUNS
 from promise_pub.web.runs import dry_run
 from promise_pub.web.runs.forms import asks_dry_run, receive_run
-from promise_pub.web.runs.row_query import parse_sendable
+from promise_pub.web.runs.row_query import fate_urls, parse_sendable
 
 REJECTS_SHOWN = 50  # rejected rows on a run's page
+IN_NEED_SHOWN = 10  # rows on a run's page that need somebody
 
 T = TypeVar("T")
 routes = web.RouteTableDef()
@@ -137,6 +140,8 @@ async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = 
         context = {
             "run": report,
             "rejected": await _rejected(request, report),
+            "needed": await _rows_in_need(request, report),
+            "fate_urls": fate_urls(report),
             "max_rejects": MAX_REJECTS,
             "command": format_curl(report, str(request.url.origin()), token=AUTHENTICATOR in request.app),
         }
@@ -154,6 +159,16 @@ async def _rejected(request: web.Request, report: RunReport) -> list[Rejected]:
         return []
     try:
         return await request.app[LEDGER].list_rejects(report.id, REJECTS_SHOWN)
+    except DatabaseError:
+        return []
+
+
+async def _rows_in_need(request: web.Request, report: RunReport) -> list[RowFate]:
+    """Returns the first rows that need somebody's attention, or none while the database is unavailable."""
+    if not (fates := rows_in_need(report)):
+        return []
+    try:
+        return await request.app[ROWS].find_first(report, RowFilter(tuple(fates)), IN_NEED_SHOWN)
     except DatabaseError:
         return []
 
