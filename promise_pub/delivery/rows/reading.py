@@ -104,7 +104,7 @@ class RowReader:
     async def find(self, report: RunReport, wanted: RowFilter) -> AsyncGenerator[FoundRows]:
         """Yields what is found, piece by piece, in the order of the file. `report` is one that `prepare` returned.
 
-        Raises StoredFileError where text is to be found and the file is gone or has changed.
+        Raises RowsLost where text is to be found and the file is gone or has changed.
         """
         groups = {at for at, one in enumerate(report.row_groups) if not wanted.fates or one.fate in wanted.fates}
         search = _Search(report, wanted, groups, self._uploads, self._ledger)
@@ -160,7 +160,7 @@ class _Search:
             records = await read_records(self._path, self._dialect, chunk.place, chunk.records)
         except StoredFileError as error:
             if self._text:
-                raise
+                raise RowsLost(f"The rows cannot be searched for a text: {error.message}") from error
             return FoundRows([await self._without_content(known[at]) for at in wanted], end, error.message)
         rows: list[RowFate] = []
         for start in range(0, len(wanted), SLICE):

@@ -34,11 +34,7 @@ def parse_wanted(request: web.Request) -> tuple[RowFilter, int | None]:
     text = query.get("text", "")
     if len(text) > MAX_TEXT:
         raise BadParameter(f"text must be at most {MAX_TEXT} characters.")
-    if query.get("line") and query.get("after"):
-        raise BadParameter("line and after both say where to begin: leave one of them out.")
-    after = _parse_line(query, "after")
-    if query.get("line"):
-        after = max(0, _parse_line(query, "line") - 1)
+    after = max(_parse_line(query, "after"), _parse_line(query, "line") - 1)
     per_page = parse_positive(query, "per_page", PER_PAGE, MAX_PER_PAGE) if query.get("per_page") else None
     return RowFilter(parse_fates(query.getall("fate", [])), text, after), per_page
 
