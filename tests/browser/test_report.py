@@ -62,9 +62,7 @@ async def test_a_runs_page_is_printed_as_its_report(eye: Eye, server: ServerUnde
     assert "Run again" not in text and "Log out" not in text and "From a shell" not in text
 
 
-async def test_the_file_needs_no_server(
-    eye: Eye, browser: Browser, server: ServerUnderTest, tmp_path: Path
-) -> None:
+async def test_the_file_needs_no_server(eye: Eye, browser: Browser, server: ServerUnderTest, tmp_path: Path) -> None:
     run = await made(server)
     page = await eye.look(f"/runs/{run['id']}/report.html")
     check_text(await page.inner_text("body"), run, server)
@@ -88,7 +86,9 @@ async def test_the_file_needs_no_server(
     assert pages_of(await printed(page)) == [A4]
 
 
-async def test_chromium_prints_the_saved_file_by_itself(server: ServerUnderTest, only_browser: Browser, tmp_path: Path) -> None:
+async def test_chromium_prints_the_saved_file_by_itself(
+    server: ServerUnderTest, only_browser: Browser, tmp_path: Path
+) -> None:
     run = await made(server)
     saved, pdf = tmp_path / "report.html", tmp_path / "report.pdf"
     saved.write_text((await server.get(f"/runs/{run['id']}/report.html")).text, encoding="utf-8")

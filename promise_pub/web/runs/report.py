@@ -72,6 +72,8 @@ async def show_report(request: web.Request, report: RunReport) -> web.Response:
     response = page(request, "report.html", context)
     response.headers["Content-Disposition"] = f'inline; filename="report-{report.id}.html"'
     response.headers["Content-Security-Policy"] = f"{policy}; frame-ancestors 'none'"
+    if not report.state.final:
+        response.headers["Cache-Control"] = "no-store"
     return response
 
 
