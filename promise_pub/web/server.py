@@ -40,7 +40,7 @@ from promise_pub.http.security import (
     check_host_and_origin,
     headers_of,
 )
-from promise_pub.presentation import charts, gauges, wording
+from promise_pub.presentation import charts, fate_words, gauges, outcome_words, wording
 from promise_pub.settings.model import RabbitSettings, asset
 from promise_pub.web.docs import page
 from promise_pub.web.keys import BLOCKS, BROKER, DRY_RUNS, LEDGER, ROWS, RUNS
@@ -157,8 +157,15 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "headline": wording.headline,
     "sentence": wording.sentence,
     "tone": wording.tone,
+    "notes": outcome_words.list_notes,
+    "clauses": outcome_words.list_clauses,
+    "short_verdict": outcome_words.shorten_verdict,
     "advice_on_run": advice_on_run,
     "tab_title": wording.tab_title,
+    "fate_words": fate_words.WORDS.__getitem__,
+    "rows_in_need": fate_words.rows_in_need,
+    "sendable": fate_words.sendable,
+    "what_would_prove_more": fate_words.what_would_prove_more,
     "gauges": gauges.gauges,
     "charts": charts.charts,
     "awaited_charts": charts.awaited_charts,

@@ -1,76 +1,53 @@
-"""The descriptions of requests about the records of a run."""
+"""The description of the request for the rows of a run."""
 
 from __future__ import annotations
 
 from promise_pub import errors
 from promise_pub.fates import Fate
 from promise_pub.http.negotiation import CSV, HTML, JSON
-from promise_pub.http.openapi.answers import DATABASE, Operation, answer, formats, not_modified, problems
-from promise_pub.http.openapi.parameters import IF_NONE_MATCH, format_parameter, query
-from promise_pub.http.pagination import MAX_PER_PAGE
-from promise_pub.json_schema import COUNT, ORDINAL, TEXT, Schema, array, described, nullable, object_of, one_of, ref
+from promise_pub.http.openapi.answers import DATABASE, HEADERS, Operation, answer, formats, headers, problems
+from promise_pub.http.openapi.parameters import format_parameter, query
+from promise_pub.http.pagination import MAX_PER_PAGE, PER_PAGE
+from promise_pub.http.problem_catalog import Kind
+from promise_pub.json_schema import COUNT, ORDINAL, TEXT, Schema, ref
 from promise_pub.web.docs.parameters import RUN_ID
 from promise_pub.web.runs.row_query import ATTENTION, MAX_TEXT
 
-ROW_FATE: Schema = object_of(
-    {
-        "line": described(ORDINAL, "Where it starts in the file."),
-        "row": described(nullable(ORDINAL), "Its number among the rows; null for a record that is no row."),
-        "fate": one_of(Fate),
-        "reason": described(TEXT, "Empty for a row that was saved."),
-        "repeats_line": described(nullable(ORDINAL), "The line of the row whose mail it repeats."),
-        "content": described(
-            nullable(TEXT),
-            "The record as CSV, or the first 200 characters of one that is no row; null: the file is gone.",
-        ),
-        "values": described(
-            nullable({"type": "object", "additionalProperties": TEXT}), "The row's fields by their columns."
-        ),
-    },
-    description="A record of a file, and what became of it.",
-)
+_MAX_LINE = 10**12 - 1
+_WORDS = f"""\
+Every record of the file with its line, its fate and the reason. CSV and JSON are all rows that are asked for, sent while \
+they are found, unless `per_page` asks for some; HTML is a page of {PER_PAGE}. `Link` names the `next` rows. JSON has a \
+line for each. Cells of CSV that a spreadsheet would execute are neutralised. Once the file is no longer kept, lines and \
+fates remain, and text is not looked for any more (`rows_lost`).
+"""
 
 
-def fate_parameter(description: str) -> Schema:
-    """Describes the parameter that chooses fates."""
-    choice = {"type": "array", "items": {"type": "string", "enum": [*Fate, ATTENTION]}}
-    return query("fate", choice, f"{description} `{ATTENTION}`: all that need somebody's attention.")
+def fate_parameter(description: str, *without: Fate) -> Schema:
+    """Describes a parameter of fates, which may be given several times, or once with commas."""
+    known = [fate.value for fate in Fate if fate not in without]
+    return query("fate", {"type": "array", "items": {"type": "string", "enum": [*known, ATTENTION]}}, description)
 
 
 def list_rows() -> Operation:
-    shown = answer(
-        "The records, in the order of the file.",
-        formats(array(ref("RowFate")), csv=True),
-        *("Content-Disposition", "X-Total-Count", "Link", "ETag", "Vary"),
-    )
+    """Describes `GET /runs/{id}/rows`."""
+    content = formats({"type": "array", "items": ref("Row")}, csv=True)
+    named = headers("Vary", "Link", "Content-Disposition")
+    # Without a text alone: how many rows hold one is not known before all were looked at.
+    rows = answer("The rows.", content) | {"headers": {**named, "X-Total-Count": HEADERS["X-Total-Count"]}}
+    kinds: tuple[Kind, ...] = (errors.BadParameter, errors.RunNotFound, errors.RowsNotReady, errors.RowsLost, *DATABASE)
     return {
         "operationId": "listRows",
         "tags": ["runs"],
-        "summary": "The records of a run's file, and what became of each",
-        "description": "Once the run has ended. HTML a page at a time; CSV and JSON whole, as a stream, or `per_page` of them with a "
-        "`Link` to the next. Cells that a spreadsheet would execute are neutralised. `X-Total-Count` counts the records "
-        "with these fates, where no text is looked for.",
+        "summary": "The rows of a run by what became of them",
+        "description": _WORDS,
         "parameters": [
             RUN_ID,
-            fate_parameter("Only records with one of these fates; may be given several times, or with commas."),
-            query("text", {**TEXT, "maxLength": MAX_TEXT}, "Only records with this text, in upper or lower case."),
-            query("after", {**COUNT, "maximum": 10**12 - 1}, "Only records on later lines than this."),
-            query("per_page", {**ORDINAL, "maximum": MAX_PER_PAGE}, "So many at most."),
+            fate_parameter(f"Only rows of these fates; `{ATTENTION}`: of all that need somebody."),
+            query("text", {**TEXT, "maxLength": MAX_TEXT}, "Only rows whose content holds this, in capitals or not."),
+            query("line", {**ORDINAL, "maximum": _MAX_LINE}, "Only rows from this line on."),
+            query("after", {**COUNT, "maximum": _MAX_LINE}, "Only rows after this line: where the rows before ended."),
+            query("per_page", {**ORDINAL, "maximum": MAX_PER_PAGE}, "At most so many."),
             format_parameter(HTML, JSON, CSV),
-            IF_NONE_MATCH,
         ],
-        "responses": {
-            "200": shown,
-            "304": not_modified("X-Total-Count", "Link", "ETag", "Vary"),
-            **problems(
-                (
-                    errors.BadParameter,
-                    errors.RunNotFound,
-                    errors.RowsNotReady,
-                    errors.RowsLost,
-                    errors.StoredFileError,
-                    *DATABASE,
-                )
-            ),
-        },
+        "responses": {"200": rows, **problems(kinds)},
     }

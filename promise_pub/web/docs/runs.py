@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from promise_pub import errors
 from promise_pub.delivery.input.uploads import NAME_LIMIT
 from promise_pub.delivery.store.query import NEWEST_FIRST, Sort
+from promise_pub.fates import Fate
 from promise_pub.http.negotiation import CSV, HTML, JSON
 from promise_pub.http.openapi.answers import DATABASE, Operation, answer, formats, not_modified, problems
 from promise_pub.http.openapi.parameters import (
@@ -39,6 +40,7 @@ def _links() -> dict[str, Schema]:
         "run": "showRun",
         "stream": "streamRun",
         "rejects": "listRejects",
+        "rows": "listRows",
         "report": "tellReport",
         "cancel": "cancelRun",
         "resume": "resumeRun",
@@ -288,15 +290,15 @@ OPERATIONS: Mapping[tuple[str, str], Callable[[], Operation]] = {
     ("POST", "/runs/{id}/again"): _act(
         "repeatRun",
         "Make a run again",
-        "A new run of the same file with the same settings; with `fate`, of its rows with these fates alone, and then the "
-        "employees table is never emptied.",
+        "A new run of the same file with the same settings; or of exactly those rows that have the fates which are given, "
+        "and then it never empties employees.",
         errors.NotRepeatable,
-        errors.NotClearable,
         errors.RowsNotReady,
         errors.RowsLost,
+        errors.NotClearable,
         errors.DiskFull,
         *BUSY,
-        parameters=(fate_parameter("Send only the rows that have one of these fates."),),
+        parameters=[fate_parameter("Only the rows of these fates.", Fate.REJECTED)],
     ),
     ("GET", "/compare"): _compare,
 }

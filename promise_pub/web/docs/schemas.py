@@ -1,4 +1,4 @@
-"""JSON Schemas of answers about runs: a run, a rejected row, a dry run, an event."""
+"""JSON Schemas of answers about runs: a run, its rows, a dry run, an event."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from promise_pub.delivery.input.dry_run import REJECTS_TOLD
 from promise_pub.json_schema import COUNT, ORDINAL, TEXT, Schema, array, described, object_of, ref
 from promise_pub.parameters import FILE_PARAMETERS, PARAMETERS_SHAPE
 from promise_pub.presentation.report_json import REPORT
+from promise_pub.presentation.row_json import ROW_SCHEMA
 from promise_pub.presentation.run_json import FILE, RUN, SESSION
-from promise_pub.web.docs.rows import ROW_FATE
 
 
 def _dry_run() -> Schema:
@@ -54,7 +54,7 @@ def run_schemas() -> dict[str, Schema]:
                 "excerpt": described({"type": "string", "maxLength": 200}, "Its first characters."),
             }
         ),
-        "RowFate": ROW_FATE,
+        "Row": ROW_SCHEMA,
         "DryRun": _dry_run(),
         "Event": _event(),
     }
