@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from promise_pub.cli.picture import TONE_STYLES
+from promise_pub.delivery.verification.comparison import Verification
 from promise_pub.errors import PromisePubError
 from promise_pub.http.problems import advice_on_run
 from promise_pub.presentation.outcome_words import list_clauses, list_notes, shorten_verdict, verdict_tone
@@ -44,6 +45,7 @@ _COLUMNS = {
 _NUMBERS = ("sent", "received", "saved")
 _GAP = 2  # columns between two of them
 _NAMES = 16  # columns for the names of a report
+_CHECKED = {"sha256": "SHA-256", "read": "rows read"}
 
 
 def exit_code(run: Json) -> int:
@@ -120,6 +122,27 @@ def print_dry_run(answer: Json, form: str) -> None:
             _print_line(f"line {row['line']:,}", f"{row['reason']}: {row['excerpt']}")
         if rows["rejected"] > len(first):
             _print_line("", f"and {rows['rejected'] - len(first):,} more")
+
+
+def print_verification(run_id: str, file: str, outcome: Verification, form: str) -> None:
+    """Prints each value of a report beside the file's, and what they prove."""
+    checks = [(one.name, one.report, one.file, one.equal) for one in outcome.checks]
+    names = ("name", "report", "file", "equal")
+    if form == "json":
+        told = [dict(zip(names, check, strict=True)) for check in checks]
+        whole = {"run": run_id, "file": file, "equal": outcome.equal, "checks": told}
+        print_json({**whole, "explanation": [*outcome.sentences]})
+    elif form == "csv":
+        print_csv(names, *checks)
+    else:
+        _print_line("run", run_id)
+        _print_line("file", file)
+        for name, report, found, equal in checks:
+            shown = "none" if found is None else _text(found)
+            said = "as in the report" if equal else f"in the report {_text(report)}"
+            _print_line(_CHECKED.get(name, name), f"{shown}, {said}")
+        for sentence in outcome.sentences:
+            _print_line("equal" if outcome.equal else "different", sentence)
 
 
 def _print_lines(whole: Json, lines: dict[str, Any], form: str) -> None:

@@ -15,6 +15,7 @@ from promise_pub.presentation.run_json import decode_run
 from promise_pub.remote.answers import Json
 from promise_pub.remote.client import RemoteServer, open_remote, without_credentials
 from promise_pub.remote.follow import AWAY, follow
+from promise_pub.remote.rows import fetch_first_in_need
 from promise_pub.retries import Backoff
 from promise_pub.text import parse_uuid
 
@@ -22,11 +23,13 @@ SERVER = "http://localhost:8000"
 
 
 class RemoteRun:
-    """A run at a server. `run` is its JSON as last received, None before the first answer."""
+    """A run at a server. `run` is its JSON as last received, None before the first answer; `in_need` are the first of its
+    rows that need somebody, once it has ended."""
 
     def __init__(self, server: str | None) -> None:
         self.url = server or SERVER
         self.run: Json | None = None
+        self.in_need: list[Json] = []
         self._server: RemoteServer
         self._display: Display
         self._left = 0
@@ -84,6 +87,7 @@ class RemoteRun:
             async for run in news:
                 self.run = run
                 self._display.show(decode_run(run))
+        self.in_need = await fetch_first_in_need(self._server, self.run)
         return self.run
 
     def _describe_stop(self) -> str:

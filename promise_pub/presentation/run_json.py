@@ -101,6 +101,9 @@ RUN = record(
     Field("", PARAMETERS_SHAPE, attribute="parameters"),
     Field("file", FILE),
     Field("created_at", MOMENT),
+    Field(
+        "started_by", nullable(TEXT), "The user or token that asked for the run; null where nobody logs in.", newer=True
+    ),
     Field("started_at", nullable(MOMENT), newer=True),
     Field("finished_at", nullable(MOMENT), "null while the run waits or works.", newer=True),
     Field(
