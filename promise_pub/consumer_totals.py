@@ -20,9 +20,10 @@ class ConsumerTotals:
     unusable: int | None = None
 
     @classmethod
-    def add_up(cls, parts: Iterable[Self]) -> Self:
-        """Returns the sums. One is None where a part does not report it, and all are None of no parts at all."""
-        columns = zip(*map(astuple, parts), strict=True)
+    def add_up(cls, parts: Iterable[Self | None]) -> Self:
+        """Returns the sums of the parts there are. One is None where a part does not report it, all are where there is
+        no part."""
+        columns = zip(*(astuple(part) for part in parts if part), strict=True)
         return cls(*(None if None in column else sum(column) for column in columns))
 
     def within(self, first: int, last: int, repeat_rows: str | None, unusable_rows: str | None) -> Self:

@@ -188,13 +188,13 @@ class EarlierSession:
         """Its counts of the rows that it accounts for; None where it accounts for no row."""
         if self.last < self.first:
             return None
-        return self.session.totals.within(self.first, self.last, None, None)
+        session = self.session
+        return session.totals.within(self.first, self.last, session.duplicate_rows, session.invalid_rows)
 
 
 def add_up_sessions(session: SessionView | None, earlier: Iterable[EarlierSession]) -> ConsumerTotals:
     """Returns the sums over a run's sessions: `session` is the last one, None where there is none now."""
-    counted = [one.totals for one in earlier]
-    return ConsumerTotals.add_up([*filter(None, counted), *([session.totals] if session else ())])
+    return ConsumerTotals.add_up([*(one.totals for one in earlier), session.totals if session else None])
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +317,7 @@ class FindingKind(StrEnum):
     COUNTS_CONTRADICT = "counts_contradict"
     # What the employees table shows.
     TABLE_DIFFERS = "table_differs"
+    TABLE_CHANGED = "table_changed"
     COLUMNS_NOT_PROVEN = "columns_not_proven"
     # What may be left at the consumer.
     SESSION_NOT_REMOVED = "session_not_removed"

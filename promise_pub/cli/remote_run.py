@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
+from yarl import URL
+
 from promise_pub.cli.display import Display, open_display
 from promise_pub.errors import BadParameter, ServerAway, Stopped
 from promise_pub.presentation.run_json import decode_run
 from promise_pub.remote.answers import Json
-from promise_pub.remote.client import RemoteServer, open_remote
+from promise_pub.remote.client import RemoteServer, open_remote, without_credentials
 from promise_pub.remote.follow import AWAY, follow
+from promise_pub.remote.rows import fetch_first_in_need
 from promise_pub.retries import Backoff
 from promise_pub.text import parse_uuid
 
@@ -20,14 +23,23 @@ SERVER = "http://localhost:8000"
 
 
 class RemoteRun:
-    """A run at a server. `run` is its JSON as last received, None before the first answer."""
+    """A run at a server. `run` is its JSON as last received, None before the first answer; `in_need` are the first of its
+    rows that need somebody, once it has ended."""
 
     def __init__(self, server: str | None) -> None:
         self.url = server or SERVER
         self.run: Json | None = None
+        self.in_need: list[Json] = []
         self._server: RemoteServer
         self._display: Display
         self._left = 0
+
+    @property
+    def address(self) -> str:
+        """The URL of the run's page, without credentials; "" before there is a run."""
+        if not self.run:
+            return ""
+        return str(without_credentials(URL(self.url)) / "runs" / self.run["id"])
 
     @asynccontextmanager
     async def connected(self, *, quiet: bool) -> AsyncIterator[None]:
@@ -75,6 +87,7 @@ class RemoteRun:
             async for run in news:
                 self.run = run
                 self._display.show(decode_run(run))
+        self.in_need = await fetch_first_in_need(self._server, self.run)
         return self.run
 
     def _describe_stop(self) -> str:

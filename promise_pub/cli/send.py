@@ -10,6 +10,7 @@ from yarl import URL
 from promise_pub.cli import junit
 from promise_pub.cli.output import exit_code, print_dry_run, print_run
 from promise_pub.cli.remote_run import RemoteRun, parse_run_id
+from promise_pub.cli.rows import print_in_need
 from promise_pub.errors import BadParameter, PromisePubError
 from promise_pub.parameters import PARAMETERS, join_given, parse_values
 from promise_pub.remote.answers import Json
@@ -41,6 +42,8 @@ async def send(options: argparse.Namespace) -> int:
         _write_junit(options, remote, answer, None)
     finally:  # the report is worth more than its copy
         print_run(answer, options.format)
+        if options.format == "text":
+            print_in_need(answer, remote.in_need)
     return exit_code(answer)
 
 
@@ -106,4 +109,5 @@ def _write_junit(
     if options.junit:
         name = options.file.name if options.file else options.follow
         host = URL(remote.url).host if remote.run else None
-        junit.write(options.junit, junit.report(run, error, name, host or "localhost"))
+        document = junit.report(run, error, name, host or "localhost", address=remote.address)
+        junit.write(options.junit, document)

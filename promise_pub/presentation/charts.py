@@ -135,11 +135,11 @@ def _points(samples: Sequence[Sample], of: Callable[[Sample], float | None]) -> 
         for sample in stretch:
             if (value := of(sample)) is not None:
                 if not stroke or (before > stroke[-1][0] and sample.at - stroke[-1][0] > PAUSE):
-                    stroke = [(before, value)]
+                    stroke = [(before, value)] if before < sample.at else []
                     strokes.append(stroke)
                 stroke.append((sample.at, value))
             before = sample.at
-    return strokes
+    return [stroke for stroke in strokes if len(stroke) > 1]
 
 
 def chart(title: str, unit: str, lines: dict[str, list[Stroke]]) -> Chart | None:

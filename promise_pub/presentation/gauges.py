@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from promise_pub.consumer_totals import ConsumerTotals
+from promise_pub.fates import Fate
 from promise_pub.presentation.wording import about, expected_rows, is_estimate
 from promise_pub.records import RunReport, State, Verdict
 
@@ -18,6 +20,15 @@ _MISSING = {
     State.FAILED: "not received",
     State.CANCELLED: "not received",
     State.INTERRUPTED: "not received",
+}
+
+
+_FATES = {
+    "Read": (Fate.REJECTED,),
+    "Published": (Fate.UNPUBLISHED,),
+    "Confirmed": (Fate.RETURNED, Fate.NACKED, Fate.UNCONFIRMED),
+    "Received": (Fate.MISSING,),
+    "Saved": (Fate.UNUSABLE, Fate.REPEAT, Fate.HELD_BEFORE, Fate.UNSAVED),
 }
 
 
@@ -38,6 +49,11 @@ class Gauge:
     count: int | None
     note: str
     parts: tuple[Part, ...]
+
+    @property
+    def fates(self) -> tuple[Fate, ...]:
+        """Fates of the rows that came no further."""
+        return _FATES[self.name]
 
     @property
     def lost(self) -> bool:
@@ -106,16 +122,27 @@ def _saved(report: RunReport) -> Gauge:
     count = totals.saved
     if count is None:
         return Gauge("Saved", None, _not_reported(report), ())
+    if (fates := report.fates) is not None:
+        known = [(fates.get(Fate.REPEAT, 0) + fates.get(Fate.HELD_BEFORE, 0), "already there")]
+        losses = [(fates.get(Fate.UNUSABLE, 0), "not usable"), (fates.get(Fate.UNSAVED, 0), "unexplained")]
+        aside, lost = sum(n for n, _ in known), sum(n for n, _ in losses)
+        note = _noted(*losses, *known)
+    else:
+        aside, lost, note = _weigh_unsaved(report, totals, count)
+    parts = _parts(expected_rows(report), (DONE, count), (ASIDE, aside), (LOST, lost))
+    return Gauge("Saved", count, note or "by the consumer", parts)
+
+
+def _weigh_unsaved(report: RunReport, totals: ConsumerTotals, saved: int) -> tuple[int, int, str]:
+    """Returns how many rows are left aside and lost, and a note, where their fates are not worked out."""
     told = [(totals.repeats or 0, "already there"), (totals.unusable or 0, "not usable")]
     here = min(totals.received or 0, report.counts.confirmed)  # what is received again counts once
-    rest = max(0, here - count)
+    rest = max(0, here - saved)
     aside = rest if report.verdict is Verdict.KEPT else min(rest, sum(n for n, _ in told))
     lost = rest - aside if report.verdict is Verdict.BROKEN else 0
     if aside and not any(n for n, _ in told):
         told.append((aside, "explained"))
-    note = _noted((lost, "unexplained")) or _noted(*told)
-    parts = _parts(expected_rows(report), (DONE, count), (ASIDE, aside), (LOST, lost))
-    return Gauge("Saved", count, note or "by the consumer", parts)
+    return aside, lost, _noted((lost, "unexplained")) or _noted(*told)
 
 
 def _not_reported(report: RunReport) -> str:

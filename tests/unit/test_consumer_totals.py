@@ -55,7 +55,9 @@ def test_rows_of_no_use_are_never_left_out() -> None:
 
 
 def test_numbers_of_rows_make_it_exact() -> None:
-    told = ConsumerTotals(20, 12, 4, 4)
+    session = SessionView("a", 20, 12, 4, 4, duplicate_rows="2-3,15-16", invalid_rows="5,13,20-30")
+    assert EarlierSession(session, 1, 12).totals == ConsumerTotals(12, 9, 2, 1)
+    told = session.totals
     assert told.within(1, 12, "2-3,15-16", "5,13,20-30") == ConsumerTotals(12, 9, 2, 1)
     assert told.within(1, 12, "", "") == ConsumerTotals(12, 12, 0, 0)
 

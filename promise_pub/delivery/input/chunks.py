@@ -68,11 +68,12 @@ async def read_chunks(path: Path, dialect: Dialect, stored: StoredFile) -> Async
 
 
 async def holds_text(path: Path, dialect: Dialect, place: ChunkPlace, text: str) -> bool:
-    """Tells whether a piece may hold this text, which is case-folded: quicker than reading its records.
+    r"""Tells whether a piece may hold this text, which is case-folded: quicker than reading its records.
 
-    True where quotes, which stand twice in a file, or delimiters between fields could hide it. Raises StoredFileError.
+    True where the file may spell it otherwise: quotes stand twice there, and bytes that are shown as \x escapes by
+    themselves. Raises StoredFileError.
     """
-    if '"' in text or dialect.delimiter in text:
+    if any(mark in text for mark in ('"', "\\", dialect.delimiter)):
         return True
     data = await _read_piece(path, place)
     return text in data.decode(dialect.encoding, "backslashreplace").casefold()

@@ -52,12 +52,13 @@ class RowChunk:
     def make(
         cls, place: ChunkPlace, lines: Sequence[int], groups: bytes, repeats: Iterable[tuple[int, int]] = ()
     ) -> RowChunk:
-        """Makes a chunk of records that start on these lines; `groups` has a byte for each, or one for all."""
-        offsets = [line - place.line for line in lines]
-        regular = offsets == [*range(len(lines))]
+        """Makes a chunk of records that start on these lines, which ascend; `groups` has a byte for each of them."""
+        offsets = b""
+        if lines[0] != place.line or lines[-1] - lines[0] != len(lines) - 1:
+            offsets = array("I", [line - place.line for line in lines]).tobytes()
         pairs = array("q", [number for pair in repeats for number in pair])
-        same = groups[:1] if len(set(groups)) == 1 else groups
-        return cls(place, len(lines), same, b"" if regular else array("I", offsets).tobytes(), pairs.tobytes())
+        same = groups[:1] if groups.count(groups[:1]) == len(groups) else groups
+        return cls(place, len(lines), same, offsets, pairs.tobytes())
 
     def counts(self) -> Counter[int]:
         """Returns the number of records by group."""

@@ -7,5 +7,6 @@ Never: gives a row a fate that the evidence leaves open (it is `unknown`, with t
 the one that was sent.
 Limits: some bytes in the database a row at most, usually a hundred for each 2,000 rows; memory for one piece of the
 file. A run in progress has no fates yet.
-Fails with: StoredFileError when the file is gone or has changed: fates and lines remain. RowsNotReady, RowsLost.
+Fails with: RowsNotReady while the run is in progress; RowsLost where the file was gone, or had changed, before its rows
+were listed, or when a text is to be found. Otherwise fates and lines remain without the file.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -103,7 +104,7 @@ class RowReader:
     async def find(self, report: RunReport, wanted: RowFilter) -> AsyncGenerator[FoundRows]:
         """Yields what is found, piece by piece, in the order of the file. `report` is one that `prepare` returned.
 
-        Raises StoredFileError where text is to be found and the file is gone or has changed.
+        Raises RowsLost where text is to be found and the file is gone or has changed.
         """
         groups = {at for at, one in enumerate(report.row_groups) if not wanted.fates or one.fate in wanted.fates}
         search = _Search(report, wanted, groups, self._uploads, self._ledger)
@@ -120,6 +121,16 @@ class RowReader:
             chunks = await self._ledger.rows.find_chunks(report.id, groups, after, CHUNKS_AT_ONCE)
             if not chunks:
                 return
+
+    async def find_first(self, report: RunReport, wanted: RowFilter, most: int) -> list[RowFate]:
+        """Returns the first records that are found. Raises as `find` does."""
+        rows: list[RowFate] = []
+        async with aclosing(self.find(report, wanted)) as pieces:
+            async for found in pieces:
+                rows += found.rows[: most - len(rows)]
+                if len(rows) == most:
+                    break
+        return rows
 
 
 class _Search:
@@ -149,7 +160,7 @@ class _Search:
             records = await read_records(self._path, self._dialect, chunk.place, chunk.records)
         except StoredFileError as error:
             if self._text:
-                raise
+                raise RowsLost(f"The rows cannot be searched for a text: {error.message}") from error
             return FoundRows([await self._without_content(known[at]) for at in wanted], end, error.message)
         rows: list[RowFate] = []
         for start in range(0, len(wanted), SLICE):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from promise_pub import errors
 from promise_pub.delivery.input.uploads import NAME_LIMIT
 from promise_pub.delivery.store.query import NEWEST_FIRST, Sort
+from promise_pub.fates import Fate
 from promise_pub.http.negotiation import CSV, HTML, JSON
 from promise_pub.http.openapi.answers import DATABASE, Operation, answer, formats, not_modified, problems
 from promise_pub.http.openapi.parameters import (
@@ -23,6 +24,7 @@ from promise_pub.json_schema import COUNT, FLAG, ORDINAL, TEXT, UUID, Schema, de
 from promise_pub.parameters import FILE_PARAMETERS, Mode
 from promise_pub.records import MAX_REJECTS, State, Verdict
 from promise_pub.web.docs.parameters import RUN_ID, file_body, in_query
+from promise_pub.web.docs.rows import fate_parameter, list_rows
 from promise_pub.web.runs.compare import MAX_RUNS, MIN_RUNS
 from promise_pub.web.runs.forms import WHOLE
 from promise_pub.web.runs.history import ORDERS
@@ -37,6 +39,7 @@ def _links() -> dict[str, Schema]:
         "run": "showRun",
         "stream": "streamRun",
         "rejects": "listRejects",
+        "rows": "listRows",
         "cancel": "cancelRun",
         "resume": "resumeRun",
         "again": "repeatRun",
@@ -180,14 +183,16 @@ def _rejects() -> Operation:
     }
 
 
-def _act(name: str, summary: str, words: str, *kinds: Kind) -> Callable[[], Operation]:
+def _act(
+    name: str, summary: str, words: str, *kinds: Kind, parameters: Sequence[Schema] = ()
+) -> Callable[[], Operation]:
     def operation() -> Operation:
         return {
             "operationId": name,
             "tags": ["runs"],
             "summary": summary,
             "description": words,
-            "parameters": [RUN_ID, format_parameter(HTML, JSON), PREFER],
+            "parameters": [RUN_ID, *parameters, format_parameter(HTML, JSON), PREFER],
             "responses": {"202": _accepted(), **problems((errors.BadParameter, errors.RunNotFound, *kinds, *DATABASE))},
         }
 
@@ -267,6 +272,7 @@ OPERATIONS: Mapping[tuple[str, str], Callable[[], Operation]] = {
     ("GET", "/runs/{id}"): _run,
     ("GET", "/runs/{id}/stream"): _stream,
     ("GET", "/runs/{id}/rejects"): _rejects,
+    ("GET", "/runs/{id}/rows"): list_rows,
     ("POST", "/runs/{id}/cancel"): _act(
         "cancelRun", "End a run", "202 while it still ends, within two seconds.", errors.NotCancellable
     ),
@@ -280,11 +286,15 @@ OPERATIONS: Mapping[tuple[str, str], Callable[[], Operation]] = {
     ("POST", "/runs/{id}/again"): _act(
         "repeatRun",
         "Make a run again",
-        "A new run of the same file with the same settings.",
+        "A new run of the same file with the same settings; or of exactly those rows that have the fates which are given, "
+        "and then it never empties employees.",
         errors.NotRepeatable,
+        errors.RowsNotReady,
+        errors.RowsLost,
         errors.NotClearable,
         errors.DiskFull,
         *BUSY,
+        parameters=[fate_parameter("Only the rows of these fates.", Fate.REJECTED)],
     ),
     ("GET", "/compare"): _compare,
 }

@@ -1,10 +1,11 @@
-"""JSON Schemas of answers about runs: a run, a rejected row, a dry run, an event."""
+"""JSON Schemas of answers about runs: a run, its rows, a dry run, an event."""
 
 from __future__ import annotations
 
 from promise_pub.delivery.input.dry_run import REJECTS_TOLD
 from promise_pub.json_schema import COUNT, ORDINAL, TEXT, Schema, array, described, object_of, ref
 from promise_pub.parameters import FILE_PARAMETERS, PARAMETERS_SHAPE
+from promise_pub.presentation.row_json import ROW_SCHEMA
 from promise_pub.presentation.run_json import FILE, RUN, SESSION
 
 
@@ -51,6 +52,7 @@ def run_schemas() -> dict[str, Schema]:
                 "excerpt": described({"type": "string", "maxLength": 200}, "Its first characters."),
             }
         ),
+        "Row": ROW_SCHEMA,
         "DryRun": _dry_run(),
         "Event": _event(),
     }

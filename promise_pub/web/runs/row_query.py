@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -17,8 +18,9 @@ ATTENTION = "attention"
 """Stands for all fates that need somebody's attention."""
 
 MAX_TEXT = 200  # characters to look for
+EVERYTHING = RowFilter()
 
-PARAMETERS = ("fate", "text", "after", "per_page", "format")
+PARAMETERS = ("fate", "text", "line", "after", "per_page", "format")
 
 
 def parse_wanted(request: web.Request) -> tuple[RowFilter, int | None]:
@@ -32,11 +34,16 @@ def parse_wanted(request: web.Request) -> tuple[RowFilter, int | None]:
     text = query.get("text", "")
     if len(text) > MAX_TEXT:
         raise BadParameter(f"text must be at most {MAX_TEXT} characters.")
-    after = query.get("after") or "0"
-    if not (after.isascii() and after.isdigit() and len(after) <= 12):
-        raise BadParameter(f"after must be the number of a line, not {after[:50]!r}.")
+    after = max(_parse_line(query, "after"), _parse_line(query, "line") - 1)
     per_page = parse_positive(query, "per_page", PER_PAGE, MAX_PER_PAGE) if query.get("per_page") else None
-    return RowFilter(parse_fates(query.getall("fate", [])), text, int(after)), per_page
+    return RowFilter(parse_fates(query.getall("fate", [])), text, after), per_page
+
+
+def _parse_line(query: Mapping[str, str], name: str) -> int:
+    text = query.get(name) or "0"
+    if not (text.isascii() and text.isdigit() and len(text) <= 12):
+        raise BadParameter(f"{name} must be the number of a line, not {text[:50]!r}.")
+    return int(text)
 
 
 def parse_fates(given: Sequence[str]) -> tuple[Fate, ...]:
@@ -69,6 +76,14 @@ def rows_url(report: RunReport, wanted: RowFilter, **more: object) -> str:
     query += [("text", wanted.text)] if wanted.text else []
     query += [(name, str(value)) for name, value in more.items() if value is not None]
     return f"/runs/{report.id}/rows" + (f"?{urlencode(query)}" if query else "")
+
+
+def fate_urls(report: RunReport, wanted: RowFilter = EVERYTHING) -> dict[Fate, str]:
+    """Returns the address of the rows of each fate that occurs; of one that is wanted, that of all rows."""
+    return {
+        fate: rows_url(report, replace(wanted, fates=() if wanted.fates == (fate,) else (fate,)))
+        for fate in report.fates or ()
+    }
 
 
 def count_rows(report: RunReport, wanted: RowFilter) -> int:

@@ -17,17 +17,17 @@ from promise_pub.http.negotiation import CSV, HTML, JSON, negotiate_format
 from promise_pub.http.pagination import PER_PAGE
 from promise_pub.http.responses import page
 from promise_pub.presentation.csv_cells import neutralise_cell
+from promise_pub.presentation.fate_words import rows_in_need, sendable
+from promise_pub.presentation.row_json import COLUMNS, encode_row, list_cells
 from promise_pub.records import RunReport
 from promise_pub.web.keys import ROWS, RUNS
-from promise_pub.web.runs.row_query import count_rows, parse_wanted, rows_url
+from promise_pub.web.runs.row_query import MAX_TEXT, count_rows, fate_urls, parse_wanted, rows_url
 from promise_pub.web.runs.run import find_run
 
 SEARCH_TIME = 5.0  # seconds that a page looks for rows before it shows what it found; it goes on from there
 END_RECORDED = 60.0  # seconds to wait for the rows of a run that just ended: five million take three
 SLICE = 1_000  # rows written at once: some milliseconds
 SEND_TIMEOUT = 30.0  # seconds that a client may leave what it was sent unread
-
-COLUMNS = ("line", "row", "fate", "reason", "repeats_line", "content")
 
 _TYPES = {JSON: "application/json", CSV: "text/csv"}
 
@@ -97,13 +97,20 @@ async def _find_page(request: web.Request, report: RunReport, wanted: RowFilter,
 
 def _context(report: RunReport, wanted: RowFilter, per_page: int | None, shown: RowsPage) -> dict[str, object]:
     more = {"per_page": per_page}
+    chosen = {fate: count for fate, count in (report.fates or {}).items() if fate in wanted.fates}
     return {
         "run": report,
         "wanted": wanted,
         "shown": shown,
         "total": count_rows(report, wanted),
         "next_url": rows_url(report, wanted, after=shown.after, **more) if shown.after is not None else None,
+        "first_url": rows_url(report, wanted, **more),
         "csv_url": rows_url(report, wanted, format=CSV),
+        "json_url": rows_url(report, wanted, format=JSON),
+        "fate_urls": fate_urls(report, wanted),
+        "max_text": MAX_TEXT,
+        # A new run is made of all rows of some fates, not of those with a text.
+        "sent_again": {} if wanted.text else sendable(chosen or rows_in_need(report)),
     }
 
 
@@ -151,7 +158,7 @@ class _Table:
         if self._json:
             objects = (json.dumps(encode_row(self._report, row), ensure_ascii=False) for row in rows)
             return ("," if begun else "[") + "\n" + ",\n".join(objects)
-        return _csv([*([] if begun else [COLUMNS]), *map(_cells, rows)])
+        return _csv([*([] if begun else [COLUMNS]), *map(list_cells, rows)])
 
     def end(self) -> str:
         if self._json:
@@ -163,13 +170,3 @@ def _csv(rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
     csv.writer(text).writerows([neutralise_cell(cell) for cell in row] for row in rows)
     return text.getvalue()
-
-
-def _cells(row: RowFate) -> Sequence[object]:
-    return (row.line, row.number, row.fate.value, row.reason, row.repeats, row.content)
-
-
-def encode_row(report: RunReport, row: RowFate) -> dict[str, object]:
-    """Returns a record in JSON types."""
-    values = None if row.values is None else dict(zip(report.parameters.columns, row.values, strict=True))
-    return dict(zip(COLUMNS, _cells(row), strict=True)) | {"values": values}

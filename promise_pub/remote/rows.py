@@ -1,0 +1,72 @@
+"""The rows of a run as a server lists them, read while they come."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, suppress
+
+from promise_pub.errors import ServerAnswerError
+from promise_pub.fates import Fate
+from promise_pub.remote.answers import Json
+from promise_pub.remote.client import RemoteServer
+
+ATTENTION = "attention"
+"""Stands for all fates that need somebody's attention."""
+MAX_FIRST = 20  # rows that a report names
+MAX_ROW_BYTES = 64 * 1024 * 1024
+"""Bytes of one record in JSON: its content and its values, each of which a server limits."""
+
+
+async def read_rows(
+    server: RemoteServer, run_id: str, fates: Sequence[str] = (), text: str = "", most: int | None = None
+) -> AsyncGenerator[Json, None]:
+    """Yields the records of a run one by one, however many there are. Raises ServerAnswerError for what is no record."""
+    async with aclosing(server.rows(run_id, "json", fates, text, most)) as chunks:
+        async with aclosing(_lines(chunks)) as lines:
+            async for line in lines:
+                record = line.strip().rstrip(b",")
+                # The array's brackets stand on lines of their own.
+                if record not in (b"", b"[", b"]", b"[]"):
+                    yield _parse(record)
+
+
+def count_in_need(run: Json) -> int:
+    """Returns the number of a run's records that need somebody, as far as its server has worked that out."""
+    fates = run.get("fates") or {}
+    return sum(count for fate, count in fates.items() if fate in {*Fate} and Fate(fate).needs_attention)
+
+
+async def fetch_first_in_need(server: RemoteServer, run: Json) -> list[Json]:
+    """Returns the first rows that need somebody; none where the server has none, or does not tell."""
+    if not count_in_need(run):
+        return []
+    found: list[Json] = []
+    # The report of the run is worth more than its rows.
+    with suppress(ServerAnswerError):
+        async with aclosing(read_rows(server, run["id"], [ATTENTION], most=MAX_FIRST)) as rows:
+            found.extend([row async for row in rows])
+    return found
+
+
+def _parse(record: bytes) -> Json:
+    try:
+        row = json.loads(record)
+    except (ValueError, RecursionError) as error:
+        raise ServerAnswerError(f"The server sent a row that is not JSON: {error}") from error
+    if not isinstance(row, dict) or not {"line", "fate"} <= row.keys():
+        raise ServerAnswerError("The server sent a row without a line and a fate")
+    return row
+
+
+async def _lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    rest = bytearray()
+    async for chunk in chunks:
+        rest += chunk
+        *whole, last = rest.split(b"\n")
+        for line in whole:
+            yield bytes(line)
+        if len(last) > MAX_ROW_BYTES:
+            raise ServerAnswerError(f"The server sent a row of more than {MAX_ROW_BYTES:,} bytes")
+        rest = last
+    yield bytes(rest)

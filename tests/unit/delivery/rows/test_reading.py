@@ -1,0 +1,177 @@
+"""The records of a run, listed by fate, text and line: each as it stands in the file, and none twice."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from promise_pub.delivery.input import chunks
+from promise_pub.delivery.input.chunks import in_order
+from promise_pub.delivery.input.dialect import Dialect
+from promise_pub.delivery.input.uploads import Uploads
+from promise_pub.delivery.rows.reading import FoundRows, RowFate, RowFilter, RowReader
+from promise_pub.errors import RowsLost, RowsNotReady, StoredFileError
+from promise_pub.fates import Fate
+from promise_pub.parameters import Parameters
+from promise_pub.records import Checkpoint, Counts, Rejected, ResumeState, Row, RunReport, SessionView, State
+from tests.fakes import FakeLedger
+from tests.reader_parts import FedReader
+
+
+class House:
+    """A reader, its ledger, and runs of files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ledger = FakeLedger()
+        self.uploads = Uploads(folder, 1 << 30, 1)
+        self.uploads.prepare()
+        self.reader = RowReader(self.uploads, self.ledger)
+
+    async def run(self, content: bytes, parameters: Parameters | None = None, **more: object) -> RunReport:
+        """A run of this file that every row was saved of, unless told otherwise."""
+        run_id = str(uuid4())
+        async with self.uploads.receive(run_id) as upload:
+            await upload.write(content)
+            stored = await upload.finish("data.csv")
+        await self.uploads.keep(run_id)
+        parameters = parameters or Parameters()
+        rows = [one for _, one in read(content, parameters)]
+        accepted = sum(isinstance(one, Row) for one in rows)
+        report = RunReport(
+            run_id,
+            parameters,
+            stored,
+            datetime.now(UTC),
+            state=State.COMPLETED,
+            counts=Counts(len(rows), len(rows) - accepted, accepted, accepted),
+            session=SessionView("u", accepted, accepted, 0, 0),
+        )
+        report = replace(report, **more)  # type: ignore[arg-type]
+        await self.ledger.open_run(report)
+        return await self.reader.prepare(report)
+
+    async def find(self, report: RunReport, wanted: RowFilter | None = None) -> list[RowFate]:
+        return [row for found in await self.pieces(report, wanted) for row in found.rows]
+
+    async def pieces(self, report: RunReport, wanted: RowFilter | None = None) -> list[FoundRows]:
+        async with aclosing(self.reader.find(report, wanted or RowFilter())) as pieces:
+            return [found async for found in pieces]
+
+
+def read(content: bytes, parameters: Parameters) -> list[tuple[int, Row | Rejected]]:
+    """All records of a file without a header, read at once."""
+    reader = FedReader(Dialect.of(parameters), lines=True)
+    return [record for batch in (reader.feed(content), reader.finish()) for record in in_order(batch)]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path / "uploads")
+
+
+LOST = {"returned_rows": "2,5-6", "nacked_rows": "4", "unconfirmed_rows": "9"}
+marks = st.sampled_from(["a", "é", ",", '"', "\n", "\r\n", "\r", ";", "\0", "x" * 30, ""])
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(marks, max_size=40), st.sampled_from(["utf-8", "latin-1", "cp1252"]), st.sampled_from(",;"))
+async def test_every_record_is_found_as_it_stands_in_the_file(pieces: list[str], encoding: str, delimiter: str) -> None:
+    parameters = Parameters(encoding=encoding, delimiter=delimiter)
+    content = "".join(pieces).encode(encoding)
+    expected = read(content, parameters)
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chunks, "CHUNK", 16)
+        house = House(Path(folder) / "uploads")
+        report = await house.run(content, parameters, **LOST)
+        rows = await house.find(report)
+        assert [row.line for row in rows] == [line for line, _ in expected]
+        for row, (_, record) in zip(rows, expected, strict=True):
+            if isinstance(record, Row):
+                assert (row.number, row.values) == (record.number, record.fields)
+            else:
+                assert (row.number, row.reason, row.content) == (None, record.reason, record.excerpt)
+        assert dict(Counter(row.fate for row in rows)) == report.fates
+        for fate in Fate:
+            assert await house.find(report, RowFilter([fate])) == [row for row in rows if row.fate is fate]
+        for row in rows[::5]:
+            after = [one for one in rows if one.line > row.line]
+            assert await house.find(report, RowFilter(after=row.line)) == after
+            if row.content:
+                same = [one for one in rows if row.content.casefold() in (one.content or "").casefold()]
+                assert await house.find(report, RowFilter(text=row.content)) == same
+
+
+async def test_fates_of_rows_that_the_broker_lost(house: House) -> None:
+    content = b"".join(b"n%d,m%d\n" % (n, n) for n in range(1, 13))
+    counts = Counts(read=10, published=9, confirmed=4, returned=3, nacked=1)
+    report = await house.run(content, counts=counts, state=State.FAILED, session=None, **LOST)
+    fates = {row.number: row.fate for row in await house.find(report)}
+    assert [number for number, fate in fates.items() if fate is Fate.RETURNED] == [2, 5, 6]
+    assert fates[4] is Fate.NACKED
+    assert fates[9] is Fate.UNCONFIRMED
+    assert [fates[number] for number in (10, 11, 12)] == [Fate.UNPUBLISHED] * 3
+    assert fates[1] is Fate.UNKNOWN
+
+
+async def test_ranges_that_a_report_cuts_short_come_from_its_checkpoint(house: House) -> None:
+    content = b"".join(b"n%d,m%d\n" % (n, n) for n in range(1, 13))
+    state = ResumeState(Checkpoint(row=8, returned_rows="2,4,6"))
+    report = await house.run(content, returned_rows="2 and 4 more ranges", resume_state=state)
+    returned = await house.find(report, RowFilter([Fate.RETURNED]))
+    assert [row.number for row in returned] == [2, 4, 6]
+
+
+async def test_a_run_in_progress_has_no_rows_yet(house: House) -> None:
+    report = await house.run(b"a,b\n")
+    with pytest.raises(RowsNotReady):
+        await house.reader.prepare(replace(report, state=State.PUBLISHING))
+
+
+class TestAFileThatIsNotWhatItWas:
+    CONTENT = b'a,b\nbad\n"c\nd",e\nf,g\n'
+
+    async def test_when_it_is_gone_lines_and_fates_remain(self, house: House) -> None:
+        report = await house.run(self.CONTENT)
+        await house.ledger.add_rejects(report.id, [Rejected(2, "has 1 field, not 2", "bad")])
+        before = await house.find(report)
+        house.uploads.path(report.id).unlink()
+        (found,) = await house.pieces(report)
+        assert found.trouble
+        assert [row[:5] for row in found.rows] == [row[:5] for row in before]
+        assert [row.content for row in found.rows] == [None, "bad", None, None]
+
+    async def test_when_it_has_changed_no_content_is_shown(self, house: House) -> None:
+        report = await house.run(self.CONTENT)
+        house.uploads.path(report.id).write_bytes(self.CONTENT.replace(b"f", b"X"))
+        (found,) = await house.pieces(report)
+        assert "changed" in found.trouble
+        assert {row.values for row in found.rows} == {None}
+
+    async def test_when_it_is_gone_no_text_is_found(self, house: House) -> None:
+        report = await house.run(self.CONTENT)
+        house.uploads.path(report.id).unlink()
+        with pytest.raises(StoredFileError):
+            await house.find(report, RowFilter(text="a"))
+
+    @pytest.mark.parametrize("content", [None, b"a,b\n", CONTENT.replace(b"f", b"X"), CONTENT + b"h,i\n"])
+    async def test_before_its_rows_were_listed_they_are_lost(self, house: House, content: bytes | None) -> None:
+        report = await house.run(self.CONTENT)
+        path = house.uploads.path(report.id)
+        path.unlink()
+        if content is not None:
+            path.write_bytes(content)
+        house.ledger.rows.chunks.clear()
+        unlisted = replace(report, row_groups=())
+        house.ledger.runs[report.id] = unlisted
+        with pytest.raises(RowsLost):
+            await house.reader.prepare(unlisted)
+        assert not house.ledger.rows.chunks

@@ -1,0 +1,85 @@
+"""Rows of a run as a server sends them, whatever pieces they come in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from promise_pub.errors import ServerAnswerError, ServerAway
+from promise_pub.fates import Fate
+from promise_pub.remote import rows as module
+from promise_pub.remote.client import RemoteServer
+from promise_pub.remote.rows import count_in_need, fetch_first_in_need, read_rows
+
+ROWS = [
+    {"line": 1, "row": 1, "fate": "saved", "reason": "", "repeats_line": None, "content": "[\n],\u2028, é"},
+    {"line": 2, "row": None, "fate": "rejected", "reason": "no", "repeats_line": None, "content": "]"},
+]
+ARRAY = ("[\n" + ",\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS) + "\n]\n").encode()
+
+
+class Server:
+    """Sends these pieces, or raises."""
+
+    def __init__(self, *pieces: bytes | Exception) -> None:
+        self._pieces = pieces
+        self.asked: list[Any] = []
+
+    async def rows(self, *asked: Any) -> AsyncGenerator[bytes, None]:
+        self.asked.append(asked)
+        for piece in self._pieces:
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+
+
+async def read(*pieces: bytes | Exception) -> list[Any]:
+    return [row async for row in read_rows(cast(RemoteServer, Server(*pieces)), "run")]
+
+
+@given(st.lists(st.integers(0, len(ARRAY)), max_size=8))
+async def test_they_come_whole_from_any_pieces(cuts: Sequence[int]) -> None:
+    places = [0, *sorted(cuts), len(ARRAY)]
+    assert await read(*(ARRAY[a:b] for a, b in zip(places, places[1:], strict=False))) == ROWS
+
+
+@pytest.mark.parametrize("nothing", [b"", b"[]\n", b"[]"])
+async def test_there_may_be_none(nothing: bytes) -> None:
+    assert await read(nothing) == []
+
+
+@pytest.mark.parametrize(
+    ("piece", "says"), [(b"<html>", "not JSON"), (b'"text"\n', "without a line"), (b'{"line": 1}\n', "without a line")]
+)
+async def test_what_is_no_row_is_refused(piece: bytes, says: str) -> None:
+    with pytest.raises(ServerAnswerError, match=says):
+        await read(piece)
+
+
+async def test_a_row_without_an_end_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_ROW_BYTES", 100)
+    with pytest.raises(ServerAnswerError, match="more than 100 bytes"):
+        await read(b"a" * 60, b"a" * 60)
+
+
+def test_what_only_a_newer_server_knows_needs_nobody_here() -> None:
+    assert count_in_need({}) == count_in_need({"fates": None}) == count_in_need({"fates": {"lost in time": 3}}) == 0
+    assert count_in_need({"fates": {fate.value: 1 for fate in Fate}}) == sum(fate.needs_attention for fate in Fate)
+
+
+async def test_the_first_that_need_somebody_are_asked_for_only_where_there_are_any() -> None:
+    server = Server(ARRAY)
+    remote = cast(RemoteServer, server)
+    assert await fetch_first_in_need(remote, {"id": "run", "fates": {"saved": 9}}) == [] == server.asked
+    assert await fetch_first_in_need(remote, {"id": "run", "fates": {"missing": 9}}) == ROWS
+    assert server.asked == [("run", "json", ["attention"], "", 20)]
+
+
+async def test_a_report_does_not_depend_on_them() -> None:
+    remote = cast(RemoteServer, Server(ARRAY[:90], ServerAway("gone")))
+    assert await fetch_first_in_need(remote, {"id": "run", "fates": {"missing": 9}}) == []
