@@ -67,7 +67,9 @@ class Format:
 
     @property
     def letters(self) -> str:
-        return {"utf-8": "Žofie 🦀", "latin-1": "Jürgen ÿ", "cp1252": "Œuvre € „", "iso-8859-15": "Šárka €"}[self.encoding]
+        return {"utf-8": "Žofie 🦀", "latin-1": "Jürgen ÿ", "cp1252": "Œuvre € „", "iso-8859-15": "Šárka €"}[
+            self.encoding
+        ]
 
 
 FORMATS = [

@@ -34,7 +34,9 @@ async def start_server(
 
 
 @pytest.mark.parametrize("format", FORMATS, ids=str)
-async def test_every_row_is_saved_and_every_rejected_record_is_listed(start_server: StartServer, format: Format) -> None:
+async def test_every_row_is_saved_and_every_rejected_record_is_listed(
+    start_server: StartServer, format: Format
+) -> None:
     server = await start_server()
     file = file_of(format, people_of(format, 130))
     found = await listed(server, await sent(server, file), file)
