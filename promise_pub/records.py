@@ -317,6 +317,7 @@ class FindingKind(StrEnum):
     COUNTS_CONTRADICT = "counts_contradict"
     # What the employees table shows.
     TABLE_DIFFERS = "table_differs"
+    TABLE_CHANGED = "table_changed"
     COLUMNS_NOT_PROVEN = "columns_not_proven"
     # What may be left at the consumer.
     SESSION_NOT_REMOVED = "session_not_removed"

@@ -75,7 +75,8 @@ class Field:
     """A field of a JSON object, and the attribute of the record that it shows.
 
     Without a name, the fields of its shape stand among the object's own. An `optional` one is left out where it is
-    None. One that is `newer` may lack in what an older server wrote. What is `computed` is not read.
+    None. One that is `newer` may lack in what an older server wrote. What is `computed`, by `compute` where it is no
+    attribute, is not read.
     """
 
     name: str
@@ -85,11 +86,15 @@ class Field:
     optional: bool = field(default=False, kw_only=True)
     newer: bool = field(default=False, kw_only=True)
     computed: bool = field(default=False, kw_only=True)
+    compute: Callable[[Any], Any] | None = field(default=None, kw_only=True)
 
 
 def record(kind: type, *fields: Field, description: str = "") -> Shape:
     """Returns the shape of a record as a JSON object with these fields."""
-    writing = [(one.name, attrgetter(one.attribute or one.name), one.shape.encode, one.optional) for one in fields]
+    writing = [
+        (one.name, one.compute or attrgetter(one.attribute or one.name), one.shape.encode, one.optional)
+        for one in fields
+    ]
 
     def encode(value: Any) -> dict[str, Any]:
         written: dict[str, Any] = {}
@@ -108,7 +113,7 @@ def record(kind: type, *fields: Field, description: str = "") -> Shape:
         for one in fields:
             if not one.name:
                 values[one.attribute] = one.shape.decode(told)
-            elif not one.computed and (one.name in told or not (one.optional or one.newer)):
+            elif not (one.computed or one.compute) and (one.name in told or not (one.optional or one.newer)):
                 values[one.attribute or one.name] = one.shape.decode(told[one.name])
         return kind(**values)
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from promise_pub.presentation.csv_cells import neutralise_cell
 
-OK, FAILED, USAGE, PROMISE_BROKEN = 0, 1, 2, 3
+OK, FAILED, USAGE, PROMISE_BROKEN, GATE_FAILED = 0, 1, 2, 3, 4
 
 MAX_WIDTH = 200  # columns of a table that is printed into a file or a pipe
 

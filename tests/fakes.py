@@ -323,9 +323,13 @@ class TellingConsumer(FakeConsumer):
         del queue[:most]
         if most is None or not self.slow_to_save:
             rows = counts.take_pending()
-            new = {row.mail: None for row in rows if row.mail not in self.employees}
-            self.employees += new
-            counts.settle(len(rows), saved=len(new), refused=0)
+            existing = []
+            for row in rows:
+                if row.mail in self.employees:
+                    existing.append(row)
+                else:
+                    self.employees.append(row.mail)
+            counts.settle(len(rows), len(rows) - len(existing), existing)
         self.sessions[uuid] = parse_session(json.dumps(counts.as_json()), "/getSession/")
 
 

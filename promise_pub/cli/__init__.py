@@ -3,7 +3,8 @@
 Does: parses arguments, runs one command, prints its result on stdout and what went wrong on stderr.
 Never: shows a traceback without -v; takes a password as an argument; stops a run because it was itself stopped.
 Limits: a server that goes away meanwhile is waited for, for a minute.
-Fails with: exit code 1 for any error, 2 for usage and configuration, 3 where the run ended and its promise is not kept.
+Fails with: exit code 1 for any error, 2 for usage and configuration, 3 where the run ended and its promise is
+not kept, 4 where it is kept and its gate did not pass.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from promise_pub import __version__, app
-from promise_pub.cli import accounts, runs, send, services
+from promise_pub.cli import accounts, runs, send, services, verify
 from promise_pub.cli.remote_run import SERVER
 from promise_pub.cli.rows import FATES
 from promise_pub.http.features import Feature
@@ -23,10 +23,19 @@ _LEVELS = 3  # of parsers within each other: promise-pub, user, add
 
 _CODES = """\
 exit codes:
-  0  the promise is kept
+  0  the promise is kept, and the gate passed where there is one
   1  any other error: the run failed, the server is away, you stopped it
   2  a wrong argument, or a wrong configuration
   3  the run ended, and the promise is not kept
+  4  the promise is kept, and the gate failed or could not be judged
+"""
+
+_VERIFY_CODES = """\
+exit codes:
+  0  the file is the one of the report, byte for byte, and gives its digest
+  1  any other error: the file cannot be read
+  2  a wrong argument, or a report that proves nothing
+  3  the file differs; the first difference is named as far as the report shows it
 """
 
 
@@ -79,6 +88,7 @@ def _parser(features: Sequence[Feature]) -> argparse.ArgumentParser:
     _add_services(commands)
     _add_send(commands)
     _add_runs(commands)
+    _add_verify(commands)
     for feature in features:
         if feature.add_commands:
             feature.add_commands(commands)
@@ -212,6 +222,21 @@ def _add_runs(commands: CommandParsers) -> None:
     )
     acts.add_argument("--text", metavar="TEXT", help="only rows whose content holds this, in capitals or not")
     _add_server(acts)
+    add_format(parser)
+
+
+def _add_verify(commands: CommandParsers) -> None:
+    parser = commands.add(
+        "verify",
+        verify.verify,
+        "prove offline that a file is the one of a run's report, and gives its digest",
+        "promise-pub verify report-7b0e0a52-8f0c-4f6e-9d3c-2f1f4f0c9a11.json data.csv",
+    )
+    parser.epilog = f"{parser.epilog}\n\n{_VERIFY_CODES}"
+    parser.add_argument(
+        "report", type=Path, metavar="REPORT.json", help="/runs/ID/report.json of a server, or the JSON of a run"
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="the CSV")
     add_format(parser)
 
 

@@ -11,14 +11,16 @@ from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from promise_pub.cli.picture import VERDICT_STYLES
+from promise_pub.cli.picture import TONE_STYLES
+from promise_pub.delivery.verification.comparison import Verification
 from promise_pub.errors import PromisePubError
 from promise_pub.http.problems import advice_on_run
-from promise_pub.presentation.run_json import SUMMARY, encode_run, summarize_run
+from promise_pub.presentation.outcome_words import list_clauses, list_notes, shorten_verdict, verdict_tone
+from promise_pub.presentation.run_json import SUMMARY, decode_run, encode_run, summarize_run
 from promise_pub.presentation.terminal_text import printable
 from promise_pub.records import RunReport
 from promise_pub.remote.answers import Json
-from promise_pub.terminal import OK, PROMISE_BROKEN, out, print_csv, print_json
+from promise_pub.terminal import GATE_FAILED, OK, PROMISE_BROKEN, out, print_csv, print_json
 
 
 class _Column(NamedTuple):
@@ -31,31 +33,35 @@ class _Column(NamedTuple):
 # In the order of SUMMARY. An id is useless unless it is whole; the file's name shrinks first.
 _COLUMNS = {
     "id": _Column(0, 36),
-    "created_at": _Column(124, 24),
-    "file": _Column(68, 8),
-    "mode": _Column(140, 5),
+    "created_at": _Column(128, 24),
+    "file": _Column(80, 8),
+    "mode": _Column(146, 5),
     "state": _Column(0, 11),
-    "verdict": _Column(58, 7),
-    "sent": _Column(80, 9),
-    "received": _Column(136, 9),
-    "saved": _Column(96, 9),
+    "verdict": _Column(70, 7),
+    "sent": _Column(91, 9),
+    "received": _Column(139, 9),
+    "saved": _Column(102, 9),
 }
 _NUMBERS = ("sent", "received", "saved")
 _GAP = 2  # columns between two of them
 _NAMES = 16  # columns for the names of a report
+_CHECKED = {"sha256": "SHA-256", "read": "rows read"}
 
 
 def exit_code(run: Json) -> int:
-    """Returns the exit code for the verdict. Raises PromisePubError for a run that did not complete."""
+    """Returns the exit code for the verdict and the gate. Raises PromisePubError for a run that did not complete."""
     if run["state"] != "completed":
         error = run["error"]
         if not error:
             raise PromisePubError(f"The run is {run['state']}.")
         raise PromisePubError(f"{error['message']} ({error['code']})", _advice(error))
-    return OK if run["verdict"] == "kept" else PROMISE_BROKEN
+    if run["verdict"] != "kept":
+        return PROMISE_BROKEN
+    return OK if run.get("passed", True) else GATE_FAILED  # an older server knows no gates
 
 
 def print_run(run: Json, form: str) -> None:
+    """Prints a report; as text, what is worth a look and what failed stand before everything else."""
     session = run["session"] or {}
     totals = run.get("totals") or session  # an older server's answer has no sums
     lines = {
@@ -63,6 +69,7 @@ def print_run(run: Json, form: str) -> None:
         "file": run["file"]["name"],
         "state": run["state"],
         "promise": run["verdict"],
+        "passed": run.get("passed"),
         "rows read": run["rows"]["read"],
         "rejected": run["rows"]["rejected"],
         "rows sent": run["rows"]["confirmed"],
@@ -75,6 +82,15 @@ def print_run(run: Json, form: str) -> None:
         "database count": run["db_count"],
         "seconds": run["seconds"]["total"],
     }
+    if form == "csv":
+        lines["attention"] = " ".join(run.get("attention", ())) or None
+    report = decode_run(run)
+    clauses = [(name, one.sentence) for name, one in list_clauses(report)]
+    if form == "text":
+        for note in list_notes(report):
+            _print_line("attention", f"{note.sentence} {note.advice}")
+        for name, sentence in clauses:
+            _print_line(name, sentence)
     _print_lines(run, lines, form)
     if form == "text":
         for sentence in run["explanation"]:
@@ -108,6 +124,27 @@ def print_dry_run(answer: Json, form: str) -> None:
             _print_line("", f"and {rows['rejected'] - len(first):,} more")
 
 
+def print_verification(run_id: str, file: str, outcome: Verification, form: str) -> None:
+    """Prints each value of a report beside the file's, and what they prove."""
+    checks = [(one.name, one.report, one.file, one.equal) for one in outcome.checks]
+    names = ("name", "report", "file", "equal")
+    if form == "json":
+        told = [dict(zip(names, check, strict=True)) for check in checks]
+        whole = {"run": run_id, "file": file, "equal": outcome.equal, "checks": told}
+        print_json({**whole, "explanation": [*outcome.sentences]})
+    elif form == "csv":
+        print_csv(names, *checks)
+    else:
+        _print_line("run", run_id)
+        _print_line("file", file)
+        for name, report, found, equal in checks:
+            shown = "none" if found is None else _text(found)
+            said = "as in the report" if equal else f"in the report {_text(report)}"
+            _print_line(_CHECKED.get(name, name), f"{shown}, {said}")
+        for sentence in outcome.sentences:
+            _print_line("equal" if outcome.equal else "different", sentence)
+
+
 def _print_lines(whole: Json, lines: dict[str, Any], form: str) -> None:
     if form == "json":
         print_json(whole)
@@ -126,6 +163,8 @@ def _print_line(name: str, text: str) -> None:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
@@ -171,5 +210,6 @@ def _cell(report: RunReport, name: str, value: object) -> Text:
         return Text("")
     if name in _NUMBERS:
         return Text(_text(value))
-    style = VERDICT_STYLES[report.verdict] if name == "verdict" and report.verdict else ""
-    return Text(printable(str(value)), style)
+    if name == "verdict":
+        return Text(shorten_verdict(report), TONE_STYLES[verdict_tone(report)])
+    return Text(printable(str(value)))

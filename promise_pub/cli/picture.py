@@ -11,14 +11,27 @@ from rich.text import Text
 from promise_pub.cli.bars import NOTES_FROM, BarRow, BarRows, bar_row
 from promise_pub.presentation import wording
 from promise_pub.presentation.gauges import DONE, Part, gauges
+from promise_pub.presentation.outcome_words import (
+    ATTENTION,
+    GATE_FAILED,
+    NOT_JUDGED,
+    verdict_tone,
+)
 from promise_pub.presentation.terminal_text import printable
-from promise_pub.records import RunReport, State, Verdict
+from promise_pub.records import RunReport, State
 
 WIDEST = 100  # columns
 MARGIN = 3  # columns on the right: the ^C that a terminal shows must not break the last line in two
 
 NOTED = ("rejected", "returned", "refused")  # losses that a gauge's note names
-VERDICT_STYLES = {Verdict.KEPT: "green", Verdict.BROKEN: "bold red", Verdict.UNKNOWN: "yellow"}
+TONE_STYLES = {
+    "kept": "green",
+    ATTENTION: "yellow",
+    GATE_FAILED: "bold red",
+    NOT_JUDGED: "yellow",
+    "broken": "bold red",
+    "unknown": "yellow",
+}
 
 
 def losses(report: RunReport, besides: Sequence[str] = ()) -> list[str]:
@@ -88,10 +101,16 @@ def _reason(report: RunReport) -> str:
 def _state(report: RunReport) -> Text:
     state = wording.state(report)
     if report.verdict:
-        return Text(f"{state}: the promise is {report.verdict}", VERDICT_STYLES[report.verdict])
+        return Text(f"{state}: {_promise(report)}", TONE_STYLES[verdict_tone(report)])
     if report.state.final and report.state is not State.COMPLETED:
         return Text(state, "bold red")
     return Text(state, "cyan")
+
+
+def _promise(report: RunReport) -> str:
+    """Returns the verdict in few words; what else there is to say of it stands in the report that follows."""
+    gate = {GATE_FAILED: ", and the gate failed", NOT_JUDGED: ", and the gate not judged"}
+    return f"the promise is {report.verdict}{gate.get(verdict_tone(report), '')}"
 
 
 def draw_upload(upload: Task) -> RenderableType:
@@ -129,7 +148,7 @@ def line(report: RunReport) -> str:
     counts = ", ".join(f"{gauge.name.lower()} {gauge.count:,}" for gauge in gauges(report) if gauge.count is not None)
     told = [f"{wording.state(report)}: {counts}", *losses(report), *timing(report)]
     if report.verdict:
-        told.append(f"the promise is {report.verdict}")
+        told.append(_promise(report))
     if reason := _reason(report):
         told.append(reason)
     return "; ".join(told)

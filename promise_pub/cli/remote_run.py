@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
+from yarl import URL
+
 from promise_pub.cli.display import Display, open_display
 from promise_pub.errors import BadParameter, ServerAway, Stopped
 from promise_pub.presentation.run_json import decode_run
 from promise_pub.remote.answers import Json
-from promise_pub.remote.client import RemoteServer, open_remote
+from promise_pub.remote.client import RemoteServer, open_remote, without_credentials
 from promise_pub.remote.follow import AWAY, follow
 from promise_pub.remote.rows import fetch_first_in_need
 from promise_pub.retries import Backoff
@@ -31,6 +33,13 @@ class RemoteRun:
         self._server: RemoteServer
         self._display: Display
         self._left = 0
+
+    @property
+    def address(self) -> str:
+        """The URL of the run's page, without credentials; "" before there is a run."""
+        if not self.run:
+            return ""
+        return str(without_credentials(URL(self.url)) / "runs" / self.run["id"])
 
     @asynccontextmanager
     async def connected(self, *, quiet: bool) -> AsyncIterator[None]:

@@ -109,4 +109,5 @@ def _write_junit(
     if options.junit:
         name = options.file.name if options.file else options.follow
         host = URL(remote.url).host if remote.run else None
-        junit.write(options.junit, junit.report(run, error, name, host or "localhost"))
+        document = junit.report(run, error, name, host or "localhost", address=remote.address)
+        junit.write(options.junit, document)

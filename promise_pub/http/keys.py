@@ -43,6 +43,12 @@ ROUTE = web.RequestKey("route", str)
 CODE = web.RequestKey("code", str)
 
 
+def name_of_principal(request: web.Request) -> str | None:
+    """Returns the name of the user, or of the token, that sent the request; None where nobody logs in."""
+    principal = request.get(PRINCIPAL)
+    return principal.name if principal else None
+
+
 def may_operate(request: web.Request) -> bool:
     """Tells whether the sender may do more than view. Everybody may where nobody logs in."""
     if AUTHENTICATOR not in request.app:

@@ -10,9 +10,11 @@ from typing import Any
 
 from promise_pub import json_schema
 from promise_pub.consumer_totals import ConsumerTotals
+from promise_pub.delivery.evidence.outcome import Attention, find_attention, judge_gate, judge_passed
 from promise_pub.errors import BadParameter, ServerAnswerError
 from promise_pub.fates import Fate
 from promise_pub.parameters import PARAMETERS_SHAPE
+from promise_pub.parameters.gate import JudgedClause, Outcome
 from promise_pub.records import (
     ConfirmLatency,
     Counts,
@@ -99,6 +101,9 @@ RUN = record(
     Field("", PARAMETERS_SHAPE, attribute="parameters"),
     Field("file", FILE),
     Field("created_at", MOMENT),
+    Field(
+        "started_by", nullable(TEXT), "The user or token that asked for the run; null where nobody logs in.", newer=True
+    ),
     Field("started_at", nullable(MOMENT), newer=True),
     Field("finished_at", nullable(MOMENT), "null while the run waits or works.", newer=True),
     Field(
@@ -139,6 +144,32 @@ RUN = record(
     Field("resumable", FLAG, "The run's state allows to resume it.", computed=True),
     Field("db_count", nullable(COUNT), "Rows in `employees` after the run."),
     Field("verdict", nullable(one_of(Verdict)), "null unless the run is completed."),
+    Field(
+        "passed",
+        nullable(FLAG),
+        "The promise is kept, and no gate failed or could not be judged. null unless the run is completed.",
+        compute=judge_passed,
+    ),
+    Field(
+        "attention",
+        array(one_of(Attention)),
+        "What is worth a look although the promise is kept, the weightiest first; a new code may come.",
+        compute=find_attention,
+    ),
+    Field(
+        "gate",
+        array(
+            record(
+                JudgedClause,
+                Field("clause", TEXT),
+                Field("outcome", one_of(Outcome)),
+                Field("seen", TEXT, "The values it saw, as in 11,201 < 11,273."),
+                Field("untold", array(TEXT), "Names that nobody told."),
+            )
+        ),
+        "The clauses of `fail_if`, once the run is completed.",
+        compute=judge_gate,
+    ),
     Field("explanation", array(TEXT), "The reasons for the verdict."),
     Field(
         "findings",
@@ -179,6 +210,8 @@ _CELLS: Mapping[str, Callable[[RunReport], str | int | float | None]] = {
     "mode": lambda run: run.parameters.mode.value,
     "state": lambda run: run.state.value,
     "verdict": lambda run: run.verdict and run.verdict.value,
+    "passed": judge_passed,
+    "attention": lambda run: " ".join(find_attention(run)) or None,
     "read": lambda run: run.counts.read,
     "rejected": lambda run: run.counts.rejected,
     "sent": lambda run: run.counts.confirmed,

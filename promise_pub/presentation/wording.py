@@ -6,7 +6,9 @@ from datetime import datetime
 
 from markupsafe import Markup
 
+from promise_pub.delivery.evidence.outcome import measure_rate
 from promise_pub.parameters import RUN_PARAMETERS, Parameters
+from promise_pub.presentation.outcome_words import describe_verdict, shorten_verdict, verdict_tone
 from promise_pub.records import FindingKind, RunReport, State, Verdict
 from promise_pub.text import counted
 from promise_pub.times import rfc3339
@@ -27,11 +29,6 @@ _ENDED = {
     State.FAILED: "The run failed.",
     State.CANCELLED: "The run was cancelled.",
     State.INTERRUPTED: "The run was interrupted.",
-}
-_VERDICTS = {
-    Verdict.KEPT: "The promise is kept.",
-    Verdict.BROKEN: "The promise is broken.",
-    Verdict.UNKNOWN: "Not proven.",
 }
 _MEANWHILE = {
     State.QUEUED: "Runs take turns, in order of arrival.",
@@ -144,8 +141,7 @@ def seconds_left(report: RunReport) -> float | None:
 
 def pace(report: RunReport) -> float | None:
     """Returns confirmed rows a second over the time of publishing. None before there is such a time."""
-    spent, confirmed = report.seconds.publishing, report.counts.confirmed
-    return confirmed / spent if confirmed and spent > 0.01 else None
+    return measure_rate(report)
 
 
 def settings(parameters: Parameters) -> list[tuple[str, str, str]]:
@@ -158,7 +154,7 @@ def settings(parameters: Parameters) -> list[tuple[str, str, str]]:
 def headline(report: RunReport) -> str:
     """Returns the first line about a run: its verdict, how else it ended, or what it does."""
     if report.verdict:
-        return _VERDICTS[report.verdict]
+        return describe_verdict(report)
     return _ENDED.get(report.state) or state(report)
 
 
@@ -204,9 +200,9 @@ def rows(count: int) -> str:
 
 
 def tone(report: RunReport) -> str:
-    """Returns the name of a run's colour and sign: a verdict, failed, stopped, blocked, waiting or going."""
+    """Returns the name of a run's colour and sign: that of its verdict, failed, stopped, blocked, waiting or going."""
     if report.verdict:
-        return report.verdict.value
+        return verdict_tone(report)
     return "blocked" if report.blocked else _TONES.get(report.state, "going")
 
 
@@ -219,7 +215,7 @@ def tab_title(report: RunReport) -> str:
         return f"{_percent(report.totals.received or 0, counts.confirmed)} received"
     if report.position:
         return f"waiting, number {report.position}"
-    return report.verdict.value if report.verdict else report.state.value
+    return shorten_verdict(report) if report.verdict else report.state.value
 
 
 def _percent(part: int, whole: int) -> str:

@@ -8,12 +8,14 @@ from promise_pub.delivery.input.dry_run import DryRuns
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.rows.reading import RowReader
 from promise_pub.delivery.store.ledger import Ledger
+from promise_pub.delivery.verification.stored import StoredBlocks
 from promise_pub.settings.model import RabbitSettings
 
 RUNS = web.AppKey("runs", Runs)
 ROWS = web.AppKey("rows", RowReader)
 LEDGER = web.AppKey("ledger", Ledger)
 DRY_RUNS = web.AppKey("dry_runs", DryRuns)
+BLOCKS = web.AppKey("blocks", StoredBlocks)
 
 # Only described to clients; handlers never connect to it.
 BROKER = web.AppKey("broker", RabbitSettings)

@@ -17,6 +17,7 @@ from promise_pub.delivery.input.dry_run import DryRuns
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.rows.reading import RowReader
 from promise_pub.delivery.store.ledger import Ledger
+from promise_pub.delivery.verification.stored import StoredBlocks
 from promise_pub.http import login
 from promise_pub.http.etags import add_etag, require_revalidation
 from promise_pub.http.features import OpenFeature
@@ -39,10 +40,10 @@ from promise_pub.http.security import (
     check_host_and_origin,
     headers_of,
 )
-from promise_pub.presentation import charts, fate_words, gauges, wording
+from promise_pub.presentation import charts, fate_words, gauges, outcome_words, wording
 from promise_pub.settings.model import RabbitSettings, asset
 from promise_pub.web.docs import page
-from promise_pub.web.keys import BROKER, DRY_RUNS, LEDGER, ROWS, RUNS
+from promise_pub.web.keys import BLOCKS, BROKER, DRY_RUNS, LEDGER, ROWS, RUNS
 from promise_pub.web.ops.metrics import RunCollector
 from promise_pub.web.runs import compare, history, index, preview, rows, stream
 from promise_pub.web.runs import run as run_pages
@@ -86,6 +87,7 @@ def make_app(services: Services, features: Sequence[OpenFeature] = ()) -> web.Ap
     app[ROWS] = RowReader(services.runs.uploads, services.ledger)
     app[EXPOSURE], app[TRUSTED_PROXIES], app[LIMITS] = exposure, exposure.trusted_proxies, services.limits
     app[CONNECTIONS], app[METRICS], app[DRY_RUNS] = connections, measured, DryRuns()
+    app[BLOCKS] = StoredBlocks()
     app[NAV] = [*NAVIGATION, *(item for one in features for item in one.feature.nav)]
     if services.authenticator:
         app[AUTHENTICATOR] = services.authenticator
@@ -155,6 +157,9 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "headline": wording.headline,
     "sentence": wording.sentence,
     "tone": wording.tone,
+    "notes": outcome_words.list_notes,
+    "clauses": outcome_words.list_clauses,
+    "short_verdict": outcome_words.shorten_verdict,
     "advice_on_run": advice_on_run,
     "tab_title": wording.tab_title,
     "fate_words": fate_words.WORDS.__getitem__,

@@ -123,7 +123,7 @@ async def test_a_file_that_is_sent_is_followed_in_lines_and_reported_to_ci(place
     assert "promise         kept" in lines
     assert not re.search(r"\x1b|━", sent.output)
     report = suite(place.folder / "report.xml")
-    assert (report.tests, report.failures, report.errors, report.skipped) == (8, 0, 0, 1)
+    assert (report.tests, report.failures, report.errors, report.skipped) == (9, 0, 0, 1)
     told = {one.name: one.value for one in report.properties()}
     assert (told["file.name"], told["rows.rejected"], told["rows.confirmed"]) == (
         "data.csv",

@@ -148,6 +148,12 @@ async def test_the_command_line_sends_the_token_of_its_environment(
         async with open_remote(str(server.url)) as remote:
             run = await remote.submit(file, {}, lambda _: None)
             assert (await remote.run(run["id"]))["id"] == run["id"]
+        assert run["started_by"] == "ci", "the token is named, and a run made again is another's"
+        cookie = cookie_of(await log_in(server))
+        page = await server.get(f"/runs/{run['id']}", headers=cookie)
+        assert "Started by" in page.text and "<bdi>ci</bdi>" in page.text
+        again = await server.ask("POST", f"/runs/{run['id']}/again", headers=JSON | cookie)
+        assert again.json["started_by"] == "ann"
 
 
 async def test_a_token_that_could_not_be_one_is_not_sent_nor_told(

@@ -54,6 +54,15 @@ def _table_differs(finding: Finding) -> str:
     return f"the consumer says it saved {_rows(saved)}, and employees {seen}"
 
 
+def _table_changed(finding: Finding) -> str:
+    saved, grown = finding.rows or 0, finding.facts["grown"]
+    if grown <= 0:
+        seen = f"shrank by {_rows(-grown)}" if grown else "did not grow"
+        return f"employees holds the {_rows(saved)} that the consumer saved, and {seen}: somebody else deletes from it"
+    acts = "deletes from it" if grown < saved else "saves to it"
+    return f"employees holds the {_rows(saved)} that the consumer saved, and grew by {grown:,}: somebody else {acts}"
+
+
 def _session_not_removed(finding: Finding) -> str:
     uuids = finding.facts["uuids"]
     return f"the consumer did not say that it removed the {'session' if len(uuids) == 1 else 'sessions'} {', '.join(uuids)}"
@@ -99,6 +108,7 @@ _SENTENCES: Mapping[Kind, str | Callable[[Finding], str]] = {
     Kind.TOO_LONG: _too_long,
     Kind.NOT_SAVED: _not_saved,
     Kind.TABLE_DIFFERS: _table_differs,
+    Kind.TABLE_CHANGED: _table_changed,
     Kind.SESSION_NOT_REMOVED: _session_not_removed,
 }
 

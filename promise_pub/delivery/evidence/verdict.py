@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from promise_pub.delivery.evidence.proof import NO_PROOF, Evidence, Proof
@@ -13,6 +13,7 @@ from promise_pub.records import Counts, Finding, Repeats, SessionView, Verdict
 from promise_pub.records import FindingKind as Kind
 
 _MAX_RANGES = 100  # ranges of missing rows that a finding names
+_WEIGHTS = (Verdict.BROKEN, Verdict.UNKNOWN, Verdict.KEPT)
 _MAX_KEY = 30  # characters of a column's name that a finding shows; a header may hold any
 
 
@@ -21,6 +22,7 @@ class Judgement(NamedTuple):
 
     verdict: Verdict
     findings: tuple[Finding, ...]
+    """What breaks the promise first, then what is unknown, then what explains."""
 
     @property
     def explanation(self) -> tuple[str, ...]:
@@ -53,9 +55,13 @@ def judge(
         *_unread(confirmed, session, evidence),
         *_in_the_table(session.saved, evidence),
     )
-    found = {finding.verdict for finding in findings}
-    verdict = next((v for v in (Verdict.BROKEN, Verdict.UNKNOWN) if v in found), Verdict.KEPT)
-    return Judgement(verdict, findings)
+    by_weight = sort_by_weight(findings)
+    return Judgement(by_weight[0].verdict if by_weight else Verdict.KEPT, by_weight)
+
+
+def sort_by_weight(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Returns findings in the order in which every face shows them; those of one weight stay as they are."""
+    return tuple(sorted(findings, key=lambda finding: _WEIGHTS.index(finding.verdict)))
 
 
 def _kept(kind: Kind, rows: int | None = None, **facts: Any) -> Finding:
@@ -153,6 +159,7 @@ def _saved(confirmed: int, session: SessionView, evidence: Evidence, *, proven: 
         yield _broken(Kind.SAVED_MORE_THAN_RECEIVED, saved - received)
     elif confirmed < saved:
         yield _unknown(Kind.SAVED_MORE_THAN_SENT, saved, confirmed=confirmed)
+        yield from _not_usable(invalid, evidence)
     elif session.duplicates is None:
         unsaved = max(0, min(received, confirmed) - saved)
         if unsaved or invalid:
@@ -244,9 +251,13 @@ def _rest(unsaved: int, explained: int) -> Iterator[Finding]:
 
 
 def _in_the_table(saved: int | None, evidence: Evidence) -> Iterator[Finding]:
-    """Yields a finding where the table did not grow by what the consumer says it saved."""
-    if saved is not None and evidence.grown is not None and not evidence.growth_fits:
+    """Yields a finding where the table did not grow by what the consumer says it saved, and by what others did."""
+    if saved is None or evidence.grown is None:
+        return
+    if not evidence.growth_fits:
         yield _unknown(Kind.TABLE_DIFFERS, saved, grown=evidence.grown)
+    elif evidence.grown != saved + evidence.saved_by_others:
+        yield _kept(Kind.TABLE_CHANGED, saved, grown=evidence.grown)
 
 
 def _unread(confirmed: int, session: SessionView, evidence: Evidence) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from promise_pub.delivery.rows.reading import RowFate, RowFilter
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.errors import DatabaseError, RunNotFound, ServerStopping, find_class
 from promise_pub.http.intake.expect import defer_continue
-from promise_pub.http.keys import AUTHENTICATOR
+from promise_pub.http.keys import AUTHENTICATOR, name_of_principal
 from promise_pub.http.negotiation import JSON, negotiate_format
 from promise_pub.http.problems import ask_again_later, problem, status_of_run
 from promise_pub.http.responses import as_csv, as_json, page
@@ -26,6 +26,7 @@ from promise_pub.text import parse_uuid
 from promise_pub.web.keys import LEDGER, ROWS, RUNS
 from promise_pub.web.runs import dry_run
 from promise_pub.web.runs.forms import asks_dry_run, receive_run
+from promise_pub.web.runs.report import describe_print, show_report, tell_report
 from promise_pub.web.runs.row_query import fate_urls, parse_sendable
 
 REJECTS_SHOWN = 50  # rejected rows on a run's page
@@ -48,7 +49,7 @@ async def simulate(request: web.Request) -> web.Response:
         submitted = await _unless_stopping(runs, receive_run(request, upload))
         if submitted.dry_run:
             return await _unless_stopping(runs, dry_run.answer(request, run_id, submitted))
-        run = await runs.submit(run_id, submitted.file, submitted.parameters)
+        run = await runs.submit(run_id, submitted.file, submitted.parameters, name_of_principal(request))
     if _prefers_async(request):
         return await _accepted(request, run)
     await run.done.wait()
@@ -100,9 +101,10 @@ async def repeat_run(request: web.Request) -> web.Response:
     """
     negotiate_format(request)
     report = await find_run(request)
+    runs, sender = request.app[RUNS], name_of_principal(request)
     if fates := parse_sendable(request.query.getall("fate", [])):
-        return await _accepted(request, await send_rows_again(request.app[RUNS], request.app[ROWS], report, fates))
-    return await _accepted(request, await rerun(request.app[RUNS], report))
+        return await _accepted(request, await send_rows_again(runs, request.app[ROWS], report, fates, sender))
+    return await _accepted(request, await rerun(runs, report, sender))
 
 
 @routes.get("/runs/{id}")
@@ -143,6 +145,7 @@ async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = 
             "needed": await _rows_in_need(request, report),
             "fate_urls": fate_urls(report),
             "max_rejects": MAX_REJECTS,
+            "told": await describe_print(request, report),
             "command": format_curl(report, str(request.url.origin()), token=AUTHENTICATOR in request.app),
         }
         response = page(request, "run.html", context, status)
@@ -161,6 +164,18 @@ async def _rejected(request: web.Request, report: RunReport) -> list[Rejected]:
         return await request.app[LEDGER].list_rejects(report.id, REJECTS_SHOWN)
     except DatabaseError:
         return []
+
+
+@routes.get("/runs/{id}/report.html")
+async def download_page(request: web.Request) -> web.Response:
+    """Shows the run on one page, in one file that needs no server."""
+    return await show_report(request, await find_run(request))
+
+
+@routes.get("/runs/{id}/report.json")
+async def download_json(request: web.Request) -> web.Response:
+    """Sends the run with the hashes by which `promise-pub verify` finds the first difference of another file."""
+    return await tell_report(request, await find_run(request))
 
 
 async def _rows_in_need(request: web.Request, report: RunReport) -> list[RowFate]:

@@ -22,6 +22,8 @@ from promise_pub.delivery.evidence.sentences import explain
 from promise_pub.delivery.evidence.verdict import judge
 from promise_pub.errors import BadParameter, PromisePubError, ServerAway
 from promise_pub.http.problems import advice_on_run
+from promise_pub.parameters import Parameters
+from promise_pub.parameters.gate import parse_gate
 from promise_pub.presentation.run_json import encode_run
 from promise_pub.records import (
     ConfirmLatency,
@@ -48,7 +50,9 @@ CASES = [
     "every confirmed row is received",
     "every received row is saved, or it is explained why not",
     "what is received is what was published",
+    "new rows are saved",
 ]
+BOTH_DIGESTS = {"digest": "d1" * 16, "session": SessionView("5e55", 100_000, 99_000, digest="d1" * 16)}
 
 
 def parsed(run: RunReport | None, error: PromisePubError | None = None) -> TestSuite:
@@ -88,8 +92,8 @@ def result(case: TestCase) -> str:
 def test_a_kept_promise_as_it_is_written() -> None:
     latency = ConfirmLatency(3.1, 9.8, 14.2, 21.0)
     finding = Finding(FindingKind.DUPLICATE, Verdict.KEPT, 1000)
-    run = judged(Verdict.KEPT, finding, confirm_ms=latency, digest="d1" * 16, db_count=99_000)
-    document = junit.report(encode_run(run), None, "data.csv", "ci.example")
+    run = judged(Verdict.KEPT, finding, confirm_ms=latency, db_count=99_000)
+    document = junit.report(encode_run(run), None, "data.csv", "ci.example", address=f"http://ci.example/runs/{RUN}")
     properties, rest = [], []
     for text in document.decode().replace("><", ">\n<").splitlines():
         (properties if "<property " in text else rest).append(text)
@@ -97,7 +101,7 @@ def test_a_kept_promise_as_it_is_written() -> None:
         rest
         == dedent(f"""\
         <?xml version='1.0' encoding='utf-8'?>
-        <testsuite name="promise-pub" hostname="ci.example" timestamp="2026-11-24T12:00:01.500" tests="8" errors="0" failures="0" skipped="1" time="10.25">
+        <testsuite name="promise-pub: data.csv" hostname="ci.example" timestamp="2026-11-24T12:00:01.500" tests="9" errors="0" failures="0" skipped="1" time="10.25">
         <properties>
         </properties>
         <testcase name="{CASES[0]}" classname="promise-pub" time="10.25" />
@@ -110,6 +114,7 @@ def test_a_kept_promise_as_it_is_written() -> None:
         <testcase name="{CASES[5]}" classname="promise-pub" time="0.0" />
         <testcase name="{CASES[6]}" classname="promise-pub" time="0.0" />
         <testcase name="{CASES[7]}" classname="promise-pub" time="0.0" />
+        <testcase name="{CASES[8]}" classname="promise-pub" time="0.0" />
         </testsuite>
         """).splitlines()
     )
@@ -117,7 +122,10 @@ def test_a_kept_promise_as_it_is_written() -> None:
     assert (
         told.items()
         >= {
+            "url": f"http://ci.example/runs/{RUN}",
             "id": RUN,
+            "passed": "true",
+            "attention": "some_rejected",
             "state": "completed",
             "verdict": "kept",
             "mode": "live",
@@ -145,7 +153,7 @@ SAVED_NOT_REPORTED = Finding(FindingKind.SAVED_NOT_REPORTED, Verdict.UNKNOWN)
 
 
 def judged(verdict: Verdict, *findings: Finding, **changes: Any) -> RunReport:
-    return ended(verdict, *map(explain, findings), findings=findings, **changes)
+    return ended(verdict, *map(explain, findings), findings=findings, **{**BOTH_DIGESTS, **changes})
 
 
 def test_a_broken_one_names_each_kind_of_loss_where_it_belongs() -> None:
@@ -161,7 +169,7 @@ def test_what_could_not_be_judged_is_skipped_and_the_promise_not_kept() -> None:
     said = explain(SAVED_NOT_REPORTED)
     told = results(parsed(judged(Verdict.UNKNOWN, SAVED_NOT_REPORTED)))
     assert told[CASES[0]] == f"Failure: {said}"
-    assert told[CASES[6]] == f"Skipped: {said}"
+    assert told[CASES[6]] == f"Skipped: not judged: {said}"
 
 
 @pytest.mark.parametrize("told_none", [True, False], ids=["an older server", "an older run"])
@@ -174,16 +182,20 @@ def test_without_findings_its_counts_are_judged_and_the_rest_is_left_to_the_verd
     told = results(read(junit.report(answer, None, "data.csv", "localhost")))
     assert told[CASES[0]] == f"Failure: {explain(NACKED)}"
     assert told[CASES[3]] == "Failure: nacked: 1 (3)"
-    elsewhere = "Skipped: An older version judged this run: its reasons stand in the case 'the promise is kept'."
-    assert {told[name] for name in (CASES[2], *CASES[4:])} == {elsewhere}
+    elsewhere = (
+        "Skipped: not judged: an older version judged this run, and its reasons stand in the case 'the promise is kept'"
+    )
+    assert {told[name] for name in (CASES[2], *CASES[4:8])} == {elsewhere}
 
 
 @pytest.mark.parametrize("kind", FindingKind)
-@pytest.mark.parametrize(("verdict", "result"), [(Verdict.BROKEN, "Failure"), (Verdict.UNKNOWN, "Skipped")])
+@pytest.mark.parametrize(
+    ("verdict", "result"), [(Verdict.BROKEN, "Failure: why"), (Verdict.UNKNOWN, "Skipped: not judged: why")]
+)
 def test_every_kind_of_finding_has_one_case(kind: FindingKind, verdict: Verdict, result: str) -> None:
-    run = ended(verdict, "why", findings=(Finding(kind, verdict),))
+    run = ended(verdict, "why", findings=(Finding(kind, verdict),), **BOTH_DIGESTS)
     told = results(parsed(run))
-    assert [told[name] for name in CASES[2:] if told[name]] == [f"{result}: why"]
+    assert [told[name] for name in CASES[2:] if told[name]] == [result]
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED, State.INTERRUPTED])
@@ -195,7 +207,9 @@ def test_a_run_that_did_not_complete_is_an_error(state: State) -> None:
     told = results(suite)
     assert told[CASES[0]] == f"Error: The session's queue is gone.\n{advice_on_run('queue_gone')}"
     assert told[CASES[2]] == "Failure: returned: 2 (4-5)"
-    assert told[CASES[5]] == f"Skipped: The run is {state}: there is no verdict."
+    assert {told[CASES[at]] for at in (1, 3, 5, 8)} == {
+        f"Skipped: not judged: the run is {state}, and there is no verdict"
+    }
     assert (suite.errors, suite.failures) == (1, 1)
 
 
@@ -207,7 +221,7 @@ def test_without_a_run_there_is_the_error_and_nothing_passes() -> None:
     suite = parsed(None, ServerAway("http://x cannot be reached: refused"))
     told = results(suite)
     assert told[CASES[0]] == "Error: http://x cannot be reached: refused"
-    assert [text for name, text in told.items() if name != CASES[0]] == ["Skipped: There is no run."] * 7
+    assert [text for name, text in told.items() if name != CASES[0]] == ["Skipped: not judged: there is no run"] * 8
     assert [(one.name, one.value) for one in suite.properties()] == [("file.name", "data.csv")]
 
 
@@ -306,6 +320,68 @@ def test_every_reason_for_a_verdict_has_its_case(
     # A broken promise has its failure among the cases, and a kept one has none.
     failed = [name for name in CASES[1:] if any(isinstance(one, Failure) for one in cases[name])]
     assert bool(failed) is (verdict == Verdict.BROKEN)
+
+
+@pytest.mark.parametrize(
+    ("changes", "case", "why"),
+    [
+        ({"session": SessionView("s", None, 9, digest="d")}, 6, "does not report how many rows it received"),
+        ({"session": SessionView("s", 10, None, digest="d")}, 6, "does not report how many rows it saved"),
+        ({"session": None}, 6, "does not report how many rows it received and saved"),
+        ({"session": SessionView("s", 10, 10)}, 7, "there are no two digests to compare"),
+        ({"digest": None}, 7, "there are no two digests to compare"),
+        ({"session": SessionView("s", None, None, digest="d")}, 7, "there are no two digests to compare"),
+        ({"counts": replace(COUNTS, confirmed=9, returned=1)}, 7, "not every row reached the consumer"),
+        ({"earlier": (EarlierSession(SessionView("e", 1, 1), 1, 1),)}, 7, "rows of earlier sessions rest on counts"),
+        ({"session": SessionView("s", 10, None, digest="d")}, 8, "does not report how many rows it saved"),
+    ],
+)
+def test_what_nobody_judged_does_not_pass_although_nothing_speaks_against_it(
+    changes: dict[str, Any], case: int, why: str
+) -> None:
+    whole = {"counts": COUNTS, "session": replace(TOLD, digest="d"), "digest": "d"}
+    assert not any(results(parsed(ended(**whole))).values())
+    told = results(parsed(ended(Verdict.UNKNOWN, **{**whole, **changes})))[CASES[case]]
+    assert told.startswith("Skipped: not judged: ") and why in told
+
+
+def test_a_run_that_saves_nothing_new_has_a_case_that_does_not_pass() -> None:
+    session = SessionView("s", 10, 0, 10, 0, digest="d")
+    told = results(parsed(ended(counts=COUNTS, session=session, digest="d")))
+    assert told[CASES[0]] == ""
+    assert told[CASES[8]].startswith("Skipped: Nothing was saved") and "Empty the table first" in told[CASES[8]]
+
+
+def test_failures_name_the_reason_first_then_lines_and_rows() -> None:
+    missing = [{"line": n + 1, "row": n, "fate": "missing", "reason": "never received"} for n in range(7, 40)]
+    rows = [
+        {"line": 4, "row": None, "fate": "rejected", "reason": "has 1 field, not 2"},
+        {"line": 5001, "row": 4999, "fate": "nacked", "reason": ""},
+        *missing,
+    ]
+    run = encode_run(judged(Verdict.BROKEN, NOT_RECEIVED, NACKED))
+    suite = read(junit.report(run, None, "data.csv", "localhost", rows=rows))
+    told = {name: text.splitlines() for name, text in results(suite).items()}
+    assert told[CASES[3]] == [f"Failure: {explain(NACKED)}", "line 5,001, row 4,999: nacked"]
+    assert told[CASES[5]][:2] == [f"Failure: {explain(NOT_RECEIVED)}", "line 8, row 7: missing, never received"]
+    assert len(told[CASES[5]]) == 21 and told[CASES[1]][1] == "line 4: rejected, has 1 field, not 2"
+    assert told[CASES[0]][2] == "line 5,001, row 4,999: nacked" and len(told[CASES[0]]) == 22
+    assert next(case.result[0].message for case in suite if case.name == CASES[5]) == explain(NOT_RECEIVED)
+
+
+def test_each_clause_of_a_gate_has_a_case() -> None:
+    gate = parse_gate("saved < accepted or rejected > 1% or p99 > 50ms or saved < accepted")
+    parameters = Parameters(fail_if=gate)
+    told = results(parsed(ended(parameters=parameters)))
+    assert {name: text for name, text in told.items() if name not in CASES} == {
+        "gate: saved < accepted": "Failure: saved < accepted: 99,000 < 100,000",
+        "gate: rejected > 1%": "",
+        "gate: p99 > 50ms": "Skipped: not judged: p99 > 50ms: unknown > 50 ms, because nobody told p99",
+    }
+    stopped = results(parsed(report(state=State.CANCELLED, parameters=parameters)))
+    assert {text for name, text in stopped.items() if name not in CASES} == {
+        "Skipped: not judged: the run is cancelled, and there is no verdict"
+    }
 
 
 def test_a_report_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

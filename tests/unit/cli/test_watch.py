@@ -98,9 +98,10 @@ async def test_one_that_was_never_there_or_stays_away_is_not(watched: Callable[.
     ("columns", "shown"),
     [
         (50, "id state"),
-        (60, "id state verdict"),
-        (80, "id file state verdict sent"),
-        (100, "id file state verdict sent saved"),
+        (70, "id state verdict"),
+        (80, "id file state verdict"),
+        (100, "id file state verdict sent"),
+        (120, "id file state verdict sent saved"),
         (200, "id created_at file mode state verdict sent received saved"),
     ],
 )

@@ -21,6 +21,7 @@ from tests.run_parts import ended, report
         report(),
         report(session=None, blocked=True),
         report(state=State.QUEUED, position=2),
+        report(started_by="ci"),
         report(state=State.FAILED, error=Fault("queue_gone", "It is gone.")),
         report(earlier=(EarlierSession(SessionView("a", saved=7), 1, 9),)),
         ended(

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promise_pub.delivery.evidence.proof import needs_repeats
-from promise_pub.delivery.evidence.verdict import Judgement, judge
+from promise_pub.delivery.evidence.verdict import Judgement, judge, sort_by_weight
 from promise_pub.records import Counts, Repeats, SessionView, Verdict
 
 KEPT, BROKEN, UNKNOWN = Verdict.KEPT, Verdict.BROKEN, Verdict.UNKNOWN
@@ -480,7 +480,8 @@ def test_every_row_was_confirmed(
     explanation: list[str],
 ) -> None:
     judgement = judge(ALL, "", "", session, repeats, grown)
-    assert (judgement.verdict, list(judgement.explanation)) == (verdict, explanation)
+    assert (judgement.verdict, sorted(judgement.explanation)) == (verdict, sorted(explanation))
+    assert judgement.findings == sort_by_weight(judgement.findings)
 
 
 @pytest.mark.parametrize(

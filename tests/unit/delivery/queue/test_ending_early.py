@@ -235,7 +235,7 @@ class TestWhatIsKnown:
         told = parse_session(json.dumps(session.as_json()), "/getSession/")
         assert (told.received, told.saved, told.invalid) == (6, 0, 3)
         assert last_processed_row(told, 0, 0) == 0
-        session.settle(len(session.take_pending()), saved=3, refused=0)
+        session.settle(len(session.take_pending()), saved=3)
         told = parse_session(json.dumps(session.as_json()), "/getSession/")
         assert last_processed_row(told, 0, 0) == 3
 

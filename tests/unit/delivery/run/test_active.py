@@ -156,3 +156,8 @@ def test_every_report_is_json() -> None:
     assert told["explanation"] == ["the consumer does not report how many rows it saved"]
     assert told["session"] == {"uuid": "u", "received": 3, "saved": None}
     assert told["verdict"] == "unknown" and told["created_at"].endswith("Z")
+
+
+def test_a_resumed_run_is_still_of_the_one_who_started_it() -> None:
+    run = ActiveRun("5d1b2a9e-0000-4000-8000-000000000000", StoredFile("a", 1, "h"), Parameters(), "ann")
+    assert ActiveRun.resume(run.report()).report().started_by == "ann"
