@@ -49,7 +49,10 @@ def check_text(text: str, run: Any, server: ServerUnderTest) -> None:
     address = str(server.url / "runs" / run["id"])
     for held in (address, run["file"]["sha256"], run["digest"], run["session"]["digest"], run["session"]["uuid"]):
         assert held in text, held
-    assert "The promise is kept, but 30 records were rejected." in text and "Rows that need you: the first 10 of 30" in text
+    assert (
+        "The promise is kept, but 30 records were rejected." in text
+        and "Rows that need you: the first 10 of 30" in text
+    )
     assert "41" in text and "no comma" in text, "the first record that is no row, with its line and content"
 
 
