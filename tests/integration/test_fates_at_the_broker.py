@@ -18,7 +18,6 @@ from tests.consumer_parts import ConsumerUnderTest, bundled, database_connection
 from tests.fates_parts import JSON, File, Format, Listed, file_of, listed, people_of, run_when, sent, start
 from tests.faults.lines import line_to
 from tests.integration.test_failing_services import IMPATIENT
-from tests.services import BrokerUnderTest
 from tests.web_parts import ServerUnderTest, serving, settings
 
 SLOWLY = {"rate": 150, "timeout": 1}
