@@ -109,15 +109,15 @@ class Dialect:
             for quoted, plain in zip(groups[::2], groups[1::2], strict=True)
         ]
 
-    def write(self, fields: Sequence[str]) -> str:
-        """Returns a record with these fields, quoted where they have to be, without a line end."""
+    def write(self, fields: Sequence[str], *, quoted: bool = False) -> str:
+        """Returns a record with these fields, without a line end: all `quoted`, or those that have to be."""
+        marks = ('"', self.delimiter, "\r", "\n")
+        written = (
+            '"{}"'.format(field.replace('"', '""')) if quoted or any(mark in field for mark in marks) else field
+            for field in fields
+        )
         # An empty line would be no record.
-        return self.delimiter.join(map(self._quoted, fields)) or '""'
-
-    def _quoted(self, field: str) -> str:
-        if any(mark in field for mark in ('"', self.delimiter, "\r", "\n")):
-            return '"{}"'.format(field.replace('"', '""'))
-        return field
+        return self.delimiter.join(written) or '""'
 
     def judge(self, record: bytes, line: int, number: int) -> Row | Rejected:
         """Returns the row in a whole record, or why it is rejected. `record` comes without its line end."""

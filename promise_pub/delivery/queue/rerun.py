@@ -68,8 +68,9 @@ async def _write_rows(runs: Runs, reader: RowReader, report: RunReport, fates: C
     def encode(lines: list[str]) -> bytes:
         return "".join(f"{line}\n" for line in lines).encode(dialect.encoding)
 
-    if dialect.header:
-        await upload.write(encode([dialect.write(report.parameters.columns)]))
+    # Neither a header in quotes nor a row after a blank line is taken for what only the beginning of a file can be, such
+    # as a byte order mark, the line with which Excel names the delimiter, or an archive.
+    await upload.write(encode([dialect.write(report.parameters.columns, quoted=True) if dialect.header else ""]))
     count = 0
     async with aclosing(reader.find(report, RowFilter(fates))) as pieces:
         async for found in pieces:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from urllib.parse import urlencode
 
 from aiohttp import web
+from multidict import MultiMapping
 
 from promise_pub.delivery.rows.reading import RowFilter
 from promise_pub.errors import BadParameter
@@ -62,11 +63,17 @@ def parse_fates(given: Sequence[str]) -> tuple[Fate, ...]:
     return tuple(found)
 
 
-def parse_sendable(given: Sequence[str]) -> tuple[Fate, ...]:
-    """Reads the fates of rows that are to be sent again. Raises BadParameter."""
+def parse_sent_again(query: MultiMapping[str]) -> tuple[Fate, ...]:
+    """Reads the fates of the rows that are to be sent again; none where the whole file is. Raises BadParameter."""
+    for name in query:
+        if name not in ("fate", "format"):
+            raise BadParameter(f"There is no parameter {name[:50]!r}: there is fate, for some of the rows.")
+    given = query.getall("fate", [])
     fates = parse_fates(given)
     if Fate.REJECTED in fates and ATTENTION not in ",".join(given).split(","):
         raise BadParameter("Rejected records are no rows and cannot be sent again: correct them in the file.")
+    if given and not fates:
+        raise BadParameter(f"fate is empty: name one of {', '.join(Fate)}, or {ATTENTION}.")
     return tuple(fate for fate in fates if fate is not Fate.REJECTED)
 
 

@@ -20,12 +20,11 @@ from promise_pub.presentation.csv_cells import neutralise_cell
 from promise_pub.presentation.fate_words import rows_in_need, sendable
 from promise_pub.presentation.row_json import COLUMNS, encode_row, list_cells
 from promise_pub.records import RunReport
-from promise_pub.web.keys import ROWS, RUNS
+from promise_pub.web.keys import ROWS
 from promise_pub.web.runs.row_query import MAX_TEXT, count_rows, fate_urls, parse_wanted, rows_url
-from promise_pub.web.runs.run import find_run
+from promise_pub.web.runs.run import find_recorded_run
 
 SEARCH_TIME = 5.0  # seconds that a page looks for rows before it shows what it found; it goes on from there
-END_RECORDED = 60.0  # seconds to wait for the rows of a run that just ended: five million take three
 SLICE = 1_000  # rows written at once: some milliseconds
 SEND_TIMEOUT = 30.0  # seconds that a client may leave what it was sent unread
 
@@ -52,7 +51,7 @@ async def list_rows(request: web.Request) -> web.StreamResponse:
     """
     format = negotiate_format(request, table=True)
     wanted, per_page = parse_wanted(request)
-    report = await prepare_rows(request)
+    report = await request.app[ROWS].prepare(await find_recorded_run(request))
     if format == HTML or per_page:
         shown = await _find_page(request, report, wanted, per_page or PER_PAGE)
         if format == HTML:
@@ -68,17 +67,6 @@ async def list_rows(request: web.Request) -> web.StreamResponse:
             response.headers["X-Total-Count"] = str(count_rows(report, wanted))
         return response
     return await _stream(request, report, wanted, format)
-
-
-async def prepare_rows(request: web.Request) -> RunReport:
-    """Returns the run of the request, with its rows listed. Raises RunNotFound, RowsNotReady or RowsLost."""
-    report = await find_run(request)
-    run = request.app[RUNS].find(report.id)
-    if run and report.state.final:  # its end is being recorded
-        async with asyncio.timeout(END_RECORDED):
-            await run.done.wait()
-        report = await find_run(request)
-    return await request.app[ROWS].prepare(report)
 
 
 async def _find_page(request: web.Request, report: RunReport, wanted: RowFilter, most: int) -> RowsPage:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -27,8 +29,9 @@ from promise_pub.web.keys import LEDGER, ROWS, RUNS
 from promise_pub.web.runs import dry_run
 from promise_pub.web.runs.forms import asks_dry_run, receive_run
 from promise_pub.web.runs.report import describe_print, render_report, report_as_json
-from promise_pub.web.runs.row_query import fate_urls, parse_sendable
+from promise_pub.web.runs.row_query import fate_urls, parse_sent_again
 
+END_RECORDED = 60.0  # seconds to wait for the rows of a run that just ended: five million take three
 REJECTS_SHOWN = 50  # rejected rows on a run's page
 IN_NEED_SHOWN = 10  # rows on a run's page that need somebody
 
@@ -100,11 +103,12 @@ async def repeat_run(request: web.Request) -> web.Response:
     409 if the file is missing or has changed, or no row has one of those fates.
     """
     negotiate_format(request)
-    report = await find_run(request)
+    fates = parse_sent_again(request.query)
     runs, sender = request.app[RUNS], name_of_principal(request)
-    if fates := parse_sendable(request.query.getall("fate", [])):
+    if fates:
+        report = await find_recorded_run(request)
         return await _accepted(request, await send_rows_again(runs, request.app[ROWS], report, fates, sender))
-    return await _accepted(request, await rerun(runs, report, sender))
+    return await _accepted(request, await rerun(runs, await find_run(request), sender))
 
 
 @routes.get("/runs/{id}")
@@ -118,6 +122,18 @@ async def find_run(request: web.Request, run_id: str | None = None) -> RunReport
     run_id = run_id or _run_id(request)
     run = request.app[RUNS].find(run_id)
     return request.app[RUNS].report(run) if run else await request.app[LEDGER].get_run(run_id)
+
+
+async def find_recorded_run(request: web.Request) -> RunReport:
+    """Returns the run in the request's path; one that has just ended once its end is recorded. Raises RunNotFound."""
+    report = await find_run(request)
+    run = request.app[RUNS].find(report.id)
+    if run is None or not report.state.final:
+        return report
+    with suppress(TimeoutError):
+        async with asyncio.timeout(END_RECORDED):
+            await run.done.wait()
+    return await find_run(request)
 
 
 def _run_id(request: web.Request) -> str:

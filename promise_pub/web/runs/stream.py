@@ -79,7 +79,8 @@ async def _events(request: web.Request, report: RunReport) -> AsyncIterator[tupl
     clock = asyncio.get_running_loop().time
     told: dict[str, object] = {}
     told_at = 0.0
-    while not report.state.final:
+    # The rows of a run that has ended are worked out before its end is recorded, and who is told of the end looks at them.
+    while not report.state.final or _is_being_recorded(request, report):
         changed = {**encode_run(report), "seconds": None}
         if changed != told or clock() - told_at >= MAX_SILENCE:
             told, told_at = changed, clock()
@@ -88,3 +89,8 @@ async def _events(request: web.Request, report: RunReport) -> AsyncIterator[tupl
         await asyncio.sleep(CHECK_INTERVAL if here else LEDGER_INTERVAL)
         report = await find_run(request)
     yield ENDED, report
+
+
+def _is_being_recorded(request: web.Request, report: RunReport) -> bool:
+    run = request.app[RUNS].find(report.id)
+    return run is not None and not run.done.is_set()

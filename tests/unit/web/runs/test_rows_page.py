@@ -241,7 +241,7 @@ async def test_rows_are_sent_again_and_nothing_is_emptied(house: House) -> None:
     report = run.report()
     assert (report.state, report.counts.read, report.parameters.clear) == (State.COMPLETED, 1, False)
     assert len(house.ledger.employees) >= held > 0
-    assert house.uploads.path(report.id).read_bytes() == f'Eve,"{HOSTILE}, =cmd"\n'.encode()
+    assert house.uploads.path(report.id).read_bytes() == f'\nEve,"{HOSTILE}, =cmd"\n'.encode()
 
 
 async def test_a_search_for_text_offers_no_new_run(house: House) -> None:

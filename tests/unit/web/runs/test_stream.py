@@ -81,6 +81,27 @@ async def test_a_run_that_has_ended_says_so_once(house: House) -> None:
     assert (head.status, head.content_type) == (200, "text/event-stream")
 
 
+async def test_the_end_is_told_once_the_rows_are_listed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is told of the end looks at the rows that need somebody."""
+    write, listed = house.ledger.rows.write_chunks, asyncio.Event()
+
+    async def write_late(*given: Any) -> None:
+        await listed.wait()
+        await write(*given)
+
+    monkeypatch.setattr(house.ledger.rows, "write_chunks", write_late)
+    told: list[tuple[str, dict[str, Any]]] = []
+    answer = await house.client.get(f"{await begun(house)}/stream")
+    reading = asyncio.create_task(read(answer, told))
+    async with asyncio.timeout(30):
+        while not told or told[-1][1]["state"] != "completed":  # noqa: ASYNC110  the server tells it
+            await asyncio.sleep(0.02)
+        assert told[-1][0] == "progress"
+        listed.set()
+        await reading
+    assert told[-1][0] == "end" and told[-1][1]["fates"]["saved"] == 100
+
+
 @pytest.mark.parametrize("every", [0.0, 3600.0])
 async def test_a_page_is_told_the_parts_of_it_that_change(
     house: House, monkeypatch: pytest.MonkeyPatch, every: float
