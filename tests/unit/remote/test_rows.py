@@ -68,16 +68,19 @@ async def test_a_row_without_an_end_is_not_kept_for_ever(monkeypatch: pytest.Mon
 
 
 def test_what_only_a_newer_server_knows_needs_nobody_here() -> None:
-    assert count_in_need({}) == count_in_need({"fates": None}) == count_in_need({"fates": {"lost in time": 3}}) == 0
-    assert count_in_need({"fates": {fate.value: 1 for fate in Fate}}) == sum(fate.needs_attention for fate in Fate)
+    assert count_in_need({}) == count_in_need({"fates": None}) == count_in_need({"fates": {"lost in time": 3}}) == {}
+    told = count_in_need({"fates": {fate.value: 1 for fate in Fate}})
+    assert told.keys() == {fate for fate in Fate if fate.needs_attention}
+    assert [*told][-1] == "rejected", "what was lost comes first"
 
 
-async def test_the_first_that_need_somebody_are_asked_for_only_where_there_are_any() -> None:
+async def test_the_first_of_each_fate_are_asked_for_only_where_there_are_any() -> None:
     server = Server(ARRAY)
     remote = cast(RemoteServer, server)
     assert await fetch_first_in_need(remote, {"id": "run", "fates": {"saved": 9}}) == [] == server.asked
-    assert await fetch_first_in_need(remote, {"id": "run", "fates": {"missing": 9}}) == ROWS
-    assert server.asked == [("run", "json", ["attention"], "", 20)]
+    fates = {"rejected": 3, "missing": 9, "unsaved": 0}
+    assert await fetch_first_in_need(remote, {"id": "run", "fates": fates}) == ROWS + ROWS
+    assert server.asked == [("run", "json", ["missing"], "", 20), ("run", "json", ["rejected"], "", 20)]
 
 
 async def test_a_report_does_not_depend_on_them() -> None:
