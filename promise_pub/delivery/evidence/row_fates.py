@@ -139,7 +139,9 @@ def _unsaved(counts: _OpenCounts, seen: Mapping[InTable, int]) -> dict[InTable, 
     rest = long + absent - counts.missing - extra
     invalid = min(long, max(0, rest)) if counts.invalid is None else counts.invalid
     shares = {_MISSING: counts.missing, _UNUSABLE: invalid - long, _UNSAVED: rest - invalid}
-    if min(extra, *shares.values()) < 0:
+    # A repeat, or a row that is too long, may be the missing one, and a row that looks like it one that was dropped.
+    others_missing = counts.missing and (counts.duplicates is None and repeated or counts.invalid is None and long)
+    if min(extra, *shares.values()) < 0 or others_missing:
         contradiction = _unknown("the consumer's counts of what it did not save leave a choice")
         return dict.fromkeys((InTable.REPEAT, InTable.HELD, InTable.LONG, InTable.ABSENT), contradiction)
     causes = [outcome for outcome, rows in shares.items() if rows]

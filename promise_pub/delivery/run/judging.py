@@ -72,7 +72,7 @@ class RunJudge:
         """Looks the mails up where the verdict, or the fate of a row, may rest on them."""
         proof, state = run.proof(), run.resume_state
         needed = needs_repeats(run.counts(), session, grown, proof)
-        if not needed and not _may_show_missing(run, session, proof):
+        if not needed and not _may_show_rows(run, session, grown, proof):
             yield None
             return
         mails = MailRows(rows, run.parameters.columns, state.after)
@@ -93,12 +93,13 @@ class RunJudge:
         run.note_row_groups(indexer.groups)
 
 
-def _may_show_missing(run: ActiveRun, session: SessionView, proof: Proof) -> bool:
-    """Tells whether a look-up may show which rows are missing, of a consumer that does not list those it received."""
+def _may_show_rows(run: ActiveRun, session: SessionView, grown: int, proof: Proof) -> bool:
+    """Tells whether a look-up may show which rows are missing, of a consumer that does not list those it received, or
+    which are not in employees, where that did not grow by what the consumer says it saved."""
     received, saved = session.received, session.saved
-    if session.rows is not None or received is None or saved is None or not proof.countable:
+    if received is None or saved is None or not proof.countable:
         return False
-    return received < proof.rows(run.counts())
+    return grown != saved or session.rows is None and received < proof.rows(run.counts())
 
 
 async def _plan(run: ActiveRun, rows: RowMap, looked_up: _LookedUp | None) -> FatePlan:

@@ -25,7 +25,7 @@ from promise_pub.text import parse_uuid
 from promise_pub.web.keys import LEDGER, ROWS, RUNS
 from promise_pub.web.runs import dry_run
 from promise_pub.web.runs.forms import asks_dry_run, receive_run
-from promise_pub.web.runs.report import describe_print, show_report, tell_report
+from promise_pub.web.runs.report import describe_print, render_report, report_as_json
 from promise_pub.web.runs.row_query import fate_urls, parse_sendable
 
 REJECTS_SHOWN = 50  # rejected rows on a run's page
@@ -144,7 +144,7 @@ async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = 
             "needed": await _rows_in_need(request, report),
             "fate_urls": fate_urls(report),
             "max_rejects": MAX_REJECTS,
-            "told": await describe_print(request, report),
+            **describe_print(request, report),
             "command": format_curl(report, str(request.url.origin()), token=AUTHENTICATOR in request.app),
         }
         response = page(request, "run.html", context, status)
@@ -168,13 +168,14 @@ async def _rejected(request: web.Request, report: RunReport) -> list[Rejected]:
 @routes.get("/runs/{id}/report.html")
 async def download_page(request: web.Request) -> web.Response:
     """Shows the run on one page, in one file that needs no server."""
-    return await show_report(request, await find_run(request))
+    report = await find_run(request)
+    return render_report(request, report, await _rows_in_need(request, report))
 
 
 @routes.get("/runs/{id}/report.json")
 async def download_json(request: web.Request) -> web.Response:
     """Sends the run with the hashes by which `promise-pub verify` finds the first difference of another file."""
-    return await tell_report(request, await find_run(request))
+    return await report_as_json(request, await find_run(request))
 
 
 async def _rows_in_need(request: web.Request, report: RunReport) -> list[RowFate]:

@@ -63,8 +63,19 @@ def counted(table: dict[InTable, int], *, claim: Claim = Claim.NOTHING, **told: 
         ({NEW: 5, LONG: 2}, {"received": 7, "saved": 5}, {NEW: Fate.SAVED, LONG: Fate.UNUSABLE}),
         (
             {NEW: 5, REPEAT: 1, ABSENT: 2, LONG: 1},
-            {"received": 7, "saved": 5},
+            {"received": 7, "saved": 5, "duplicates": 1, "invalid": 1},
             {NEW: Fate.SAVED, REPEAT: Fate.REPEAT, ABSENT: Fate.MISSING, LONG: Fate.UNUSABLE},
+        ),
+        # A repeat may be missing, and a row of the others dropped: the counts are the same.
+        (
+            {NEW: 5, REPEAT: 1, ABSENT: 2},
+            {"received": 6, "saved": 5},
+            {NEW: Fate.SAVED, REPEAT: Fate.UNKNOWN, ABSENT: Fate.UNKNOWN},
+        ),
+        (
+            {NEW: 5, LONG: 1, ABSENT: 2},
+            {"received": 6, "saved": 5, "duplicates": 0},
+            {NEW: Fate.SAVED, LONG: Fate.UNKNOWN, ABSENT: Fate.UNKNOWN},
         ),
         # Two are.
         ({NEW: 5, ABSENT: 2}, {"received": 6, "saved": 5}, {NEW: Fate.SAVED, ABSENT: Fate.UNKNOWN}),
