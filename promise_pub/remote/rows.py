@@ -41,6 +41,21 @@ def count_in_need(run: Json) -> dict[str, int]:
     return {fate.value: fates[fate] for fate in sorted(needed, key=Fate.REJECTED.__eq__)}
 
 
+async def await_fates(server: RemoteServer, run: Json) -> Json:
+    """Returns a completed run once its server has listed its rows, which it does right after the verdict.
+
+    Returns it as it is where the server is older, or does not list them.
+    """
+    if run["state"] != "completed" or run.get("fates", {}) is not None:
+        return run
+    with suppress(ServerAnswerError):
+        # The answer waits for the list.
+        async with aclosing(read_rows(server, run["id"], most=1)) as rows:
+            await anext(rows, None)
+        return await server.run(run["id"])
+    return run
+
+
 async def fetch_first_in_need(server: RemoteServer, run: Json) -> list[Json]:
     """Returns the first rows of each fate that needs somebody; none where the server has none, or does not tell."""
     found: list[Json] = []

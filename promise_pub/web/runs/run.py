@@ -20,7 +20,7 @@ from promise_pub.http.problems import ask_again_later, problem, status_of_run
 from promise_pub.http.responses import as_csv, as_json, page
 from promise_pub.presentation.curl import format_curl
 from promise_pub.presentation.run_json import encode_run
-from promise_pub.records import MAX_REJECTS, Rejected, RunReport
+from promise_pub.records import MAX_REJECTS, Rejected, RunReport, State
 from promise_pub.text import parse_uuid
 from promise_pub.web.keys import LEDGER, ROWS, RUNS
 from promise_pub.web.runs import dry_run
@@ -141,6 +141,7 @@ async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = 
         context = {
             "run": report,
             "rejected": await _rejected(request, report),
+            "listing": _is_listed_now(request, report),
             "needed": await _rows_in_need(request, report),
             "fate_urls": fate_urls(report),
             "max_rejects": MAX_REJECTS,
@@ -176,6 +177,12 @@ async def download_page(request: web.Request) -> web.Response:
 async def download_json(request: web.Request) -> web.Response:
     """Sends the run with the hashes by which `promise-pub verify` finds the first difference of another file."""
     return await report_as_json(request, await find_run(request))
+
+
+def _is_listed_now(request: web.Request, report: RunReport) -> bool:
+    """Tells whether the fates of a run's rows are being worked out, which follows its verdict."""
+    ending = report.state is State.COMPLETED and report.fates is None
+    return ending and request.app[RUNS].find(report.id) is not None
 
 
 async def _rows_in_need(request: web.Request, report: RunReport) -> list[RowFate]:

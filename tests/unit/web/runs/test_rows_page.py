@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from html import unescape
@@ -13,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from promise_pub.records import State
+from tests.fakes import until
 from tests.web_house import CSV, JSON, Client, House, opened
 
 HOSTILE = "<script>alert(1)</script>"
@@ -254,6 +256,29 @@ async def test_rows_are_sent_again_and_nothing_is_emptied(house: House) -> None:
 async def test_a_search_for_text_offers_no_new_run(house: House) -> None:
     """It would be made of all rows of a fate, not of those with the text."""
     assert "Send only these again" not in (await shown(house, f"{await sent(house)}/rows?text=ann")).forms
+
+
+async def test_a_page_says_that_the_rows_are_being_listed_and_is_loaded_anew(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = asyncio.Event()
+    write = house.ledger.rows.write_chunks
+
+    async def slowly(*arguments: Any) -> None:
+        await listed.wait()
+        await write(*arguments)
+
+    monkeypatch.setattr(house.ledger.rows, "write_chunks", slowly)
+    answer = await house.client.post("/simulate/?mode=batch", data=DATA, headers=CSV | {"Prefer": "respond-async"})
+    path = answer.headers["Location"]
+    run: Any = house.runs.find(path.rpartition("/")[2])
+    await until(lambda: run.report().state is State.COMPLETED)
+    text = await (await house.client.get(path)).text()
+    assert "data-listing" in text and "The rows are being listed" in text and 'http-equiv="refresh"' in text
+    listed.set()
+    await run.done.wait()
+    text = await (await house.client.get(path)).text()
+    assert "data-listing" not in text and "Rows that need you (2)" in text
 
 
 async def test_the_rows_of_a_run_in_progress_are_not_listed_yet(house: House) -> None:
