@@ -12,7 +12,7 @@ from aiohttp import web
 from promise_pub.concurrency import background, run_until
 from promise_pub.delivery.queue.rerun import rerun, send_rows_again
 from promise_pub.delivery.queue.runs import Runs
-from promise_pub.delivery.rows.reading import RowFate, RowFilter
+from promise_pub.delivery.rows.reading import RowFate
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.errors import DatabaseError, RunNotFound, ServerStopping, find_class
 from promise_pub.http.intake.expect import defer_continue
@@ -21,9 +21,8 @@ from promise_pub.http.negotiation import JSON, negotiate_format
 from promise_pub.http.problems import ask_again_later, problem, status_of_run
 from promise_pub.http.responses import as_csv, as_json, page
 from promise_pub.presentation.curl import format_curl
-from promise_pub.presentation.fate_words import rows_in_need
 from promise_pub.presentation.run_json import encode_run
-from promise_pub.records import MAX_REJECTS, Rejected, RunReport
+from promise_pub.records import MAX_REJECTS, Rejected, RunReport, State
 from promise_pub.text import parse_uuid
 from promise_pub.web.keys import LEDGER, ROWS, RUNS
 from promise_pub.web.runs import dry_run
@@ -158,6 +157,7 @@ async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = 
         context = {
             "run": report,
             "rejected": await _rejected(request, report),
+            "listing": _is_listed_now(request, report),
             "needed": await _rows_in_need(request, report),
             "fate_urls": fate_urls(report),
             "max_rejects": MAX_REJECTS,
@@ -195,12 +195,16 @@ async def download_json(request: web.Request) -> web.Response:
     return await report_as_json(request, await find_run(request))
 
 
+def _is_listed_now(request: web.Request, report: RunReport) -> bool:
+    """Tells whether the fates of a run's rows are being worked out, which follows its verdict."""
+    ending = report.state is State.COMPLETED and report.fates is None
+    return ending and request.app[RUNS].find(report.id) is not None
+
+
 async def _rows_in_need(request: web.Request, report: RunReport) -> list[RowFate]:
     """Returns the first rows that need somebody's attention, or none while the database is unavailable."""
-    if not (fates := rows_in_need(report)):
-        return []
     try:
-        return await request.app[ROWS].find_first(report, RowFilter(tuple(fates)), IN_NEED_SHOWN)
+        return await request.app[ROWS].find_first_in_need(report, IN_NEED_SHOWN)
     except DatabaseError:
         return []
 
