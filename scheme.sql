@@ -60,7 +60,7 @@ ALTER TABLE runs
     ADD COLUMN IF NOT EXISTS fail_if   TEXT;                                   -- its gate, as in saved < accepted
 -- Who started it, what its verdict rests on, and what became of its rows.
 ALTER TABLE runs
-    ADD COLUMN IF NOT EXISTS started_by       TEXT,                          -- the user or token; null: nobody logs in
+    ADD COLUMN IF NOT EXISTS started_by       TEXT,                          -- the user or token, where people log in
     ADD COLUMN IF NOT EXISTS findings         JSONB NOT NULL DEFAULT '[]',   -- one for each sentence of its explanation
     ADD COLUMN IF NOT EXISTS unconfirmed_rows TEXT  NOT NULL DEFAULT '',     -- row numbers, as in 1-20,25
     ADD COLUMN IF NOT EXISTS row_groups       JSONB NOT NULL DEFAULT '[]';   -- [[fate, rows, reason], ...]

@@ -4,6 +4,7 @@
 import { showLocalTimes } from "./page.js";
 
 const AGAIN_AFTER = 3000; // milliseconds before the server is asked again
+const LISTED_AFTER = 500; // milliseconds before a run that has ended is looked at again, while its rows are listed
 const LOST_AFTER = 2500; // milliseconds without a stream before that is said: it may be back at once
 
 const main = document.querySelector("main");
@@ -100,7 +101,9 @@ async function look() {
 }
 
 function followWhileItGoes() {
-  if ("going" in document.querySelector("#run").dataset) follow();
+  const { dataset } = document.querySelector("#run");
+  if ("going" in dataset) follow();
+  else if ("listing" in dataset) setTimeout(look, LISTED_AFTER);
   else heard(); // there is nothing more to hear
 }
 

@@ -18,6 +18,10 @@ _FILES = st.builds(
 schemathesis.openapi.media_type("text/csv", _FILES)
 schemathesis.openapi.media_type("application/csv", _FILES)
 
+_SIDES = st.sampled_from(["saved", "accepted", "rejected + 1", "1%", "5K", "99% * read"])
+_COMPARED = st.tuples(st.sampled_from(["saved", "missing"]), st.sampled_from(["<", ">=", "!="]), _SIDES).map(" ".join)
+schemathesis.openapi.format("gate", st.lists(_COMPARED, min_size=1, max_size=4).map(" or ".join))
+
 _HURRIED = {"Prefer": "respond-async"}
 _SLOW = {"rate": 10}  # rows a second
 

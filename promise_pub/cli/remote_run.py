@@ -15,7 +15,7 @@ from promise_pub.presentation.run_json import decode_run
 from promise_pub.remote.answers import Json
 from promise_pub.remote.client import RemoteServer, open_remote, without_credentials
 from promise_pub.remote.follow import AWAY, follow
-from promise_pub.remote.rows import fetch_first_in_need
+from promise_pub.remote.rows import await_fates, fetch_first_in_need
 from promise_pub.retries import Backoff
 from promise_pub.text import parse_uuid
 
@@ -87,6 +87,7 @@ class RemoteRun:
             async for run in news:
                 self.run = run
                 self._display.show(decode_run(run))
+        self.run = await await_fates(self._server, self.run)
         self.in_need = await fetch_first_in_need(self._server, self.run)
         return self.run
 

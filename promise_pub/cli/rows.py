@@ -14,7 +14,7 @@ from promise_pub.presentation.fate_words import WORDS
 from promise_pub.presentation.terminal_text import printable
 from promise_pub.remote.answers import Json
 from promise_pub.remote.client import open_remote
-from promise_pub.remote.rows import ATTENTION, count_in_need, read_rows
+from promise_pub.remote.rows import ATTENTION, MAX_FIRST, count_in_need, read_rows
 from promise_pub.terminal import OK
 
 FATES = (*(fate.value for fate in Fate), ATTENTION)
@@ -57,11 +57,14 @@ def _name(fate: str) -> str:
 
 
 def print_in_need(run: Json, rows: Sequence[Json]) -> None:
-    """Prints the first rows that need somebody below a report, and how many more there are."""
+    """Prints the first rows that need somebody below a report, lost ones before rejected ones, and how many more there
+    are."""
     if not rows:
         return
-    print(f"\nrows that need you: {count_in_need(run):,}")
-    for row in rows:
+    count = sum(count_in_need(run).values())
+    first = sorted(rows, key=lambda row: (row["fate"] == Fate.REJECTED, row["line"]))[:MAX_FIRST]
+    print(f"\nrows that need you: {count:,}")
+    for row in first:
         print(f"  {describe_row(row)}")
-    if more := count_in_need(run) - len(rows):
+    if more := count - len(first):
         print(f"  and {more:,} more: promise-pub runs {run['id']} --rows --fate {ATTENTION}")

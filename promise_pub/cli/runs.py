@@ -12,7 +12,7 @@ from promise_pub.cli.remote_run import RemoteRun, parse_run_id
 from promise_pub.cli.rows import print_in_need, print_rows
 from promise_pub.cli.watch import watch
 from promise_pub.delivery.input.uploads import Uploads
-from promise_pub.delivery.rows.reading import RowFilter, RowReader
+from promise_pub.delivery.rows.reading import RowReader
 from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.errors import BadParameter, NotCancellable
 from promise_pub.presentation.fate_words import rows_in_need
@@ -49,10 +49,10 @@ async def _print_one(options: argparse.Namespace, ledger: Ledger) -> None:
     report = await ledger.get_run(parse_run_id(options.id))
     run = encode_run(report)
     print_run(run, options.format)
-    if options.format == "text" and (fates := rows_in_need(report)):
+    if options.format == "text" and rows_in_need(report):
         server = options.load_settings().server
         uploads = Uploads(server.uploads, server.max_upload, server.keep_uploads)
-        first = await RowReader(uploads, ledger).find_first(report, RowFilter(tuple(fates)), MAX_FIRST)
+        first = await RowReader(uploads, ledger).find_first_in_need(report, MAX_FIRST)
         print_in_need(run, [encode_row(report, row) for row in first])
 
 

@@ -109,5 +109,5 @@ def _write_junit(
     if options.junit:
         name = options.file.name if options.file else options.follow
         host = URL(remote.url).host if remote.run else None
-        document = junit.report(run, error, name, host or "localhost", address=remote.address)
+        document = junit.report(run, error, name, host or "localhost", address=remote.address, rows=remote.in_need)
         junit.write(options.junit, document)

@@ -52,8 +52,8 @@ class Gauge:
 
     @property
     def fates(self) -> tuple[Fate, ...]:
-        """Fates of the rows that came no further."""
-        return _FATES[self.name]
+        """Fates of the rows that came no further: where some were lost here, of those alone."""
+        return tuple(fate for fate in _FATES[self.name] if fate.needs_attention or not self.lost)
 
     @property
     def lost(self) -> bool:

@@ -31,7 +31,7 @@ class Note(NamedTuple):
     advice: str
 
 
-# `{records}`, `{rejected}` and `{rows}` are counts with their nouns.
+# `{rows}` counts confirmed rows; `{rejected}` and `{of_records}` count rejected records, with their verb.
 _NOTES: Mapping[Attention, Note] = {
     Attention.NOTHING_SAVED: Note(
         "nothing saved",
@@ -42,7 +42,7 @@ _NOTES: Mapping[Attention, Note] = {
     Attention.SOME_REJECTED: Note(
         "some rejected",
         "{rejected} rejected",
-        "{rejected} of {records} rejected, and not published.",
+        "{of_records} rejected, and not published.",
         "Correct the file, or have such runs fail by fail_if=rejected > 0.",
     ),
     Attention.TABLE_CHANGED: Note(
@@ -62,11 +62,12 @@ _NOTES: Mapping[Attention, Note] = {
 
 def list_notes(report: RunReport) -> list[Note]:
     """Returns what is worth a look, the weightiest first."""
-    rejected = counted(report.counts.rejected, "record")
+    rejected, read = report.counts.rejected, report.counts.read
+    were = "was" if rejected == 1 else "were"
     facts = {
         "rows": counted(report.counts.confirmed, "row"),
-        "records": f"{report.counts.read:,}",
-        "rejected": f"{rejected} {'was' if report.counts.rejected == 1 else 'were'}",
+        "rejected": f"{counted(rejected, 'record')} {were}",
+        "of_records": f"{rejected:,} of {counted(read, 'record')} {were}",
     }
     return [Note(*(part.format(**facts) for part in _NOTES[one])) for one in find_attention(report)]
 

@@ -13,7 +13,7 @@ from promise_pub.remote.client import RemoteServer
 
 ATTENTION = "attention"
 """Stands for all fates that need somebody's attention."""
-MAX_FIRST = 20  # rows that a report names
+MAX_FIRST = 20  # rows of a fate that a report names
 MAX_ROW_BYTES = 64 * 1024 * 1024
 """Bytes of one record in JSON: its content and its values, each of which a server limits."""
 
@@ -31,21 +31,39 @@ async def read_rows(
                     yield _parse(record)
 
 
-def count_in_need(run: Json) -> int:
-    """Returns the number of a run's records that need somebody, as far as its server has worked that out."""
+def count_in_need(run: Json) -> dict[str, int]:
+    """Returns the number of a run's records by each fate that needs somebody, as far as its server has worked that out.
+
+    Records that are no rows stand last: nothing was lost of them.
+    """
     fates = run.get("fates") or {}
-    return sum(count for fate, count in fates.items() if fate in {*Fate} and Fate(fate).needs_attention)
+    needed = [fate for fate in Fate if fate.needs_attention and fates.get(fate)]
+    return {fate.value: fates[fate] for fate in sorted(needed, key=Fate.REJECTED.__eq__)}
+
+
+async def await_fates(server: RemoteServer, run: Json) -> Json:
+    """Returns a completed run once its server has listed its rows, which it does right after the verdict.
+
+    Returns it as it is where the server is older, or does not list them.
+    """
+    if run["state"] != "completed" or run.get("fates", {}) is not None:
+        return run
+    with suppress(ServerAnswerError):
+        # The answer waits for the list.
+        async with aclosing(read_rows(server, run["id"], most=1)) as rows:
+            await anext(rows, None)
+        return await server.run(run["id"])
+    return run
 
 
 async def fetch_first_in_need(server: RemoteServer, run: Json) -> list[Json]:
-    """Returns the first rows that need somebody; none where the server has none, or does not tell."""
-    if not count_in_need(run):
-        return []
+    """Returns the first rows of each fate that needs somebody; none where the server has none, or does not tell."""
     found: list[Json] = []
     # The report of the run is worth more than its rows.
     with suppress(ServerAnswerError):
-        async with aclosing(read_rows(server, run["id"], [ATTENTION], most=MAX_FIRST)) as rows:
-            found.extend([row async for row in rows])
+        for fate in count_in_need(run):
+            async with aclosing(read_rows(server, run["id"], [fate], most=MAX_FIRST)) as rows:
+                found.extend([row async for row in rows])
     return found
 
 

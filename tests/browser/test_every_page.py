@@ -12,7 +12,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 FILE = b"Ann,ann@example.com\nBob,bob@example.com\nAnn again,ann@example.com\nno comma here\n"
 PAGES = (
-    *("/", "/runs", "/runs/{id}", "/compare", "/nowhere"),
+    *("/", "/runs", "/runs/{id}", "/runs/{id}/rows", "/compare", "/nowhere"),
     *(item.url for feature in FEATURES for item in feature.nav),
 )
 

@@ -190,6 +190,41 @@ async def test_a_broken_promise_is_a_failure_and_what_never_ran_is_an_error(
         assert all(kinds == ["Skipped"] for kinds in told.values())
 
 
+async def test_a_gate_fails_a_run_that_keeps_its_promise_and_a_mistake_in_it_sends_nothing(place: Place) -> None:
+    await place.serve()
+    wrong = await place.send("data.csv", "--fail-if", "saved < acepted", "--fail-if", "verdict > 3")
+    assert await wrong.finish() == 2
+    assert "promise-pub:   saved < acepted\npromise-pub:           ^ there is no 'acepted'" in wrong.output
+    assert (await place.server.get("/runs?format=json")).json == []
+
+    gates = ("--fail-if", "saved = 0", "--fail-if", "rejected > 1% or seconds.total > 1M")
+    first = await place.send("data.csv", *gates, "-q")
+    assert await first.finish() == 0, first.output
+    assert first.output.startswith("attention       1 of 501 records was rejected, and not published.")
+    again = await place.send("data.csv", *gates, "-q", "--junit", "again.xml")
+    assert await again.finish() == 4
+    assert again.output.splitlines()[0].startswith(
+        "attention       Nothing was saved: the mails of 500 rows were there"
+    )
+    assert "gate failed     saved = 0: 0 = 0" in again.output
+    told = results(place.folder / "again.xml")
+    assert (told["gate: saved = 0"], told["the promise is kept"], told["new rows are saved"]) == (
+        ["Failure"],
+        [],
+        ["Skipped"],
+    )
+    newest, oldest = (await place.server.get("/runs?format=json")).json
+    assert [(run["fail_if"], run["passed"]) for run in (oldest, newest)] == [
+        ("(saved = 0) or (rejected > 1% or seconds.total > 1M)", True),
+        ("(saved = 0) or (rejected > 1% or seconds.total > 1M)", False),
+    ]
+    page = (await place.server.get(f"/runs/{newest['id']}")).text
+    assert (
+        "The promise is kept, but the gate failed: saved = 0: 0 = 0." in page and 'class="outcome gate-failed"' in page
+    )
+    assert '<span class="badge gate-failed">gate failed</span>' in (await place.server.get("/runs")).text
+
+
 async def test_a_file_of_any_columns_is_looked_at_and_sent(place: Place) -> None:
     await place.serve()
     place.file.write_text("id;name\n1;Ann\n2\n3;Zoé\n", encoding="latin-1")

@@ -144,6 +144,15 @@ class RowReader:
                     break
         return rows
 
+    async def find_first_in_need(self, report: RunReport, most: int) -> list[RowFate]:
+        """Returns the first records that need somebody's attention: rows that were lost, then what is no row."""
+        rows: list[RowFate] = []
+        needed = {fate for fate in report.fates or () if fate.needs_attention}
+        for fates in (needed - {Fate.REJECTED}, needed & {Fate.REJECTED}):
+            if fates and len(rows) < most:
+                rows += await self.find_first(report, RowFilter(fates), most - len(rows))
+        return rows
+
 
 class _Search:
     """One search: what is wanted of one run."""

@@ -24,6 +24,7 @@ from promise_pub.json_schema import COUNT, FLAG, ORDINAL, TEXT, UUID, Schema, de
 from promise_pub.parameters import FILE_PARAMETERS, Mode
 from promise_pub.records import MAX_REJECTS, State, Verdict
 from promise_pub.web.docs.parameters import RUN_ID, file_body, in_query
+from promise_pub.web.docs.reports import show_report, tell_report
 from promise_pub.web.docs.rows import fate_parameter, list_rows
 from promise_pub.web.runs.compare import MAX_RUNS, MIN_RUNS
 from promise_pub.web.runs.forms import WHOLE
@@ -40,6 +41,7 @@ def _links() -> dict[str, Schema]:
         "stream": "streamRun",
         "rejects": "listRejects",
         "rows": "listRows",
+        "report": "tellReport",
         "cancel": "cancelRun",
         "resume": "resumeRun",
         "again": "repeatRun",
@@ -273,6 +275,8 @@ OPERATIONS: Mapping[tuple[str, str], Callable[[], Operation]] = {
     ("GET", "/runs/{id}/stream"): _stream,
     ("GET", "/runs/{id}/rejects"): _rejects,
     ("GET", "/runs/{id}/rows"): list_rows,
+    ("GET", "/runs/{id}/report.html"): show_report,
+    ("GET", "/runs/{id}/report.json"): tell_report,
     ("POST", "/runs/{id}/cancel"): _act(
         "cancelRun", "End a run", "202 while it still ends, within two seconds.", errors.NotCancellable
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from promise_pub.delivery.input.dry_run import REJECTS_TOLD
 from promise_pub.json_schema import COUNT, ORDINAL, TEXT, Schema, array, described, object_of, ref
 from promise_pub.parameters import FILE_PARAMETERS, PARAMETERS_SHAPE
+from promise_pub.presentation.report_json import REPORT
 from promise_pub.presentation.row_json import ROW_SCHEMA
 from promise_pub.presentation.run_json import FILE, RUN, SESSION
 
@@ -45,6 +46,7 @@ def run_schemas() -> dict[str, Schema]:
     return {
         "Run": RUN.schema,
         "Session": SESSION.schema,
+        "Report": REPORT,
         "RejectedRow": object_of(
             {
                 "line": described(ORDINAL, "Where it starts."),

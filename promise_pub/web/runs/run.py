@@ -12,7 +12,7 @@ from aiohttp import web
 from promise_pub.concurrency import background, run_until
 from promise_pub.delivery.queue.rerun import rerun, send_rows_again
 from promise_pub.delivery.queue.runs import Runs
-from promise_pub.delivery.rows.reading import RowFate, RowFilter
+from promise_pub.delivery.rows.reading import RowFate
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.errors import DatabaseError, RunNotFound, ServerStopping, find_class
 from promise_pub.http.intake.expect import defer_continue
@@ -21,14 +21,13 @@ from promise_pub.http.negotiation import JSON, negotiate_format
 from promise_pub.http.problems import ask_again_later, problem, status_of_run
 from promise_pub.http.responses import as_csv, as_json, page
 from promise_pub.presentation.curl import format_curl
-from promise_pub.presentation.fate_words import rows_in_need
 from promise_pub.presentation.run_json import encode_run
-from promise_pub.records import MAX_REJECTS, Rejected, RunReport
+from promise_pub.records import MAX_REJECTS, Rejected, RunReport, State
 from promise_pub.text import parse_uuid
 from promise_pub.web.keys import LEDGER, ROWS, RUNS
 from promise_pub.web.runs import dry_run
 from promise_pub.web.runs.forms import asks_dry_run, receive_run
-from promise_pub.web.runs.report import describe_print, show_report, tell_report
+from promise_pub.web.runs.report import describe_print, render_report, report_as_json
 from promise_pub.web.runs.row_query import fate_urls, parse_sent_again
 
 END_RECORDED = 60.0  # seconds to wait for the rows of a run that just ended: five million take three
@@ -158,10 +157,11 @@ async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = 
         context = {
             "run": report,
             "rejected": await _rejected(request, report),
+            "listing": _is_listed_now(request, report),
             "needed": await _rows_in_need(request, report),
             "fate_urls": fate_urls(report),
             "max_rejects": MAX_REJECTS,
-            "told": await describe_print(request, report),
+            **describe_print(request, report),
             "command": format_curl(report, str(request.url.origin()), token=AUTHENTICATOR in request.app),
         }
         response = page(request, "run.html", context, status)
@@ -185,21 +185,26 @@ async def _rejected(request: web.Request, report: RunReport) -> list[Rejected]:
 @routes.get("/runs/{id}/report.html")
 async def download_page(request: web.Request) -> web.Response:
     """Shows the run on one page, in one file that needs no server."""
-    return await show_report(request, await find_run(request))
+    report = await find_run(request)
+    return render_report(request, report, await _rows_in_need(request, report))
 
 
 @routes.get("/runs/{id}/report.json")
 async def download_json(request: web.Request) -> web.Response:
     """Sends the run with the hashes by which `promise-pub verify` finds the first difference of another file."""
-    return await tell_report(request, await find_run(request))
+    return await report_as_json(request, await find_run(request))
+
+
+def _is_listed_now(request: web.Request, report: RunReport) -> bool:
+    """Tells whether the fates of a run's rows are being worked out, which follows its verdict."""
+    ending = report.state is State.COMPLETED and report.fates is None
+    return ending and request.app[RUNS].find(report.id) is not None
 
 
 async def _rows_in_need(request: web.Request, report: RunReport) -> list[RowFate]:
     """Returns the first rows that need somebody's attention, or none while the database is unavailable."""
-    if not (fates := rows_in_need(report)):
-        return []
     try:
-        return await request.app[ROWS].find_first(report, RowFilter(tuple(fates)), IN_NEED_SHOWN)
+        return await request.app[ROWS].find_first_in_need(report, IN_NEED_SHOWN)
     except DatabaseError:
         return []
 

@@ -116,10 +116,16 @@ def test_below_a_report_stand_the_first_and_how_many_more(capsys: pytest.Capture
     )
 
 
+def test_lost_rows_stand_before_rejected_ones_in_the_order_of_the_file(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"line": line, "fate": fate} for line, fate in ((9, "missing"), (2, "unsaved"), (1, "rejected"))]
+    print_in_need({"id": RUN, "fates": {"missing": 1, "unsaved": 1, "rejected": 1}}, rows)
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()[2:]] == ["2", "9", "1"]
+
+
 async def test_a_command_that_follows_a_run_knows_them_at_its_end(house: House) -> None:
     answer = await house.client.post("/simulate/?mode=batch", data=DATA, headers=CSV)
     remote = RemoteRun(str(house.client.make_url("/")))
     async with remote.connected(quiet=True):
         await remote.fetch((await answer.json())["id"])
         await remote.follow_to_end()
-    assert [(row["line"], row["fate"]) for row in remote.in_need] == [(2, "rejected"), (4, "missing")]
+    assert [(row["line"], row["fate"]) for row in remote.in_need] == [(4, "missing"), (2, "rejected")]

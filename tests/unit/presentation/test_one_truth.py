@@ -115,8 +115,8 @@ async def test_the_pages(house: House) -> None:
     run = resumed()
     house.ledger.runs[run.id] = run
     page = Cells(await (await house.client.get(f"/runs/{run.id}")).text())
-    assert page.after("Received") == ["20,000", "20,000"], "the bar and the table"
-    assert page.after("Saved") == ["19,900", "19,900"] and page.after("Duplicates") == ["100"]
+    assert page.after("Received") == ["20,000"] * 3, "the bar, the table and the report to print"
+    assert page.after("Saved") == ["19,900"] * 3 and page.after("Duplicates") == ["100"]
     history = await (await house.client.get("/runs")).text()
     cells = dict(re.findall(r'data-name="(Received|Saved)"[^>]*>([^<]*)<', history))
     assert cells == {"Received": "20,000", "Saved": "19,900"}

@@ -14,7 +14,7 @@ from promise_pub.errors import ServerAnswerError, ServerAway
 from promise_pub.fates import Fate
 from promise_pub.remote import rows as module
 from promise_pub.remote.client import RemoteServer
-from promise_pub.remote.rows import count_in_need, fetch_first_in_need, read_rows
+from promise_pub.remote.rows import await_fates, count_in_need, fetch_first_in_need, read_rows
 
 ROWS = [
     {"line": 1, "row": 1, "fate": "saved", "reason": "", "repeats_line": None, "content": "[\n],\u2028, é"},
@@ -24,7 +24,9 @@ ARRAY = ("[\n" + ",\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS)
 
 
 class Server:
-    """Sends these pieces, or raises."""
+    """Sends these pieces, or raises; `now` is its run by then."""
+
+    now: Any = None
 
     def __init__(self, *pieces: bytes | Exception) -> None:
         self._pieces = pieces
@@ -36,6 +38,9 @@ class Server:
             if isinstance(piece, Exception):
                 raise piece
             yield piece
+
+    async def run(self, run_id: str) -> Any:
+        return self.now
 
 
 async def read(*pieces: bytes | Exception) -> list[Any]:
@@ -68,18 +73,46 @@ async def test_a_row_without_an_end_is_not_kept_for_ever(monkeypatch: pytest.Mon
 
 
 def test_what_only_a_newer_server_knows_needs_nobody_here() -> None:
-    assert count_in_need({}) == count_in_need({"fates": None}) == count_in_need({"fates": {"lost in time": 3}}) == 0
-    assert count_in_need({"fates": {fate.value: 1 for fate in Fate}}) == sum(fate.needs_attention for fate in Fate)
+    assert count_in_need({}) == count_in_need({"fates": None}) == count_in_need({"fates": {"lost in time": 3}}) == {}
+    told = count_in_need({"fates": {fate.value: 1 for fate in Fate}})
+    assert told.keys() == {fate for fate in Fate if fate.needs_attention}
+    assert [*told][-1] == "rejected", "what was lost comes first"
 
 
-async def test_the_first_that_need_somebody_are_asked_for_only_where_there_are_any() -> None:
+async def test_the_first_of_each_fate_are_asked_for_only_where_there_are_any() -> None:
     server = Server(ARRAY)
     remote = cast(RemoteServer, server)
     assert await fetch_first_in_need(remote, {"id": "run", "fates": {"saved": 9}}) == [] == server.asked
-    assert await fetch_first_in_need(remote, {"id": "run", "fates": {"missing": 9}}) == ROWS
-    assert server.asked == [("run", "json", ["attention"], "", 20)]
+    fates = {"rejected": 3, "missing": 9, "unsaved": 0}
+    assert await fetch_first_in_need(remote, {"id": "run", "fates": fates}) == ROWS + ROWS
+    assert server.asked == [("run", "json", ["missing"], "", 20), ("run", "json", ["rejected"], "", 20)]
 
 
 async def test_a_report_does_not_depend_on_them() -> None:
     remote = cast(RemoteServer, Server(ARRAY[:90], ServerAway("gone")))
     assert await fetch_first_in_need(remote, {"id": "run", "fates": {"missing": 9}}) == []
+
+
+async def test_rows_are_waited_for_that_are_listed_after_the_verdict() -> None:
+    server = Server(ARRAY)
+    remote, server.now = cast(RemoteServer, server), {"id": "run", "fates": {"missing": 1}}
+    assert await await_fates(remote, {"id": "run", "state": "completed", "fates": None}) == server.now
+    assert server.asked == [("run", "json", (), "", 1)]
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        {"id": "run", "state": "completed"},
+        {"id": "run", "state": "completed", "fates": {}},
+        {"id": "run", "state": "failed", "fates": None},
+    ],
+)
+async def test_nothing_is_waited_for_that_does_not_come(run: Any) -> None:
+    server = Server(ARRAY)
+    assert await await_fates(cast(RemoteServer, server), run) is run and not server.asked
+
+
+async def test_a_server_that_cannot_list_rows_has_a_report_all_the_same() -> None:
+    run = {"id": "run", "state": "completed", "fates": None}
+    assert await await_fates(cast(RemoteServer, Server(ServerAway("gone"))), run) is run

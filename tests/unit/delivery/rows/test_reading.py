@@ -19,7 +19,7 @@ from promise_pub.delivery.input.chunks import in_order
 from promise_pub.delivery.input.dialect import Dialect
 from promise_pub.delivery.input.uploads import Uploads
 from promise_pub.delivery.rows.reading import FoundRows, RowFate, RowFilter, RowReader
-from promise_pub.errors import RowsLost, RowsNotReady, StoredFileError
+from promise_pub.errors import RowsLost, RowsNotReady
 from promise_pub.fates import Fate
 from promise_pub.parameters import Parameters
 from promise_pub.records import Checkpoint, Counts, Rejected, ResumeState, Row, RunReport, SessionView, State
@@ -159,7 +159,7 @@ class TestAFileThatIsNotWhatItWas:
     async def test_when_it_is_gone_no_text_is_found(self, house: House) -> None:
         report = await house.run(self.CONTENT)
         house.uploads.path(report.id).unlink()
-        with pytest.raises(StoredFileError):
+        with pytest.raises(RowsLost):
             await house.find(report, RowFilter(text="a"))
 
     @pytest.mark.parametrize("content", [None, b"a,b\n", CONTENT.replace(b"f", b"X"), CONTENT + b"h,i\n"])

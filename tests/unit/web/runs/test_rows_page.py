@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from html import unescape
@@ -13,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from promise_pub.records import State
+from tests.fakes import until
 from tests.web_house import CSV, JSON, Client, House, opened
 
 HOSTILE = "<script>alert(1)</script>"
@@ -205,7 +207,8 @@ async def test_the_page_of_a_run_begins_with_the_rows_that_need_somebody(house: 
     path = await sent(house)
     text = await (await house.client.get(path)).text()
     page = Parsed(text)
-    assert "Rows that need you (2)" in text and [row[0] for row in page.rows] == ["2", "4"]
+    assert "Rows that need you (2)" in text
+    assert [row[0] for row in page.rows] == ["4", "2"], "what was lost comes before what is no row"
     assert text.index('id="gauges"') < text.index('id="needs"') < text.index("Over time")
     assert page.links["1 missing"] == f"{path}/rows?fate=missing", "the note at the bar"
     assert page.links["Download CSV"] == f"{path}/rows?fate=attention&format=csv"
@@ -219,6 +222,12 @@ async def test_only_the_first_of_many_stand_there(house: House) -> None:
     page = await shown(house, path)
     assert [row[0] for row in page.rows] == [str(line) for line in range(1, 11)]
     assert page.links["All 30"] == f"{path}/rows?fate=attention"
+
+
+async def test_many_rejected_records_do_not_hide_a_lost_row(house: House) -> None:
+    house.consumer.told = {"received": 0, "saved": 0, "rows": "", "digest": None}
+    page = await shown(house, await sent(house, b"bad\n" * 30 + b"Ann,ann@x\n"))
+    assert [row[0] for row in page.rows] == ["31", *map(str, range(1, 10))]
 
 
 async def test_a_run_without_losses_needs_nobody(house: House) -> None:
@@ -247,6 +256,29 @@ async def test_rows_are_sent_again_and_nothing_is_emptied(house: House) -> None:
 async def test_a_search_for_text_offers_no_new_run(house: House) -> None:
     """It would be made of all rows of a fate, not of those with the text."""
     assert "Send only these again" not in (await shown(house, f"{await sent(house)}/rows?text=ann")).forms
+
+
+async def test_a_page_says_that_the_rows_are_being_listed_and_is_loaded_anew(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = asyncio.Event()
+    write = house.ledger.rows.write_chunks
+
+    async def slowly(*arguments: Any) -> None:
+        await listed.wait()
+        await write(*arguments)
+
+    monkeypatch.setattr(house.ledger.rows, "write_chunks", slowly)
+    answer = await house.client.post("/simulate/?mode=batch", data=DATA, headers=CSV | {"Prefer": "respond-async"})
+    path = answer.headers["Location"]
+    run: Any = house.runs.find(path.rpartition("/")[2])
+    await until(lambda: run.report().state is State.COMPLETED)
+    text = await (await house.client.get(path)).text()
+    assert "data-listing" in text and "The rows are being listed" in text and 'http-equiv="refresh"' in text
+    listed.set()
+    await run.done.wait()
+    text = await (await house.client.get(path)).text()
+    assert "data-listing" not in text and "Rows that need you (2)" in text
 
 
 async def test_the_rows_of_a_run_in_progress_are_not_listed_yet(house: House) -> None:
