@@ -30,6 +30,7 @@ from promise_pub.errors import (
     NotClearable,
     NotResumable,
     QueueGone,
+    RowsNotReady,
     RunNotFound,
 )
 from promise_pub.fates import RowGroup
@@ -408,6 +409,17 @@ class FakeRowStore:
             raise DatabaseError(f"there is no run {run_id}")
         self.chunks[run_id] = [chunk async for chunk in chunks]
 
+    async def write_ended_run(
+        self, report: RunReport, chunks: AsyncIterator[RowChunk], groups: Callable[[], Sequence[RowGroup]]
+    ) -> None:
+        await self._ledger._call("write_ended_run")
+        written = [chunk async for chunk in chunks]
+        run = self._ledger.runs[report.id]
+        if (run.state, run.finished_at) != (report.state, report.finished_at):
+            raise RowsNotReady("The run was resumed meanwhile.")
+        self.chunks[report.id] = written
+        self._ledger.runs[report.id] = replace(run, row_groups=tuple(groups()))
+
     async def find_chunks(self, run_id: str, groups: Collection[int], after: int, most: int) -> list[RowChunk]:
         await self._ledger._call("find_chunks")
         found = self.chunks.get(run_id, [])
@@ -416,12 +428,6 @@ class FakeRowStore:
     async def find_chunk_at(self, run_id: str, line: int) -> RowChunk | None:
         await self._ledger._call("find_chunk_at")
         return next((one for one in reversed(self.chunks.get(run_id, [])) if one.place.line <= line), None)
-
-    async def note_groups(self, run_id: str, groups: Sequence[RowGroup]) -> None:
-        await self._ledger._call("note_groups")
-        run = self._ledger.runs[run_id]
-        if run.state.final:
-            self._ledger.runs[run_id] = replace(run, row_groups=tuple(groups))
 
 
 class FakeLedger:

@@ -171,11 +171,16 @@ class RowStore(Protocol):
     async def write_chunks(self, run_id: str, chunks: AsyncIterator[RowChunk]) -> None:
         """Replaces the chunks of a run, all or none of them."""
 
+    async def write_ended_run(
+        self, report: RunReport, chunks: AsyncIterator[RowChunk], groups: Callable[[], Sequence[RowGroup]]
+    ) -> None:
+        """Replaces the chunks of a run that has ended, and its groups, which are asked for after the last chunk.
+
+        Raises RowsNotReady, and writes nothing, where the run has gone on since it ended as in `report`.
+        """
+
     async def find_chunks(self, run_id: str, groups: Collection[int], after: int, most: int) -> list[RowChunk]:
         """Returns the first chunks that begin on a line after `after` and hold a record of one of the groups."""
 
     async def find_chunk_at(self, run_id: str, line: int) -> RowChunk | None:
         """Returns the last chunk that begins on this line or before it."""
-
-    async def note_groups(self, run_id: str, groups: Sequence[RowGroup]) -> None:
-        """Writes the groups of a run that has ended."""

@@ -19,9 +19,9 @@ WHERE id = :id AND server = :server
 RETURNING id;
 
 -- name: reopen_run(id, server)^
--- Queues a run that did not complete again; from now on it is this server's.
+-- Queues a run that did not complete again; from now on it is this server's. Its rows will have other fates.
 UPDATE runs
-SET state = 'queued', finished_at = NULL, error_code = NULL, error_message = NULL, server = :server
+SET state = 'queued', finished_at = NULL, error_code = NULL, error_message = NULL, row_groups = '[]', server = :server
 WHERE id = :id AND state IN ('failed', 'cancelled', 'interrupted')
 RETURNING id;
 

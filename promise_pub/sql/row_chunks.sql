@@ -13,6 +13,8 @@ ORDER BY line LIMIT :most;
 -- The last chunk that begins on a line or before it.
 SELECT * FROM row_chunks WHERE run_id = :run_id AND line <= :line ORDER BY line DESC LIMIT 1;
 
--- name: note_groups(run_id, row_groups)!
+-- name: note_groups(run_id, state, finished_at, row_groups)^
+-- Only of a run that has not gone on since it ended so.
 UPDATE runs SET row_groups = :row_groups
-WHERE id = :run_id AND state IN ('completed', 'failed', 'cancelled', 'interrupted');
+WHERE id = :run_id AND state = :state AND finished_at IS NOT DISTINCT FROM :finished_at
+RETURNING id;

@@ -16,9 +16,10 @@ _AT_THE_BROKER = {
     Fate.UNPUBLISHED: "it was not published",
     Fate.RETURNED: "no queue took it",
     Fate.NACKED: "the broker refused it",
-    Fate.UNCONFIRMED: "published, and not confirmed before the run ended",
+    Fate.UNCONFIRMED: "published, and no confirm of it is on record",
     Fate.UNKNOWN: "confirmed by the broker; the run ended before the consumer's final report",
 }
+_NOT_WRITTEN_DOWN = "not published, as far as its server wrote down before it ended"
 
 Seen = Mapping[tuple[Claimed, InTable], int]
 """The number of rows of each claim, by what employees shows of them."""
@@ -40,7 +41,8 @@ class FatePlan:
 
     REJECTED = 0
 
-    def __init__(self, rows: RowMap, seen: Seen) -> None:
+    def __init__(self, rows: RowMap, seen: Seen, *, interrupted: bool = False) -> None:
+        self._interrupted = interrupted
         self.outcomes = [_REJECTED]
         self._places = {_REJECTED: 0}
         self._fates: dict[tuple[Known, InTable], Outcome] = {}
@@ -57,15 +59,18 @@ class FatePlan:
         return cls(rows, {**seen, **{cell: n for cell, n in _unseen(rows).items() if cell[0].claim is Claim.MISSING}})
 
     @classmethod
-    def without_look_up(cls, rows: RowMap) -> FatePlan:
-        """Makes the plan of a run whose mails were not looked up."""
-        return cls(rows, _unseen(rows))
+    def without_look_up(cls, rows: RowMap, *, interrupted: bool = False) -> FatePlan:
+        """Makes the plan of a run whose mails were not looked up. `interrupted`: its server may have done more than is
+        on record."""
+        return cls(rows, _unseen(rows), interrupted=interrupted)
 
     def group(self, known: Known, table: InTable) -> int:
         """Returns the group of rows of which this is known."""
         if isinstance(known, Claimed):
             # Where all rows of a piece are exceptions, nothing is known of others.
             outcome = self._fates.get((known, table), _NOTHING)
+        elif self._interrupted and known is Fate.UNPUBLISHED:
+            outcome = Outcome(known, _NOT_WRITTEN_DOWN)
         else:
             outcome = Outcome(known, _AT_THE_BROKER[known])
         if outcome not in self._places:

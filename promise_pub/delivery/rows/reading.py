@@ -91,20 +91,21 @@ class RowReader:
         digest = report.digest if len(lost.returned) + len(lost.nacked) == through else None
         completed = report.state is State.COMPLETED
         rows = map_rows(report, lost, after, digest) if completed else map_unfinished(report)
-        indexer = RowIndexer(rows, FatePlan.without_look_up(rows))
+        interrupted = report.state is State.INTERRUPTED
+        indexer = RowIndexer(rows, FatePlan.without_look_up(rows, interrupted=interrupted))
         chunks = indexer.make_chunks(self._uploads.path(report.id), Dialect.of(report.parameters), report.file)
         try:
-            await self._ledger.rows.write_chunks(report.id, chunks)
+            await self._ledger.rows.write_ended_run(report, chunks, lambda: indexer.groups)
         except StoredFileError as error:
             raise RowsLost(f"{error.message.removesuffix('.')}, and its rows were not listed before.") from error
         finally:
             await chunks.aclose()
-        await self._ledger.rows.note_groups(report.id, indexer.groups)
 
     async def find(self, report: RunReport, wanted: RowFilter) -> AsyncGenerator[FoundRows]:
         """Yields what is found, piece by piece, in the order of the file. `report` is one that `prepare` returned.
 
-        Raises RowsLost where text is to be found and the file is gone or has changed.
+        Raises RowsLost where text is to be found and the file is gone or has changed, RowsNotReady where the run is resumed
+        meanwhile.
         """
         groups = {at for at, one in enumerate(report.row_groups) if not wanted.fates or one.fate in wanted.fates}
         search = _Search(report, wanted, groups, self._uploads, self._ledger)
@@ -112,6 +113,7 @@ class RowReader:
         chunks = [first] if first else []
         after = first.place.line if first else 0
         while True:
+            await self._require_unchanged(report)
             for chunk in chunks:
                 async with self._turns:
                     found = await search.look(chunk)
@@ -121,6 +123,16 @@ class RowReader:
             chunks = await self._ledger.rows.find_chunks(report.id, groups, after, CHUNKS_AT_ONCE)
             if not chunks:
                 return
+
+    async def _require_unchanged(self, report: RunReport) -> None:
+        """Raises RowsNotReady where chunks may be of another turn of the run than its groups in `report`.
+
+        A run that is resumed loses its groups before it writes chunks, so those read before this check belong together.
+        """
+        if report.state is State.COMPLETED:
+            return
+        if (await self._ledger.get_run(report.id)).row_groups != report.row_groups:
+            raise RowsNotReady("The run was resumed meanwhile: its rows are listed once it has ended.")
 
     async def find_first(self, report: RunReport, wanted: RowFilter, most: int) -> list[RowFate]:
         """Returns the first records that are found. Raises as `find` does."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,9 @@ import asyncpg
 from promise_pub.db import queries, translated
 from promise_pub.delivery.input.row_chunks import ChunkPlace, RowChunk
 from promise_pub.delivery.store.mails import LONG_TIMEOUT
+from promise_pub.errors import RowsNotReady
 from promise_pub.fates import RowGroup
+from promise_pub.records import RunReport
 
 _COLUMNS = (
     *("run_id", "line", "byte_offset", "number", "bytes", "checksum", "records", "held"),
@@ -28,18 +30,30 @@ class ChunkStore:
         self._sql = queries("row_chunks")
 
     async def write_chunks(self, run_id: str, chunks: AsyncIterator[RowChunk]) -> None:
-        run = UUID(run_id)
+        with translated():
+            async with self._pool.acquire() as connection, connection.transaction():
+                await self._replace_chunks(connection, UUID(run_id), chunks)
 
+    async def write_ended_run(
+        self, report: RunReport, chunks: AsyncIterator[RowChunk], groups: Callable[[], Sequence[RowGroup]]
+    ) -> None:
+        run = UUID(report.id)
+        ended = {"state": report.state.value, "finished_at": report.finished_at}
+        with translated():
+            async with self._pool.acquire() as connection, connection.transaction():
+                await self._replace_chunks(connection, run, chunks)
+                row_groups = json.dumps(groups())
+                # A resumed run that writes its own chunks waits for this transaction, and these must not outlast it.
+                if not await self._sql.note_groups(connection, run_id=run, row_groups=row_groups, **ended):
+                    raise RowsNotReady("The run was resumed meanwhile: its rows are listed once it has ended.")
+
+    async def _replace_chunks(self, connection: Any, run: UUID, chunks: AsyncIterator[RowChunk]) -> None:
         async def records() -> AsyncIterator[tuple[Any, ...]]:
             async for chunk in chunks:
                 yield (run, *_columns(chunk))
 
-        with translated():
-            async with self._pool.acquire() as connection, connection.transaction():
-                await self._sql.delete_chunks(connection, run_id=run)
-                await connection.copy_records_to_table(
-                    "row_chunks", records=records(), columns=_COLUMNS, timeout=LONG_TIMEOUT
-                )
+        await self._sql.delete_chunks(connection, run_id=run)
+        await connection.copy_records_to_table("row_chunks", records=records(), columns=_COLUMNS, timeout=LONG_TIMEOUT)
 
     async def find_chunks(self, run_id: str, groups: Collection[int], after: int, most: int) -> list[RowChunk]:
         with translated():
@@ -50,10 +64,6 @@ class ChunkStore:
         with translated():
             row = await self._sql.find_chunk_at(self._pool, run_id=UUID(run_id), line=line)
         return row and _chunk(row)
-
-    async def note_groups(self, run_id: str, groups: Sequence[RowGroup]) -> None:
-        with translated():
-            await self._sql.note_groups(self._pool, run_id=UUID(run_id), row_groups=json.dumps(groups))
 
 
 def _columns(chunk: RowChunk) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from contextlib import aclosing
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from typing import NamedTuple
 from aiohttp import web
 
 from promise_pub.delivery.rows.reading import RowFate, RowFilter
+from promise_pub.errors import PromisePubError
 from promise_pub.http.negotiation import CSV, HTML, JSON, negotiate_format
 from promise_pub.http.pagination import PER_PAGE
 from promise_pub.http.responses import page
@@ -27,6 +29,8 @@ from promise_pub.web.runs.run import find_recorded_run
 SEARCH_TIME = 5.0  # seconds that a page looks for rows before it shows what it found; it goes on from there
 SLICE = 1_000  # rows written at once: some milliseconds
 SEND_TIMEOUT = 30.0  # seconds that a client may leave what it was sent unread
+
+log = logging.getLogger(__name__)
 
 _TYPES = {JSON: "application/json", CSV: "text/csv"}
 
@@ -109,20 +113,42 @@ async def _stream(request: web.Request, report: RunReport, wanted: RowFilter, fo
         response.headers["Content-Disposition"] = f'attachment; filename="rows-{report.id}.csv"'
     if not wanted.text:
         response.headers["X-Total-Count"] = str(count_rows(report, wanted))
-    table = _Table(format, report)
+    try:
+        await _send_found(request, response, report, wanted, _Table(format, report))
+    except (ConnectionError, TimeoutError):
+        _cut_off(request)  # the client has hung up, or does not read
+    except PromisePubError as error:
+        if not response.prepared:
+            raise
+        log.warning("The rows of run %s were cut off: %s", report.id, error.message)
+        _cut_off(request)
+    return response
+
+
+async def _send_found(
+    request: web.Request, response: web.StreamResponse, report: RunReport, wanted: RowFilter, table: _Table
+) -> None:
+    """Sends what is found. What prevents the search raises before the headers are sent."""
     async with aclosing(request.app[ROWS].find(report, wanted)) as pieces:
-        # What prevents the search raises before the headers are sent; once rows are on their way it cuts them off.
         async for found in pieces:
+            if request.transport is None or request.transport.is_closing():
+                raise ConnectionResetError
             if not response.prepared:
                 await response.prepare(request)
             if request.method == "HEAD":
-                break
+                return
             for start in range(0, len(found.rows), SLICE):
                 await _send(response, table.add(found.rows[start : start + SLICE]))
     await response.prepare(request)
-    await _send(response, table.end())
-    await response.write_eof()
-    return response
+    if request.method != "HEAD":
+        await _send(response, table.end())
+        await response.write_eof()
+
+
+def _cut_off(request: web.Request) -> None:
+    """Ends the connection: an answer that is not whole must not look as if it were."""
+    if request.transport:
+        request.transport.abort()
 
 
 async def _send(response: web.StreamResponse, text: str) -> None:

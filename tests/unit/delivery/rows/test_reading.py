@@ -175,3 +175,19 @@ class TestAFileThatIsNotWhatItWas:
         with pytest.raises(RowsLost):
             await house.reader.prepare(unlisted)
         assert not house.ledger.rows.chunks
+
+
+async def test_a_run_that_is_resumed_while_its_rows_are_read_is_not_read_on(house: House) -> None:
+    """Its chunks may be of the next turn, whose groups are others."""
+    report = await house.run(b"a,b\nc,d\n", state=State.FAILED, session=None)
+    assert len(await house.find(report)) == 2
+    house.ledger.runs[report.id] = replace(report, state=State.PUBLISHING, row_groups=())
+    with pytest.raises(RowsNotReady):
+        await house.find(report)
+
+
+async def test_rows_of_an_interrupted_run_are_unpublished_as_far_as_that_is_on_record(house: House) -> None:
+    report = await house.run(b"a,b\nc,d\n", state=State.INTERRUPTED, session=None, counts=Counts())
+    assert {(row.fate, row.reason) for row in await house.find(report)} == {
+        (Fate.UNPUBLISHED, "not published, as far as its server wrote down before it ended")
+    }
