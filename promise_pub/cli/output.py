@@ -69,7 +69,6 @@ def print_run(run: Json, form: str) -> None:
         "file": run["file"]["name"],
         "state": run["state"],
         "promise": run["verdict"],
-        "passed": run.get("passed"),
         "rows read": run["rows"]["read"],
         "rejected": run["rows"]["rejected"],
         "rows sent": run["rows"]["confirmed"],
@@ -83,7 +82,7 @@ def print_run(run: Json, form: str) -> None:
         "seconds": run["seconds"]["total"],
     }
     if form == "csv":
-        lines["attention"] = " ".join(run.get("attention", ())) or None
+        lines |= {"passed": run.get("passed"), "attention": " ".join(run.get("attention", ())) or None}
     report = decode_run(run)
     clauses = [(name, one.sentence) for name, one in list_clauses(report)]
     if form == "text":
@@ -163,8 +162,6 @@ def _print_line(name: str, text: str) -> None:
 
 
 def _text(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

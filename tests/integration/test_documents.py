@@ -57,7 +57,7 @@ PROMISE_PUB = """\
 #!/bin/sh
 case " $* " in
 *" --server "*|*" --follow http"*) ;;
-*" send "*|*" --resume "*|*" --cancel "*) set -- "$@" --server {server} ;;
+*" send "*|*" --resume "*|*" --cancel "*|*" --rows "*) set -- "$@" --server {server} ;;
 esac
 exec {python} -m promise_pub "$@" <{password}
 """
