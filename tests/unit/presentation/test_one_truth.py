@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,6 +17,8 @@ from promise_pub.cli import junit
 from promise_pub.cli.output import history_table, print_history, print_run
 from promise_pub.cli.picture import line
 from promise_pub.delivery.run import lifecycle_log
+from promise_pub.parameters import Parameters
+from promise_pub.parameters.gate import parse_gate
 from promise_pub.presentation.comparison import compare
 from promise_pub.presentation.gauges import gauges
 from promise_pub.presentation.run_json import SUMMARY, decode_run, encode_run, summarize_run
@@ -126,6 +129,25 @@ async def test_the_pages(house: House) -> None:
     assert (told["received"], told["saved"]) == (str(RECEIVED), str(SAVED))
     stream = await (await house.client.get(f"/runs/{run.id}/stream")).text()
     assert f'"saved": {SAVED}' in stream
+
+
+async def test_the_report_to_hand_on(house: House) -> None:
+    run = resumed()
+    house.ledger.runs[run.id] = run
+    page = Cells(await (await house.client.get(f"/runs/{run.id}/report.html")).text())
+    assert (page.after("Received")[0], page.after("Saved")[0]) == ("20,000", "19,900")
+
+
+@pytest.mark.parametrize(
+    ("gate", "passed"),
+    [
+        ("saved != 19900 or received != 20000 or repeats != 100", True),
+        ("saved = 19900", False),
+        ("saved = 12133", True),
+    ],
+)
+def test_a_gate(gate: str, passed: bool) -> None:
+    assert encode_run(replace(resumed(), parameters=Parameters(fail_if=parse_gate(gate))))["passed"] is passed
 
 
 def test_a_run_that_goes_on_in_another_session() -> None:
