@@ -88,6 +88,8 @@ class Gate:
 
     text: str
     clauses: tuple[Clause, ...] = field(compare=False, repr=False)
+    names: tuple[str, ...] = field(compare=False, repr=False)
+    """The names of the report that it uses."""
 
     def judge(self, values: Values) -> tuple[JudgedClause, ...]:
         """Returns each clause with its outcome. Never raises."""
@@ -116,7 +118,8 @@ def _parse(text: str) -> Gate:
     if faults.found:
         raise BadParameter(faults.describe())
     operands = tree.operands if isinstance(tree, Junction) and tree.word == ANY else (tree,)
-    return Gate(text, tuple(Clause(text[one.start : one.end], one) for one in operands))
+    names = dict.fromkeys(one.name for one in walk(tree) if isinstance(one, Name))
+    return Gate(text, tuple(Clause(text[one.start : one.end], one) for one in operands), tuple(names))
 
 
 def join_gates(texts: Sequence[str]) -> str:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache, partial
+from operator import attrgetter
 
-from promise_pub.parameters.gate import JudgedClause, Outcome, outcome_of
-from promise_pub.parameters.gate_tree import Values
-from promise_pub.records import FindingKind, RunReport, State, Verdict
+from promise_pub.parameters.gate import Gate, JudgedClause, Outcome, outcome_of
+from promise_pub.records import FindingKind, RunReport, Seconds, State, Verdict
 
 MS_DIGITS, SECONDS_DIGITS = 1, 3
 """Decimal places of a report's milliseconds and seconds; a gate judges the numbers that people see."""
+
+_REMEMBERED = 2048  # judged gates: a page of the history asks several times for each of its 500 runs
+
+Told = int | float | str | None
+"""A value of a report."""
 
 
 class Attention(StrEnum):
@@ -40,7 +47,9 @@ def find_attention(report: RunReport) -> tuple[Attention, ...]:
 def judge_gate(report: RunReport) -> tuple[JudgedClause, ...]:
     """Returns the clauses of a run's gate; none before it is completed, and of a run without a gate."""
     gate = report.parameters.fail_if
-    return gate.judge(_read_values(report)) if gate and report.state is State.COMPLETED else ()
+    if not gate or report.state is not State.COMPLETED:
+        return ()
+    return _judge(gate, tuple(_READERS[name](report) for name in gate.names))
 
 
 def judge_passed(report: RunReport) -> bool | None:
@@ -56,37 +65,11 @@ def measure_rate(report: RunReport) -> float | None:
     return confirmed / spent if confirmed and spent > 0.01 else None
 
 
-def _read_values(report: RunReport) -> Values:
-    counts, told, latency, rate = report.counts, report.totals, report.confirm_ms, measure_rate(report)
-    rows = {
-        "read": counts.read,
-        "accepted": counts.accepted,
-        "rejected": counts.rejected,
-        "confirmed": counts.confirmed,
-        "returned": counts.returned,
-        "nacked": counts.nacked,
-        "resent": counts.resent,
-        "received": told.received,
-        "saved": told.saved,
-        "repeats": _count_repeats(report),
-        # A promise is not kept with rows of no use.
-        "unusable": 0 if told.unusable is None and report.verdict is Verdict.KEPT else told.unusable,
-        "missing": _count_missing(report),
-        "db_count": report.db_count,
-    }
-    times = {name: getattr(report.seconds, name) for name in report.seconds.__slots__}
-    return {
-        **{name: None if count is None else Fraction(count) for name, count in rows.items()},
-        **{name: _rounded(getattr(latency, name, None), MS_DIGITS) for name in ("p50", "p95", "p99", "max")},
-        **{f"seconds.{name}": _rounded(value, SECONDS_DIGITS) for name, value in times.items()},
-        "rate": _rounded(rate, MS_DIGITS),
-        "verdict": report.verdict and report.verdict.value,
-    }
-
-
-def _rounded(value: float | None, digits: int) -> Fraction | None:
-    """Returns the number as it is written, not as a float holds it: 0.1 is a tenth."""
-    return None if value is None else Fraction(str(round(value, digits)))
+@lru_cache(_REMEMBERED)
+def _judge(gate: Gate, told: tuple[Told, ...]) -> tuple[JudgedClause, ...]:
+    # The text of a number is what people see: 0.1 is a tenth, not the float next to it.
+    values = (one if one is None or isinstance(one, str) else Fraction(str(one)) for one in told)
+    return gate.judge(dict(zip(gate.names, values, strict=True)))
 
 
 def _count_repeats(report: RunReport) -> int | None:
@@ -105,3 +88,40 @@ def _count_missing(report: RunReport) -> int | None:
     if received is None or FindingKind.RECEIVED_TOO_MANY in kinds:
         return None
     return max(0, report.counts.confirmed - received)
+
+
+def _count_unusable(report: RunReport) -> int | None:
+    """Counts the rows of no use, as the consumer tells; there are none where the promise is kept."""
+    told = report.totals.unusable
+    return 0 if told is None and report.verdict is Verdict.KEPT else told
+
+
+def _read_latency(name: str, report: RunReport) -> float | None:
+    return round(getattr(report.confirm_ms, name), MS_DIGITS) if report.confirm_ms else None
+
+
+def _read_seconds(name: str, report: RunReport) -> float:
+    seconds: float = getattr(report.seconds, name)
+    return round(seconds, SECONDS_DIGITS)
+
+
+def _read_rate(report: RunReport) -> float | None:
+    rate = measure_rate(report)
+    return None if rate is None else round(rate, MS_DIGITS)
+
+
+_COUNTS = ("read", "accepted", "rejected", "confirmed", "returned", "nacked", "resent")
+_READERS: Mapping[str, Callable[[RunReport], Told]] = {
+    **{name: attrgetter(f"counts.{name}") for name in _COUNTS},
+    "received": attrgetter("totals.received"),
+    "saved": attrgetter("totals.saved"),
+    "repeats": _count_repeats,
+    "unusable": _count_unusable,
+    "missing": _count_missing,
+    "db_count": attrgetter("db_count"),
+    **{name: partial(_read_latency, name) for name in ("p50", "p95", "p99", "max")},
+    "rate": _read_rate,
+    **{f"seconds.{name}": partial(_read_seconds, name) for name in Seconds.__slots__},
+    "verdict": lambda report: report.verdict and report.verdict.value,
+}
+"""The values of a gate's names."""

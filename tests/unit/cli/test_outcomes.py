@@ -12,11 +12,12 @@ from junitparser import JUnitXml
 
 from promise_pub.cli import junit
 from promise_pub.cli.output import exit_code, print_run
-from promise_pub.delivery.evidence.outcome import find_attention, judge_passed
+from promise_pub.delivery.evidence.outcome import find_attention, judge_gate, judge_passed
 from promise_pub.delivery.evidence.sentences import explain
 from promise_pub.errors import PromisePubError
 from promise_pub.parameters import Parameters
 from promise_pub.parameters.gate import parse_gate
+from promise_pub.parameters.gate_kinds import NAMES
 from promise_pub.presentation import wording
 from promise_pub.presentation.outcome_words import shorten_verdict
 from promise_pub.presentation.run_json import decode_run, encode_run, summarize_run
@@ -60,7 +61,7 @@ RUNS: dict[str, Callable[[], RunReport]] = {
     "going": report,
 }
 
-GOOD, AMBER = None, "attention"
+NUMBERS = [name for name in NAMES if name != "verdict"]
 # What JUnit says of the verdict, and of each clause of the gate: . passed, F failure, E error, S skipped.
 TABLE = [
     # run            gate                                   passed  attention          exit  JUnit  colour         badge
@@ -193,3 +194,28 @@ def test_the_command_says_what_to_do_before_anything_else(capsys: pytest.Capture
     head, values = capsys.readouterr().out.splitlines()
     told = dict(zip(head.split(","), values.split(","), strict=True))
     assert (told["promise"], told["passed"], told["attention"]) == ("kept", "False", "nothing_saved")
+
+
+def test_every_name_of_a_gate_has_its_value_in_the_report() -> None:
+    run = kept(
+        db_count=100, parameters=Parameters(fail_if=parse_gate("verdict = kept or " + " * ".join(NUMBERS) + " >= 0"))
+    )
+    assert [clause.untold for clause in judge_gate(run)] == [(), ()]
+    values = {
+        "seconds.total": "10.25 s",
+        "rate": "12.5",
+        "repeats": "0",
+        "unusable": "0",
+        "missing": "0",
+        "p99": "61 ms",
+    }
+    for name, value in values.items():
+        asked = replace(run, parameters=Parameters(fail_if=parse_gate(f"{name} >= 0")))
+        assert judge_gate(asked)[0].seen.partition(" >=")[0] == value
+
+
+def test_a_gate_judges_the_numbers_that_people_see() -> None:
+    latency = ConfirmLatency(0.1, 0.2, 50.04, 0.3)
+    run = kept(confirm_ms=latency, parameters=Parameters(fail_if=parse_gate("p99 > 50ms or p50 + p95 != max")))
+    assert encode_run(run)["confirm_ms"]["p99"] == 50.0
+    assert judge_passed(run) is True
