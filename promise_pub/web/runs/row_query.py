@@ -35,15 +35,15 @@ def parse_wanted(request: web.Request) -> tuple[RowFilter, int | None]:
     text = query.get("text", "")
     if len(text) > MAX_TEXT:
         raise BadParameter(f"text must be at most {MAX_TEXT} characters.")
-    after = max(_parse_line(query, "after"), _parse_line(query, "line") - 1)
+    after = max(_parse_line(query, "after", 0), _parse_line(query, "line", 1) - 1)
     per_page = parse_positive(query, "per_page", PER_PAGE, MAX_PER_PAGE) if query.get("per_page") else None
     return RowFilter(parse_fates(query.getall("fate", [])), text, after), per_page
 
 
-def _parse_line(query: Mapping[str, str], name: str) -> int:
-    text = query.get(name) or "0"
-    if not (text.isascii() and text.isdigit() and len(text) <= 12):
-        raise BadParameter(f"{name} must be the number of a line, not {text[:50]!r}.")
+def _parse_line(query: Mapping[str, str], name: str, lowest: int) -> int:
+    text = query.get(name) or str(lowest)
+    if not (text.isascii() and text.isdigit() and len(text) <= 12 and int(text) >= lowest):
+        raise BadParameter(f"{name} must be the number of a line, from {lowest} on, not {text[:50]!r}.")
     return int(text)
 
 
