@@ -11,8 +11,9 @@ from promise_pub.http.pagination import MAX_PER_PAGE, PER_PAGE
 from promise_pub.http.problem_catalog import Kind
 from promise_pub.json_schema import COUNT, ORDINAL, TEXT, Schema, ref
 from promise_pub.web.docs.parameters import RUN_ID
-from promise_pub.web.runs.row_query import ATTENTION, MAX_LINE, MAX_TEXT
+from promise_pub.web.runs.row_query import ATTENTION, MAX_TEXT
 
+_MAX_LINE = 10**12 - 1
 _WORDS = f"""\
 Every record of the file with its line, its fate and the reason. CSV and JSON are all rows that are asked for, sent while \
 they are found, unless `per_page` asks for some; HTML is a page of {PER_PAGE}. `Link` names the `next` rows. JSON has a \
@@ -43,8 +44,8 @@ def list_rows() -> Operation:
             RUN_ID,
             fate_parameter(f"Only rows of these fates; `{ATTENTION}`: of all that need somebody."),
             query("text", {**TEXT, "maxLength": MAX_TEXT}, "Only rows whose content holds this, in capitals or not."),
-            query("line", {**ORDINAL, "maximum": MAX_LINE}, "Only rows from this line on."),
-            query("after", {**COUNT, "maximum": MAX_LINE}, "Only rows after this line: where the rows before ended."),
+            query("line", {**ORDINAL, "maximum": _MAX_LINE}, "Only rows from this line on."),
+            query("after", {**COUNT, "maximum": _MAX_LINE}, "Only rows after this line: where the rows before ended."),
             query("per_page", {**ORDINAL, "maximum": MAX_PER_PAGE}, "At most so many."),
             format_parameter(HTML, JSON, CSV),
         ],

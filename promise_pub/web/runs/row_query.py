@@ -19,7 +19,6 @@ ATTENTION = "attention"
 """Stands for all fates that need somebody's attention."""
 
 MAX_TEXT = 200  # characters to look for
-MAX_LINE = 10**11 - 1
 EVERYTHING = RowFilter()
 
 PARAMETERS = ("fate", "text", "line", "after", "per_page", "format")
@@ -36,16 +35,15 @@ def parse_wanted(request: web.Request) -> tuple[RowFilter, int | None]:
     text = query.get("text", "")
     if len(text) > MAX_TEXT:
         raise BadParameter(f"text must be at most {MAX_TEXT} characters.")
-    line = parse_positive(query, "line", 1, MAX_LINE)
-    after = max(_parse_after(query), line - 1)
+    after = max(_parse_line(query, "after", 0), _parse_line(query, "line", 1) - 1)
     per_page = parse_positive(query, "per_page", PER_PAGE, MAX_PER_PAGE) if query.get("per_page") else None
     return RowFilter(parse_fates(query.getall("fate", [])), text, after), per_page
 
 
-def _parse_after(query: Mapping[str, str]) -> int:
-    text = query.get("after") or "0"
-    if not (text.isascii() and text.isdigit() and len(text) < 12):
-        raise BadParameter(f"after must be the number of a line, not {text[:50]!r}.")
+def _parse_line(query: Mapping[str, str], name: str, lowest: int) -> int:
+    text = query.get(name) or str(lowest)
+    if not (text.isascii() and text.isdigit() and len(text) <= 12 and int(text) >= lowest):
+        raise BadParameter(f"{name} must be the number of a line, from {lowest} on, not {text[:50]!r}.")
     return int(text)
 
 
