@@ -156,7 +156,9 @@ async def test_one_page_leads_to_the_next(house: House) -> None:
     ("query", "says"),
     [
         ("?fate=lost", "fate must be one of"),
-        ("?line=-1", "line must be the number of a line"),
+        ("?line=-1", "line must be the number of a line, from 1 on"),
+        ("?line=0", "line must be the number of a line, from 1 on"),
+        ("?after=-1", "after must be the number of a line"),
         ("?text=a&text=b", "more than once"),
         (f"?text={'a' * 201}", "at most 200 characters"),
         ("?format=xml", "format must be one of"),
