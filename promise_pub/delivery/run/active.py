@@ -207,7 +207,7 @@ class ActiveRun:
         """Returns what is known of each row by its number."""
         tracker, unconfirmed = self._checkpoints.tracker, self._checkpoints.unconfirmed()
         lost = LostRows(tracker.returned, tracker.nacked, unconfirmed)
-        return map_rows(self.report(), lost, self.resume_state.after, self.proof().digest)
+        return map_rows(self.report(), lost, self.resume_state.after, self._checkpoints.proven_digest)
 
     def proof(self) -> Proof:
         """Returns the evidence for the verdict besides the counts."""
