@@ -13,6 +13,22 @@ _WRITTEN = re.compile(r"(?:\d{1,18}(?:-\d{1,18})?(?:,\d{1,18}(?:-\d{1,18})?)*)?"
 _AFTER_ALL = 1 << 62
 
 
+RANGES_SHOWN = 1_000
+"""Ranges of rows that were lost or are unconfirmed, in what people and scripts are told of a run."""
+
+
+def shorten_ranges(text: str, most: int = RANGES_SHOWN) -> str:
+    """Cuts a text of ranges as `RowRanges.shortened` does. One that was cut stays as it is."""
+    pieces = text.split(",", most)
+    return (
+        text if len(pieces) <= most or " " in text else _with_more(",".join(pieces[:most]), pieces[most].count(",") + 1)
+    )
+
+
+def _with_more(shown: str, more: int) -> str:
+    return f"{shown} and {more:,} more {'range' if more == 1 else 'ranges'}"
+
+
 class RowRanges:
     """Row numbers as disjoint, ordered ranges: a million consecutive rows cost one pair.
 
@@ -163,7 +179,7 @@ class RowRanges:
         more = len(self._firsts) - ranges
         if more <= 0:
             return self._text(ranges)
-        return f"{self._text(ranges)} and {more:,} more {'range' if more == 1 else 'ranges'}"
+        return _with_more(self._text(ranges), more)
 
     def _text(self, ranges: int) -> str:
         pairs = zip(self._firsts[:ranges], self._lasts[:ranges], strict=True)
