@@ -22,7 +22,7 @@ from promise_pub.records import MAX_REJECTS, Rejected, Row, RunReport, State
 
 READERS = 2  # pieces looked at at once, over all requests: with more, pages would wait for one another
 SLICE = 2_000  # records at once: some milliseconds
-CHUNKS_AT_ONCE = 64  # chunks fetched from the store: with their groups at most some MB
+CHUNKS_AT_ONCE = 4  # chunks fetched from the store: half a MB each where every row is tiny and repeats another
 
 
 @dataclass(frozen=True, slots=True)

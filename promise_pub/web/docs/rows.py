@@ -46,7 +46,7 @@ def list_rows() -> Operation:
             query("text", {**TEXT, "maxLength": MAX_TEXT}, "Only rows whose content holds this, in capitals or not."),
             query("line", {**ORDINAL, "maximum": _MAX_LINE}, "Only rows from this line on."),
             query("after", {**COUNT, "maximum": _MAX_LINE}, "Only rows after this line: where the rows before ended."),
-            query("per_page", {**ORDINAL, "maximum": MAX_PER_PAGE}, "At most so many."),
+            query("per_page", {**ORDINAL, "maximum": MAX_PER_PAGE}, "At most so many; fewer where rows are long."),
             format_parameter(HTML, JSON, CSV),
         ],
         "responses": {"200": rows, **problems(kinds)},

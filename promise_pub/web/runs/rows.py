@@ -7,7 +7,7 @@ import csv
 import io
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import aclosing
 from typing import NamedTuple
 
@@ -28,6 +28,8 @@ from promise_pub.web.runs.run import find_recorded_run
 
 SEARCH_TIME = 5.0  # seconds that a page looks for rows before it shows what it found; it goes on from there
 SLICE = 1_000  # rows written at once: some milliseconds
+SLICE_TEXT = 65_536  # characters of content after which a slice ends: a row may have twice as many
+MAX_PAGE_TEXT = 1_000_000  # characters of content after which a page ends, with fewer rows than were asked for
 SEND_TIMEOUT = 30.0  # seconds that a client may leave what it was sent unread
 
 log = logging.getLogger(__name__)
@@ -38,8 +40,11 @@ routes = web.RouteTableDef()
 
 
 class RowsPage(NamedTuple):
-    """A page of rows. `after` is the line to go on after, None where there are no more rows; `searched` is False where
-    the page took too long and may lack some."""
+    """A page of rows, fewer than were asked for where they are long.
+
+    `after` is the line to go on after, None where there are no more rows; `searched` is False where the page took too
+    long and may lack some.
+    """
 
     rows: list[RowFate]
     after: int | None
@@ -62,8 +67,12 @@ async def list_rows(request: web.Request) -> web.StreamResponse:
             response: web.StreamResponse = page(request, "rows.html", _context(report, wanted, per_page, shown))
         else:
             table = _Table(format, report)
-            text = table.add(shown.rows) + table.end()
-            response = web.Response(text=text, content_type=_TYPES[format], charset="utf-8")
+            text = list[str]()
+            for some in _slices(shown.rows):
+                text.append(table.add(some))
+                await asyncio.sleep(0)
+            text.append(table.end())
+            response = web.Response(text="".join(text), content_type=_TYPES[format], charset="utf-8")
         if shown.after is not None:
             url = rows_url(report, wanted, after=shown.after, per_page=per_page, format=request.query.get("format"))
             response.headers["Link"] = f'<{url}>; rel="next"'
@@ -75,13 +84,15 @@ async def list_rows(request: web.Request) -> web.StreamResponse:
 
 async def _find_page(request: web.Request, report: RunReport, wanted: RowFilter, most: int) -> RowsPage:
     loop = asyncio.get_running_loop()
-    until, rows, trouble = loop.time() + SEARCH_TIME, list[RowFate](), ""
+    until, rows, size, trouble = loop.time() + SEARCH_TIME, list[RowFate](), 0, ""
     async with aclosing(request.app[ROWS].find(report, wanted)) as pieces:
         async for found in pieces:
-            rows += found.rows
             trouble = trouble or found.trouble
-            if len(rows) > most:
-                return RowsPage(rows[:most], rows[most - 1].line, searched=True, trouble=trouble)
+            for row in found.rows:
+                if len(rows) == most or size >= MAX_PAGE_TEXT:
+                    return RowsPage(rows, rows[-1].line, searched=True, trouble=trouble)
+                rows.append(row)
+                size += len(row.content or "")
             if loop.time() > until:
                 return RowsPage(rows, found.next_line - 1, searched=False, trouble=trouble)
     return RowsPage(rows, None, searched=True, trouble=trouble)
@@ -137,8 +148,8 @@ async def _send_found(
                 await response.prepare(request)
             if request.method == "HEAD":
                 return
-            for start in range(0, len(found.rows), SLICE):
-                await _send(response, table.add(found.rows[start : start + SLICE]))
+            for some in _slices(found.rows):
+                await _send(response, table.add(some))
     await response.prepare(request)
     if request.method != "HEAD":
         await _send(response, table.end())
@@ -155,6 +166,19 @@ async def _send(response: web.StreamResponse, text: str) -> None:
     """Sends text. Raises TimeoutError where the client leaves what it was sent unread."""
     async with asyncio.timeout(SEND_TIMEOUT):
         await response.write(text.encode())
+
+
+def _slices(rows: Iterable[RowFate]) -> Iterator[list[RowFate]]:
+    """Divides rows into as many as are written at once."""
+    some, size = list[RowFate](), 0
+    for row in rows:
+        some.append(row)
+        size += len(row.content or "")
+        if len(some) == SLICE or size >= SLICE_TEXT:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
 
 
 class _Table:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
+import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,8 +16,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from promise_pub.delivery.input.row_chunks import RowChunk
+from promise_pub.delivery.rows.reading import CHUNKS_AT_ONCE, RowFate
 from promise_pub.records import State
-from tests.fakes import until
+from promise_pub.web.runs import rows
+from tests.fakes import FakeRowStore, until
 from tests.web_house import CSV, JSON, Client, House, opened
 
 HOSTILE = "<script>alert(1)</script>"
@@ -289,3 +295,46 @@ async def test_the_rows_of_a_run_in_progress_are_not_listed_yet(house: House) ->
         path = answer.headers["Location"]
         told = await house.client.get(f"{path}/rows", headers=JSON)
         assert (told.status, (await told.json())["code"]) == (409, "rows_not_ready")
+
+
+@pytest.mark.parametrize("format", ["csv", "json"])
+async def test_a_page_of_long_rows_ends_early_and_the_next_one_goes_on(
+    house: House, monkeypatch: pytest.MonkeyPatch, format: str
+) -> None:
+    house.uploads.limit = 1 << 20
+    path = await sent(house, b"".join(b"%d,%s\n" % (n, b"x" * 120_000) for n in range(1, 8)))
+    monkeypatch.setattr(rows, "MAX_PAGE_TEXT", 400_000)
+    slices, add = list[int](), rows._Table.add
+
+    def noted(table: rows._Table, some: Sequence[RowFate]) -> str:
+        slices.append(sum(len(one.content or "") for one in some))
+        return add(table, some)
+
+    monkeypatch.setattr(rows._Table, "add", noted)
+    seen, url = list[int](), f"{path}/rows?per_page=500&format={format}"
+    while url:
+        answer = await house.client.get(url)
+        text = await answer.text()
+        told = json.loads(text) if format == "json" else [*csv.DictReader(io.StringIO(text, newline=""))]
+        assert len(seen) + len(told) == 7 or len(told) == 4
+        seen += [int(one["line"]) for one in told]
+        url = str(answer.links["next"]["url"].relative()) if "next" in answer.links else ""
+    assert seen == [*range(1, 8)]
+    assert len(slices) == 7 and max(slices) < rows.SLICE_TEXT + 131_072, "they are written one by one"
+    assert (await shown(house, f"{path}/rows")).links["Next"].endswith("after=4")
+
+
+async def test_few_chunks_are_fetched_for_a_page(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.uploads.limit = 1 << 20
+    path = await sent(house, (b"n," + b"x" * 897 + b"\n") * 1_000)
+    fetched, find_chunks = list[int](), FakeRowStore.find_chunks
+
+    async def noted(store: FakeRowStore, run_id: str, groups: Collection[int], after: int, most: int) -> list[RowChunk]:
+        found = await find_chunks(store, run_id, groups, after, most)
+        fetched.append(len(found))
+        return found
+
+    monkeypatch.setattr(FakeRowStore, "find_chunks", noted)
+    answer = await house.client.get(f"{path}/rows?format=csv")
+    assert len((await answer.text()).splitlines()) == 1_001
+    assert sum(fetched) > 10 and max(fetched) <= CHUNKS_AT_ONCE <= 4
