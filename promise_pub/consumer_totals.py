@@ -6,8 +6,12 @@ Every face of a run reads these sums from `RunReport.totals`; a session's own co
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
+from functools import lru_cache
+from operator import attrgetter
 from typing import Self
+
+_COUNTS = attrgetter("received", "saved", "repeats", "unusable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,7 @@ class ConsumerTotals:
     def add_up(cls, parts: Iterable[Self | None]) -> Self:
         """Returns the sums of the parts there are. One is None where a part does not report it, all are where there is
         no part."""
-        columns = zip(*(astuple(part) for part in parts if part), strict=True)
+        columns = zip(*map(_COUNTS, filter(None, parts)), strict=True)
         return cls(*(None if None in column else sum(column) for column in columns))
 
     def within(self, first: int, last: int, repeat_rows: str | None, unusable_rows: str | None) -> Self:
@@ -44,6 +48,9 @@ class ConsumerTotals:
         return type(self)(rows, saved, repeats, unusable)
 
 
+# A run may have a hundred sessions that ended before it, each with two lists of a thousand characters, and a page asks
+# dozens of times for its sums.
+@lru_cache(maxsize=2_048)
 def _count(ranges: str | None, first: int, last: int) -> int | None:
     """Counts the numbers from `first` to `last` in ranges as in 1-20,25. None of None."""
     if ranges is None:

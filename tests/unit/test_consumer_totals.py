@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from promise_pub import consumer_totals
 from promise_pub.consumer_totals import ConsumerTotals
 from promise_pub.records import EarlierSession, SessionView, add_up_sessions
 from tests.run_parts import report
@@ -73,3 +74,14 @@ def test_no_more_rows_are_saved_or_repeats_than_there_are(
     assert [told.saved is None, told.repeats is None, told.unusable is None] == [
         one is None for one in (saved, duplicates, invalid)
     ]
+
+
+def test_the_lists_of_a_session_that_ended_are_read_once() -> None:
+    count = consumer_totals._count
+    count.cache_clear()
+    lists = [",".join(map(str, range(first, 1_000, 2))) for first in (1, 2)]
+    session = SessionView("a", 1_000, 1, 500, 499, duplicate_rows=lists[0], invalid_rows=lists[1])
+    run = report(session=None, earlier=(EarlierSession(session, 1, 1_000),))
+    assert run.totals == ConsumerTotals(1_000, 1, 500, 499)
+    assert [run.totals.saved for _ in range(10)] == [1] * 10
+    assert (count.cache_info().misses, count.cache_info().maxsize) == (2, 2_048)
