@@ -14,6 +14,7 @@ import pytest
 
 from promise_pub.db import open_pool
 from promise_pub.delivery.evidence.claims import Claim
+from promise_pub.delivery.evidence.mail_sum import MailSum
 from promise_pub.delivery.evidence.row_map import Claimed, Piece, RowMap
 from promise_pub.delivery.rows.look_up import MailRows
 from promise_pub.delivery.store.ledger import Ledger
@@ -430,6 +431,20 @@ async def test_employees_are_counted_and_cleared(subject: Subject) -> None:
     assert (await ledger.count_employees(), await ledger.highest_employee_id()) == (0, 0)
     await subject.save("d")
     assert await ledger.highest_employee_id() > before  # so that nobody takes it for an old one
+
+
+async def test_the_mails_that_employees_got_are_summed_up(subject: Subject) -> None:
+    await subject.save("before")
+    highest = await subject.ledger.highest_employee_id()
+    assert await subject.ledger.sum_mails(highest) == MailSum()
+    mails = ["a", "\N{CRAB}ä'\\", "x" * 127]
+    await subject.save(*mails)
+    expected = MailSum()
+    expected.add(reversed(mails))
+    assert await subject.ledger.sum_mails(highest) == expected
+    other = MailSum()
+    other.add(["a", "b", "c"])
+    assert await subject.ledger.sum_mails(highest) != other
 
 
 LONG = "x" * 128

@@ -13,6 +13,7 @@ import asyncpg
 
 from promise_pub.db import answering, queries, translated
 from promise_pub.db_checks import Need, require_columns
+from promise_pub.delivery.evidence.mail_sum import MailSum
 from promise_pub.delivery.ports import MailLookUp, MailRow
 from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.delivery.store.mails import LONG_TIMEOUT, open_mail_look_up
@@ -221,6 +222,11 @@ class Ledger:
     async def highest_employee_id(self) -> int:
         with translated():
             return int(await self._sql.highest_employee_id(self._pool))
+
+    async def sum_mails(self, after: int) -> MailSum:
+        with translated():
+            (summed,) = await self._pool.fetch(self._sql.sum_mails.sql, after, timeout=LONG_TIMEOUT)
+        return MailSum(summed["rows"], int(summed["hashes"]))
 
     @asynccontextmanager
     async def look_up_mails(self, rows: AsyncIterator[MailRow]) -> AsyncIterator[MailLookUp]:
