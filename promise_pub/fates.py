@@ -28,7 +28,7 @@ class Fate(StrEnum):
     """Received and not saved, for no known reason."""
     SAVED = "saved"
     UNKNOWN = "unknown"
-    """Confirmed by the broker; nothing proves more."""
+    """Published; nothing proves what became of it."""
 
     @property
     def needs_attention(self) -> bool:

@@ -34,7 +34,7 @@ WORDS: Mapping[Fate, FateWords] = {
         "not saved", LOST, "The consumer received the row and did not save it, for no known reason."
     ),
     Fate.SAVED: FateWords("saved", SAVED, "The consumer saved the row."),
-    Fate.UNKNOWN: FateWords("not known", OPEN, "The broker confirmed the row; nothing proves more."),
+    Fate.UNKNOWN: FateWords("not known", OPEN, "The row was published; nothing proves what became of it."),
 }
 
 

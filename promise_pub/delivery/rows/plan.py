@@ -7,17 +7,20 @@ from collections.abc import Mapping
 
 from promise_pub.delivery.evidence.claims import Claim
 from promise_pub.delivery.evidence.row_fates import Cell, InTable, Outcome, assign_fates
-from promise_pub.delivery.evidence.row_map import Claimed, Known, RowMap
+from promise_pub.delivery.evidence.row_map import Claimed, Known, RowMap, Unrecorded
 from promise_pub.fates import Fate
 
 _REJECTED = Outcome(Fate.REJECTED)
 _NOTHING = Outcome(Fate.UNKNOWN)
-_AT_THE_BROKER = {
-    Fate.UNPUBLISHED: "it was not published",
-    Fate.RETURNED: "no queue took it",
-    Fate.NACKED: "the broker refused it",
-    Fate.UNCONFIRMED: "published, and no confirm of it is on record",
-    Fate.UNKNOWN: "confirmed by the broker; the run ended before the consumer's final report",
+_AT_THE_BROKER: Mapping[Known, Outcome] = {
+    Fate.UNPUBLISHED: Outcome(Fate.UNPUBLISHED, "it was not published"),
+    Fate.RETURNED: Outcome(Fate.RETURNED, "no queue took it"),
+    Fate.NACKED: Outcome(Fate.NACKED, "the broker refused it"),
+    Fate.UNCONFIRMED: Outcome(Fate.UNCONFIRMED, "published, and no confirm of it is on record"),
+    Fate.UNKNOWN: Outcome(Fate.UNKNOWN, "confirmed by the broker; the run ended before the consumer's final report"),
+    Unrecorded.CONFIRM: Outcome(
+        Fate.UNKNOWN, "published; which of these rows the broker confirmed was not written down"
+    ),
 }
 _NOT_WRITTEN_DOWN = "not published, as far as its server wrote down before it ended"
 
@@ -72,7 +75,7 @@ class FatePlan:
         elif self._interrupted and known is Fate.UNPUBLISHED:
             outcome = Outcome(known, _NOT_WRITTEN_DOWN)
         else:
-            outcome = Outcome(known, _AT_THE_BROKER[known])
+            outcome = _AT_THE_BROKER[known]
         if outcome not in self._places:
             self._places[outcome] = len(self.outcomes)
             self.outcomes.append(outcome)
