@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from promise_pub.fates import Fate
+from promise_pub.fates import Fate, count_in_need
 from promise_pub.records import RunReport, State
 
 LOST, ASIDE, SAVED, OPEN = "lost", "aside", "saved", "open"
@@ -39,8 +39,8 @@ WORDS: Mapping[Fate, FateWords] = {
 
 
 def rows_in_need(report: RunReport) -> dict[Fate, int]:
-    """Returns the number of records by each fate about which somebody has to do something, where there are any."""
-    return {fate: count for fate, count in (report.fates or {}).items() if fate.needs_attention}
+    """Returns the number of a run's records by each fate that needs somebody, where there are any."""
+    return count_in_need(report.fates)
 
 
 def sendable(fates: Mapping[Fate, int]) -> dict[Fate, int]:
