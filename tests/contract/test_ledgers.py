@@ -25,7 +25,6 @@ from promise_pub.parameters import Mode, Parameters
 from promise_pub.parameters.columns import NAME_AND_MAIL
 from promise_pub.records import (
     Batch,
-    Checkpoint,
     ConfirmLatency,
     Counts,
     EarlierSession,
@@ -35,7 +34,6 @@ from promise_pub.records import (
     Rejected,
     Repeats,
     Resent,
-    ResumeState,
     Row,
     RunReport,
     Seconds,
@@ -44,6 +42,7 @@ from promise_pub.records import (
     StoredFile,
     Verdict,
 )
+from promise_pub.resume_state import Checkpoint, ResumeState
 from promise_pub.settings.model import DatabaseSettings
 from tests.fakes import FakeLedger
 

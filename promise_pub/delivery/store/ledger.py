@@ -22,7 +22,6 @@ from promise_pub.errors import NotClearable, NotResumable, RunNotFound, RunTaken
 from promise_pub.fates import Fate, RowGroup
 from promise_pub.parameters import RUN_PARAMETERS, Parameters
 from promise_pub.records import (
-    Checkpoint,
     ConfirmLatency,
     Counts,
     EarlierSession,
@@ -30,7 +29,6 @@ from promise_pub.records import (
     Finding,
     Rejected,
     Resent,
-    ResumeState,
     RunReport,
     Seconds,
     SessionView,
@@ -38,6 +36,7 @@ from promise_pub.records import (
     StoredFile,
     Verdict,
 )
+from promise_pub.resume_state import Checkpoint, ResumeState
 from promise_pub.samples import Sample
 
 if TYPE_CHECKING:

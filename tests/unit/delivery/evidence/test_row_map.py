@@ -11,7 +11,8 @@ from promise_pub.delivery.evidence.ranges import RowRanges
 from promise_pub.delivery.evidence.row_map import LostRows, Piece, RowMap, Unrecorded, map_rows, map_unfinished
 from promise_pub.fates import Fate
 from promise_pub.parameters import Mode, Parameters
-from promise_pub.records import Checkpoint, Counts, ResumeState, RunReport, SessionView, State, StoredFile
+from promise_pub.records import Counts, RunReport, SessionView, State, StoredFile
+from promise_pub.resume_state import Checkpoint, ResumeState
 
 NOT_TOLD = Unrecorded.CONFIRM
 
