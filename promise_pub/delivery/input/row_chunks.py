@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
 
-MAX_GROUPS = 255  # a group's place is one byte
-
 
 class ChunkPlace(NamedTuple):
     """A piece of a file: the bytes from `offset` on, which begin on `line` (from 1), and the number of its first row."""

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from promise_pub.delivery.rows.reading import RowReader
+from promise_pub.errors import RowsNotReady
 from promise_pub.records import State
 from tests.fakes import until
 from tests.web_house import CSV, JSON, Client, House, opened
@@ -238,6 +240,18 @@ async def test_a_run_without_losses_needs_nobody(house: House) -> None:
     text = await (await house.client.get(path)).text()
     assert "need you" not in text and "Send only these again" not in text
     assert Parsed(text).links["saved"] == f"{path}/rows?fate=saved"
+
+
+async def test_a_run_that_is_resumed_between_two_reads_is_shown_without_its_rows(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def resumed(*_: object) -> list[object]:
+        raise RowsNotReady("The run was resumed meanwhile.")
+
+    path = await sent(house)
+    monkeypatch.setattr(RowReader, "find_first_in_need", resumed)
+    for face in ("", "/report.html"):
+        assert (await shown(house, path + face)).rows == []
 
 
 async def test_rows_are_sent_again_and_nothing_is_emptied(house: House) -> None:
