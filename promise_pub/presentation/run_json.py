@@ -11,6 +11,7 @@ from typing import Any
 from promise_pub import json_schema
 from promise_pub.consumer_totals import ConsumerTotals
 from promise_pub.delivery.evidence.outcome import Attention, find_attention, judge_gate, judge_passed
+from promise_pub.delivery.evidence.ranges import RANGES_SHOWN, shorten_ranges
 from promise_pub.errors import BadParameter, ServerAnswerError
 from promise_pub.fates import Fate
 from promise_pub.parameters import PARAMETERS_SHAPE
@@ -37,6 +38,13 @@ Json = dict[str, Any]
 
 _ID = Shape(json_schema.UUID)
 _RANGES = Shape({**json_schema.TEXT, "pattern": "^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?$"})
+_SOME_RANGES = Shape(
+    {
+        **json_schema.TEXT,
+        "pattern": "^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*( and [0-9,]+ more ranges?)?)?$",
+    },
+    shorten_ranges,
+)
 _DIGEST = Shape({**json_schema.TEXT, "pattern": "^[0-9a-f]{32}$"})
 _SHA256 = Shape({**json_schema.TEXT, "pattern": "^[0-9a-f]{64}$"})
 _SECONDS, _MILLISECONDS = rounded(3), rounded(1)
@@ -114,9 +122,14 @@ RUN = record(
     Field("rows", ROWS, attribute="counts"),
     Field("read_bytes", COUNT, "How far the file was read.", newer=True),
     Field("digest", nullable(_DIGEST), "Of the rows that were accepted.", newer=True),
-    Field("returned_rows", _RANGES, newer=True),
-    Field("nacked_rows", _RANGES, newer=True),
-    Field("unconfirmed_rows", _RANGES, "Published, and not confirmed yet.", newer=True),
+    Field("returned_rows", _SOME_RANGES, f"At most {RANGES_SHOWN:,} ranges.", newer=True),
+    Field("nacked_rows", _SOME_RANGES, f"At most {RANGES_SHOWN:,} ranges.", newer=True),
+    Field(
+        "unconfirmed_rows",
+        _SOME_RANGES,
+        f"Published and never confirmed: at most {RANGES_SHOWN:,} ranges, once the run has ended.",
+        newer=True,
+    ),
     Field(
         "fates", _FATES, "All records of the file by what became of them; null until that is worked out.", computed=True
     ),

@@ -106,7 +106,17 @@ class ConfirmTracker:
     @property
     def unsettled_rows(self) -> RowRanges:
         """Numbers of the published rows that are not settled: as many as `in_flight`."""
-        return RowRanges.of(merge(self._in_flight_here(), self._waiting))
+        if self._beyond or self._waiting:
+            return RowRanges.of(merge(self._in_flight_here(), self._waiting))
+        # What is usual: the broker confirms in order, and each batch is one range.
+        pairs: list[tuple[int, int]] = []
+        for sent in self._sent:
+            first = sent.first_number + max(0, self._watermark + 1 - sent.first_tag)
+            last = sent.first_number + sent.last_tag - sent.first_tag
+            if pairs and pairs[-1][1] == first - 1:
+                first = pairs.pop()[0]
+            pairs.append((first, last))
+        return RowRanges(pairs)
 
     def _in_flight_here(self) -> list[int]:
         """Returns the rows that this connection has not settled, ascending."""

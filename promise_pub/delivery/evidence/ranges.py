@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
+from itertools import compress
+from operator import le, lt
 from typing import Self
 
 _WRITTEN = re.compile(r"(?:\d{1,18}(?:-\d{1,18})?(?:,\d{1,18}(?:-\d{1,18})?)*)?")
+_AFTER_ALL = 1 << 62
+
+
+RANGES_SHOWN = 1_000
+"""Ranges of rows that were lost or are unconfirmed, in what people and scripts are told of a run."""
+
+
+def shorten_ranges(text: str, most: int = RANGES_SHOWN) -> str:
+    """Cuts a text of ranges as `RowRanges.shortened` does. One that was cut stays as it is."""
+    pieces = text.split(",", most)
+    return (
+        text if len(pieces) <= most or " " in text else _with_more(",".join(pieces[:most]), pieces[most].count(",") + 1)
+    )
+
+
+def _with_more(shown: str, more: int) -> str:
+    return f"{shown} and {more:,} more {'range' if more == 1 else 'ranges'}"
 
 
 class RowRanges:
@@ -23,21 +42,23 @@ class RowRanges:
         self._count = sum(last - first + 1 for first, last in pairs or ())
 
     @classmethod
+    def _of_bounds(cls, firsts: list[int], lasts: list[int]) -> Self:
+        ranges = cls()
+        ranges._firsts, ranges._lasts = firsts, lasts
+        ranges._count = sum(lasts) - sum(firsts) + len(firsts)
+        return ranges
+
+    @classmethod
     def parse(cls, text: str) -> Self:
         """Reads what `str` writes. Raises ValueError for anything else, and where ranges are not in order."""
         if not _WRITTEN.fullmatch(text):
             raise ValueError(f"{text[:50]!r} is not a list of ranges")
-        pairs, before = [], -1
-        for piece in text.split(",") if text else ():
-            low, dash, high = piece.partition("-")
-            first = last = int(low)
-            if dash:
-                last = int(high)
-            if not before < first <= last:
-                raise ValueError(f"{piece!r} is out of order")
-            pairs.append((first, last))
-            before = last
-        return cls(pairs)
+        pieces = text.split(",") if text else []
+        pairs = [piece.partition("-") for piece in pieces]
+        firsts, lasts = [int(low) for low, _, _ in pairs], [int(high or low) for low, _, high in pairs]
+        if not (all(map(le, firsts, lasts)) and all(map(lt, lasts, firsts[1:]))):
+            raise ValueError(f"{text[:50]!r} is out of order")
+        return cls._of_bounds(firsts, lasts)
 
     @classmethod
     def of(cls, numbers: Iterable[int]) -> Self:
@@ -69,35 +90,64 @@ class RowRanges:
         """Yields the ranges as pairs, first and last, ascending."""
         return zip(self._firsts, self._lasts, strict=True)
 
-    def missing(self, first: int, last: int) -> RowRanges:
-        """Returns the numbers from `first` to `last` that are not in the set."""
-        gaps, at = [], first
-        for place in range(bisect_right(self._lasts, first - 1), len(self._lasts)):
-            low, high = self._firsts[place], self._lasts[place]
-            if low > last:
-                break
-            if low > at:
-                gaps.append((at, low - 1))
-            at = max(at, high + 1)
-        if at <= last:
-            gaps.append((at, last))
-        return RowRanges(gaps)
-
-    def without(self, other: RowRanges) -> RowRanges:
-        """Returns the numbers that are not in `other`."""
-        return RowRanges([gap for low, high in self for gap in other.missing(low, high)])
-
-    def within(self, other: RowRanges) -> RowRanges:
-        """Returns the numbers that are in `other` as well."""
-        return self.without(self.without(other))
+    def between(self, first: int, last: int) -> RowRanges:
+        """Returns the numbers from `first` to `last`. Costs no more than the ranges that it returns."""
+        start, end = bisect_left(self._lasts, first), bisect_right(self._firsts, last)
+        if start >= end or first > last:
+            return RowRanges()
+        firsts, lasts = self._firsts[start:end], self._lasts[start:end]
+        firsts[0], lasts[-1] = max(firsts[0], first), min(lasts[-1], last)
+        return self._of_bounds(firsts, lasts)
 
     def up_to(self, number: int) -> RowRanges:
         """Returns the numbers up to `number`."""
-        whole = bisect_right(self._lasts, number)
-        pairs = list(zip(self._firsts[:whole], self._lasts[:whole], strict=True))
-        if whole < len(self._firsts) and self._firsts[whole] <= number:
-            pairs.append((self._firsts[whole], number))
-        return RowRanges(pairs)
+        return self.between(0, number)
+
+    def missing(self, first: int, last: int) -> RowRanges:
+        """Returns the numbers from `first` to `last` that are not in the set."""
+        inside = self.between(first, last)
+        firsts = [first, *[high + 1 for high in inside._lasts]]
+        lasts = [*[low - 1 for low in inside._firsts], last]
+        gaps = [*map(le, firsts, lasts)]
+        return self._of_bounds([*compress(firsts, gaps)], [*compress(lasts, gaps)])
+
+    def without(self, other: RowRanges) -> RowRanges:
+        """Returns the numbers that are not in `other`, in one pass over those ranges of both that are near one another."""
+        if not self or not other:
+            return self._of_bounds(self._firsts[:], self._lasts[:])
+        low, high = other._firsts[0], other._lasts[-1]
+        before, near, after = self.between(0, low - 1), self.between(low, high), self.between(high + 1, _AFTER_ALL)
+        if near.pieces == 1:
+            near = other.missing(near._firsts[0], near._lasts[0])
+        elif near:
+            near = near._subtract(other.between(near._firsts[0], near._lasts[-1]))
+        firsts = before._firsts + near._firsts + after._firsts
+        return self._of_bounds(firsts, before._lasts + near._lasts + after._lasts)
+
+    def _subtract(self, other: RowRanges) -> RowRanges:
+        firsts, lasts, at = list[int](), list[int](), 0
+        lows, highs = [*other._firsts, _AFTER_ALL], [*other._lasts, _AFTER_ALL]
+        for first, last in self:
+            while highs[at] < first:
+                at += 1
+            while lows[at] <= last:
+                if first < lows[at]:
+                    firsts.append(first)
+                    lasts.append(lows[at] - 1)
+                first = highs[at] + 1
+                # What is taken may reach into the next range.
+                if first > last:
+                    break
+                at += 1
+            if first <= last:
+                firsts.append(first)
+                lasts.append(last)
+        return self._of_bounds(firsts, lasts)
+
+    def within(self, other: RowRanges) -> RowRanges:
+        """Returns the numbers that are in `other` as well."""
+        near = self.between(other._firsts[0], other._lasts[-1]) if other else other
+        return near.without(other.missing(near._firsts[0], near._lasts[-1])) if near else RowRanges()
 
     def add(self, number: int) -> bool:
         """Adds one number; False if it was there. In ascending order each costs the same, however many there are."""
@@ -129,7 +179,7 @@ class RowRanges:
         more = len(self._firsts) - ranges
         if more <= 0:
             return self._text(ranges)
-        return f"{self._text(ranges)} and {more:,} more {'range' if more == 1 else 'ranges'}"
+        return _with_more(self._text(ranges), more)
 
     def _text(self, ranges: int) -> str:
         pairs = zip(self._firsts[:ranges], self._lasts[:ranges], strict=True)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from hashlib import sha256
-from heapq import merge
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -28,10 +27,13 @@ class FileChunk(NamedTuple):
     batch: Batch
 
 
-def in_order(batch: Batch) -> Iterator[Record]:
-    """Yields the records of a batch with lines in the order of the file."""
-    rejected = [(one.line, one) for one in batch.rejected]
-    return merge(zip(batch.lines, batch.rows, strict=True), rejected, key=itemgetter(0))
+def in_order(batch: Batch) -> list[Record]:
+    """Returns the records of a batch with lines in the order of the file."""
+    records: list[Record] = [*zip(batch.lines, batch.rows, strict=True)]
+    if batch.rejected:
+        records += [(one.line, one) for one in batch.rejected]
+        records.sort(key=itemgetter(0))
+    return records
 
 
 async def read_chunks(path: Path, dialect: Dialect, stored: StoredFile) -> AsyncGenerator[FileChunk]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import NamedTuple
 
 
@@ -62,22 +61,34 @@ class RowChunk:
         """Returns the number of records by group."""
         return Counter({self.groups[0]: self.records}) if len(self.groups) == 1 else Counter(self.groups)
 
-    def list_records(self, rejected: int) -> list[Known]:
-        """Returns all records. `rejected` is the group of those that are no rows."""
+    @property
+    def last_line(self) -> int:
+        """The line on which its last record starts."""
+        return self.place.line + self._offsets()[-1]
+
+    def find_places(self, groups: Collection[int], after: int) -> Sequence[int]:
+        """Returns the places of the records of these groups that start after a line, ascending."""
+        first = bisect_right(self._offsets(), after - self.place.line)
+        if len(self.groups) == 1:
+            return range(first, self.records) if self.groups[0] in groups else ()
+        return [at for at, group in enumerate(self.groups[first:], first) if group in groups]
+
+    def read_known(self, places: Iterable[int], rejected: int) -> Iterator[Known]:
+        """Yields the records at these places, which ascend. `rejected` is the group of those that are no rows.
+
+        A piece of tiny rows has tens of thousands of records: callers take a slice of them at a time.
+        """
         groups = self.groups * self.records if len(self.groups) == 1 else self.groups
-        offsets: Sequence[int] = array("I", self.line_offsets) if self.line_offsets else range(self.records)
-        pairs = array("q", self.repeats)
+        offsets, pairs = self._offsets(), array("q", self.repeats)
         repeats = dict(zip(pairs[::2], pairs[1::2], strict=True))
-        before = accumulate((group != rejected for group in groups), initial=0)
-        return [
-            Known(
-                self.place.line + offset,
-                None if group == rejected else self.place.number + rows,
-                group,
-                repeats.get(at),
-            )
-            for at, (offset, group, rows) in enumerate(zip(offsets, groups, before, strict=False))
-        ]
+        number, before = self.place.number, 0
+        for at in places:
+            number += at - before - groups.count(rejected, before, at)
+            before, group = at, groups[at]
+            yield Known(self.place.line + offsets[at], None if group == rejected else number, group, repeats.get(at))
+
+    def _offsets(self) -> Sequence[int]:
+        return array("I", self.line_offsets) if self.line_offsets else range(self.records)
 
 
 class ChunkBuilder:

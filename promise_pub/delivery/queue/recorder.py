@@ -125,7 +125,9 @@ class RunRecorder:
             log.info("The end of run %s is recorded", run.id)
 
     async def _write(self, run: ActiveRun) -> None:
-        report = run.report()  # made first, so that every rejected row that it counts is stored before it
+        # Made first, so that every rejected row that it counts is stored before it. If this server is killed, the run's
+        # rows are listed from what was written last.
+        report = run.report(with_unconfirmed=True)
         if rejected := run.rejects.pending:
             await self._ledger.add_rejects(run.id, rejected)
             run.rejects.mark_stored(len(rejected))

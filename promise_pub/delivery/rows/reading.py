@@ -170,10 +170,8 @@ class _Search:
         self._text = wanted.text.casefold()
 
     async def look(self, chunk: RowChunk) -> FoundRows:
-        known = chunk.list_records(FatePlan.REJECTED)
-        end = known[-1].line + 1
-        wanted = [at for at, one in enumerate(known) if one.group in self._groups and one.line > self._wanted.after]
-        if not wanted:
+        places, end = chunk.find_places(self._groups, self._wanted.after), chunk.last_line + 1
+        if not places:
             return FoundRows([], end)
         try:
             if self._text and not await holds_text(self._path, self._dialect, chunk.place, self._text):
@@ -182,13 +180,21 @@ class _Search:
         except StoredFileError as error:
             if self._text:
                 raise RowsLost(f"The rows cannot be searched for a text: {error.message}") from error
-            return FoundRows([await self._without_content(known[at]) for at in wanted], end, error.message)
+            return FoundRows([row async for row in self._list_without_content(chunk, places)], end, error.message)
         rows: list[RowFate] = []
-        for start in range(0, len(wanted), SLICE):
-            found = (self._row_fate(known[at], records[at]) for at in wanted[start : start + SLICE])
-            rows += [one for one in found if self._text in (one.content or "").casefold()]
+        known = chunk.read_known(places, FatePlan.REJECTED)
+        for start in range(0, len(places), SLICE):
             await asyncio.sleep(0)
+            some = zip(places[start : start + SLICE], known, strict=False)
+            found = (self._row_fate(one, records[at]) for at, one in some)
+            rows += [one for one in found if self._text in (one.content or "").casefold()]
         return FoundRows(rows, end)
+
+    async def _list_without_content(self, chunk: RowChunk, places: Sequence[int]) -> AsyncGenerator[RowFate]:
+        for at, one in enumerate(chunk.read_known(places, FatePlan.REJECTED)):
+            if at % SLICE == 0:
+                await asyncio.sleep(0)
+            yield await self._without_content(one)
 
     def _row_fate(self, known: Known, record: Record) -> RowFate:
         _, judged = record

@@ -10,6 +10,7 @@ from uuid import UUID
 from promise_pub.delivery.broker.reconnecting import ReconnectingPublisher
 from promise_pub.delivery.evidence.latency import LatencyHistogram
 from promise_pub.delivery.evidence.proof import Proof
+from promise_pub.delivery.evidence.ranges import RANGES_SHOWN
 from promise_pub.delivery.evidence.row_map import LostRows, RowMap, map_rows
 from promise_pub.delivery.evidence.sentences import explain
 from promise_pub.delivery.evidence.verdict import Judgement
@@ -26,8 +27,6 @@ from promise_pub.fates import RowGroup
 from promise_pub.parameters import Parameters
 from promise_pub.records import Batch, Counts, Fault, RunReport, SessionView, State, StoredFile
 from promise_pub.resume_state import ResumeState
-
-RANGES_SHOWN = 1_000  # ranges of row numbers that came back or were refused, in a report
 
 
 class ActiveRun:
@@ -208,14 +207,18 @@ class ActiveRun:
         """Returns what is known of each row by its number."""
         tracker, unconfirmed = self._checkpoints.tracker, self._checkpoints.unconfirmed()
         lost = LostRows(tracker.returned, tracker.nacked, unconfirmed)
-        return map_rows(self.report(), lost, self.resume_state.after, self.proof().digest)
+        return map_rows(self.report(), lost, self.resume_state.after, self._checkpoints.proven_digest)
 
     def proof(self) -> Proof:
         """Returns the evidence for the verdict besides the counts."""
         return self._checkpoints.proof(self.sessions.earlier, self.parameters.columns, resumed=self._resumed)
 
-    def report(self, position: int | None = None) -> RunReport:
-        """Returns the run at this moment. `position` is its place in the queue."""
+    def report(self, position: int | None = None, *, with_unconfirmed: bool = False) -> RunReport:
+        """Returns the run at this moment. `position` is its place in the queue.
+
+        While the run is in progress, the numbers of unconfirmed rows are there only if asked for: they cost as much as
+        the window is wide, and a report is made for every listener several times a second.
+        """
         self._checkpoints.advance()
         returned_rows, nacked_rows = self.lost_rows()
         return RunReport(
@@ -231,7 +234,7 @@ class ActiveRun:
             counts=self.counts(),
             returned_rows=returned_rows,
             nacked_rows=nacked_rows,
-            unconfirmed_rows=str(self._checkpoints.unconfirmed()),
+            unconfirmed_rows=str(self._checkpoints.unconfirmed()) if with_unconfirmed or self.clock.state.final else "",
             session=self.session,
             db_count=self._db_count,
             verdict=self._judgement and self._judgement.verdict,

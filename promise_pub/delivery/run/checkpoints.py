@@ -65,15 +65,20 @@ class Checkpoints:
             rows = RowRanges([*rows, (published + 1, self.published)])
         return rows
 
+    @property
+    def proven_digest(self) -> str | None:
+        """The digest of the session's rows; None where some of them were lost at the broker."""
+        lost = (self.tracker.returned, self.tracker.nacked)
+        return None if any(rows.between(self.state.after + 1, self.published) for rows in lost) else self.digest
+
     def proof(self, earlier: tuple[EarlierSession, ...], columns: Sequence[str], *, resumed: bool) -> Proof:
         """Returns the evidence for the verdict besides the counts."""
         after, tracker = self.state.after, self.tracker
         published = RowRanges([(after + 1, tracker.published)] if tracker.published > after else [])
-        lost = any(len(rows) > len(rows.up_to(after)) for rows in (tracker.returned, tracker.nacked))
         return Proof(
             confirmed=published.without(tracker.returned).without(tracker.nacked),
             earlier=earlier,
-            digest=None if lost else self.digest,
+            digest=self.proven_digest,
             again=self.state.resumed or tracker.resent > self.state.resent,
             resumed=resumed,
             columns=columns,

@@ -32,9 +32,9 @@ class Place(NamedTuple):
 
 def describe_records(batch: Batch, bodies: Sequence[bytes]) -> tuple[Sequence[bytes], Sequence[Record]]:
     """Returns what the records of a batch with lines say, in bytes, and the records; both in the order of the file."""
+    records = in_order(batch)
     if not batch.rejected:
-        return bodies, list(zip(batch.lines, batch.rows, strict=True))
-    records = list(in_order(batch))
+        return bodies, records
     of_rows = iter(bodies)
     said = [
         next(of_rows) if isinstance(one, Row) else b"\0" + one.excerpt.encode(errors="replace") for _, one in records

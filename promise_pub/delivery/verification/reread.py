@@ -20,6 +20,7 @@ from promise_pub.errors import BadHeader
 from promise_pub.parameters import Parameters
 from promise_pub.records import Batch, Row, RunReport, State
 
+SLICE = 2_000  # rows encoded or hashed at once: some milliseconds
 _READ = 1024 * 1024  # bytes hashed at once, in a thread
 
 
@@ -59,7 +60,9 @@ async def reread(path: Path, run: RunReport, blocks: Blocks | None = None) -> Re
         async for batch, bodies in batches:
             read += len(batch.rows) + len(batch.rejected)
             rejected += len(batch.rejected)
-            digest.add(batch.rows, bodies)
+            for start in range(0, len(bodies), SLICE):
+                digest.add(batch.rows[start : start + SLICE], bodies[start : start + SLICE])
+                await asyncio.sleep(0)
             if comparison:
                 comparison.add(*describe_records(batch, bodies))
     place = comparison.finish() if comparison else None
@@ -80,11 +83,19 @@ async def hash_blocks(path: Path, run: RunReport) -> Blocks:
 
 
 async def read_encoded(path: Path, parameters: Parameters) -> AsyncGenerator[tuple[Batch, Sequence[bytes]]]:
-    """Yields the batches of a file, with lines, and the bodies of the messages that its rows become."""
+    """Yields the batches of a file, with lines, and the bodies of the messages that its rows become.
+
+    Others have their turn before each batch is yielded.
+    """
     encode = make_body_encoder(parameters.columns)
     async with aclosing(read_batches(path, Dialect.of(parameters), lines=True)) as batches:
         async for batch in batches:
-            yield batch, list(encode(batch.rows))
+            bodies: list[bytes] = []
+            for start in range(0, len(batch.rows), SLICE):
+                await asyncio.sleep(0)
+                bodies += encode(batch.rows[start : start + SLICE])
+            await asyncio.sleep(0)
+            yield batch, bodies
 
 
 async def _hash_file(path: Path) -> tuple[int, str]:

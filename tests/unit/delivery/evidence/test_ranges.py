@@ -85,6 +85,9 @@ def test_what_is_taken_from_it_is_as_with_sets(
     ranges, other = ranges_of(numbers), ranges_of(others)
     assert _read(str(ranges.missing(first, last))) == sorted({*range(first, last + 1)} - numbers)
     assert _read(str(ranges.without(other))) == sorted(numbers - others)
+    assert _read(str(ranges.within(other))) == sorted(numbers & others)
+    assert len(ranges.without(other)) == len(numbers - others)
+    assert _read(str(ranges.between(first, last))) == sorted(n for n in numbers if first <= n <= last)
     assert _read(str(ranges.up_to(last))) == sorted(n for n in numbers if n <= last)
     assert len(ranges.missing(first, last)) == len({*range(first, last + 1)} - numbers)
     again = RowRanges.parse(str(ranges))
@@ -96,3 +99,31 @@ def test_what_is_taken_from_it_is_as_with_sets(
 def test_what_is_not_written_so_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="ranges|order"):
         RowRanges.parse(text)
+
+
+def test_as_many_sets_are_made_however_many_ranges_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, make = 0, RowRanges.__init__
+
+    def count(self: RowRanges, pairs: list[tuple[int, int]] | None = None) -> None:
+        nonlocal made
+        made += 1
+        make(self, pairs)
+
+    monkeypatch.setattr(RowRanges, "__init__", count)
+
+    def sets_made(ranges: int) -> int:
+        nonlocal made
+        one = RowRanges([(4 * at, 4 * at + 1) for at in range(1, ranges)])
+        other = RowRanges([(4 * at + 1, 4 * at + 2) for at in range(1, ranges)])
+        made = 0
+        assert len(one.without(other)) == len(one.within(other)) == ranges - 1
+        return made
+
+    assert sets_made(10) == sets_made(1_000) > 0
+
+
+def test_what_is_taken_from_a_set_leaves_it_as_it_was() -> None:
+    ranges = RowRanges([(1, 5)])
+    for taken in (RowRanges(), RowRanges([(9, 9)])):
+        ranges.without(taken).add(7)
+    assert str(ranges) == "1-5"

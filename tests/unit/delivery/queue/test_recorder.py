@@ -222,3 +222,16 @@ def test_the_ends_of_many_runs_that_cannot_be_recorded_are_not_kept_for_ever(
         await recorder.close()
 
     in_virtual_time(work)
+
+
+async def test_the_ledger_is_told_which_rows_are_unconfirmed_while_a_run_is_in_progress() -> None:
+    """Of a server that is killed, nothing else tells which they were."""
+    ledger = FakeLedger()
+    run = ActiveRun("5d1b2a9e-0000-4000-8000-000000000000", StoredFile("a", 1, "h"), Parameters())
+    ledger.runs[run.id] = run.report()
+    run.clock.start()
+    run.shipment().tracker.sent(1, 7, at=0.0)
+    async with RunRecorder(ledger, QUICK.last_write).record_progress(run):
+        await until(lambda: ledger.runs[run.id].counts.published == 7)
+    assert ledger.runs[run.id].unconfirmed_rows == "1-7"
+    assert run.report().unconfirmed_rows == ""

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections import Counter
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promise_pub.delivery.input import chunks
+from promise_pub.concurrency import background
+from promise_pub.delivery.input import chunks, row_chunks
 from promise_pub.delivery.input.chunks import in_order
 from promise_pub.delivery.input.dialect import Dialect
+from promise_pub.delivery.input.row_chunks import Known
 from promise_pub.delivery.input.uploads import Uploads
-from promise_pub.delivery.rows.reading import FoundRows, RowFate, RowFilter, RowReader
+from promise_pub.delivery.rows.reading import SLICE, FoundRows, RowFate, RowFilter, RowReader
 from promise_pub.errors import RowsLost, RowsNotReady
 from promise_pub.fates import Fate
 from promise_pub.parameters import Parameters
@@ -192,3 +196,34 @@ async def test_rows_of_an_interrupted_run_are_unpublished_as_far_as_that_is_on_r
     assert {(row.fate, row.reason) for row in await house.find(report)} == {
         (Fate.UNPUBLISHED, "not published, as far as its server wrote down before it ended")
     }
+
+
+async def test_of_a_piece_of_tiny_rows_only_those_wanted_are_worked_out(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = {"nacked_rows": "2,17"}
+    run = await house.run(b"a\n" * 30_000, Parameters(columns=("name",)), **lost)
+    turn, made = 0, Counter[int]()
+
+    async def count_turns() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    def count(*known: Any) -> Known:
+        made[turn] += 1
+        return Known(*known)
+
+    monkeypatch.setattr(row_chunks, "Known", count)
+    async with background(count_turns()):
+        found = await house.find(run, RowFilter((Fate.NACKED,)))
+        assert [one.number for one in found] == [2, 17] and made.total() == 2
+        made.clear()
+        found = await house.find(run, RowFilter(after=10_000))
+        assert [one.line for one in found] == [*range(10_001, 30_001)]
+        assert made.total() == 20_000 and max(made.values()) <= SLICE
+        house.uploads.path(run.id).unlink()
+        made.clear()
+        assert len(await house.find(run)) == 30_000
+        assert made.total() == 30_000 and max(made.values()) <= SLICE

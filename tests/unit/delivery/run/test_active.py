@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+from promise_pub.delivery.evidence.ranges import RANGES_SHOWN
 from promise_pub.delivery.evidence.sentences import explain
 from promise_pub.delivery.evidence.verdict import Judgement
-from promise_pub.delivery.run.active import RANGES_SHOWN, ActiveRun
+from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.delivery.run.stopping import StopReason
 from promise_pub.parameters import Parameters
 from promise_pub.presentation.run_json import encode_run
@@ -83,6 +85,34 @@ def test_a_report_shows_a_thousand_ranges_of_lost_rows() -> None:
     report = run.report()
     assert report.counts.nacked == 2 * RANGES_SHOWN
     assert report.nacked_rows.endswith(",1999 and 1,000 more ranges")
+
+
+def test_unconfirmed_rows_are_told_where_they_are_asked_for_and_at_the_end() -> None:
+    run = started()
+    tracker = run.shipment().tracker
+    tracker.sent(1, 4 * RANGES_SHOWN, at=0.0)
+    for tag in range(1, 4 * RANGES_SHOWN, 2):
+        tracker.ack(tag, multiple=False, at=0.0)
+    unconfirmed = ",".join(map(str, range(2, 4 * RANGES_SHOWN + 1, 2)))
+    assert run.report().unconfirmed_rows == ""
+    assert run.report(with_unconfirmed=True).unconfirmed_rows == unconfirmed
+    run.fail(State.FAILED, Fault("broker_lost", "gone"))
+    assert run.report().unconfirmed_rows == unconfirmed
+
+
+def test_json_names_a_thousand_ranges_of_unconfirmed_rows() -> None:
+    run = started()
+    run.fail(State.FAILED, Fault("broker_lost", "gone"))
+    written = ",".join(map(str, range(2, 2 * RANGES_SHOWN + 1, 2)))
+    for rows, told in (
+        ("", ""),
+        ("2", "2"),
+        (written, written),
+        (f"{written},5000", f"{written} and 1 more range"),
+        (f"{written},5000,6000-6001", f"{written} and 2 more ranges"),
+        (f"{written} and 2,000 more ranges", f"{written} and 2,000 more ranges"),
+    ):
+        assert encode_run(replace(run.report(), unconfirmed_rows=rows))["unconfirmed_rows"] == told
 
 
 def test_a_failed_run_has_its_reason_and_no_verdict() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from hashlib import blake2b, sha256
 from pathlib import Path
@@ -12,8 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from promise_pub.concurrency import background
+from promise_pub.delivery.broker.messages import make_body_encoder
 from promise_pub.delivery.evidence import blocks as evidence
 from promise_pub.delivery.evidence.blocks import BlockHasher, Blocks, block_size
+from promise_pub.delivery.evidence.digest import fingerprint
+from promise_pub.delivery.verification import reread as module
 from promise_pub.delivery.verification.blocks import BlockComparison, Unlike
 from promise_pub.delivery.verification.comparison import Verification, compare
 from promise_pub.delivery.verification.reread import hash_blocks, reread
@@ -214,3 +221,39 @@ def test_the_block_of_the_first_difference_is_found_however_the_records_come(
 def test_a_file_has_as_many_blocks_as_are_kept_at_most(count: int, size: int) -> None:
     assert block_size(count) == size
     assert -(-count // size) <= evidence.MAX_BLOCKS
+
+
+async def test_others_have_their_turn_within_a_piece_of_tiny_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = b"a\n" * 40_000
+    run = report_of(content, [], parameters=Parameters(columns=("name",)))
+    (tmp_path / "file.csv").write_bytes(content)
+    turn, encoded, hashed = 0, Counter[int](), Counter[int]()
+
+    async def count_turns() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    def make_counted(columns: Sequence[str]) -> Callable[[Sequence[Row]], Iterable[bytes]]:
+        encode = make_body_encoder(columns)
+
+        def counted(rows: Sequence[Row]) -> Iterable[bytes]:
+            encoded[turn] += len(rows)
+            return encode(rows)
+
+        return counted
+
+    def counted_fingerprint(message_id: bytes, body: bytes) -> int:
+        hashed[turn] += 1
+        return fingerprint(message_id, body)
+
+    monkeypatch.setattr(module, "make_body_encoder", make_counted)
+    monkeypatch.setattr(module, "fingerprint", counted_fingerprint)
+    async with background(count_turns()):
+        await reread(tmp_path / "file.csv", run)
+    for work in (encoded, hashed):
+        assert work.total() == 40_000 and max(work.values()) <= module.SLICE
+    assert not encoded.keys() & hashed.keys(), "one follows the other in another turn"
