@@ -64,6 +64,8 @@ ALTER TABLE runs
     ADD COLUMN IF NOT EXISTS findings         JSONB NOT NULL DEFAULT '[]',   -- one for each sentence of its explanation
     ADD COLUMN IF NOT EXISTS unconfirmed_rows TEXT  NOT NULL DEFAULT '',     -- row numbers, as in 1-20,25
     ADD COLUMN IF NOT EXISTS row_groups       JSONB NOT NULL DEFAULT '[]';   -- [[fate, rows, reason], ...]
+-- Older versions kept the findings beside the checkpoint.
+UPDATE runs SET findings = going -> 'findings', going = going - 'findings' WHERE going ? 'findings';
 -- What the history is sorted by and filtered with.
 ALTER TABLE runs
     ADD COLUMN IF NOT EXISTS file_folded   TEXT GENERATED ALWAYS AS (lower(file_name)) STORED,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -28,7 +29,7 @@ class Fate(StrEnum):
     """Received and not saved, for no known reason."""
     SAVED = "saved"
     UNKNOWN = "unknown"
-    """Confirmed by the broker; nothing proves more."""
+    """Published; nothing proves what became of it."""
 
     @property
     def needs_attention(self) -> bool:
@@ -37,6 +38,20 @@ class Fate(StrEnum):
 
 
 _SETTLED = frozenset({Fate.REPEAT, Fate.HELD_BEFORE, Fate.SAVED, Fate.UNKNOWN})
+
+ATTENTION = "attention"
+"""Stands for all fates that need somebody's attention."""
+LOST_FATES = tuple(fate for fate in Fate if fate.needs_attention and fate is not Fate.REJECTED)
+"""Fates of rows that need somebody's attention."""
+FATES_IN_NEED = (*LOST_FATES, Fate.REJECTED)
+"""Fates of records that need somebody's attention. Those that are no rows stand last: nothing was lost of them."""
+
+
+def count_in_need(fates: Mapping[Fate, int] | Mapping[str, int] | None) -> dict[Fate, int]:
+    """Returns the number of records by each fate that needs somebody, where there are any. Leaves out fates that only
+    a newer server knows."""
+    counts = {fate: (fates or {}).get(fate, 0) for fate in FATES_IN_NEED}
+    return {fate: count for fate, count in counts.items() if count}
 
 
 class RowGroup(NamedTuple):

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 from promise_pub.consumer_totals import ConsumerTotals
 from promise_pub.fates import Fate, RowGroup
 from promise_pub.parameters import Parameters
+from promise_pub.resume_state import ResumeState
 from promise_pub.samples import Sample
 
 MAX_REJECTS = 10_000
@@ -195,45 +196,6 @@ class EarlierSession:
 def add_up_sessions(session: SessionView | None, earlier: Iterable[EarlierSession]) -> ConsumerTotals:
     """Returns the sums over a run's sessions: `session` is the last one, None where there is none now."""
     return ConsumerTotals.add_up([*(one.totals for one in earlier), session.totals if session else None])
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """A position where reading a file can continue: a record boundary, and what became of the rows before it.
-
-    `offset` in bytes, `line` from 1, `row` the last accepted row before; `digest` over the session's rows up to it.
-    """
-
-    row: int = 0
-    offset: int = 0
-    line: int = 1
-    read: int = 0
-    rejected: int = 0
-    digest: str = ""
-    returned_rows: str = ""
-    nacked_rows: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ResumeState:
-    """All that is needed to continue a run in another session or process. The session's rows are those after `after`.
-
-    `employees` and `highest_id` are of the employees table before the session's first row, `resent` is of the run.
-    `held_up_to` is the highest id in the table before the run's first session; None: an older version began it.
-    """
-
-    checkpoint: Checkpoint = Checkpoint()
-    after: int = 0
-    employees: int | None = None
-    highest_id: int = 0
-    held_up_to: int | None = None
-    cleared: bool = False
-    """Whether the employees table was emptied, if that was asked for."""
-    resent: int = 0
-    resumed: bool = False
-    """Whether an earlier process published to the session: how often, up to its end, the ledger does not know."""
-    left_behind: tuple[str, ...] = ()
-    """Sessions that the consumer did not say it removed; empty: one that it may have made and did not name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from typing import Any
 from promise_pub.consumer.session import ConsumerSession
 from promise_pub.delivery.consumer_client.answers import parse_session
 from promise_pub.delivery.evidence.digest import fingerprint, written
+from promise_pub.delivery.evidence.mail_sum import MailSum
 from promise_pub.delivery.evidence.row_fates import InTable
 from promise_pub.delivery.input.row_chunks import RowChunk
 from promise_pub.delivery.ports import MailException, MailRow, Shipment, Watch
@@ -403,16 +404,21 @@ class FakeRowStore:
         self._ledger = ledger
         self.chunks: dict[str, list[RowChunk]] = {}
 
-    async def write_chunks(self, run_id: str, chunks: AsyncIterator[RowChunk]) -> None:
+    async def write_chunks(
+        self, run_id: str, chunks: AsyncIterator[RowChunk], groups: Callable[[], Sequence[RowGroup]]
+    ) -> None:
         await self._ledger._call("write_chunks")
         if run_id not in self._ledger.runs:
             raise DatabaseError(f"there is no run {run_id}")
         self.chunks[run_id] = [chunk async for chunk in chunks]
+        self._ledger.runs[run_id] = replace(self._ledger.runs[run_id], row_groups=tuple(groups()))
 
     async def write_ended_run(
         self, report: RunReport, chunks: AsyncIterator[RowChunk], groups: Callable[[], Sequence[RowGroup]]
     ) -> None:
         await self._ledger._call("write_ended_run")
+        if self._ledger.runs[report.id].row_groups:
+            return
         written = [chunk async for chunk in chunks]
         run = self._ledger.runs[report.id]
         if (run.state, run.finished_at) != (report.state, report.finished_at):
@@ -484,7 +490,8 @@ class FakeLedger:
         await self._call("write_run")
         self.writes.append((asked, report))
         if report.id in self.runs:
-            self.runs[report.id] = report
+            groups = report.row_groups or self.runs[report.id].row_groups
+            self.runs[report.id] = replace(report, row_groups=groups)
 
     async def add_rejects(self, run_id: str, rejected: Sequence[Rejected]) -> None:
         await self._call("add_rejects")
@@ -532,6 +539,12 @@ class FakeLedger:
     async def highest_employee_id(self) -> int:
         await self._call("highest_employee_id")
         return self._forgotten + len(self.employees) if self.employees else 0
+
+    async def sum_mails(self, after: int) -> MailSum:
+        await self._call("sum_mails")
+        summed = MailSum()
+        summed.add(self.employees[max(0, after - self._forgotten) :])
+        return summed
 
     @asynccontextmanager
     async def look_up_mails(self, rows: AsyncIterator[MailRow]) -> AsyncIterator[FakeLookUp]:

@@ -12,7 +12,7 @@ from junitparser import Error, Failure, Skipped
 
 from promise_pub.delivery.evidence.outcome import Attention
 from promise_pub.errors import PromisePubError
-from promise_pub.fates import Fate
+from promise_pub.fates import LOST_FATES, Fate
 from promise_pub.http.problems import advice_on_run
 from promise_pub.parameters.gate import Outcome, parse_gate
 from promise_pub.presentation.outcome_words import list_clauses, list_notes
@@ -71,7 +71,6 @@ _LOSSES = (
     _SAVED,
     _DIGESTS,
 )
-_LOST = {fate for fate in Fate if fate.needs_attention} - {Fate.REJECTED}
 
 
 def list_cases(run: Json | None, error: PromisePubError | None, rows: Sequence[Json]) -> Iterator[Case]:
@@ -116,7 +115,7 @@ def _judge_verdict(run: Json | None, error: PromisePubError | None, rows: Sequen
         return CaseResult(Error, fault["code"], [*sentences])
     if run["verdict"] != "kept":
         reasons = run["explanation"] or [f"The promise is {run['verdict']}."]
-        return CaseResult(Failure, run["verdict"], [*reasons, *_name_rows(rows, _LOST)])
+        return CaseResult(Failure, run["verdict"], [*reasons, *_name_rows(rows, LOST_FATES)])
     return None
 
 

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from contextlib import aclosing
 
 from promise_pub.cli.remote_run import SERVER, parse_run_id
-from promise_pub.fates import Fate
+from promise_pub.fates import ATTENTION, Fate, count_in_need
 from promise_pub.presentation.fate_words import WORDS
 from promise_pub.presentation.terminal_text import printable
 from promise_pub.remote.answers import Json
 from promise_pub.remote.client import open_remote
-from promise_pub.remote.rows import ATTENTION, MAX_FIRST, count_in_need, read_rows
+from promise_pub.remote.rows import MAX_FIRST, read_rows
 from promise_pub.terminal import OK
 
 FATES = (*(fate.value for fate in Fate), ATTENTION)
@@ -61,7 +61,7 @@ def print_in_need(run: Json, rows: Sequence[Json]) -> None:
     are."""
     if not rows:
         return
-    count = sum(count_in_need(run).values())
+    count = sum(count_in_need(run.get("fates")).values())
     first = sorted(rows, key=lambda row: (row["fate"] == Fate.REJECTED, row["line"]))[:MAX_FIRST]
     print(f"\nrows that need you: {count:,}")
     for row in first:

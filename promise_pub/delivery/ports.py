@@ -11,6 +11,7 @@ from uuid import UUID
 
 from promise_pub.delivery.evidence.confirms import ConfirmTracker
 from promise_pub.delivery.evidence.digest import RowDigest
+from promise_pub.delivery.evidence.mail_sum import MailSum
 from promise_pub.delivery.evidence.row_fates import InTable
 from promise_pub.delivery.input.row_chunks import RowChunk
 from promise_pub.fates import RowGroup
@@ -140,6 +141,9 @@ class RunLedger(Protocol):
     async def highest_employee_id(self) -> int:
         """Returns the highest id in the employees table, 0 when it is empty."""
 
+    async def sum_mails(self, after: int) -> MailSum:
+        """Sums up the mails of rows that employees got after an id."""
+
     def look_up_mails(self, rows: AsyncIterator[MailRow]) -> AbstractAsyncContextManager[MailLookUp]:
         """Compares the mails of a file with employees, in constant memory. The block holds one transaction."""
 
@@ -168,8 +172,10 @@ class MailLookUp(Protocol):
 class RowStore(Protocol):
     """The fates of the records of runs. Every method raises a kind of DatabaseError."""
 
-    async def write_chunks(self, run_id: str, chunks: AsyncIterator[RowChunk]) -> None:
-        """Replaces the chunks of a run, all or none of them."""
+    async def write_chunks(
+        self, run_id: str, chunks: AsyncIterator[RowChunk], groups: Callable[[], Sequence[RowGroup]]
+    ) -> None:
+        """Replaces the chunks of a run, and its groups once the chunks are made: all or none of them."""
 
     async def write_ended_run(
         self, report: RunReport, chunks: AsyncIterator[RowChunk], groups: Callable[[], Sequence[RowGroup]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from promise_pub.fates import Fate
+from promise_pub.fates import Fate, count_in_need
 from promise_pub.records import RunReport, State
 
 LOST, ASIDE, SAVED, OPEN = "lost", "aside", "saved", "open"
@@ -34,13 +34,13 @@ WORDS: Mapping[Fate, FateWords] = {
         "not saved", LOST, "The consumer received the row and did not save it, for no known reason."
     ),
     Fate.SAVED: FateWords("saved", SAVED, "The consumer saved the row."),
-    Fate.UNKNOWN: FateWords("not known", OPEN, "The broker confirmed the row; nothing proves more."),
+    Fate.UNKNOWN: FateWords("not known", OPEN, "The row was published; nothing proves what became of it."),
 }
 
 
 def rows_in_need(report: RunReport) -> dict[Fate, int]:
-    """Returns the number of records by each fate about which somebody has to do something, where there are any."""
-    return {fate: count for fate, count in (report.fates or {}).items() if fate.needs_attention}
+    """Returns the number of a run's records by each fate that needs somebody, where there are any."""
+    return count_in_need(report.fates)
 
 
 def sendable(fates: Mapping[Fate, int]) -> dict[Fate, int]:

@@ -7,12 +7,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, suppress
 
 from promise_pub.errors import ServerAnswerError
-from promise_pub.fates import Fate
+from promise_pub.fates import count_in_need
 from promise_pub.remote.answers import Json
 from promise_pub.remote.client import RemoteServer
 
-ATTENTION = "attention"
-"""Stands for all fates that need somebody's attention."""
 MAX_FIRST = 20  # rows of a fate that a report names
 MAX_ROW_BYTES = 64 * 1024 * 1024
 """Bytes of one record in JSON: its content and its values, each of which a server limits."""
@@ -29,16 +27,6 @@ async def read_rows(
                 # The array's brackets stand on lines of their own.
                 if record not in (b"", b"[", b"]", b"[]"):
                     yield _parse(record)
-
-
-def count_in_need(run: Json) -> dict[str, int]:
-    """Returns the number of a run's records by each fate that needs somebody, as far as its server has worked that out.
-
-    Records that are no rows stand last: nothing was lost of them.
-    """
-    fates = run.get("fates") or {}
-    needed = [fate for fate in Fate if fate.needs_attention and fates.get(fate)]
-    return {fate.value: fates[fate] for fate in sorted(needed, key=Fate.REJECTED.__eq__)}
 
 
 async def await_fates(server: RemoteServer, run: Json) -> Json:
@@ -61,8 +49,8 @@ async def fetch_first_in_need(server: RemoteServer, run: Json) -> list[Json]:
     found: list[Json] = []
     # The report of the run is worth more than its rows.
     with suppress(ServerAnswerError):
-        for fate in count_in_need(run):
-            async with aclosing(read_rows(server, run["id"], [fate], most=MAX_FIRST)) as rows:
+        for fate in count_in_need(run.get("fates")):
+            async with aclosing(read_rows(server, run["id"], [fate.value], most=MAX_FIRST)) as rows:
                 found.extend([row async for row in rows])
     return found
 

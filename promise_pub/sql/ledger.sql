@@ -5,7 +5,7 @@
 INSERT INTO runs ({new}) VALUES ({values});
 
 -- name: write_run(state, started_at, finished_at, seconds, rows_read, rows_rejected, published, confirmed, returned, nacked, resent, returned_rows, nacked_rows, session, db_count, verdict, explanation, confirm_ms, error_code, error_message, digest, resends, earlier, going, samples, read_bytes, findings, unconfirmed_rows, row_groups, id, server)^
--- Writes the present state of a run, if it is still this server's.
+-- Writes the present state of a run, if it is still this server's. Groups are written once, and stay until it is resumed.
 UPDATE runs
 SET state = :state, started_at = :started_at, finished_at = :finished_at, seconds = :seconds,
     rows_read = :rows_read, rows_rejected = :rows_rejected, published = :published, confirmed = :confirmed,
@@ -14,7 +14,8 @@ SET state = :state, started_at = :started_at, finished_at = :finished_at, second
     session = :session, db_count = :db_count, verdict = :verdict, explanation = :explanation,
     confirm_ms = :confirm_ms, error_code = :error_code, error_message = :error_message,
     digest = :digest, resends = :resends, earlier = :earlier, going = :going, samples = :samples, read_bytes = :read_bytes,
-    findings = :findings, unconfirmed_rows = :unconfirmed_rows, row_groups = :row_groups
+    findings = :findings, unconfirmed_rows = :unconfirmed_rows,
+    row_groups = CASE WHEN :row_groups::jsonb = '[]' THEN row_groups ELSE :row_groups::jsonb END
 WHERE id = :id AND server = :server
 RETURNING id;
 
@@ -91,3 +92,9 @@ SELECT count(*) FROM employees;
 -- name: highest_employee_id()$
 -- Every row saved after this moment gets a higher id.
 SELECT coalesce(max(id), 0) FROM employees;
+
+-- name: sum_mails(after)^
+-- Over the mails of rows that came after an id: their number, and the sum of the first 60 bits of their hashes.
+SELECT count(*) AS rows,
+       coalesce(sum(('x' || left(md5(convert_to(mail, 'UTF8')), 15))::bit(60)::bigint), 0) AS hashes
+FROM employees WHERE id > :after;

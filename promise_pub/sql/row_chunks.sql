@@ -1,5 +1,15 @@
 -- The queries of promise_pub/delivery/store/row_store.py.
 
+-- name: lock_rows(run)$
+-- Only one transaction at a time lists the rows of a run.
+SELECT pg_advisory_xact_lock(hashtextextended('promise-pub rows ' || :run::text, 0));
+
+-- name: has_groups(run_id)$
+SELECT row_groups <> '[]' FROM runs WHERE id = :run_id;
+
+-- name: write_groups(run_id, row_groups)!
+UPDATE runs SET row_groups = :row_groups WHERE id = :run_id;
+
 -- name: delete_chunks(run_id)!
 DELETE FROM row_chunks WHERE run_id = :run_id;
 

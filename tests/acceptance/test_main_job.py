@@ -357,7 +357,7 @@ async def test_schema_prints_applies_and_applies_again(
     printed = await start_process("schema")
     assert await printed.finish() == 0 and printed.output == (ROOT / "scheme.sql").read_text()
     async with consumer_parts.database_connection(database) as connection:
-        await connection.execute("DROP TABLE employees, rejected_rows, runs")
+        await connection.execute("DROP TABLE employees, rejected_rows, row_chunks, runs")
     path = settings_file(with_consumer(rabbit, database, tmp_path, ("/health/", 1)))
     refused = await start_process("serve", "-c", path)
     assert await refused.finish() == 1 and "promise-pub schema --apply" in refused.output

@@ -12,8 +12,9 @@ from uuid import uuid4
 
 import pytest
 
-from promise_pub.db import open_pool
+from promise_pub.db import apply_scheme, open_pool
 from promise_pub.delivery.evidence.claims import Claim
+from promise_pub.delivery.evidence.mail_sum import MailSum
 from promise_pub.delivery.evidence.row_map import Claimed, Piece, RowMap
 from promise_pub.delivery.rows.look_up import MailRows
 from promise_pub.delivery.store.ledger import Ledger
@@ -42,6 +43,7 @@ from promise_pub.records import (
     StoredFile,
     Verdict,
 )
+from promise_pub.resume_state import Checkpoint, ResumeState
 from promise_pub.settings.model import DatabaseSettings
 from tests.fakes import FakeLedger
 
@@ -318,6 +320,46 @@ async def test_a_runs_end_is_recorded_whatever_characters_it_tells(
     assert (told.explanation, told.resends[0].reason) == ((kept,), kept)
 
 
+async def test_findings_that_an_older_version_kept_beside_the_checkpoint_are_read(database: DatabaseSettings) -> None:
+    findings = (Finding(FindingKind.DUPLICATE, Verdict.KEPT, 3), Finding(FindingKind.NO_DIGEST, Verdict.KEPT))
+    old = report(findings=findings, resume_state=ResumeState(Checkpoint(row=7, digest="d"), after=2))
+    new = report(findings=findings[:1])
+    async with open_pool(database, max_size=3) as pool, ServerLocks(pool) as locks:
+        ledger = Ledger(pool, locks)
+        for run in (old, new):
+            await ledger.open_run(run)
+            await ledger.write_run(run)
+        moved = "SET going = going || jsonb_build_object('findings', findings), findings = '[]' WHERE id = $1"
+        await pool.execute(f"UPDATE runs {moved}", old.id)
+        assert await ledger.get_run(old.id) == replace(old, findings=())
+        for _ in range(2):
+            await apply_scheme(pool)
+            assert [await ledger.get_run(run.id) for run in (old, new)] == [old, new]
+
+
+async def test_what_only_another_version_knows_is_left_out(database: DatabaseSettings) -> None:
+    run = report(
+        session=SessionView("u", 9),
+        earlier=(EarlierSession(SessionView("v"), 1, 2),),
+        confirm_ms=ConfirmLatency(1, 2, 3, 4),
+        resends=(Resent(2, "lost"),),
+        seconds=Seconds(total=3),
+        resume_state=ResumeState(Checkpoint(row=7), after=2),
+    )
+    other = """'{"other": {"a": 1}}'"""
+    async with open_pool(database, max_size=3) as pool, ServerLocks(pool) as locks:
+        ledger = Ledger(pool, locks)
+        await ledger.open_run(run)
+        await ledger.write_run(run)
+        await pool.execute(f"""
+            UPDATE runs SET seconds = seconds || {other}, session = session || {other},
+                confirm_ms = confirm_ms || {other}, resends = jsonb_build_array(resends -> 0 || {other}),
+                earlier = jsonb_set(earlier, '{{0,session,other}}', {other}),
+                going = jsonb_set(going, '{{checkpoint,other}}', {other}) || {other}
+        """)
+        assert await ledger.get_run(run.id) == run
+
+
 async def test_runs_may_be_a_view(database: DatabaseSettings) -> None:
     run = report()
     async with open_pool(database, max_size=3) as pool, ServerLocks(pool) as locks:
@@ -430,6 +472,20 @@ async def test_employees_are_counted_and_cleared(subject: Subject) -> None:
     assert (await ledger.count_employees(), await ledger.highest_employee_id()) == (0, 0)
     await subject.save("d")
     assert await ledger.highest_employee_id() > before  # so that nobody takes it for an old one
+
+
+async def test_the_mails_that_employees_got_are_summed_up(subject: Subject) -> None:
+    await subject.save("before")
+    highest = await subject.ledger.highest_employee_id()
+    assert await subject.ledger.sum_mails(highest) == MailSum()
+    mails = ["a", "\N{CRAB}ä'\\", "x" * 127]
+    await subject.save(*mails)
+    expected = MailSum()
+    expected.add(reversed(mails))
+    assert await subject.ledger.sum_mails(highest) == expected
+    other = MailSum()
+    other.add(["a", "b", "c"])
+    assert await subject.ledger.sum_mails(highest) != other
 
 
 LONG = "x" * 128

@@ -100,7 +100,8 @@ class Reader:
         elif re.search(r"\bverify\b", command):
             run = await self._reported((self.folder / "data.csv").read_bytes())
         else:
-            run = (await self._server.send(people(3), "?mode=batch&timeout=0&clear=true")).json["id"]
+            content = people(3) + b"Ann," + b"x" * 128 + b"\n"  # of no use to the consumer
+            run = (await self._server.send(content, "?mode=batch&timeout=0&clear=true")).json["id"]
         return command.replace(EXAMPLE_RUN, run)
 
     async def _reported(self, content: bytes) -> str:

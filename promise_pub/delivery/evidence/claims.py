@@ -24,12 +24,14 @@ class Claim(StrEnum):
 class SessionClaims:
     """The confirmed rows of one session by what it says of them. Each of them stands in `rows` once.
 
-    `differs`: its digest shows that it received something else than these rows.
+    `differs`: its digest shows that it received something else than these rows. `vague`: its counts are about more rows
+    than these, so that it saved as many of these at most.
     """
 
     session: SessionView
     rows: Mapping[Claim, RowRanges]
     differs: bool = False
+    vague: bool = False
 
     @property
     def confirmed(self) -> int:
@@ -72,7 +74,7 @@ def read_earlier_claims(earlier: EarlierSession, confirmed: RowRanges) -> Sessio
         duplicate_rows=None if duplicate is None else str(duplicate),
         invalid_rows=None if invalid is None else str(invalid),
     )
-    return SessionClaims(here, _sorted(here, confirmed))
+    return SessionClaims(here, _sorted(here, confirmed), vague=duplicate is None or invalid is None)
 
 
 def _believed_rows(session: SessionView, confirmed: RowRanges) -> RowRanges | None:

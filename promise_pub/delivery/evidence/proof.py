@@ -54,7 +54,8 @@ class Evidence(NamedTuple):
 
     `growth_fits`: the table grew by what the consumer says it saved, or nobody knows by how much it grew.
     `saved_by_others`: rows of the file that employees gained and that this session did not save. `long_rows_saved`: the
-    session saved rows that are too long for employees; `repeats.too_long` are the others.
+    session saved rows that are too long for employees; `repeats.too_long` are the others. `lacking`: rows that the
+    session says it saved and whose mails employees lacks, although it grew by as many.
     """
 
     repeats: Repeats
@@ -63,6 +64,7 @@ class Evidence(NamedTuple):
     saved_by_others: int
     proof: Proof
     long_rows_saved: bool = False
+    lacking: int = 0
 
     @classmethod
     def of(
@@ -84,7 +86,8 @@ class Evidence(NamedTuple):
         if repeats and proof.shared:
             fits = fits or repeats.gained >= saved
             others = max(0, repeats.gained - saved)
-        evidence = cls(repeats or Repeats(), grown, fits, others, proof)
+        lacking = max(0, saved - repeats.gained - repeats.too_long) if repeats and fits else 0
+        evidence = cls(repeats or Repeats(), grown, fits, others, proof, lacking=lacking)
         left = confirmed - saved - evidence.repeated
         if fits and grown and 0 <= left < evidence.repeats.too_long:
             repeats = replace(evidence.repeats, too_long=left)

@@ -60,6 +60,14 @@ _DUPLICATES = {
 }
 
 
+# What employees shows of rows that the consumer says it saved, all of them.
+_DOUBTS = {
+    InTable.ABSENT: "the consumer says that it saved it, and employees lacks its mail",
+    InTable.HELD: "the consumer says that it saved it, and employees held its mail before the run",
+    InTable.REPEAT: "the consumer says that it saved it, and an earlier row of the file has its mail",
+}
+
+
 def _unknown(reason: str) -> Outcome:
     return Outcome(Fate.UNKNOWN, reason)
 
@@ -76,7 +84,7 @@ def assign_fates(claims: SessionClaims, seen: Mapping[Cell, int]) -> dict[Cell, 
     by_table: Counter[InTable] = Counter()
     for (_, table), rows in left.items():
         by_table[table] += rows
-    open_counts = _OpenCounts.of(claims, by_table.total())
+    open_counts = _OpenCounts.of(claims, by_table)
     given = _by_counts(open_counts, by_table)
     return outcomes | {(claim, table): given[table] for claim, table in left}
 
@@ -103,8 +111,12 @@ class _OpenCounts(NamedTuple):
     invalid: int | None
 
     @classmethod
-    def of(cls, claims: SessionClaims, rows: int) -> _OpenCounts:
-        session, lists = claims.session, claims.rows
+    def of(cls, claims: SessionClaims, seen: Mapping[InTable, int]) -> _OpenCounts:
+        session, lists, rows = claims.session, claims.rows, sum(seen.values())
+        if claims.vague and InTable.UNSEEN not in seen:
+            # It is done with all of these rows: what employees did not gain, it had already.
+            saved = min(seen.get(InTable.NEW, 0), session.saved or 0)
+            return cls(rows, 0, saved, rows - saved, None)
         if Claim.DUPLICATE in lists:
             return cls(rows, 0, session.saved, 0, 0)
         received = session.received or 0
@@ -120,8 +132,7 @@ def _by_counts(counts: _OpenCounts, seen: Mapping[InTable, int]) -> dict[InTable
     if saved is None:
         return dict.fromkeys(seen, _unknown("the consumer does not report what it saved"))
     if counts.rows == saved:
-        lacking = _unknown("the consumer says that it saved it, and employees lacks its mail")
-        return {table: lacking if table is InTable.ABSENT else _SAVED for table in seen}
+        return {table: _unknown(_DOUBTS[table]) if table in _DOUBTS else _SAVED for table in seen}
     if InTable.UNSEEN in seen:
         return dict.fromkeys(seen, _unknown(f"the consumer says only that it saved {saved:,} of {_rows(counts.rows)}"))
     if new != saved:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from enum import Enum, auto
 from operator import itemgetter
 from typing import NamedTuple
 
 from promise_pub.delivery.evidence.claims import Claim, SessionClaims, read_claims, read_earlier_claims
 from promise_pub.delivery.evidence.ranges import RowRanges
 from promise_pub.fates import Fate
-from promise_pub.records import RunReport
+from promise_pub.records import Counts, RunReport
 
 _NO_END = 1 << 62
 
@@ -22,7 +23,14 @@ class Claimed(NamedTuple):
     claim: Claim
 
 
-Known = Fate | Claimed
+class Unrecorded(Enum):
+    """What the ledger lacks of rows."""
+
+    CONFIRM = auto()
+    """They were published; it does not tell which of them were confirmed."""
+
+
+Known = Fate | Claimed | Unrecorded
 """What is known of a row by its number."""
 
 
@@ -70,12 +78,25 @@ class LostRows(NamedTuple):
         checkpoint = report.resume_state.checkpoint
         both = (checkpoint.returned_rows, report.returned_rows), (checkpoint.nacked_rows, report.nacked_rows)
         returned, nacked = (_joined(settled, named, checkpoint.row) for settled, named in both)
-        return cls(returned, nacked, RowRanges.parse(report.unconfirmed_rows))
+        return cls(returned, nacked, _parse_named(report.unconfirmed_rows))
+
+    def count_unnamed(self, counts: Counts) -> int:
+        """Returns how many more rows did not pass the broker, by the counts of their run."""
+        return counts.published - counts.confirmed - sum(map(len, self))
+
+    def without_them(self, rows: RowRanges) -> RowRanges:
+        """Returns those of the rows that are not among them."""
+        return rows.without(self.returned).without(self.nacked).without(self.unconfirmed)
 
 
 def _joined(settled: str, named: str, through: int) -> RowRanges:
-    later = RowRanges.parse(named.partition(" ")[0])
-    return RowRanges([*RowRanges.parse(settled), *later.without(RowRanges([(0, through)]))])
+    later = _parse_named(named).without(RowRanges([(0, through)]))
+    return RowRanges([*RowRanges.parse(settled), *later])
+
+
+def _parse_named(text: str) -> RowRanges:
+    """Reads what `RowRanges.shortened` writes, as far as it names rows."""
+    return RowRanges.parse(text.partition(" ")[0])
 
 
 def map_rows(report: RunReport, lost: LostRows, after: int = 0, digest: str | None = None) -> RowMap:
@@ -84,15 +105,18 @@ def map_rows(report: RunReport, lost: LostRows, after: int = 0, digest: str | No
     Those after `after` belong to its last session, to which `digest` was published.
     """
     pieces = _at_the_broker(report, lost)
-    everything = RowRanges([(1, report.counts.published)] if report.counts.published else [])
-    confirmed = everything.without(lost.returned).without(lost.nacked).without(lost.unconfirmed)
+    published = report.counts.published
+    confirmed = lost.without_them(_rows_between(1, published))
     sessions = [
         read_earlier_claims(one, confirmed.within(RowRanges([(one.first, one.last)])))
         for one in report.earlier
         if one.last >= one.first
     ]
-    if report.session:
-        rest = confirmed.without(RowRanges([(1, after)] if after else []))
+    rest = confirmed.within(_rows_between(after + 1, published))
+    if lost.count_unnamed(report.counts):
+        # The session's counts are of rows that nobody can tell apart from those that it never got.
+        pieces += [Piece(first, last, Unrecorded.CONFIRM) for first, last in rest]
+    elif report.session:
         sessions.append(read_claims(report.session, rest, digest))
     for place, session in enumerate(sessions):
         for claim, rows in session.rows.items():
@@ -102,8 +126,22 @@ def map_rows(report: RunReport, lost: LostRows, after: int = 0, digest: str | No
 
 def map_unfinished(report: RunReport) -> RowMap:
     """Maps the rows of a run that did not complete. Its consumer gave no final report: what the broker confirmed is
-    `unknown`."""
-    return RowMap(_at_the_broker(report, LostRows.of(report)))
+    `unknown`, and so are rows of which the ledger does not tell whether it did."""
+    lost, published = LostRows.of(report), report.counts.published
+    pieces = _at_the_broker(report, lost)
+    if unnamed := lost.count_unnamed(report.counts):
+        # Every row up to the checkpoint is settled, and it names those that were lost.
+        open_rows = lost.without_them(_rows_between(report.resume_state.checkpoint.row + 1, published))
+        if len(open_rows) < unnamed:
+            open_rows = lost.without_them(_rows_between(1, published))
+        settled = (len(lost.returned), len(lost.nacked)) == (report.counts.returned, report.counts.nacked)
+        known = Fate.UNCONFIRMED if settled and len(open_rows) == unnamed else Unrecorded.CONFIRM
+        pieces += [Piece(first, last, known) for first, last in open_rows]
+    return RowMap(pieces)
+
+
+def _rows_between(first: int, last: int) -> RowRanges:
+    return RowRanges([(first, last)] if first <= last else [])
 
 
 def _at_the_broker(report: RunReport, lost: LostRows) -> list[Piece]:

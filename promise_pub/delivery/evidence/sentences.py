@@ -43,7 +43,9 @@ def _too_long(finding: Finding) -> str:
 
 def _table_differs(finding: Finding) -> str:
     saved, grown = finding.rows or 0, finding.facts["grown"]
-    if grown == 0:
+    if lacking := finding.facts.get("lacking"):
+        seen = f"lacks the mails of {lacking:,} of them: others took their place"
+    elif grown == 0:
         seen = "did not grow: either it saves elsewhere, or nothing was committed"
     elif grown < 0:
         seen = f"shrank by {_rows(-grown)}: somebody else deletes from it"

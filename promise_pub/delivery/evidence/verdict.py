@@ -256,6 +256,8 @@ def _in_the_table(saved: int | None, evidence: Evidence) -> Iterator[Finding]:
         return
     if not evidence.growth_fits:
         yield _unknown(Kind.TABLE_DIFFERS, saved, grown=evidence.grown)
+    elif evidence.lacking:
+        yield _unknown(Kind.TABLE_DIFFERS, saved, grown=evidence.grown, lacking=evidence.lacking)
     elif evidence.grown != saved + evidence.saved_by_others:
         yield _kept(Kind.TABLE_CHANGED, saved, grown=evidence.grown)
 

@@ -9,8 +9,6 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-MAX_GROUPS = 255  # a group's place is one byte
-
 
 class ChunkPlace(NamedTuple):
     """A piece of a file: the bytes from `offset` on, which begin on `line` (from 1), and the number of its first row."""

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 from promise_pub.delivery.evidence.claims import Claim
 from promise_pub.delivery.evidence.row_map import Claimed, RowMap
 from promise_pub.delivery.ports import MailRow
 from promise_pub.parameters.columns import NAME_AND_MAIL
-from promise_pub.records import MAX_EMPLOYEE_TEXT, Batch
+from promise_pub.records import MAX_EMPLOYEE_TEXT, Batch, Row
+
+
+def received_rows(rows: RowMap, batch: Batch) -> Iterator[Row]:
+    """Yields the rows of a batch that the consumer may have received, as far as it says."""
+    if not batch.rows:
+        return
+    first = batch.rows[0].number
+    for piece in rows.between(first, batch.rows[-1].number):
+        if isinstance(piece.known, Claimed) and piece.known.claim is not Claim.MISSING:
+            yield from batch.rows[piece.first - first : piece.last - first + 1]
 
 
 class MailRows:

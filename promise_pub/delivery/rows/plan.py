@@ -7,18 +7,26 @@ from collections.abc import Mapping
 
 from promise_pub.delivery.evidence.claims import Claim
 from promise_pub.delivery.evidence.row_fates import Cell, InTable, Outcome, assign_fates
-from promise_pub.delivery.evidence.row_map import Claimed, Known, RowMap
+from promise_pub.delivery.evidence.row_map import Claimed, Known, RowMap, Unrecorded
 from promise_pub.fates import Fate
+
+MAX_UNKNOWN = 200
+"""Reasons why rows are unknown: each session may give some of its own. A group's place is one byte, and all other fates
+have some twenty reasons."""
 
 _REJECTED = Outcome(Fate.REJECTED)
 _NOTHING = Outcome(Fate.UNKNOWN)
-_AT_THE_BROKER = {
-    Fate.UNPUBLISHED: "it was not published",
-    Fate.RETURNED: "no queue took it",
-    Fate.NACKED: "the broker refused it",
-    Fate.UNCONFIRMED: "published, and no confirm of it is on record",
-    Fate.UNKNOWN: "confirmed by the broker; the run ended before the consumer's final report",
+_AT_THE_BROKER: Mapping[Known, Outcome] = {
+    Fate.UNPUBLISHED: Outcome(Fate.UNPUBLISHED, "it was not published"),
+    Fate.RETURNED: Outcome(Fate.RETURNED, "no queue took it"),
+    Fate.NACKED: Outcome(Fate.NACKED, "the broker refused it"),
+    Fate.UNCONFIRMED: Outcome(Fate.UNCONFIRMED, "published, and no confirm of it is on record"),
+    Fate.UNKNOWN: Outcome(Fate.UNKNOWN, "confirmed by the broker; the run ended before the consumer's final report"),
+    Unrecorded.CONFIRM: Outcome(
+        Fate.UNKNOWN, "published; which of these rows the broker confirmed was not written down"
+    ),
 }
+_FURTHER = Outcome(Fate.UNKNOWN, "what its session reports does not prove more")
 _NOT_WRITTEN_DOWN = "not published, as far as its server wrote down before it ended"
 
 Seen = Mapping[tuple[Claimed, InTable], int]
@@ -45,6 +53,7 @@ class FatePlan:
         self._interrupted = interrupted
         self.outcomes = [_REJECTED]
         self._places = {_REJECTED: 0}
+        self._unknown = 0
         self._fates: dict[tuple[Known, InTable], Outcome] = {}
         by_session: defaultdict[int, dict[Cell, int]] = defaultdict(dict)
         for ((session, claim), table), count in seen.items():
@@ -72,7 +81,10 @@ class FatePlan:
         elif self._interrupted and known is Fate.UNPUBLISHED:
             outcome = Outcome(known, _NOT_WRITTEN_DOWN)
         else:
-            outcome = Outcome(known, _AT_THE_BROKER[known])
+            outcome = _AT_THE_BROKER[known]
+        if outcome not in self._places and outcome.fate is Fate.UNKNOWN:
+            self._unknown += 1
+            outcome = outcome if self._unknown <= MAX_UNKNOWN else _FURTHER
         if outcome not in self._places:
             self._places[outcome] = len(self.outcomes)
             self.outcomes.append(outcome)

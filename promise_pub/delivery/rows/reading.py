@@ -17,7 +17,7 @@ from promise_pub.delivery.ports import RunLedger
 from promise_pub.delivery.rows.index import RowIndexer
 from promise_pub.delivery.rows.plan import FatePlan
 from promise_pub.errors import RowsLost, RowsNotReady, StoredFileError
-from promise_pub.fates import Fate
+from promise_pub.fates import LOST_FATES, Fate, count_in_need
 from promise_pub.records import MAX_REJECTS, Rejected, Row, RunReport, State
 
 READERS = 2  # pieces looked at at once, over all requests: with more, pages would wait for one another
@@ -147,8 +147,8 @@ class RowReader:
     async def find_first_in_need(self, report: RunReport, most: int) -> list[RowFate]:
         """Returns the first records that need somebody's attention: rows that were lost, then what is no row."""
         rows: list[RowFate] = []
-        needed = {fate for fate in report.fates or () if fate.needs_attention}
-        for fates in (needed - {Fate.REJECTED}, needed & {Fate.REJECTED}):
+        needed = count_in_need(report.fates).keys()
+        for fates in (needed & {*LOST_FATES}, needed & {Fate.REJECTED}):
             if fates and len(rows) < most:
                 rows += await self.find_first(report, RowFilter(fates), most - len(rows))
         return rows

@@ -25,7 +25,8 @@ from promise_pub.delivery.run.stopping import StopReason
 from promise_pub.delivery.run.timeline import Timeline
 from promise_pub.fates import RowGroup
 from promise_pub.parameters import Parameters
-from promise_pub.records import Batch, Counts, Fault, ResumeState, RunReport, SessionView, State, StoredFile
+from promise_pub.records import Batch, Counts, Fault, RunReport, SessionView, State, StoredFile
+from promise_pub.resume_state import ResumeState
 
 
 class ActiveRun:

@@ -14,7 +14,8 @@ from promise_pub.delivery.evidence.proof import Proof
 from promise_pub.delivery.evidence.ranges import RowRanges
 from promise_pub.delivery.ports import Shipment
 from promise_pub.delivery.run.sessions import last_processed_row
-from promise_pub.records import Batch, Checkpoint, EarlierSession, ResumeState, SessionView
+from promise_pub.records import Batch, EarlierSession, SessionView
+from promise_pub.resume_state import Checkpoint, ResumeState
 
 
 class Checkpoints:

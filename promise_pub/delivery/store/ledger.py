@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import asdict, fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import asyncpg
 
 from promise_pub.db import answering, queries, translated
 from promise_pub.db_checks import Need, require_columns
+from promise_pub.delivery.evidence.mail_sum import MailSum
 from promise_pub.delivery.ports import MailLookUp, MailRow
 from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.delivery.store.mails import LONG_TIMEOUT, open_mail_look_up
@@ -22,7 +23,6 @@ from promise_pub.errors import NotClearable, NotResumable, RunNotFound, RunTaken
 from promise_pub.fates import Fate, RowGroup
 from promise_pub.parameters import RUN_PARAMETERS, Parameters
 from promise_pub.records import (
-    Checkpoint,
     ConfirmLatency,
     Counts,
     EarlierSession,
@@ -30,7 +30,6 @@ from promise_pub.records import (
     Finding,
     Rejected,
     Resent,
-    ResumeState,
     RunReport,
     Seconds,
     SessionView,
@@ -38,7 +37,13 @@ from promise_pub.records import (
     StoredFile,
     Verdict,
 )
+from promise_pub.resume_state import Checkpoint, ResumeState
 from promise_pub.samples import Sample
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_T = TypeVar("_T", bound="DataclassInstance")
 
 NEEDS = (
     Need("runs", "SELECT INSERT UPDATE"),
@@ -222,6 +227,11 @@ class Ledger:
         with translated():
             return int(await self._sql.highest_employee_id(self._pool))
 
+    async def sum_mails(self, after: int) -> MailSum:
+        with translated():
+            (summed,) = await self._pool.fetch(self._sql.sum_mails.sql, after, timeout=LONG_TIMEOUT)
+        return MailSum(summed["rows"], int(summed["hashes"]))
+
     @asynccontextmanager
     async def look_up_mails(self, rows: AsyncIterator[MailRow]) -> AsyncIterator[MailLookUp]:
         async with open_mail_look_up(self._pool, rows) as look_up:
@@ -288,7 +298,7 @@ def _report(row: asyncpg.Record) -> RunReport:
         state=State(row["state"]),
         started_at=row["started_at"],
         finished_at=row["finished_at"],
-        seconds=Seconds(**json.loads(row["seconds"])),
+        seconds=_read(Seconds, json.loads(row["seconds"])),
         counts=Counts(
             read=row["rows_read"],
             rejected=row["rows_rejected"],
@@ -301,14 +311,14 @@ def _report(row: asyncpg.Record) -> RunReport:
         returned_rows=row["returned_rows"],
         nacked_rows=row["nacked_rows"],
         unconfirmed_rows=row["unconfirmed_rows"],
-        session=SessionView(**json.loads(row["session"])) if row["session"] else None,
+        session=_read(SessionView, json.loads(row["session"])) if row["session"] else None,
         db_count=row["db_count"],
         verdict=Verdict(row["verdict"]) if row["verdict"] else None,
         explanation=tuple(row["explanation"]),
-        confirm_ms=ConfirmLatency(**json.loads(row["confirm_ms"])) if row["confirm_ms"] else None,
+        confirm_ms=_read(ConfirmLatency, json.loads(row["confirm_ms"])) if row["confirm_ms"] else None,
         error=Fault(row["error_code"], row["error_message"]) if row["error_code"] else None,
         digest=row["digest"],
-        resends=tuple(Resent(**one) for one in json.loads(row["resends"])),
+        resends=tuple(_read(Resent, one) for one in json.loads(row["resends"])),
         earlier=tuple(_earlier(one) for one in json.loads(row["earlier"])),
         resume_state=_resume_state(json.loads(row["going"])),
         findings=Finding.parse_all(json.loads(row["findings"])),
@@ -318,13 +328,19 @@ def _report(row: asyncpg.Record) -> RunReport:
     )
 
 
+def _read(kind: type[_T], told: dict[str, Any]) -> _T:
+    """Makes a record of its JSON. Leaves out keys that only another version knows, since servers share the database."""
+    known = {field.name for field in fields(kind)}
+    return kind(**{key: value for key, value in told.items() if key in known})
+
+
 def _earlier(told: dict[str, Any]) -> EarlierSession:
-    return EarlierSession(SessionView(**told["session"]), told["first"], told["last"])
+    return EarlierSession(_read(SessionView, told["session"]), told["first"], told["last"])
 
 
 def _resume_state(told: dict[str, Any]) -> ResumeState:
     if not told:
         return ResumeState()
-    checkpoint = Checkpoint(**told["checkpoint"])
+    checkpoint = _read(Checkpoint, told["checkpoint"])
     left_behind = tuple(told.get("left_behind", ()))
-    return ResumeState(**{**told, "checkpoint": checkpoint, "left_behind": left_behind})
+    return _read(ResumeState, {**told, "checkpoint": checkpoint, "left_behind": left_behind})

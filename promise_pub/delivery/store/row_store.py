@@ -29,10 +29,14 @@ class ChunkStore:
         self._pool = pool
         self._sql = queries("row_chunks")
 
-    async def write_chunks(self, run_id: str, chunks: AsyncIterator[RowChunk]) -> None:
+    async def write_chunks(
+        self, run_id: str, chunks: AsyncIterator[RowChunk], groups: Callable[[], Sequence[RowGroup]]
+    ) -> None:
+        run = UUID(run_id)
         with translated():
             async with self._pool.acquire() as connection, connection.transaction():
-                await self._replace_chunks(connection, UUID(run_id), chunks)
+                await self._replace_chunks(connection, run, chunks)
+                await self._sql.write_groups(connection, run_id=run, row_groups=json.dumps(groups()))
 
     async def write_ended_run(
         self, report: RunReport, chunks: AsyncIterator[RowChunk], groups: Callable[[], Sequence[RowGroup]]
@@ -41,6 +45,9 @@ class ChunkStore:
         ended = {"state": report.state.value, "finished_at": report.finished_at}
         with translated():
             async with self._pool.acquire() as connection, connection.transaction():
+                await self._sql.lock_rows(connection, run=report.id)
+                if await self._sql.has_groups(connection, run_id=run):
+                    return
                 await self._replace_chunks(connection, run, chunks)
                 row_groups = json.dumps(groups())
                 # A resumed run that writes its own chunks waits for this transaction, and these must not outlast it.
@@ -52,6 +59,7 @@ class ChunkStore:
             async for chunk in chunks:
                 yield (run, *_columns(chunk))
 
+        await self._sql.lock_rows(connection, run=str(run))
         await self._sql.delete_chunks(connection, run_id=run)
         await connection.copy_records_to_table("row_chunks", records=records(), columns=_COLUMNS, timeout=LONG_TIMEOUT)
 

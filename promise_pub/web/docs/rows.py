@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from promise_pub import errors
-from promise_pub.fates import Fate
+from promise_pub.fates import ATTENTION, Fate
 from promise_pub.http.negotiation import CSV, HTML, JSON
 from promise_pub.http.openapi.answers import DATABASE, HEADERS, Operation, answer, formats, headers, problems
 from promise_pub.http.openapi.parameters import format_parameter, query
@@ -11,7 +11,7 @@ from promise_pub.http.pagination import MAX_PER_PAGE, PER_PAGE
 from promise_pub.http.problem_catalog import Kind
 from promise_pub.json_schema import COUNT, ORDINAL, TEXT, Schema, ref
 from promise_pub.web.docs.parameters import RUN_ID
-from promise_pub.web.runs.row_query import ATTENTION, MAX_TEXT
+from promise_pub.web.runs.row_query import MAX_TEXT
 
 _MAX_LINE = 10**12 - 1
 _WORDS = f"""\

@@ -11,12 +11,9 @@ from multidict import MultiMapping
 
 from promise_pub.delivery.rows.reading import RowFilter
 from promise_pub.errors import BadParameter
-from promise_pub.fates import Fate
+from promise_pub.fates import ATTENTION, FATES_IN_NEED, Fate
 from promise_pub.http.pagination import MAX_PER_PAGE, PER_PAGE, parse_positive
 from promise_pub.records import RunReport
-
-ATTENTION = "attention"
-"""Stands for all fates that need somebody's attention."""
 
 MAX_TEXT = 200  # characters to look for
 EVERYTHING = RowFilter()
@@ -55,7 +52,7 @@ def parse_fates(given: Sequence[str]) -> tuple[Fate, ...]:
     found: dict[Fate, None] = {}
     for name in ",".join(given).split(","):
         if name == ATTENTION:
-            found |= dict.fromkeys(fate for fate in Fate if fate.needs_attention)
+            found |= dict.fromkeys(FATES_IN_NEED)
         elif name in {*Fate}:
             found[Fate(name)] = None
         elif name:

@@ -14,7 +14,7 @@ from promise_pub.delivery.queue.rerun import rerun, send_rows_again
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.rows.reading import RowFate
 from promise_pub.delivery.run.active import ActiveRun
-from promise_pub.errors import DatabaseError, RunNotFound, ServerStopping, find_class
+from promise_pub.errors import DatabaseError, RowsNotReady, RunNotFound, ServerStopping, find_class
 from promise_pub.http.intake.expect import defer_continue
 from promise_pub.http.keys import AUTHENTICATOR, name_of_principal
 from promise_pub.http.negotiation import JSON, negotiate_format
@@ -202,10 +202,11 @@ def _is_listed_now(request: web.Request, report: RunReport) -> bool:
 
 
 async def _rows_in_need(request: web.Request, report: RunReport) -> list[RowFate]:
-    """Returns the first rows that need somebody's attention, or none while the database is unavailable."""
+    """Returns the first rows that need somebody's attention, or none while the database is unavailable, or where the run
+    was resumed since it was read."""
     try:
         return await request.app[ROWS].find_first_in_need(report, IN_NEED_SHOWN)
-    except DatabaseError:
+    except (DatabaseError, RowsNotReady):
         return []
 
 

@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promise_pub.errors import ServerAnswerError, ServerAway
-from promise_pub.fates import Fate
 from promise_pub.remote import rows as module
 from promise_pub.remote.client import RemoteServer
-from promise_pub.remote.rows import await_fates, count_in_need, fetch_first_in_need, read_rows
+from promise_pub.remote.rows import await_fates, fetch_first_in_need, read_rows
 
 ROWS = [
     {"line": 1, "row": 1, "fate": "saved", "reason": "", "repeats_line": None, "content": "[\n],\u2028, é"},
@@ -70,13 +69,6 @@ async def test_a_row_without_an_end_is_not_kept_for_ever(monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "MAX_ROW_BYTES", 100)
     with pytest.raises(ServerAnswerError, match="more than 100 bytes"):
         await read(b"a" * 60, b"a" * 60)
-
-
-def test_what_only_a_newer_server_knows_needs_nobody_here() -> None:
-    assert count_in_need({}) == count_in_need({"fates": None}) == count_in_need({"fates": {"lost in time": 3}}) == {}
-    told = count_in_need({"fates": {fate.value: 1 for fate in Fate}})
-    assert told.keys() == {fate for fate in Fate if fate.needs_attention}
-    assert [*told][-1] == "rejected", "what was lost comes first"
 
 
 async def test_the_first_of_each_fate_are_asked_for_only_where_there_are_any() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +18,11 @@ ALL = Counts(read=102, rejected=2, published=100, confirmed=100)
 
 def told(received: int | None, saved: int | None, dup: int | None = None, invalid: int | None = None) -> SessionView:
     return SessionView("u", received, saved, dup, invalid)
+
+
+def all_there(repeats: Repeats | None, session: SessionView) -> Repeats | None:
+    """With the mails of all rows that the session saved."""
+    return repeats and replace(repeats, gained=session.saved or 0)
 
 
 def nothing_grown(saved: int) -> str:
@@ -479,7 +486,7 @@ def test_every_row_was_confirmed(
     verdict: Verdict,
     explanation: list[str],
 ) -> None:
-    judgement = judge(ALL, "", "", session, repeats, grown)
+    judgement = judge(ALL, "", "", session, all_there(repeats, session), grown)
     assert (judgement.verdict, sorted(judgement.explanation)) == (verdict, sorted(explanation))
     assert judgement.findings == sort_by_weight(judgement.findings)
 
@@ -572,7 +579,8 @@ def test_a_second_pass_is_needed_where_rows_are_unsaved_for_a_reason_that_can_be
 def test_mails_that_employees_held_before_explain_rows_where_the_consumer_may_save_to_it(
     saved: int, repeats: Repeats, grown: int | None, verdict: Verdict
 ) -> None:
-    assert judge(ALL, "", "", told(100, saved), repeats, grown).verdict is verdict
+    session = told(100, saved)
+    assert judge(ALL, "", "", session, all_there(repeats, session), grown).verdict is verdict
 
 
 SMALL = st.integers(0, 6)
@@ -583,7 +591,7 @@ MAYBE = st.none() | SMALL
 @given(
     st.builds(Counts, read=SMALL, published=SMALL, confirmed=SMALL, returned=SMALL, nacked=SMALL),
     st.builds(told, MAYBE, MAYBE, MAYBE, MAYBE),
-    st.none() | st.builds(Repeats, SMALL, SMALL, SMALL),
+    st.none() | st.builds(Repeats, SMALL, SMALL, SMALL, SMALL),
     st.none() | st.integers(-2, 6),
 )
 def test_kept_is_never_said_without_its_conditions(
@@ -600,10 +608,12 @@ def test_kept_is_never_said_without_its_conditions(
         assert counts.confirmed - saved <= shown
         assert received == counts.confirmed or session.duplicates is not None
         assert grown in (None, saved)
+        assert repeats is None or repeats.gained + repeats.too_long >= saved
         assert not session.invalid or received > counts.confirmed == saved
         assert saved <= counts.confirmed
     elif judgement.verdict is UNKNOWN:
-        elsewhere = grown is not None and grown != saved
+        lacking = repeats is not None and saved is not None and repeats.gained + repeats.too_long < saved
+        elsewhere = grown is not None and (grown != saved or lacking)
         word = bool(session.duplicates)
         assert received is None or saved is None or received > counts.confirmed or elsewhere or word
     assert judgement.explanation or judgement.verdict is KEPT
@@ -632,6 +642,7 @@ def deliver(mails: list[str], fates: list[str], held: set[str], tells: bool) -> 
         in_file=len(short) - len(set(short)),
         held_before=len(set(short) & held),
         too_long=len(mails) - len(short),
+        gained=saved,
     )
     counts = Counts(read=len(mails), published=len(mails), confirmed=len(mails))
     session = told(received, saved, duplicates, invalid) if tells else told(received, saved)
@@ -665,3 +676,12 @@ def test_rows_that_came_twice_break_nothing_when_the_consumer_tells(
     again = ["twice" if fate == "twice" else "once" for fate in fates[: len(mails)]]
     assert deliver(mails, again, held, True)[0].verdict is KEPT
     assert deliver(mails, again, held, False)[0].verdict is (UNKNOWN if "twice" in again else KEPT)
+
+
+def test_rows_that_were_saved_are_there_and_not_only_as_many() -> None:
+    session = told(15, 10, 5)
+    counts = Counts(read=15, published=15, confirmed=15)
+    assert judge(counts, "", "", session, Repeats(in_file=5, gained=10), 10).verdict is KEPT
+    judged = judge(counts, "", "", session, Repeats(in_file=5, gained=8), 10)
+    assert judged.verdict is UNKNOWN
+    assert "employees lacks the mails of 2 of them: others took their place" in judged.explanation[0]

@@ -149,14 +149,14 @@ def told(
 def test_what_proves_what(session: SessionView, proof: Proof, verdict: Verdict, explanation: list[str]) -> None:
     saved = session.saved or 0
     counted = needs_repeats(ALL, session, saved, proof)
-    repeats = Repeats(in_file=max(0, min(3, 100 - saved))) if counted else None
+    repeats = Repeats(in_file=max(0, min(3, 100 - saved)), gained=saved) if counted else None
     judged = judge(ALL, "", "", session, repeats, saved, proof)
     assert (judged.verdict, sorted(judged.explanation)) == (verdict, sorted(explanation))
 
 
 def test_rows_sent_again_prove_no_less_to_a_consumer_that_cuts_long_rows_short() -> None:
     session, proof = told(103, 99, digest=None), Proof(ROWS, digest="d", again=True)
-    judged = judge(ALL, "", "", session, Repeats(in_file=1, too_long=1), 99, proof)
+    judged = judge(ALL, "", "", session, Repeats(in_file=1, too_long=1, gained=98), 99, proof)
     assert judged.verdict is KEPT, judged
 
 
@@ -348,7 +348,7 @@ def test_no_row_that_is_lost_or_changed_is_judged_kept(
     )
     counts = Counts(read=len(mails), published=len(mails), confirmed=len(mails), resent=fates.count("twice"))
     proof = Proof(RowRanges([(1, len(mails))]), digest=digest_of(dict(enumerate(mails, 1))), again=True)
-    repeats = Repeats(in_file=sum(count - 1 for count in Counter(mails).values()))
+    repeats = Repeats(in_file=sum(count - 1 for count in Counter(mails).values()), gained=len(saved))
     judged = judge(counts, "", "", session, repeats, len(saved), proof)
     went = set(fates[: len(mails)])
     if not went & {"lost", "changed"}:

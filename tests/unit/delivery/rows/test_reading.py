@@ -26,7 +26,8 @@ from promise_pub.delivery.rows.reading import SLICE, FoundRows, RowFate, RowFilt
 from promise_pub.errors import RowsLost, RowsNotReady
 from promise_pub.fates import Fate
 from promise_pub.parameters import Parameters
-from promise_pub.records import Checkpoint, Counts, Rejected, ResumeState, Row, RunReport, SessionView, State
+from promise_pub.records import Counts, Rejected, Row, RunReport, SessionView, State
+from promise_pub.resume_state import Checkpoint, ResumeState
 from tests.fakes import FakeLedger
 from tests.reader_parts import FedReader
 

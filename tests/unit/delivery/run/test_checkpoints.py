@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from promise_pub.delivery.run.checkpoints import Checkpoints
-from promise_pub.records import Batch, Checkpoint, Rejected, ResumeState, Row, SessionView
+from promise_pub.records import Batch, Rejected, Row, SessionView
+from promise_pub.resume_state import Checkpoint, ResumeState
 
 COLUMNS = ("name", "mail")
 

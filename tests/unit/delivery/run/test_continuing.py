@@ -17,7 +17,8 @@ from promise_pub.delivery.run import execute, ledger_gate
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.errors import ConsumerStalled, DatabaseUnavailable, NotCancellable, NotResumable, RunNotFound, RunTaken
 from promise_pub.parameters import Mode, Parameters
-from promise_pub.records import Checkpoint, ResumeState, RunReport, SessionView, State, Verdict
+from promise_pub.records import RunReport, SessionView, State, Verdict
+from promise_pub.resume_state import Checkpoint, ResumeState
 from tests.fakes import until
 from tests.house import BATCH, QUICK, House
 

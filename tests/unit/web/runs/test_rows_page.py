@@ -17,7 +17,8 @@ import pytest
 from aiohttp import web
 
 from promise_pub.delivery.input.row_chunks import RowChunk
-from promise_pub.delivery.rows.reading import CHUNKS_AT_ONCE, RowFate
+from promise_pub.delivery.rows.reading import CHUNKS_AT_ONCE, RowFate, RowReader
+from promise_pub.errors import RowsNotReady
 from promise_pub.records import State
 from promise_pub.web.runs import rows
 from tests.fakes import FakeRowStore, until
@@ -244,6 +245,18 @@ async def test_a_run_without_losses_needs_nobody(house: House) -> None:
     text = await (await house.client.get(path)).text()
     assert "need you" not in text and "Send only these again" not in text
     assert Parsed(text).links["saved"] == f"{path}/rows?fate=saved"
+
+
+async def test_a_run_that_is_resumed_between_two_reads_is_shown_without_its_rows(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def resumed(*_: object) -> list[object]:
+        raise RowsNotReady("The run was resumed meanwhile.")
+
+    path = await sent(house)
+    monkeypatch.setattr(RowReader, "find_first_in_need", resumed)
+    for face in ("", "/report.html"):
+        assert (await shown(house, path + face)).rows == []
 
 
 async def test_rows_are_sent_again_and_nothing_is_emptied(house: House) -> None:
