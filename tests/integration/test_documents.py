@@ -100,7 +100,8 @@ class Reader:
         elif re.search(r"\bverify\b", command):
             run = await self._reported((self.folder / "data.csv").read_bytes())
         else:
-            content = people(3) + b"Ann," + b"x" * 128 + b"\n"  # of no use to the consumer
+            # What is sent again needs a row that was of no use to the consumer.
+            content = people(3) + (b"Ann," + b"x" * 128 + b"\n" if "/again" in command else b"")
             run = (await self._server.send(content, "?mode=batch&timeout=0&clear=true")).json["id"]
         return command.replace(EXAMPLE_RUN, run)
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, fields, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -40,10 +40,7 @@ from promise_pub.records import (
 from promise_pub.resume_state import Checkpoint, ResumeState
 from promise_pub.samples import Sample
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-_T = TypeVar("_T", bound="DataclassInstance")
+_T = TypeVar("_T")
 
 NEEDS = (
     Need("runs", "SELECT INSERT UPDATE"),
@@ -330,7 +327,7 @@ def _report(row: asyncpg.Record) -> RunReport:
 
 def _read(kind: type[_T], told: dict[str, Any]) -> _T:
     """Makes a record of its JSON. Leaves out keys that only another version knows, since servers share the database."""
-    known = {field.name for field in fields(kind)}
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     return kind(**{key: value for key, value in told.items() if key in known})
 
 
