@@ -19,7 +19,7 @@ from promise_pub import db
 from promise_pub.accounts.passwords import Passwords
 from promise_pub.accounts.people import Role
 from promise_pub.accounts.store import StoredAccounts
-from promise_pub.delivery.run import execute
+from promise_pub.delivery.run import judging
 from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.logs import logging_to
 from promise_pub.settings.model import DatabaseSettings, RabbitSettings
@@ -120,7 +120,7 @@ async def fail_unforeseen(server: ServerUnderTest, who: dict[str, str], monkeypa
         raise ValueError(f"cannot take {ROW}")
 
     with monkeypatch.context() as patch:
-        patch.setattr(execute, "judge", fail)
+        patch.setattr(judging, "judge", fail)
         assert (await send(server, who, FILE, "mode=batch")).status == 500
     with monkeypatch.context() as patch:
         patch.setattr(Ledger, "add_rejects", fail)
