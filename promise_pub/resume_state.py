@@ -36,9 +36,9 @@ class ResumeState:
     highest_id: int = 0
     held_up_to: int | None = None
     cleared: bool = False
-    """Whether the employees table was emptied, if that was asked for."""
+    """True once the employees table was emptied, if that was asked for."""
     resent: int = 0
     resumed: bool = False
-    """Whether an earlier process published to the session: how often, up to its end, the ledger does not know."""
+    """True where an earlier process published to the session: how often, up to its end, the ledger does not know."""
     left_behind: tuple[str, ...] = ()
     """Sessions that the consumer did not say it removed; empty: one that it may have made and did not name."""

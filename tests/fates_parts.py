@@ -1,4 +1,4 @@
-"""What tests of rows' fates need: files of every kind whose records are known line by line, and what a server lists of them."""
+"""Parts for tests of fates: files of every kind whose records are known line by line, and the list of a server."""
 
 from __future__ import annotations
 

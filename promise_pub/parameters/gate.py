@@ -35,7 +35,7 @@ USUAL_GATES: Mapping[str, str] = {
     "saved < accepted": "an accepted row is not saved",
     "resent > 0": "rows had to be sent again",
 }
-"""What many runs fail by, in words that follow `fail when`."""
+"""Common gates, in words that follow `fail when`."""
 
 
 class Outcome(StrEnum):

@@ -14,7 +14,7 @@ from operator import eq, ge, gt, le, lt, ne
 
 Value = Fraction | str
 Values = Mapping[str, Value | None]
-"""What the report tells, by the names of a gate; None where nobody told. Times are in the unit of their name."""
+"""Values of a report by the names of a gate; None where nobody reported one. Times are in the unit of their name."""
 
 OPERATORS = {"<": lt, "<=": le, ">": gt, ">=": ge, "==": eq, "=": eq, "!=": ne}
 ANY, ALL = "or", "and"

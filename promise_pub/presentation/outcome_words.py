@@ -23,7 +23,7 @@ _GATES = {Outcome.PASSED: "gate passed", Outcome.FAILED: "gate failed", Outcome.
 
 
 class Note(NamedTuple):
-    """What is worth a look: in a few words, what follows `The promise is kept, but`, in a sentence, and what to do."""
+    """Something worth a look: in a few words that follow `The promise is kept, but`, in a sentence, and what to do."""
 
     words: str
     clause: str

@@ -1,4 +1,4 @@
-"""What a session says of each of its rows, by their numbers, as far as its counts agree with it."""
+"""Claims of a session about its rows, by their numbers, as far as its counts agree with them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from promise_pub.records import EarlierSession, SessionView
 
 
 class Claim(StrEnum):
-    """What a session says of one row."""
+    """The claim of a session about one row."""
 
     RECEIVED = "received"
     DUPLICATE = "duplicate"

@@ -1,4 +1,4 @@
-"""What follows from the report of a completed run: its gate, whether it passed, and what is worth a look. Pure."""
+"""Consequences of the report of a completed run: its gate, whether it passed, and what is worth a look. Pure."""
 
 from __future__ import annotations
 

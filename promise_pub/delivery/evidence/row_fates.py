@@ -20,7 +20,7 @@ from promise_pub.text import counted
 
 
 class InTable(StrEnum):
-    """What the table employees shows of a row at the end of its run."""
+    """The evidence of the table employees about a row at the end of its run."""
 
     NEW = "new"
     """It gained the row's mail since the run began."""

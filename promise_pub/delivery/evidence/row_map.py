@@ -1,4 +1,4 @@
-"""What is known of each row of a run by its number: its fate at the broker, or its session and what that says of it."""
+"""Knowledge of each row of a run by its number: its fate at the broker, or its session and the claim of that."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Claimed(NamedTuple):
 
 
 class Unrecorded(Enum):
-    """What the ledger lacks of rows."""
+    """Facts about rows that the ledger lacks."""
 
     CONFIRM = auto()
     """They were published; it does not tell which of them were confirmed."""
 
 
 Known = Fate | Claimed | Unrecorded
-"""What is known of a row by its number."""
+"""Knowledge of a row by its number."""
 
 
 class Piece(NamedTuple):

@@ -22,7 +22,7 @@ class Judgement(NamedTuple):
 
     verdict: Verdict
     findings: tuple[Finding, ...]
-    """What breaks the promise first, then what is unknown, then what explains."""
+    """Sorts findings: first those that break the promise, then the unknown ones, then those that explain."""
 
     @property
     def explanation(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Which rows of a run a request asks for."""
+"""The part of a request that chooses rows of a run."""
 
 from __future__ import annotations
 
