@@ -22,7 +22,7 @@ class Judgement(NamedTuple):
 
     verdict: Verdict
     findings: tuple[Finding, ...]
-    """Sorts findings: first those that break the promise, then the unknown ones, then those that explain."""
+    """Findings by weight: those that break the promise, then the unknown ones, then those that explain."""
 
     @property
     def explanation(self) -> tuple[str, ...]:
