@@ -66,6 +66,8 @@ class RowReader:
     def __init__(self, uploads: Uploads, ledger: RunLedger) -> None:
         self._uploads = uploads
         self._ledger = ledger
+        self.page_turn = asyncio.Lock()
+        """Whoever makes a page of rows holds it, so that many readers do not keep other pages waiting."""
         self._turns = asyncio.Semaphore(READERS)
         self._building = asyncio.Lock()
 

@@ -8,7 +8,7 @@ import io
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from typing import NamedTuple
 
 from aiohttp import web
@@ -62,24 +62,32 @@ async def list_rows(request: web.Request) -> web.StreamResponse:
     wanted, per_page = parse_wanted(request)
     report = await request.app[ROWS].prepare(await find_recorded_run(request))
     if format == HTML or per_page:
-        shown = await _find_page(request, report, wanted, per_page or PER_PAGE)
-        if format == HTML:
-            response: web.StreamResponse = page(request, "rows.html", _context(report, wanted, per_page, shown))
-        else:
-            table = _Table(format, report)
-            text = list[str]()
-            for some in _slices(shown.rows):
-                text.append(table.add(some))
-                await asyncio.sleep(0)
-            text.append(table.end())
-            response = web.Response(text="".join(text), content_type=_TYPES[format], charset="utf-8")
-        if shown.after is not None:
-            url = rows_url(report, wanted, after=shown.after, per_page=per_page, format=request.query.get("format"))
-            response.headers["Link"] = f'<{url}>; rel="next"'
-        if not wanted.text:
-            response.headers["X-Total-Count"] = str(count_rows(report, wanted))
-        return response
+        # A search for text may take seconds, and only its pieces take turns; other pages are made one at a time.
+        async with nullcontext() if wanted.text else request.app[ROWS].page_turn:
+            return await _show_page(request, report, wanted, per_page, format)
     return await _stream(request, report, wanted, format)
+
+
+async def _show_page(
+    request: web.Request, report: RunReport, wanted: RowFilter, per_page: int | None, format: str
+) -> web.Response:
+    shown = await _find_page(request, report, wanted, per_page or PER_PAGE)
+    if format == HTML:
+        response = page(request, "rows.html", _context(report, wanted, per_page, shown))
+    else:
+        table = _Table(format, report)
+        text = list[str]()
+        for some in _slices(shown.rows):
+            text.append(table.add(some))
+            await asyncio.sleep(0)
+        text.append(table.end())
+        response = web.Response(text="".join(text), content_type=_TYPES[format], charset="utf-8")
+    if shown.after is not None:
+        url = rows_url(report, wanted, after=shown.after, per_page=per_page, format=request.query.get("format"))
+        response.headers["Link"] = f'<{url}>; rel="next"'
+    if not wanted.text:
+        response.headers["X-Total-Count"] = str(count_rows(report, wanted))
+    return response
 
 
 async def _find_page(request: web.Request, report: RunReport, wanted: RowFilter, most: int) -> RowsPage:
