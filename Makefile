@@ -4,7 +4,7 @@
 run: ; @PROMISE_PUB_SERVER_PORT="$(or $(PORT),$(PROMISE_PUB_SERVER_PORT))" exec scripts/run $(ARGS)
 test: ; @exec scripts/test $(ARGS)
 reliability: ; @exec scripts/test -n 0 tests/faults --reliability docs/reliability.md $(ARGS)
-soak: ; @exec scripts/test -n 0 tests/faults --soak --reliability docs/reliability.md $(ARGS)
+soak: ; @exec scripts/test -n 0 tests/faults --soak --timeout 0 --reliability docs/reliability.md $(ARGS)
 check: ; @exec scripts/check
 bench: ; @exec scripts/bench $(ARGS)
 bench-quick: ; @exec scripts/bench --quick $(ARGS)

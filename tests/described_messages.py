@@ -23,7 +23,10 @@ DESCRIPTION = asyncapi.describe(RabbitSettings(host="localhost"))
 
 
 class Inspector:
-    """Looks at messages. `faults` are those that are not as described, `seen` how many it looked at."""
+    """Looks at messages. `faults` are those that are not as described, `seen` how many it looked at.
+
+    `ids` has each message id once: what a session left unacknowledged is delivered, and seen, again.
+    """
 
     def __init__(self, description: Mapping[str, Any] = DESCRIPTION) -> None:
         components = description["components"]
@@ -35,6 +38,7 @@ class Inspector:
             for message in components["messages"].values()
         ]
         self.seen = 0
+        self.ids: set[str] = set()
         self.faults: list[str] = []
 
     def look(self, properties: Mapping[str, Any], body: bytes) -> None:
@@ -42,6 +46,7 @@ class Inspector:
         if properties.get("app_id") == OF_THE_TESTS:
             return
         self.seen += 1
+        self.ids.add(properties.get("message_id", ""))
         try:
             told = json.loads(body.decode())
         except ValueError:

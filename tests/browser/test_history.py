@@ -126,4 +126,4 @@ async def test_the_history_is_sound_everywhere(eye: Eye, ids: list[str], size: t
     for path in ("/", "/runs", "/runs?file=%3Cb%3E", "/runs?page=9"):
         page = await eye.look(path, size=size, dark=dark)
         assert (await findings(page), await overflows(page)) == ([], False), path
-        assert await shifted(page) < 0.001, path  # though times are put into the reader's zone
+        assert await shifted(page) < 0.01, path  # though times are put into the reader's zone

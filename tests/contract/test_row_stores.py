@@ -74,7 +74,7 @@ async def test_fates_of_a_turn_before_do_not_replace_those_of_the_last(
     ledger: Ledger, ended: RunReport, ends: State | None
 ) -> None:
     """The run is resumed, and ends, while those of the turn before are worked out."""
-    await ledger.rows.write_chunks(ended.id, chunks(3), lambda: GROUPS)
+    await ledger.rows.write_chunks(ended.id, chunks(3), tuple)
     begun, going = asyncio.Event(), asyncio.Event()
     writing = asyncio.create_task(ledger.rows.write_ended_run(ended, chunks(3, begun, going), lambda: GROUPS))
     await begun.wait()

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from openapi_spec_validator import validate
 
 from promise_pub import db
@@ -23,6 +24,8 @@ from tests.web_parts import ServerUnderTest, serving, settings
 TESTS = Path(__file__).parents[1]
 PHASES = ("Examples", "Coverage", "Fuzzing", "Stateful")
 PATIENCE = 900  # seconds after which schemathesis is given up
+
+pytestmark = pytest.mark.timeout(0)  # schemathesis has a patience of its own
 
 
 @asynccontextmanager

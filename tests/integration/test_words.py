@@ -30,6 +30,8 @@ PATIENCE = 600.0  # seconds for a word to install what it needs and to begin; th
 LACKING = re.compile(r"^Missing, and .*\n.*", re.MULTILINE)
 NO_ROOT = "#!/bin/sh\nexit 1\n"
 
+pytestmark = pytest.mark.timeout(0)  # each word has a patience of its own
+
 
 class Clone:
     """A clone in which words are run, by a user who has nothing but it."""
