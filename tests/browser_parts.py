@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import (
     Browser,
@@ -27,6 +28,10 @@ CHROMIUM_VARIABLE = "PROMISE_PUB_CHROMIUM"  # where Chromium is, if not on the P
 PATIENCE = 40_000  # milliseconds after which a wait has failed; nothing here takes that long
 expect.set_options(timeout=PATIENCE)
 WIDE, PHONE = (1280, 900), (360, 740)
+IN_EACH_LOOK = pytest.mark.parametrize(
+    ("size", "dark"), [(WIDE, False), (PHONE, True)], ids=["wide-light", "phone-dark"]
+)
+"""A size decides what fits, a theme which colours meet: two of the four looks have all of either."""
 _VIOLATIONS = {"resultTypes": ["violations"]}  # what passes is looked at, but not told at length
 # The first two let root start it; the others keep it from asking the world for things.
 _ARGUMENTS = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain, pairwise, starmap
 
 from promise_pub.presentation.wording import duration
@@ -166,7 +167,12 @@ def chart(title: str, unit: str, lines: dict[str, list[Stroke]]) -> Chart | None
 
 def sparkline(report: RunReport) -> str:
     """Returns the path of a run's rate of confirms; empty where there is none."""
-    strokes = rate(report.samples, lambda sample: sample.confirmed)
+    return _sparkline(report.samples)
+
+
+@lru_cache(100)  # most pages show the same runs
+def _sparkline(samples: Sequence[Sample]) -> str:
+    strokes = rate(samples, lambda sample: sample.confirmed)
     top = max((value for _, value in chain(*strokes)), default=0.0)
     return _path(strokes, strokes[-1][-1][0], top, SPARK_WIDTH, SPARK_HEIGHT) if top else ""
 

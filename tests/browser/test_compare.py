@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import expect
 
-from tests.browser_parts import PHONE, WIDE, Eye, findings, overflows
+from tests.browser_parts import IN_EACH_LOOK, Eye, findings, overflows
 from tests.web_parts import ServerUnderTest, people
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -43,8 +43,7 @@ async def test_only_differences_are_shown_on_wish_without_scripts_too(eye: Eye, 
     await expect(page.get_by_role("row", name="differs rate")).to_be_visible()
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+@IN_EACH_LOOK
 async def test_six_runs_are_sound_for_everybody(
     eye: Eye, server: ServerUnderTest, size: tuple[int, int], dark: bool
 ) -> None:

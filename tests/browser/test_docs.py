@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.browser_parts import PHONE, WIDE, Eye, findings, overflows
+from tests.browser_parts import IN_EACH_LOOK, Eye, findings, overflows
 from tests.web_parts import ServerUnderTest
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-SIZES = pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
-THEMES = pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 
-
-@SIZES
-@THEMES
+@IN_EACH_LOOK
 async def test_the_api_is_shown_soundly(eye: Eye, size: tuple[int, int], dark: bool) -> None:
     page = await eye.look("/docs", size=size, dark=dark)
     await page.locator(".opblock-summary", has_text="/simulate/").first.wait_for()
@@ -28,8 +24,7 @@ async def test_the_api_is_shown_soundly(eye: Eye, size: tuple[int, int], dark: b
     assert not await overflows(page)
 
 
-@SIZES
-@THEMES
+@IN_EACH_LOOK
 async def test_without_scripts_the_api_is_a_list(eye: Eye, size: tuple[int, int], dark: bool) -> None:
     page = await eye.look("/docs", size=size, dark=dark, scripts=False)
     told = await page.locator("#api_list").inner_text()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from promise_pub.app import FEATURES
-from tests.browser_parts import PHONE, WIDE, Eye, findings, overflows
+from tests.browser_parts import IN_EACH_LOOK, Eye, findings, overflows
 from tests.web_parts import ServerUnderTest
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -17,8 +17,7 @@ PAGES = (
 )
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+@IN_EACH_LOOK
 async def test_pages_are_sound_for_everybody(
     eye: Eye, server: ServerUnderTest, size: tuple[int, int], dark: bool
 ) -> None:

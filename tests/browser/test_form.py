@@ -11,7 +11,7 @@ from playwright.async_api import Page, Route, expect
 
 from promise_pub.settings.model import DatabaseSettings
 from tests import consumer_parts
-from tests.browser_parts import PHONE, WIDE, Eye, a_file, findings, overflows, slow_down, tab_to
+from tests.browser_parts import IN_EACH_LOOK, PHONE, WIDE, Eye, a_file, findings, overflows, slow_down, tab_to
 from tests.web_parts import ServerUnderTest, people, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -386,8 +386,7 @@ async def test_hostile_file_names_are_text(eye: Eye, server: ServerUnderTest, na
         assert await findings(page) == []
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+@IN_EACH_LOOK
 async def test_the_form_is_sound_in_every_state(eye: Eye, size: tuple[int, int], dark: bool) -> None:
     page = await eye.look(size=size, dark=dark)
     await choose(page)

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
-from tests.browser_parts import PHONE, WIDE, Eye, findings, overflows, shifted, tab_to
+from tests.browser_parts import IN_EACH_LOOK, Eye, findings, overflows, shifted, tab_to
 from tests.web_parts import ServerUnderTest, people
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -120,8 +120,7 @@ async def test_pages_are_turned_with_what_was_asked_for(eye: Eye, ids: list[str]
     assert "per_page=1" in page.url and "page=2" not in page.url
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+@IN_EACH_LOOK
 async def test_the_history_is_sound_everywhere(eye: Eye, ids: list[str], size: tuple[int, int], dark: bool) -> None:
     for path in ("/", "/runs", "/runs?file=%3Cb%3E", "/runs?page=9"):
         page = await eye.look(path, size=size, dark=dark)

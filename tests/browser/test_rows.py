@@ -13,7 +13,7 @@ from playwright.async_api import Page, expect
 
 from promise_pub.settings.model import DatabaseSettings, RabbitSettings
 from tests import consumer_parts
-from tests.browser_parts import PHONE, WIDE, Eye, findings, overflows
+from tests.browser_parts import IN_EACH_LOOK, Eye, findings, overflows
 from tests.web_parts import ServerUnderTest, serving, settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -111,8 +111,7 @@ async def test_what_is_filtered_is_downloaded(eye: Eye, run: dict[str, Any]) -> 
     assert text.startswith("line,row,fate,reason,repeats_line,content") and text.count("unsaved") == LOST
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+@IN_EACH_LOOK
 async def test_both_pages_are_sound(eye: Eye, run: dict[str, Any], size: tuple[int, int], dark: bool) -> None:
     for path in (f"/runs/{run['id']}", f"/runs/{run['id']}/rows?fate=unsaved"):
         page = await eye.look(path, size=size, dark=dark)

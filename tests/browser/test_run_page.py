@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser_parts import PHONE, WIDE, Eye, findings, overflows
+from tests.browser_parts import IN_EACH_LOOK, PHONE, WIDE, Eye, findings, overflows
 from tests.web_parts import ServerUnderTest, people, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -222,8 +222,7 @@ async def test_times_are_in_the_readers_zone_with_the_exact_one_on_hover(eye: Ey
     assert await time.inner_text() == shown
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+@IN_EACH_LOOK
 async def test_the_page_is_sound_while_it_goes_and_when_it_was_cancelled(
     eye: Eye, server: ServerUnderTest, size: tuple[int, int], dark: bool
 ) -> None:

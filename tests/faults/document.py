@@ -8,10 +8,10 @@ _HEAD = """\
 # Reliability
 
 Written by `make reliability`, which tries 40 random moments, or `make soak`, which tries 500; `make test` tries the same
-faults as the former. Everything runs as processes of its own: the server, the bundled consumer or a double of the
-consumers in the field, RabbitMQ, PostgreSQL. They are killed with `kill -9` and started again; the lines between them
-are cut, stalled, delayed, and cut in the middle of a frame; the broker closes channels, raises alarms, refuses; the
-clock jumps. After each fault the same checker looks from outside:
+faults, at the first 10 of those moments. Everything runs as processes of its own: the server, the bundled consumer or a
+double of the consumers in the field, RabbitMQ, PostgreSQL. They are killed with `kill -9` and started again; the lines
+between them are cut, stalled, delayed, and cut in the middle of a frame; the broker closes channels, raises alarms,
+refuses; the clock jumps. After each fault the same checker looks from outside:
 
 - **at the file**: which rows are to be saved, of each mail the first, and what their digest is, which it sums itself;
 - **at the consumer's database**: the table, and a note that a trigger makes of every insert. The table's mails are

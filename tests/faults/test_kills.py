@@ -18,7 +18,7 @@ from tests.faults.world import World, until_files
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PARTS = ["server", "consumer", "broker", "database"]
-MOMENTS, SOAK_MOMENTS = 40, 500
+MOMENTS, RELIABILITY_MOMENTS, SOAK_MOMENTS = 10, 40, 500
 SEED = 20261124
 # How often each is taken: a broker takes seconds to start again.
 WEIGHTS = {"server": 14, "consumer": 12, "database": 10, "broker": 4}
@@ -117,7 +117,10 @@ async def test_a_part_that_is_killed_while_a_file_comes_in(
 
 
 def moments(config: pytest.Config) -> int:
-    return SOAK_MOMENTS if config.getoption("soak") else MOMENTS
+    """How many random moments are tried; a longer run begins with those of a shorter one."""
+    if config.getoption("soak"):
+        return SOAK_MOMENTS
+    return RELIABILITY_MOMENTS if config.getoption("reliability") else MOMENTS
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -77,7 +77,7 @@ async def test_the_server_does_what_its_description_says(
 ) -> None:
     async with a_server(rabbit, database, tmp_path) as server:
         validate((await server.get("/openapi.json")).json)
-        all_held(*await schemathesis(server, tmp_path, 20))
+        all_held(*await schemathesis(server, tmp_path, 10))
 
 
 async def test_a_server_with_users_does_what_its_description_says(
@@ -90,4 +90,4 @@ async def test_a_server_with_users_does_what_its_description_says(
         assert (await server.get("/openapi.json")).status == 401
         described = await server.get("/openapi.json", headers=dict([who.split(": ")]))
         validate(described.json)
-        all_held(*await schemathesis(server, tmp_path, 6, "--header", who))
+        all_held(*await schemathesis(server, tmp_path, 3, "--header", who))

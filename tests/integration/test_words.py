@@ -151,7 +151,7 @@ async def test_run_alone_serves_with_all_it_needs(clone: Clone) -> None:
 
 async def test_test_reliability_soak_and_doc_alone_find_what_they_import(clone: Clone) -> None:
     assert "passed" in await clone.run("test", "ARGS=-n 0 -q tests/unit/test_retries.py")
-    assert " tests collected" in await clone.run("test", "ARGS=-n 0 -q --collect-only")
+    assert " tests collected" in await clone.run("test", "ARGS=-n 0 -q --collect-only tests/browser tests/integration")
     for word in ("reliability", "soak"):
         assert "tests/faults/test_kills.py" in await clone.run(word, "ARGS=-q --collect-only")
     first = clone.folder / "docs" / "pictures" / "form.png"

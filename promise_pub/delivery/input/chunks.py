@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from promise_pub.delivery.input.dialect import Dialect
 from promise_pub.delivery.input.reader import CHUNK, FilePosition, Reader, open_stored, read_header, reading
-from promise_pub.delivery.input.row_chunks import ChunkPlace
+from promise_pub.delivery.input.row_chunks import ChunkPlace, RowChunk
 from promise_pub.errors import StoredFileError
 from promise_pub.records import Batch, Rejected, Row, StoredFile
 
@@ -89,20 +89,35 @@ async def _read_piece(path: Path, place: ChunkPlace) -> bytes:
     return data
 
 
-async def read_records(path: Path, dialect: Dialect, place: ChunkPlace, count: int) -> list[Record]:
-    """Returns the records of one piece. Raises StoredFileError where its bytes are not what they were."""
-    found: list[Record] = []
+async def read_records(path: Path, dialect: Dialect, chunk: RowChunk, first: int, end: int) -> list[Record]:
+    """Returns the records of one piece from place `first` to before `end`. Raises StoredFileError where its bytes are not
+    what they were."""
+    place, found = chunk.place, list[Record]()
     data = await _read_piece(path, place)
+    skipped, start, stop = _find_lines(chunk, data, first, end)
     with open_stored(path, place.offset + place.bytes) as file:
-        reader = Reader(dialect, offset=place.offset, line=place.line, number=place.number, lines=True)
+        position = FilePosition(place.offset + start, place.line + skipped, place.number + skipped)
+        reader = Reader(dialect, **position._asdict(), lines=True)
+        data = data[start:stop]
         # What follows decides why a quote that stays open costs its line, so the reader gets to see it.
         last = False
         while True:
             for batch in reader.batches(data, last=last):
                 found += in_order(batch)
                 await asyncio.sleep(0)
-            if last or len(found) >= count:
-                return found[:count]
+            if last or len(found) >= end - skipped:
+                return found[first - skipped : end - skipped]
             with reading(path):
                 data = await asyncio.to_thread(file.read, CHUNK)
             last = not data
+
+
+def _find_lines(chunk: RowChunk, data: bytes, first: int, end: int) -> tuple[int, int, int]:
+    """Returns how many records before `first` need not be parsed, and the bytes to parse: of the lines that are asked for,
+    where every line is a record, else of the whole piece."""
+    if chunk.line_offsets or b'"' in data or b"\r" in data:
+        return 0, 0, len(data)
+    before = data.split(b"\n", first)
+    after = before[-1].split(b"\n", end - first)
+    start = len(data) - len(before[-1])
+    return first, start, len(data) - (len(after[-1]) if len(after) > end - first else 0)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from promise_pub.fates import LOST_FATES, Fate, count_in_need
 from promise_pub.records import MAX_REJECTS, Rejected, Row, RunReport, State
 
 READERS = 2  # pieces looked at at once, over all requests: with more, pages would wait for one another
+TURN_PATIENCE = 5.0  # seconds; a page takes some hundredths
 SLICE = 2_000  # records at once: some milliseconds
 CHUNKS_AT_ONCE = 4  # chunks fetched from the store: half a MB each where every row is tiny and repeats another
 
@@ -66,10 +67,25 @@ class RowReader:
     def __init__(self, uploads: Uploads, ledger: RunLedger) -> None:
         self._uploads = uploads
         self._ledger = ledger
-        self.page_turn = asyncio.Lock()
-        """Whoever makes a page of rows holds it, so that many readers do not keep other pages waiting."""
+        self._page_turn = asyncio.Lock()
         self._turns = asyncio.Semaphore(READERS)
         self._building = asyncio.Lock()
+
+    @asynccontextmanager
+    async def take_page_turn(self) -> AsyncIterator[None]:
+        """Lets pages of rows be made one at a time, so that many readers do not keep other pages waiting.
+
+        Whoever has waited for `TURN_PATIENCE` goes on without a turn, so that no page waits for another that hangs.
+        """
+        taken = False
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TURN_PATIENCE):
+                taken = await self._page_turn.acquire()
+        try:
+            yield
+        finally:
+            if taken:
+                self._page_turn.release()
 
     async def prepare(self, report: RunReport) -> RunReport:
         """Returns a run whose records can be read; works their fates out where that was not done at its end.
@@ -103,8 +119,10 @@ class RowReader:
         finally:
             await chunks.aclose()
 
-    async def find(self, report: RunReport, wanted: RowFilter) -> AsyncGenerator[FoundRows]:
+    async def find(self, report: RunReport, wanted: RowFilter, most: int | None = None) -> AsyncGenerator[FoundRows]:
         """Yields what is found, piece by piece, in the order of the file. `report` is one that `prepare` returned.
+
+        With `most`, ends once as many rows were found; their piece may have given some more.
 
         Raises RowsLost where text is to be found and the file is gone or has changed, RowsNotReady where the run is resumed
         meanwhile.
@@ -118,9 +136,13 @@ class RowReader:
             await self._require_unchanged(report)
             for chunk in chunks:
                 async with self._turns:
-                    found = await search.look(chunk)
+                    found = await search.look(chunk, most)
                     await asyncio.sleep(0)
                 yield found
+                if most is not None:
+                    most -= len(found.rows)
+                    if most <= 0:
+                        return
                 after = chunk.place.line
             chunks = await self._ledger.rows.find_chunks(report.id, groups, after, CHUNKS_AT_ONCE)
             if not chunks:
@@ -139,7 +161,7 @@ class RowReader:
     async def find_first(self, report: RunReport, wanted: RowFilter, most: int) -> list[RowFate]:
         """Returns the first records that are found. Raises as `find` does."""
         rows: list[RowFate] = []
-        async with aclosing(self.find(report, wanted)) as pieces:
+        async with aclosing(self.find(report, wanted, most)) as pieces:
             async for found in pieces:
                 rows += found.rows[: most - len(rows)]
                 if len(rows) == most:
@@ -171,14 +193,17 @@ class _Search:
         self._rejects: dict[int, Rejected] | None = None
         self._text = wanted.text.casefold()
 
-    async def look(self, chunk: RowChunk) -> FoundRows:
+    async def look(self, chunk: RowChunk, most: int | None) -> FoundRows:
+        """Returns the records of a piece, or the first of them: `most` where no text is looked for, else some more."""
         places, end = chunk.find_places(self._groups, self._wanted.after), chunk.last_line + 1
+        if not self._text:
+            places = places[:most]
         if not places:
             return FoundRows([], end)
         try:
             if self._text and not await holds_text(self._path, self._dialect, chunk.place, self._text):
                 return FoundRows([], end)
-            records = await read_records(self._path, self._dialect, chunk.place, chunk.records)
+            records = await read_records(self._path, self._dialect, chunk, places[0], places[-1] + 1)
         except StoredFileError as error:
             if self._text:
                 raise RowsLost(f"The rows cannot be searched for a text: {error.message}") from error
@@ -188,8 +213,10 @@ class _Search:
         for start in range(0, len(places), SLICE):
             await asyncio.sleep(0)
             some = zip(places[start : start + SLICE], known, strict=False)
-            found = (self._row_fate(one, records[at]) for at, one in some)
+            found = (self._row_fate(one, records[at - places[0]]) for at, one in some)
             rows += [one for one in found if self._text in (one.content or "").casefold()]
+            if most is not None and len(rows) >= most:
+                break
         return FoundRows(rows, end)
 
     async def _list_without_content(self, chunk: RowChunk, places: Sequence[int]) -> AsyncGenerator[RowFate]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, fields, replace
+from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -48,6 +49,10 @@ NEEDS = (
     Need("row_chunks", "SELECT INSERT DELETE"),
     Need("employees", "SELECT", ("id", "mail")),
 )
+KEPT, MAX_KEPT = (
+    100,
+    50_000,
+)  # reports that are kept parsed, and the characters of one that is: most pages show the same
 WRITE_TIMEOUT = 8.0  # seconds; a run's row takes a millisecond
 
 _NEW_COLUMNS = (
@@ -286,9 +291,18 @@ def _columns(report: RunReport) -> dict[str, Any]:
 
 
 def _report(row: asyncpg.Record) -> RunReport:
+    """Makes a report of a run's row; of one that was read before, and has not changed since, the same again."""
+    columns = tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in row.items())
+    long = sum(len(value) for _, value in columns if isinstance(value, str)) > MAX_KEPT
+    return _parse_report.__wrapped__(columns) if long else _parse_report(columns)
+
+
+@lru_cache(KEPT)
+def _parse_report(columns: tuple[tuple[str, Any], ...]) -> RunReport:
+    row = dict(columns)
     return RunReport(
         id=str(row["id"]),
-        parameters=Parameters.from_columns(dict(row)),
+        parameters=Parameters.from_columns(row),
         file=StoredFile(row["file_name"], row["file_bytes"], row["file_sha256"]),
         created_at=row["created_at"],
         started_by=row["started_by"],

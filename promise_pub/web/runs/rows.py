@@ -8,7 +8,7 @@ import io
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import aclosing, nullcontext
+from contextlib import aclosing
 from typing import NamedTuple
 
 from aiohttp import web
@@ -22,9 +22,9 @@ from promise_pub.presentation.csv_cells import neutralise_cell
 from promise_pub.presentation.fate_words import rows_in_need, sendable
 from promise_pub.presentation.row_json import COLUMNS, encode_row, list_cells
 from promise_pub.records import RunReport
-from promise_pub.web.keys import ROWS
+from promise_pub.web.keys import ROWS, RUNS
 from promise_pub.web.runs.row_query import MAX_TEXT, count_rows, fate_urls, parse_wanted, rows_url
-from promise_pub.web.runs.run import find_recorded_run
+from promise_pub.web.runs.run import find_recorded_run, find_run
 
 SEARCH_TIME = 5.0  # seconds that a page looks for rows before it shows what it found; it goes on from there
 SLICE = 1_000  # rows written at once: some milliseconds
@@ -60,12 +60,21 @@ async def list_rows(request: web.Request) -> web.StreamResponse:
     """
     format = negotiate_format(request, table=True)
     wanted, per_page = parse_wanted(request)
-    report = await request.app[ROWS].prepare(await find_recorded_run(request))
-    if format == HTML or per_page:
-        # A search for text may take seconds, and only its pieces take turns; other pages are made one at a time.
-        async with nullcontext() if wanted.text else request.app[ROWS].page_turn:
+    paged, rows = format == HTML or per_page is not None, request.app[ROWS]
+    async with rows.take_page_turn():
+        report = await find_run(request)
+        # A search for text may take seconds: only its pieces take turns.
+        if paged and not wanted.text and _is_listed(request, report):
             return await _show_page(request, report, wanted, per_page, format)
+    report = await rows.prepare(await find_recorded_run(request, report))
+    if paged:
+        return await _show_page(request, report, wanted, per_page, format)
     return await _stream(request, report, wanted, format)
+
+
+def _is_listed(request: web.Request, report: RunReport) -> bool:
+    """Tells whether the fates of a run's rows are there, with nothing to be waited for."""
+    return bool(report.row_groups) and report.state.final and request.app[RUNS].find(report.id) is None
 
 
 async def _show_page(
@@ -93,7 +102,8 @@ async def _show_page(
 async def _find_page(request: web.Request, report: RunReport, wanted: RowFilter, most: int) -> RowsPage:
     loop = asyncio.get_running_loop()
     until, rows, size, trouble = loop.time() + SEARCH_TIME, list[RowFate](), 0, ""
-    async with aclosing(request.app[ROWS].find(report, wanted)) as pieces:
+    # One more than are shown tells whether there is a next page.
+    async with aclosing(request.app[ROWS].find(report, wanted, most + 1)) as pieces:
         async for found in pieces:
             trouble = trouble or found.trouble
             for row in found.rows:

@@ -123,9 +123,12 @@ async def find_run(request: web.Request, run_id: str | None = None) -> RunReport
     return request.app[RUNS].report(run) if run else await request.app[LEDGER].get_run(run_id)
 
 
-async def find_recorded_run(request: web.Request) -> RunReport:
-    """Returns the run in the request's path; one that has just ended once its end is recorded. Raises RunNotFound."""
-    report = await find_run(request)
+async def find_recorded_run(request: web.Request, report: RunReport | None = None) -> RunReport:
+    """Returns the run in the request's path; one that has just ended once its end is recorded. Raises RunNotFound.
+
+    `report` is the run as it was found before.
+    """
+    report = report or await find_run(request)
     run = request.app[RUNS].find(report.id)
     if run is None or not report.state.final:
         return report

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser_parts import PHONE, WIDE, Eye, findings, overflows, tab_to
+from tests.browser_parts import IN_EACH_LOOK, Eye, findings, overflows, tab_to
 from tests.web_parts import ServerUnderTest, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -117,8 +117,7 @@ async def test_who_does_not_want_to_be_noted_is_not(eye: Eye, server: ServerUnde
     assert (await recorded(server, 1))["transitions"]["pages"][0]["page"] == "/"
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+@IN_EACH_LOOK
 async def test_the_record_is_sound_for_everybody(
     eye: Eye, server: ServerUnderTest, size: tuple[int, int], dark: bool
 ) -> None:
