@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,13 +21,15 @@ from promise_pub.concurrency import background
 from promise_pub.delivery.input import chunks, row_chunks
 from promise_pub.delivery.input.chunks import in_order
 from promise_pub.delivery.input.dialect import Dialect
+from promise_pub.delivery.input.reader import Reader
 from promise_pub.delivery.input.row_chunks import Known
 from promise_pub.delivery.input.uploads import Uploads
+from promise_pub.delivery.rows import reading
 from promise_pub.delivery.rows.reading import SLICE, FoundRows, RowFate, RowFilter, RowReader
 from promise_pub.errors import RowsLost, RowsNotReady
 from promise_pub.fates import Fate
 from promise_pub.parameters import Parameters
-from promise_pub.records import Counts, Rejected, Row, RunReport, SessionView, State
+from promise_pub.records import Batch, Counts, Rejected, Row, RunReport, SessionView, State
 from promise_pub.resume_state import Checkpoint, ResumeState
 from tests.fakes import FakeLedger
 from tests.reader_parts import FedReader
@@ -110,6 +113,7 @@ async def test_every_record_is_found_as_it_stands_in_the_file(pieces: list[str],
         for row in rows[::5]:
             after = [one for one in rows if one.line > row.line]
             assert await house.find(report, RowFilter(after=row.line)) == after
+            assert await house.reader.find_first(report, RowFilter(after=row.line), 2) == after[:2]
             if row.content:
                 same = [one for one in rows if row.content.casefold() in (one.content or "").casefold()]
                 assert await house.find(report, RowFilter(text=row.content)) == same
@@ -227,3 +231,55 @@ async def test_of_a_piece_of_tiny_rows_only_those_wanted_are_worked_out(
         made.clear()
         assert len(await house.find(run)) == 30_000
         assert made.total() == 30_000 and max(made.values()) <= SLICE
+
+
+async def test_only_the_rows_that_are_asked_for_are_read_and_made(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = await house.run(b"".join(b"n%d,m%d\n" % (n, n) for n in range(30_000)))
+    read, made = list[int](), list[str]()
+    write, batches = Dialect.write, Reader.batches
+
+    def note_write(dialect: Dialect, fields: Sequence[str]) -> str:
+        made.append(write(dialect, fields))
+        return made[-1]
+
+    def note_bytes(reader: Reader, data: bytes, *, last: bool = False) -> Iterator[Batch]:
+        read.append(len(data))
+        return batches(reader, data, last=last)
+
+    monkeypatch.setattr(Dialect, "write", note_write)
+    monkeypatch.setattr(Reader, "batches", note_bytes)
+    for after in (0, 20_000, 29_997):
+        found = await house.reader.find_first(run, RowFilter(after=after), 5)
+        assert [row.line for row in found] == [*range(after + 1, min(after + 6, 30_001))]
+        assert made == [row.content for row in found] and sum(read) == sum(len(line) + 1 for line in made)
+        made.clear()
+        read.clear()
+
+
+class TestTurns:
+    async def test_pages_are_made_one_at_a_time(self, house: House) -> None:
+        at_once, most = 0, 0
+
+        async def make() -> None:
+            nonlocal at_once, most
+            async with house.reader.take_page_turn():
+                at_once += 1
+                most = max(most, at_once)
+                await asyncio.sleep(0)
+                at_once -= 1
+
+        await asyncio.gather(*(make() for _ in range(20)))
+        assert most == 1
+
+    async def test_one_that_hangs_holds_nobody_up_for_long(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(reading, "TURN_PATIENCE", 0.01)
+        async with house.reader.take_page_turn():
+            async with asyncio.timeout(5), house.reader.take_page_turn():
+                pass
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0), house.reader.take_page_turn():
+                    raise AssertionError("it was cancelled while it waited")
+        async with asyncio.timeout(5), house.reader.take_page_turn():  # it was given back once, not three times
+            pass
