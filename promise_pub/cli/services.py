@@ -15,6 +15,7 @@ from yarl import URL
 from promise_pub import __version__, app, db, db_checks, logs
 from promise_pub.consumer import server as consumer_server
 from promise_pub.local.stack import LocalStack
+from promise_pub.resources import collect_garbage_rarely
 from promise_pub.settings import model
 from promise_pub.terminal import OK, err
 
@@ -44,6 +45,7 @@ async def serve(options: argparse.Namespace) -> int:
         settings = local[1] if local else options.load_settings(connects=True)
         stack.enter_context(_logging(options, settings.server))
         url = await stack.enter_async_context(app.running(settings, options.features))
+        stack.enter_context(collect_garbage_rarely())
         if local:
             local[0].publish_settings(URL(url).port or 0)
         _print_line(f"promise-pub {__version__} on {url}")

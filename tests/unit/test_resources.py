@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
 import os
 import resource
 import socket
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -122,3 +124,18 @@ async def test_what_else_asyncio_complains_of_goes_where_it_went(
     assert [context["message"] for context in heard] == ["a task was lost"] * others
     assert ("a task was lost" in caplog.text) is not others
     loop.set_exception_handler(None)
+
+
+def test_garbage_is_looked_for_rarely_in_the_block_and_found_all_the_same() -> None:
+    class Node:
+        me: Node
+
+    before, frozen = gc.get_threshold(), gc.get_freeze_count()
+    with resources.collect_garbage_rarely():
+        assert gc.get_threshold() > before and gc.get_freeze_count() > frozen
+        node = Node()
+        node.me, gone = node, weakref.ref(node)
+        del node
+        gc.collect()
+        assert gone() is None
+    assert (gc.get_threshold(), gc.get_freeze_count()) == (before, frozen)
