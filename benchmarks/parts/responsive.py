@@ -20,7 +20,7 @@ from benchmarks.measure import Bench, curl, in_rotation, middle
 from benchmarks.services import Listening, NotMeasured
 
 PAGE_EVERY, LOOK_EVERY = 0.02, 0.05  # seconds between two visits, and two looks at the progress
-READERS, READ_EVERY = 200, 5.0  # people who read rows, and seconds from one page to the next of each
+READERS, READ_EVERY = 200, 10.0  # people who read rows, and seconds from one page to the next of each
 _REQUEST_TIMEOUT = 30  # seconds
 _ALONE, _BESIDE_READERS = "GET / while publishing", f"GET / beside {READERS} readers"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
@@ -186,10 +187,13 @@ class Ledger:
         """Returns a page of the runs that a query finds, in its order, and their number on all pages."""
         in_order = self._pages[which.sort, which.descending]
         wanted = _filters(which)
+
+        async def read_page() -> list[RunReport]:
+            return [_report(row) async for row in in_order(self._pool, **wanted, most=most, skip=skip)]
+
         with translated():
-            rows = in_order(self._pool, **wanted, most=most, skip=skip)
-            page = [_report(row) async for row in rows]
-            return page, await self._sql.count_runs(self._pool, **wanted)
+            page, total = await asyncio.gather(read_page(), self._sql.count_runs(self._pool, **wanted))
+            return page, total
 
     async def require_clearable(self) -> None:
         await self._can_truncate()
