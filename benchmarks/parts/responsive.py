@@ -1,5 +1,5 @@
-"""What a visitor waits for while a run goes at full speed, alone and beside people who read the rows of another run, and
-how old the progress is that is shown."""
+"""Measures `GET /` while a run goes at full speed, alone and beside people who read the rows of another run, and the age
+of the progress that is shown."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ async def test_a_part_that_is_killed_while_a_file_comes_in(
 
 
 def moments(config: pytest.Config) -> int:
-    """How many random moments are tried; a longer run begins with those of a shorter one."""
+    """Returns the number of random moments to try; a longer run begins with those of a shorter one."""
     if config.getoption("soak"):
         return SOAK_MOMENTS
     return RELIABILITY_MOMENTS if config.getoption("reliability") else MOMENTS

@@ -50,10 +50,8 @@ NEEDS = (
     Need("row_chunks", "SELECT INSERT DELETE"),
     Need("employees", "SELECT", ("id", "mail")),
 )
-KEPT, MAX_KEPT = (
-    100,
-    50_000,
-)  # reports that are kept parsed, and the characters of one that is: most pages show the same
+KEPT = 100  # reports that are kept parsed: most pages show the same runs
+MAX_KEPT = 50_000  # characters of one that is kept; ranges of rows may have a million
 WRITE_TIMEOUT = 8.0  # seconds; a run's row takes a millisecond
 
 _NEW_COLUMNS = (

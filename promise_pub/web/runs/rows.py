@@ -8,7 +8,7 @@ import io
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from typing import NamedTuple
 
 from aiohttp import web
@@ -63,12 +63,13 @@ async def list_rows(request: web.Request) -> web.StreamResponse:
     paged, rows = format == HTML or per_page is not None, request.app[ROWS]
     async with rows.take_page_turn():
         report = await find_run(request)
-        # A search for text may take seconds: only its pieces take turns.
+        # A search for text may take seconds, and only its pieces take turns.
         if paged and not wanted.text and _is_listed(request, report):
             return await _show_page(request, report, wanted, per_page, format)
     report = await rows.prepare(await find_recorded_run(request, report))
     if paged:
-        return await _show_page(request, report, wanted, per_page, format)
+        async with nullcontext() if wanted.text else rows.take_page_turn():
+            return await _show_page(request, report, wanted, per_page, format)
     return await _stream(request, report, wanted, format)
 
 
