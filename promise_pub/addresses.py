@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -15,3 +15,13 @@ def join_host_port(host: str, port: int) -> str:
 
 def http_url(host: str, port: int, *, tls: bool = False) -> str:
     return f"{'https' if tls else 'http'}://{join_host_port(host, port)}"
+
+
+def network_of(address: Address | None) -> str:
+    """Returns the key that a client's address counts under: for IPv6 its network, since one host has 2^64 addresses in it.
+
+    It is empty for a client whose address is not known.
+    """
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
+        return str(ip_network((int(address), 64), strict=False))
+    return str(address.ipv4_mapped if isinstance(address, IPv6Address) else address or "")

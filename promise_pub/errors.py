@@ -100,6 +100,12 @@ class UploadTooSlow(RequestError):
     code = "upload_too_slow"
 
 
+class EncodingNotSupported(RequestError):
+    """The body is compressed. The server takes bytes as they are."""
+
+    code = "encoding_not_supported"
+
+
 class FileTooLarge(RequestError):
     """The file is larger than the server allows."""
 

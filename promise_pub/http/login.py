@@ -23,12 +23,14 @@ from promise_pub.errors import (
     TooManyTries,
 )
 from promise_pub.http.intake.client_address import client_of
+from promise_pub.http.intake.connection import Standing
+from promise_pub.http.intake.connections import CONNECTIONS
 from promise_pub.http.keys import AUTHENTICATOR, CODE, PRINCIPAL
 from promise_pub.http.negotiation import HTML, negotiate_format
 from promise_pub.http.problem_catalog import advise, find_entry
 from promise_pub.http.problems import problem
 from promise_pub.http.responses import as_json, page
-from promise_pub.http.security import EXPOSURE, SAFE_METHODS
+from promise_pub.http.security import SAFE_METHODS, is_encrypted
 
 COOKIE = "promise_pub_session"
 OPEN = frozenset({"/healthz", "/static", "/login", "/logout"})  # as the routes are named
@@ -46,9 +48,13 @@ routes = web.RouteTableDef()
 async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Lets viewers send safe requests and operators all requests, where users log in; a middleware.
 
-    Every method that is not safe needs an operator, so that a new route is guarded by default.
+    Every method that is not safe needs an operator, so that a new route is guarded by default. Whose request it is
+    decides about the place of the connection.
     """
-    if AUTHENTICATOR not in request.app or _is_open(request):
+    if _is_open(request):
+        return await handler(request)
+    if AUTHENTICATOR not in request.app:
+        request.app[CONNECTIONS].recognise(request, Standing.OPERATOR)
         return await handler(request)
     try:
         principal = await _principal(request, request.app[AUTHENTICATOR])
@@ -56,6 +62,7 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
         request[CODE] = error.code
         return _deny(request, error)
     request[PRINCIPAL] = principal
+    request.app[CONNECTIONS].recognise(request, Standing.OPERATOR if principal.may_operate else Standing.VIEWER)
     if request.method not in SAFE_METHODS and not principal.may_operate:
         raise NotAllowed
     return await handler(request)
@@ -183,7 +190,7 @@ def _set_cookie(request: web.Request, response: web.Response, sealed: str) -> No
         path="/",
         httponly=True,
         samesite="Lax",
-        secure=request.app[EXPOSURE].tls,
+        secure=is_encrypted(request),
     )
 
 

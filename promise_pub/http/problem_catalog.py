@@ -43,6 +43,7 @@ CATALOG: dict[Kind, Entry] = {
     errors.UploadTooSlow: Entry(
         408, "No run was started. Send the file over a faster line, or ask for a lower [server] min_upload_rate."
     ),
+    errors.EncodingNotSupported: Entry(415, "Send it without Content-Encoding."),
     errors.FileTooLarge: Entry(413, "Split the file, or ask for a higher [server] max_upload."),
     errors.DiskFull: Entry(507, "Free space on the server's disk, then send the file again."),
     errors.NoUsableRow: Entry(
@@ -168,6 +169,7 @@ _STATUSES: Mapping[int, tuple[str, str]] = {
     408: ("Too slow", "Try again over a faster line."),
     409: ("Not possible now", "Reload the page: it has changed meanwhile."),
     413: ("Too large", "Send less at once."),
+    415: ("Encoding not supported", "Send the body as it is."),
     421: ("Unknown host name", "Use the server's own address."),
     422: ("No usable row", "Correct the file and try again."),
     429: ("Too many attempts", "Wait a while, then try again."),

@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler
 from promise_pub.addresses import Network
 from promise_pub.errors import CannotListen, ConfigurationError, CrossSite, WrongHost
 from promise_pub.http.aiohttp_internals import on_response_before_application
+from promise_pub.http.intake.client_address import is_encrypted_at_proxy
 from promise_pub.http.keys import FOREIGN_HOST
 from promise_pub.http.ops.request_log import add_request_id
 from promise_pub.http.problems import render_malformed
@@ -27,6 +28,7 @@ HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
 }
 # Over plain HTTP from elsewhere browsers send no Sec-Fetch-Site, and with no-referrer the Origin of our own
 # forms would be "null", as another site's may be. With same-origin, other origins learn nothing either.
@@ -148,15 +150,26 @@ def is_cross_site(method: str, headers: Mapping[str, str]) -> bool:
     return bool(origin) and origin.lower().partition("://")[2] != headers.get("Host", "").lower()
 
 
-def headers_of(exposure: Exposure) -> Mapping[str, str]:
-    """Returns the security headers of a server that is reached like this."""
-    plain = {} if exposure.tls or exposure.loopback else _PLAIN_HTTP
-    return {**HEADERS, **plain, **(_TLS if exposure.tls else {})}
+def is_encrypted(request: web.Request) -> bool:
+    """Tells whether the client uses HTTPS, to this server or to a trusted proxy before it."""
+    return request.app[EXPOSURE].tls or is_encrypted_at_proxy(request)
+
+
+def origin_of(request: web.Request) -> str:
+    """Returns the server's own address as the client knows it, as in `https://promise.example`."""
+    return str(request.url.with_scheme("https" if is_encrypted(request) else "http").origin())
+
+
+def headers_of(exposure: Exposure, *, encrypted: bool | None = None) -> Mapping[str, str]:
+    """Returns the security headers for a client of a server that is reached like this; `encrypted` tells how it came."""
+    encrypted = exposure.tls if encrypted is None else encrypted
+    plain = {} if encrypted or exposure.loopback else _PLAIN_HTTP
+    return {**HEADERS, **plain, **(_TLS if encrypted else {})}
 
 
 async def add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Adds the security headers that a response does not have yet; an `on_response_prepare` signal."""
-    for name, value in headers_of(request.app[EXPOSURE]).items():
+    for name, value in headers_of(request.app[EXPOSURE], encrypted=is_encrypted(request)).items():
         response.headers.setdefault(name, value)
 
 

@@ -10,11 +10,13 @@ from promise_pub.delivery.rows.reading import RowReader
 from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.delivery.verification.stored import StoredBlocks
 from promise_pub.settings.model import RabbitSettings
+from promise_pub.web.runs.feed import RunFeeds
 
 RUNS = web.AppKey("runs", Runs)
 ROWS = web.AppKey("rows", RowReader)
 LEDGER = web.AppKey("ledger", Ledger)
 DRY_RUNS = web.AppKey("dry_runs", DryRuns)
+FEEDS = web.AppKey("feeds", RunFeeds)
 BLOCKS = web.AppKey("blocks", StoredBlocks)
 
 # Only described to clients; handlers never connect to it.

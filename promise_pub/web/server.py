@@ -24,7 +24,8 @@ from promise_pub.http.features import OpenFeature
 from promise_pub.http.intake.client_address import TRUSTED_PROXIES
 from promise_pub.http.intake.connections import CONNECTIONS, Connections, track_request
 from promise_pub.http.intake.expect import close_if_body_unread
-from promise_pub.http.intake.limits import DEFAULT_LIMITS, LIMITS, Limits, limit_parameters
+from promise_pub.http.intake.limits import DEFAULT_LIMITS, LIMITS, Limits, limit_parameters, refuse_encoded_bodies
+from promise_pub.http.intake.shares import BODIES, STREAMS, Share
 from promise_pub.http.keys import AUTHENTICATOR, NAV, PROBES, NavItem, Probe
 from promise_pub.http.negotiation import add_vary
 from promise_pub.http.ops import health, metrics
@@ -43,10 +44,11 @@ from promise_pub.http.security import (
 from promise_pub.presentation import charts, fate_words, gauges, outcome_words, wording
 from promise_pub.settings.model import RabbitSettings, asset
 from promise_pub.web.docs import page
-from promise_pub.web.keys import BLOCKS, BROKER, DRY_RUNS, LEDGER, ROWS, RUNS
+from promise_pub.web.keys import BLOCKS, BROKER, DRY_RUNS, FEEDS, LEDGER, ROWS, RUNS
 from promise_pub.web.ops.metrics import RunCollector
 from promise_pub.web.runs import compare, history, index, preview, rows, stream
 from promise_pub.web.runs import run as run_pages
+from promise_pub.web.runs.feed import RunFeeds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,12 +76,13 @@ def make_app(services: Services, features: Sequence[OpenFeature] = ()) -> web.Ap
             check_host_and_origin,
             limit_parameters,
             login.authenticate,
+            refuse_encoded_bodies,
             add_etag,
         ],
         client_max_fields=services.limits.fields,
     )
     exposure = services.exposure
-    connections = Connections(services.limits, headers_of(exposure))
+    connections = Connections(services.limits, headers_of(exposure), exposure.trusted_proxies)
     collectors = [RunCollector(services.runs), *(collector for one in features for collector in one.collectors)]
     measured = Metrics(services.probes, connections, collectors)
     app.cleanup_ctx.extend((connections.sweeping, measured.measuring))
@@ -87,7 +90,8 @@ def make_app(services: Services, features: Sequence[OpenFeature] = ()) -> web.Ap
     app[ROWS] = RowReader(services.runs.uploads, services.ledger)
     app[EXPOSURE], app[TRUSTED_PROXIES], app[LIMITS] = exposure, exposure.trusted_proxies, services.limits
     app[CONNECTIONS], app[METRICS], app[DRY_RUNS] = connections, measured, DryRuns()
-    app[BLOCKS] = StoredBlocks()
+    app[STREAMS], app[BODIES] = Share.of_streams(services.limits), Share.of_bodies(services.limits)
+    app[BLOCKS], app[FEEDS] = StoredBlocks(), RunFeeds()
     app[NAV] = [*NAVIGATION, *(item for one in features for item in one.feature.nav)]
     if services.authenticator:
         app[AUTHENTICATOR] = services.authenticator

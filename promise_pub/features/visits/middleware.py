@@ -17,7 +17,7 @@ from promise_pub.features.visits.sessions import VisitorSessions
 from promise_pub.features.visits.settings import VisitsSettings
 from promise_pub.http.intake.client_address import client_of
 from promise_pub.http.keys import IS_PAGE, ROUTE
-from promise_pub.http.security import EXPOSURE
+from promise_pub.http.security import is_encrypted
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ async def _record(request: web.Request, response: web.StreamResponse, at: dateti
             httponly=True,
             samesite="Lax",
             path="/",
-            secure=request.app[EXPOSURE].tls,
+            secure=is_encrypted(request),
         )
     if shown and _is_hit(request.method, response.status):
         took = (perf_counter() - began) * 1000

@@ -18,6 +18,7 @@ from promise_pub.addresses import Address, Network
 from promise_pub.http.aiohttp_internals import peer_name, reached_application
 
 HEADER = "X-Forwarded-For"
+PROTOCOL_HEADER = "X-Forwarded-Proto"
 MAX_HOPS = 32  # proxies one behind another; a trusted client could name thousands
 
 TRUSTED_PROXIES: web.AppKey[Sequence[Network]] = web.AppKey("trusted_proxies", Sequence[Network])
@@ -53,6 +54,14 @@ def client_of(request: web.BaseRequest) -> Client | None:
             client = client_behind(client, request.headers.getall(HEADER, ()), request.app[TRUSTED_PROXIES])
         request[CLIENT] = client
     return request[CLIENT]
+
+
+def is_encrypted_at_proxy(request: web.Request) -> bool:
+    """Tells whether a trusted proxy says that the client reached it by HTTPS; where several do, the first of them."""
+    peer = _peer_of(request)
+    if peer is None or not any(peer.address in network for network in request.app[TRUSTED_PROXIES]):
+        return False
+    return request.headers.get(PROTOCOL_HEADER, "").partition(",")[0].strip().lower() == "https"
 
 
 def _peer_of(request: web.BaseRequest) -> Client | None:

@@ -10,7 +10,7 @@ from typing import Self
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from promise_pub.errors import BadParameter, UploadTooSlow
+from promise_pub.errors import BadParameter, EncodingNotSupported, UploadTooSlow
 from promise_pub.settings.model import ServerSettings
 
 RATE_PERIOD = 30.0  # seconds of waiting for a client that its rate is averaged over
@@ -52,6 +52,15 @@ async def limit_parameters(request: web.Request, handler: Handler) -> web.Stream
     most = request.app[LIMITS].parameters
     if len(request.query) > most:
         raise BadParameter(f"A query has at most {most} parameters.")
+    return await handler(request)
+
+
+@web.middleware
+async def refuse_encoded_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Raises EncodingNotSupported for a body that would have to be inflated: a megabyte of it can hold a gigabyte."""
+    encodings = ",".join(request.headers.getall("Content-Encoding", ())).lower()
+    if any(each.strip() not in ("", "identity") for each in encodings.split(",")):
+        raise EncodingNotSupported
     return await handler(request)
 
 

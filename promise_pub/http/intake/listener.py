@@ -10,6 +10,7 @@ from aiohttp import web
 
 from promise_pub.addresses import http_url
 from promise_pub.errors import CannotListen
+from promise_pub.http.intake.connection import Handshakes
 from promise_pub.http.intake.connections import CONNECTIONS
 from promise_pub.http.ops.request_log import request_logger
 from promise_pub.http.security import render_malformed_requests
@@ -17,6 +18,9 @@ from promise_pub.settings.model import ServerSettings
 
 READ_BUFFER = 512 * 1024  # bytes per connection of an upload that may wait for the disk
 BACKLOG = 512  # connections that wait to be accepted while the event loop is busy
+# Connections accepted in one turn of the loop. The first bytes of these are read in the next turn; were there more, a
+# flood would close the connections of others before anybody had read what they say.
+ACCEPTED_AT_ONCE = 16
 CLOSE_TIMEOUT = 1.0  # seconds for responses in progress once every run has ended
 
 
@@ -34,6 +38,8 @@ async def listen(stack: AsyncExitStack, app: web.Application, settings: ServerSe
         max_field_size=settings.max_header,
         max_headers=settings.max_headers,
         keepalive_timeout=settings.idle_timeout,
+        # A megabyte can hold a gigabyte, and aiohttp reads on after a refusal; `limits` refuses such bodies.
+        auto_decompress=False,
     )
     await runner.setup()
     render_malformed_requests(runner)
@@ -49,22 +55,25 @@ async def _open(
     settings: ServerSettings,
     tls: ssl.SSLContext | None,
 ) -> int:
-    """Listens with counted connections, which aiohttp's own sites do not have, and returns the port."""
+    """Listens with connections that are counted from their socket on, which aiohttp's own sites do not do, and returns the port."""
     connections = runner.app[CONNECTIONS]
     connections.limit_to_files()
     assert runner.server
+    handshakes = None
+    if tls:
+        handshakes = Handshakes(tls, settings.header_timeout)
+        stack.push_async_callback(handshakes.cancel)
     try:
         listening = await asyncio.get_running_loop().create_server(
-            connections.wrap(runner.server),
-            settings.host,
-            settings.port,
-            ssl=tls,
-            ssl_handshake_timeout=settings.header_timeout if tls else None,
-            backlog=BACKLOG,
+            connections.wrap(runner.server, handshakes), settings.host, settings.port, backlog=ACCEPTED_AT_ONCE
         )
     except OSError as error:
         raise CannotListen.at(settings.host, settings.port, error) from error
     stack.callback(listening.close)
+    for accepting in listening.sockets:
+        # asyncio has one number for both; the kernel's may be changed later.
+        with accepting.dup() as same:
+            same.listen(BACKLOG)
     return int(listening.sockets[0].getsockname()[1])
 
 

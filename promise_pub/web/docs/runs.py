@@ -73,6 +73,7 @@ def _simulate() -> Operation:
         errors.UploadIncomplete,
         errors.UploadTooSlow,
         errors.FileTooLarge,
+        errors.EncodingNotSupported,
         errors.DiskFull,
         errors.NoUsableRow,
         errors.BadHeader,
@@ -244,6 +245,7 @@ def _preview() -> Operation:
         errors.UploadIncomplete,
         errors.UploadTooSlow,
         errors.FileTooLarge,
+        errors.EncodingNotSupported,
         errors.BadHeader,
         errors.NotCsv,
     )

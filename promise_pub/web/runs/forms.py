@@ -16,6 +16,7 @@ from promise_pub.delivery.input.uploads import Upload
 from promise_pub.errors import BadParameter, FileMissing, FileTooLarge, UploadIncomplete
 from promise_pub.http.intake.expect import request_body
 from promise_pub.http.intake.limits import LIMITS, Limits, RateFloor
+from promise_pub.http.intake.shares import BODIES
 from promise_pub.http.pagination import check_known, parse_query
 from promise_pub.parameters import (
     DRY_RUN,
@@ -98,7 +99,7 @@ async def receive_run(request: web.Request, upload: Upload) -> SubmittedRun:
     parse_request(query, {})  # an error here need not wait for the file
     if (request.content_length or 0) > upload.limit + MAX_OVERHEAD:
         raise FileTooLarge(f"The file is larger than the limit of {upload.limit:,} bytes.")
-    with _broken_uploads():
+    with request.app[BODIES].hold(request), _broken_uploads():
         await request_body(request)
         name, fields = await _receive(request, upload, request.app[LIMITS])
     parameters, dry_run = parse_request(query, fields)
@@ -113,7 +114,7 @@ async def receive_body(request: web.Request, limit: int, within: float) -> bytes
     if (request.content_length or 0) > limit:
         raise too_large
     body, floor = bytearray(), RateFloor(request.app[LIMITS].upload_rate)
-    with _broken_uploads(f"The body was not there within {within:g} s."):
+    with request.app[BODIES].hold(request), _broken_uploads(f"The body was not there within {within:g} s."):
         async with asyncio.timeout(within):
             await request_body(request)
             async for chunk in _timely(request.content.readany, request.content.at_eof, floor):

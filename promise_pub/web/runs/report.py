@@ -15,6 +15,7 @@ from markupsafe import Markup
 from promise_pub.delivery.rows.reading import RowFate
 from promise_pub.errors import StoredFileError
 from promise_pub.http.responses import as_json, page
+from promise_pub.http.security import origin_of
 from promise_pub.presentation.report_json import encode_report
 from promise_pub.records import RunReport, State
 from promise_pub.settings.model import asset
@@ -25,7 +26,7 @@ _ALONE = "body { margin: 0; padding: 6mm; background: #fff; }\n@media print { bo
 
 def describe_print(request: web.Request, report: RunReport) -> dict[str, Any]:
     """Returns what templates print a run's report with, besides the run and its rows."""
-    return {"run_url": f"{request.url.origin()}/runs/{report.id}", "shown_at": datetime.now(UTC)}
+    return {"run_url": f"{origin_of(request)}/runs/{report.id}", "shown_at": datetime.now(UTC)}
 
 
 @cache

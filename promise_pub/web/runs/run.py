@@ -20,6 +20,7 @@ from promise_pub.http.keys import AUTHENTICATOR, name_of_principal
 from promise_pub.http.negotiation import JSON, negotiate_format
 from promise_pub.http.problems import ask_again_later, problem, status_of_run
 from promise_pub.http.responses import as_csv, as_json, page
+from promise_pub.http.security import origin_of
 from promise_pub.presentation.curl import format_curl
 from promise_pub.presentation.run_json import encode_run
 from promise_pub.records import MAX_REJECTS, Rejected, RunReport, State
@@ -118,9 +119,13 @@ async def show_run(request: web.Request) -> web.Response:
 
 async def find_run(request: web.Request, run_id: str | None = None) -> RunReport:
     """Returns the run with this id, or the one in the request's path. Raises RunNotFound."""
-    run_id = run_id or _run_id(request)
-    run = request.app[RUNS].find(run_id)
-    return request.app[RUNS].report(run) if run else await request.app[LEDGER].get_run(run_id)
+    return await look_at_run(request.app, run_id or _run_id(request))
+
+
+async def look_at_run(app: web.Application, run_id: str) -> RunReport:
+    """Returns the run as it is now. Raises RunNotFound."""
+    run = app[RUNS].find(run_id)
+    return app[RUNS].report(run) if run else await app[LEDGER].get_run(run_id)
 
 
 async def find_recorded_run(request: web.Request, report: RunReport | None = None) -> RunReport:
@@ -165,7 +170,7 @@ async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = 
             "fate_urls": fate_urls(report),
             "max_rejects": MAX_REJECTS,
             **describe_print(request, report),
-            "command": format_curl(report, str(request.url.origin()), token=AUTHENTICATOR in request.app),
+            "command": format_curl(report, origin_of(request), token=AUTHENTICATOR in request.app),
         }
         response = page(request, "run.html", context, status)
     if not asked and report.error:

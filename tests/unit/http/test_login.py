@@ -231,6 +231,15 @@ async def test_over_tls_the_cookie_goes_nowhere_else(open_house: OpenHouse) -> N
     assert (await house.log_in()).cookies[COOKIE]["secure"]
 
 
+async def test_behind_a_tls_proxy_neither(open_house: OpenHouse) -> None:
+    house = await open_house(Exposure(trusted_proxies=networks("127.0.0.0/8")))
+    fields = {"name": "ann", "password": PASSWORD}
+    for proto, secure in (("https", True), ("http", "")):
+        headers = BROWSER | {"X-Forwarded-Proto": proto}
+        answer = await house.ask("POST", "/login", data=fields, headers=headers)
+        assert answer.cookies[COOKIE]["secure"] == secure
+
+
 async def test_a_logout_ends_the_session_for_every_copy_of_the_cookie(house: House) -> None:
     copy = {"Cookie": f"{COOKIE}={(await house.log_in()).cookies[COOKIE].value}"}
     gone = await house.ask("POST", "/logout", headers=BROWSER)

@@ -24,7 +24,7 @@ from promise_pub.http.intake.client_address import (
     client_of,
     parse_address,
 )
-from promise_pub.http.security import Exposure
+from promise_pub.http.security import Exposure, origin_of
 from promise_pub.settings.casts import networks
 from promise_pub.web.server import Services, make_app
 from tests.web_house import Client as HttpClient
@@ -294,3 +294,30 @@ async def test_who_hung_up_is_known_still(open_site: OpenSite) -> None:
     await writer.wait_closed()
     gone = (None, Client(ip_address("127.0.0.1"), port))
     assert await asyncio.wait_for(found.get(), 10) == gone
+
+
+@pytest.mark.parametrize(
+    ("proxies", "says", "encrypted"),
+    [
+        ("127.0.0.0/8", "https", True),
+        ("127.0.0.0/8", "HTTPS", True),
+        ("127.0.0.0/8", "https, http", True),
+        ("127.0.0.0/8", "http, https", False),
+        ("127.0.0.0/8", "http", False),
+        ("127.0.0.0/8", "", False),
+        ("10.0.0.0/8", "https", False),
+        ("", "https", False),
+    ],
+)
+async def test_a_trusted_proxy_tells_how_it_was_reached(
+    open_site: OpenSite, proxies: str, says: str, encrypted: bool
+) -> None:
+    """It decides about cookies, HSTS, and the addresses that pages show."""
+
+    async def origin(request: web.Request) -> web.Response:
+        return web.Response(text=origin_of(request))
+
+    site = await open_site(proxies, origin)
+    answer = await site.get("/who", headers={"X-Forwarded-Proto": says, "Host": "localhost:8000"})
+    assert await answer.text() == ("https" if encrypted else "http") + "://localhost:8000"
+    assert ("Strict-Transport-Security" in answer.headers) is encrypted

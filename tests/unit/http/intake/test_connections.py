@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from promise_pub.errors import ServerBusy
 from promise_pub.http import security
-from promise_pub.http.intake import connections
-from promise_pub.http.intake.connections import CONNECTIONS, MIN_READ, READ_PERIOD, Connections, WatchedConnection
+from promise_pub.http.intake import connection, connections
+from promise_pub.http.intake.connection import MIN_READ, READ_PERIOD, WatchedConnection
+from promise_pub.http.intake.connections import CONNECTIONS, Connections
 from promise_pub.http.intake.limits import Limits
 from tests.fakes import until
 from tests.listening import Raw, Site, site
@@ -73,11 +75,11 @@ async def test_a_request_that_has_come_is_not_dropped_for_a_connection_that_come
     """Both in one turn of the loop, before the request is looked at."""
     connections = Connections(limits(2), {})
     first, second, third = [WatchedConnection(connections, asyncio.Protocol) for _ in range(3)]
-    for connection in (first, second):
-        connection.connection_made(Kept(closing=False))
+    for one in (first, second):
+        one.connection_made(Kept(closing=False))
     first.data_received(ASK)
     third.connection_made(Kept(closing=False))
-    assert connections._all == {first, third} and second.transport.is_closing()
+    assert len(connections) == 2 and not first.transport.is_closing() and second.transport.is_closing()
     third.data_received(ASK[:-2])
     first.data_received(b"More: 1\r\n")  # who drips gains nothing by it
     WatchedConnection(connections, asyncio.Protocol).connection_made(Kept(closing=False))
@@ -172,7 +174,7 @@ async def ask_for_much(there: Site) -> Raw:
     run_id = "7b0e0a52-0000-4000-8000-000000000000"
 
     async def run(_: str) -> Any:
-        raise connections.ServerBusy(BIG)
+        raise ServerBusy(BIG)
 
     there.house.ledger.get_run = run  # type: ignore[method-assign]
     ask = f"GET /runs/{run_id}?format=json ".encode() + HEADERS + b"\r\n"
@@ -180,7 +182,7 @@ async def ask_for_much(there: Site) -> Raw:
 
 
 async def test_an_answer_that_nobody_reads_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "READ_PERIOD", 0.2)
+    monkeypatch.setattr(connection, "READ_PERIOD", 0.2)
     async with site(tmp_path, idle_timeout=3600) as there:
         raw = await ask_for_much(there)
         await until(lambda: count(there) == 0)
@@ -191,8 +193,8 @@ async def test_an_answer_that_nobody_reads_is_given_up(tmp_path: Path, monkeypat
 async def test_an_answer_that_is_read_slowly_but_steadily_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "READ_PERIOD", 1.5)
-    monkeypatch.setattr(connections, "MIN_READ", 1)
+    monkeypatch.setattr(connection, "READ_PERIOD", 1.5)
+    monkeypatch.setattr(connection, "MIN_READ", 1)
     async with site(tmp_path) as there:
         raw = await ask_for_much(there)
         got = 0
@@ -208,11 +210,11 @@ async def test_an_answer_whose_connection_closes_is_not_kept_for_who_does_not_re
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is left to be written when the server closes a connection would stay as long as the client likes."""
-    monkeypatch.setattr(connections, "READ_PERIOD", 0.2)
+    monkeypatch.setattr(connection, "READ_PERIOD", 0.2)
     async with site(tmp_path) as there:
         raw = await ask_for_much(there)
-        (connection,) = there.app[CONNECTIONS]._all
-        connection.transport.close()
+        (one,) = there.app[CONNECTIONS]._known
+        one.transport.close()
         await until(lambda: count(there) == 0)
         assert closed(there) == {"unread": 1}
         await raw.close()
@@ -239,23 +241,23 @@ class Kept(asyncio.Transport):
 def test_the_end_of_an_answer_is_not_kept_once_its_connection_closes() -> None:
     """It is too little for the server to be told that it waits."""
     for closing in (True, False):
-        connection = WatchedConnection(Connections(limits(1), {}), asyncio.Protocol)
-        connection.transport = Kept(closing=closing)
-        assert not connection.is_unread(0.0)
-        assert not connection.is_unread(READ_PERIOD)
-        assert connection.is_unread(READ_PERIOD + 1) is closing
+        one = WatchedConnection(Connections(limits(1), {}), asyncio.Protocol)
+        one.transport = Kept(closing=closing)
+        assert not one.is_unread(0.0)
+        assert not one.is_unread(READ_PERIOD)
+        assert one.is_unread(READ_PERIOD + 1) is closing
 
 
 def test_who_reads_has_time_again() -> None:
-    connection = WatchedConnection(Connections(limits(1), {}), asyncio.Protocol)
-    connection.transport = kept = Kept(closing=True)
+    one = WatchedConnection(Connections(limits(1), {}), asyncio.Protocol)
+    one.transport = kept = Kept(closing=True)
     kept.left = 10 * MIN_READ + 10
     for period in range(10):
-        assert not connection.is_unread(period * (READ_PERIOD + 1))
+        assert not one.is_unread(period * (READ_PERIOD + 1))
         kept.left -= MIN_READ
-    assert not connection.is_unread(10 * (READ_PERIOD + 1))
+    assert not one.is_unread(10 * (READ_PERIOD + 1))
     kept.left = 0  # the last bytes are fewer
-    assert not connection.is_unread(11 * (READ_PERIOD + 1))
+    assert not one.is_unread(11 * (READ_PERIOD + 1))
 
 
 def limits(most: int) -> Limits:
