@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import psutil
@@ -101,10 +102,12 @@ class Services:
             await connection.close(timeout=5)
 
     @asynccontextmanager
-    async def server(self, consumer: ConsumerSettings, database: DatabaseSettings) -> AsyncIterator[Listening]:
-        """`python main.py` as a process of its own, with an empty uploads folder."""
+    async def server(
+        self, consumer: ConsumerSettings, database: DatabaseSettings, **options: Any
+    ) -> AsyncIterator[Listening]:
+        """`python main.py` as a process of its own, with an empty uploads folder and these options of `[server]`."""
         uploads = self.folder / f"uploads-{uuid.uuid4().hex[:8]}"
-        server = ServerSettings(port=HELD_BY_NOBODY, uploads=uploads)
+        server = ServerSettings(port=HELD_BY_NOBODY, uploads=uploads, **options)
         settings = Settings(server=server, rabbit=self.rabbit, consumer=consumer, database=database)
         try:
             with self._configuration(settings) as file:

@@ -25,6 +25,7 @@ from promise_pub.errors import (
 from promise_pub.http.intake.client_address import client_of
 from promise_pub.http.intake.connection import Standing
 from promise_pub.http.intake.connections import CONNECTIONS
+from promise_pub.http.intake.pace import PACE
 from promise_pub.http.keys import AUTHENTICATOR, CODE, PRINCIPAL
 from promise_pub.http.negotiation import HTML, negotiate_format
 from promise_pub.http.problem_catalog import advise, find_entry
@@ -33,7 +34,9 @@ from promise_pub.http.responses import as_json, page
 from promise_pub.http.security import SAFE_METHODS, is_encrypted
 
 COOKIE = "promise_pub_session"
-OPEN = frozenset({"/healthz", "/static", "/login", "/logout"})  # as the routes are named
+# By the routes that are found, as they are named, and not by the path: the two could be parsed differently.
+UNPACED = frozenset({"/healthz", "/static"})
+OPEN = UNPACED | {"/login", "/logout"}
 FORM_LIMIT = 16 * 1024  # bytes; a password of 1,024 characters takes 12 KB at most
 FORM_TIMEOUT = 10.0  # seconds for the form to arrive
 
@@ -49,9 +52,12 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     """Lets viewers send safe requests and operators all requests, where users log in; a middleware.
 
     Every method that is not safe needs an operator, so that a new route is guarded by default. Whose request it is
-    decides about the place of the connection.
+    decides about the place of the connection; strangers and viewers wait for a turn where they ask too often.
     """
-    if _is_open(request):
+    resource = request.match_info.route.resource
+    if resource is not None and resource.canonical in OPEN:
+        if resource.canonical not in UNPACED:
+            await request.app[PACE].take_turn(request)
         return await handler(request)
     if AUTHENTICATOR not in request.app:
         request.app[CONNECTIONS].recognise(request, Standing.OPERATOR)
@@ -59,19 +65,16 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     try:
         principal = await _principal(request, request.app[AUTHENTICATOR])
     except (LoginRequired, TokenRefused) as error:
+        await request.app[PACE].take_turn(request)
         request[CODE] = error.code
         return _deny(request, error)
     request[PRINCIPAL] = principal
     request.app[CONNECTIONS].recognise(request, Standing.OPERATOR if principal.may_operate else Standing.VIEWER)
+    if not principal.may_operate:
+        await request.app[PACE].take_turn(request)
     if request.method not in SAFE_METHODS and not principal.may_operate:
         raise NotAllowed
     return await handler(request)
-
-
-def _is_open(request: web.Request) -> bool:
-    """Decides by the route that was found, not by the path: the two could be parsed differently."""
-    resource = request.match_info.route.resource
-    return resource is not None and resource.canonical in OPEN
 
 
 async def _principal(request: web.Request, authenticator: Authenticator) -> Principal:

@@ -70,7 +70,9 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
         more = {}
         if isinstance(error, errors.NoUsableRow) and error.rejected:
             more["rejected"] = [row._asdict() for row in error.rejected]
-        return _answer(request, problem(type(error), error.message, **more), error.passes)
+        return _answer(
+            request, problem(type(error), error.message, **more), error.passes, busy=type(error) is errors.ServerBusy
+        )
     except web.HTTPError as error:
         response = _answer(request, _http_problem(error.status, _said_by_aiohttp(request, error)), passes=True)
         if "Allow" in error.headers:
@@ -81,9 +83,10 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return _answer(request, problem(errors.Internal, errors.Internal.default_message()), passes=False)
 
 
-def _answer(request: web.Request, details: dict[str, Any], passes: bool) -> web.Response:
+def _answer(request: web.Request, details: dict[str, Any], passes: bool, *, busy: bool = False) -> web.Response:
+    """Returns the answer; where the server is too busy for more, that is a page only for who asks for one by name."""
     status: int = details["status"]
-    if _format_of(request) == JSON:
+    if _format_of(request) == JSON or busy and "text/html" not in request.headers.get("Accept", ""):
         response = as_json(details, status, "application/problem+json")
     else:
         context = {"rejected": [], **details, "title": title_of(status), "phrase": details["title"]}

@@ -25,6 +25,7 @@ from promise_pub.http.intake.client_address import TRUSTED_PROXIES
 from promise_pub.http.intake.connections import CONNECTIONS, Connections, track_request
 from promise_pub.http.intake.expect import close_if_body_unread
 from promise_pub.http.intake.limits import DEFAULT_LIMITS, LIMITS, Limits, limit_parameters, refuse_encoded_bodies
+from promise_pub.http.intake.pace import PACE, Pace
 from promise_pub.http.intake.shares import BODIES, STREAMS, Share
 from promise_pub.http.keys import AUTHENTICATOR, NAV, PROBES, NavItem, Probe
 from promise_pub.http.negotiation import add_vary
@@ -91,7 +92,7 @@ def make_app(services: Services, features: Sequence[OpenFeature] = ()) -> web.Ap
     app[EXPOSURE], app[TRUSTED_PROXIES], app[LIMITS] = exposure, exposure.trusted_proxies, services.limits
     app[CONNECTIONS], app[METRICS], app[DRY_RUNS] = connections, measured, DryRuns()
     app[STREAMS], app[BODIES] = Share.of_streams(services.limits), Share.of_bodies(services.limits)
-    app[BLOCKS], app[FEEDS] = StoredBlocks(), RunFeeds()
+    app[BLOCKS], app[FEEDS], app[PACE] = StoredBlocks(), RunFeeds(), Pace()
     app[NAV] = [*NAVIGATION, *(item for one in features for item in one.feature.nav)]
     if services.authenticator:
         app[AUTHENTICATOR] = services.authenticator

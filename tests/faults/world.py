@@ -72,6 +72,8 @@ class World:
         self.lines: dict[str, Line] = {}
         self.server_port, self.consumer_port = _free_port(), _free_port()
         self.server_options: dict[str, Any] = {}
+        self.headers: dict[str, str] = dict(JSON)
+        """The headers of every request, such as the token of an operator."""
         self.resumed: set[str] = set()  # runs that more than one process, or turn, has published
         self.widowed: set[str] = set()  # queues whose consumer was killed
         self.undone: set[str] = set()  # queues that a broker which was killed may have again, though deleted
@@ -161,6 +163,12 @@ class World:
             while await self.consumer_knows(uuid):  # noqa: ASYNC110  it is in another process
                 await asyncio.sleep(POLL)
 
+    async def reopen(self, **options: Any) -> None:
+        """Stops the server and starts it with these options."""
+        await self.server.stop()
+        self.server_options = options
+        await self.server.start()
+
     async def restart(self, part: str) -> None:
         """kill -9, and start it again."""
         await self.kill(part)
@@ -173,7 +181,9 @@ class World:
         async with asyncio.timeout(PATIENCE):
             while True:
                 with suppress(aiohttp.ClientError, OSError):
-                    async with self._http.request(method, f"{self.url}{path}", headers=JSON, **arguments) as answer:
+                    async with self._http.request(
+                        method, f"{self.url}{path}", headers=self.headers, **arguments
+                    ) as answer:
                         return answer.status, await answer.json(content_type=None)
                 await asyncio.sleep(POLL)
 
@@ -182,7 +192,7 @@ class World:
 
         On a connection of its own: one that was kept may just have been closed as idle, and a file is not sent twice.
         """
-        headers = {**JSON, "Prefer": "respond-async", "Content-Type": "text/csv"}
+        headers = {**self.headers, "Prefer": "respond-async", "Content-Type": "text/csv"}
         url = f"{self.url}/simulate/"
         query = {name: str(value) for name, value in parameters.items()}
         async with aiohttp.ClientSession(timeout=self._http.timeout) as own:
