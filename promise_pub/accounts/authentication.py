@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from promise_pub.accounts.login_attempts import LoginAttempts
+from promise_pub.accounts.lookups import Lookups
 from promise_pub.accounts.passwords import MAX_LENGTH, Passwords
 from promise_pub.accounts.people import Principal, User, is_name
 from promise_pub.accounts.sessions import LoginSession, SessionSigner
@@ -36,6 +37,7 @@ class Authenticator:
         self._sessions = sessions
         self._passwords = passwords
         self._attempts = attempts
+        self._lookups = Lookups()
 
     async def log_in(self, name: str, password: str, address: str) -> str:
         """Returns a new session, signed. Raises LoginFailed, TooManyTries, ServerBusy or DatabaseError."""
@@ -53,13 +55,15 @@ class Authenticator:
         return self._sessions.sign(user.id, user.generation)
 
     async def find_by_session(self, signed: str) -> Principal | None:
-        """Returns the user of a session; None when it is invalid, has expired or was ended."""
+        """Returns the user of a session; None when it is invalid, has expired or was ended. Raises ServerBusy."""
         session = self._sessions.read(signed)
-        return await self._accounts.find_by_session(session) if session else None
+        if session is None:
+            return None
+        return await self._lookups.find(session, lambda: self._accounts.find_by_session(session))
 
     async def find_by_token(self, token: str) -> Principal:
-        """Returns the owner of a token. Raises TokenRefused."""
-        if principal := await self._accounts.find_by_token(token):
+        """Returns the owner of a token. Raises TokenRefused or ServerBusy."""
+        if principal := await self._lookups.find(token, lambda: self._accounts.find_by_token(token)):
             return principal
         raise TokenRefused
 
