@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -15,3 +15,12 @@ def join_host_port(host: str, port: int) -> str:
 
 def http_url(host: str, port: int, *, tls: bool = False) -> str:
     return f"{'https' if tls else 'http'}://{join_host_port(host, port)}"
+
+
+def network_of(address: Address | None) -> str:
+    """Returns the key that a client counts under: for IPv6 its network, since one host has 2^64 addresses in it."""
+    if address is None:
+        return ""
+    if isinstance(address, IPv4Address):
+        return str(address)
+    return str(address.ipv4_mapped or ip_network((address, 64), strict=False))
