@@ -43,10 +43,11 @@ OTHERS = "other pages"  # name of all further pages
 MAX_STEPS = 20_000  # more than MAX_PAGES pages have, unless nearly every page leads to every other
 
 # Bytes that a hit takes in the table and its indexes, estimated rather too high: 300 without its texts, since the index by
-# sessions is in no order and so half full; it has the page as well.
+# sessions is in no order and so half full; it has the page as well. Long texts are stored in pieces that leave gaps.
 _WEIGHT = """
-(300 + 2 * pg_column_size(page) + coalesce(pg_column_size(path), 0) + coalesce(pg_column_size(user_agent), 0)
- + coalesce(pg_column_size(referrer), 0) + pg_column_size(headers))
+(300 + 2 * pg_column_size(page)
+ + 5 * (coalesce(pg_column_size(path), 0) + coalesce(pg_column_size(user_agent), 0)
+        + coalesce(pg_column_size(referrer), 0) + pg_column_size(headers)) / 4)
 """
 
 _CANNOT_BE_STORED = (

@@ -90,7 +90,7 @@ class HitSweeper:
             swept = await self._storage.delete_old_hits(now - self._keep, SWEEP_BATCH)
         await self._storage.delete_old_forgotten(now - FORGOTTEN_KEPT)
         taken, use = self._room.taken, await self._storage.measure_disk()
-        if await self._delete_excess(use):
+        if await self._delete_excess(use) or use.dead > self._room.quota.step:
             await self._storage.free_deleted()
             taken, use = self._room.taken, await self._storage.measure_disk()
         if self._room.refused:

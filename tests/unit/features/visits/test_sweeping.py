@@ -98,6 +98,14 @@ async def test_beyond_the_quota_the_oldest_go_whoever_was_the_visitor() -> None:
     assert (swept.known, swept.unknown, swept.dead) == (900_000, 300_000, 0)
 
 
+async def test_what_another_deleted_or_could_not_free_is_freed_too() -> None:
+    swept, room = Swept(known=900_000), Room(QUOTA)
+    swept.dead = 700_000
+    await HitSweeper(swept, 90, room).sweep(NOW)
+    assert swept.calls == ["old", "measure", "free", "measure"]
+    assert room.take(100_000, known=True)
+
+
 async def test_a_sweep_ends_when_another_server_has_deleted_the_hits() -> None:
     class Gone(Swept):
         async def delete_oldest_hits(self, excess: int, limit: int) -> int:
