@@ -37,6 +37,10 @@ class DiskQuota:
     def step(self) -> int:
         return self._parts(STEP)
 
+    @property
+    def step_of_unknown(self) -> int:
+        return self.step * MAX_UNKNOWN // PARTS
+
     def excess(self, use: DiskUse) -> int:
         """Returns the bytes of hits that have to go, whoever was the visitor."""
         return max(0, use.kept - self._parts(MAX_KEPT))
@@ -61,7 +65,10 @@ class DiskQuota:
 
 
 class Room:
-    """The bytes that a server's hits may take until its next sweep. `is_low` is set when half of them are taken."""
+    """The bytes that a server's hits may take until its next sweep. `is_low` is set when half of them are taken.
+
+    Hits of unknown visitors have their part of them, so that they never keep others out.
+    """
 
     def __init__(self, quota: DiskQuota) -> None:
         self.quota = quota
@@ -69,26 +76,25 @@ class Room:
         self.taken = 0
         self.refused = 0
         """Hits that there was no room for, since the last sweep."""
-        self._all = self._unknown = quota.step
+        self._left, self._left_to_unknown = quota.step, quota.step_of_unknown
 
     def take(self, weight: int, *, known: bool) -> bool:
         """Takes room for a hit of so many bytes, and returns False if there is none."""
-        if weight > (self._all if known else min(self._all, self._unknown)):
+        if weight > (self._left if known else min(self._left, self._left_to_unknown)):
             self.refused += 1
             self.is_low.set()
             return False
         self.taken += weight
-        self._all -= weight
+        self._left -= weight
         if not known:
-            self._unknown -= weight
-        if 2 * min(self._all, self._unknown) < self.quota.step:
+            self._left_to_unknown -= weight
+        if 2 * self._left < self.quota.step or 2 * self._left_to_unknown < self.quota.step_of_unknown:
             self.is_low.set()
         return True
 
     def refill(self, use: DiskUse, taken: int) -> None:
         """Makes room after a sweep; `taken` is how much had been taken when the use of the disk was measured."""
-        since = self.taken - taken
-        self._all = min(self.quota.step, self.quota.room(use)) - since
-        self._unknown = min(self.quota.step, self.quota.room_for_unknown(use)) - since
+        self._left = min(self.quota.step, self.quota.room(use)) - (self.taken - taken)
+        self._left_to_unknown = min(self._left * MAX_UNKNOWN // PARTS, self.quota.room_for_unknown(use))
         self.refused = 0
         self.is_low.clear()

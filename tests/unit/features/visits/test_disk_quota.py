@@ -64,9 +64,15 @@ async def test_a_step_may_come_before_anything_is_measured_and_half_of_it_calls_
 
 async def test_unknown_visitors_take_no_more_than_their_part() -> None:
     room = Room(QUOTA)
-    room.refill(DiskUse(size=500, kept=500, unknown=360, dead=0), taken=0)
-    assert room.take(40, known=False) and not room.take(1, known=False)
-    assert room.take(60, known=True) and not room.take(1, known=True)
+    assert room.take(25, known=False) and not room.take(1, known=False)
+    assert room.is_low.is_set()
+    assert room.take(75, known=True) and not room.take(1, known=True)
+    room.refill(DiskUse(size=500, kept=500, unknown=380, dead=0), room.taken)
+    assert room.take(20, known=False) and not room.take(1, known=False)
+    assert room.take(80, known=True) and not room.take(1, known=True)
+    room.refill(DiskUse(size=1560, kept=1300, unknown=300, dead=200), room.taken)
+    assert room.take(10, known=False) and not room.take(1, known=False)
+    assert room.take(30, known=True) and not room.take(1, known=True)
 
 
 async def test_what_was_taken_during_a_sweep_is_not_there_after_it() -> None:
