@@ -150,12 +150,16 @@ CREATE TABLE IF NOT EXISTS visit_hits (
     port       INTEGER,
     user_agent TEXT,
     referrer   TEXT,
-    headers    JSONB NOT NULL DEFAULT '[]',                              -- [[name, value], ...], as they came
+    headers    JSONB NOT NULL DEFAULT '[]',                              -- [[name, value], ...] of those that are kept
     took_ms    REAL
 );
 -- The chains of pages of a million hits are read from this index alone, in their order.
 CREATE INDEX IF NOT EXISTS visit_hits_by_session ON visit_hits (session_id, at, id) INCLUDE (page);
 CREATE INDEX IF NOT EXISTS visit_hits_by_time ON visit_hits (at);
+ALTER TABLE visit_hits
+    ADD COLUMN IF NOT EXISTS known BOOLEAN NOT NULL DEFAULT true;            -- false: had not logged in, where users do
+-- The oldest hits of who is not known are deleted before those of others.
+CREATE INDEX IF NOT EXISTS visit_hits_of_unknown ON visit_hits (at) WHERE NOT known;
 ALTER TABLE visit_hits SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.02);
 
 -- Sessions that are to be forgotten: what servers still hold of them is not written. Swept after some days.

@@ -18,10 +18,12 @@ def http_url(host: str, port: int, *, tls: bool = False) -> str:
 
 
 def network_of(address: Address | None) -> str:
-    """Returns the key that a client's address counts under: for IPv6 its network, since one host has 2^64 addresses in it.
+    """Returns the key that a client counts under: for IPv6 its network, since one host has 2^64 addresses in it.
 
     It is empty for a client whose address is not known.
     """
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
-        return str(ip_network((int(address), 64), strict=False))
-    return str(address.ipv4_mapped if isinstance(address, IPv6Address) else address or "")
+    if address is None:
+        return ""
+    if isinstance(address, IPv4Address):
+        return str(address)
+    return str(address.ipv4_mapped or ip_network((address, 64), strict=False))

@@ -49,6 +49,11 @@ def name_of_principal(request: web.Request) -> str | None:
     return principal.name if principal else None
 
 
+def is_known(request: web.Request) -> bool:
+    """Tells whether the sender has logged in. Everybody counts as known where nobody logs in."""
+    return AUTHENTICATOR not in request.app or PRINCIPAL in request
+
+
 def may_operate(request: web.Request) -> bool:
     """Tells whether the sender may do more than view. Everybody may where nobody logs in."""
     if AUTHENTICATOR not in request.app:

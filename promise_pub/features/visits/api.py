@@ -127,9 +127,10 @@ def _hit() -> Schema:
             "headers": {
                 "type": "array",
                 "items": {"type": "array", "items": TEXT},
-                "description": "Names and values, without cookies and other credentials.",
+                "description": "Names and values of those that are kept; none of who has not logged in.",
             },
             "took_ms": nullable(AMOUNT),
+            "known": described(FLAG, "Whether the visitor had logged in; true where nobody does."),
             "id": UUID,
         },
         description="A page that was shown.",
@@ -138,7 +139,7 @@ def _hit() -> Schema:
 
 def schemas() -> dict[str, Schema]:
     """Returns the schemas of responses by their names."""
-    names = ("noted", "written", "lost", "waiting")
+    names = ("noted", "written", "lost", "waiting", "limited")
     return {
         "Transitions": _transitions(),
         "Visitor": _visitor(),

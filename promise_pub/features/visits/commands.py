@@ -17,6 +17,7 @@ from rich.text import Text
 
 from promise_pub import db
 from promise_pub.errors import BadParameter
+from promise_pub.features.visits.disk_quota import DiskQuota
 from promise_pub.features.visits.hits import Hit
 from promise_pub.features.visits.importing import read_hits
 from promise_pub.features.visits.render.dot import draw_dot
@@ -196,7 +197,7 @@ async def forget_session(options: argparse.Namespace) -> int:
 async def import_file(options: argparse.Namespace) -> int:
     """Imports all hits of a file or none."""
     async with _visits(options) as (visits, settings):
-        imported = await visits.import_hits(_batches(options.file, settings.anonymise))
+        imported = await visits.import_hits(_batches(options.file, settings.anonymise), DiskQuota(settings.quota))
     if not options.quiet:
         left_out = imported.forgotten and f", {imported.forgotten:,} of deleted sessions left out"
         print(f"{counted(imported.given, 'hit')} read, {imported.added:,} of them new{left_out or ''}.")

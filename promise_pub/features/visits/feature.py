@@ -11,6 +11,8 @@ import asyncpg
 
 from promise_pub.db_checks import Need
 from promise_pub.features.visits import api, commands, errors, store, web
+from promise_pub.features.visits.client_quota import ClientQuota
+from promise_pub.features.visits.disk_quota import DiskQuota, Room
 from promise_pub.features.visits.hit_buffer import HitBuffer
 from promise_pub.features.visits.hits import HitIds
 from promise_pub.features.visits.metrics import HitCollector
@@ -18,6 +20,7 @@ from promise_pub.features.visits.middleware import VisitRecording, record_visits
 from promise_pub.features.visits.sessions import VisitorSessions
 from promise_pub.features.visits.settings import VisitsSettings
 from promise_pub.features.visits.store import StoredVisits
+from promise_pub.features.visits.sweeping import HitSweeper
 from promise_pub.http.features import Feature, OpenFeature
 from promise_pub.http.keys import NavItem
 
@@ -30,8 +33,10 @@ async def open_visits(pool: asyncpg.Pool, settings: VisitsSettings) -> AsyncIter
         recording = None
         if settings.enabled:
             sessions = VisitorSessions(visits.get_last_hit, settings.idle * 60)
-            buffer = await stack.enter_async_context(HitBuffer(visits, settings.keep, sessions.forget))
-            recording = VisitRecording(buffer, sessions, settings, HitIds())
+            room = Room(DiskQuota(settings.quota))
+            buffer = await stack.enter_async_context(HitBuffer(visits, room, sessions.forget))
+            await stack.enter_async_context(HitSweeper(visits, settings.keep, room))
+            recording = VisitRecording(buffer, sessions, settings, HitIds(), ClientQuota())
         yield with_services(visits, recording)
 
 

@@ -7,7 +7,6 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from itertools import islice
 from types import TracebackType
 from typing import Protocol, Self
@@ -15,6 +14,7 @@ from uuid import UUID
 
 from promise_pub.concurrency import wait_or_cancel
 from promise_pub.errors import DatabaseError
+from promise_pub.features.visits.disk_quota import Room
 from promise_pub.features.visits.errors import HitRefused
 from promise_pub.features.visits.hits import Hit
 from promise_pub.logs import fields
@@ -24,13 +24,9 @@ log = logging.getLogger(__name__)
 FLUSH_EVERY = 1.0  # seconds between writes; a server that is killed loses the hits of this time
 BATCH = 500  # hits per statement
 MAX_WAITING = 20_000  # hits; a minute without the database, at 330 hits a second
-MAX_WAITING_BYTES = 32 * 1024 * 1024  # headers may be long
+MAX_WAITING_BYTES = 32 * 1024 * 1024  # texts may be long
+UNKNOWN_SHARE = 4  # hits of unknown visitors wait only while the buffer is less than a fourth full
 LAST_FLUSH = 3.0  # seconds to write the hits that wait at the end
-SWEEP_EVERY = 24 * 3600.0  # seconds
-SWEEP_RETRY = 600.0  # seconds after a sweep that failed
-SWEEP_BATCH = 10_000  # hits per statement
-# A server remembers a session while it may be idle, at most a week. It must not write hits of a forgotten one then.
-FORGOTTEN_KEPT = timedelta(days=8)
 
 
 class HitStorage(Protocol):
@@ -42,54 +38,61 @@ class HitStorage(Protocol):
         Raises HitRefused, and writes none, when one of them cannot be stored.
         """
 
-    async def delete_old_hits(self, before: datetime, limit: int) -> int:
-        """Deletes up to `limit` hits older than `before`, and returns their number."""
-
-    async def delete_old_forgotten(self, before: datetime) -> None:
-        """Deletes the marks of sessions that were forgotten before then."""
-
 
 @dataclass(frozen=True, slots=True)
 class HitCounts:
-    """A server's hits since its start. Hits are lost when the buffer is full, the database refuses them, or time is up."""
+    """A server's hits since its start.
+
+    Hits are lost when the buffer is full, the database refuses them, or time is up. They are limited when their client
+    has too many, or the disk's quota has no room for them.
+    """
 
     noted: int = 0
     written: int = 0
     lost: int = 0
     waiting: int = 0
+    limited: int = 0
 
 
 class HitBuffer:
     """A buffer of hits, written each second within its `async with` block; the end of the block writes the rest.
 
     `add` never waits and never fails. While the database is away up to MAX_WAITING hits and MAX_WAITING_BYTES wait;
-    further hits are lost, and counted. Hits older than `keep` days are deleted once a day.
+    further hits are lost, and counted. Hits that there is no `room` for are not written at all.
     """
 
-    def __init__(self, storage: HitStorage, keep: int, forget: Callable[[UUID], None]) -> None:
+    def __init__(self, storage: HitStorage, room: Room, forget: Callable[[UUID], None]) -> None:
         self._storage = storage
-        self._keep = timedelta(days=keep)
+        self._room = room
         self._forget = forget
         self._waiting: deque[Hit] = deque()
         self._bytes = 0
-        self._noted = self._written = self._lost = 0
+        self._noted = self._written = self._lost = self._limited = 0
         # The reason why hits are not written, as it was logged last.
         self._trouble = ""
         self._writing = asyncio.Lock()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._task: asyncio.Task[None]
 
     @property
     def counts(self) -> HitCounts:
-        return HitCounts(self._noted, self._written, self._lost, len(self._waiting))
+        return HitCounts(self._noted, self._written, self._lost, len(self._waiting), self._limited)
 
     def add(self, hit: Hit) -> None:
         self._noted += 1
         weight = hit.weight
-        if len(self._waiting) >= MAX_WAITING or self._bytes + weight > MAX_WAITING_BYTES:
+        share = 1 if hit.known else UNKNOWN_SHARE
+        if len(self._waiting) >= MAX_WAITING // share or self._bytes + weight > MAX_WAITING_BYTES // share:
             self._lose(1, "no room")
-            return
-        self._waiting.append(hit)
-        self._bytes += weight
+        elif not self._room.take(weight, known=hit.known):
+            self._limited += 1
+        else:
+            self._waiting.append(hit)
+            self._bytes += weight
+
+    def count_limited(self) -> None:
+        """Counts a hit that is not recorded, because its client has too many."""
+        self._noted += 1
+        self._limited += 1
 
     def _lose(self, count: int, why: str) -> None:
         self._lost += count
@@ -98,10 +101,7 @@ class HitBuffer:
             log.warning("Page hits are lost", extra=fields(why=why, waiting=len(self._waiting)))
 
     async def __aenter__(self) -> Self:
-        self._tasks = [
-            asyncio.create_task(self._keep_writing()),
-            asyncio.create_task(self._keep_sweeping()),
-        ]
+        self._task = asyncio.create_task(self._keep_writing())
         return self
 
     async def __aexit__(
@@ -110,11 +110,10 @@ class HitBuffer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for task in self._tasks:
-            task.cancel()
+        self._task.cancel()
         last = asyncio.create_task(self.flush())
         # Not asyncio.timeout: a cancelled query would still be waited for, until its connection is closed.
-        await wait_or_cancel([*self._tasks, last], LAST_FLUSH)
+        await wait_or_cancel([self._task, last], LAST_FLUSH)
         if self._waiting:
             self._lose(len(self._waiting), "the database was away at the end")
             self._waiting.clear()
@@ -161,20 +160,3 @@ class HitBuffer:
         if self._trouble != error.message:
             self._trouble = error.message
             log.warning("Page hits wait", extra=fields(why=error.message, waiting=len(self._waiting)))
-
-    async def _keep_sweeping(self) -> None:
-        while True:
-            try:
-                await self._sweep(datetime.now(UTC))
-                pause = SWEEP_EVERY
-            except DatabaseError as error:
-                log.warning("Old page hits are not deleted", extra=fields(why=error.message))
-                pause = SWEEP_RETRY
-            await asyncio.sleep(pause)
-
-    async def _sweep(self, now: datetime) -> None:
-        swept = SWEEP_BATCH
-        # In batches, so that others can write in between.
-        while swept == SWEEP_BATCH:
-            swept = await self._storage.delete_old_hits(now - self._keep, SWEEP_BATCH)
-        await self._storage.delete_old_forgotten(now - FORGOTTEN_KEPT)

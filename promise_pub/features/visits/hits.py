@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,21 +18,37 @@ from promise_pub.addresses import Address
 from promise_pub.times import rfc3339
 
 MAX_PAGE_LENGTH = 200  # characters; pages are indexed
-MAX_TEXT_LENGTH = 2000  # characters of a path, a user agent, a referrer, a header
-MAX_HEADERS_LENGTH = 8000  # characters of all headers of a hit; further headers are dropped
+MAX_TEXT_LENGTH = 2000  # characters of a path, a user agent, a referrer
+MAX_UNKNOWN_LENGTH = 200  # characters of the same, of visitors who have not logged in
+MAX_HEADER_LENGTH = 200  # characters of a header; browsers send 140 at most of those that are kept
+MAX_HEADERS_LENGTH = 3000  # characters of all headers of a hit, which may repeat; further ones are dropped
 KEPT_BITS = {4: 24, 6: 48}  # of an anonymised address, by the version of IP
 
-# Headers that may hold credentials, under any name that proxies and programs give them. They are not stored.
-_SECRET = re.compile(
-    "cookie|auth(?!ority)|token|secret|passw|(^|[-_])key|apikey|jwt|assertion|credential|signature|session",
-    re.IGNORECASE,
+# The headers that are kept: the visitor's languages and preferences, the browser as it names itself, and the way to the
+# page (a link or the address bar, from here or elsewhere, anew or reloaded). No other header is.
+KEPT_HEADERS = frozenset(
+    {
+        "accept",
+        "accept-language",
+        "cache-control",
+        "dnt",
+        "host",
+        "save-data",
+        "sec-ch-ua",
+        "sec-ch-ua-mobile",
+        "sec-ch-ua-platform",
+        "sec-fetch-dest",
+        "sec-fetch-mode",
+        "sec-fetch-site",
+        "sec-fetch-user",
+        "sec-gpc",
+    }
 )
-# Headers in which proxies send the address of the client. They are not stored where addresses are anonymised.
-_ADDRESS = re.compile(r"forwarded|(^|[-_])ip([-_]|$)|ip(v[46])?$|addr|(^|[-_])via$|client|remote", re.IGNORECASE)
 
 # Lone surrogates, which JSON can contain. Those in between stand for bytes that were not UTF-8 (surrogateescape).
 _SURROGATE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_QUERY = re.compile(r"[?#].*", re.DOTALL)
 
 HIT_COLUMNS = (
     "at",
@@ -46,6 +63,7 @@ HIT_COLUMNS = (
     "referrer",
     "headers",
     "took_ms",
+    "known",
     "id",
 )
 """The fields of a hit in CSV and JSON, exported and imported."""
@@ -55,7 +73,8 @@ HIT_COLUMNS = (
 class Hit:
     """A page that was shown once. `page` is its route's template; `headers` is a JSON list of pairs.
 
-    `id` orders hits of the same time, and prevents that a hit is stored twice. `took_ms` is the server's time.
+    `id` orders hits of the same time, and prevents that a hit is stored twice. `took_ms` is the server's time. `known`
+    is false for a visitor who has not logged in, where users do.
     """
 
     id: UUID
@@ -71,12 +90,13 @@ class Hit:
     referrer: str | None = None
     headers: str = "[]"
     took_ms: float | None = None
+    known: bool = True
 
     @property
     def weight(self) -> int:
-        """Estimated memory of the hit in bytes."""
+        """Estimated bytes of the hit in memory, which are more than it takes in the database."""
         texts = (self.page, self.path, self.user_agent, self.referrer, self.headers)
-        return 600 + sum(len(text) for text in texts if text)
+        return 600 + sum(sys.getsizeof(text) for text in texts)
 
     def row(self) -> list[object]:
         """Returns the values in the order of HIT_COLUMNS, as text and numbers."""
@@ -98,24 +118,29 @@ def _plain(value: object) -> object:
     return str(value) if isinstance(value, UUID | IPv4Address | IPv6Address) else value
 
 
-def storable_text(value: str | None) -> str | None:
-    """Returns a text that PostgreSQL can store: without NUL, valid UTF-8, of at most MAX_TEXT_LENGTH characters."""
+def storable_text(value: str | None, longest: int = MAX_TEXT_LENGTH) -> str | None:
+    """Returns a text that PostgreSQL can store: without NUL, valid UTF-8, of at most `longest` characters."""
     if value is None:
         return None
     if not value.isascii():
         value = _SURROGATE.sub(_REPLACEMENT, value)
         value = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return value[:MAX_TEXT_LENGTH].replace("\0", _REPLACEMENT)
+    return value[:longest].replace("\0", _REPLACEMENT)
 
 
-def headers_as_json(pairs: Iterable[tuple[str, str]], *, anonymise: bool = False) -> str:
-    """Returns the headers as JSON without credentials, and without addresses where those are anonymised."""
+def storable_referrer(value: str | None, longest: int = MAX_TEXT_LENGTH) -> str | None:
+    """Returns the referrer without its query, which may hold what lets somebody in elsewhere."""
+    return storable_text(value and _QUERY.sub("", value), longest)
+
+
+def headers_as_json(pairs: Iterable[tuple[str, str]]) -> str:
+    """Returns those of the headers as JSON that are in KEPT_HEADERS."""
     kept: list[tuple[str, str]] = []
     room = MAX_HEADERS_LENGTH
     for name, value in pairs:
-        if _SECRET.search(name) or anonymise and _ADDRESS.search(name.strip()):
+        if name.lower() not in KEPT_HEADERS:
             continue
-        pair = storable_text(name) or "", storable_text(value) or ""
+        pair = name, storable_text(value, MAX_HEADER_LENGTH) or ""
         room -= len(pair[0]) + len(pair[1])
         if room < 0:
             break

@@ -1,7 +1,7 @@
 """Import of hits from a file: CSV with a header, or a JSON object per line. One invalid hit refuses the whole file.
 
-A hit has the fields of `hits.HIT_COLUMNS`, of which `at`, `session_id` and `page` are required. A missing id is derived
-from the line: a file that is imported twice adds nothing, and hits of the same time keep their order.
+A hit has the fields of `hits.HIT_COLUMNS`, of which `at`, `session_id` and `page` are required. Headers that
+are not kept any more are dropped. A missing id is derived from the line: a file that is imported twice adds nothing, and hits of the same time keep their order.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ from promise_pub.features.visits.hits import (
     anonymise_address,
     headers_as_json,
     make_hit_id,
+    storable_referrer,
     storable_text,
 )
+from promise_pub.settings import casts
 
 BATCH = 1000  # hits
 MAX_LINE_LENGTH = 1_000_000  # characters; a file may have no line ends
@@ -174,9 +176,10 @@ def _hit(record: Record | str, line: int, *, anonymise: bool) -> Hit:
         ip=anonymise_address(address) if address and anonymise else address,
         port=None if anonymise else _optional(values, "port", _whole(65535)),
         user_agent=_optional(values, "user_agent", _text),
-        referrer=_optional(values, "referrer", _text),
-        headers=headers_as_json(_optional(values, "headers", _pairs) or (), anonymise=anonymise),
+        referrer=_optional(values, "referrer", _referrer),
+        headers=headers_as_json(_optional(values, "headers", _pairs) or ()),
         took_ms=_optional(values, "took_ms", _milliseconds),
+        known=_optional(values, "known", _flag) is not False,
     )
 
 
@@ -221,6 +224,14 @@ def _uuid(value: object) -> UUID:
 
 def _text(value: object) -> str | None:
     return storable_text(_string(value))
+
+
+def _referrer(value: object) -> str | None:
+    return storable_referrer(_string(value))
+
+
+def _flag(value: object) -> bool:
+    return value if isinstance(value, bool) else casts.flag(_string(value))
 
 
 def _page(value: object) -> str:

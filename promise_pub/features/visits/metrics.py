@@ -20,9 +20,10 @@ class HitCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         counts = self._buffer.counts
         hits = CounterMetricFamily(
-            "promise_pub_page_hits", "Pages that were shown and recorded, by fate of the record.", labels=["fate"]
+            "promise_pub_page_hits", "Pages that were shown, by fate of the record.", labels=["fate"]
         )
         hits.add_metric(["written"], counts.written)
         hits.add_metric(["lost"], counts.lost)
+        hits.add_metric(["limited"], counts.limited)
         yield hits
         yield gauge("page_hits_waiting", "Hits that wait to be written to the database.", counts.waiting)

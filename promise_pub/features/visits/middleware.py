@@ -11,12 +11,22 @@ from uuid import UUID
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from promise_pub.features.visits.client_quota import ClientQuota
 from promise_pub.features.visits.hit_buffer import HitBuffer
-from promise_pub.features.visits.hits import Hit, HitIds, anonymise_address, headers_as_json, storable_text
+from promise_pub.features.visits.hits import (
+    MAX_TEXT_LENGTH,
+    MAX_UNKNOWN_LENGTH,
+    Hit,
+    HitIds,
+    anonymise_address,
+    headers_as_json,
+    storable_referrer,
+    storable_text,
+)
 from promise_pub.features.visits.sessions import VisitorSessions
 from promise_pub.features.visits.settings import VisitsSettings
 from promise_pub.http.intake.client_address import client_of
-from promise_pub.http.keys import IS_PAGE, ROUTE
+from promise_pub.http.keys import IS_PAGE, ROUTE, is_known
 from promise_pub.http.security import is_encrypted
 
 log = logging.getLogger(__name__)
@@ -38,6 +48,7 @@ class VisitRecording:
     sessions: VisitorSessions
     settings: VisitsSettings
     ids: HitIds
+    clients: ClientQuota
 
 
 RECORDING = web.AppKey("visiting", VisitRecording)
@@ -87,6 +98,12 @@ async def _record(request: web.Request, response: web.StreamResponse, at: dateti
     recording = request.app[RECORDING]
     # A shared cache must neither give this cookie to others nor answer in our place.
     response.headers.setdefault("Cache-Control", "private, no-cache")
+    is_hit = shown and _is_hit(request.method, response.status)
+    client = client_of(request)
+    if not recording.clients.admit(client.address if client else None, known=is_known(request)):
+        if is_hit:
+            recording.buffer.count_limited()
+        return
     cookie = recording.settings.cookie
     session, new = await recording.sessions.find_or_start(request.cookies.get(cookie))
     if new:
@@ -98,7 +115,7 @@ async def _record(request: web.Request, response: web.StreamResponse, at: dateti
             path="/",
             secure=is_encrypted(request),
         )
-    if shown and _is_hit(request.method, response.status):
+    if is_hit:
         took = (perf_counter() - began) * 1000
         recording.sessions.touch(session)
         recording.buffer.add(_hit(request, response, recording, session, at, took))
@@ -117,7 +134,8 @@ def _hit(
     at: datetime,
     took: float,
 ) -> Hit:
-    anonymise = recording.settings.anonymise
+    anonymise, known = recording.settings.anonymise, is_known(request)
+    longest = MAX_TEXT_LENGTH if known else MAX_UNKNOWN_LENGTH
     client = client_of(request)
     address = client.address if client else None
     return Hit(
@@ -125,13 +143,14 @@ def _hit(
         at=at,
         session_id=session,
         page=request.get(ROUTE, NOT_FOUND),
-        path=storable_text(request.path),
+        path=storable_text(request.path, longest),
         method=request.method,
         status=response.status,
         ip=anonymise_address(address) if address and anonymise else address,
         port=None if anonymise or not client else client.port,
-        user_agent=storable_text(request.headers.get("User-Agent")),
-        referrer=storable_text(request.headers.get("Referer")),
-        headers=headers_as_json(request.headers.items(), anonymise=anonymise),
+        user_agent=storable_text(request.headers.get("User-Agent"), longest),
+        referrer=storable_referrer(request.headers.get("Referer"), longest),
+        headers=headers_as_json(request.headers.items() if known else ()),
         took_ms=round(took, 3),
+        known=known,
     )

@@ -24,7 +24,8 @@ from promise_pub.db import answering, queries
 from promise_pub.db_checks import Need, require_columns
 from promise_pub.errors import DatabaseError
 from promise_pub.features.visits.chains import Step, build_chains
-from promise_pub.features.visits.errors import HitRefused, SessionNotFound
+from promise_pub.features.visits.disk_quota import DiskQuota, DiskUse
+from promise_pub.features.visits.errors import HitRefused, ImportRefused, SessionNotFound
 from promise_pub.features.visits.hits import HIT_COLUMNS, Hit
 from promise_pub.features.visits.report import SessionSummary, Transitions
 
@@ -34,11 +35,20 @@ SQL = Path(__file__).parent / "visits.sql"
 ANSWER_TIMEOUT = 8.0  # seconds for statements that take milliseconds
 COUNT_TIMEOUT = 60.0  # seconds for statements that read every hit; a million hits take one second
 LONG_TIMEOUT = 3600.0  # seconds for a whole import
+SAMPLE = 64 * 1024**2  # bytes of hits that are weighed to measure all of them, in 0.1 s
 MAX_HITS = 10_000  # of one session that are returned
 MAX_COUNTING = 2  # counts at a time; they take seconds, and runs and pages need the pool's other connections
 MAX_PAGES = 200  # with figures of their own; computing them takes more than quadratic time
 OTHERS = "other pages"  # name of all further pages
 MAX_STEPS = 20_000  # more than MAX_PAGES pages have, unless nearly every page leads to every other
+
+# Bytes that a hit takes in the table and its indexes, estimated rather too high: 300 without its texts, since the index by
+# sessions is in no order and so half full; it has the page as well. Long texts are stored in pieces that leave gaps.
+_WEIGHT = """
+(300 + 2 * pg_column_size(page)
+ + 5 * (coalesce(pg_column_size(path), 0) + coalesce(pg_column_size(user_agent), 0)
+        + coalesce(pg_column_size(referrer), 0) + pg_column_size(headers)) / 4)
+"""
 
 _CANNOT_BE_STORED = (
     asyncpg.DataError,
@@ -68,7 +78,7 @@ class StoredVisits:
     def __init__(self, pool: asyncpg.Pool, idle: timedelta) -> None:
         self._pool = pool
         self._idle = idle
-        self._sql = queries(SQL)
+        self._sql = queries(SQL, weight=_WEIGHT)
         self._counting = asyncio.Semaphore(MAX_COUNTING)
 
     async def check_schema(self) -> None:
@@ -163,16 +173,39 @@ class StoredVisits:
         async with answering(self._pool, COUNT_TIMEOUT):
             return int(await self._sql.sweep(self._pool, before=before, most=limit))
 
+    async def measure_disk(self) -> DiskUse:
+        async with answering(self._pool, COUNT_TIMEOUT):
+            return DiskUse(**await self._sql.measure_disk(self._pool, sample=SAMPLE))
+
+    async def delete_oldest_hits(self, excess: int, limit: int) -> int:
+        async with answering(self._pool, COUNT_TIMEOUT):
+            return int(await self._sql.sweep_oldest(self._pool, excess=excess, most=limit))
+
+    async def delete_oldest_unknown_hits(self, excess: int, limit: int) -> int:
+        async with answering(self._pool, COUNT_TIMEOUT):
+            return int(await self._sql.sweep_oldest_unknown(self._pool, excess=excess, most=limit))
+
+    async def free_deleted(self) -> None:
+        async with answering(self._pool, LONG_TIMEOUT), self._pool.acquire() as connection:
+            await self._sql.be_gentle(connection)
+            await connection.execute(self._sql.vacuum.sql, timeout=LONG_TIMEOUT)
+
     async def delete_old_forgotten(self, before: datetime) -> None:
         async with answering(self._pool, ANSWER_TIMEOUT):
             await self._sql.sweep_forgotten(self._pool, before=before)
 
-    async def import_hits(self, batches: AsyncIterator[Sequence[Hit]]) -> Imported:
-        """Writes all hits or none. Raises any error of the batches."""
+    async def import_hits(self, batches: AsyncIterator[Sequence[Hit]], quota: DiskQuota) -> Imported:
+        """Writes all hits or none. Raises ImportRefused when they would displace others, and any error of the batches."""
         imported = Imported()
+        room = quota.room_for_import(await self.measure_disk())
         async with answering(self._pool, LONG_TIMEOUT), self._transaction() as connection:
             async for hits in batches:
                 row = await self._insert(connection, hits)
+                room -= sum(hit.weight for hit in hits) * row["added"] // len(hits)
+                if room < 0:
+                    raise ImportRefused(
+                        "nothing was imported: [visits] quota leaves no room on the disk for these hits"
+                    )
                 known = {*row["forgotten"]}
                 imported.given += len(hits)
                 imported.added += row["added"]

@@ -1,19 +1,19 @@
--- The queries of store.py.
+-- The queries of store.py, which has the weight of a hit.
 
--- name: add_hits(at, session_id, page, path, method, status, ip, port, user_agent, referrer, headers, took_ms, id)^
+-- name: add_hits(at, session_id, page, path, method, status, ip, port, user_agent, referrer, headers, took_ms, known, id)^
 -- Adds hits, unless they exist or their session is forgotten. Returns the number of added hits, and the forgotten sessions.
 WITH hits AS (
     SELECT *
     FROM unnest(:id::uuid[], :at::timestamptz[], :session_id::uuid[], :page::text[], :path::text[], :method::text[],
                 :status::integer[], :ip::inet[], :port::integer[], :user_agent::text[], :referrer::text[],
-                :headers::jsonb[], :took_ms::real[])
-         AS h (id, at, session_id, page, path, method, status, ip, port, user_agent, referrer, headers, took_ms)
+                :headers::jsonb[], :took_ms::real[], :known::boolean[])
+         AS h (id, at, session_id, page, path, method, status, ip, port, user_agent, referrer, headers, took_ms, known)
 ), forgotten AS (
     SELECT session_id FROM visit_forgotten WHERE session_id IN (SELECT session_id FROM hits)
 ), added AS (
     INSERT INTO visit_hits
-        (id, at, session_id, page, path, method, status, ip, port, user_agent, referrer, headers, took_ms)
-    SELECT id, at, session_id, page, path, method, status, ip, port, user_agent, referrer, headers, took_ms
+        (id, at, session_id, page, path, method, status, ip, port, user_agent, referrer, headers, took_ms, known)
+    SELECT id, at, session_id, page, path, method, status, ip, port, user_agent, referrer, headers, took_ms, known
     FROM hits
     WHERE session_id NOT IN (SELECT session_id FROM forgotten)
     ON CONFLICT DO NOTHING
@@ -62,7 +62,7 @@ FROM visit_hits WHERE session_id = :session_id GROUP BY session_id;
 
 -- name: hits(session_id, most)
 -- Returns a session's hits in the order of time.
-SELECT id, at, session_id, page, path, method, status, ip, port, user_agent, referrer, headers, took_ms
+SELECT id, at, session_id, page, path, method, status, ip, port, user_agent, referrer, headers, took_ms, known
 FROM visit_hits WHERE session_id = :session_id ORDER BY at, id LIMIT :most;
 
 -- name: steps(session_id, since, ended_before, most)
@@ -124,6 +124,50 @@ WITH deleted AS (
     RETURNING 1
 )
 SELECT count(*) FROM deleted;
+
+-- name: sweep_oldest(excess, most)$
+-- Deletes the oldest hits, up to `most` and until they are `excess` bytes, and returns their bytes.
+WITH oldest AS (
+    SELECT id, at, {weight} AS bytes FROM visit_hits ORDER BY at LIMIT :most
+), summed AS (
+    SELECT id, sum(bytes) OVER (ORDER BY at, id) - bytes AS older FROM oldest
+), deleted AS (
+    DELETE FROM visit_hits WHERE id IN (SELECT id FROM summed WHERE older < :excess::bigint) RETURNING {weight} AS bytes
+)
+SELECT coalesce(sum(bytes), 0)::bigint FROM deleted;
+
+-- name: sweep_oldest_unknown(excess, most)$
+-- Does the same with hits of unknown visitors alone.
+WITH oldest AS (
+    SELECT id, at, {weight} AS bytes FROM visit_hits WHERE NOT known ORDER BY at LIMIT :most
+), summed AS (
+    SELECT id, sum(bytes) OVER (ORDER BY at, id) - bytes AS older FROM oldest
+), deleted AS (
+    DELETE FROM visit_hits WHERE id IN (SELECT id FROM summed WHERE older < :excess::bigint) RETURNING {weight} AS bytes
+)
+SELECT coalesce(sum(bytes), 0)::bigint FROM deleted;
+
+-- name: measure_disk(sample)^
+-- Returns the disk that hits take, and estimates from a sample of about so many bytes: it is not read whole each time.
+WITH part AS (
+    SELECT least(1, :sample::float / greatest(pg_relation_size('visit_hits'), 1)) AS share
+), weighed AS (
+    SELECT sum({weight}) / avg(share) AS kept, sum({weight}) FILTER (WHERE NOT known) / avg(share) AS unknown,
+           avg({weight}) AS each
+    FROM visit_hits TABLESAMPLE SYSTEM (100 * least(1, :sample::float / greatest(pg_relation_size('visit_hits'), 1))), part
+)
+SELECT pg_total_relation_size('visit_hits') AS size, coalesce(kept, 0)::bigint AS kept,
+       coalesce(unknown, 0)::bigint AS unknown,
+       (pg_stat_get_dead_tuples('visit_hits'::regclass) * coalesce(each, 1000))::bigint AS dead
+FROM weighed;
+
+-- name: be_gentle()#
+-- Slows down what VACUUM does on this connection, to what autovacuum takes: runs need the disk more.
+SET vacuum_cost_delay = '2ms';
+
+-- name: vacuum()#
+-- Makes the room of deleted hits usable. Only a warning comes where we are not the table's owner.
+VACUUM visit_hits;
 
 -- name: sweep_forgotten(before)!
 -- Deletes the marks of sessions of which no server holds hits any more.

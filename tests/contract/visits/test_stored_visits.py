@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ import pytest
 
 from promise_pub import db
 from promise_pub.features.visits import store
+from promise_pub.features.visits.disk_quota import DiskQuota
 from promise_pub.features.visits.errors import ImportRefused, SessionNotFound
 from promise_pub.features.visits.hits import Hit, headers_as_json, storable_text
 from promise_pub.features.visits.store import Imported, StoredVisits
@@ -24,7 +26,8 @@ from tests.visits.walks import IDLE
 
 START = datetime.now(UTC) - timedelta(minutes=5)
 ONE, TWO = UUID(int=1), UUID(int=2)
-SQL = db.queries(store.SQL)
+SQL = db.queries(store.SQL, weight="1")
+AMPLE = DiskQuota(1024**3)
 
 BY_HAND = "INSERT INTO visit_hits (id, at, session_id, page) VALUES (gen_random_uuid(), now(), $1, '/')"
 
@@ -108,10 +111,21 @@ async def test_an_import_says_what_came_of_its_hits(visits: StoredVisits) -> Non
     await visits.forget_session(UUID(int=3))
     late = [a_hit(UUID(int=3), at(1)), a_hit(UUID(int=3), at(2))]
     batches = ([first, known], [*late, a_hit(TWO, at(1))])
-    assert await visits.import_hits(in_batches(*batches)) == Imported(5, 2, 2)
-    assert await visits.import_hits(in_batches(*batches)) == Imported(5, 0, 2)
-    assert await visits.import_hits(in_batches()) == Imported()
+    assert await visits.import_hits(in_batches(*batches), AMPLE) == Imported(5, 2, 2)
+    assert await visits.import_hits(in_batches(*batches), AMPLE) == Imported(5, 0, 2)
+    assert await visits.import_hits(in_batches(), AMPLE) == Imported()
     assert (await visits.get_transitions()).chains.hits == 3
+
+
+async def test_an_import_that_would_displace_other_hits_has_written_nothing(visits: StoredVisits) -> None:
+    hits = [a_hit(ONE, at(second), path=secrets.token_hex(1000)) for second in range(100)]
+    small = DiskQuota(300_000)
+    await visits.import_hits(in_batches(hits[:50]), small)
+    for _ in range(3):
+        with pytest.raises(ImportRefused, match="quota"):
+            await visits.import_hits(in_batches(hits[50:70], hits[70:]), small)
+    assert (await visits.get_transitions()).chains.hits == 50
+    assert await visits.import_hits(in_batches(hits[:50]), small) == Imported(50, 0), "what is there takes no room"
 
 
 @pytest.mark.parametrize("error", [ImportRefused("line 7: no"), asyncio.CancelledError()], ids=repr)
@@ -121,9 +135,9 @@ async def test_an_import_that_fails_midway_has_written_nothing(visits: StoredVis
         raise error
 
     with pytest.raises(type(error)):
-        await visits.import_hits(batches())
+        await visits.import_hits(batches(), AMPLE)
     assert await visits.get_last_hit(ONE) is None
-    assert await visits.import_hits(in_batches([a_hit(ONE, at(0))])) == Imported(1, 1)
+    assert await visits.import_hits(in_batches([a_hit(ONE, at(0))]), AMPLE) == Imported(1, 1)
 
 
 async def test_an_import_is_done_when_its_hits_are_there(
@@ -134,7 +148,7 @@ async def test_an_import_is_done_when_its_hits_are_there(
     async with db.open_pool(database, max_size=1) as impatient, under_way(pool) as connection:
         await connection.execute("LOCK TABLE visit_hits IN SHARE UPDATE EXCLUSIVE MODE")
         visits = StoredVisits(impatient, IDLE)
-        assert await visits.import_hits(in_batches([a_hit(ONE, at(0))])) == Imported(1, 1)
+        assert await visits.import_hits(in_batches([a_hit(ONE, at(0))]), AMPLE) == Imported(1, 1)
         assert await visits.get_last_hit(ONE) == at(0)
 
 
@@ -163,7 +177,7 @@ async def test_whatever_came_it_can_be_kept_once_it_went_through_the_sieve(
             method=storable_text(text),
             user_agent=storable_text(text),
             referrer=storable_text(text),
-            headers=headers_as_json([(text, "v"), ("n", text), (text, text)]),
+            headers=headers_as_json([("Accept", text), ("Host", text)]),
         )
         for number, text in enumerate(NASTY)
     ]
@@ -172,7 +186,7 @@ async def test_whatever_came_it_can_be_kept_once_it_went_through_the_sieve(
 
 
 async def test_headers_keep_their_order_and_their_repetitions(visits: StoredVisits) -> None:
-    pairs = [("b", "2"), ("a", "1"), ("B", "3"), ("b", "2"), ("a", "")]
+    pairs = [("host", "2"), ("accept", "1"), ("HOST", "3"), ("host", "2"), ("accept", "")]
     await visits.add_hits([a_hit(ONE, at(0), headers=headers_as_json(pairs))])
     _, (hit,) = await visits.get_session(ONE)
     assert hit.as_json()["headers"] == [[*pair] for pair in pairs]

@@ -61,6 +61,7 @@ async def test_a_hit_is_told_as_it_was_added(visits: Visits) -> None:
         referrer="",
         headers='[["Accept", "a"], ["accept", "b"], ["X", "\N{CRAB} \\" \\\\"]]',
         took_ms=1.5,
+        known=False,
     )
     bare = a_hit(ONE, at(1))
     assert await visits.add_hits([bare, whole]) == []

@@ -17,6 +17,7 @@ import pytest
 from promise_pub import db
 from promise_pub.errors import DatabaseUnavailable, SchemaMissing
 from promise_pub.features.visits import store
+from promise_pub.features.visits.disk_quota import DiskQuota, Room
 from promise_pub.features.visits.hit_buffer import FLUSH_EVERY, LAST_FLUSH, HitBuffer, HitCounts
 from promise_pub.features.visits.hits import Hit
 from promise_pub.features.visits.store import StoredVisits
@@ -26,6 +27,7 @@ from tests.visits.walks import IDLE
 
 NOW = datetime.now(UTC)
 ONE = UUID(int=1)
+QUOTA = DiskQuota(1024**3)
 
 
 async def one_batch() -> AsyncIterator[Sequence[Hit]]:
@@ -42,7 +44,11 @@ QUESTIONS: dict[str, Callable[[StoredVisits], Awaitable[Any]]] = {
     "forget": lambda visits: visits.forget_session(ONE),
     "sweep": lambda visits: visits.delete_old_hits(NOW, 10),
     "sweep_forgotten": lambda visits: visits.delete_old_forgotten(NOW),
-    "import_hits": lambda visits: visits.import_hits(one_batch()),
+    "measure": lambda visits: visits.measure_disk(),
+    "sweep_oldest": lambda visits: visits.delete_oldest_hits(10, 10),
+    "sweep_oldest_unknown": lambda visits: visits.delete_oldest_unknown_hits(10, 10),
+    "free": lambda visits: visits.free_deleted(),
+    "import_hits": lambda visits: visits.import_hits(one_batch(), QUOTA),
 }
 
 
@@ -150,7 +156,7 @@ async def test_with_a_database_that_hangs_the_end_comes_in_time(database: Databa
     async with by_way_of(database, tmp_path) as passing:
         async with db.open_pool(replace(database, host=str(tmp_path))) as pool:
             visits = StoredVisits(pool, IDLE)
-            async with HitBuffer(visits, 90, lambda _: None) as buffer:
+            async with HitBuffer(visits, Room(QUOTA), lambda _: None) as buffer:
                 buffer.add(a_hit(ONE))
                 await buffer.flush()
                 passing.clear()

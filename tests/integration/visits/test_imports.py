@@ -26,7 +26,7 @@ LATER = datetime.now(UTC) + timedelta(hours=3)
 HITS = text(
     f"""
     at,session_id,page,ip,headers
-    2026-07-01T12:00:00Z,{ONE},/,192.0.2.77,"[[""Cookie"", ""c""], [""a"", ""b""]]"
+    2026-07-01T12:00:00Z,{ONE},/,192.0.2.77,"[[""Cookie"", ""c""], [""Accept"", ""b""]]"
     2026-07-01T12:00:00Z,{ONE},/runs,,
     2026-07-01T12:00:00Z,{TWO},/,,
     """
@@ -42,7 +42,7 @@ async def test_a_file_is_taken_once_however_often_it_is_imported(
     assert await command("visits", "import", path) == (0, "3 hits read, 0 of them new.\n", "")
     _, hits = await visits.get_session(ONE)
     assert [(hit.page, str(hit.ip), hit.headers) for hit in hits] == [
-        ("/", "192.0.2.77", '[["a", "b"]]'),
+        ("/", "192.0.2.77", '[["Accept", "b"]]'),
         ("/runs", "None", "[]"),
     ]
     again = tmp_path / "again.jsonl"

@@ -1,28 +1,29 @@
-"""Hits on their way to the database: what waits, what is written, what is lost, what is swept."""
+"""Hits on their way to the database: what waits, what is written, what is lost, what there is no room for."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from promise_pub.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable, SchemaMissing
 from promise_pub.features.visits import hit_buffer
+from promise_pub.features.visits.disk_quota import PARTS, DiskQuota, Room
 from promise_pub.features.visits.errors import HitRefused
 from promise_pub.features.visits.hit_buffer import HitBuffer, HitCounts
 from promise_pub.features.visits.hits import Hit, HitIds
-from promise_pub.settings import casts
 from tests.virtual_time import VirtualTimeLoop
 
 IDS = HitIds()
 NOW = datetime.now(UTC)
 
 
-def a_hit(page: str = "/", **more: str) -> Hit:
+def a_hit(page: str = "/", **more: Any) -> Hit:
     return Hit(id=IDS.make(NOW), at=NOW, session_id=uuid4(), page=page, **more)
 
 
@@ -39,9 +40,6 @@ class Kept:
         self.refused = ""
         self.forgotten: set[UUID] = set()
         self.batches: list[int] = []
-        self.old = 0
-        self.swept: list[tuple[datetime, int]] = []
-        self.swept_forgotten: list[datetime] = []
 
     async def add_hits(self, hits: Sequence[Hit]) -> Sequence[UUID]:
         await asyncio.sleep(0)
@@ -61,20 +59,9 @@ class Kept:
             raise self.trouble
         return [*self.forgotten & {hit.session_id for hit in hits}]
 
-    async def delete_old_hits(self, before: datetime, limit: int) -> int:
-        if self.trouble:
-            raise self.trouble
-        self.swept.append((before, limit))
-        gone = min(limit, self.old)
-        self.old -= gone
-        return gone
 
-    async def delete_old_forgotten(self, before: datetime) -> None:
-        self.swept_forgotten.append(before)
-
-
-def recorder_of(kept: Kept, forget: list[UUID] | None = None) -> HitBuffer:
-    return HitBuffer(kept, 90, ([] if forget is None else forget).append)
+def recorder_of(kept: Kept, forget: list[UUID] | None = None, room: Room | None = None) -> HitBuffer:
+    return HitBuffer(kept, room or Room(DiskQuota(2**30)), ([] if forget is None else forget).append)
 
 
 async def test_hits_are_written_in_their_order_a_batch_at_a_time() -> None:
@@ -139,6 +126,50 @@ async def test_long_headers_take_the_room_of_many_hits(monkeypatch: pytest.Monke
         for _ in range(11):
             buffer.add(a_hit(headers="x" * 8000))
         assert buffer.counts.waiting == 11, "what was written takes no room"
+
+
+async def test_hits_of_unknown_visitors_leave_most_of_the_buffer_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hit_buffer, "MAX_WAITING", 40)
+    kept = Kept()
+    buffer = recorder_of(kept)
+    strangers = [a_hit(known=False) for _ in range(30)]
+    known = [a_hit() for _ in range(30)]
+    for hit in (*strangers, *known):
+        buffer.add(hit)
+    assert buffer.counts == HitCounts(60, 0, 20, 40)
+    await buffer.flush()
+    assert kept.hits == [*strangers[:10], *known]
+
+
+async def test_long_texts_of_unknown_visitors_leave_most_of_the_buffer_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hit_buffer, "MAX_WAITING_BYTES", 100_000)
+    buffer = recorder_of(Kept())
+    for _ in range(50):
+        buffer.add(a_hit(known=False, path="x" * 4000))
+    assert buffer.counts.waiting == 5
+    for _ in range(50):
+        buffer.add(a_hit(path="x" * 4000))
+    assert buffer.counts.waiting == 20
+
+
+async def test_hits_that_the_disk_has_no_room_for_are_not_written_and_counted() -> None:
+    kept = Kept()
+    hits = [a_hit() for _ in range(20)]
+    room = Room(DiskQuota(PARTS * 10 * hits[0].weight))
+    buffer = recorder_of(kept, room=room)
+    for hit in hits:
+        buffer.add(hit)
+    await buffer.flush()
+    assert kept.hits == hits[:10]
+    assert buffer.counts == HitCounts(20, 10, 0, 0, 10)
+
+
+def test_a_hit_too_many_is_counted_and_takes_no_room() -> None:
+    buffer = recorder_of(Kept())
+    buffer.count_limited()
+    assert buffer.counts == HitCounts(1, 0, 0, 0, 1)
 
 
 async def test_a_hit_that_cannot_be_kept_costs_itself(caplog: pytest.LogCaptureFixture) -> None:
@@ -239,38 +270,3 @@ class TestInTime:
         with caplog.at_level(logging.WARNING):
             self.run(loop, work())
         assert "Page hits are lost" in caplog.text
-
-    def test_old_hits_are_swept_at_the_start_and_every_day(self, loop: VirtualTimeLoop) -> None:
-        async def work() -> None:
-            kept = Kept()
-            kept.old = 2 * hit_buffer.SWEEP_BATCH + 1
-            async with recorder_of(kept):
-                await asyncio.sleep(1)
-                assert kept.old == 0 and len(kept.swept) == 3
-                before, most = kept.swept[0]
-                age = datetime.now(UTC) - before
-                assert timedelta(days=90) <= age < timedelta(days=90, hours=1)
-                assert most == hit_buffer.SWEEP_BATCH and len(kept.swept_forgotten) == 1
-                await asyncio.sleep(3 * 86_400)
-                assert len(kept.swept) == 6
-
-        self.run(loop, work())
-
-    def test_a_sweep_that_fails_is_tried_again_soon(self, loop: VirtualTimeLoop) -> None:
-        async def work() -> None:
-            kept = Kept()
-            kept.trouble = DatabaseUnavailable()
-            async with recorder_of(kept):
-                await asyncio.sleep(60)
-                kept.trouble = None
-                await asyncio.sleep(hit_buffer.SWEEP_RETRY)
-                assert len(kept.swept) == 1
-
-        self.run(loop, work())
-
-
-def test_a_forgotten_session_is_known_for_longer_than_any_server_goes_on_with_it() -> None:
-    longest = casts.minutes("10080")
-    with pytest.raises(ValueError, match="at most 10080 minutes"):
-        casts.minutes("10081")
-    assert hit_buffer.FORGOTTEN_KEPT > timedelta(minutes=longest)
