@@ -31,7 +31,7 @@ _PLACEHOLDERS: Values = {
     "database": {"dbname": "-", "user": "-", "password": "-"},
 }
 # The options that a service started here sets. Others that were configured, such as a timeout, stay.
-_ADDRESS = ("host", "port", "dbname", "user", "password", "vhost", "ssl")
+_ADDRESS = ("host", "port", "dbname", "user", "password", "vhost", "ssl", "token")
 
 
 class LocalStack:

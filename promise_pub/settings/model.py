@@ -90,6 +90,7 @@ class ConsumerSettings:
 
     host: str = option(casts.host)
     port: int = option(_LISTENING_PORT)
+    token: str = option(casts.token, "", secret=True)
     healthcheck_url: str = option(casts.url_path, "/healthcheck/")
     create_url: str = option(casts.url_path, "/create/")
     remove_url: str = option(casts.url_path, "/remove/")
