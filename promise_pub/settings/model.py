@@ -237,6 +237,13 @@ def cast(values: Values, sections: Sections = SECTIONS, *, connects: bool = Fals
     return _settings(options, sections, problems)
 
 
+def list_secrets(path: Path, sections: Sections = SECTIONS) -> list[str]:
+    """Returns the secrets that a file sets, as [section] option."""
+    values, _ = inifile.read(path)
+    secrets = [each for each in list_options(sections) if each.secret]
+    return [f"[{each.section}] {each.name}" for each in secrets if values.get(each.section, {}).get(each.name)]
+
+
 def unset_sections(values: Values) -> list[str]:
     """Returns the sections that lack a mandatory value, whose services `serve --local` starts itself."""
     unset = (each.section for each in list_options(SECTIONS) if each.mandatory and each.given(values) is None)
