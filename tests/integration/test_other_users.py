@@ -57,6 +57,11 @@ class Stack:
         rabbit, database, consumer = self.settings.rabbit, self.settings.database, self.settings.consumer
         return [rabbit.password, database.password, consumer.token, self.cookie]
 
+    def with_rights_for_others(self) -> list[Path]:
+        """Files and folders in the state folder that are closed to others by the folder around them alone."""
+        below = [path for path in self.trees[0].rglob("*") if not path.is_symlink()]
+        return [path for path in below if path.stat().st_mode & 0o077]
+
     def open_by_modes(self) -> list[str]:
         """What the owners and modes alone let a stranger do, who can enter every folder that these trees are in."""
         return [did for tree in self.trees for did in _open(tree)]
@@ -111,6 +116,7 @@ async def test_a_stranger_gets_nothing_of_a_running_stack(stack: Stack) -> None:
     assert stack.open_by_modes() == seen
     assert {Path(path).name for path in stack.target.paths} > {"local.ini", "password", ".erlang.cookie", SOCKET_NAME}
     assert [path for path in stack.target.paths if path.endswith(".csv")]
+    assert not stack.with_rights_for_others(), "were the state folder ever opened, they would be closed still"
     if as_root:
         assert await asyncio.to_thread(other_user.attempt, stack.target, STRANGER) == seen
     await _succeed_with_its_secrets(stack)
