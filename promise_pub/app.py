@@ -58,6 +58,7 @@ async def running(
         stack.enter_context(log_refused_connections())
         uploads = Uploads(settings.server.uploads, settings.server.max_upload, settings.server.keep_uploads)
         uploads.prepare()
+        uploads.close_to_others()
         pool = await stack.enter_async_context(open_pool(settings.database))
         await require_usable(pool)
         await require_needs(pool, _needs(settings, features), makes_tables=True)

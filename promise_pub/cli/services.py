@@ -14,10 +14,13 @@ from yarl import URL
 
 from promise_pub import __version__, app, db, db_checks, logs
 from promise_pub.consumer import server as consumer_server
+from promise_pub.files import is_open_to_all
 from promise_pub.local.stack import LocalStack
 from promise_pub.resources import collect_garbage_rarely
 from promise_pub.settings import model
 from promise_pub.terminal import OK, err
+
+log = logging.getLogger(__name__)
 
 
 def log_level(options: argparse.Namespace, usual: int) -> int:
@@ -34,6 +37,13 @@ def _logging(options: argparse.Namespace, settings: model.ServerSettings) -> Abs
     return logs.logging_to(sys.stderr.fileno(), level, settings.log_format)
 
 
+def _warn_of_open_secrets(options: argparse.Namespace, *, search: bool = True) -> None:
+    """Warns of a configuration file with secrets in it that every user may read."""
+    path = model.find_file(options.config, os.environ, search=search)
+    if path and is_open_to_all(path) and (secrets := model.list_secrets(path)):
+        log.warning("Every user may read %s, and so %s: chmod 600 it", path, ", ".join(secrets))
+
+
 def _print_line(line: str) -> None:
     """Prints in one piece: the log, written by another thread, may go to the same place."""
     print(f"{line}\n", end="", flush=True)
@@ -44,6 +54,7 @@ async def serve(options: argparse.Namespace) -> int:
         local = await _start_local(stack, options) if options.local else None
         settings = local[1] if local else options.load_settings(connects=True)
         stack.enter_context(_logging(options, settings.server))
+        _warn_of_open_secrets(options, search=not options.local)
         url = await stack.enter_async_context(app.running(settings, options.features))
         stack.enter_context(collect_garbage_rarely())
         if local:
@@ -83,6 +94,7 @@ def _report(status: Any, options: argparse.Namespace, text: str) -> None:
 async def consumer(options: argparse.Namespace) -> int:
     settings = options.load_settings()
     with _logging(options, settings.server):
+        _warn_of_open_secrets(options)
         await consumer_server.serve(settings, on_ready=lambda url: _print_line(f"listening on {url}"))
     return OK
 

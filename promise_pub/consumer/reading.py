@@ -32,6 +32,8 @@ class Reading:
         self._broker = broker
         self._saver = saver
         self._timeout = timeout
+        # After a lost connection, the shortest idle time.
+        self._shortest = 0.0
         self._retries = Retries(backoff)
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -42,6 +44,11 @@ class Reading:
 
     def wake(self) -> None:
         """Makes the reading check whether it is complete: the publisher has said how many rows there are."""
+        self._wake.set()
+
+    def end_soon(self, timeout: float) -> None:
+        """Shortens the idle time: no more rows are published, and those in the queue are still read."""
+        self._timeout = min(self._timeout, timeout)
         self._wake.set()
 
     async def run(self) -> None:
@@ -59,7 +66,7 @@ class Reading:
                     return
                 if isinstance(error, BrokerLost):
                     connected_before = True
-                    self._timeout = max(self._timeout, self._broker.slow_to_notice)
+                    self._shortest = self._broker.slow_to_notice
                 elif isinstance(error, BrokerRefused) and not connected_before:
                     # Also at a limit of connections: no dead one of ours counts against it.
                     raise
@@ -92,13 +99,17 @@ class Reading:
             if self._tag:
                 if len(self._session.pending) >= BATCH_ROWS or now >= self._first_pending + BATCH_DELAY:
                     await self._save(channel)
-            elif now >= self._last_arrival + self._timeout and await self._is_empty(channel):
+            elif now >= self._idle_until and await self._is_empty(channel):
                 break
         self._stopped = True
         await self._save(channel)
 
+    @property
+    def _idle_until(self) -> float:
+        return self._last_arrival + max(self._timeout, self._shortest)
+
     async def _until_due(self) -> None:
-        due = self._first_pending + BATCH_DELAY if self._tag else self._last_arrival + self._timeout
+        due = self._first_pending + BATCH_DELAY if self._tag else self._idle_until
         with suppress(TimeoutError):
             async with asyncio.timeout_at(due):
                 await self._wake.wait()

@@ -1,48 +1,67 @@
 """The consumer's HTTP interface: five GET requests, and the complaints that publishers know.
 
-A complaint about the request has status 200 and plain text, as from other consumers; 503 means that the broker or the
-database is away, or that the consumer is stopping.
+A complaint about the request has status 200 and plain text, as from other consumers. 503 means that the broker or the
+database is away, that the consumer is stopping, or that too many sessions are open; 401, 403 and 421 refuse who calls.
 """
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from promise_pub.addresses import http_url
 from promise_pub.concurrency import background
+from promise_pub.consumer.admission import admit, resolve_exposure
 from promise_pub.consumer.broker import Broker
 from promise_pub.consumer.saver import NEEDS, OUTAGE, Saver
 from promise_pub.consumer.sessions import ConsumerSessions
 from promise_pub.db import open_pool
 from promise_pub.db_checks import require_needs, require_usable
-from promise_pub.errors import BadParameter, BrokerError, CannotListen, DatabaseError, ServerStopping
+from promise_pub.errors import (
+    AccessError,
+    BadParameter,
+    BrokerError,
+    CannotListen,
+    CrossSite,
+    DatabaseError,
+    ServerBusy,
+    TokenRefused,
+    WrongHost,
+)
+from promise_pub.http.intake.connections import CONNECTIONS, Connections, track_request
+from promise_pub.http.intake.limits import DEFAULT_LIMITS
+from promise_pub.http.security import LOOPBACK, Exposure
 from promise_pub.parameters import Mode
-from promise_pub.resources import allow_many_files, log_refused_connections
+from promise_pub.resources import log_refused_connections
 from promise_pub.retries import Backoff
-from promise_pub.settings.model import Settings
+from promise_pub.settings.model import ConsumerSettings, Settings
 
 MAX_TIMEOUT = 24 * 3600  # seconds; our publisher asks for an hour at most
 MAX_SENT = 10**15  # rows
 SHUTDOWN_TIMEOUT = 2.0  # seconds to finish answers once the sessions are stopped
 
+_REFUSALS: Mapping[type[AccessError], int] = {TokenRefused: 401, CrossSite: 403, WrongHost: 421}
+
 _SESSIONS = web.AppKey("sessions", ConsumerSessions)
 
 
-def make_app(settings: Settings, backoff: Backoff = OUTAGE) -> web.Application:
+def make_app(settings: Settings, backoff: Backoff = OUTAGE, exposure: Exposure = LOOPBACK) -> web.Application:
     """Returns the consumer. Its start raises BrokerError or DatabaseError when either cannot be used."""
     consumer = settings.consumer
-    app = web.Application(middlewares=[_complain])
+    app = web.Application(middlewares=[track_request, _complain, admit(exposure, consumer.token)])
+    app[CONNECTIONS] = connections = Connections(DEFAULT_LIMITS, {})
     app.router.add_get(consumer.healthcheck_url, health)
     app.router.add_get(consumer.create_url, create)
     app.router.add_get(consumer.process_url, process)
     app.router.add_get(consumer.remove_url, remove)
     app.router.add_get(consumer.getsession_url, get_session)
+    app.on_response_prepare.append(_close)
+    app.cleanup_ctx.append(connections.sweeping)
     app.cleanup_ctx.append(_services(settings, backoff))
     app.on_shutdown.append(_stop_sessions)
     return app
@@ -51,23 +70,44 @@ def make_app(settings: Settings, backoff: Backoff = OUTAGE) -> web.Application:
 async def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
     """Runs the consumer until it is cancelled or told to stop by SIGTERM or SIGINT.
 
-    Calls `on_ready` with its URL once it listens. Raises BrokerError, DatabaseError or CannotListen.
+    Calls `on_ready` with its URL once it listens. Raises ConfigurationError, BrokerError, DatabaseError or CannotListen.
     """
-    allow_many_files()
-    runner = web.AppRunner(make_app(settings), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
-    host, port = settings.consumer.host, settings.consumer.port
+    exposure = await resolve_exposure(settings.consumer)
+    # No call has a body: nothing that comes as one is unpacked or waited for.
+    runner = web.AppRunner(
+        make_app(settings, exposure=exposure),
+        access_log=None,
+        shutdown_timeout=SHUTDOWN_TIMEOUT,
+        auto_decompress=False,
+        lingering_time=0,
+    )
     stop = asyncio.Event()
     with _signals(stop), log_refused_connections():
         try:
             await runner.setup()
-            try:
-                await web.TCPSite(runner, host, port).start()
-            except OSError as error:
-                raise CannotListen.at(host, port, error) from error
-            on_ready(http_url(host, runner.addresses[0][1]))
-            await stop.wait()
+            async with _listening(runner, settings.consumer) as port:
+                on_ready(http_url(settings.consumer.host, port))
+                await stop.wait()
         finally:
             await runner.cleanup()
+
+
+@asynccontextmanager
+async def _listening(runner: web.AppRunner, settings: ConsumerSettings) -> AsyncIterator[int]:
+    """Listens with counted connections, which aiohttp's own sites do not have, and yields the port. Raises CannotListen."""
+    assert runner.server
+    connections = runner.app[CONNECTIONS]
+    connections.limit_to_files()
+    try:
+        listening = await asyncio.get_running_loop().create_server(
+            connections.wrap(runner.server), settings.host, settings.port
+        )
+    except OSError as error:
+        raise CannotListen.at(settings.host, settings.port, error) from error
+    try:
+        yield int(listening.sockets[0].getsockname()[1])
+    finally:
+        listening.close()
 
 
 async def health(_: web.Request) -> web.Response:
@@ -119,8 +159,16 @@ async def _complain(request: web.Request, handler: Handler) -> web.StreamRespons
         return await handler(request)
     except BadParameter as error:
         return web.Response(text=error.message)
-    except (BrokerError, DatabaseError, ServerStopping) as error:
+    except AccessError as error:
+        return web.Response(text=error.message, status=_REFUSALS[type(error)])
+    except (BrokerError, DatabaseError, ServerBusy) as error:
         return web.Response(text=error.message, status=503)
+
+
+async def _close(_: web.Request, response: web.StreamResponse) -> None:
+    """Ends the connection with its first answer: publishers call seldom; an `on_response_prepare` signal."""
+    response.headers["Connection"] = "close"
+    response.force_close()
 
 
 def _required(request: web.Request, name: str) -> str:

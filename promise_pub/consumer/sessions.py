@@ -17,7 +17,7 @@ from promise_pub.consumer.broker import Broker
 from promise_pub.consumer.reading import Reading
 from promise_pub.consumer.saver import OUTAGE, Saver
 from promise_pub.consumer.session import ConsumerSession
-from promise_pub.errors import BadParameter, BrokerError, DatabaseError, ServerStopping
+from promise_pub.errors import BadParameter, BrokerError, DatabaseError, QueueGone, ServerBusy, ServerStopping
 from promise_pub.retries import Backoff, raise_if_cancelled, retry
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 CREATE_TIMEOUT = 8.0  # seconds; publishers wait 10 for the answer
 DELETE_TIMEOUT = 5.0  # seconds; a slower broker is asked again when nobody waits for it
+MAX_SESSIONS = 100  # open at once; a publisher needs one, and one that is processing has a connection to the broker
+UNUSED_AFTER = 60.0  # seconds without a first message, after which a session makes room for a new one
+REMOVAL_IDLE = 60  # seconds of an empty queue that end a reading once its removal was asked: every row was sent before
 STOP_TIMEOUT = 2.0  # seconds to stop everything
 FORGET_AFTER = 2 * 3600.0  # seconds without a request or a message: twice the longest idle timeout
 MAX_REMOVED = 100  # sessions whose final counts are kept, for a publisher that asks again
@@ -42,13 +45,19 @@ class _TrackedSession:
         self.removal: asyncio.Task[ConsumerSession] | None = None
         # The timeout of the last `/process/`.
         self.timeout = 0
-        self.touched = time.monotonic()
+        self.created = self.touched = time.monotonic()
         # Messages in the queue at the last sweep.
         self.waiting = 0
 
     @property
     def busy(self) -> bool:
         return self.removal is not None or (self.processing is not None and not self.processing.done())
+
+    @property
+    def unused(self) -> bool:
+        """True if it has been open for a while and has received nothing. Rows may still wait in its queue."""
+        idle = not self.session.received and self.removal is None
+        return idle and time.monotonic() - self.created > UNUSED_AFTER
 
     def set_sent(self, sent: int | None) -> None:
         if sent is not None:
@@ -71,19 +80,27 @@ class ConsumerSessions:
         self._tracked: dict[str, _TrackedSession] = {}
         self._removed: dict[str, ConsumerSession] = {}
         self._stopping = False
-        self._late_deletions = BackgroundTasks()
+        self._background = BackgroundTasks()
 
     async def create(self) -> ConsumerSession:
-        """Returns a session whose queue is declared. Raises BrokerError or DatabaseError when either is away."""
+        """Returns a session whose queue is declared.
+
+        Raises BrokerError or DatabaseError when either is away, ServerBusy while too many sessions are in use.
+        """
         self._refuse_when_stopping()
         session = ConsumerSession(str(uuid4()), self._host, datetime.now(UTC))
         try:
             async with asyncio.timeout(CREATE_TIMEOUT):
+                await self._make_room()
+                # Before its queue is there: of many that are asked for at once, each counts.
+                self._tracked[session.uuid] = _TrackedSession(session)
                 await self._saver.check()
                 await self._broker.declare(session.uuid)
-        except TimeoutError as error:
-            raise BrokerError(f"Broker and database did not both answer within {CREATE_TIMEOUT:g} s.") from error
-        self._tracked[session.uuid] = _TrackedSession(session)
+        except BaseException as error:
+            self._tracked.pop(session.uuid, None)
+            if isinstance(error, TimeoutError):
+                raise BrokerError(f"Broker and database did not both answer within {CREATE_TIMEOUT:g} s.") from error
+            raise
         return session
 
     def get(self, uuid: str) -> ConsumerSession:
@@ -102,6 +119,9 @@ class ConsumerSessions:
     async def remove(self, uuid: str, sent: int | None) -> ConsumerSession:
         """Waits while the session is processing, deletes its queue and returns the final counts.
 
+        The reading ends a minute after the last message at the latest: publishers remove a session once every row is
+        confirmed.
+
         When `sent` says that rows are missing and the queue holds messages, they are read first. Two calls at once get
         the same answer, and so does a later one, whose first answer may have been lost on its way.
         """
@@ -110,7 +130,7 @@ class ConsumerSessions:
         tracked = self._find(uuid)
         tracked.set_sent(sent)
         if tracked.removal is None:
-            tracked.removal = asyncio.create_task(self._remove(tracked))
+            tracked.removal = asyncio.create_task(self._remove(tracked, REMOVAL_IDLE))
         return await _unless_stopped(tracked.removal)
 
     async def sweep(self, every: float = SWEEP_EVERY) -> None:
@@ -130,11 +150,33 @@ class ConsumerSessions:
         self._stopping = True
         everything, self._tracked = list(self._tracked.values()), {}
         tasks = [task for tracked in everything for task in (tracked.removal, tracked.processing) if task]
-        tasks += self._late_deletions
+        tasks += self._background
         for task in tasks:
             task.cancel()
         deletions = [asyncio.create_task(self._delete(tracked.session)) for tracked in everything]
         await wait_or_cancel([*tasks, *deletions], STOP_TIMEOUT)
+
+    async def _make_room(self) -> None:
+        """Ends sessions that no message has reached, the oldest first, while too many are open.
+
+        Who may call this consumer and not publish to its broker could hold all of them otherwise. Raises ServerBusy if
+        that does not help, BrokerError when the broker is away.
+        """
+        for tracked in [tracked for tracked in self._tracked.values() if tracked.unused]:
+            if len(self._tracked) < MAX_SESSIONS:
+                break
+            try:
+                waiting = await self._broker.count_ready(tracked.session.uuid)
+            except QueueGone:
+                waiting = 0
+            if not waiting and tracked.unused:
+                log.warning("Session %s is ended for a new one: no message has reached it", tracked.session.uuid)
+                tracked.removal = self._background.start(self._remove(tracked, idle=0))
+                self._tracked.pop(tracked.session.uuid, None)
+        if len(self._tracked) >= MAX_SESSIONS:
+            raise ServerBusy(
+                f"{MAX_SESSIONS} sessions are open already. Remove those that are not needed, or try again in a minute."
+            )
 
     def _find(self, uuid: str) -> _TrackedSession:
         tracked = self._tracked.get(uuid)
@@ -155,11 +197,13 @@ class ConsumerSessions:
         tracked.processing.add_done_callback(partial(_note_end, tracked))
         return tracked.processing
 
-    async def _remove(self, tracked: _TrackedSession) -> ConsumerSession:
+    async def _remove(self, tracked: _TrackedSession, idle: int) -> ConsumerSession:
+        if tracked.reading:
+            tracked.reading.end_soon(idle)
         if tracked.processing:
             await asyncio.wait({tracked.processing})
             if await self._has_unread_rows(tracked.session):
-                await asyncio.wait({self._start(tracked, tracked.timeout)})
+                await asyncio.wait({self._start(tracked, min(tracked.timeout, idle))})
         await self._delete(tracked.session)
         tracked.session.ended = tracked.session.ended or datetime.now(UTC)
         self._tracked.pop(tracked.session.uuid, None)
@@ -185,7 +229,7 @@ class ConsumerSessions:
         except (BrokerError, TimeoutError) as error:
             log.warning("Queue %s was not deleted yet: %s", session.uuid, error)
             if not self._stopping:
-                self._late_deletions.start(self._delete_late(session.uuid))
+                self._background.start(self._delete_late(session.uuid))
 
     async def _delete_late(self, queue: str) -> None:
         """Deletes the queue when the broker is back; after a refusal or a quarter of an hour it is left to expire."""
@@ -206,7 +250,7 @@ class ConsumerSessions:
             tracked.touched = time.monotonic()
         elif not tracked.busy and time.monotonic() - tracked.touched > self._forget_after:
             log.warning("Session %s is forgotten: nobody removed it", tracked.session.uuid)
-            tracked.removal = asyncio.create_task(self._remove(tracked))
+            tracked.removal = asyncio.create_task(self._remove(tracked, REMOVAL_IDLE))
 
 
 def _note_end(tracked: _TrackedSession, task: asyncio.Task[None]) -> None:

@@ -61,14 +61,18 @@ async def resolve_exposure(settings: ServerSettings) -> Exposure:
 
     Raises ConfigurationError if others could use it without a login, CannotListen if its host cannot be resolved.
     """
-    addresses = await _addresses(settings.host)
-    loopback = all(_is_loopback(address) for address in addresses)
+    loopback = await listens_on_loopback(settings.host)
     if not loopback and settings.auth == "off":
         raise ConfigurationError(
             [f"[server] auth: must be users where host is no loopback address: others reach {settings.host}"]
         )
     tls = settings.ssl_certificate is not None
     return Exposure(loopback, frozenset(settings.hosts), tls, settings.trusted_proxies)
+
+
+async def listens_on_loopback(host: str) -> bool:
+    """Tells whether a server that listens on this host is reached from this machine only. Raises CannotListen."""
+    return all(_is_loopback(address) for address in await _addresses(host))
 
 
 async def _addresses(host: str) -> set[str]:
@@ -101,7 +105,7 @@ async def check_host_and_origin(request: web.Request, handler: Handler) -> web.S
     `health` leaves out what failed.
     """
     host = request.headers.get("Host", "")
-    if not answers_to(host, request.app[EXPOSURE], _reached_at(request)):
+    if not answers_to(host, request.app[EXPOSURE], reached_at(request)):
         if _is_health_check(request):
             request[FOREIGN_HOST] = True
             return await handler(request)
@@ -118,7 +122,7 @@ def _is_health_check(request: web.Request) -> bool:
     return asked and request.method in SAFE_METHODS
 
 
-def _reached_at(request: web.Request) -> str:
+def reached_at(request: web.Request) -> str:
     """Returns the server's own address that the connection was made to."""
     name = request.transport.get_extra_info("sockname") if request.transport else None
     return str(name[0]) if name else ""
@@ -142,8 +146,11 @@ def is_cross_site(method: str, headers: Mapping[str, str]) -> bool:
     Browsers tell by `Sec-Fetch-Site`, old ones by `Origin`. A client that sends neither is no browser, and has
     no user's rights to abuse.
     """
-    if method in SAFE_METHODS:
-        return False
+    return method not in SAFE_METHODS and is_from_elsewhere(headers)
+
+
+def is_from_elsewhere(headers: Mapping[str, str]) -> bool:
+    """Tells whether another site's page sent a request, whatever its method."""
     site, origin = headers.get("Sec-Fetch-Site", ""), headers.get("Origin", "")
     if site:
         return site not in ("same-origin", "none")

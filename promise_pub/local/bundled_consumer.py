@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from promise_pub.settings import inifile
 from promise_pub.settings.model import CONFIG_VARIABLE, ENVIRONMENT_PREFIX, ConsumerSettings, Settings
 
 COMMAND = (sys.executable, "-m", "promise_pub", "consumer")
+_TOKEN_BYTES = 32
 READY_TIMEOUT = 30.0  # seconds; one on an ordinary machine
 _READY_LINE = re.compile(rb"listening on http://[^\s/]*:(\d+)")
 
@@ -29,9 +31,14 @@ class BundledConsumer(Service):
         self._file = folder.path / "consumer.ini"
 
     async def start(self, settings: Settings, report: Report) -> ConsumerSettings:
-        """Starts it with the broker and the database of `settings`, and returns its address."""
+        """Starts it with the broker and the database of `settings`, and returns its address.
+
+        It takes calls with its token only, which is a new one unless the settings have one: other users of the machine
+        reach its port.
+        """
         report("starting the bundled consumer")
-        consumer = replace(settings.consumer, host=LOOPBACK, port=0)
+        token = settings.consumer.token or secrets.token_urlsafe(_TOKEN_BYTES)
+        consumer = replace(settings.consumer, host=LOOPBACK, port=0, token=token)
         consumer = replace(consumer, port=await self._serve(replace(settings, consumer=consumer)))
         self._restart = partial(self._serve, replace(settings, consumer=consumer))
         return consumer

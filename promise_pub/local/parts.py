@@ -16,6 +16,7 @@ from promise_pub.errors import PartFailed
 from promise_pub.files import open_private
 from promise_pub.local.processes import POLL, STOP_GRACE, ProcessRecords, end_process
 
+_UMASK = 0o077  # what a part writes is its user's alone
 _QUOTED_LINES = 8  # of a part's log, in the error that says why it did not start
 
 
@@ -140,6 +141,7 @@ async def start_part(
             env=environment,
             cwd=cwd,
             start_new_session=True,
+            umask=_UMASK,
             **run_as(user),
         )
     part = StackPart(name, process, log, records, stop_signal)

@@ -20,7 +20,7 @@ import asyncpg
 from promise_pub.concurrency import run_in_thread
 from promise_pub.db import connection_arguments
 from promise_pub.errors import PartFailed
-from promise_pub.files import write_private
+from promise_pub.files import read_private, write_private
 from promise_pub.local import postgres_data
 from promise_pub.local.parts import StackPart
 from promise_pub.local.postgres_home import PostgresHome, make_socket_folder, remove_socket_folder
@@ -157,7 +157,7 @@ class Postgres(Service):
 def _read_password(home: PostgresHome) -> str:
     path = home.folder / "password"
     try:
-        return path.read_text(encoding="utf-8")
+        return read_private(path)
     except FileNotFoundError as error:
         raise PartFailed(f"{path} is missing. Without it PostgreSQL's data beside it cannot be used.") from error
 

@@ -4,7 +4,8 @@ PostgreSQL refuses to run as root. For an ordinary user it runs as that user, wi
 it runs as `nobody`, the one unprivileged user that every Debian has; a user made for it would outlive us. `nobody` cannot,
 and must not, enter a private home, so the data and a copy of the programs are in folders made for it under
 `/var/lib/promise-pub`, and only a pointer is in the state folder; no folder that was there before changes its rights.
-Other programs that run as `nobody` could read the data, though not the password: they are no place for secrets.
+Other programs that run as `nobody` own the data as well, though they cannot read the password: a database that says who
+may in is not kept there.
 
 Root never writes into a folder that `nobody` owns: a link planted there would lead it anywhere.
 """
@@ -20,10 +21,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from promise_pub.errors import LocalStackError
+from promise_pub.errors import ConfigurationError, LocalStackError
 from promise_pub.files import write_private
 from promise_pub.local.parts import SystemUser
 from promise_pub.local.state_folder import StateFolder
+from promise_pub.settings.model import ServerSettings
 
 PLACES = Path("/var/lib/promise-pub")
 PLACES_VARIABLE = "PROMISE_PUB_LOCAL_PLACES"  # another folder instead of PLACES, for a read-only /var, and for tests
@@ -56,6 +58,16 @@ class PostgresHome:
         """Makes the server's user the owner."""
         if self.user:
             os.chown(path, self.user.uid, self.user.gid, follow_symlinks=False)
+
+
+def check_accounts(server: ServerSettings) -> None:
+    """Raises ConfigurationError for accounts in a database of root's: any process of `nobody` could make itself one."""
+    if server.auth == "users" and os.geteuid() == 0:
+        problem = (
+            "[server] auth: cannot be users with the PostgreSQL that serve --local starts as root. It runs as nobody, and "
+            "whatever else does owns its data. Start it as an ordinary user, or set [database] to another PostgreSQL."
+        )
+        raise ConfigurationError([problem])
 
 
 def find_nobody() -> SystemUser:

@@ -22,7 +22,7 @@ import psutil
 
 from promise_pub.amqp.connection import connect
 from promise_pub.errors import BrokerError, LocalStackError, PartFailed, PartMissing
-from promise_pub.files import write_private
+from promise_pub.files import read_private, write_private
 from promise_pub.local.parts import last_lines
 from promise_pub.local.processes import STOP_GRACE, ProcessRecords
 from promise_pub.local.service import LOOPBACK, Report, Service
@@ -193,7 +193,7 @@ class RabbitNode(Service):
         path = self._home / name
         if not path.exists():
             write_private(path, fresh)
-        return path.read_text(encoding="utf-8")
+        return read_private(path)
 
     def _environment(self, ports: Ports) -> dict[str, str]:
         """Returns all that the scripts would otherwise take from the system's places, and nothing of our environment."""
@@ -254,7 +254,8 @@ def _keep_cookie(cookie: Path) -> None:
     Erlang would make it of the nanoseconds since its start: about 28 bits, guessed within hours.
     """
     with suppress(FileNotFoundError):
-        ours = len(cookie.read_bytes()) == 2 * _COOKIE_BYTES
-        if ours and stat.S_IMODE(cookie.stat().st_mode) == _COOKIE_MODE:
+        facts = cookie.stat()
+        long_enough = len(cookie.read_bytes()) == 2 * _COOKIE_BYTES
+        if long_enough and facts.st_uid == os.geteuid() and stat.S_IMODE(facts.st_mode) == _COOKIE_MODE:
             return
     write_private(cookie, secrets.token_hex(_COOKIE_BYTES), _COOKIE_MODE)

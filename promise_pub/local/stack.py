@@ -15,10 +15,11 @@ from promise_pub.addresses import http_url, join_host_port
 from promise_pub.errors import LocalStackError
 from promise_pub.local.bundled_consumer import BundledConsumer
 from promise_pub.local.postgres import Postgres
+from promise_pub.local.postgres_home import check_accounts
 from promise_pub.local.processes import ProcessRecords
 from promise_pub.local.rabbitmq import RabbitNode
 from promise_pub.local.service import Report, Service, keep_running
-from promise_pub.local.state_folder import InUse, StateFolder, check_owner, lock, recognise
+from promise_pub.local.state_folder import InUse, StateFolder, check_owner, close, lock, recognise
 from promise_pub.settings import inifile, model
 from promise_pub.settings.inifile import Values
 from promise_pub.settings.model import Settings
@@ -31,7 +32,7 @@ _PLACEHOLDERS: Values = {
     "database": {"dbname": "-", "user": "-", "password": "-"},
 }
 # The options that a service started here sets. Others that were configured, such as a timeout, stay.
-_ADDRESS = ("host", "port", "dbname", "user", "password", "vhost", "ssl")
+_ADDRESS = ("host", "port", "dbname", "user", "password", "vhost", "ssl", "token")
 
 
 class LocalStack:
@@ -93,7 +94,10 @@ class LocalStack:
 
     async def _start(self) -> Settings:
         # Raises for a mistake in the configuration before anything starts.
-        model.cast(self._with_placeholders(), self._sections, connects="consumer" not in self._missing)
+        complete = self._with_placeholders()
+        settings = model.cast(complete, self._sections, connects="consumer" not in self._missing)
+        if "database" in self._missing:
+            check_accounts(settings.server)
         try:
             folder = self._prepare_folder()
             records = ProcessRecords(self._state / "processes.json")
@@ -114,6 +118,7 @@ class LocalStack:
             )
         self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_owner(self._state)
+        close(self._state)
         try:
             self._open.callback(lock(self._state))
         except InUse:

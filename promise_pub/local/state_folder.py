@@ -18,6 +18,7 @@ import json
 import os
 import pwd
 import secrets
+import stat
 import sys
 import time
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from promise_pub.errors import LocalStackError
-from promise_pub.files import write_private
+from promise_pub.files import close_to_others, write_private
 from promise_pub.local.processes import POLL
 
 _IDENTITY = "identity.json"
@@ -136,6 +137,22 @@ def check_owner(path: Path) -> None:
             user = str(uid)
         raise LocalStackError(
             f"{path} belongs to the user {user}, as do its data. Start it as that user, or name another folder with --state."
+        )
+
+
+def close(path: Path) -> None:
+    """Closes the folder to other users, as it is made: a backup may have restored it otherwise.
+
+    A folder that has other things in it too, and may be shared, keeps its rights: each file of the stack in it is closed.
+    Raises LocalStackError if others may write to such a folder, and so put files in place of those.
+    """
+    others_write = path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if (path / _IDENTITY).exists() or not any(path.iterdir()):
+        close_to_others(path.resolve())
+    elif others_write:
+        raise LocalStackError(
+            f"{path} has other files than those of the stack, and other users may write to it. Name a folder of its own with "
+            f"--state, or close this one: chmod go-w {path}"
         )
 
 

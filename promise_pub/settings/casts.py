@@ -19,6 +19,7 @@ _SIZE = re.compile(r"([0-9]{1,18})\s*([KMG]?)", re.IGNORECASE | re.ASCII)
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _HOST = re.compile(r"[^\s/\\@?#,:\[\]]+")
 _COOKIE_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,200}")
 _HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
 
 
@@ -155,6 +156,13 @@ def cookie_name(value: str) -> str:
     """Casts to a token of RFC 6265. Browsers restrict names with their own prefixes, and could refuse such a cookie."""
     if not _COOKIE_NAME.fullmatch(value) or value.lower().startswith(("__host-", "__secure-")):
         raise ValueError(f"must be a name of letters, digits and _ or -, not {value!r}")
+    return value
+
+
+def token(value: str) -> str:
+    """Casts to a secret as an `Authorization` header carries it, long enough not to be guessed."""
+    if not _TOKEN.fullmatch(value):
+        raise ValueError("must be 16 to 200 letters, digits or any of . _ ~ + / = -")
     return value
 
 

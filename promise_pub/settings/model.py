@@ -90,6 +90,7 @@ class ConsumerSettings:
 
     host: str = option(casts.host)
     port: int = option(_LISTENING_PORT)
+    token: str = option(casts.token, "", secret=True)
     healthcheck_url: str = option(casts.url_path, "/healthcheck/")
     create_url: str = option(casts.url_path, "/create/")
     remove_url: str = option(casts.url_path, "/remove/")
@@ -234,6 +235,13 @@ def cast(values: Values, sections: Sections = SECTIONS, *, connects: bool = Fals
     """Returns the settings that `read` values make. Raises ConfigurationError with every missing or wrong option."""
     options, problems = _cast_all(values, "configuration", sections, connects=connects)
     return _settings(options, sections, problems)
+
+
+def list_secrets(path: Path, sections: Sections = SECTIONS) -> list[str]:
+    """Returns the secrets that a file sets, as [section] option."""
+    values, _ = inifile.read(path)
+    secrets = [each for each in list_options(sections) if each.secret]
+    return [f"[{each.section}] {each.name}" for each in secrets if values.get(each.section, {}).get(each.name)]
 
 
 def unset_sections(values: Values) -> list[str]:

@@ -101,3 +101,15 @@ async def test_a_log_that_nobody_reads_stops_nothing(configured: Path, tmp_path:
             server.kill()
             await server.wait()
         os.close(reading)
+
+
+async def test_a_configuration_whose_secrets_every_user_may_read_is_named(
+    configured: Path, start_process: StartCommand
+) -> None:
+    for mode, warned in ((0o600, False), (0o644, True)):
+        await asyncio.to_thread(configured.chmod, mode)
+        server = await start_process("serve", "-c", configured)
+        await server.wait_for(STARTED)
+        assert await server.stop() == 0
+        told = f"Every user may read {configured}, and so [rabbit] password, [database] password: chmod 600 it"
+        assert (told in server.output) is warned, server.output

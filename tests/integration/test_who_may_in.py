@@ -214,7 +214,7 @@ async def test_users_need_their_tables(guarded: Settings, database: DatabaseSett
 
 
 async def test_over_tls_browsers_are_told_to_stay_and_the_cookie_goes_nowhere_else(
-    guarded: Settings, tmp_path: Path
+    guarded: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     certificate = make_certificate(tmp_path, "IP:127.0.0.1")
     files = {"ssl_certificate": certificate.file, "ssl_key": certificate.key}
@@ -227,6 +227,10 @@ async def test_over_tls_browsers_are_told_to_stay_and_the_cookie_goes_nowhere_el
         assert reply.headers["Referrer-Policy"] == "no-referrer"
         parts = {part.strip() for part in reply.headers["Set-Cookie"].split(";")}
         assert parts >= {"Secure", "HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=43200"}
+    assert "Every user may read" not in caplog.text
+    await asyncio.to_thread(certificate.key.chmod, 0o644)
+    async with serving(chosen):
+        assert f"Every user may read the key {certificate.key}: chmod 600 it" in caplog.text
 
 
 async def test_what_is_no_http_gets_the_headers_of_a_real_server_too(guarded: Settings) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
 from typing import TypeVar
 
 import aiohttp
@@ -66,7 +67,7 @@ class ConsumerClient:
             return parse_new_session(await self._ask(path, {}, self._settings.answer_timeout, body), path)
         except ConsumerError as error:
             if not isinstance(error.__cause__, _NEVER_SENT):
-                text = decode(body)
+                text = self._without_token(decode(body))
                 error.last = find_session(text, error)
                 error.unanswered = not error.last and (error.__cause__ is not None or may_have_created(text, error))
             raise
@@ -180,12 +181,13 @@ class ConsumerClient:
             url = self._base.with_path(path)
             async with self._http.get(url, params=query, timeout=limits, allow_redirects=False) as response:
                 await _read_limited(response, path, body)
+                text = self._without_token(decode(body))
                 if not 200 <= response.status < 300:
-                    raise ConsumerRefused(
-                        f"The consumer's {path} answered with status {response.status}: {quote(decode(body))}",
-                        response.status,
-                    )
-                return decode(body)
+                    told = f"The consumer's {path} answered with status {response.status}: {quote(text)}"
+                    if response.status == HTTPStatus.UNAUTHORIZED:
+                        told += ". Set [consumer] token to the one that this consumer takes."
+                    raise ConsumerRefused(told, response.status)
+                return text
         except _NEVER_SENT as error:
             where = join_host_port(self._settings.host, self._settings.port)
             raise ConsumerUnreachable(f"The consumer at {where} cannot be reached: {_describe(error)}") from error
@@ -198,16 +200,23 @@ class ConsumerClient:
                 raise ConsumerGarbage(
                     f"The consumer's {path} answered in AMQP, as a broker does, not in HTTP"
                 ) from error
-            raise ConsumerGarbage(f"The consumer's {path} did not answer in HTTP: {first.rstrip(':')}") from error
+            told = self._without_token(first.rstrip(":"))
+            raise ConsumerGarbage(f"The consumer's {path} did not answer in HTTP: {told}") from error
         except (aiohttp.ClientError, OSError) as error:
             raise ConsumerUnreachable(f"The consumer hung up on {path}: {_describe(error)}") from error
+
+    def _without_token(self, text: str) -> str:
+        """Returns a text of the consumer, which may repeat what it was sent, and which people see."""
+        token = self._settings.token
+        return text.replace(token, "(token)") if token else text
 
 
 @asynccontextmanager
 async def open_consumer(settings: ConsumerSettings, backoff: Backoff) -> AsyncIterator[ConsumerClient]:
     """Opens the client; its connections are closed with the block."""
     connector = aiohttp.TCPConnector(force_close=True, limit=16)
-    async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as http:
+    headers = {"Authorization": f"Bearer {settings.token}"} if settings.token else {}
+    async with aiohttp.ClientSession(connector=connector, headers=headers, cookie_jar=aiohttp.DummyCookieJar()) as http:
         disable_retries(http)
         yield ConsumerClient(http, settings, backoff)
 

@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import stat
 import tempfile
 import time
 from collections.abc import (
@@ -25,7 +26,7 @@ from uuid import UUID
 
 from promise_pub.concurrency import join_tasks, run_in_thread
 from promise_pub.errors import DiskFull, FileTooLarge, PromisePubError, StoredFileError
-from promise_pub.files import sync_folder
+from promise_pub.files import close_to_others, open_private, sync_folder
 from promise_pub.logs import fields
 from promise_pub.records import StoredFile
 
@@ -38,6 +39,7 @@ SYNC_SIZE = 64 * 1024 * 1024
 NAME_LIMIT = 255  # characters of the client's file name that are kept
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_SUFFIXES = {".part", ".whole", ".csv"}
 _DAY = 86_400  # seconds
 _SHORTEST_KEEP = 3600  # seconds; a file that was just taken in may not have its run yet
 
@@ -46,7 +48,7 @@ Ask = Callable[[Collection[str]], Awaitable[set[str]]]
 
 
 class Uploads:
-    """Folder of uploaded files: `{run id}.csv` for each.
+    """Folder of uploaded files: `{run id}.csv` for each, readable by its owner alone whatever the rights of the folder.
 
     While a file arrives it is `{run id}.part`, then `{run id}.whole` until the ledger knows its run: so a crash leaves
     nothing in doubt, and files of another ledger's runs are left alone.
@@ -70,6 +72,18 @@ class Uploads:
                 f"The folder of uploads {self._folder} cannot be used: {reason}. "
                 "Set [server] uploads to a folder that this user may write to."
             ) from error
+
+    def close_to_others(self) -> None:
+        """Makes the files of runs their owner's alone, where a backup or an older version left them open. Blocks.
+
+        The folder may be shared, and keeps its rights; a warning says that others could take files away.
+        """
+        for file in self._folder.glob("*.*"):
+            if file.suffix in _SUFFIXES and _run_id(file):
+                with suppress(OSError):  # another server's, which runs as another user; or deleted just now
+                    close_to_others(file)
+        if self._folder.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            log.warning("Other users may delete uploaded files: chmod 700 %s", self._folder)
 
     async def check(self) -> None:
         """Raises StoredFileError where no upload could be stored. A missing folder is created again."""
@@ -291,7 +305,7 @@ class Upload:
 def _open_locked(part: Path) -> IO[bytes]:
     """Opens a new file, locked as long as it is open: a half-written file without a lock was left by a crash."""
     while True:
-        file = part.open("xb")
+        file = open(part, "xb", opener=open_private)
         fcntl.flock(file, fcntl.LOCK_EX)
         if os.fstat(file.fileno()).st_nlink:
             return file

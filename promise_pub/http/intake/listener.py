@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from contextlib import AsyncExitStack
 
@@ -10,11 +11,14 @@ from aiohttp import web
 
 from promise_pub.addresses import http_url
 from promise_pub.errors import CannotListen
+from promise_pub.files import is_open_to_all
 from promise_pub.http.intake.connection import Handshakes
 from promise_pub.http.intake.connections import CONNECTIONS
 from promise_pub.http.ops.request_log import request_logger
 from promise_pub.http.security import render_malformed_requests
 from promise_pub.settings.model import ServerSettings
+
+log = logging.getLogger(__name__)
 
 READ_BUFFER = 512 * 1024  # bytes per connection of an upload that may wait for the disk
 BACKLOG = 512  # connections that wait to be accepted while the event loop is busy
@@ -85,4 +89,6 @@ def _tls(settings: ServerSettings) -> ssl.SSLContext | None:
         context.load_cert_chain(settings.ssl_certificate, settings.ssl_key)
     except (OSError, ssl.SSLError) as error:
         raise CannotListen(f"The certificate {settings.ssl_certificate} cannot be used: {error}") from error
+    if settings.ssl_key and is_open_to_all(settings.ssl_key):
+        log.warning("Every user may read the key %s: chmod 600 it", settings.ssl_key)
     return context

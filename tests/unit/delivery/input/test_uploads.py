@@ -227,6 +227,54 @@ def test_the_folder_is_private(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
 
 
+@pytest.fixture
+def public(tmp_path: Path) -> Path:
+    tmp_path.chmod(0o777)
+    return tmp_path
+
+
+async def test_files_are_their_owners_alone_whatever_the_folder_and_the_umask(public: Path, run_id: str) -> None:
+    uploads = Uploads(public, limit=100, keep_days=1)
+    uploads.prepare()
+    before = os.umask(0)
+    try:
+        async with uploads.receive(run_id) as upload:
+            await upload.write(b"a,a@x")
+            assert rights(public) == {f"{run_id}.part": 0o600}
+            await upload.finish("data.csv")
+    finally:
+        os.umask(before)
+    assert rights(public) == {f"{run_id}.whole": 0o600}
+    await uploads.keep(run_id)
+    assert rights(public) == {f"{run_id}.csv": 0o600}
+
+
+def rights(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+
+
+def test_files_that_others_may_read_are_closed_to_them_and_what_is_not_of_runs_is_let_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "uploads"
+    folder.mkdir(mode=0o755)
+    uploads = Uploads(folder, limit=1, keep_days=1)
+    names = [f"{uuid4()}{suffix}" for suffix in (".csv", ".whole", ".part")]
+    for name in (*names, "notes.csv", f"{uuid4()}.txt"):
+        (folder / name).write_text("a,a@x")
+        (folder / name).chmod(0o644)
+    target, link = tmp_path / "target", folder / f"{uuid4()}.csv"
+    target.write_text("another's")
+    target.chmod(0o644)
+    link.symlink_to(target)
+    uploads.close_to_others()
+    assert {name for name, mode in rights(folder).items() if mode == 0o600} == set(names)
+    assert folder.stat().st_mode & 0o777 == 0o755 and not caplog.text
+    folder.chmod(0o775)
+    uploads.close_to_others()
+    assert f"Other users may delete uploaded files: chmod 700 {folder}" in caplog.text
+
+
 @pytest.mark.parametrize("hostile", ["../../etc/passwd", "", "x", "5d1b2a9e/../../x", "\0"])
 async def test_nothing_but_a_run_id_becomes_a_path(uploads: Uploads, hostile: str) -> None:
     with pytest.raises(ValueError, match="UUID"):
