@@ -12,6 +12,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from promise_pub.errors import ConfigurationError, CrossSite, TokenRefused, WrongHost
+from promise_pub.http.intake.connection import Standing
+from promise_pub.http.intake.connections import CONNECTIONS
 from promise_pub.http.security import Exposure, answers_to, is_from_elsewhere, listens_on_loopback, reached_at
 from promise_pub.settings.model import ConsumerSettings
 
@@ -30,7 +32,10 @@ async def resolve_exposure(settings: ConsumerSettings) -> Exposure:
 
 
 def admit(exposure: Exposure, token: str) -> Middleware:
-    """Makes the middleware that raises WrongHost, CrossSite or TokenRefused, before anything is done."""
+    """Makes the middleware that raises WrongHost, CrossSite or TokenRefused, before anything is done.
+
+    The connection of a call that is admitted makes room for no other. Raises ServerBusy where there is no place for it.
+    """
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -43,6 +48,7 @@ def admit(exposure: Exposure, token: str) -> Middleware:
             raise TokenRefused(
                 "The consumer takes no call without its token: set [consumer] token where the call comes from."
             )
+        request.app[CONNECTIONS].recognise(request, Standing.OPERATOR)
         return await handler(request)
 
     return check

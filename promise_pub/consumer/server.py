@@ -33,6 +33,7 @@ from promise_pub.errors import (
     TokenRefused,
     WrongHost,
 )
+from promise_pub.http.intake.client_address import TRUSTED_PROXIES
 from promise_pub.http.intake.connections import CONNECTIONS, Connections, track_request
 from promise_pub.http.intake.limits import DEFAULT_LIMITS
 from promise_pub.http.security import LOOPBACK, Exposure
@@ -54,7 +55,8 @@ def make_app(settings: Settings, backoff: Backoff = OUTAGE, exposure: Exposure =
     """Returns the consumer. Its start raises BrokerError or DatabaseError when either cannot be used."""
     consumer = settings.consumer
     app = web.Application(middlewares=[track_request, _complain, admit(exposure, consumer.token)])
-    app[CONNECTIONS] = connections = Connections(DEFAULT_LIMITS, {})
+    connections = Connections(DEFAULT_LIMITS, {})
+    app[CONNECTIONS], app[TRUSTED_PROXIES] = connections, ()
     app.router.add_get(consumer.healthcheck_url, health)
     app.router.add_get(consumer.create_url, create)
     app.router.add_get(consumer.process_url, process)
