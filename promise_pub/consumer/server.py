@@ -22,6 +22,8 @@ from promise_pub.consumer.sessions import ConsumerSessions
 from promise_pub.db import open_pool
 from promise_pub.db_checks import require_needs, require_usable
 from promise_pub.errors import BadParameter, BrokerError, CannotListen, DatabaseError, ServerStopping
+from promise_pub.http.aiohttp_internals import on_response_before_application
+from promise_pub.http.security import SERVER
 from promise_pub.parameters import Mode
 from promise_pub.resources import allow_many_files, log_refused_connections
 from promise_pub.retries import Backoff
@@ -60,6 +62,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
     with _signals(stop), log_refused_connections():
         try:
             await runner.setup()
+            on_response_before_application(runner, _same_body, _hide_versions)
             try:
                 await web.TCPSite(runner, host, port).start()
             except OSError as error:
@@ -68,6 +71,14 @@ async def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
             await stop.wait()
         finally:
             await runner.cleanup()
+
+
+async def _hide_versions(_: web.BaseRequest, response: web.StreamResponse) -> None:
+    response.headers["Server"] = SERVER
+
+
+def _same_body(response: web.Response) -> bytes:
+    return (response.text or "").encode()
 
 
 async def health(_: web.Request) -> web.Response:
