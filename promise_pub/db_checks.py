@@ -116,6 +116,18 @@ async def require_columns(connection: asyncpg.Pool | PoolConnectionProxy, needs:
         raise _schema_missing(lacking)
 
 
+async def require_disk(connection: PoolConnectionProxy) -> None:
+    """Raises DatabaseError where the database cannot write to its disk, which may be full; nothing written stays.
+
+    Temporary files of this query may lie on another disk than tables, where `temp_tablespaces` is set.
+    """
+    named = _queries()
+    with translated():
+        async with connection.transaction():
+            await named.use_little_memory(connection)
+            await named.write_to_disk(connection)
+
+
 def _lacks_rights(grants: Sequence[str]) -> str:
     return f"The database's role lacks rights; have the tables' owner run: {'; '.join(grants)};"
 

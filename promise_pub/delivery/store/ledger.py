@@ -14,14 +14,14 @@ from uuid import UUID
 import asyncpg
 
 from promise_pub.db import ANSWER_TIMEOUT, COMMAND_TIMEOUT, answering, queries, translated
-from promise_pub.db_checks import Need, require_columns
+from promise_pub.db_checks import Need, require_columns, require_disk
 from promise_pub.delivery.evidence.mail_sum import MailSum
 from promise_pub.delivery.ports import MailLookUp, MailRow
 from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.delivery.store.mails import LONG_TIMEOUT, open_mail_look_up
 from promise_pub.delivery.store.query import NEWEST_FIRST, RunSelection, Sort
 from promise_pub.delivery.store.row_store import ChunkStore
-from promise_pub.errors import NotClearable, NotResumable, RunNotFound, RunTaken, SchemaMissing
+from promise_pub.errors import NotClearable, NotResumable, RunDeleted, RunNotFound, RunTaken, SchemaMissing
 from promise_pub.fates import Fate, RowGroup
 from promise_pub.parameters import RUN_PARAMETERS, Parameters
 from promise_pub.records import (
@@ -93,9 +93,11 @@ class Ledger:
         return self._locks.server
 
     async def check(self) -> None:
-        """Raises SchemaMissing when `scheme.sql` of this version was not applied, DatabaseUnavailable without an answer."""
+        """Raises SchemaMissing when `scheme.sql` of this version was not applied, DatabaseUnavailable without an answer,
+        DatabaseError when the database cannot write to its disk."""
         async with answering(self._pool, ANSWER_TIMEOUT) as connection:
             await require_columns(connection, NEEDS)
+            await require_disk(connection)
 
     async def take_over(self) -> list[str]:
         """Marks the runs of dead servers as interrupted. Returns their ids, oldest first."""
@@ -143,7 +145,7 @@ class Ledger:
         async with answering(self._pool, WRITE_TIMEOUT) as connection:
             written = await self._sql.write_run(connection, **_columns(report), server=self._server)
         if not written:
-            raise RunTaken
+            raise RunTaken if await self.find_known([report.id]) else RunDeleted
 
     async def find_known(self, run_ids: Collection[str]) -> set[str]:
         return await self._which(self._sql.known_runs, run_ids)
@@ -158,13 +160,16 @@ class Ledger:
 
     async def add_rejects(self, run_id: str, rejected: Sequence[Rejected]) -> None:
         with translated():
-            await self._sql.add_rejected(
-                self._pool,
-                run_id=UUID(run_id),
-                lines=[row.line for row in rejected],
-                reasons=[_storable(row.reason) for row in rejected],
-                excerpts=[_storable(row.excerpt) for row in rejected],
-            )
+            try:
+                await self._sql.add_rejected(
+                    self._pool,
+                    run_id=UUID(run_id),
+                    lines=[row.line for row in rejected],
+                    reasons=[_storable(row.reason) for row in rejected],
+                    excerpts=[_storable(row.excerpt) for row in rejected],
+                )
+            except asyncpg.ForeignKeyViolationError as error:
+                raise RunDeleted from error
 
     async def list_rejects(self, run_id: str, most: int) -> list[Rejected]:
         """Returns the first rejected rows of a run."""
