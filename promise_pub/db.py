@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import aiosql
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
 from promise_pub.errors import (
     DatabaseError,
@@ -25,6 +26,8 @@ from promise_pub.tls import client_context
 
 CONNECT_TIMEOUT = 10.0  # seconds; a host that drops packets would delay a start by minutes
 COMMAND_TIMEOUT = 30.0  # seconds for a statement; long counts set their own
+ANSWER_TIMEOUT = 6.0  # seconds for what a page shows: a page answers within ten, whatever hangs
+RELEASE_TIMEOUT = 1.0  # seconds for a connection to be cancelled and reset; one that takes longer is closed
 CLOSE_TIMEOUT = 2.0  # seconds; statements have ended by then or hang, and a server has 10 s to stop
 
 _SQL = Path(__file__).parent / "sql"
@@ -92,18 +95,34 @@ def translated() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def answering(pool: asyncpg.Pool, within: float) -> AsyncIterator[None]:
-    """Limits the queries in the block to `within` seconds, and translates their errors.
+async def answering(pool: asyncpg.Pool, within: float) -> AsyncIterator[PoolConnectionProxy]:
+    """Yields a connection for queries that take `within` seconds at most, and translates their errors.
 
-    After a timeout no connection of the pool is used again: one was lost without a word.
+    Whatever hangs, the block ends RELEASE_TIMEOUT later at the latest, and the pool has its connection back. asyncpg by
+    itself waits as long as for a statement until the database confirms that a query is cancelled or rolled back. After
+    a timeout no connection of the pool is used again: one was lost without a word. That is not so where all were in use.
     """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + within
+    limit = asyncio.timeout_at(end)
+    connection: PoolConnectionProxy | None = None
     with translated():
         try:
-            async with asyncio.timeout(within):
-                yield
-        except TimeoutError:
-            await pool.expire_connections()
-            raise
+            async with limit:
+                connection = await pool.acquire()
+                ending = loop.call_at(end + RELEASE_TIMEOUT, connection.terminate)
+                try:
+                    yield connection
+                finally:
+                    ending.cancel()
+                    with suppress(TimeoutError):
+                        await pool.release(connection, timeout=RELEASE_TIMEOUT)
+        except Exception as error:
+            if not limit.expired():
+                raise
+            if connection is not None:
+                await pool.expire_connections()
+            raise TimeoutError(f"no answer within {within:g} s") from error
 
 
 def _passes(error: asyncpg.PostgresError) -> bool:

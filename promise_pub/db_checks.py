@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
 from promise_pub.db import CONNECT_TIMEOUT, queries, scheme, translated
 from promise_pub.errors import (
@@ -102,17 +103,29 @@ async def require_needs(pool: asyncpg.Pool, needs: Sequence[Need], *, makes_tabl
         raise RightsMissing(_lacks_rights(grants))
 
 
-async def require_columns(pool: asyncpg.Pool, needs: Sequence[Need]) -> None:
+async def require_columns(connection: asyncpg.Pool | PoolConnectionProxy, needs: Sequence[Need]) -> None:
     """Raises SchemaMissing for a missing column."""
     named = _queries()
     asked = [(need.table, column) for need in needs for column in need.columns or scheme_columns()[need.table]]
     tables, columns = zip(*asked, strict=True)
     with translated():
-        lacking = [row async for row in named.lacking(pool, tables=tables, columns=columns)]
-        if lacking and (grant := await named.hiding(pool)):
+        lacking = [row async for row in named.lacking(connection, tables=tables, columns=columns)]
+        if lacking and (grant := await named.hiding(connection)):
             raise RightsMissing(_lacks_rights([grant]))
     if lacking:
         raise _schema_missing(lacking)
+
+
+async def require_disk(connection: PoolConnectionProxy) -> None:
+    """Raises DatabaseError where the database cannot write to its disk, which may be full; nothing written stays.
+
+    Temporary files of this query may lie on another disk than tables, where `temp_tablespaces` is set.
+    """
+    named = _queries()
+    with translated():
+        async with connection.transaction():
+            await named.use_little_memory(connection)
+            await named.write_to_disk(connection)
 
 
 def _lacks_rights(grants: Sequence[str]) -> str:

@@ -14,7 +14,7 @@
       ├ DatabaseRefused    RightsMissing
       └ DatabaseUnfit      no right and no table would help: DatabaseTooOld DatabaseNotUtf8 DatabaseReadOnly DatabasePooled
     CannotListen           the web server's address
-    RunTaken Cancelled Interrupted     a run that was ended from outside
+    RunTaken RunDeleted Cancelled Interrupted     a run that was ended from outside
     StoredFileError        the uploaded file is no longer what was stored
     LocalStackError        what `serve --local` starts: PartMissing PartFailed
     ServerAnswerError      `promise-pub send` and `runs`, of the server they ask: ServerAway
@@ -456,6 +456,12 @@ class RunTaken(PromisePubError):
     """Another server on this database has taken over the run."""
 
     code = "run_taken"
+
+
+class RunDeleted(RunTaken):
+    """The run was deleted from the database."""
+
+    code = "run_deleted"
 
 
 class Cancelled(PromisePubError):

@@ -32,6 +32,7 @@ from promise_pub.errors import (
     NotResumable,
     QueueGone,
     RowsNotReady,
+    RunDeleted,
     RunNotFound,
 )
 from promise_pub.fates import RowGroup
@@ -496,7 +497,7 @@ class FakeLedger:
     async def add_rejects(self, run_id: str, rejected: Sequence[Rejected]) -> None:
         await self._call("add_rejects")
         if run_id not in self.runs:
-            raise DatabaseError(f"there is no run {run_id}")
+            raise RunDeleted
         for row in rejected:
             self._rejected[run_id].setdefault(row.line, row)
 

@@ -33,10 +33,11 @@ from promise_pub.errors import (
     TokenRefused,
     WrongHost,
 )
+from promise_pub.http.aiohttp_internals import on_response_before_application
 from promise_pub.http.intake.client_address import TRUSTED_PROXIES
 from promise_pub.http.intake.connections import CONNECTIONS, Connections, track_request
 from promise_pub.http.intake.limits import DEFAULT_LIMITS
-from promise_pub.http.security import LOOPBACK, Exposure
+from promise_pub.http.security import LOOPBACK, SERVER, Exposure
 from promise_pub.parameters import Mode
 from promise_pub.resources import log_refused_connections
 from promise_pub.retries import Backoff
@@ -87,6 +88,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
     with _signals(stop), log_refused_connections():
         try:
             await runner.setup()
+            on_response_before_application(runner, _same_body, _hide_versions)
             async with _listening(runner, settings.consumer) as port:
                 on_ready(http_url(settings.consumer.host, port))
                 await stop.wait()
@@ -110,6 +112,14 @@ async def _listening(runner: web.AppRunner, settings: ConsumerSettings) -> Async
         yield int(listening.sockets[0].getsockname()[1])
     finally:
         listening.close()
+
+
+async def _hide_versions(_: web.BaseRequest, response: web.StreamResponse) -> None:
+    response.headers["Server"] = SERVER
+
+
+def _same_body(response: web.Response) -> bytes:
+    return (response.text or "").encode()
 
 
 async def health(_: web.Request) -> web.Response:

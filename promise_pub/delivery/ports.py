@@ -106,7 +106,7 @@ class RunLedger(Protocol):
         """Queues a run again, which is this server's from now on. Raises NotResumable when it is in progress already."""
 
     async def write_run(self, report: RunReport) -> None:
-        """Writes the present state of a run. Raises RunTaken when another server has taken it."""
+        """Writes the present state of a run. Raises RunTaken when another server has taken it, RunDeleted when it is gone."""
 
     async def get_run(self, run_id: str) -> RunReport:
         """Returns a run as it was last written. Raises RunNotFound."""
@@ -124,7 +124,7 @@ class RunLedger(Protocol):
         """
 
     async def add_rejects(self, run_id: str, rejected: Sequence[Rejected]) -> None:
-        """Adds rejected rows of a run. Rows that are there already are ignored."""
+        """Adds rejected rows of a run. Rows that are there already are ignored. Raises RunDeleted."""
 
     async def list_rejects(self, run_id: str, most: int) -> list[Rejected]:
         """Returns the first rejected rows of a run, in the order of the file."""

@@ -86,6 +86,7 @@ CATALOG: dict[Kind, Entry] = {
     errors.Cancelled: Entry(409, ""),
     errors.Interrupted: Entry(503, ""),
     errors.RunTaken: Entry(500, ends_run=True),
+    errors.RunDeleted: Entry(500, ends_run=True),
     errors.StoredFileError: Entry(500, ends_run=True),
     # The consumer.
     errors.ConsumerError: _RUN,

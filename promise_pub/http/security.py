@@ -35,6 +35,8 @@ HEADERS: Mapping[str, str] = {
 _PLAIN_HTTP: Mapping[str, str] = {"Referrer-Policy": "same-origin"}
 _TLS: Mapping[str, str] = {"Strict-Transport-Security": "max-age=31536000"}  # seconds: a year
 
+SERVER = "promise-pub"  # in place of the versions of aiohttp and Python, which aiohttp names
+
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 HEALTH_CHECKS = frozenset({"/healthz", "/readyz"})  # as the routes are named
 LOOKUP_TIMEOUT = 10.0  # seconds for the name of our own host
@@ -181,10 +183,11 @@ async def add_security_headers(request: web.Request, response: web.StreamRespons
 
 
 def render_malformed_requests(runner: web.AppRunner) -> None:
-    """Gives responses to malformed requests the same headers, and a body of problem details."""
+    """Gives responses to malformed requests the same headers, and a body of problem details; all responses SERVER."""
     headers = headers_of(runner.app[EXPOSURE])
 
     async def finish(request: web.BaseRequest, response: web.StreamResponse) -> None:
+        response.headers["Server"] = SERVER
         for name, value in headers.items():
             response.headers.setdefault(name, value)
         await add_request_id(request, response)

@@ -19,6 +19,14 @@ WHERE NOT EXISTS (
     SELECT FROM pg_attribute WHERE attrelid = to_regclass(tables) AND attname = columns AND NOT attisdropped
 );
 
+-- name: use_little_memory()$
+-- Makes the rest of this transaction write intermediate results to the disk.
+SELECT set_config('work_mem', '64kB', true);
+
+-- name: write_to_disk()$
+-- Keeps some hundred KB of rows in a temporary file, which is gone afterwards.
+SELECT count(*) FROM generate_series(1, 10000);
+
 -- name: hiding()$
 -- Returns the statement that lets this role use a schema which holds runs and is hidden from it.
 SELECT format('GRANT USAGE ON SCHEMA %I TO %I', nspname, current_user)

@@ -309,10 +309,16 @@ async def test_a_signal_ends_the_process_with_its_sessions_and_their_queues(
             await publish(rabbit, uuid, people(10))
             await consumer.until(uuid, lambda session: session["saved"] == 10)
             reader, writer = await asyncio.open_connection("127.0.0.1", URL(url).port)
+            writer.write(b"no request\r\n\r\n")
+            malformed = await reader.readuntil(b"\r\n\r\n")
+            assert b" 400 " in malformed and b"\r\nServer: promise-pub\r\n" in malformed
+            writer.close()
+            reader, writer = await asyncio.open_connection("127.0.0.1", URL(url).port)
             writer.write(b"GET /remove/?uuid=%b&sent=20 HTTP/1.1\r\nHost: x\r\n\r\n" % uuid.encode())
             await consumer.session(uuid)  # asked and answered after that: it is there
             process.send_signal(number)
             assert (await reader.readline()).startswith(b"HTTP/1.1 503 ")
+            assert b"\r\nServer: promise-pub\r\n" in await reader.readuntil(b"\r\n\r\n"), "no version is told"
             writer.close()
         assert await asyncio.wait_for(process.wait(), 30) == 0
         assert (await process.stderr.read()).decode() == ""

@@ -24,6 +24,7 @@ from promise_pub.db_checks import (
 )
 from promise_pub.delivery.store import ledger
 from promise_pub.errors import (
+    DatabaseError,
     DatabaseNotUtf8,
     DatabaseReadOnly,
     DatabaseTooOld,
@@ -139,6 +140,17 @@ async def test_a_column_that_is_missing_is_named_and_one_that_goes_later_tells_t
         await require_columns(pool, ledger.NEEDS)
     with pytest.raises(SchemaMissing, match="columns.* schema --apply"), db.translated():
         await pool.execute("SELECT going FROM runs")
+
+
+async def test_a_database_that_cannot_write_to_its_disk_is_not_ready(
+    pool: asyncpg.Pool, database: DatabaseSettings
+) -> None:
+    """A limit of zero bytes stands for a full disk: both refuse the first block of a temporary file."""
+    await ledger.Ledger(pool).check()
+    await execute(database, f"ALTER DATABASE {database.dbname} SET temp_file_limit = 0")
+    async with db.open_pool(database, max_size=1) as full:
+        with pytest.raises(DatabaseError, match="temporary file"):
+            await ledger.Ledger(full).check()
 
 
 async def test_employees_of_another_shape_are_not_cured_by_the_scheme(pool: asyncpg.Pool) -> None:

@@ -20,7 +20,7 @@ from promise_pub.delivery.rows.look_up import MailRows
 from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.delivery.store.query import RunSelection, Sort
-from promise_pub.errors import DatabaseError, NotClearable, RunNotFound, RunTaken
+from promise_pub.errors import DatabaseError, NotClearable, RunDeleted, RunNotFound, RunTaken
 from promise_pub.fates import Fate, RowGroup
 from promise_pub.parameters import Mode, Parameters
 from promise_pub.parameters.columns import NAME_AND_MAIL
@@ -450,7 +450,7 @@ async def test_rejected_rows_are_told_in_the_order_of_the_file_and_once(subject:
 
 
 async def test_rejected_rows_need_their_run(subject: Subject) -> None:
-    with pytest.raises(DatabaseError):
+    with pytest.raises(RunDeleted):
         await subject.ledger.add_rejects(str(uuid4()), [Rejected(1, "r", "x")])
 
 

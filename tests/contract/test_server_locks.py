@@ -17,9 +17,9 @@ import pytest
 from promise_pub.db import apply_scheme, open_pool, scheme
 from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.delivery.store.locks import ServerLocks
-from promise_pub.errors import NotResumable, RunTaken, SchemaMissing
+from promise_pub.errors import NotResumable, RunDeleted, RunTaken, SchemaMissing
 from promise_pub.parameters import Parameters
-from promise_pub.records import RunReport, State, StoredFile
+from promise_pub.records import Rejected, RunReport, State, StoredFile
 from promise_pub.settings.model import DatabaseSettings
 from tests.consumer_parts import database_connection
 from tests.services import execute
@@ -98,6 +98,15 @@ async def test_what_a_dead_server_left_is_marked_and_the_next_ones(start: Start)
         assert (found.state, found.error and found.error.code) == (State.INTERRUPTED, "interrupted")
         await second.ledger.reopen_run(found)
     assert (await second.ledger.get_run(done.id)).state is State.COMPLETED
+
+
+async def test_a_run_that_was_deleted_is_taken_by_nobody(start: Start) -> None:
+    server = await start()
+    run = await opened(server)
+    await server.pool.execute("DELETE FROM runs")
+    for write in (server.ledger.write_run(run), server.ledger.add_rejects(run.id, [Rejected(1, "why", "what")])):
+        with pytest.raises(RunDeleted):
+            await write
 
 
 async def test_what_a_living_server_has_is_left_alone(start: Start) -> None:

@@ -29,7 +29,7 @@ WORD = "installs what it needs, and may take long: test_words.py runs it in a fr
 SERVES = "serves until it is stopped"
 NOT_RUN = {
     "apt-get update && apt-get install --no-install-recommends git make python3-venv": INSTALLS,
-    "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt": "installs what scripts/venv installs",
+    "scripts/venv runtime": "installs packages, as each word does: test_words.py",
     ".venv/bin/python main.py": f"{SERVES}: tests/acceptance has it run",
     "make run": WORD,
     "make run ARGS='-c consumer.ini'": f"{SERVES}: test_local_stack.py has such a stack",
@@ -38,6 +38,7 @@ NOT_RUN = {
     "make test": WORD,
     "make check": WORD,
     "make doc": WORD,
+    "make lock": WORD,
     "make bench": WORD,
     "make bench-quick": WORD,
     "make reliability": WORD,

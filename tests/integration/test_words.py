@@ -1,7 +1,7 @@
 """Each word of the Makefile works alone: in a fresh clone of what is committed, with only what that word installs.
 
-Words that ask for the same extras share a clone. Python's packages come from a folder of wheels, which is filled once by
-pip and its cache; Debian's are not installed here: a word that lacks one skips its test, with what it says.
+Words that ask for the same extras share a clone. Python's packages come from a folder of files, which is filled once by
+pip and its cache with what requirements.lock names; Debian's are not installed here: a word that lacks one skips its test, with what it says.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tomllib
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -26,6 +25,7 @@ from promise_pub.local.postgres_home import PLACES_VARIABLE
 from tests.services import MARK, RunningCommand, missing
 
 ROOT = Path(__file__).parents[2]
+LOCK = ROOT / "requirements.lock"
 PATIENCE = 600.0  # seconds for a word to install what it needs and to begin; the machine may be busy
 LACKING = re.compile(r"^Missing, and .*\n.*", re.MULTILINE)
 NO_ROOT = "#!/bin/sh\nexit 1\n"
@@ -105,27 +105,23 @@ def skip_without_packages(command: RunningCommand) -> None:
 
 @pytest.fixture(scope="session")
 def wheels() -> Path:
-    """Everything that any word may ask pip for. Made once for what pyproject.toml names, also for later tests."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
-    names = [line for line in lines if line and not line.startswith("#")] + project["build-system"]["requires"]
-    names += [name for extra in project["project"]["optional-dependencies"].values() for name in extra]
-    names.append("editables")  # which hatchling asks for when something is installed to be edited
-    mark = hashlib.sha256("\n".join([sys.version, *names]).encode()).hexdigest()[:16]
+    """Everything that any word may ask pip for. Made once for what requirements.lock names, also for later tests."""
+    mark = hashlib.sha256(sys.version.encode() + LOCK.read_bytes()).hexdigest()[:16]
     folder = Path(sys.prefix) / f"wheels-{mark}"
     with (Path(sys.prefix) / "pyvenv.cfg").open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # tests in other processes wait for it
         if not folder.exists():
             for old in Path(sys.prefix).glob("wheels-*"):
                 shutil.rmtree(old)
-            download(names, folder)
+            download(folder)
     return folder
 
 
-def download(names: list[str], folder: Path) -> None:
+def download(folder: Path) -> None:
     filling = folder.with_name(f"{folder.name}.filling")
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-input"]
-    done = subprocess.run([*command, "--wheel-dir", filling, *names], stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
+    command += ["--dest", str(filling), "--require-hashes", "--requirement", str(LOCK)]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         missing(f"pip cannot get the packages that words install: {done.stderr[-2000:]}")
     filling.rename(folder)
@@ -169,6 +165,25 @@ async def test_test_reliability_soak_and_doc_alone_find_what_they_import(clone: 
 async def test_check_alone_finds_nothing(clone: Clone) -> None:
     output = await clone.run("check")
     assert re.findall(r"^== (\S+)", output, re.MULTILINE) == ["ruff", "ruff", "mypy", "lint-imports"]
+
+
+async def test_lock_alone_has_what_it_needs(clone: Clone) -> None:
+    assert "--upgrade" in await clone.run("lock", "ARGS=--help")
+    page = (clone.folder / "docs" / "licences.md").read_text()
+    assert page == (ROOT / "docs" / "licences.md").read_text(), "what it makes of what is installed is the same again"
+
+
+async def test_a_word_refuses_a_file_whose_hash_is_not_in_the_lock(clone: Clone) -> None:
+    lock = clone.folder / LOCK.name
+    lock.write_text(re.sub(r"(?<=^mdurl==0).*\n(?: +--hash.*\n)+", spoil_hashes, lock.read_text(), flags=re.MULTILINE))
+    command = await clone.start("check")
+    assert await command.finish(PATIENCE) != 0
+    assert "DO NOT MATCH THE HASHES" in command.output and "mdurl" in command.output
+    assert not (clone.folder / ".venv" / "stamp").exists()
+
+
+def spoil_hashes(entry: re.Match[str]) -> str:
+    return re.sub(r"[0-9a-f]{64}", "0" * 64, entry[0])
 
 
 async def test_bench_and_bench_quick_alone_measure(clone: Clone) -> None:

@@ -13,7 +13,7 @@ from promise_pub.concurrency import BackgroundTasks, background, cancel_tasks, f
 from promise_pub.delivery.ports import RunLedger
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.delivery.run.stopping import StopReason
-from promise_pub.errors import DatabaseError, RunTaken
+from promise_pub.errors import DatabaseError, RunDeleted, RunTaken
 from promise_pub.retries import Backoff
 
 log = logging.getLogger(__name__)
@@ -56,8 +56,8 @@ class RunRecorder:
                 if trouble:
                     log.info("The progress of run %s is recorded again", run.id)
                 trouble = None
-            except RunTaken:
-                run.stop(StopReason.RUN_TAKEN)
+            except RunTaken as error:
+                run.stop(StopReason.RUN_DELETED if isinstance(error, RunDeleted) else StopReason.RUN_TAKEN)
                 raise
             except DatabaseError as error:
                 if not trouble or trouble.passes != error.passes:  # once per outage

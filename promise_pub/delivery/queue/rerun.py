@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import PurePath
@@ -14,28 +14,45 @@ from promise_pub.delivery.rows.reading import RowFilter, RowReader
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.errors import NotRepeatable, ServerStopping, StoredFileError
 from promise_pub.fates import Fate
-from promise_pub.records import RunReport
+from promise_pub.records import RunReport, StoredFile
 from promise_pub.text import counted
 
 
 async def rerun(runs: Runs, report: RunReport, started_by: str | None = None) -> ActiveRun:
     """Queues a new run of the stored file of another, however that one ended.
 
-    The new run gets a copy, so that deleting one file leaves the other. Raises NotRepeatable when the file has changed,
-    DiskFull, ServerBusy or DatabaseError; then nothing of the new run remains.
+    The new run gets a name of the file of its own, or a copy where that cannot be, so that deleting one file leaves the
+    other. Raises NotRepeatable when the file has changed, DiskFull, ServerBusy or DatabaseError; then nothing of the new
+    run remains.
     """
     run_id = runs.admit()
     async with runs.uploads.receive(run_id) as upload:
         try:
-            async with aclosing(runs.uploads.read(report.id, report.file)) as blocks:
-                async for block in blocks:
-                    if runs.stopping.is_set():  # a large file takes longer than a stop may
-                        raise ServerStopping
-                    await upload.write(block)
+            async with aclosing(_read(runs, report)) as blocks:
+                async for _ in blocks:
+                    pass
+            stored = (
+                report.file if await upload.link(runs.uploads.path(report.id)) else await _copy(runs, report, upload)
+            )
         except StoredFileError as error:
             raise NotRepeatable(f"The run cannot be repeated: {error.message}") from error
-        stored = await upload.finish(report.file.name)
         return await runs.submit(run_id, stored, report.parameters, started_by)
+
+
+async def _copy(runs: Runs, report: RunReport, upload: Upload) -> StoredFile:
+    async with aclosing(_read(runs, report)) as blocks:
+        async for block in blocks:
+            await upload.write(block)
+    return await upload.finish(report.file.name)
+
+
+async def _read(runs: Runs, report: RunReport) -> AsyncGenerator[bytes]:
+    """Yields the file of a run as `Uploads.read` does. Raises ServerStopping: a large file takes longer than a stop may."""
+    async with aclosing(runs.uploads.read(report.id, report.file)) as blocks:
+        async for block in blocks:
+            if runs.stopping.is_set():
+                raise ServerStopping
+            yield block
 
 
 async def send_rows_again(

@@ -173,7 +173,8 @@ class Runs:
             raise NotCancellable(f"The run is {run.clock.state.value}.")
         if self._queue.remove(run):
             run.stop(StopReason.USER)
-            await self._worker.drop(run)
+            # Its end is recorded in any case: while the database hangs, that takes longer than an answer may.
+            await asyncio.wait({self._tasks.start(self._worker.drop(run))}, timeout=END_RECORDED)
         elif run.stop_reason is not StopReason.USER:  # asked twice, it ends no sooner, and less orderly
             self._cancel_until_ended(run)
         return run

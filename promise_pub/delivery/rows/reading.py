@@ -21,7 +21,7 @@ from promise_pub.fates import LOST_FATES, Fate, count_in_need
 from promise_pub.records import MAX_REJECTS, Rejected, Row, RunReport, State
 
 READERS = 2  # pieces looked at at once, over all requests: with more, pages would wait for one another
-TURN_PATIENCE = 5.0  # seconds; a page takes some hundredths
+TURN_PATIENCE = 2.0  # seconds; a page takes some hundredths, and may still have to wait for the database
 SLICE = 2_000  # records at once: some milliseconds
 CHUNKS_AT_ONCE = 4  # chunks fetched from the store: half a MB each where every row is tiny and repeats another
 

@@ -16,7 +16,9 @@ class StopReason(IntEnum):
     """The lock of the turn is lost: another server may be talking to the consumer."""
     RUN_TAKEN = 3
     """Another server has resumed the run."""
-    USER = 4
+    RUN_DELETED = 4
+    """Somebody has deleted the run in the database."""
+    USER = 5
     """A user cancelled the run, and waits for its end."""
 
     @property
@@ -35,4 +37,5 @@ _INTERRUPTIONS = {
     StopReason.SHUTDOWN: "The server was stopped while the run was {state}.",
     StopReason.TURN_LOST: "Another server talks to the consumer: this one lost its lock in the database.",
     StopReason.RUN_TAKEN: "Another server on this database has taken the run.",
+    StopReason.RUN_DELETED: "Somebody deleted the run in the database while it was {state}.",
 }

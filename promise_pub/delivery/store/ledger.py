@@ -13,15 +13,15 @@ from uuid import UUID
 
 import asyncpg
 
-from promise_pub.db import answering, queries, translated
-from promise_pub.db_checks import Need, require_columns
+from promise_pub.db import ANSWER_TIMEOUT, COMMAND_TIMEOUT, answering, queries, translated
+from promise_pub.db_checks import Need, require_columns, require_disk
 from promise_pub.delivery.evidence.mail_sum import MailSum
 from promise_pub.delivery.ports import MailLookUp, MailRow
 from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.delivery.store.mails import LONG_TIMEOUT, open_mail_look_up
 from promise_pub.delivery.store.query import NEWEST_FIRST, RunSelection, Sort
 from promise_pub.delivery.store.row_store import ChunkStore
-from promise_pub.errors import NotClearable, NotResumable, RunNotFound, RunTaken, SchemaMissing
+from promise_pub.errors import NotClearable, NotResumable, RunDeleted, RunNotFound, RunTaken, SchemaMissing
 from promise_pub.fates import Fate, RowGroup
 from promise_pub.parameters import RUN_PARAMETERS, Parameters
 from promise_pub.records import (
@@ -93,8 +93,11 @@ class Ledger:
         return self._locks.server
 
     async def check(self) -> None:
-        """Raises SchemaMissing when `scheme.sql` of this version was not applied, DatabaseUnavailable without an answer."""
-        await require_columns(self._pool, NEEDS)
+        """Raises SchemaMissing when `scheme.sql` of this version was not applied, DatabaseUnavailable without an answer,
+        DatabaseError when the database cannot write to its disk."""
+        async with answering(self._pool, ANSWER_TIMEOUT) as connection:
+            await require_columns(connection, NEEDS)
+            await require_disk(connection)
 
     async def take_over(self) -> list[str]:
         """Marks the runs of dead servers as interrupted. Returns their ids, oldest first."""
@@ -129,20 +132,20 @@ class Ledger:
             "started_by": report.started_by and _storable(report.started_by),
             "server": self._server,
         }
-        with translated():
-            await self._sql.open_run(self._pool, **row)
+        async with answering(self._pool, COMMAND_TIMEOUT) as connection:  # a whole upload would be lost
+            await self._sql.open_run(connection, **row)
 
     async def reopen_run(self, report: RunReport) -> None:
-        with translated():
-            reopened = await self._sql.reopen_run(self._pool, id=UUID(report.id), server=self._server)
+        async with answering(self._pool, ANSWER_TIMEOUT) as connection:
+            reopened = await self._sql.reopen_run(connection, id=UUID(report.id), server=self._server)
         if not reopened:
             raise NotResumable("The run is already in progress.")
 
     async def write_run(self, report: RunReport) -> None:
-        async with answering(self._pool, WRITE_TIMEOUT):
-            written = await self._sql.write_run(self._pool, **_columns(report), server=self._server)
+        async with answering(self._pool, WRITE_TIMEOUT) as connection:
+            written = await self._sql.write_run(connection, **_columns(report), server=self._server)
         if not written:
-            raise RunTaken
+            raise RunTaken if await self.find_known([report.id]) else RunDeleted
 
     async def find_known(self, run_ids: Collection[str]) -> set[str]:
         return await self._which(self._sql.known_runs, run_ids)
@@ -157,24 +160,27 @@ class Ledger:
 
     async def add_rejects(self, run_id: str, rejected: Sequence[Rejected]) -> None:
         with translated():
-            await self._sql.add_rejected(
-                self._pool,
-                run_id=UUID(run_id),
-                lines=[row.line for row in rejected],
-                reasons=[_storable(row.reason) for row in rejected],
-                excerpts=[_storable(row.excerpt) for row in rejected],
-            )
+            try:
+                await self._sql.add_rejected(
+                    self._pool,
+                    run_id=UUID(run_id),
+                    lines=[row.line for row in rejected],
+                    reasons=[_storable(row.reason) for row in rejected],
+                    excerpts=[_storable(row.excerpt) for row in rejected],
+                )
+            except asyncpg.ForeignKeyViolationError as error:
+                raise RunDeleted from error
 
     async def list_rejects(self, run_id: str, most: int) -> list[Rejected]:
         """Returns the first rejected rows of a run."""
-        with translated():
-            rows = self._sql.rejected_rows(self._pool, run_id=UUID(run_id), most=most)
+        async with answering(self._pool, ANSWER_TIMEOUT) as connection:
+            rows = self._sql.rejected_rows(connection, run_id=UUID(run_id), most=most)
             return [Rejected(row["line"], row["reason"], row["excerpt"]) async for row in rows]
 
     async def get_run(self, run_id: str) -> RunReport:
         """Returns a run as it was last written. Raises RunNotFound."""
-        with translated():
-            row = await self._sql.run(self._pool, id=UUID(run_id))
+        async with answering(self._pool, ANSWER_TIMEOUT) as connection:
+            row = await self._sql.run(connection, id=UUID(run_id))
         if row is None:
             raise RunNotFound(f"There is no run {run_id}.")
         return _report(row)
@@ -187,19 +193,23 @@ class Ledger:
         wanted = _filters(which)
 
         async def read_page() -> list[RunReport]:
-            return [_report(row) async for row in in_order(self._pool, **wanted, most=most, skip=skip)]
+            async with answering(self._pool, ANSWER_TIMEOUT) as connection:
+                return [_report(row) async for row in in_order(connection, **wanted, most=most, skip=skip)]
 
-        with translated():
-            page, total = await asyncio.gather(read_page(), self._sql.count_runs(self._pool, **wanted))
-            return page, total
+        async def count() -> int:
+            async with answering(self._pool, ANSWER_TIMEOUT) as connection:
+                return int(await self._sql.count_runs(connection, **wanted))
+
+        page, total = await asyncio.gather(read_page(), count())
+        return page, total
 
     async def require_clearable(self) -> None:
         await self._can_truncate()
 
     async def _can_truncate(self) -> bool:
         """Returns True where TRUNCATE clears employees, which is quick, and False where DELETE does. Raises NotClearable."""
-        with translated():
-            ways = await self._sql.ways_to_clear(self._pool)
+        async with answering(self._pool, ANSWER_TIMEOUT) as connection:
+            ways = await self._sql.ways_to_clear(connection)
         if ways is None:
             raise SchemaMissing
         if ways["truncates"] or ways["deletes"]:
@@ -224,8 +234,9 @@ class Ledger:
                 ) from error
 
     async def count_employees(self) -> int:
-        with translated():
-            return int(await self._sql.count_employees(self._pool))
+        # A page that does not wait for it to the end leaves it, and takes a connection no longer.
+        async with answering(self._pool, COMMAND_TIMEOUT) as connection:
+            return int(await self._sql.count_employees(connection))
 
     async def highest_employee_id(self) -> int:
         with translated():

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from promise_pub.db import queries, translated
+from promise_pub.db import ANSWER_TIMEOUT, answering, queries, translated
 from promise_pub.delivery.input.row_chunks import ChunkPlace, RowChunk
 from promise_pub.delivery.store.mails import LONG_TIMEOUT
 from promise_pub.errors import RowsNotReady
@@ -64,13 +64,13 @@ class ChunkStore:
         await connection.copy_records_to_table("row_chunks", records=records(), columns=_COLUMNS, timeout=LONG_TIMEOUT)
 
     async def find_chunks(self, run_id: str, groups: Collection[int], after: int, most: int) -> list[RowChunk]:
-        with translated():
-            rows = self._sql.find_chunks(self._pool, run_id=UUID(run_id), groups=[*groups], after=after, most=most)
+        async with answering(self._pool, ANSWER_TIMEOUT) as connection:
+            rows = self._sql.find_chunks(connection, run_id=UUID(run_id), groups=[*groups], after=after, most=most)
             return [_chunk(row) async for row in rows]
 
     async def find_chunk_at(self, run_id: str, line: int) -> RowChunk | None:
-        with translated():
-            row = await self._sql.find_chunk_at(self._pool, run_id=UUID(run_id), line=line)
+        async with answering(self._pool, ANSWER_TIMEOUT) as connection:
+            row = await self._sql.find_chunk_at(connection, run_id=UUID(run_id), line=line)
         return row and _chunk(row)
 
 

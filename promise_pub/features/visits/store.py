@@ -20,7 +20,7 @@ from uuid import UUID
 import asyncpg
 
 from promise_pub.addresses import Address
-from promise_pub.db import answering, queries
+from promise_pub.db import ANSWER_TIMEOUT, answering, queries, translated
 from promise_pub.db_checks import Need, require_columns
 from promise_pub.errors import DatabaseError
 from promise_pub.features.visits.chains import Step, build_chains
@@ -32,8 +32,8 @@ from promise_pub.features.visits.report import SessionSummary, Transitions
 NEEDS = (Need("visit_hits", "SELECT INSERT DELETE"), Need("visit_forgotten", "SELECT DELETE"))
 NEEDS_TO_SHOW = (Need("visit_hits", "SELECT"),)
 SQL = Path(__file__).parent / "visits.sql"
-ANSWER_TIMEOUT = 8.0  # seconds for statements that take milliseconds
-COUNT_TIMEOUT = 60.0  # seconds for statements that read every hit; a million hits take one second
+COUNT_TIMEOUT = 8.0  # seconds for pages that read every hit; a million hits take one second
+SWEEP_TIMEOUT = 60.0  # seconds for statements that delete many hits
 LONG_TIMEOUT = 3600.0  # seconds for a whole import
 SAMPLE = 64 * 1024**2  # bytes of hits that are weighed to measure all of them, in 0.1 s
 MAX_HITS = 10_000  # of one session that are returned
@@ -83,12 +83,12 @@ class StoredVisits:
 
     async def check_schema(self) -> None:
         """Raises SchemaMissing when the tables of visits are missing."""
-        async with answering(self._pool, ANSWER_TIMEOUT):
-            await require_columns(self._pool, NEEDS)
+        async with answering(self._pool, ANSWER_TIMEOUT) as connection:
+            await require_columns(connection, NEEDS)
 
     async def add_hits(self, hits: Sequence[Hit]) -> Sequence[UUID]:
-        async with answering(self._pool, ANSWER_TIMEOUT):
-            row = await self._insert(self._pool, hits)
+        async with answering(self._pool, ANSWER_TIMEOUT) as connection:
+            row = await self._insert(connection, hits)
         return [*row["forgotten"]]
 
     async def _insert(self, connection: Any, hits: Sequence[Hit]) -> Any:
@@ -99,17 +99,17 @@ class StoredVisits:
 
     async def get_last_hit(self, session: UUID) -> datetime | None:
         """Returns the time of the last hit, or None for an unknown session."""
-        async with answering(self._pool, ANSWER_TIMEOUT):
-            found: datetime | None = await self._sql.last_hit(self._pool, session_id=session)
+        async with answering(self._pool, ANSWER_TIMEOUT) as connection:
+            found: datetime | None = await self._sql.last_hit(connection, session_id=session)
         return found
 
     async def list_sessions(
         self, limit: int, skip: int = 0, since: datetime | None = None
     ) -> tuple[list[SessionSummary], int]:
         """Returns up to `limit` sessions with a hit since then, the newest hit first, and the number of all such sessions."""
-        async with answering(self._pool, COUNT_TIMEOUT), self._counting:
+        async with self._count() as connection:
             found = self._sql.sessions(
-                self._pool, since=since, most=limit, skip=skip, ended_before=self._ended_before()
+                connection, since=since, most=limit, skip=skip, ended_before=self._ended_before()
             )
             rows = [row async for row in found]
             total = 0
@@ -117,16 +117,16 @@ class StoredVisits:
                 total = rows[0]["total"]
             elif skip:
                 # The page is behind the last one.
-                total = int(await self._sql.count_sessions(self._pool, since=since))
+                total = int(await self._sql.count_sessions(connection, since=since))
         return [_summary(row) for row in rows], total
 
     async def get_session(self, session: UUID) -> tuple[SessionSummary, list[Hit]]:
         """Returns a session and up to MAX_HITS of its hits in the order of time. Raises SessionNotFound."""
-        async with answering(self._pool, COUNT_TIMEOUT):
-            row = await self._sql.session(self._pool, session_id=session, ended_before=self._ended_before())
+        async with answering(self._pool, COUNT_TIMEOUT) as connection:
+            row = await self._sql.session(connection, session_id=session, ended_before=self._ended_before())
             if row is None:
                 raise SessionNotFound(f"There is no session {session}.")
-            found = self._sql.hits_cursor(self._pool, session_id=session, most=MAX_HITS)
+            found = self._sql.hits_cursor(connection, session_id=session, most=MAX_HITS)
             hits = await _fetch_all(found, _hit)
         return _summary(row), hits
 
@@ -135,25 +135,25 @@ class StoredVisits:
 
         When there are more than MAX_PAGES pages, the least hit ones are one page with the name OTHERS.
         """
-        async with answering(self._pool, COUNT_TIMEOUT), self._counting:
-            steps = await self._fetch_steps(session, since)
+        async with self._count() as connection:
+            steps = await self._fetch_steps(connection, session, since)
             if session and not steps:
-                if await self._sql.last_hit(self._pool, session_id=session) is None:
+                if await self._sql.last_hit(connection, session_id=session) is None:
                     raise SessionNotFound(f"There is no session {session}.")
         return Transitions(await asyncio.to_thread(build_chains, steps), session, since)
 
-    async def _fetch_steps(self, session: UUID | None, since: datetime | None) -> list[Step]:
+    async def _fetch_steps(self, connection: Any, session: UUID | None, since: datetime | None) -> list[Step]:
         parameters: dict[str, Any] = {
             "session_id": session,
             "since": since,
             "ended_before": self._ended_before(),
         }
-        found = self._sql.steps_cursor(self._pool, **parameters, most=MAX_STEPS + 1)
+        found = self._sql.steps_cursor(connection, **parameters, most=MAX_STEPS + 1)
         steps = await _fetch_all(found, lambda row: Step(**row))
         if len(steps) > MAX_STEPS or len({step.page for step in steps}) > MAX_PAGES:
             parameters |= {"pages": MAX_PAGES, "others": OTHERS}
             steps = await _fetch_all(
-                self._sql.steps_of_most_hit_cursor(self._pool, **parameters), lambda row: Step(**row)
+                self._sql.steps_of_most_hit_cursor(connection, **parameters), lambda row: Step(**row)
             )
         return steps
 
@@ -162,7 +162,7 @@ class StoredVisits:
 
         Servers write none of its hits that wait in their memory.
         """
-        async with answering(self._pool, COUNT_TIMEOUT), self._transaction() as connection:
+        async with answering(self._pool, SWEEP_TIMEOUT) as connection, connection.transaction():
             await self._sql.hold_writers(connection)
             hits = int(await self._sql.forget(connection, session_id=session))
         if not hits:
@@ -170,35 +170,35 @@ class StoredVisits:
         return hits
 
     async def delete_old_hits(self, before: datetime, limit: int) -> int:
-        async with answering(self._pool, COUNT_TIMEOUT):
-            return int(await self._sql.sweep(self._pool, before=before, most=limit))
+        async with answering(self._pool, SWEEP_TIMEOUT) as connection:
+            return int(await self._sql.sweep(connection, before=before, most=limit))
 
     async def measure_disk(self) -> DiskUse:
-        async with answering(self._pool, COUNT_TIMEOUT):
-            return DiskUse(**await self._sql.measure_disk(self._pool, sample=SAMPLE))
+        async with answering(self._pool, SWEEP_TIMEOUT) as connection:
+            return DiskUse(**await self._sql.measure_disk(connection, sample=SAMPLE))
 
     async def delete_oldest_hits(self, excess: int, limit: int) -> int:
-        async with answering(self._pool, COUNT_TIMEOUT):
-            return int(await self._sql.sweep_oldest(self._pool, excess=excess, most=limit))
+        async with answering(self._pool, SWEEP_TIMEOUT) as connection:
+            return int(await self._sql.sweep_oldest(connection, excess=excess, most=limit))
 
     async def delete_oldest_unknown_hits(self, excess: int, limit: int) -> int:
-        async with answering(self._pool, COUNT_TIMEOUT):
-            return int(await self._sql.sweep_oldest_unknown(self._pool, excess=excess, most=limit))
+        async with answering(self._pool, SWEEP_TIMEOUT) as connection:
+            return int(await self._sql.sweep_oldest_unknown(connection, excess=excess, most=limit))
 
     async def free_deleted(self) -> None:
-        async with answering(self._pool, LONG_TIMEOUT), self._pool.acquire() as connection:
+        async with answering(self._pool, LONG_TIMEOUT) as connection:
             await self._sql.be_gentle(connection)
             await connection.execute(self._sql.vacuum.sql, timeout=LONG_TIMEOUT)
 
     async def delete_old_forgotten(self, before: datetime) -> None:
-        async with answering(self._pool, ANSWER_TIMEOUT):
-            await self._sql.sweep_forgotten(self._pool, before=before)
+        async with answering(self._pool, ANSWER_TIMEOUT) as connection:
+            await self._sql.sweep_forgotten(connection, before=before)
 
     async def import_hits(self, batches: AsyncIterator[Sequence[Hit]], quota: DiskQuota) -> Imported:
         """Writes all hits or none. Raises ImportRefused when they would displace others, and any error of the batches."""
         imported = Imported()
         room = quota.room_for_import(await self.measure_disk())
-        async with answering(self._pool, LONG_TIMEOUT), self._transaction() as connection:
+        async with answering(self._pool, LONG_TIMEOUT) as connection, connection.transaction():
             async for hits in batches:
                 row = await self._insert(connection, hits)
                 room -= sum(hit.weight for hit in hits) * row["added"] // len(hits)
@@ -212,17 +212,26 @@ class StoredVisits:
                 imported.forgotten += sum(hit.session_id in known for hit in hits)
         # The hits are stored; if this fails, autovacuum does it later.
         with suppress(DatabaseError):
-            async with answering(self._pool, LONG_TIMEOUT):
-                await self._sql.set_in_order(self._pool)
+            async with answering(self._pool, LONG_TIMEOUT) as connection:
+                await self._sql.set_in_order(connection)
         return imported
 
     def _ended_before(self) -> datetime:
         return datetime.now(UTC) - self._idle
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[Any]:
-        async with self._pool.acquire() as connection, connection.transaction():
-            yield connection
+    async def _count(self) -> AsyncIterator[Any]:
+        """Yields a connection when its turn comes. Turn and queries take COUNT_TIMEOUT together."""
+        clock = asyncio.get_running_loop().time
+        end = clock() + COUNT_TIMEOUT
+        with translated():
+            async with asyncio.timeout_at(end):
+                await self._counting.acquire()
+        try:
+            async with answering(self._pool, end - clock()) as connection:
+                yield connection
+        finally:
+            self._counting.release()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from promise_pub.http.keys import FOREIGN_HOST, PROBES
 from promise_pub.http.ops.service_checks import check_service
 from promise_pub.http.responses import as_json
 
-PROBE_TIMEOUT = 12.0  # seconds for the slowest service to answer
+PROBE_TIMEOUT = 8.0  # seconds for the slowest service to answer: every page answers within ten
 
 routes = web.RouteTableDef()
 

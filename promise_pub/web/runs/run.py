@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from contextlib import suppress
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -31,7 +30,7 @@ from promise_pub.web.runs.forms import asks_dry_run, receive_run
 from promise_pub.web.runs.report import describe_print, render_report, report_as_json
 from promise_pub.web.runs.row_query import fate_urls, parse_sent_again
 
-END_RECORDED = 60.0  # seconds to wait for the rows of a run that just ended: five million take three
+END_RECORDED = 7.0  # seconds to wait for the rows of a run that just ended: five million take three
 REJECTS_SHOWN = 50  # rejected rows on a run's page
 IN_NEED_SHOWN = 10  # rows on a run's page that need somebody
 
@@ -129,17 +128,20 @@ async def look_at_run(app: web.Application, run_id: str) -> RunReport:
 
 
 async def find_recorded_run(request: web.Request, report: RunReport | None = None) -> RunReport:
-    """Returns the run in the request's path; one that has just ended once its end is recorded. Raises RunNotFound.
+    """Returns the run in the request's path; one that has just ended once its end is recorded.
 
-    `report` is the run as it was found before.
+    `report` is the run as it was found before. Raises RunNotFound; RowsNotReady where recording takes long, as it does
+    while the database hangs.
     """
     report = report or await find_run(request)
     run = request.app[RUNS].find(report.id)
     if run is None or not report.state.final:
         return report
-    with suppress(TimeoutError):
+    try:
         async with asyncio.timeout(END_RECORDED):
             await run.done.wait()
+    except TimeoutError:
+        raise RowsNotReady("The end of the run is not recorded yet: its rows are listed after that.") from None
     return await find_run(request)
 
 
@@ -162,11 +164,12 @@ async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = 
         details["code"] = report.error.code  # an older version's may have no class any more
         response = as_json(details, status, "application/problem+json")
     else:
+        rejected, needed = await asyncio.gather(_rejected(request, report), _rows_in_need(request, report))
         context = {
             "run": report,
-            "rejected": await _rejected(request, report),
+            "rejected": rejected,
             "listing": _is_listed_now(request, report),
-            "needed": await _rows_in_need(request, report),
+            "needed": needed,
             "fate_urls": fate_urls(report),
             "max_rejects": MAX_REJECTS,
             **describe_print(request, report),

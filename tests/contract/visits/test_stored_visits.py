@@ -78,7 +78,7 @@ async def test_nothing_is_left_of_who_is_forgotten_while_it_is_written(
 ) -> None:
     await visits.add_hits([a_hit(ONE, at(0))])
     async with under_way(pool) as connection:
-        await StoredVisits(connection, IDLE).add_hits([a_hit(ONE, at(1)), a_hit(TWO, at(1))])
+        await visits._insert(connection, [a_hit(ONE, at(1)), a_hit(TWO, at(1))])
         forgetting = asyncio.create_task(visits.forget_session(ONE))
         assert await waits(pool, forgetting)
     assert await forgetting == 2

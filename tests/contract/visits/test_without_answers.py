@@ -102,7 +102,7 @@ async def test_without_an_answer_in_time_the_database_counts_as_away(
         async with other.acquire() as connection, connection.transaction():
             await connection.execute("LOCK TABLE visit_hits, visit_forgotten")
             with monkeypatch.context() as impatient, pytest.raises(DatabaseUnavailable):
-                for limit in ("ANSWER_TIMEOUT", "COUNT_TIMEOUT", "LONG_TIMEOUT"):
+                for limit in ("ANSWER_TIMEOUT", "COUNT_TIMEOUT", "SWEEP_TIMEOUT", "LONG_TIMEOUT"):
                     impatient.setattr(store, limit, 0.2)
                 async with asyncio.timeout(6):
                     await QUESTIONS[name](visits)

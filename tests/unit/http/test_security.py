@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from promise_pub.http.security import LOOPBACK, Exposure, answers_to, is_cross_s
 from promise_pub.settings.casts import networks
 from promise_pub.settings.model import ServerSettings
 from promise_pub.web.server import Services, make_app
+from tests import listening
 from tests.fakes import FakeBroker, FakeConsumer, FakeLedger
 
 Client = TestClient[web.Request, web.Application]
@@ -222,6 +224,26 @@ async def test_what_is_no_http_is_answered_within_bounds_too(open_site: OpenSite
     assert f"Content-Length: {len(body.encode())}\r\n" in head
     for name, value in security.HEADERS.items():
         assert f"{name}: {value}\r\n" in answer
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n", 200),
+        (b"GET /static/style.css HTTP/1.1\r\nHost: localhost\r\n", 200),
+        (b"GET /none HTTP/1.1\r\nHost: localhost\r\n", 404),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nExpect: miracles\r\n", 417),
+        (b"GET / HTTP/1.1\r\nno header\r\n", 400),
+        (b"no request\r\n", 400),
+    ],
+)
+async def test_no_answer_names_a_version(tmp_path: Path, asked: bytes, status: int) -> None:
+    async with listening.site(tmp_path) as there:
+        raw = await there.raw(asked + b"\r\n")
+        head = await raw.until(b"\r\n\r\n")
+        await raw.close()
+    assert b" %d " % status in head.partition(b"\r\n")[0]
+    assert re.findall(rb"\r\nServer: (.*)\r", head) == [b"promise-pub"]
 
 
 def test_https_is_told_to_stay_and_plain_http_from_elsewhere_keeps_its_origin() -> None:

@@ -30,6 +30,7 @@ from promise_pub.errors import (
     ConsumerTimeout,
     DatabaseUnavailable,
     NotResumable,
+    RunDeleted,
     RunTaken,
 )
 from promise_pub.parameters import Mode, Parameters
@@ -152,17 +153,22 @@ async def test_a_create_that_hangs_holds_no_cancellation(house: House) -> None:
     assert clock() - began < PROMPT
 
 
-async def test_a_run_that_another_server_has_taken_says_so(house: House) -> None:
+@pytest.mark.parametrize(
+    ("error", "says"), [(RunTaken, "Another server on this database"), (RunDeleted, "Somebody deleted the run")]
+)
+async def test_a_run_that_another_server_has_taken_or_somebody_deleted_says_so(
+    house: House, error: type[RunTaken], says: str
+) -> None:
     run = await house.submit(ROWS, replace(LIVE, rate=100))
     await until(lambda: run.counts().confirmed > 5)
 
     async def refuse(_: RunReport) -> None:
-        raise RunTaken
+        raise error
 
     house.ledger.write_run = refuse  # type: ignore[method-assign]
     report = await ended(run)
     assert report.state is State.INTERRUPTED and report.error
-    assert "another server" in report.error.message.lower()
+    assert report.error.message.startswith(says)
 
 
 async def test_a_consumer_that_does_not_answer_may_still_have_the_session(house: House) -> None:

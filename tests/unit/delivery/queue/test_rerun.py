@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from promise_pub.delivery.queue.rerun import rerun
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.errors import DatabaseUnavailable, DiskFull, NotRepeatable, ServerStopping, TooManyWaiting
 from promise_pub.parameters import Mode, Parameters
-from promise_pub.records import State, Verdict
+from promise_pub.records import RunReport, State, Verdict
 from tests.house import ROWS, House
 
 SETTINGS = Parameters(mode=Mode.BATCH, timeout=7, clear=True, rate=900)
@@ -62,6 +63,47 @@ async def test_neither_runs_file_goes_with_the_others(house: House) -> None:
     assert house.recorded(third).verdict is Verdict.KEPT
 
 
+async def test_any_number_of_times_it_takes_the_disk_of_one_file_where_the_file_system_can(house: House) -> None:
+    first = await house.finished()
+    old = house.uploads.path(first.id)
+    os.utime(old, (0, 0))
+    second = await again(house, first)
+    await asyncio.wait_for(second.done.wait(), 30)
+    new = house.uploads.path(second.id)
+    assert new.samefile(old) and new.stat().st_mtime > time.time() - 60, "it is kept as long as a new one"
+    assert files(house) == sorted([old.name, new.name])
+
+
+async def test_where_files_have_one_name_it_is_a_copy(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "link", refuse_links)
+    first = await house.finished()
+    second = await again(house, first)
+    await asyncio.wait_for(second.done.wait(), 30)
+    assert house.recorded(second).verdict is Verdict.KEPT
+    assert not house.uploads.path(second.id).samefile(house.uploads.path(first.id))
+
+
+def refuse_links(*_: Any) -> None:
+    raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+
+async def test_no_sweep_takes_its_file_before_the_ledger_knows_its_run(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await house.finished()
+    swept = list[int]()
+    open_run = house.ledger.open_run
+
+    async def sweep_first(report: RunReport) -> None:
+        swept.append(await house.uploads.sweep(house.ledger.find_known, house.ledger.find_resumable))
+        await open_run(report)
+
+    monkeypatch.setattr(house.ledger, "open_run", sweep_first)
+    second = await again(house, first)
+    await asyncio.wait_for(second.done.wait(), 30)
+    assert swept == [0] and house.recorded(second).verdict is Verdict.KEPT
+
+
 async def test_one_that_still_goes_can_be_made_again(house: House) -> None:
     async with house.holding("create"):
         first = await house.submit()
@@ -98,6 +140,7 @@ async def test_a_full_disk_is_told_and_leaves_nothing(house: House, monkeypatch:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(module.Upload, "_write_block", refuse)
+    monkeypatch.setattr(os, "link", refuse_links)
     with pytest.raises(DiskFull):
         await again(house, first)
     assert files(house) == [f"{first.id}.csv"] and list(house.ledger.runs) == [first.id]
