@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ import aiohttp_jinja2
 from aiohttp import web
 
 from promise_pub.http.keys import IS_PAGE, NAV, PRINCIPAL, may_operate
+from promise_pub.json_text import dump_json
 from promise_pub.presentation.csv_cells import neutralise_cell
 
 
@@ -44,15 +44,11 @@ def as_json(data: Any, status: int = 200, content_type: str = "application/json"
 def _dump_piecewise(data: Any, depth: int = 2) -> str:
     """Encodes lists near the top item by item: while `json` encodes, no other thread runs."""
     if isinstance(data, dict) and depth and all(isinstance(name, str) for name in data):
-        pairs = (f"{_dumps(name)}: {_dump_piecewise(value, depth - 1)}" for name, value in data.items())
+        pairs = (f"{dump_json(name)}: {_dump_piecewise(value, depth - 1)}" for name, value in data.items())
         return f"{{{', '.join(pairs)}}}"
     if isinstance(data, list | Iterator):
-        return f"[{', '.join(map(_dumps, data))}]"
-    return _dumps(data)
-
-
-def _dumps(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+        return f"[{', '.join(map(dump_json, data))}]"
+    return dump_json(data)
 
 
 def as_csv(header: Sequence[str], rows: Iterable[Sequence[object]], name: str) -> web.Response:

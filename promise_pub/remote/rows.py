@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, suppress
 
 from promise_pub.errors import ServerAnswerError
 from promise_pub.fates import count_in_need
+from promise_pub.json_text import parse_json
 from promise_pub.remote.answers import Json
 from promise_pub.remote.client import RemoteServer
 
@@ -57,8 +57,8 @@ async def fetch_first_in_need(server: RemoteServer, run: Json) -> list[Json]:
 
 def _parse(record: bytes) -> Json:
     try:
-        row = json.loads(record)
-    except (ValueError, RecursionError) as error:
+        row = parse_json(record)
+    except ValueError as error:
         raise ServerAnswerError(f"The server sent a row that is not JSON: {error}") from error
     if not isinstance(row, dict) or not {"line", "fate"} <= row.keys():
         raise ServerAnswerError("The server sent a row without a line and a fate")

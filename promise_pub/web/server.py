@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp_jinja2
 import jinja2
 from aiohttp import BadContentDispositionHeader, BadContentDispositionParam, web
+from markupsafe import Markup
 
 from promise_pub import __version__
 from promise_pub.accounts.authentication import Authenticator
@@ -42,6 +43,7 @@ from promise_pub.http.security import (
 )
 from promise_pub.presentation import charts, fate_words, gauges, outcome_words, wording
 from promise_pub.settings.model import RabbitSettings, asset
+from promise_pub.text import unmasked
 from promise_pub.web.docs import page
 from promise_pub.web.keys import BLOCKS, BROKER, DRY_RUNS, LEDGER, ROWS, RUNS
 from promise_pub.web.ops.metrics import RunCollector
@@ -123,9 +125,15 @@ def _set_up_templates(app: web.Application, features: Sequence[OpenFeature]) -> 
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_shown,
         filters=FILTERS,
     )
     aiohttp_jinja2.get_env(app).globals["version"] = __version__
+
+
+def _shown(value: Any) -> Any:
+    """Returns what a template writes for a value: whoever wrote a text, it does not look like another one."""
+    return type(value)(unmasked(value)) if type(value) in (str, Markup) else value
 
 
 def _add_routes(app: web.Application, features: Sequence[OpenFeature]) -> None:

@@ -31,6 +31,7 @@ from promise_pub.features.visits.hits import (
     make_hit_id,
     storable_text,
 )
+from promise_pub.json_text import parse_json
 
 BATCH = 1000  # hits
 MAX_LINE_LENGTH = 1_000_000  # characters; a file may have no line ends
@@ -117,9 +118,12 @@ def _json_lines(lines: Iterator[str]) -> Iterator[Line]:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
+            record = parse_json(line)
+        except json.JSONDecodeError:
             record = None
+        except ValueError as error:
+            yield number, str(error)
+            continue
         yield number, record if isinstance(record, dict) else "is not a JSON object"
 
 
@@ -190,7 +194,7 @@ def _optional(values: Record, name: str, cast: Callable[[Any], Any]) -> Any:
         return None
     try:
         return cast(values[name])
-    except (ValueError, TypeError, OverflowError, RecursionError):
+    except (ValueError, TypeError, OverflowError):
         raise ValueError(f"{name} cannot be {str(values[name])[:50]!r}") from None
 
 
@@ -260,7 +264,7 @@ def _milliseconds(value: object) -> float:
 
 
 def _pairs(value: object) -> Sequence[tuple[str, str]]:
-    pairs = json.loads(value) if isinstance(value, str) else value
+    pairs = parse_json(value) if isinstance(value, str) else value
     if not isinstance(pairs, list):
         raise TypeError
     for pair in pairs:
