@@ -89,6 +89,7 @@ def make_app(services: Services, features: Sequence[OpenFeature] = ()) -> web.Ap
     app[ROWS] = RowReader(services.runs.uploads, services.ledger)
     app[EXPOSURE], app[TRUSTED_PROXIES], app[LIMITS] = exposure, exposure.trusted_proxies, services.limits
     app[CONNECTIONS], app[METRICS], app[DRY_RUNS] = connections, measured, DryRuns()
+    app[preview.PREVIEWS] = preview.Previews()
     app[BLOCKS] = StoredBlocks()
     app[NAV] = [*NAVIGATION, *(item for one in features for item in one.feature.nav)]
     if services.authenticator:

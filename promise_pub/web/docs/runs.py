@@ -246,6 +246,7 @@ def _preview() -> Operation:
         errors.FileTooLarge,
         errors.BadHeader,
         errors.NotCsv,
+        errors.TooManyWaiting,
     )
     shown = object_of(
         {
