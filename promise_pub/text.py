@@ -35,9 +35,13 @@ def unmasked(text: str) -> str:
     Only what does that becomes escapes, such as \x1b or \u202e: joiners and marks that scripts need stay, as do tabs
     and line ends, but for a CR alone.
     """
+    if text.isprintable():
+        return text
     return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def unmasked_json(document: str) -> str:
     r"""Returns the same JSON with those characters written as \uXXXX."""
+    if document.isprintable():
+        return document
     return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", document)

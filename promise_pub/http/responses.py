@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp_jinja2
 from aiohttp import web
 
+from promise_pub.concurrency import run_in_thread
 from promise_pub.http.keys import IS_PAGE, NAV, PRINCIPAL, may_operate
 from promise_pub.json_text import dump_json
 from promise_pub.presentation.csv_cells import neutralise_cell
+
+MAKING = web.AppKey("making", asyncio.Lock)
+"""Held while a large answer is made."""
+
+
+Make = Callable[..., Awaitable[web.Response]]
+"""Returns the response that a function makes of its arguments, in a thread."""
 
 
 def page(request: web.Request, template: str, context: Mapping[str, Any], status: int = 200) -> web.Response:
@@ -34,6 +44,17 @@ def _common_context(request: web.Request) -> dict[str, Any]:
         "may_operate": operator,
         "nav": [item for item in request.app[NAV] if operator or not item.operators_only],
     }
+
+
+@asynccontextmanager
+async def large_answer(request: web.Request) -> AsyncIterator[Make]:
+    """Gives a large answer its turn, for the block that loads what is in it and makes it, in a thread.
+
+    One is made at a time, in this whole server: every further thread would slow down the event loop, and what was loaded
+    would wait in memory. While it is made, pages take their turn between two of its items.
+    """
+    async with request.app[MAKING]:
+        yield run_in_thread
 
 
 def as_json(data: Any, status: int = 200, content_type: str = "application/json") -> web.Response:

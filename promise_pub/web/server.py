@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from typing import Any
 import aiohttp_jinja2
 import jinja2
 from aiohttp import BadContentDispositionHeader, BadContentDispositionParam, web
-from markupsafe import Markup
 
 from promise_pub import __version__
 from promise_pub.accounts.authentication import Authenticator
@@ -33,6 +33,7 @@ from promise_pub.http.ops.metrics import METRICS, Metrics
 from promise_pub.http.ops.request_log import add_request_id, assign_request_id
 from promise_pub.http.problem_catalog import add_entries
 from promise_pub.http.problems import advice_on_run, render_errors
+from promise_pub.http.responses import MAKING
 from promise_pub.http.security import (
     EXPOSURE,
     LOOPBACK,
@@ -89,7 +90,7 @@ def make_app(services: Services, features: Sequence[OpenFeature] = ()) -> web.Ap
     app[ROWS] = RowReader(services.runs.uploads, services.ledger)
     app[EXPOSURE], app[TRUSTED_PROXIES], app[LIMITS] = exposure, exposure.trusted_proxies, services.limits
     app[CONNECTIONS], app[METRICS], app[DRY_RUNS] = connections, measured, DryRuns()
-    app[preview.PREVIEWS] = preview.Previews()
+    app[preview.PREVIEWS], app[MAKING] = preview.Previews(), asyncio.Lock()
     app[BLOCKS] = StoredBlocks()
     app[NAV] = [*NAVIGATION, *(item for one in features for item in one.feature.nav)]
     if services.authenticator:
@@ -133,8 +134,11 @@ def _set_up_templates(app: web.Application, features: Sequence[OpenFeature]) -> 
 
 
 def _shown(value: Any) -> Any:
-    """Returns what a template writes for a value: whoever wrote a text, it does not look like another one."""
-    return type(value)(unmasked(value)) if type(value) in (str, Markup) else value
+    """Returns what a template writes for a value: whoever wrote a text, it does not look like another one.
+
+    Markup is made of such values.
+    """
+    return unmasked(value) if type(value) is str else value
 
 
 def _add_routes(app: web.Application, features: Sequence[OpenFeature]) -> None:
