@@ -68,11 +68,11 @@ def _parse(record: bytes) -> Json:
 async def _lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     rest = bytearray()
     async for chunk in chunks:
-        rest += chunk
-        *whole, last = rest.split(b"\n")
-        for line in whole:
-            yield bytes(line)
-        if len(last) > MAX_ROW_BYTES:
+        first, *further = chunk.split(b"\n")
+        rest += first
+        for line in further:
+            yield bytes(rest)
+            rest = bytearray(line)
+        if len(rest) > MAX_ROW_BYTES:
             raise ServerAnswerError(f"The server sent a row of more than {MAX_ROW_BYTES:,} bytes")
-        rest = last
     yield bytes(rest)
