@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from promise_pub.errors import PromisePubError
+from promise_pub.text import printable
 from promise_pub.times import rfc3339
 
 MAX_WAITING = 10_000  # lines that may wait to be written: a few MB. Further ones are dropped, and counted
@@ -41,10 +42,7 @@ def fields(**values: Any) -> Mapping[str, Any]:
 
 def _escaped(text: str) -> str:
     """Escapes line ends, control characters, and those that change the direction of writing."""
-    text = text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}…"
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return printable(text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}…")
 
 
 def _fields_of(record: logging.LogRecord) -> dict[str, Any]:

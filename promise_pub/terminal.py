@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from rich.console import Console
 
+from promise_pub.json_text import dump_json
 from promise_pub.presentation.csv_cells import neutralise_cell
+from promise_pub.text import unmasked
 
 OK, FAILED, USAGE, PROMISE_BROKEN, GATE_FAILED = 0, 1, 2, 3, 4
 
@@ -42,14 +43,19 @@ def add_format(parser: Any, *more: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    print(dump_json(value, indent=2))
 
 
 def print_json_line(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False), flush=True)
+    print(dump_json(value), flush=True)
 
 
 def print_csv(*rows: Sequence[object]) -> None:
-    """Prints rows whose cells no spreadsheet executes: names of files and of browsers come from strangers."""
-    csv.writer(sys.stdout).writerows([neutralise_cell(cell) for cell in row] for row in rows)
+    """Prints rows whose cells no spreadsheet executes and that drive no terminal: names of files and of browsers come from
+    strangers."""
+    csv.writer(sys.stdout).writerows([_cell(value) for value in row] for row in rows)
     sys.stdout.flush()
+
+
+def _cell(value: object) -> object:
+    return neutralise_cell(unmasked(value) if isinstance(value, str) else value)

@@ -21,10 +21,15 @@ export function duration(seconds) {
   return minutes < 60 ? `${minutes} min ${whole % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-/** `element("p", {className: "x"}, "text", otherElement)`: strings become text. */
+// As promise_pub/text.py has them: what controls a terminal or turns the direction of writing, and halves of characters.
+const HIDDEN = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]/gu;
+
+const unmasked = (text) => text.replace(HIDDEN, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
+/** `element("p", {className: "x"}, "text", otherElement)`: strings become text, which does not look like another one. */
 export function element(name, properties = {}, ...children) {
   const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
+  made.append(...children.map((child) => (typeof child === "string" ? unmasked(child) : child)));
   return made;
 }
 

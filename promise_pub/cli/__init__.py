@@ -25,8 +25,8 @@ from promise_pub.cli import services
 from promise_pub.cli.arguments import parse
 from promise_pub.errors import BadParameter, ConfigurationError, PromisePubError, Stopped
 from promise_pub.http.features import Feature
-from promise_pub.presentation.terminal_text import printable
 from promise_pub.terminal import FAILED, OK, USAGE
+from promise_pub.text import printable, unmasked
 
 
 def main(arguments: Sequence[str] | None = None, features: Sequence[Feature] = FEATURES) -> int:
@@ -72,7 +72,7 @@ def _drop_output() -> None:
 
 def _complain(options: argparse.Namespace, error: Exception, lines: Sequence[str]) -> None:
     if options.verbose:
-        traceback.print_exception(error)
+        print(unmasked("".join(traceback.format_exception(error))), end="", file=sys.stderr)
     for line in lines:
         print(f"promise-pub: {printable(line)}", file=sys.stderr)
 

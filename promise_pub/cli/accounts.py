@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 
 from rich.table import Table
+from rich.text import Text
 
 from promise_pub import db
 from promise_pub.accounts.passwords import Passwords, checked_password
@@ -19,6 +20,7 @@ from promise_pub.accounts.store import StoredAccounts
 from promise_pub.errors import BadParameter
 from promise_pub.settings import model
 from promise_pub.terminal import OK, Command, CommandParsers, add_format, out, print_csv, print_json
+from promise_pub.text import printable
 from promise_pub.times import rfc3339
 
 DEFAULT_DAYS = 90
@@ -165,7 +167,7 @@ def _print(accounts: Sequence[Account], columns: Sequence[str], form: str) -> in
     else:
         table = Table(*columns, box=None)
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*(Text(printable(cell)) for cell in row))
         out.print(table)
     return OK
 

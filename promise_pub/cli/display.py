@@ -14,9 +14,9 @@ from rich.progress import Progress
 
 from promise_pub.cli.picture import draw_upload, line, picture
 from promise_pub.presentation import wording
-from promise_pub.presentation.terminal_text import printable
 from promise_pub.records import RunReport
 from promise_pub.terminal import err
+from promise_pub.text import printable
 
 LINE_EVERY = 10.0  # seconds; a log of an hour is then some hundred lines
 PER_SECOND = 8  # pictures

@@ -17,6 +17,7 @@ from promise_pub.cli.junit_cases import Case, list_cases
 from promise_pub.errors import BadParameter, PromisePubError
 from promise_pub.parameters import RUN_PARAMETERS
 from promise_pub.remote.answers import Json
+from promise_pub.text import unmasked
 
 SUITE = "promise-pub"
 
@@ -81,8 +82,8 @@ def _test_case(case: Case) -> TestCase:
 
 
 def _xml(text: str) -> str:
-    """Escapes what XML cannot hold: a file may have any name."""
-    return _NOT_XML.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    """Escapes what XML cannot hold, and what drives a terminal: a file may have any name."""
+    return _NOT_XML.sub(lambda found: f"\\x{ord(found[0]):02x}", unmasked(text))
 
 
 def check_place(path: Path) -> None:

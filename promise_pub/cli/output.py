@@ -17,10 +17,10 @@ from promise_pub.errors import PromisePubError
 from promise_pub.http.problems import advice_on_run
 from promise_pub.presentation.outcome_words import list_clauses, list_notes, shorten_verdict, verdict_tone
 from promise_pub.presentation.run_json import SUMMARY, decode_run, encode_run, summarize_run
-from promise_pub.presentation.terminal_text import printable
 from promise_pub.records import RunReport
 from promise_pub.remote.answers import Json
 from promise_pub.terminal import GATE_FAILED, OK, PROMISE_BROKEN, out, print_csv, print_json
+from promise_pub.text import printable
 
 
 class _Column(NamedTuple):
@@ -158,7 +158,7 @@ def _print_line(name: str, text: str) -> None:
     """Prints a name and its text, which wraps within its column on a terminal."""
     width = out.width - _NAMES if sys.stdout.isatty() else 0
     parts = textwrap.wrap(printable(text), width) if width > _NAMES else [printable(text)]
-    print(f"{name:<{_NAMES}}" + f"\n{'':<{_NAMES}}".join(parts))
+    print(f"{printable(name):<{_NAMES}}" + f"\n{'':<{_NAMES}}".join(parts))
 
 
 def _text(value: object) -> str:

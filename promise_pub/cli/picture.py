@@ -17,8 +17,8 @@ from promise_pub.presentation.outcome_words import (
     NOT_JUDGED,
     verdict_tone,
 )
-from promise_pub.presentation.terminal_text import printable
 from promise_pub.records import RunReport, State
+from promise_pub.text import printable
 
 WIDEST = 100  # columns
 MARGIN = 3  # columns on the right: the ^C that a terminal shows must not break the last line in two
@@ -95,7 +95,7 @@ def _reason(report: RunReport) -> str:
     """Returns why the run failed; "" where its state says it already."""
     if report.error is None or report.error.code == report.state:
         return ""
-    return f"{printable(report.error.message)} ({report.error.code})"
+    return printable(f"{report.error.message} ({report.error.code})")
 
 
 def _state(report: RunReport) -> Text:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import codecs
+import io
 import sys
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -11,11 +12,11 @@ from contextlib import aclosing
 from promise_pub.cli.remote_run import SERVER, parse_run_id
 from promise_pub.fates import ATTENTION, Fate, count_in_need
 from promise_pub.presentation.fate_words import WORDS
-from promise_pub.presentation.terminal_text import printable
 from promise_pub.remote.answers import Json
 from promise_pub.remote.client import open_remote
 from promise_pub.remote.rows import MAX_FIRST, read_rows
 from promise_pub.terminal import OK
+from promise_pub.text import printable, unmasked, unmasked_json
 
 FATES = (*(fate.value for fate in Fate), ATTENTION)
 MAX_CONTENT = 200  # characters of a record in text; CSV and JSON have all
@@ -30,11 +31,13 @@ async def print_rows(options: argparse.Namespace) -> int:
                 async for row in rows:
                     print(describe_row(row))
             return OK
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        shown = unmasked_json if options.format == "json" else unmasked
+        # It keeps a CR back until it knows whether an LF follows.
+        decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=False)
         async with aclosing(server.rows(run_id, options.format, fates, text)) as chunks:
             async for chunk in chunks:
-                sys.stdout.write(decoder.decode(chunk))
-        sys.stdout.write(decoder.decode(b"", final=True))
+                sys.stdout.write(shown(decoder.decode(chunk)))
+        sys.stdout.write(shown(decoder.decode(b"", final=True)))
     return OK
 
 
@@ -67,4 +70,4 @@ def print_in_need(run: Json, rows: Sequence[Json]) -> None:
     for row in first:
         print(f"  {describe_row(row)}")
     if more := count - len(first):
-        print(f"  and {more:,} more: promise-pub runs {run['id']} --rows --fate {ATTENTION}")
+        print(f"  and {more:,} more: promise-pub runs {printable(str(run['id']))} --rows --fate {ATTENTION}")

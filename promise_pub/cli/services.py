@@ -19,6 +19,7 @@ from promise_pub.local.stack import LocalStack
 from promise_pub.resources import collect_garbage_rarely
 from promise_pub.settings import model
 from promise_pub.terminal import OK, err
+from promise_pub.text import printable
 
 log = logging.getLogger(__name__)
 
@@ -76,19 +77,19 @@ async def _start_local(stack: AsyncExitStack, options: argparse.Namespace) -> tu
             values,
             sections,
             report=lambda text: _report(status, options, text),
-            warn=lambda text: err.print(text, markup=False),
+            warn=lambda text: err.print(printable(text), markup=False),
         )
         settings = await stack.enter_async_context(local)
     if not options.quiet:
         for line in local.started:
-            print(line, flush=True)
+            print(printable(line), flush=True)
     return local, settings
 
 
 def _report(status: Any, options: argparse.Namespace, text: str) -> None:
     status.update(text)
     if not err.is_terminal and not options.quiet:
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 async def consumer(options: argparse.Namespace) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from promise_pub.cli.output import print_verification
 from promise_pub.delivery.verification.comparison import compare
 from promise_pub.delivery.verification.reread import reread
 from promise_pub.errors import BadParameter, PromisePubError, StoredFileError
+from promise_pub.json_text import parse_json
 from promise_pub.presentation.report_json import decode_report
 from promise_pub.terminal import OK, PROMISE_BROKEN
 
@@ -44,8 +44,8 @@ def _read_report(path: Path) -> Any:
     if len(content) > MAX_REPORT:
         raise BadParameter(f"it is larger than {MAX_REPORT:,} bytes, which no report is")
     try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
+        return parse_json(content)
+    except ValueError:
         raise BadParameter("it is no JSON") from None
 
 

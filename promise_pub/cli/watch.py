@@ -17,10 +17,10 @@ from promise_pub.cli.output import history_table
 from promise_pub.cli.picture import line, picture
 from promise_pub.errors import DatabaseError
 from promise_pub.presentation.run_json import SUMMARY, encode_run, summarize_run
-from promise_pub.presentation.terminal_text import printable
 from promise_pub.records import RunReport
 from promise_pub.retries import Backoff, Retries
 from promise_pub.terminal import out, print_csv, print_json_line
+from promise_pub.text import printable
 
 POLL_EVERY = 1.0  # seconds; the ledger is half a second old
 AWAY = Backoff(POLL_EVERY, POLL_EVERY, within=60.0, jitter=0.0)  # the database
@@ -79,7 +79,7 @@ class InPlace:
     def __call__(self, found: Sequence[RunReport], trouble: str) -> None:
         room = max(1, self._console.height - AROUND)
         self._body = picture(found[0]) if self._one else history_table(found[:room])
-        hint = Text(f"{trouble}: trying again", "yellow") if trouble else Text("Ctrl-C ends this", "dim")
+        hint = Text(f"{printable(trouble)}: trying again", "yellow") if trouble else Text("Ctrl-C ends this", "dim")
         self._live.update(Group(self._body, hint), refresh=True)
 
 
@@ -93,7 +93,7 @@ class Changes:
 
     def __call__(self, found: Sequence[RunReport], trouble: str) -> None:
         if trouble and not self._trouble:
-            print(f"promise-pub: {trouble}: trying again", file=sys.stderr, flush=True)
+            print(f"promise-pub: {printable(trouble)}: trying again", file=sys.stderr, flush=True)
         self._trouble = trouble
         for report in reversed(found):  # oldest first, as in a log
             about = {**encode_run(report), "seconds": None}
@@ -103,7 +103,7 @@ class Changes:
 
 
 def _print_line(report: RunReport) -> None:
-    print(f"{report.id}  {printable(report.file.name)}  {line(report)}", flush=True)
+    print(printable(f"{report.id}  {report.file.name}  {line(report)}"), flush=True)
 
 
 _PRINTERS: dict[str, Callable[[RunReport], Any]] = {

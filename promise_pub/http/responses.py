@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp_jinja2
 from aiohttp import web
 
+from promise_pub.concurrency import run_in_thread
 from promise_pub.http.keys import IS_PAGE, NAV, PRINCIPAL, may_operate
+from promise_pub.json_text import dump_json
 from promise_pub.presentation.csv_cells import neutralise_cell
+
+MAKING = web.AppKey("making", asyncio.Lock)
+"""Held while a large answer is made."""
+
+
+Make = Callable[..., Awaitable[web.Response]]
+"""Returns the response that a function makes of its arguments, in a thread."""
 
 
 def page(request: web.Request, template: str, context: Mapping[str, Any], status: int = 200) -> web.Response:
@@ -36,6 +46,17 @@ def _common_context(request: web.Request) -> dict[str, Any]:
     }
 
 
+@asynccontextmanager
+async def large_answer(request: web.Request) -> AsyncIterator[Make]:
+    """Gives a large answer its turn, for the block that loads what is in it and makes it, in a thread.
+
+    One is made at a time, in this whole server: every further thread would slow down the event loop, and what was loaded
+    would wait in memory. While it is made, pages take their turn between two of its items.
+    """
+    async with request.app[MAKING]:
+        yield run_in_thread
+
+
 def as_json(data: Any, status: int = 200, content_type: str = "application/json") -> web.Response:
     """Returns JSON that is not escaped to ASCII. A long list near the top may be an iterator, to save memory."""
     return web.json_response(data, status=status, content_type=content_type, dumps=_dump_piecewise)
@@ -44,15 +65,11 @@ def as_json(data: Any, status: int = 200, content_type: str = "application/json"
 def _dump_piecewise(data: Any, depth: int = 2) -> str:
     """Encodes lists near the top item by item: while `json` encodes, no other thread runs."""
     if isinstance(data, dict) and depth and all(isinstance(name, str) for name in data):
-        pairs = (f"{_dumps(name)}: {_dump_piecewise(value, depth - 1)}" for name, value in data.items())
+        pairs = (f"{dump_json(name)}: {_dump_piecewise(value, depth - 1)}" for name, value in data.items())
         return f"{{{', '.join(pairs)}}}"
     if isinstance(data, list | Iterator):
-        return f"[{', '.join(map(_dumps, data))}]"
-    return _dumps(data)
-
-
-def _dumps(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+        return f"[{', '.join(map(dump_json, data))}]"
+    return dump_json(data)
 
 
 def as_csv(header: Sequence[str], rows: Iterable[Sequence[object]], name: str) -> web.Response:

@@ -212,8 +212,8 @@ def decode_run(told: Json) -> RunReport:
     """Decodes a run from JSON. Raises ServerAnswerError for anything else."""
     try:
         return RUN.decode(told)  # type: ignore[no-any-return]
-    except (KeyError, TypeError, ValueError, AttributeError, BadParameter) as error:
-        raise ServerAnswerError(f"The server's answer is no run: {error!r}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, BadParameter) as error:
+        raise ServerAnswerError(f"The server's answer is no run: {error!r:.200}") from error
 
 
 _CELLS: Mapping[str, Callable[[RunReport], str | int | float | None]] = {

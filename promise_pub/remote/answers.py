@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -12,6 +11,7 @@ import aiohttp
 from yarl import URL
 
 from promise_pub.errors import ServerAnswerError, ServerAway
+from promise_pub.json_text import parse_json
 from promise_pub.remote.sse import MAX_EVENT_BYTES
 
 Json = dict[str, Any]
@@ -67,8 +67,8 @@ async def _read_body(response: aiohttp.ClientResponse, server: URL) -> bytes:
 
 def _parsed(body: bytes) -> Json:
     try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
+        answer = parse_json(body)
+    except ValueError:
         return {}
     return answer if isinstance(answer, dict) else {}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import socket
 import ssl
@@ -16,6 +15,7 @@ import aiohttp
 from yarl import URL
 
 from promise_pub.errors import ConfigurationError, ServerAnswerError, ServerAway, StoredFileError
+from promise_pub.json_text import parse_json
 from promise_pub.remote.answers import MAX_EXCERPT, Json, read_answer, read_refusal
 from promise_pub.remote.sse import EventReader
 
@@ -125,7 +125,7 @@ class RemoteServer:
 
     def _parse_run(self, data: str) -> Json:
         try:
-            run = json.loads(data)
+            run = parse_json(data)
         except ValueError as error:
             raise ServerAnswerError(f"{self.shown} sent a run that is not JSON") from error
         if not isinstance(run, dict) or "finished_at" not in run:

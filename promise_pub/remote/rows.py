@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, suppress
 
 from promise_pub.errors import ServerAnswerError
 from promise_pub.fates import count_in_need
+from promise_pub.json_text import parse_json
 from promise_pub.remote.answers import Json
 from promise_pub.remote.client import RemoteServer
 
@@ -57,8 +57,8 @@ async def fetch_first_in_need(server: RemoteServer, run: Json) -> list[Json]:
 
 def _parse(record: bytes) -> Json:
     try:
-        row = json.loads(record)
-    except (ValueError, RecursionError) as error:
+        row = parse_json(record)
+    except ValueError as error:
         raise ServerAnswerError(f"The server sent a row that is not JSON: {error}") from error
     if not isinstance(row, dict) or not {"line", "fate"} <= row.keys():
         raise ServerAnswerError("The server sent a row without a line and a fate")
@@ -68,11 +68,11 @@ def _parse(record: bytes) -> Json:
 async def _lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     rest = bytearray()
     async for chunk in chunks:
-        rest += chunk
-        *whole, last = rest.split(b"\n")
-        for line in whole:
-            yield bytes(line)
-        if len(last) > MAX_ROW_BYTES:
+        first, *further = chunk.split(b"\n")
+        rest += first
+        for line in further:
+            yield bytes(rest)
+            rest = bytearray(line)
+        if len(rest) > MAX_ROW_BYTES:
             raise ServerAnswerError(f"The server sent a row of more than {MAX_ROW_BYTES:,} bytes")
-        rest = last
     yield bytes(rest)

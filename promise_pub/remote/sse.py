@@ -27,7 +27,7 @@ class EventReader:
 
     def __init__(self) -> None:
         self.retry: float | None = None
-        self._line = b""
+        self._line = bytearray()
         self._begun = False
         self._after_return = False
         self._name, self._data = "", list[str]()
@@ -40,9 +40,13 @@ class EventReader:
             self._after_return = False
         self._after_return = chunk.endswith(b"\r") or (self._after_return and not chunk)
         *whole, rest = _LINE_END.split(chunk)
-        lines = [self._line + line if number == 0 else line for number, line in enumerate(whole)]
-        self._line = rest if whole else self._line + rest
-        events = [event for line in lines if (event := self._take(line))]
+        events = []
+        for line in whole:
+            self._line += line
+            if event := self._take(bytes(self._line)):
+                events.append(event)
+            self._line.clear()
+        self._line += rest
         if self._held + len(self._line) > MAX_EVENT_BYTES:
             raise ValueError(f"an event is over {MAX_EVENT_BYTES:,} bytes")
         return events

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from promise_pub.http.ops.metrics import METRICS, Metrics
 from promise_pub.http.ops.request_log import add_request_id, assign_request_id
 from promise_pub.http.problem_catalog import add_entries
 from promise_pub.http.problems import advice_on_run, render_errors
+from promise_pub.http.responses import MAKING
 from promise_pub.http.security import (
     EXPOSURE,
     LOOPBACK,
@@ -44,6 +46,7 @@ from promise_pub.http.security import (
 )
 from promise_pub.presentation import charts, fate_words, gauges, outcome_words, wording
 from promise_pub.settings.model import RabbitSettings, asset
+from promise_pub.text import unmasked
 from promise_pub.web.docs import page
 from promise_pub.web.keys import BLOCKS, BROKER, DRY_RUNS, FEEDS, LEDGER, ROWS, RUNS
 from promise_pub.web.ops.metrics import RunCollector
@@ -92,6 +95,7 @@ def make_app(services: Services, features: Sequence[OpenFeature] = ()) -> web.Ap
     app[EXPOSURE], app[TRUSTED_PROXIES], app[LIMITS] = exposure, exposure.trusted_proxies, services.limits
     app[CONNECTIONS], app[METRICS], app[DRY_RUNS] = connections, measured, DryRuns()
     app[STREAMS], app[BODIES] = Share.of_streams(services.limits), Share.of_bodies(services.limits)
+    app[preview.PREVIEWS], app[MAKING] = preview.Previews(), asyncio.Lock()
     app[BLOCKS], app[FEEDS], app[PACE] = StoredBlocks(), RunFeeds(), Pace()
     app[NAV] = [*NAVIGATION, *(item for one in features for item in one.feature.nav)]
     if services.authenticator:
@@ -128,9 +132,18 @@ def _set_up_templates(app: web.Application, features: Sequence[OpenFeature]) -> 
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_shown,
         filters=FILTERS,
     )
     aiohttp_jinja2.get_env(app).globals["version"] = __version__
+
+
+def _shown(value: Any) -> Any:
+    """Returns what a template writes for a value: whoever wrote a text, it does not look like another one.
+
+    Markup is made of such values.
+    """
+    return unmasked(value) if type(value) is str else value
 
 
 def _add_routes(app: web.Application, features: Sequence[OpenFeature]) -> None:

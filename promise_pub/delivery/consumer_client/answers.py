@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import suppress
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from promise_pub.delivery.evidence.digest import is_written
 from promise_pub.delivery.evidence.ranges import RowRanges
 from promise_pub.errors import ConsumerComplaint, ConsumerError, ConsumerGarbage, ConsumerRefused
+from promise_pub.json_text import parse_json
 from promise_pub.records import SessionView
 
 NOT_YET = "0001-01-01T00:00:00Z"  # the end of a session that has not ended
@@ -38,8 +38,8 @@ def parse_session(text: str, path: str, uuid: str | None = None) -> SessionView:
     Raises ConsumerComplaint for plain text, ConsumerGarbage for JSON that is no session, or another one.
     """
     try:
-        parsed = json.loads(text)
-    except (ValueError, RecursionError):
+        parsed = parse_json(text)
+    except ValueError:
         raise ConsumerComplaint(f"The consumer's {path} answered {quote(text)}, not a session") from None
     if not isinstance(parsed, dict):
         raise ConsumerGarbage(f"The consumer's {path} answered {quote(text)}, not a session object")
@@ -77,7 +77,7 @@ def find_session(text: str, error: ConsumerError) -> SessionView | None:
     found = _UUID_KEY.search(text)
     plain = not isinstance(error, ConsumerRefused) and not _begins(text, *_JSON, *_MARKUP)
     with suppress(ValueError):
-        named = {str(json.loads(found[1]))} if found else set(_UUID.findall(text) if plain else ())
+        named = {str(parse_json(found[1]))} if found else set(_UUID.findall(text) if plain else ())
         if len(named) == 1 and _is_text(uuid := named.pop()) and 0 < len(uuid) <= MAX_UUID:
             return SessionView(uuid)
     return None

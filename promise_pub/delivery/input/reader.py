@@ -45,7 +45,7 @@ CHUNK = 65_536  # bytes read at once: about 2,000 rows, parsed in 1 ms
 # Bytes parsed for one batch. Not over FIELD_LIMIT, so that no field in it can be.
 _WINDOW = 2 * CHUNK - 1
 _ONE_BY_ONE = 2_000  # records for one batch when they are parsed singly: 3 ms
-_REJECTS = 1_000  # for one batch: 7 ms
+_REJECTS = 250  # for one batch: 2 to 6 ms, by how much has to be looked at to see what is wrong
 
 _new_tuple = tuple.__new__  # a third of the time of calling Row
 

@@ -21,7 +21,15 @@ from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.delivery.store.mails import LONG_TIMEOUT, open_mail_look_up
 from promise_pub.delivery.store.query import NEWEST_FIRST, RunSelection, Sort
 from promise_pub.delivery.store.row_store import ChunkStore
-from promise_pub.errors import NotClearable, NotResumable, RunDeleted, RunNotFound, RunTaken, SchemaMissing
+from promise_pub.errors import (
+    DatabaseError,
+    NotClearable,
+    NotResumable,
+    RunDeleted,
+    RunNotFound,
+    RunTaken,
+    SchemaMissing,
+)
 from promise_pub.fates import Fate, RowGroup
 from promise_pub.parameters import RUN_PARAMETERS, Parameters
 from promise_pub.records import (
@@ -307,7 +315,10 @@ def _report(row: asyncpg.Record) -> RunReport:
     """Makes a report of a run's row; of one that was read before, and has not changed since, the same again."""
     columns = tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in row.items())
     long = sum(len(value) for _, value in columns if isinstance(value, str)) > MAX_KEPT
-    return _parse_report.__wrapped__(columns) if long else _parse_report(columns)
+    try:
+        return _parse_report.__wrapped__(columns) if long else _parse_report(columns)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise DatabaseError(f"The record of run {row['id']} cannot be read: {type(error).__name__}.") from error
 
 
 @lru_cache(KEPT)

@@ -32,6 +32,7 @@ from promise_pub.features.visits.hits import (
     storable_referrer,
     storable_text,
 )
+from promise_pub.json_text import parse_json
 from promise_pub.settings import casts
 
 BATCH = 1000  # hits
@@ -119,9 +120,12 @@ def _json_lines(lines: Iterator[str]) -> Iterator[Line]:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
+            record = parse_json(line)
+        except json.JSONDecodeError:
             record = None
+        except ValueError as error:
+            yield number, str(error)
+            continue
         yield number, record if isinstance(record, dict) else "is not a JSON object"
 
 
@@ -193,7 +197,7 @@ def _optional(values: Record, name: str, cast: Callable[[Any], Any]) -> Any:
         return None
     try:
         return cast(values[name])
-    except (ValueError, TypeError, OverflowError, RecursionError):
+    except (ValueError, TypeError, OverflowError):
         raise ValueError(f"{name} cannot be {str(values[name])[:50]!r}") from None
 
 
@@ -271,7 +275,7 @@ def _milliseconds(value: object) -> float:
 
 
 def _pairs(value: object) -> Sequence[tuple[str, str]]:
-    pairs = json.loads(value) if isinstance(value, str) else value
+    pairs = parse_json(value) if isinstance(value, str) else value
     if not isinstance(pairs, list):
         raise TypeError
     for pair in pairs:

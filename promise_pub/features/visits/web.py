@@ -5,8 +5,7 @@ Responses may be long, so they are made in a thread: the event loop has to carry
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -28,13 +27,11 @@ from promise_pub.features.visits.store import MAX_HITS, StoredVisits
 from promise_pub.http.keys import may_operate
 from promise_pub.http.negotiation import CSV, JSON, negotiate_format
 from promise_pub.http.pagination import PER_PAGE, Paging, add_page_headers, parse_paging, parse_query
-from promise_pub.http.responses import as_csv, as_json, page
+from promise_pub.http.responses import as_csv, as_json, large_answer, page
 from promise_pub.spans import parse_since
 from promise_pub.text import parse_uuid
 
 VISITS = web.AppKey("visits", StoredVisits)
-_MAKING = web.AppKey("making", asyncio.Lock)
-"""Held while a response is made: every further thread would slow down the event loop."""
 PARAMETERS = ("since", "page", "per_page", "format")
 SPANS = (
     ("", "all time"),
@@ -95,13 +92,14 @@ async def list_visits(request: web.Request) -> web.Response:
     asked = parameters.get("since", "")
     query = VisitsQuery(asked, parse_since(asked, datetime.now(UTC)), parse_paging(parameters))
     visits = request.app[VISITS]
-    found, total = await visits.list_sessions(query.paging.per_page, query.paging.skip, query.since)
-    if wanted == CSV:
-        response = as_csv(SESSION_COLUMNS, [session.row() for session in found], "sessions.csv")
-    else:
-        transitions = await visits.get_transitions(since=query.since)
-        make = _list_as_json if wanted == JSON else _list_as_page
-        response = await _make_in_thread(request, make, request, query, found, total, transitions)
+    async with large_answer(request) as make:
+        found, total = await visits.list_sessions(query.paging.per_page, query.paging.skip, query.since)
+        if wanted == CSV:
+            response = await make(as_csv, SESSION_COLUMNS, (session.row() for session in found), "sessions.csv")
+        else:
+            transitions = await visits.get_transitions(since=query.since)
+            answer = _list_as_json if wanted == JSON else _list_as_page
+            response = await make(answer, request, query, found, total, transitions)
     add_page_headers(response, total, query.links(total))
     return response
 
@@ -151,13 +149,14 @@ async def show_visit(request: web.Request) -> web.Response:
     text = request.match_info["session_id"]
     session_id = parse_uuid(text, SessionNotFound(f"There is no session {text[:50]}."))
     visits = request.app[VISITS]
-    session, hits = await visits.get_session(session_id)
-    if wanted == CSV:
-        response = await _make_in_thread(request, _session_as_csv, session_id, hits)
-    else:
-        transitions = await visits.get_transitions(session_id)
-        make = _session_as_json if wanted == JSON else _session_as_page
-        response = await _make_in_thread(request, make, request, session, hits, transitions)
+    async with large_answer(request) as make:
+        session, hits = await visits.get_session(session_id)
+        if wanted == CSV:
+            response = await make(_session_as_csv, session_id, hits)
+        else:
+            transitions = await visits.get_transitions(session_id)
+            answer = _session_as_json if wanted == JSON else _session_as_page
+            response = await make(answer, request, session, hits, transitions)
     response.headers["X-Total-Count"] = str(session.hits)
     return response
 
@@ -185,11 +184,6 @@ def _session_as_page(
     return page(request, "visits/session.html", context)
 
 
-async def _make_in_thread(request: web.Request, make: Callable[..., web.Response], *parameters: Any) -> web.Response:
-    async with request.app[_MAKING]:
-        return await asyncio.to_thread(make, *parameters)
-
-
 def _require_operator(request: web.Request) -> None:
     """Raises NotAllowed for viewers, who may see runs, but not who else uses the server."""
     if not may_operate(request):
@@ -203,4 +197,4 @@ def _hit_counts(request: web.Request) -> HitCounts | None:
 
 def values_of(visits: StoredVisits, recording: VisitRecording | None) -> Mapping[web.AppKey[Any], Any]:
     """Returns what the handlers and the middleware look up in the application."""
-    return {VISITS: visits, _MAKING: asyncio.Lock(), **({RECORDING: recording} if recording else {})}
+    return {VISITS: visits, **({RECORDING: recording} if recording else {})}

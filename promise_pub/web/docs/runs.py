@@ -248,6 +248,7 @@ def _preview() -> Operation:
         errors.EncodingNotSupported,
         errors.BadHeader,
         errors.NotCsv,
+        errors.TooManyWaiting,
     )
     shown = object_of(
         {

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from promise_pub.errors import BadParameter, DatabaseError
 from promise_pub.http.negotiation import CSV, HTML, JSON, negotiate_format
-from promise_pub.http.responses import as_csv, as_json, page
+from promise_pub.http.responses import as_csv, as_json, large_answer, page
 from promise_pub.presentation.charts import compared
 from promise_pub.presentation.comparison import Fact, compare
 from promise_pub.presentation.run_json import encode_run
@@ -30,19 +30,21 @@ async def compare_runs(request: web.Request) -> web.Response:
     if format == HTML and len(ids) < MIN_RUNS:
         return await _choice(request, ids)
     _check(ids)
-    reports = [await find_run(request, run_id) for run_id in ids]
-    found = compare(reports)
-    if format == JSON:
-        response = as_json(
-            {"runs": [encode_run(report) for report in reports], "facts": [fact.as_json() for fact in found]}
-        )
-    elif format == CSV:
-        response = _table(ids, found)
-    else:
-        response = page(request, "compare.html", _context(reports, found))
+    async with large_answer(request) as make:
+        reports = [await find_run(request, run_id) for run_id in ids]
+        response = await make(_answer, request, format, reports)
     if not all(report.state.final for report in reports):
         response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _answer(request: web.Request, format: str, reports: list[RunReport]) -> web.Response:
+    found = compare(reports)
+    if format == JSON:
+        return as_json({"runs": map(encode_run, reports), "facts": (fact.as_json() for fact in found)})
+    if format == CSV:
+        return _table([report.id for report in reports], found)
+    return page(request, "compare.html", _context(reports, found))
 
 
 def _check(ids: list[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import aiohttp
 from aiohttp import BodyPartReader, web
@@ -34,6 +34,8 @@ MAX_FIELD = 4096  # bytes of a form field other than the file: 100 columns with 
 CHUNK_TIMEOUT = 60.0  # seconds without a byte before an upload counts as abandoned
 CHUNK = 256 * 1024  # bytes of a form's part asked for at once: aiohttp's own 8 KB cost most of an upload's time
 MAX_OVERHEAD = 64 * 1024  # bytes of a multipart body besides the file
+MAX_HEADER = 4096  # bytes of a header of a part: a name of 255 characters, percent-encoded, is 3,060
+LEAST_LINE = 64  # bytes that a line of a form counts for at least: each costs some microseconds, however short
 
 _PLAIN = {"binary", "8bit", "7bit"}
 RAW_TYPES = {"text/csv", "application/csv"}
@@ -117,7 +119,7 @@ async def receive_body(request: web.Request, limit: int, within: float) -> bytes
     with request.app[BODIES].hold(request), _broken_uploads(f"The body was not there within {within:g} s."):
         async with asyncio.timeout(within):
             await request_body(request)
-            async for chunk in _timely(request.content.readany, request.content.at_eof, floor):
+            async for chunk in _timely(partial(floor.read, request.content.readany), request.content.at_eof):
                 body += chunk
                 if len(body) > limit:
                     raise too_large
@@ -125,22 +127,47 @@ async def receive_body(request: web.Request, limit: int, within: float) -> bytes
 
 
 async def _receive(request: web.Request, upload: Upload, limits: Limits) -> tuple[str, Mapping[str, str]]:
-    floor = RateFloor(limits.upload_rate)
+    content, floor = request.content, RateFloor(limits.upload_rate)
     if request.content_type.startswith("multipart/"):
-        return await _receive_form(request, upload, floor, limits)
+        lines: Any = _FormContent(content, floor)
+        form = aiohttp.MultipartReader(request.headers, lines, max_field_size=MAX_HEADER)
+        return await _receive_form(form, upload, limits)
     if request.content_type in RAW_TYPES:
-        async for chunk in _timely(request.content.readany, request.content.at_eof, floor):
+        async for chunk in _timely(partial(floor.read, content.readany), content.at_eof):
             await upload.write(chunk)
         return request.query.get("filename") or "body.csv", {}
     raise FileMissing
 
 
-async def _receive_form(
-    request: web.Request, upload: Upload, floor: RateFloor, limits: Limits
-) -> tuple[str, Mapping[str, str]]:
+class _FormContent:
+    """The bytes of a form as aiohttp reads them.
+
+    Lines are what stands between the values of the fields: before the first boundary, in headers, after the end. They may
+    have MAX_OVERHEAD bytes in all. None of the bytes may come slower than the floor.
+    """
+
+    def __init__(self, content: aiohttp.StreamReader, floor: RateFloor) -> None:
+        self._content = content
+        self._floor = floor
+        self._left = MAX_OVERHEAD
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._content, name)
+
+    async def read(self, size: int) -> bytes:
+        return await self._floor.read(partial(self._content.read, size))
+
+    async def readline(self, **limits: int) -> bytes:
+        line = await self._floor.read(partial(self._content.readline, **limits))
+        self._left -= max(len(line), LEAST_LINE)
+        if self._left < 0:
+            raise BadParameter(f"The form has more than {MAX_OVERHEAD:,} bytes besides the values of its fields.")
+        return line
+
+
+async def _receive_form(form: aiohttp.MultipartReader, upload: Upload, limits: Limits) -> tuple[str, Mapping[str, str]]:
     name: str | None = None
     fields: list[tuple[str, str]] = []
-    form = await request.multipart()
     while (part := await asyncio.wait_for(form.next(), CHUNK_TIMEOUT)) is not None:
         if not isinstance(part, BodyPartReader) or not part.name:
             raise BadParameter("The form holds a part that is not a field.")
@@ -151,10 +178,10 @@ async def _receive_form(
             raise BadParameter(f"{part.name[:50]} is sent in an encoding: send its bytes as they are.")
         if part.name == FILE_FIELD:
             name = part.filename or ""
-            async for chunk in _timely(partial(part.read_chunk, CHUNK), part.at_eof, floor):
+            async for chunk in _timely(partial(part.read_chunk, CHUNK), part.at_eof):
                 await upload.write(chunk)
         else:
-            fields.append((part.name, await _text(part, floor)))
+            fields.append((part.name, await _text(part)))
             join_given(_filled(fields))  # an error here need not wait for the file
     if name is None:
         raise FileMissing
@@ -167,22 +194,20 @@ def _filled(fields: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     return ((name, text) for name, text in fields if text or name not in empty)
 
 
-async def _text(part: BodyPartReader, floor: RateFloor) -> str:
+async def _text(part: BodyPartReader) -> str:
     value = bytearray()
-    async for chunk in _timely(partial(part.read_chunk, CHUNK), part.at_eof, floor):
+    async for chunk in _timely(partial(part.read_chunk, CHUNK), part.at_eof):
         value += chunk
         if len(value) > MAX_FIELD:
             raise BadParameter(f"{(part.name or '')[:50]} is over {MAX_FIELD} bytes.")
     return value.decode("utf-8", "replace")
 
 
-async def _timely(
-    read: Callable[[], Awaitable[bytes]], ended: Callable[[], bool], floor: RateFloor
-) -> AsyncIterator[bytes]:
-    """Yields the chunks of a body to its end; an empty chunk is no end. Raises TimeoutError or UploadTooSlow."""
+async def _timely(read: Callable[[], Awaitable[bytes]], ended: Callable[[], bool]) -> AsyncIterator[bytes]:
+    """Yields the chunks of a body to its end; an empty chunk is no end. Raises TimeoutError."""
     while not ended():
         async with asyncio.timeout(CHUNK_TIMEOUT):
-            chunk = await floor.read(read)
+            chunk = await read()
         yield chunk
 
 

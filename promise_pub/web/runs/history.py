@@ -15,7 +15,7 @@ from promise_pub.delivery.store.query import NEWEST_FIRST, RunSelection, Sort
 from promise_pub.errors import BadParameter
 from promise_pub.http.negotiation import CSV, JSON, negotiate_format
 from promise_pub.http.pagination import PER_PAGE, Paging, add_page_headers, check_known, parse_paging, parse_query
-from promise_pub.http.responses import as_csv, as_json, page
+from promise_pub.http.responses import as_csv, as_json, large_answer, page
 from promise_pub.parameters import Mode
 from promise_pub.presentation.run_json import SUMMARY, encode_run, summarize_run
 from promise_pub.records import RunReport, State, Verdict
@@ -124,16 +124,17 @@ async def list_runs(request: web.Request) -> web.Response:
     """Lists the history, by default the newest first."""
     format = negotiate_format(request, table=True)
     view = parse_view(parse_query(request, PARAMETERS))
-    found, total = await request.app[LEDGER].list_runs(view.paging.per_page, view.paging.skip, view.which)
-    found = refresh_reports(request, found)
-    links = view.links(total)
-    if format == JSON:
-        response = as_json([encode_run(report) for report in found])
-    elif format == CSV:
-        response = as_csv(SUMMARY, [summarize_run(report) for report in found], "runs.csv")
-    else:
-        context = {"runs": found, "total": total, "links": links, "view": view, **_CHOICES}
-        response = page(request, "runs.html", context)
+    async with large_answer(request) as make:
+        found, total = await request.app[LEDGER].list_runs(view.paging.per_page, view.paging.skip, view.which)
+        found = refresh_reports(request, found)
+        links = view.links(total)
+        if format == JSON:
+            response = await make(as_json, map(encode_run, found))
+        elif format == CSV:
+            response = await make(as_csv, SUMMARY, map(summarize_run, found), "runs.csv")
+        else:
+            context = {"runs": found, "total": total, "links": links, "view": view, **_CHOICES}
+            response = await make(page, request, "runs.html", context)
     add_page_headers(response, total, links)
     return response
 

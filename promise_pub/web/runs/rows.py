@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import aclosing, nullcontext
@@ -18,6 +17,7 @@ from promise_pub.errors import PromisePubError
 from promise_pub.http.negotiation import CSV, HTML, JSON, negotiate_format
 from promise_pub.http.pagination import PER_PAGE
 from promise_pub.http.responses import page
+from promise_pub.json_text import dump_json
 from promise_pub.presentation.csv_cells import neutralise_cell
 from promise_pub.presentation.fate_words import rows_in_need, sendable
 from promise_pub.presentation.row_json import COLUMNS, encode_row, list_cells
@@ -213,7 +213,7 @@ class _Table:
             return ""
         begun, self._begun = self._begun, True
         if self._json:
-            objects = (json.dumps(encode_row(self._report, row), ensure_ascii=False) for row in rows)
+            objects = (dump_json(encode_row(self._report, row)) for row in rows)
             return ("," if begun else "[") + "\n" + ",\n".join(objects)
         return _csv([*([] if begun else [COLUMNS]), *map(list_cells, rows)])
 

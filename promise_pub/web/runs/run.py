@@ -18,7 +18,7 @@ from promise_pub.http.intake.expect import defer_continue
 from promise_pub.http.keys import AUTHENTICATOR, name_of_principal
 from promise_pub.http.negotiation import JSON, negotiate_format
 from promise_pub.http.problems import ask_again_later, problem, status_of_run
-from promise_pub.http.responses import as_csv, as_json, page
+from promise_pub.http.responses import as_csv, as_json, large_answer, page
 from promise_pub.http.security import origin_of
 from promise_pub.presentation.curl import format_curl
 from promise_pub.presentation.run_json import encode_run
@@ -226,10 +226,11 @@ async def list_rejects(request: web.Request) -> web.Response:
     """Lists the stored rejected rows of a run as CSV or JSON."""
     format = negotiate_format(request, table=True)
     report = await find_run(request)
-    rows = await request.app[LEDGER].list_rejects(report.id, MAX_REJECTS)
-    if format == JSON:
-        response = as_json([row._asdict() for row in rows])
-    else:
-        response = as_csv(Rejected._fields, rows, f"rejects-{report.id}.csv")
+    async with large_answer(request) as make:
+        rows = await request.app[LEDGER].list_rejects(report.id, MAX_REJECTS)
+        if format == JSON:
+            response = await make(as_json, (row._asdict() for row in rows))
+        else:
+            response = await make(as_csv, Rejected._fields, rows, f"rejects-{report.id}.csv")
     response.headers["X-Total-Count"] = str(report.counts.rejected)
     return response

@@ -152,8 +152,7 @@ repeats         7
 line 1,234      1 column, not 2: bad\x07
                 and 1 more
 """
-DRY_CSV = """\
-file,columns,rows read,rejected,rows to send,repeats
+DRY_CSV = r"""file,columns,rows read,rejected,rows to send,repeats
 a\x1b.csv,"name,mail",5002,2,5000,7
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.cells import cell_len
 
-from promise_pub.presentation.terminal_text import printable
+from promise_pub.text import printable
 
 _DOTS = "..."
 

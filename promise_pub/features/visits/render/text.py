@@ -11,7 +11,7 @@ from rich.cells import cell_len, chop_cells
 
 from promise_pub.features.visits.chains import Chains, format_percent
 from promise_pub.features.visits.render.labels import clip, label_of, shorten
-from promise_pub.presentation.terminal_text import printable
+from promise_pub.text import printable
 
 NOTHING = "No hits yet."
 GAP = " "  # on both sides of an arrow

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from promise_pub.parameters import Parameters
 from promise_pub.web.runs import preview
+from tests.fakes import until
 from tests.web_house import JSON, Client, House, opened
 
 
@@ -117,3 +120,35 @@ async def test_a_body_that_does_not_come_is_not_waited_for(house: House, monkeyp
     problem = await answer.json()
     assert (answer.status, problem["code"]) == (400, "upload_incomplete")
     assert "within 0.05 s" in problem["detail"]
+
+
+async def test_so_many_are_made_at_once_and_others_are_told_to_come_again(house: House) -> None:
+    previews = house.client.app[preview.PREVIEWS]
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(previews.take_turn())
+        waiting = [asyncio.create_task(previewed(house, b"a,b\n")) for _ in range(preview.MOST_AT_ONCE - 1)]
+        await until(lambda: previews._admitted == preview.MOST_AT_ONCE)
+        answer = await previewed(house, b"a,b\n")
+        assert (answer.status, (await answer.json())["code"]) == (503, "too_many_waiting")
+        assert int(answer.headers["Retry-After"]) > 0
+    assert {(await one).status for one in waiting} == {200}
+    assert (await previewed(house, b"a,b\n")).status == 200
+
+
+@pytest.mark.parametrize("line", [b'"\n', b"\xff\n", b"a\n", b'"a"b\n', b'"\r', b'"a","b"\n', b"a,b\n"])
+async def test_others_have_their_turn_between_pieces_of_any_file(house: House, line: bytes) -> None:
+    lines = preview.LIMIT // len(line)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    other = asyncio.create_task(others())
+    told = await preview._judged(line * lines, Parameters(), whole=True)
+    other.cancel()
+    assert turns >= preview.LIMIT // preview.PIECE
+    # Rejects cost the most, by far.
+    assert turns >= told["counts"]["rejected"] / 250
