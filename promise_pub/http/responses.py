@@ -13,13 +13,12 @@ import aiohttp_jinja2
 from aiohttp import web
 
 from promise_pub.concurrency import run_in_thread
+from promise_pub.errors import ServerBusy
 from promise_pub.http.keys import IS_PAGE, NAV, PRINCIPAL, may_operate
 from promise_pub.json_text import dump_json
 from promise_pub.presentation.csv_cells import neutralise_cell
 
-MAKING = web.AppKey("making", asyncio.Lock)
-"""Held while a large answer is made."""
-
+TURN_TIMEOUT = 6.0  # seconds to wait until the large answers of others are made
 
 Make = Callable[..., Awaitable[web.Response]]
 """Returns the response that a function makes of its arguments, in a thread."""
@@ -46,14 +45,40 @@ def _common_context(request: web.Request) -> dict[str, Any]:
     }
 
 
+class LargeAnswers:
+    """The large answers of a server: one is made at a time for operators, and one for all others.
+
+    Every further thread would slow down the event loop, and what was loaded would wait in memory.
+    """
+
+    def __init__(self) -> None:
+        self._of_operators, self._of_others = asyncio.Lock(), asyncio.Lock()
+
+    @asynccontextmanager
+    async def turn(self, *, operator: bool) -> AsyncIterator[None]:
+        """Waits for a turn, and has it for the block. Raises ServerBusy."""
+        making = self._of_operators if operator else self._of_others
+        try:
+            async with asyncio.timeout(TURN_TIMEOUT):
+                await making.acquire()
+        except TimeoutError:
+            raise ServerBusy("Too many ask for long tables at once. Try again.") from None
+        try:
+            yield
+        finally:
+            making.release()
+
+
+LARGE_ANSWERS = web.AppKey("large_answers", LargeAnswers)
+
+
 @asynccontextmanager
 async def large_answer(request: web.Request) -> AsyncIterator[Make]:
     """Gives a large answer its turn, for the block that loads what is in it and makes it, in a thread.
 
-    One is made at a time, in this whole server: every further thread would slow down the event loop, and what was loaded
-    would wait in memory. While it is made, pages take their turn between two of its items.
+    While it is made, pages take their turn between two of its items. Raises ServerBusy.
     """
-    async with request.app[MAKING]:
+    async with request.app[LARGE_ANSWERS].turn(operator=may_operate(request)):
         yield run_in_thread
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +34,7 @@ from promise_pub.http.ops.metrics import METRICS, Metrics
 from promise_pub.http.ops.request_log import add_request_id, assign_request_id
 from promise_pub.http.problem_catalog import add_entries
 from promise_pub.http.problems import advice_on_run, render_errors
-from promise_pub.http.responses import MAKING
+from promise_pub.http.responses import LARGE_ANSWERS, LargeAnswers
 from promise_pub.http.security import (
     EXPOSURE,
     LOOPBACK,
@@ -95,7 +94,7 @@ def make_app(services: Services, features: Sequence[OpenFeature] = ()) -> web.Ap
     app[EXPOSURE], app[TRUSTED_PROXIES], app[LIMITS] = exposure, exposure.trusted_proxies, services.limits
     app[CONNECTIONS], app[METRICS], app[DRY_RUNS] = connections, measured, DryRuns()
     app[STREAMS], app[BODIES] = Share.of_streams(services.limits), Share.of_bodies(services.limits)
-    app[preview.PREVIEWS], app[MAKING] = preview.Previews(), asyncio.Lock()
+    app[preview.PREVIEWS], app[LARGE_ANSWERS] = preview.Previews(), LargeAnswers()
     app[BLOCKS], app[FEEDS], app[PACE] = StoredBlocks(), RunFeeds(), Pace()
     app[NAV] = [*NAVIGATION, *(item for one in features for item in one.feature.nav)]
     if services.authenticator:

@@ -21,6 +21,7 @@ from promise_pub.features.visits import sweeping
 from promise_pub.features.visits.client_quota import UNKNOWN
 from promise_pub.features.visits.disk_quota import MAX_UNKNOWN, PARTS
 from promise_pub.features.visits.settings import MIN_QUOTA, VisitsSettings
+from promise_pub.http.intake import pace
 from promise_pub.settings.casts import networks
 from promise_pub.settings.model import DatabaseSettings, RabbitSettings, Settings
 from tests.fake_accounts import QUICK
@@ -34,6 +35,12 @@ SIZE = "SELECT pg_total_relation_size('visit_hits')"
 async def pool(database: DatabaseSettings) -> AsyncIterator[asyncpg.Pool]:
     async with db.open_pool(database, max_size=2) as pool:
         yield pool
+
+
+@pytest.fixture(autouse=True)
+def no_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flood takes its time otherwise: what is stored has a bound of its own."""
+    monkeypatch.setattr(pace, "RATE", 1e9)
 
 
 @pytest.fixture
