@@ -55,14 +55,14 @@ class Authenticator:
         return self._sessions.sign(user.id, user.generation)
 
     async def find_by_session(self, signed: str) -> Principal | None:
-        """Returns the user of a session; None when it is invalid, has expired or was ended. Raises ServerBusy."""
+        """Returns the user of a session; None when it is invalid, has expired or was ended."""
         session = self._sessions.read(signed)
         if session is None:
             return None
         return await self._lookups.find(session, lambda: self._accounts.find_by_session(session))
 
     async def find_by_token(self, token: str) -> Principal:
-        """Returns the owner of a token. Raises TokenRefused or ServerBusy."""
+        """Returns the owner of a token. Raises TokenRefused."""
         if principal := await self._lookups.find(token, lambda: self._accounts.find_by_token(token)):
             return principal
         raise TokenRefused

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, TypeVar
 
 from promise_pub.concurrency import BackgroundTasks
-from promise_pub.errors import ServerBusy
+from promise_pub.errors import DatabaseUnavailable
 
 MAX_AT_ONCE = 3  # lookups; runs and pages need the pool's other connections
-TURN_TIMEOUT = 5.0  # seconds to wait for the answer of others' lookups and of one's own
+TURN_TIMEOUT = 9.0  # seconds to wait for the answers of others' lookups and of one's own
 
 T = TypeVar("T")
 
@@ -24,13 +24,16 @@ class Lookups:
         self._running = BackgroundTasks()
 
     async def find(self, key: Hashable, ask: Callable[[], Awaitable[T]]) -> T:
-        """Returns or raises what `ask` does, or what it does for another caller with this key. Raises ServerBusy."""
+        """Returns or raises what `ask` does, or what it does for another caller with this key.
+
+        Raises DatabaseUnavailable where too many wait for answers that do not come.
+        """
         lookup: asyncio.Task[T] | None = self._waiting.get(key)
         if lookup is None:
             lookup = self._waiting[key] = self._running.start(self._ask(key, ask))
         done, _ = await asyncio.wait({lookup}, timeout=TURN_TIMEOUT)
         if not done:
-            raise ServerBusy("Too many people are asking at once. Try again soon.")
+            raise DatabaseUnavailable(f"The database did not tell within {TURN_TIMEOUT:g} s who sent the request.")
         return lookup.result()
 
     async def _ask(self, key: Hashable, ask: Callable[[], Awaitable[T]]) -> T:

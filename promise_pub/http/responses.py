@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, TypeVar
 
 import aiohttp_jinja2
 from aiohttp import web
 
-from promise_pub.concurrency import run_in_thread
+from promise_pub.concurrency import finish_task
 from promise_pub.errors import ServerBusy
 from promise_pub.http.keys import IS_PAGE, NAV, PRINCIPAL, may_operate
 from promise_pub.json_text import dump_json
 from promise_pub.presentation.csv_cells import neutralise_cell
 
-TURN_TIMEOUT = 6.0  # seconds to wait until the large answers of others are made
+TURN_TIMEOUT = 2.5  # seconds to wait until the large answers of others are made
+
+T = TypeVar("T")
 
 Make = Callable[..., Awaitable[web.Response]]
 """Returns the response that a function makes of its arguments, in a thread."""
@@ -76,10 +80,36 @@ LARGE_ANSWERS = web.AppKey("large_answers", LargeAnswers)
 async def large_answer(request: web.Request) -> AsyncIterator[Make]:
     """Gives a large answer its turn, for the block that loads what is in it and makes it, in a thread.
 
-    While it is made, pages take their turn between two of its items. Raises ServerBusy.
+    While it is made, pages take their turn between two of its items, and it ends where its client has left. Raises
+    ServerBusy.
     """
+    stopped = threading.Event()
+
+    async def make(function: Callable[..., web.Response], *given: Any) -> web.Response:
+        task = asyncio.create_task(asyncio.to_thread(function, *given))
+        try:
+            return await finish_task(task, on_cancel=stopped.set)
+        except _Unwanted:
+            return web.Response()  # nobody reads it
+
+    _UNWANTED.set(lambda: stopped.is_set() or request.transport is None)
     async with request.app[LARGE_ANSWERS].turn(operator=may_operate(request)):
-        yield run_in_thread
+        yield make
+
+
+class _Unwanted(Exception):
+    """Raised in a thread that makes an answer which nobody waits for any more."""
+
+
+_UNWANTED: ContextVar[Callable[[], bool]] = ContextVar("unwanted", default=lambda: False)
+
+
+def _while_wanted(items: Iterable[T]) -> Iterator[T]:
+    unwanted = _UNWANTED.get()
+    for item in items:
+        if unwanted():
+            raise _Unwanted
+        yield item
 
 
 def as_json(data: Any, status: int = 200, content_type: str = "application/json") -> web.Response:
@@ -93,7 +123,7 @@ def _dump_piecewise(data: Any, depth: int = 2) -> str:
         pairs = (f"{dump_json(name)}: {_dump_piecewise(value, depth - 1)}" for name, value in data.items())
         return f"{{{', '.join(pairs)}}}"
     if isinstance(data, list | Iterator):
-        return f"[{', '.join(map(dump_json, data))}]"
+        return f"[{', '.join(map(dump_json, _while_wanted(data)))}]"
     return dump_json(data)
 
 
@@ -103,7 +133,7 @@ def as_csv(header: Sequence[str], rows: Iterable[Sequence[object]], name: str) -
     writer = csv.writer(text)
     writer.writerow(header)
     # By a generator, so that other threads run between two rows.
-    writer.writerows([neutralise_cell(cell) for cell in row] for row in rows)
+    writer.writerows([neutralise_cell(cell) for cell in row] for row in _while_wanted(rows))
     return web.Response(
         text=text.getvalue(),
         content_type="text/csv",

@@ -8,7 +8,7 @@ import pytest
 
 from promise_pub.accounts import lookups
 from promise_pub.accounts.lookups import MAX_AT_ONCE, Lookups
-from promise_pub.errors import DatabaseUnavailable, ServerBusy
+from promise_pub.errors import DatabaseUnavailable
 
 
 class Accounts:
@@ -88,6 +88,6 @@ async def test_who_leaves_does_not_end_the_lookup_of_others(monkeypatch: pytest.
     assert await second == 1
     monkeypatch.setattr(lookups, "TURN_TIMEOUT", 0.01)
     accounts.answer.clear()
-    with pytest.raises(ServerBusy):
+    with pytest.raises(DatabaseUnavailable):
         await many.find("token", accounts.find)
     accounts.answer.set()
