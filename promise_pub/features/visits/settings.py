@@ -14,8 +14,9 @@ MIN_QUOTA, MAX_QUOTA = 10 * 1024**2, 1024**4  # bytes; less would hold hits of a
 class VisitsSettings:
     """Settings of the record of visits.
 
-    Hits are kept for `keep` days, and take at most `quota` bytes of the disk. A session ends after `idle` minutes without a hit. With `anonymise` only the first 24
-    bits of an IPv4 address are stored, or 48 of an IPv6 address. `cookie` is the name of the cookie.
+    Hits are kept for `keep` days, and take at most `quota` bytes of the disk. A session ends after `idle` minutes without
+    a hit. With `anonymise` only the first 24 bits of an IPv4 address are stored, or 48 of an IPv6 address. `cookie` is the
+    name of the cookie.
     """
 
     enabled: bool = option(casts.flag, True)
