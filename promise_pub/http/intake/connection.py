@@ -12,9 +12,9 @@ from promise_pub.concurrency import BackgroundTasks
 
 READ_PERIOD = 30.0  # seconds in which a client must read some of a response that waits for it
 MIN_READ = 30 * 1024  # bytes per READ_PERIOD; what the slowest useful network carries
-# Bytes that are read without a request for them: 64 headers of 8 KB, and as much of the body of a refused request as
-# lets most clients see the answer before their connection ends.
-MAX_UNASKED = 1024 * 1024
+# Bytes that are read without a request for them: the headers of one, what of its body comes before anybody looks at it, and
+# as much of the body of a refused one as lets most clients see the answer before their connection ends.
+MAX_UNASKED = 2 * 1024 * 1024
 
 
 class Standing(IntEnum):

@@ -144,6 +144,7 @@ class Connections:
             if len(self._known) >= self._limit - min(self._limit // 8, MOST_KEPT_FREE):
                 self._make_room(standing, self._known)
         except ServerBusy:
+            connection.take_up(Standing.STRANGER)
             self._strangers.setdefault(connection.peer, {})[connection] = None
             raise
         connection.take_up(standing)

@@ -59,6 +59,8 @@ async def _stream(request: web.Request, report: RunReport, *, html: bool) -> web
     kind = ("html", may_operate(request)) if html else "json"
     make = partial(_as_html, request) if html else _as_json
     app = request.app
+    if request.transport is None:
+        return web.Response()  # the client has left, which the library does not expect
     async with sse_response(request, send_timeout=SEND_TIMEOUT) as response:
         longest = REAUTHENTICATE_AFTER if AUTHENTICATOR in app else None
         # The client has disconnected, or will reconnect: once the database is back, or to be authenticated.
