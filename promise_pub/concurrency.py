@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -84,6 +84,35 @@ async def background(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task
         await cancel_tasks(task)
     if not task.cancelled():
         task.result()
+
+
+class SharedWork(Generic[T]):
+    """Work that all who ask for it while it goes on share: it is begun once, and goes on when some of them leave."""
+
+    def __init__(self, work: Callable[[], Awaitable[T]]) -> None:
+        self._work = work
+        self._task: asyncio.Task[T] | None = None
+
+    async def result(self) -> T:
+        """Returns or raises what the work does that is going on, or begins now."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._begin())
+            self._task.add_done_callback(read_error)
+        return await asyncio.shield(self._task)
+
+    async def _begin(self) -> T:
+        return await self._work()
+
+    async def close(self) -> None:
+        """Cancels the work that is going on."""
+        if self._task:
+            await cancel_tasks(self._task)
+
+
+def read_error(task: asyncio.Future[Any]) -> None:
+    """Reads the error of a task that has ended, so that asyncio does not report it as never read."""
+    if not task.cancelled():
+        task.exception()
 
 
 class BackgroundTasks:

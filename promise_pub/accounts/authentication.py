@@ -54,16 +54,16 @@ class Authenticator:
         log.info("Login: %s from %s", user.name, address)
         return self._sessions.sign(user.id, user.generation)
 
-    async def find_by_session(self, signed: str) -> Principal | None:
+    async def find_by_session(self, signed: str, client: str = "") -> Principal | None:
         """Returns the user of a session; None when it is invalid, has expired or was ended."""
         session = self._sessions.read(signed)
         if session is None:
             return None
-        return await self._lookups.find(session, lambda: self._accounts.find_by_session(session))
+        return await self._lookups.find(session, lambda: self._accounts.find_by_session(session), client)
 
-    async def find_by_token(self, token: str) -> Principal:
-        """Returns the owner of a token. Raises TokenRefused."""
-        if principal := await self._lookups.find(token, lambda: self._accounts.find_by_token(token)):
+    async def find_by_token(self, token: str, client: str = "") -> Principal:
+        """Returns the owner of a token. Raises TokenRefused, or ServerBusy where the client tries many."""
+        if principal := await self._lookups.find(token, lambda: self._accounts.find_by_token(token), client):
             return principal
         raise TokenRefused
 

@@ -13,6 +13,7 @@ from aiohttp.typedefs import Handler
 
 from promise_pub.accounts.authentication import Authenticator
 from promise_pub.accounts.people import Principal
+from promise_pub.addresses import network_of
 from promise_pub.errors import (
     AccessError,
     BadParameter,
@@ -38,7 +39,7 @@ COOKIE = "promise_pub_session"
 UNPACED = frozenset({"/healthz", "/static"})
 OPEN = UNPACED | {"/login", "/logout"}
 FORM_LIMIT = 16 * 1024  # bytes; a password of 1,024 characters takes 12 KB at most
-FORM_TIMEOUT = 10.0  # seconds for the form to arrive
+FORM_TIMEOUT = 8.0  # seconds for the form to arrive
 
 # A path of ours. Browsers take // and \ at its start for another host, and skip tabs and line ends.
 _LOCAL_PATH = re.compile(r"/(?!/)[!-\[\]-~]{0,2000}")
@@ -78,9 +79,11 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
 
 
 async def _principal(request: web.Request, authenticator: Authenticator) -> Principal:
+    client = client_of(request)
+    network = network_of(client.address) if client else ""
     if bearer := _BEARER.fullmatch(request.headers.get("Authorization", "")):
-        return await authenticator.find_by_token(bearer[1])
-    principal = await authenticator.find_by_session(request.cookies.get(COOKIE, ""))
+        return await authenticator.find_by_token(bearer[1], network)
+    principal = await authenticator.find_by_session(request.cookies.get(COOKIE, ""), network)
     if principal is None:
         raise LoginRequired
     return principal

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from promise_pub import errors
-from promise_pub.http.keys import CODE
+from promise_pub.http.keys import CODE, is_known
 from promise_pub.http.negotiation import HTML, JSON, negotiate_format
 from promise_pub.http.problem_catalog import advise, advise_on_status, find_entry, title_of
 from promise_pub.http.responses import as_json, page
@@ -84,9 +84,9 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
 
 
 def _answer(request: web.Request, details: dict[str, Any], passes: bool, *, busy: bool = False) -> web.Response:
-    """Returns the answer; where the server is too busy for more, that is a page only for who asks for one by name."""
+    """Returns the answer; where the server is too busy for more, that is seldom a page."""
     status: int = details["status"]
-    if _format_of(request) == JSON or busy and "text/html" not in request.headers.get("Accept", ""):
+    if _format_of(request) == JSON or busy and not _may_have_page(request):
         response = as_json(details, status, "application/problem+json")
     else:
         context = {"rejected": [], **details, "title": title_of(status), "phrase": details["title"]}
@@ -96,6 +96,11 @@ def _answer(request: web.Request, details: dict[str, Any], passes: bool, *, busy
         response.force_close()  # the rest of what is too slow is not waited for
     request[CODE] = details["code"]
     return response
+
+
+def _may_have_page(request: web.Request) -> bool:
+    """Tells who may have a page that says that the server is busy: who is known, and asks for one by name."""
+    return is_known(request) and "text/html" in request.headers.get("Accept", "")
 
 
 def render_malformed(response: web.Response) -> bytes:

@@ -16,6 +16,7 @@ from promise_pub.addresses import Network
 from promise_pub.errors import CannotListen, ConfigurationError, CrossSite, WrongHost
 from promise_pub.http.aiohttp_internals import on_response_before_application
 from promise_pub.http.intake.client_address import is_encrypted_at_proxy
+from promise_pub.http.intake.pace import PACE
 from promise_pub.http.keys import FOREIGN_HOST
 from promise_pub.http.ops.request_log import add_request_id
 from promise_pub.http.problems import render_malformed
@@ -111,8 +112,10 @@ async def check_host_and_origin(request: web.Request, handler: Handler) -> web.S
         if _is_health_check(request):
             request[FOREIGN_HOST] = True
             return await handler(request)
+        await request.app[PACE].take_turn(request)
         raise WrongHost(f"The server does not answer to {host[:100]!r}. If it should, add the name to [server] hosts.")
     if is_cross_site(request.method, request.headers):
+        await request.app[PACE].take_turn(request)
         raise CrossSite
     return await handler(request)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from promise_pub.concurrency import SharedWork
 from promise_pub.delivery.input.dry_run import DryRuns
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.rows.reading import RowReader
@@ -16,6 +17,8 @@ RUNS = web.AppKey("runs", Runs)
 ROWS = web.AppKey("rows", RowReader)
 LEDGER = web.AppKey("ledger", Ledger)
 DRY_RUNS = web.AppKey("dry_runs", DryRuns)
+# The number of rows that `clear` would delete, counted once for all who ask for it at the same time.
+EMPLOYEES: web.AppKey[SharedWork[int]] = web.AppKey("employees", SharedWork)
 FEEDS = web.AppKey("feeds", RunFeeds)
 BLOCKS = web.AppKey("blocks", StoredBlocks)
 

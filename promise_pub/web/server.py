@@ -13,6 +13,7 @@ from aiohttp import BadContentDispositionHeader, BadContentDispositionParam, web
 
 from promise_pub import __version__
 from promise_pub.accounts.authentication import Authenticator
+from promise_pub.concurrency import SharedWork
 from promise_pub.delivery.input.dry_run import DryRuns
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.rows.reading import RowReader
@@ -24,7 +25,14 @@ from promise_pub.http.features import OpenFeature
 from promise_pub.http.intake.client_address import TRUSTED_PROXIES
 from promise_pub.http.intake.connections import CONNECTIONS, Connections, track_request
 from promise_pub.http.intake.expect import close_if_body_unread
-from promise_pub.http.intake.limits import DEFAULT_LIMITS, LIMITS, Limits, limit_parameters, refuse_encoded_bodies
+from promise_pub.http.intake.limits import (
+    DEFAULT_LIMITS,
+    LIMITS,
+    Limits,
+    limit_parameters,
+    limit_time,
+    refuse_encoded_bodies,
+)
 from promise_pub.http.intake.pace import PACE, Pace
 from promise_pub.http.intake.shares import BODIES, STREAMS, Share
 from promise_pub.http.keys import AUTHENTICATOR, NAV, PROBES, NavItem, Probe
@@ -32,6 +40,7 @@ from promise_pub.http.negotiation import add_vary
 from promise_pub.http.ops import health, metrics
 from promise_pub.http.ops.metrics import METRICS, Metrics
 from promise_pub.http.ops.request_log import add_request_id, assign_request_id
+from promise_pub.http.ops.service_checks import SharedProbes
 from promise_pub.http.problem_catalog import add_entries
 from promise_pub.http.problems import advice_on_run, render_errors
 from promise_pub.http.responses import LARGE_ANSWERS, LargeAnswers
@@ -47,7 +56,7 @@ from promise_pub.presentation import charts, fate_words, gauges, outcome_words, 
 from promise_pub.settings.model import RabbitSettings, asset
 from promise_pub.text import unmasked
 from promise_pub.web.docs import page
-from promise_pub.web.keys import BLOCKS, BROKER, DRY_RUNS, FEEDS, LEDGER, ROWS, RUNS
+from promise_pub.web.keys import BLOCKS, BROKER, DRY_RUNS, EMPLOYEES, FEEDS, LEDGER, ROWS, RUNS
 from promise_pub.web.ops.metrics import RunCollector
 from promise_pub.web.runs import compare, history, index, preview, rows, stream
 from promise_pub.web.runs import run as run_pages
@@ -76,9 +85,10 @@ def make_app(services: Services, features: Sequence[OpenFeature] = ()) -> web.Ap
             assign_request_id,
             *(middleware for one in features for middleware in one.feature.middlewares),
             render_errors,
+            limit_time,
             check_host_and_origin,
-            limit_parameters,
             login.authenticate,
+            limit_parameters,
             refuse_encoded_bodies,
             add_etag,
         ],
@@ -87,9 +97,13 @@ def make_app(services: Services, features: Sequence[OpenFeature] = ()) -> web.Ap
     exposure = services.exposure
     connections = Connections(services.limits, headers_of(exposure), exposure.trusted_proxies)
     collectors = [RunCollector(services.runs), *(collector for one in features for collector in one.collectors)]
-    measured = Metrics(services.probes, connections, collectors)
-    app.cleanup_ctx.extend((connections.sweeping, measured.measuring))
-    app[RUNS], app[LEDGER], app[PROBES], app[BROKER] = services.runs, services.ledger, services.probes, services.broker
+    shared = SharedProbes(services.probes, health.PROBE_TIMEOUT)
+    measured = Metrics(shared.probes, connections, collectors)
+    employees = SharedWork(lambda: services.ledger.count_employees())
+    app.cleanup_ctx.extend((connections.sweeping, measured.measuring, shared.closing))
+    app.on_cleanup.extend((lambda _: employees.close(), lambda _: app[ROWS].close()))
+    app[RUNS], app[LEDGER], app[PROBES], app[BROKER] = services.runs, services.ledger, shared.probes, services.broker
+    app[EMPLOYEES] = employees
     app[ROWS] = RowReader(services.runs.uploads, services.ledger)
     app[EXPOSURE], app[TRUSTED_PROXIES], app[LIMITS] = exposure, exposure.trusted_proxies, services.limits
     app[CONNECTIONS], app[METRICS], app[DRY_RUNS] = connections, measured, DryRuns()

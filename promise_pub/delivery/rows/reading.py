@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
+from promise_pub.concurrency import SharedWork
 from promise_pub.delivery.evidence.row_map import LostRows, map_rows, map_unfinished
 from promise_pub.delivery.input.chunks import Record, holds_text, read_records
 from promise_pub.delivery.input.dialect import Dialect
@@ -22,6 +24,7 @@ from promise_pub.records import MAX_REJECTS, Rejected, Row, RunReport, State
 
 READERS = 2  # pieces looked at at once, over all requests: with more, pages would wait for one another
 TURN_PATIENCE = 2.0  # seconds; a page takes some hundredths, and may still have to wait for the database
+BUILD_PATIENCE = 7.0  # seconds; the rows of five million take three
 SLICE = 2_000  # records at once: some milliseconds
 CHUNKS_AT_ONCE = 4  # chunks fetched from the store: half a MB each where every row is tiny and repeats another
 
@@ -70,6 +73,7 @@ class RowReader:
         self._page_turn = asyncio.Lock()
         self._turns = asyncio.Semaphore(READERS)
         self._building = asyncio.Lock()
+        self._builds: dict[str, SharedWork[None]] = {}
 
     @asynccontextmanager
     async def take_page_turn(self) -> AsyncIterator[None]:
@@ -90,18 +94,34 @@ class RowReader:
     async def prepare(self, report: RunReport) -> RunReport:
         """Returns a run whose records can be read; works their fates out where that was not done at its end.
 
-        Raises RowsNotReady while the run is in progress, RowsLost where the file was gone before they were worked out.
+        Raises RowsNotReady while the run is in progress, or where working them out takes long; that goes on then. Raises
+        RowsLost where the file was gone before.
         """
         if not report.state.final:
             raise RowsNotReady(f"The run is {report.state.value}: its rows are listed once it has ended.")
         if report.row_groups:
             return report
-        async with self._building:
-            report = await self._ledger.get_run(report.id)
-            if not report.row_groups and report.state.final:
-                await self._build(report)
-                report = await self._ledger.get_run(report.id)
-        return await self.prepare(report)
+        build = self._builds.setdefault(report.id, SharedWork(partial(self._build_once, report.id)))
+        try:
+            async with asyncio.timeout(BUILD_PATIENCE):
+                await build.result()
+        except TimeoutError:
+            raise RowsNotReady("The rows of the run are being listed. Try again in a moment.") from None
+        return await self.prepare(await self._ledger.get_run(report.id))
+
+    async def _build_once(self, run_id: str) -> None:
+        try:
+            async with self._building:
+                report = await self._ledger.get_run(run_id)
+                if not report.row_groups and report.state.final:
+                    await self._build(report)
+        finally:
+            del self._builds[run_id]
+
+    async def close(self) -> None:
+        """Ends the work on runs that nobody has asked about before."""
+        for build in [*self._builds.values()]:
+            await build.close()
 
     async def _build(self, report: RunReport) -> None:
         lost, after = LostRows.of(report), report.resume_state.after

@@ -79,6 +79,10 @@ class HitSweeper:
                 log.warning("Old page hits are not deleted", extra=fields(why=error.message))
                 await asyncio.sleep(SWEEP_RETRY)
                 continue
+            except Exception:
+                log.exception("Old page hits are not deleted after an unexpected error")
+                await asyncio.sleep(SWEEP_RETRY)
+                continue
             await asyncio.sleep(SWEEP_PAUSE)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._room.is_low.wait(), SWEEP_EVERY - SWEEP_PAUSE)

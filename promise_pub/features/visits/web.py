@@ -92,12 +92,12 @@ async def list_visits(request: web.Request) -> web.Response:
     asked = parameters.get("since", "")
     query = VisitsQuery(asked, parse_since(asked, datetime.now(UTC)), parse_paging(parameters))
     visits = request.app[VISITS]
+    found, total = await visits.list_sessions(query.paging.per_page, query.paging.skip, query.since)
+    transitions = None if wanted == CSV else await visits.get_transitions(since=query.since)
     async with large_answer(request) as make:
-        found, total = await visits.list_sessions(query.paging.per_page, query.paging.skip, query.since)
-        if wanted == CSV:
+        if transitions is None:
             response = await make(as_csv, SESSION_COLUMNS, (session.row() for session in found), "sessions.csv")
         else:
-            transitions = await visits.get_transitions(since=query.since)
             answer = _list_as_json if wanted == JSON else _list_as_page
             response = await make(answer, request, query, found, total, transitions)
     add_page_headers(response, total, query.links(total))
@@ -149,12 +149,12 @@ async def show_visit(request: web.Request) -> web.Response:
     text = request.match_info["session_id"]
     session_id = parse_uuid(text, SessionNotFound(f"There is no session {text[:50]}."))
     visits = request.app[VISITS]
+    session, hits = await visits.get_session(session_id)
+    transitions = None if wanted == CSV else await visits.get_transitions(session_id)
     async with large_answer(request) as make:
-        session, hits = await visits.get_session(session_id)
-        if wanted == CSV:
+        if transitions is None:
             response = await make(_session_as_csv, session_id, hits)
         else:
-            transitions = await visits.get_transitions(session_id)
             answer = _session_as_json if wanted == JSON else _session_as_page
             response = await make(answer, request, session, hits, transitions)
     response.headers["X-Total-Count"] = str(session.hits)

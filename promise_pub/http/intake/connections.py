@@ -70,6 +70,11 @@ class Connections:
     def __len__(self) -> int:
         return self._count
 
+    @property
+    def in_use(self) -> int:
+        """The number of connections with a request of a known sender."""
+        return len(self._known)
+
     def limit_to_files(self) -> None:
         """Lowers the limit to what the process may open in files, and logs that."""
         available = allow_many_files() - OTHER_FILES

@@ -10,9 +10,14 @@ from typing import Self
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from promise_pub.errors import BadParameter, EncodingNotSupported, UploadTooSlow
+from promise_pub.errors import BadParameter, EncodingNotSupported, ServerBusy, UploadTooSlow
 from promise_pub.settings.model import ServerSettings
 
+ANSWER_TIMEOUT = 9.5  # seconds for an answer to begin
+# Routes, as they are named, whose answers take as long as a run, a file or its reader does.
+UNLIMITED = frozenset(
+    {"/runs/{id}/stream", "/runs/{id}/rows", "/runs/{id}/report.html", "/runs/{id}/report.json", "/static"}
+)
 RATE_PERIOD = 30.0  # seconds of waiting for a client that its rate is averaged over
 
 
@@ -44,6 +49,25 @@ class Limits:
 
 DEFAULT_LIMITS = Limits.of(ServerSettings())
 LIMITS = web.AppKey("limits", Limits)
+
+
+@web.middleware
+async def limit_time(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Raises ServerBusy for whatever is not answered within ANSWER_TIMEOUT, but for what may take its time.
+
+    Each thing that is waited for has a limit of its own, with words that say what hangs; this is for their sum.
+    """
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource else ""
+    if route in UNLIMITED or request.method not in ("GET", "HEAD") and route != "/login":
+        return await handler(request)
+    try:
+        async with asyncio.timeout(ANSWER_TIMEOUT) as limit:
+            return await handler(request)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise ServerBusy(f"The answer was not ready within {ANSWER_TIMEOUT:g} s.") from None
 
 
 @web.middleware

@@ -20,7 +20,7 @@ from promise_pub.settings.model import ServerSettings
 
 log = logging.getLogger(__name__)
 
-READ_BUFFER = 512 * 1024  # bytes per connection of an upload that may wait for the disk
+READ_BUFFER = 256 * 1024  # bytes; twice as many of an upload may wait for the disk, or of a body for its request
 BACKLOG = 512  # connections that wait to be accepted while the event loop is busy
 # Connections accepted in one turn of the loop. The first bytes of these are read in the next turn; were there more, a
 # flood would close the connections of others before anybody had read what they say.

@@ -44,6 +44,7 @@ class Pace:
             raise ServerBusy(f"You ask more often than {RATE:g} times a second.")
         if name not in self._next and len(self._next) >= MAX_KEPT:
             self._forget(now)
+        self._next.pop(name, None)  # who asked longest ago comes first
         self._next[name] = turn + 1 / RATE
         return max(0.0, turn - now)
 

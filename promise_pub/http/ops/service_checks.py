@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
-from promise_pub.concurrency import cancel_tasks
+from aiohttp import web
+
+from promise_pub.concurrency import SharedWork, cancel_tasks
 from promise_pub.errors import PromisePubError
 from promise_pub.http.keys import Probe
 
@@ -17,6 +20,26 @@ log = logging.getLogger(__name__)
 FRESH = 10.0  # seconds for which a result is good enough
 PROBE_TIMEOUT = 5.0  # seconds for a service to answer before it counts as down
 MAX_WAIT = 2.0  # seconds that `refresh` waits for newer results
+
+
+class SharedProbes:
+    """The probes of services, each made once for all who ask at the same time, however many and whoever they are."""
+
+    def __init__(self, probes: Mapping[str, Probe], within: float) -> None:
+        self._probes = probes
+        self._within = within
+        self._shared = {name: SharedWork(partial(self._probe, name)) for name in probes}
+        self.probes: Mapping[str, Probe] = {name: shared.result for name, shared in self._shared.items()}
+
+    async def _probe(self, name: str) -> None:
+        async with asyncio.timeout(self._within):
+            await self._probes[name]()
+
+    async def closing(self, _: web.Application) -> AsyncIterator[None]:
+        """Cancels what is being asked when the application ends; for its `cleanup_ctx`."""
+        yield
+        for shared in self._shared.values():
+            await shared.close()
 
 
 async def check_service(name: str, probe: Probe, within: float) -> str | None:

@@ -13,7 +13,7 @@ from promise_pub.parameters import DELIMITERS, ENCODINGS, MAX_TIMEOUT
 from promise_pub.parameters.gate import MAX_TEXT, USUAL_GATES
 from promise_pub.parameters.rate_profile import MAX_RATE
 from promise_pub.records import RunReport
-from promise_pub.web.keys import LEDGER, RUNS
+from promise_pub.web.keys import EMPLOYEES, LEDGER, RUNS
 from promise_pub.web.runs.history import refresh_reports
 
 NEWEST = 10  # runs on the first page
@@ -59,7 +59,7 @@ async def _employees(request: web.Request, within: float) -> int | None:
         return None
     try:
         async with asyncio.timeout(within):
-            return await request.app[LEDGER].count_employees()
+            return await request.app[EMPLOYEES].result()
     except (DatabaseError, TimeoutError):
         return None
 
@@ -69,7 +69,7 @@ async def count_employees(request: web.Request) -> web.Response:
     """Returns the number of rows that `clear` would delete now, for the confirmation."""
     try:
         async with asyncio.timeout(COUNT_WHEN_ASKED):
-            count = await request.app[LEDGER].count_employees()
+            count = await request.app[EMPLOYEES].result()
     except TimeoutError:
         raise DatabaseUnavailable(f"The database did not count the employees in {COUNT_WHEN_ASKED:g} s.") from None
     response = as_json({"count": count})

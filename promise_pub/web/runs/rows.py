@@ -14,6 +14,7 @@ from aiohttp import web
 
 from promise_pub.delivery.rows.reading import RowFate, RowFilter
 from promise_pub.errors import PromisePubError
+from promise_pub.http.intake.shares import STREAMS
 from promise_pub.http.negotiation import CSV, HTML, JSON, negotiate_format
 from promise_pub.http.pagination import PER_PAGE
 from promise_pub.http.responses import page
@@ -144,7 +145,8 @@ async def _stream(request: web.Request, report: RunReport, wanted: RowFilter, fo
     if not wanted.text:
         response.headers["X-Total-Count"] = str(count_rows(report, wanted))
     try:
-        await _send_found(request, response, report, wanted, _Table(format, report))
+        with request.app[STREAMS].hold(request):
+            await _send_found(request, response, report, wanted, _Table(format, report))
     except (ConnectionError, TimeoutError):
         _cut_off(request)  # the client has hung up, or does not read
     except PromisePubError as error:

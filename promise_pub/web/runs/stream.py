@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import re
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from functools import partial
@@ -18,6 +18,7 @@ from promise_pub.http.intake.shares import STREAMS
 from promise_pub.http.keys import AUTHENTICATOR, may_operate
 from promise_pub.http.negotiation import HTML, negotiate_format
 from promise_pub.http.responses import fragment
+from promise_pub.json_text import dump_json
 from promise_pub.presentation.run_json import encode_run
 from promise_pub.records import RunReport
 from promise_pub.web.keys import FEEDS, RUNS
@@ -32,6 +33,8 @@ SEND_TIMEOUT = 30.0  # seconds that a client may leave what it was sent unread
 RETRY = 1000  # milliseconds after which a browser reconnects
 REAUTHENTICATE_AFTER = 60.0  # seconds of a stream where users log in; the browser reconnects and is authenticated anew
 ENDED = "end"  # the id of the last event
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
 
 routes = web.RouteTableDef()
 
@@ -76,7 +79,7 @@ async def _stream(request: web.Request, report: RunReport, *, html: bool) -> web
 
 
 def _as_json(event: Event) -> bytes:
-    return _encode(event, json.dumps(encode_run(event.report), ensure_ascii=False))
+    return _encode(event, dump_json(encode_run(event.report)))
 
 
 def _as_html(request: web.Request, event: Event) -> bytes:
@@ -86,7 +89,8 @@ def _as_html(request: web.Request, event: Event) -> bytes:
 def _encode(event: Event, data: str) -> bytes:
     """Returns an event as it is sent, once for all who get it."""
     named = f"id: {ENDED}\nevent: {event.name}" if event.name == ENDED else f"event: {event.name}"
-    lines = "\n".join(f"data: {line}" for line in data.splitlines())
+    # As readers of a stream divide lines, which is not as Python does.
+    lines = "\n".join(f"data: {line}" for line in _LINE_END.split(data))
     return f"{named}\n{lines}\nretry: {RETRY}\n\n".encode()
 
 

@@ -16,10 +16,13 @@ from aiohttp import web
 from markupsafe import escape
 
 from promise_pub import errors
+from promise_pub.http.intake.connections import CONNECTIONS
 from promise_pub.http.ops import health
 from promise_pub.http.problem_catalog import advise, find_entry
 from promise_pub.parameters import DELIMITERS, ENCODINGS, PARAMETERS
 from promise_pub.web.runs import index
+from tests.fakes import until
+from tests.listening import site
 from tests.web_house import JSON, Client, House, opened
 
 
@@ -173,11 +176,32 @@ async def test_an_impatient_client_is_told_where_to_look(house: House, prefer: s
     assert 'http-equiv="refresh"' in await page.text()
 
 
-async def test_a_probe_that_hangs_is_not_ready(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_probe_that_hangs_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "PROBE_TIMEOUT", 0.01)
-    house.probes["broker"] = asyncio.Event().wait
-    answer = await house.client.get("/readyz")
-    assert answer.status == 503 and "no answer" in (await answer.json())["broker"]["error"]
+    async with site(tmp_path, probes={"broker": asyncio.Event().wait}) as there:
+        async with there.http.get(there.url / "readyz") as answer:
+            assert answer.status == 503 and "no answer" in (await answer.json())["broker"]["error"]
+
+
+async def test_services_are_asked_once_for_all_who_ask_at_the_same_time(tmp_path: Path) -> None:
+    asked, go_on = 0, asyncio.Event()
+
+    async def probe() -> None:
+        nonlocal asked
+        asked += 1
+        await go_on.wait()
+
+    async with site(tmp_path, probes={"broker": probe}) as there:
+
+        async def ask() -> int:
+            async with there.http.get(there.url / "readyz") as answer:
+                return answer.status
+
+        asking = [asyncio.create_task(ask()) for _ in range(20)]
+        await until(lambda: there.app[CONNECTIONS].in_use == 20)
+        go_on.set()
+        assert await asyncio.gather(*asking) == [200] * 20
+    assert asked == 1
 
 
 def test_every_error_has_a_status() -> None:
