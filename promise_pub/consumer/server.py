@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -26,7 +26,6 @@ from promise_pub.errors import (
     AccessError,
     BadParameter,
     BrokerError,
-    CannotListen,
     CrossSite,
     DatabaseError,
     ServerBusy,
@@ -37,11 +36,12 @@ from promise_pub.http.aiohttp_internals import on_response_before_application
 from promise_pub.http.intake.client_address import TRUSTED_PROXIES
 from promise_pub.http.intake.connections import CONNECTIONS, Connections, track_request
 from promise_pub.http.intake.limits import DEFAULT_LIMITS
+from promise_pub.http.intake.listener import accept_connections
 from promise_pub.http.security import LOOPBACK, SERVER, Exposure
 from promise_pub.parameters import Mode
 from promise_pub.resources import log_refused_connections
 from promise_pub.retries import Backoff
-from promise_pub.settings.model import ConsumerSettings, Settings
+from promise_pub.settings.model import Settings
 
 MAX_TIMEOUT = 24 * 3600  # seconds; our publisher asks for an hour at most
 MAX_SENT = 10**15  # rows
@@ -89,29 +89,14 @@ async def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
         try:
             await runner.setup()
             on_response_before_application(runner, _same_body, _hide_versions)
-            async with _listening(runner, settings.consumer) as port:
-                on_ready(http_url(settings.consumer.host, port))
+            listening = await accept_connections(runner, settings.consumer.host, settings.consumer.port)
+            try:
+                on_ready(http_url(settings.consumer.host, listening.sockets[0].getsockname()[1]))
                 await stop.wait()
+            finally:
+                listening.close()
         finally:
             await runner.cleanup()
-
-
-@asynccontextmanager
-async def _listening(runner: web.AppRunner, settings: ConsumerSettings) -> AsyncIterator[int]:
-    """Listens with counted connections, which aiohttp's own sites do not have, and yields the port. Raises CannotListen."""
-    assert runner.server
-    connections = runner.app[CONNECTIONS]
-    connections.limit_to_files()
-    try:
-        listening = await asyncio.get_running_loop().create_server(
-            connections.wrap(runner.server), settings.host, settings.port
-        )
-    except OSError as error:
-        raise CannotListen.at(settings.host, settings.port, error) from error
-    try:
-        yield int(listening.sockets[0].getsockname()[1])
-    finally:
-        listening.close()
 
 
 async def _hide_versions(_: web.BaseRequest, response: web.StreamResponse) -> None:

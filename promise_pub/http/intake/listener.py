@@ -59,26 +59,37 @@ async def _open(
     settings: ServerSettings,
     tls: ssl.SSLContext | None,
 ) -> int:
-    """Listens with connections that are counted from their socket on, which aiohttp's own sites do not do, and returns the port."""
-    connections = runner.app[CONNECTIONS]
-    connections.limit_to_files()
-    assert runner.server
+    """Listens and returns the port."""
     handshakes = None
     if tls:
         handshakes = Handshakes(tls, settings.header_timeout)
         stack.push_async_callback(handshakes.cancel)
+    listening = await accept_connections(runner, settings.host, settings.port, handshakes)
+    stack.callback(listening.close)
+    return int(listening.sockets[0].getsockname()[1])
+
+
+async def accept_connections(
+    runner: web.AppRunner, host: str, port: int, handshakes: Handshakes | None = None
+) -> asyncio.Server:
+    """Listens with connections that are counted from their socket on, which aiohttp's own sites do not do.
+
+    Raises CannotListen.
+    """
+    assert runner.server
+    connections = runner.app[CONNECTIONS]
+    connections.limit_to_files()
     try:
         listening = await asyncio.get_running_loop().create_server(
-            connections.wrap(runner.server, handshakes), settings.host, settings.port, backlog=ACCEPTED_AT_ONCE
+            connections.wrap(runner.server, handshakes), host, port, backlog=ACCEPTED_AT_ONCE
         )
     except OSError as error:
-        raise CannotListen.at(settings.host, settings.port, error) from error
-    stack.callback(listening.close)
+        raise CannotListen.at(host, port, error) from error
     for accepting in listening.sockets:
         # asyncio has one number for both; the kernel's may be changed later.
         with accepting.dup() as same:
             same.listen(BACKLOG)
-    return int(listening.sockets[0].getsockname()[1])
+    return listening
 
 
 def _tls(settings: ServerSettings) -> ssl.SSLContext | None:

@@ -1,4 +1,4 @@
-"""Feeds of runs: who follows a run shares one look at it a tick, and one rendering of what it shows."""
+"""Feeds of runs: all who follow a run share one look at it a tick, and one rendering of what it shows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 from promise_pub.concurrency import cancel_tasks
 from promise_pub.records import RunReport
 
-Look = Callable[[], AsyncGenerator["Event"]]
+Poll = Callable[[], AsyncGenerator["Event"]]
 """Yields the events of a run, to the last one."""
 
 
@@ -32,28 +32,28 @@ class Event:
 class _Feed:
     """One run, looked at as long as somebody follows it."""
 
-    def __init__(self, look: Look) -> None:
+    def __init__(self, poll: Poll) -> None:
         self.followers = 0
         self._latest: Event | None = None
-        self._told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.task = asyncio.create_task(self._run(look))
+        self._changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.task = asyncio.create_task(self._run(poll))
 
-    async def _run(self, look: Look) -> None:
+    async def _run(self, poll: Poll) -> None:
         try:
-            async with aclosing(look()) as events:
+            async with aclosing(poll()) as events:
                 async for self._latest in events:
-                    self._tell()
+                    self._notify()
         finally:
-            self._tell()
+            self._notify()
 
-    def _tell(self) -> None:
-        told, self._told = self._told, asyncio.get_running_loop().create_future()
-        told.set_result(None)
+    def _notify(self) -> None:
+        changed, self._changed = self._changed, asyncio.get_running_loop().create_future()
+        changed.set_result(None)
 
     async def events(self) -> AsyncIterator[Event]:
         """Yields the latest event, then each newer one, to the last. A slow follower misses those between.
 
-        Raises what the look at the run raised.
+        Raises what the poll of the run raised.
         """
         seen: Event | None = None
         while True:
@@ -64,7 +64,7 @@ class _Feed:
                 self.task.result()
                 return
             else:
-                await asyncio.shield(self._told)
+                await asyncio.shield(self._changed)
 
 
 class RunFeeds:
@@ -74,11 +74,11 @@ class RunFeeds:
         self._feeds: dict[str, _Feed] = {}
 
     @asynccontextmanager
-    async def follow(self, run_id: str, look: Look) -> AsyncIterator[AsyncIterator[Event]]:
-        """Follows a run as long as the block lasts; `look` is called where nobody follows it yet."""
+    async def follow(self, run_id: str, poll: Poll) -> AsyncIterator[AsyncIterator[Event]]:
+        """Follows a run as long as the block lasts; `poll` is called where nobody follows it yet."""
         feed = self._feeds.get(run_id)
         if feed is None or feed.task.done():
-            feed = self._feeds[run_id] = _Feed(look)
+            feed = self._feeds[run_id] = _Feed(poll)
         feed.followers += 1
         try:
             yield feed.events()
