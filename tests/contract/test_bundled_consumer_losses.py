@@ -314,7 +314,7 @@ async def test_a_signal_ends_the_process_with_its_sessions_and_their_queues(
             assert b" 400 " in malformed and b"\r\nServer: promise-pub\r\n" in malformed
             writer.close()
             reader, writer = await asyncio.open_connection("127.0.0.1", URL(url).port)
-            writer.write(b"GET /remove/?uuid=%b&sent=20 HTTP/1.1\r\nHost: x\r\n\r\n" % uuid.encode())
+            writer.write(b"GET /remove/?uuid=%b&sent=20 HTTP/1.1\r\nHost: localhost\r\n\r\n" % uuid.encode())
             await consumer.session(uuid)  # asked and answered after that: it is there
             process.send_signal(number)
             assert (await reader.readline()).startswith(b"HTTP/1.1 503 ")

@@ -190,7 +190,8 @@ async def test_two_hundred_read_rows_while_a_run_goes(server: ServerUnderTest) -
         reply = await server.get(f"/runs/{run['id']}/rows?{asked}")
         return reply.status
 
-    assert {*await asyncio.gather(*map(read, range(200)))} == {200}
+    for first in range(0, 200, 40):
+        assert {*await asyncio.gather(*map(read, range(first, first + 40)))} == {200}
     ended = await run_when(server, going, lambda run: run["finished_at"])
     assert ended["verdict"] == "kept"
 

@@ -147,8 +147,8 @@ async def all_is_well(place: Place) -> bool:
 
 
 def is_missing(reply: Reply) -> bool:
-    """Tells an answer that says that the database is away."""
-    return reply.status == 503 and "database" in reply.text.lower()
+    """Tells an answer that says that the database is away, or that too many wait, which they do for it."""
+    return reply.status == 503 and ("database" in reply.text.lower() or "too many" in reply.text.lower())
 
 
 async def test_while_the_database_hangs_every_page_answers_and_all_is_well_again_after_it(place: Place) -> None:

@@ -220,8 +220,8 @@ PART = b'--B\r\nContent-Disposition: form-data; name="input_file"; filename="d.c
         (
             {"Content-Type": "text/csv", "Content-Encoding": "gzip"},
             b"a,b\n",
-            400,
-            "upload_incomplete",
+            415,
+            "encoding_not_supported",
         ),
         (
             MULTIPART,

@@ -90,7 +90,7 @@ async def test_a_login_that_breaks_off_is_nothing_unforeseen(
         await writer.wait_closed()
         broken = form | {"Content-Encoding": "gzip"} | JSON
         reply = await server.ask("POST", "/login", data=b"no gzip", headers=broken)
-        assert (reply.status, reply.json["code"]) == (400, "bad_parameter")
+        assert (reply.status, reply.json["code"]) == (415, "encoding_not_supported")
         await asyncio.sleep(0.2)
     assert "unexpectedly" not in caplog.text
 

@@ -35,11 +35,13 @@ _BEHIND_A_PROXY = (502, 504)
 def parse_session(text: str, path: str, uuid: str | None = None) -> SessionView:
     """Returns the session in an answer; `uuid`, the one asked about, stands in where the answer leaves it out.
 
-    Raises ConsumerComplaint for plain text, ConsumerGarbage for JSON that is no session, or another one.
+    Raises ConsumerComplaint for plain text, ConsumerGarbage for JSON that is broken, no session, or another one.
     """
     try:
         parsed = parse_json(text)
-    except ValueError:
+    except ValueError as error:
+        if text.lstrip("\ufeff \t\r\n").startswith("{"):
+            raise ConsumerGarbage(f"The consumer's {path} answered {quote(text)}, which is no JSON: {error}") from None
         raise ConsumerComplaint(f"The consumer's {path} answered {quote(text)}, not a session") from None
     if not isinstance(parsed, dict):
         raise ConsumerGarbage(f"The consumer's {path} answered {quote(text)}, not a session object")

@@ -18,7 +18,6 @@ from promise_pub.accounts.login_attempts import LoginAttempts
 from promise_pub.accounts.passwords import Passwords
 from promise_pub.accounts.people import Role
 from promise_pub.accounts.sessions import SessionSigner
-from promise_pub.concurrency import cancel_tasks
 from promise_pub.http.intake.connection import MAX_UNASKED
 from promise_pub.http.intake.connections import CONNECTIONS
 from promise_pub.http.intake.shares import STREAMS_EACH
@@ -82,13 +81,15 @@ async def test_bodies_of_strangers_that_do_not_come_keep_nobody_out(stack: Async
     """More logins than there are connections, each without its form, begun anew whenever one was closed."""
     guarded = await opened(stack, tmp_path, max_connections=100)
 
+    stop, held = asyncio.Event(), set[Raw]()
+
     async def hold() -> None:
-        while True:
+        while not stop.is_set():
             raw = await guarded.there.raw(LOGIN)
-            try:
-                await raw.rest()
-            finally:
-                await raw.close()
+            held.add(raw)
+            await raw.rest()
+            held.discard(raw)
+            await raw.close()
 
     attack = [asyncio.create_task(hold()) for _ in range(120)]
     await until(lambda: guarded.closed().get("stranger", 0) > 200)
@@ -97,7 +98,12 @@ async def test_bodies_of_strangers_that_do_not_come_keep_nobody_out(stack: Async
         assert await guarded.ask(guarded.operator) == 200
         assert await guarded.ask(guarded.viewer) == 200
     assert len(guarded.there.app[CONNECTIONS]) <= 100
-    await cancel_tasks(*attack)
+    stop.set()
+    while not all(task.done() for task in attack):
+        for raw in held:
+            raw.writer.transport.abort()
+        await asyncio.sleep(0.01)
+    await asyncio.gather(*attack)
 
 
 async def test_the_client_that_has_most_makes_room(stack: AsyncExitStack, tmp_path: Path) -> None:
