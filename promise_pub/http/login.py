@@ -20,6 +20,7 @@ from promise_pub.errors import (
     LoginFailed,
     LoginRequired,
     NotAllowed,
+    ServerBusy,
     TokenRefused,
     TooManyTries,
 )
@@ -65,6 +66,9 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
         return await handler(request)
     try:
         principal = await _principal(request, request.app[AUTHENTICATOR])
+    except ServerBusy:
+        await request.app[PACE].take_turn(request)
+        raise
     except (LoginRequired, TokenRefused) as error:
         await request.app[PACE].take_turn(request)
         request[CODE] = error.code

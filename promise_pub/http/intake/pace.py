@@ -27,13 +27,21 @@ class Pace:
         self._next: dict[str, float] = {}  # when the next request of each has its turn, if none comes before
 
     async def take_turn(self, request: web.Request) -> None:
-        """Waits for the sender's turn. Raises ServerBusy where that would take too long.
+        """Waits for the sender's turn. Raises ServerBusy where that would take too long, and not at once.
 
+        Who was refused at once would ask again at once, and refusals cost as much as small answers.
         Its sender is the user or token, else the network of the client. Where nobody logs in this machine's clients have
         no turns: all of them have one address.
         """
         name = name_of_principal(request) or _network(request)
-        if name and (wait := self.reserve(name)) > 0:
+        if not name:
+            return
+        try:
+            wait = self.reserve(name)
+        except ServerBusy:
+            await asyncio.sleep(LONGEST)
+            raise
+        if wait > 0:
             await asyncio.sleep(wait)
 
     def reserve(self, name: str) -> float:

@@ -135,3 +135,21 @@ async def test_a_turn_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(BURST + 2):
         await turns.take_turn(request)
     assert waited == pytest.approx([1 / RATE, 2 / RATE])
+
+
+async def test_who_is_refused_is_not_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a thousand requests that stand in line on one connection would be answered as fast as they can be."""
+    turns, waited = Pace(Clock()), list[float]()
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    monkeypatch.setattr(pace, "name_of_principal", lambda _: "ann")
+    request: web.Request = None  # type: ignore[assignment]
+    for _ in range(BURST + int(LONGEST * RATE)):
+        await turns.take_turn(request)
+    del waited[:]
+    with pytest.raises(ServerBusy):
+        await turns.take_turn(request)
+    assert waited == [LONGEST]

@@ -20,7 +20,7 @@ from promise_pub.accounts.people import Role
 from promise_pub.accounts.sessions import SessionSigner
 from promise_pub.http.intake.connection import MAX_UNASKED
 from promise_pub.http.intake.connections import CONNECTIONS
-from promise_pub.http.intake.shares import STREAMS_EACH
+from promise_pub.http.intake.shares import BODIES, STREAMS_EACH
 from promise_pub.settings.casts import networks
 from tests.fake_accounts import QUICK, FakeAccounts
 from tests.fakes import until
@@ -159,8 +159,12 @@ async def test_one_client_has_a_quarter_of_the_places(stack: AsyncExitStack, tmp
 
 async def test_uploads_that_do_not_come_leave_places_for_pages(stack: AsyncExitStack, tmp_path: Path) -> None:
     async with site(tmp_path, max_connections=16, min_upload_rate=0) as there:
-        uploads = [await said(stack, there, b"POST /simulate/ " + HEADERS + SLOW_UPLOAD) for _ in range(14)]
-        answers = await asyncio.gather(*(raw.until(b"\r\n") for raw in uploads[12:]))
+        upload = b"POST /simulate/ " + HEADERS + SLOW_UPLOAD
+        for _ in range(12):
+            await said(stack, there, upload)
+        await until(lambda: there.app[BODIES].in_use == 12)
+        refused = [await said(stack, there, upload) for _ in range(2)]
+        answers = await asyncio.gather(*(raw.until(b"\r\n") for raw in refused))
         assert all(b" 503 " in answer for answer in answers)
         async with there.http.get(there.url / "runs") as answer:
             assert answer.status == 200
