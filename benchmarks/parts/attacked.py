@@ -49,7 +49,7 @@ async def attacked(bench: Bench) -> Section:
             "once (`tests/attacks.py`): thousands of connections that say nothing, or drip; logins, uploads and readers "
             "that never end; compressed bodies, 500 streams, page hits, guessed tokens, long tables. It has its own "
             "share of the processors, which the run lacks. An operator asks for `GET /`, a load balancer for "
-            f"`GET /healthz`, each on a new connection every {ASK_EVERY * 1000:.0f} ms. Every run was kept."
+            f"`GET /healthz`, each on a new connection every {ASK_EVERY * 1000:.0f} ms. Every row was received."
         ),
         table=Table(
             ("", "rows/s", "GET / p50, ms", "p99", "GET /healthz p50, ms", "p99", "refused"),
