@@ -20,7 +20,7 @@ from promise_pub.http.keys import IS_PAGE, NAV, PRINCIPAL, may_operate
 from promise_pub.json_text import dump_json
 from promise_pub.presentation.csv_cells import neutralise_cell
 
-TURN_TIMEOUT = 2.5  # seconds to wait until the large answers of others are made
+TURN_TIMEOUT = 8.0  # seconds to wait until the large answers of others are made
 
 T = TypeVar("T")
 

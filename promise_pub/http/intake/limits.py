@@ -67,7 +67,9 @@ async def limit_time(request: web.Request, handler: Handler) -> web.StreamRespon
     except TimeoutError:
         if not limit.expired():
             raise
-        raise ServerBusy(f"The answer was not ready within {ANSWER_TIMEOUT:g} s.") from None
+        raise ServerBusy(
+            f"The answer was not ready within {ANSWER_TIMEOUT:g} s: the database or another service may hang."
+        ) from None
 
 
 @web.middleware
