@@ -82,7 +82,7 @@ async def _drip(writer: asyncio.StreamWriter, pieces: tuple[bytes, ...], every: 
 
 
 async def _crowd(count: int, habit: Callable[[int], Awaitable[None]], again: float = AGAIN) -> None:
-    """So many clients, each of whom comes again whenever they were turned away."""
+    """Keeps so many clients at their habit; each comes again when it was turned away."""
 
     async def client(number: int) -> None:
         await asyncio.sleep(again * number / count)

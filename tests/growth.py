@@ -1,4 +1,4 @@
-"""How the time for some work grows with the size of what is worked on: no more than linearly, whatever the machine."""
+"""Growth of the time for some work with the size of what is worked on: no more than linear, whatever the machine."""
 
 from __future__ import annotations
 

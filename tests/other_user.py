@@ -94,7 +94,7 @@ def use_erlang(target: Target) -> Iterator[str]:
 
 
 def command_node(node: str, epmd: int, cookie: str) -> bool:
-    """Whether the node does what this cookie asks for."""
+    """Returns True where the node does what this cookie asks for."""
     done = subprocess.run(
         ["/usr/bin/erl_call", "-c", cookie, "-n", node, "-a", "erlang node"],
         env={"ERL_EPMD_PORT": str(epmd), "HOME": "/nonexistent", "PATH": os.defpath},
@@ -126,7 +126,7 @@ ATTEMPTS: tuple[Callable[[Target], Iterator[str]], ...] = (
 
 
 def attempt(target: Target, uid: int) -> list[str]:
-    """What an account could do, each in a few words."""
+    """Lists what an account could do, each in a few words."""
     done = subprocess.run(
         [sys.executable, "-m", __name__, str(uid)],
         input=json.dumps(asdict(target)).encode(),

@@ -1,4 +1,4 @@
-"""Who may call the bundled consumer, and how much they may make it hold."""
+"""Callers of the bundled consumer: those that are refused, and the bounds on what the others make it hold."""
 
 from __future__ import annotations
 

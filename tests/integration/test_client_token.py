@@ -36,7 +36,7 @@ async def answering(handler: Handler) -> AsyncIterator[int]:
 
 
 async def call_all(port: int, token: str) -> list[str]:
-    """What came of each of the five calls: the text of its error, or of its session."""
+    """Returns the outcome of each of the five calls: the text of its error, or of its session."""
     told = []
     settings = ConsumerSettings(host="127.0.0.1", port=port, token=token, answer_timeout=5)
     async with open_consumer(settings, AT_ONCE) as client:

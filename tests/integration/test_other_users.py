@@ -63,7 +63,7 @@ class Stack:
         return [path for path in below if path.stat().st_mode & 0o077]
 
     def open_by_modes(self) -> list[str]:
-        """What the owners and modes alone let a stranger do, who can enter every folder that these trees are in."""
+        """Lists what owners and modes alone let a stranger do who can enter every folder above these trees."""
         return [did for tree in self.trees for did in _open(tree)]
 
 

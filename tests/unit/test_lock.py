@@ -44,7 +44,7 @@ def pinned_version(pin: Requirement) -> str:
 
 
 def lacking(required: list[str], pinned: dict[str, list[Requirement]], environment: dict[str, str]) -> list[str]:
-    """Those of these requirements that no locked version satisfies there."""
+    """Lists those of these requirements that no locked version satisfies there."""
     return [
         text
         for text in required

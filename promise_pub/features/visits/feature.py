@@ -35,7 +35,7 @@ async def open_visits(pool: asyncpg.Pool, settings: VisitsSettings) -> AsyncIter
             sessions = VisitorSessions(visits.get_last_hit, settings.idle * 60)
             room = Room(DiskQuota(settings.quota))
             buffer = await stack.enter_async_context(HitBuffer(visits, room, sessions.forget))
-            await stack.enter_async_context(HitSweeper(visits, settings.keep, room))
+            await stack.enter_async_context(HitSweeper(visits, settings.keep, room).running())
             recording = VisitRecording(buffer, sessions, settings, HitIds(), ClientQuota())
         yield with_services(visits, recording)
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from promise_pub.concurrency import wait_or_cancel
 from promise_pub.errors import DatabaseError
@@ -49,27 +48,22 @@ class SweptStorage(Protocol):
 
 
 class HitSweeper:
-    """Sweeps within its `async with` block: each six hours, and as soon as half of the room is taken."""
+    """Sweeps while `running`: each six hours, and as soon as half of the room is taken."""
 
     def __init__(self, storage: SweptStorage, keep: int, room: Room) -> None:
         self._storage = storage
         self._keep = timedelta(days=keep)
         self._room = room
-        self._task: asyncio.Task[None]
 
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._keep_sweeping())
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._task.cancel()
-        # A cancelled query would be waited for, until its connection is closed.
-        await wait_or_cancel([self._task], LAST_SWEEP)
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._keep_sweeping())
+        try:
+            yield
+        finally:
+            task.cancel()
+            # A cancelled query would be waited for, until its connection is closed.
+            await wait_or_cancel([task], LAST_SWEEP)
 
     async def _keep_sweeping(self) -> None:
         while True:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -27,17 +26,6 @@ NOW = datetime.now(UTC)
 ONE, TWO = UUID(int=1), UUID(int=2)
 
 
-@pytest.fixture
-async def pool(database: DatabaseSettings) -> AsyncIterator[asyncpg.Pool]:
-    async with db.open_pool(database, max_size=3) as pool:
-        yield pool
-
-
-@pytest.fixture
-def visits(pool: asyncpg.Pool) -> StoredVisits:
-    return StoredVisits(pool, IDLE)
-
-
 def a_long_hit(text: int, *, known: bool = True) -> Hit:
     """A hit of a session of its own, with texts that no compression makes smaller."""
     texts = {name: secrets.token_hex(text // 2) for name in ("path", "user_agent", "referrer")}
@@ -55,7 +43,7 @@ class Flood:
         self.largest = self.most_unknown = 0
 
     async def go_on(self, hits: int, *kinds: tuple[int, bool]) -> None:
-        """So many hits, of each kind in turn: the length of its texts, and whether its visitor is known."""
+        """Returns hits of each kind in turn; a kind is the length of the texts, and True for a known visitor."""
         for number in range(hits):
             text, known = kinds[number % len(kinds)]
             self.buffer.add(a_long_hit(text, known=known))

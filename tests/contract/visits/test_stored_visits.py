@@ -37,17 +37,6 @@ SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database AS here ON here.oid = datab
 """
 
 
-@pytest.fixture
-async def pool(database: DatabaseSettings) -> AsyncIterator[asyncpg.Pool]:
-    async with db.open_pool(database, max_size=3) as pool:
-        yield pool
-
-
-@pytest.fixture
-def visits(pool: asyncpg.Pool) -> StoredVisits:
-    return StoredVisits(pool, IDLE)
-
-
 def at(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
 

@@ -72,7 +72,7 @@ async def flood(server: ServerUnderTest, path: str, times: int, *, from_many: bo
 
 
 async def an_operator(pool: asyncpg.Pool) -> dict[str, str]:
-    """What an operator sends; users can log in from now on."""
+    """Adds an operator, so that users can log in from now on; returns the headers with the operator's token."""
     accounts = StoredAccounts(pool)
     await accounts.add_user("ann", Role.OPERATOR, await Passwords(QUICK).hash("correct horse"))
     token, _ = await accounts.add_token("ci", Role.OPERATOR, 1)

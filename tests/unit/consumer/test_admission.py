@@ -1,4 +1,4 @@
-"""How a consumer is reached by its settings, and what may be its token."""
+"""Addresses that need a token of the consumer, and texts that may be one."""
 
 from __future__ import annotations
 

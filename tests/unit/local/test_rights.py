@@ -1,4 +1,4 @@
-"""What of the local stack is open to other users: nothing that it made."""
+"""Files of the local stack: none that it made is open to other users."""
 
 from __future__ import annotations
 

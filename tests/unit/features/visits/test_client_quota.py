@@ -37,7 +37,10 @@ def admitted(quota: ClientQuota, address: Address | None, tries: int, *, known: 
 @pytest.mark.parametrize("rate", [Rate(1, 0.1), Rate(7, 3), KNOWN, UNKNOWN, ALL_UNKNOWN], ids=str)
 def test_a_bucket_gives_a_burst_and_then_what_comes_in(clock: Clock, rate: Rate) -> None:
     buckets = TokenBuckets(rate, clock)
-    take = lambda tries: sum(buckets.take("a") for _ in range(tries))  # noqa: E731
+
+    def take(tries: int) -> int:
+        return sum(buckets.take("a") for _ in range(tries))
+
     assert take(rate.burst + 5) == rate.burst
     clock.now += 3.01 / rate.per_second
     assert take(rate.burst + 5) == min(3, rate.burst)

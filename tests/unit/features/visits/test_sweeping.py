@@ -1,4 +1,4 @@
-"""What is swept, when, and in which order."""
+"""Sweeps of hits: their moments, their order, and the hits that go."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class TestInTime:
     def test_it_sweeps_at_the_start_and_every_six_hours(self, loop: VirtualTimeLoop) -> None:
         async def work() -> None:
             swept = Swept()
-            async with HitSweeper(swept, 90, Room(QUOTA)):
+            async with HitSweeper(swept, 90, Room(QUOTA)).running():
                 await asyncio.sleep(1)
                 assert len(swept.before) == 1
                 await asyncio.sleep(24 * 3600)
@@ -167,7 +167,7 @@ class TestInTime:
     def test_it_sweeps_as_soon_as_half_of_the_room_is_taken(self, loop: VirtualTimeLoop) -> None:
         async def work() -> None:
             swept, room = Swept(), Room(QUOTA)
-            async with HitSweeper(swept, 90, room):
+            async with HitSweeper(swept, 90, room).running():
                 await asyncio.sleep(100)
                 room.take(40_000, known=True)
                 await asyncio.sleep(100)
@@ -181,7 +181,7 @@ class TestInTime:
     def test_however_fast_hits_come_there_is_a_pause_between_sweeps(self, loop: VirtualTimeLoop) -> None:
         async def work() -> None:
             swept, room = Swept(), Room(QUOTA)
-            async with HitSweeper(swept, 90, room):
+            async with HitSweeper(swept, 90, room).running():
                 for _ in range(1000):
                     room.take(60_000, known=True)
                     await asyncio.sleep(0.1)
@@ -195,7 +195,7 @@ class TestInTime:
         async def work() -> None:
             swept = Swept()
             swept.trouble = DatabaseUnavailable()
-            async with HitSweeper(swept, 90, Room(QUOTA)):
+            async with HitSweeper(swept, 90, Room(QUOTA)).running():
                 await asyncio.sleep(30)
                 swept.trouble = None
                 await asyncio.sleep(sweeping.SWEEP_RETRY)
@@ -215,7 +215,7 @@ class TestInTime:
                 raise AssertionError
 
         async def work() -> None:
-            async with HitSweeper(Hanging(), 90, Room(QUOTA)):
+            async with HitSweeper(Hanging(), 90, Room(QUOTA)).running():
                 await asyncio.sleep(1)
             assert loop.time() <= 1 + sweeping.LAST_SWEEP + 0.1
 

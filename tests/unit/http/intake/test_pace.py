@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
 from promise_pub.accounts.authentication import Authenticator
 from promise_pub.accounts.login_attempts import LoginAttempts
@@ -22,6 +22,8 @@ from promise_pub.settings.casts import networks
 from promise_pub.web.server import Services, make_app
 from tests.fake_accounts import QUICK, FakeAccounts
 from tests.web_house import Client, House
+
+REQUEST = make_mocked_request("GET", "/")
 
 
 class Clock:
@@ -123,33 +125,32 @@ async def test_who_works_does_not_wait(asks: Asks, path: str, role: Role | None)
     assert await asks(path, role, times=20) == [200] * 20
 
 
-async def test_a_turn_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    turns, waited = Pace(Clock()), list[float]()
+@pytest.fixture
+def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds of each wait for a turn, which takes none; every request is of one sender."""
+    seconds = list[float]()
 
-    async def sleep(seconds: float) -> None:
-        waited.append(seconds)
+    async def sleep(duration: float) -> None:
+        seconds.append(duration)
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
     monkeypatch.setattr(pace, "name_of_principal", lambda _: "ann")
-    request: web.Request = None  # type: ignore[assignment]
+    return seconds
+
+
+async def test_a_turn_is_waited_for(waited: list[float]) -> None:
+    turns = Pace(Clock())
     for _ in range(BURST + 2):
-        await turns.take_turn(request)
+        await turns.take_turn(REQUEST)
     assert waited == pytest.approx([1 / RATE, 2 / RATE])
 
 
-async def test_who_is_refused_is_not_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_is_refused_is_not_refused_at_once(waited: list[float]) -> None:
     """Else a thousand requests that stand in line on one connection would be answered as fast as they can be."""
-    turns, waited = Pace(Clock()), list[float]()
-
-    async def sleep(seconds: float) -> None:
-        waited.append(seconds)
-
-    monkeypatch.setattr(asyncio, "sleep", sleep)
-    monkeypatch.setattr(pace, "name_of_principal", lambda _: "ann")
-    request: web.Request = None  # type: ignore[assignment]
+    turns = Pace(Clock())
     for _ in range(BURST + int(LONGEST * RATE)):
-        await turns.take_turn(request)
+        await turns.take_turn(REQUEST)
     del waited[:]
     with pytest.raises(ServerBusy):
-        await turns.take_turn(request)
+        await turns.take_turn(REQUEST)
     assert waited == [LONGEST]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from functools import partial
 
 import pytest
 
@@ -42,13 +43,17 @@ async def names(feeds: RunFeeds, look: Looks, told: list[str]) -> None:
             told.append(event.name)
 
 
+def all_heard(told: list[list[str]], name: str) -> bool:
+    return all(each[-1:] == [name] for each in told)
+
+
 async def test_all_who_follow_share_one_look_and_hear_its_end() -> None:
     feeds, look = RunFeeds(), Looks()
     told: list[list[str]] = [[] for _ in range(50)]
     followers = [asyncio.create_task(names(feeds, look, each)) for each in told]
     for name in ("one", "two"):
         look.next.put_nowait(name)
-        await until(lambda name=name: all(each[-1:] == [name] for each in told))  # type: ignore[misc]
+        await until(partial(all_heard, told, name))
     look.next.put_nowait("end")
     await asyncio.gather(*followers)
     assert told == [["one", "two", "end"]] * 50

@@ -30,7 +30,7 @@ async def house(tmp_path: Path, aiohttp_client: Callable[[web.Application], Awai
 
 
 async def answer_to(house: House, body: bytes, length: int = ENDLESS, query: str = "mode=batch") -> str:
-    """What comes back for this beginning of a form, while the rest does not come."""
+    """Returns the answer to this beginning of a form, while the rest does not come."""
     house.uploads.limit = max(length, 1000)
     reader, writer = await asyncio.open_connection(house.client.host, house.client.port)
     head = f"POST /simulate/?{query} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\nContent-Length: {length}\r\n"
