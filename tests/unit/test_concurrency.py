@@ -12,6 +12,7 @@ import pytest
 
 from promise_pub.concurrency import (
     BackgroundTasks,
+    SharedWork,
     background,
     cancel_tasks,
     finish_task,
@@ -182,3 +183,45 @@ async def test_tasks_that_nobody_awaits_are_kept_until_they_end() -> None:
     await asyncio.sleep(0)
     await tasks.cancel()
     assert done == ["ended"] and not [*tasks]
+
+
+async def test_who_asks_for_work_that_goes_on_shares_it_and_who_asks_later_begins_it_anew() -> None:
+    begun, go_on = 0, asyncio.Event()
+
+    async def work() -> int:
+        nonlocal begun
+        begun += 1
+        number = begun
+        await go_on.wait()
+        return number
+
+    shared = SharedWork(work)
+    asking = [asyncio.create_task(shared.result()) for _ in range(10)]
+    await asyncio.sleep(0)
+    asking[0].cancel()  # the others still wait for it
+    go_on.set()
+    assert await asyncio.gather(*asking[1:]) == [1] * 9
+    assert await shared.result() == 2
+
+
+async def test_an_error_of_shared_work_reaches_all_and_is_read_where_nobody_waits() -> None:
+    reported = Reported()
+    shared = SharedWork(fail)
+    assert [
+        type(one) for one in await asyncio.gather(*(shared.result() for _ in range(3)), return_exceptions=True)
+    ] == [ValueError] * 3
+    left = asyncio.create_task(shared.result())
+    await asyncio.sleep(0)
+    await cancel_tasks(left)
+    await asyncio.sleep(0)
+    assert reported.is_empty()
+
+
+async def test_shared_work_that_goes_on_can_be_ended() -> None:
+    shared = SharedWork(asyncio.Event().wait)
+    await shared.close()  # nothing goes on
+    asking = asyncio.create_task(shared.result())
+    await asyncio.sleep(0)
+    await shared.close()
+    with pytest.raises(asyncio.CancelledError):
+        await asking

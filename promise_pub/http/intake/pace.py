@@ -14,7 +14,7 @@ from promise_pub.http.intake.connections import client_key
 from promise_pub.http.keys import AUTHENTICATOR, name_of_principal
 
 RATE = 8.0  # requests a second of one viewer, or of all strangers of one network; a page takes some milliseconds
-BURST = 80  # requests that come at once and need not wait
+BURST = 32  # requests that come at once and need not wait
 LONGEST = 5.0  # seconds to wait for a turn
 MAX_KEPT = 10_000  # who asked lately: a MB
 

@@ -283,3 +283,30 @@ class TestTurns:
                     raise AssertionError("it was cancelled while it waited")
         async with asyncio.timeout(5), house.reader.take_page_turn():  # it was given back once, not three times
             pass
+
+
+async def test_rows_that_take_long_to_list_are_not_waited_for_and_listed_all_the_same(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks meanwhile is told so; the work is done once, and there for who comes later."""
+    monkeypatch.setattr(reading, "BUILD_PATIENCE", 0.01)
+    write, go_on, begun = house.ledger.rows.write_ended_run, asyncio.Event(), 0
+
+    async def write_late(*given: Any) -> None:
+        nonlocal begun
+        begun += 1
+        await go_on.wait()
+        await write(*given)
+
+    monkeypatch.setattr(house.ledger.rows, "write_ended_run", write_late)
+    with pytest.raises(RowsNotReady, match="being listed"):
+        await house.run(b"Ann,a@x\n")
+    (report,) = (await house.ledger.list_runs(1))[0]
+    for _ in range(3):
+        with pytest.raises(RowsNotReady, match="being listed"):
+            await house.reader.prepare(report)
+    go_on.set()
+    monkeypatch.setattr(reading, "BUILD_PATIENCE", 10.0)
+    assert (await house.reader.prepare(report)).row_groups
+    assert begun == 1 and not house.reader._builds
+    await house.reader.close()

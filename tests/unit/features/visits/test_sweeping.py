@@ -164,6 +164,26 @@ class TestInTime:
 
         self.run(loop, work())
 
+    def test_an_error_that_nobody_foresaw_does_not_end_it(
+        self, loop: VirtualTimeLoop, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def work() -> None:
+            swept = Swept()
+            delete, wrong = swept.delete_old_hits, [ZeroDivisionError()]
+
+            async def fail(before: datetime, limit: int) -> int:
+                if wrong:
+                    raise wrong.pop()
+                return await delete(before, limit)
+
+            swept.delete_old_hits = fail  # type: ignore[method-assign]
+            async with HitSweeper(swept, 90, Room(QUOTA)).running():
+                await asyncio.sleep(100)
+                assert len(swept.before) == 1
+
+        self.run(loop, work())
+        assert "Old page hits are not deleted" in caplog.text
+
     def test_it_sweeps_as_soon_as_half_of_the_room_is_taken(self, loop: VirtualTimeLoop) -> None:
         async def work() -> None:
             swept, room = Swept(), Room(QUOTA)

@@ -24,6 +24,7 @@ from tests.virtual_time import VirtualTimeLoop
 
 JSON = {"Accept": "application/json"}
 CSV = JSON | {"Content-Type": "text/csv", "Prefer": "respond-async"}
+CSV_WAITS = JSON | {"Content-Type": "text/csv"}
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 
 
@@ -216,3 +217,35 @@ def test_a_timeout_of_the_reading_itself_is_no_slowness() -> None:
             await RateFloor(100).read(read)
 
     virtually(work)
+
+
+async def test_whatever_hangs_an_answer_begins_before_its_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a thing that is waited for has no limit of its own, or a longer one."""
+    monkeypatch.setattr(limits, "ANSWER_TIMEOUT", 0.05)
+    async with site(tmp_path) as there:
+
+        async def never(*_: Any) -> Any:
+            await asyncio.Event().wait()
+
+        for name in ("get_run", "list_runs", "list_rejects"):
+            monkeypatch.setattr(there.house.ledger, name, never)
+        run = "runs/7b0e0a52-0000-4000-8000-000000000000"
+        for path in ("runs", run, f"{run}/rejects"):
+            async with there.http.get(there.url / path, headers=JSON) as answer:
+                told = await answer.json(content_type=None)
+                assert (answer.status, told["code"]) == (503, "busy") and "may hang" in told["detail"]
+
+
+async def test_a_stream_and_an_upload_have_no_such_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "ANSWER_TIMEOUT", 0.05)
+    async with site(tmp_path) as there:
+        async with there.house.consumer.holding("create"):
+            sending = asyncio.create_task(
+                there.http.post(there.url / "simulate/", data=b"Ann,a@x\n", headers=CSV_WAITS)
+            )
+            await asyncio.sleep(0.2)
+            assert not sending.done()
+        async with await sending as answer:
+            assert answer.status == 200

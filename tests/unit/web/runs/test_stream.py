@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from aiohttp import web
@@ -159,3 +160,16 @@ async def test_a_client_that_leaves_takes_nothing_with_it(house: House) -> None:
     assert run
     await asyncio.wait_for(run.done.wait(), 30)
     assert run.report().state is State.COMPLETED
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029"])
+async def test_what_python_takes_for_the_end_of_a_line_is_none_in_a_stream(house: House, separator: str) -> None:
+    """It may stand in the name of a column."""
+    answer = await house.simulate(f"?mode=batch&columns=name,b{quote(separator)}c")
+    run = await answer.json()
+    assert run["columns"] == ["name", f"b{separator}c"], run
+    path = f"/runs/{run['id']}/stream"
+    ((event, told),) = await events(await house.client.get(path))
+    assert event == "end" and told["columns"] == run["columns"]
+    html = await (await house.client.get(path, params={"format": "html"})).text()
+    assert {line.partition(": ")[0] for line in html.strip().split("\n")} == {"id", "event", "data", "retry"}
