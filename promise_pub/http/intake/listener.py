@@ -85,10 +85,14 @@ async def accept_connections(
         )
     except OSError as error:
         raise CannotListen.at(host, port, error) from error
-    for accepting in listening.sockets:
-        # asyncio has one number for both; the kernel's may be changed later.
-        with accepting.dup() as same:
-            same.listen(BACKLOG)
+    try:
+        for accepting in listening.sockets:
+            # asyncio has one number for both; the kernel's may be changed later.
+            with accepting.dup() as same:
+                same.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise CannotListen.at(host, port, error) from error
     return listening
 
 
