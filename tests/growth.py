@@ -9,7 +9,7 @@ from collections.abc import Callable
 # Characters, unless the input of the work is bounded. 1100000 tries a megabyte of each, which takes a quarter of an hour.
 MOST = int(os.environ.get("MOST_CHARACTERS", "66000"))
 NOTICEABLE = 0.004  # seconds of processor time; below, nothing is told from noise
-STEP, MOST_GROWTH = 4, 2.5  # a character of so many times as many may take so many times as long as any did before
+STEP, MOST_GROWTH = 4, 3.0  # each of so many times as many may take so much longer than any before; the square takes 4
 TRIES = 5
 SMALL, TOO_LONG = 64, 0.5  # what takes so many seconds for so few characters grows exponentially
 
