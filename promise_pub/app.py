@@ -6,7 +6,6 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Any
 
 from promise_pub import __version__
 from promise_pub.accounts import store as accounts
@@ -42,7 +41,7 @@ FEATURES: Sequence[Feature] = (visits.FEATURE,)
 
 def sections_of(features: Sequence[Feature]) -> model.Sections:
     """Returns every section of the configuration: the heart's and those of these features."""
-    return {**model.SECTIONS, **{one.name: one.settings for one in features if one.settings}}
+    return {**model.SECTIONS, **{name: kind for one in features for name, kind in one.sections.items()}}
 
 
 @asynccontextmanager
@@ -80,7 +79,7 @@ async def running(
             await _resume(runs, left_over)
         users = settings.server.auth == "users"
         authenticator = await accounts.open_authenticator(pool, settings.server.login_hours) if users else None
-        opened = [await stack.enter_async_context(one.open(pool, _settings_of(one, settings))) for one in features]
+        opened = [await stack.enter_async_context(one.open(pool, settings)) for one in features]
         services = Services(
             runs=runs,
             ledger=ledger,
@@ -119,13 +118,8 @@ def _needs(settings: Settings, features: Sequence[Feature]) -> tuple[Need, ...]:
     return (
         *ledgers.NEEDS,
         *(accounts.NEEDS if settings.server.auth == "users" else ()),
-        *(need for one in features for need in one.needs(_settings_of(one, settings))),
+        *(need for one in features for need in one.needs(settings)),
     )
-
-
-def _settings_of(feature: Feature, settings: Settings) -> Any:
-    """Returns the settings of a feature: those that were read, else its defaults."""
-    return settings.features.get(feature.name) or (feature.settings() if feature.settings else None)
 
 
 async def _resume(runs: Runs, run_ids: Sequence[str]) -> None:

@@ -11,9 +11,15 @@ import asyncpg
 
 from promise_pub.app import FEATURES
 from promise_pub.db_checks import Need
-from promise_pub.settings.model import DatabaseSettings
+from promise_pub.settings.model import ConsumerSettings, DatabaseSettings, RabbitSettings, ServerSettings, Settings
 
-FEATURE_NEEDS = tuple(need for one in FEATURES for need in one.needs(one.settings and one.settings()))
+DEFAULTS = Settings(
+    server=ServerSettings(),
+    rabbit=RabbitSettings(host="localhost"),
+    consumer=ConsumerSettings(host="localhost", port=1),
+    database=DatabaseSettings(dbname="", user="", password=""),
+)
+FEATURE_NEEDS = tuple(need for one in FEATURES for need in one.needs(DEFAULTS))
 """The rights that a server with every feature needs besides the heart's."""
 
 

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 from promise_pub.db_checks import Need
 from promise_pub.http.keys import NavItem
 from promise_pub.http.problem_catalog import Entry, Kind
+from promise_pub.settings.model import Sections, Settings
 from promise_pub.terminal import CommandParsers
 
 
@@ -33,18 +34,19 @@ class Feature:
     """A room beside the heart. The application adds it by one line; deleting it is deleting its folder and that line.
 
     `folder` has its `templates/`, found as `{name}/…`, and its `static/`, served under `/static/{name}/`; each is
-    optional. `settings` is the dataclass of its section `[name]` of the configuration. `open` gets the pool of the
-    database and these settings. `needs` lists the rights that they take. `middlewares` see every request before
-    errors are rendered. `operations` describe its routes by (method, path), `schemas` what these refer to, `tags` the
-    groups that they are listed in. `errors` are
-    the catalogue's entries of its own errors.
+    optional. `sections` are the dataclasses of its sections of the configuration. `open` gets the pool of the database
+    and the whole configuration. `needs` lists the rights that this takes. `reads_outbox` tells whether it takes events
+    from the outbox: while nobody does, none are put there. `middlewares` see every request before errors are rendered.
+    `operations` describe its routes by (method, path), `schemas` what these refer to, `tags` the groups that they are
+    listed in. `errors` are the catalogue's entries of its own errors.
     """
 
     name: str
     folder: Path
-    open: Callable[[asyncpg.Pool, Any], AbstractAsyncContextManager[OpenFeature]]
-    settings: type[Any] | None = None
-    needs: Callable[[Any], Sequence[Need]] = lambda _: ()
+    open: Callable[[asyncpg.Pool, Settings], AbstractAsyncContextManager[OpenFeature]]
+    sections: Sections = field(default_factory=dict)
+    needs: Callable[[Settings], Sequence[Need]] = lambda _: ()
+    reads_outbox: Callable[[Settings], bool] = lambda _: False
     routes: Sequence[web.AbstractRouteDef] = ()
     middlewares: Sequence[Middleware] = ()
     operations: Mapping[tuple[str, str], Callable[[], dict[str, Any]]] = field(default_factory=dict)

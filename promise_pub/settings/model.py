@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from promise_pub.addresses import Network
 from promise_pub.errors import ConfigurationError
@@ -23,6 +23,8 @@ ENVIRONMENT_PREFIX = "PROMISE_PUB_"
 CONFIG_VARIABLE = "PROMISE_PUB_CONFIG"
 
 _PACKAGE = Path(__file__).parent.parent
+
+_S = TypeVar("_S")
 
 
 def asset(name: str) -> Path:
@@ -124,6 +126,10 @@ class Settings:
     database: DatabaseSettings
     features: Mapping[str, Any] = field(default_factory=dict)
     """The settings of features, by the names of their sections."""
+
+    def of(self, section: str, kind: type[_S]) -> _S:
+        """Returns the settings of a feature's section: those that were read, else its defaults."""
+        return self.features.get(section) or kind()
 
     def sections(self) -> dict[str, Any]:
         """Returns all settings by section."""

@@ -25,7 +25,7 @@ from promise_pub.http.ops.metrics import gauge
 from promise_pub.http.responses import as_json, page
 from promise_pub.json_schema import COUNT, object_of, ref
 from promise_pub.settings import casts
-from promise_pub.settings.model import DatabaseSettings, RabbitSettings, option
+from promise_pub.settings.model import DatabaseSettings, RabbitSettings, Settings, option
 from promise_pub.terminal import OK, CommandParsers, print_json
 from tests.command_parts import configured
 from tests.web_parts import settings
@@ -83,9 +83,9 @@ async def show_guests(request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def open_guests(pool: asyncpg.Pool, settings: GuestSettings) -> AsyncIterator[OpenFeature]:
+async def open_guests(pool: asyncpg.Pool, settings: Settings) -> AsyncIterator[OpenFeature]:
     book = GuestBook(pool)
-    await book.prepare(settings.start)
+    await book.prepare(settings.of("guests", GuestSettings).start)
     yield OpenFeature(feature=FEATURE, values={BOOK: book}, collectors=[GuestCollector(book)])
     await book.drop()
 
@@ -100,7 +100,7 @@ def describe_guests() -> dict[str, object]:
 
 
 async def count_guests(options: argparse.Namespace) -> int:
-    configured: GuestSettings = options.load_settings().features["guests"]
+    configured = options.load_settings().of("guests", GuestSettings)
     print_json({"start": configured.start})
     return OK
 
@@ -112,7 +112,7 @@ def add_commands(commands: CommandParsers) -> None:
 FEATURE = Feature(
     name="guests",
     folder=Path("replaced for each test"),
-    settings=GuestSettings,
+    sections={"guests": GuestSettings},
     open=open_guests,
     routes=routes,
     operations={("GET", "/guests"): describe_guests},

@@ -224,7 +224,7 @@ async def _visits(
     options: argparse.Namespace,
 ) -> AsyncIterator[tuple[StoredVisits, VisitsSettings]]:
     settings = options.load_settings()
-    visits_settings: VisitsSettings = settings.features["visits"]
+    visits_settings = settings.of("visits", VisitsSettings)
     async with db.open_pool(settings.database, max_size=1) as pool:
         visits = StoredVisits(pool, timedelta(minutes=visits_settings.idle))
         await visits.check_schema()

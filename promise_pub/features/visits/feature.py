@@ -23,11 +23,13 @@ from promise_pub.features.visits.store import StoredVisits
 from promise_pub.features.visits.sweeping import HitSweeper
 from promise_pub.http.features import Feature, OpenFeature
 from promise_pub.http.keys import NavItem
+from promise_pub.settings.model import Settings
 
 
 @asynccontextmanager
-async def open_visits(pool: asyncpg.Pool, settings: VisitsSettings) -> AsyncIterator[OpenFeature]:
+async def open_visits(pool: asyncpg.Pool, whole: Settings) -> AsyncIterator[OpenFeature]:
     """Opens the record of visits; hits are recorded where the settings enable that, and shown in any case."""
+    settings = whole.of("visits", VisitsSettings)
     visits = StoredVisits(pool, timedelta(minutes=settings.idle))
     async with AsyncExitStack() as stack:
         recording = None
@@ -46,14 +48,14 @@ def with_services(visits: StoredVisits, recording: VisitRecording | None = None)
     return OpenFeature(feature=FEATURE, values=values, collectors=[HitCollector(recording.buffer)] if recording else [])
 
 
-def needs_of(settings: VisitsSettings) -> Sequence[Need]:
-    return store.NEEDS if settings.enabled else store.NEEDS_TO_SHOW
+def needs_of(settings: Settings) -> Sequence[Need]:
+    return store.NEEDS if settings.of("visits", VisitsSettings).enabled else store.NEEDS_TO_SHOW
 
 
 FEATURE = Feature(
     name="visits",
     folder=Path(__file__).parent,
-    settings=VisitsSettings,
+    sections={"visits": VisitsSettings},
     needs=needs_of,
     open=open_visits,
     routes=web.routes,
