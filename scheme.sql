@@ -167,3 +167,52 @@ CREATE TABLE IF NOT EXISTS visit_forgotten (
     session_id UUID PRIMARY KEY,
     at         TIMESTAMPTZ NOT NULL DEFAULT now()
 );
+
+-- What was told of the last change of a run: the number of its last event, and its rows by fate up to it.
+ALTER TABLE runs
+    ADD COLUMN IF NOT EXISTS told JSONB NOT NULL DEFAULT '{}';
+
+-- Events of promise-pub itself, written in the transaction that makes them true; the journal moves them out.
+CREATE TABLE IF NOT EXISTS outbox (
+    n          BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    message_id TEXT NOT NULL,
+    at         TIMESTAMPTZ NOT NULL,
+    topic      TEXT NOT NULL,                                            -- without the prefix of the bus
+    subject    TEXT,
+    actor      TEXT,                                                     -- the user or token that did it
+    body       JSONB NOT NULL
+);
+
+-- Every event once: append-only, numbered without holes in the order of commits.
+CREATE TABLE IF NOT EXISTS journal_events (
+    seq          BIGINT PRIMARY KEY,
+    key          UUID NOT NULL UNIQUE,                                   -- what comes twice is one
+    source       TEXT NOT NULL CHECK (source IN ('own', 'bus', 'api', 'import')), -- who vouches for it
+    at           TIMESTAMPTZ NOT NULL,                                   -- at most 5 minutes after received_at
+    received_at  TIMESTAMPTZ NOT NULL,                                   -- of its batch; never falls as seq grows
+    topic        TEXT COLLATE "C" NOT NULL,
+    sender       TEXT,
+    subject      TEXT,
+    actor        TEXT,
+    message_id   TEXT,
+    content_type TEXT,
+    headers      JSONB NOT NULL DEFAULT '{}',
+    body         BYTEA NOT NULL                                          -- exactly what was sent
+);
+CREATE INDEX IF NOT EXISTS journal_by_topic ON journal_events (topic, seq);
+CREATE INDEX IF NOT EXISTS journal_by_subject ON journal_events (subject, seq) WHERE subject IS NOT NULL;
+CREATE INDEX IF NOT EXISTS journal_by_time ON journal_events (at, seq);
+CREATE INDEX IF NOT EXISTS journal_by_actor ON journal_events (topic, at) INCLUDE (actor)
+    WHERE source = 'own' AND actor IS NOT NULL;
+ALTER TABLE journal_events SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.02);
+
+-- One row: the number of the last event. Whoever appends holds it until the commit.
+CREATE TABLE IF NOT EXISTS journal_head (
+    one         BOOLEAN PRIMARY KEY DEFAULT true CHECK (one),
+    seq         BIGINT NOT NULL,
+    oldest      BIGINT NOT NULL,                                         -- events before it were swept
+    received_at TIMESTAMPTZ NOT NULL,
+    published   BIGINT NOT NULL DEFAULT 0,                               -- own events up to it are on the bus
+    journal     UUID NOT NULL DEFAULT gen_random_uuid()                  -- its name on the bus
+);
+INSERT INTO journal_head (seq, oldest, received_at) VALUES (0, 1, '-infinity') ON CONFLICT DO NOTHING;

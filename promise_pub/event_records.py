@@ -1,0 +1,58 @@
+"""Events: those that promise-pub tells of itself, and all as the journal keeps them. Frozen, without behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+Source = Literal["own", "bus", "api", "import"]
+"""Who vouches for an event: promise-pub itself, the bus, a user of the API, a file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxEvent:
+    """An event of promise-pub itself, as it is told. `topic` lacks the prefix of the bus, `body` is a JSON object.
+
+    Told again with the same `message_id` it is the same event. `actor` is the user or token that did it; None where
+    nobody has to log in.
+    """
+
+    message_id: str
+    at: datetime
+    topic: str
+    body: Mapping[str, Any]
+    subject: str | None = None
+    actor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEvent:
+    """An event that is to be appended to the journal. Two with the same `key` are one.
+
+    `at` is the moment it happened, as its sender says; None: that of its arrival. `topic` is its routing key, at most 255
+    bytes; `body` is kept byte for byte; `headers` are JSON.
+    """
+
+    key: UUID
+    source: Source
+    topic: str
+    body: bytes
+    at: datetime | None = None
+    sender: str | None = None
+    subject: str | None = None
+    actor: str | None = None
+    message_id: str | None = None
+    content_type: str | None = None
+    headers: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event(NewEvent):
+    """An event of the journal. `seq` counts from 1 without holes, in the order of commits; `received_at` never falls."""
+
+    seq: int
+    at: datetime
+    received_at: datetime
