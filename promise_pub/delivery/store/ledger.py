@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +23,9 @@ from promise_pub.delivery.store.mails import LONG_TIMEOUT, open_mail_look_up
 from promise_pub.delivery.store.query import NEWEST_FIRST, RunSelection, Sort
 from promise_pub.delivery.store.row_store import ChunkStore
 from promise_pub.delivery.store.run_rows import columns_of, report_of
+from promise_pub.delivery.telling import NO_NEWS, News, RunTelling
 from promise_pub.errors import (
+    DatabaseError,
     NotClearable,
     NotResumable,
     RunDeleted,
@@ -27,16 +33,22 @@ from promise_pub.errors import (
     RunTaken,
     SchemaMissing,
 )
+from promise_pub.event_records import OutboxEvent
+from promise_pub.outbox import EVENTS, INSERT_EVENTS, Outbox
 from promise_pub.parameters import RUN_PARAMETERS
-from promise_pub.records import Rejected, RunReport
+from promise_pub.records import Fault, Rejected, RunReport, State
 from promise_pub.text import storable
+
+log = logging.getLogger(__name__)
 
 NEEDS = (
     Need("runs", "SELECT INSERT UPDATE"),
     Need("rejected_rows", "SELECT INSERT"),
     Need("row_chunks", "SELECT INSERT DELETE"),
     Need("employees", "SELECT", ("id", "mail")),
+    Need("outbox", "INSERT"),
 )
+LEFT_OVER = Fault("interrupted", "The server ended while the run was in progress.")
 WRITE_TIMEOUT = 8.0  # seconds; a run's row takes a millisecond
 
 _NEW_COLUMNS = (
@@ -59,11 +71,16 @@ class Ledger:
     Without locks it can only be read.
     """
 
-    def __init__(self, pool: asyncpg.Pool, locks: ServerLocks | None = None) -> None:
+    def __init__(self, pool: asyncpg.Pool, locks: ServerLocks | None = None, outbox: Outbox | None = None) -> None:
         self.rows = ChunkStore(pool)
         self._pool = pool
+        self._outbox = outbox or Outbox(pool)
         self._sql = queries(
-            "ledger", new=", ".join(_NEW_COLUMNS), values=", ".join(f":{column}" for column in _NEW_COLUMNS)
+            "ledger",
+            new=", ".join(_NEW_COLUMNS),
+            values=", ".join(f":{column}" for column in _NEW_COLUMNS),
+            events=EVENTS,
+            insert_events=INSERT_EVENTS,
         )
         self._pages = {
             (sort, descending): queries("run_pages", key=key, direction="DESC" if descending else "ASC").page
@@ -85,19 +102,54 @@ class Ledger:
             await require_disk(connection)
 
     async def take_over(self) -> list[str]:
-        """Marks the runs of dead servers as interrupted. Returns their ids, oldest first."""
+        """Ends the runs of dead servers as interrupted, and tells it. Returns their ids, oldest first."""
         assert self._locks
         with translated():
             servers = [row["server"] async for row in self._sql.servers_with_runs(self._pool)]
         dead = [server for server in servers if await self._locks.is_dead(server)]
+        end = {"at": datetime.now(UTC), "code": LEFT_OVER.code, "message": LEFT_OVER.message}
         with translated():
-            found = self._sql.interrupt_left_over(
-                self._pool,
-                dead=[server for server in dead if server is not None],
-                nobody=None in dead,
-                server=self._server,
-            )
-            return [str(row["id"]) async for row in found]
+            async with self._pool.acquire() as connection, connection.transaction():
+                found = self._sql.hold_left_over(
+                    connection, dead=[server for server in dead if server is not None], nobody=None in dead
+                )
+                rows = [row async for row in found]
+                ids = [row["id"] for row in rows]
+                await self._sql.interrupt(connection, ids=ids, **end, server=self._server)
+                await self._tell_ended(
+                    connection, rows, state=State.INTERRUPTED, finished_at=end["at"], error=LEFT_OVER
+                )
+        return [str(run_id) for run_id in ids]
+
+    async def tell_untold(self, most: int) -> int:
+        """Tells the ends of runs of which nothing was told, the oldest first. Returns the number of runs, `most` at most."""
+        async with answering(self._pool, COMMAND_TIMEOUT) as connection, connection.transaction():
+            rows = [row async for row in self._sql.hold_untold(connection, most=most)]
+            await self._tell_ended(connection, rows)
+        return len(rows)
+
+    async def _tell_ended(self, connection: Any, rows: Sequence[asyncpg.Record], **end: Any) -> None:
+        """Tells that runs have ended that are held by the transaction."""
+        if not self._outbox.is_read:
+            return
+        told = {}
+        for row in rows:
+            try:
+                report = replace(report_of(row), **end)
+            except DatabaseError as error:  # made by another version
+                log.warning("The end of run %s is not told: %s", row["id"], error.message)
+                continue
+            told[row["id"]] = RunTelling(report.told).tell(report)
+        await self._sql.note_told(
+            connection,
+            ids=[*told],
+            tolds=[_told(news) for news in told.values()],
+            **self._outbox.arguments([event for news in told.values() for event in news.events]),
+        )
+
+    def _news(self, news: News) -> dict[str, Any]:
+        """Returns the parameters for what a statement tells besides."""
+        return {"told": _told(news) if self._outbox.is_read else None, **self._outbox.arguments(news.events)}
 
     @asynccontextmanager
     async def exclusive_turn(self, lost: Callable[[], None]) -> AsyncIterator[None]:
@@ -105,7 +157,7 @@ class Ledger:
         async with self._locks.exclusive_turn(lost):
             yield
 
-    async def open_run(self, report: RunReport) -> None:
+    async def open_run(self, report: RunReport, news: News = NO_NEWS) -> None:
         row = {
             "id": UUID(report.id),
             "state": report.state.value,
@@ -118,17 +170,21 @@ class Ledger:
             "server": self._server,
         }
         async with answering(self._pool, COMMAND_TIMEOUT) as connection:  # a whole upload would be lost
-            await self._sql.open_run(connection, **row)
+            await self._sql.open_run(connection, **row, **self._news(news))
 
-    async def reopen_run(self, report: RunReport) -> None:
+    async def reopen_run(self, report: RunReport, news: News = NO_NEWS) -> None:
         async with answering(self._pool, ANSWER_TIMEOUT) as connection:
-            reopened = await self._sql.reopen_run(connection, id=UUID(report.id), server=self._server)
+            reopened = await self._sql.reopen_run(
+                connection, id=UUID(report.id), server=self._server, number=report.told.number, **self._news(news)
+            )
         if not reopened:
             raise NotResumable("The run is already in progress.")
 
-    async def write_run(self, report: RunReport) -> None:
+    async def write_run(self, report: RunReport, news: News = NO_NEWS) -> None:
         async with answering(self._pool, WRITE_TIMEOUT) as connection:
-            written = await self._sql.write_run(connection, **columns_of(report), server=self._server)
+            written = await self._sql.write_run(
+                connection, **columns_of(report), server=self._server, **self._news(news)
+            )
         if not written:
             raise RunTaken if await self.find_known([report.id]) else RunDeleted
 
@@ -205,18 +261,29 @@ class Ledger:
             f"The role {ways['role']} may not empty the employees table. Grant it TRUNCATE or DELETE on the table."
         )
 
-    async def clear_employees(self) -> None:
+    async def clear_employees(self, tell: Callable[[int], OutboxEvent]) -> None:
         truncates = await self._can_truncate()
         with translated():
             try:
-                if truncates:
-                    await self._sql.truncate_employees(self._pool)
-                else:
-                    await self._pool.execute(self._sql.delete_employees.sql, timeout=LONG_TIMEOUT)
+                async with self._pool.acquire() as connection, connection.transaction():
+                    rows = await self._clear(connection, truncates=truncates)
+                    await self._outbox.put_with(connection, tell(rows))
             except asyncpg.IntegrityConstraintViolationError as error:
                 raise NotClearable(
                     f"The employees table cannot be emptied: rows of {error.table_name} refer to its rows."
                 ) from error
+
+    async def _clear(self, connection: Any, *, truncates: bool) -> int:
+        """Returns the number of rows that there were; 0 where nobody asks for it and it would take long."""
+        if not truncates:
+            done: str = await connection.execute(self._sql.delete_employees.sql, timeout=LONG_TIMEOUT)
+            return int(done.removeprefix("DELETE "))
+        rows = 0
+        if self._outbox.is_read:
+            await self._sql.hold_employees(connection)
+            rows = await connection.fetchval(self._sql.count_employees.sql, timeout=LONG_TIMEOUT)
+        await self._sql.truncate_employees(connection)
+        return rows
 
     async def count_employees(self) -> int:
         # A page that does not wait for it to the end leaves it, and takes a connection no longer.
@@ -236,6 +303,10 @@ class Ledger:
     async def look_up_mails(self, rows: AsyncIterator[MailRow]) -> AsyncIterator[MailLookUp]:
         async with open_mail_look_up(self._pool, rows) as look_up:
             yield look_up
+
+
+def _told(news: News) -> str | None:
+    return json.dumps(asdict(news.told)) if news.told else None
 
 
 def _filters(which: RunSelection) -> dict[str, str | None]:

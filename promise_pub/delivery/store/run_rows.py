@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from promise_pub.errors import DatabaseError
+from promise_pub.event_records import Told
 from promise_pub.fates import Fate, RowGroup
 from promise_pub.parameters import Parameters
 from promise_pub.records import (
@@ -120,6 +121,7 @@ def _parse_report(columns: tuple[tuple[str, Any], ...]) -> RunReport:
         findings=Finding.parse_all(json.loads(row["findings"])),
         samples=tuple(Sample(*one) for one in json.loads(row["samples"])),
         read_bytes=row["read_bytes"],
+        told=_read(Told, json.loads(row["told"])),
         row_groups=tuple(RowGroup(Fate(fate), rows, reason) for fate, rows, reason in json.loads(row["row_groups"])),
     )
 
