@@ -214,11 +214,11 @@ async def test_of_many_who_append_at_once_each_event_is_there_once(pool: asyncpg
     done = asyncio.Event()
 
     async def follow() -> None:
-        ends = False
-        while not ends:
-            ends = done.is_set()
-            page = await journal.read(Selection(after=seen[-1] if seen else 0, limit=1000))
-            seen.extend(event.seq for event in page.events)
+        ended = False
+        while not ended:
+            ended = done.is_set()
+            while (page := await journal.read(Selection(after=seen[-1] if seen else 0, limit=1000))).events:
+                seen.extend(event.seq for event in page.events)
 
     following = asyncio.create_task(follow())
     added = sum(await asyncio.gather(*(append_some() for _ in range(4))))
