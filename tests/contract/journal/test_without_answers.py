@@ -21,7 +21,7 @@ from promise_pub.features.journal.keys import key_of
 from promise_pub.features.journal.ports import Selection
 from promise_pub.features.journal.store import StoredJournal
 from promise_pub.settings.model import DatabaseSettings
-from tests.journal.new_events import an_event
+from tests.journal.new_events import END_OTHERS, an_event
 from tests.roles import role_with
 
 NOW = datetime.now(UTC)
@@ -39,10 +39,6 @@ QUESTIONS = {
     "sweep": lambda journal: journal.sweep(NOW, 10, None),
     "move": lambda journal: journal.move_published(1),
 }
-END_OTHERS = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid()
-"""
 
 
 async def test_without_a_database_every_question_says_so(
