@@ -1,0 +1,41 @@
+"""Events as columns of the journal's table, and back. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from promise_pub.event_records import Event, NewEvent
+
+_COLUMNS = tuple(field.name for field in fields(Event))
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+# A backslash that is escaped is passed over as a whole, so that no NUL is seen in what comes after it.
+_ESCAPED_NUL = re.compile(r"(\\\\)|\\u0000")
+
+
+def columns_of(events: Sequence[NewEvent]) -> dict[str, list[Any]]:
+    """Returns an array for each column."""
+    texts = ("topic", "sender", "subject", "actor", "message_id", "content_type")
+    return {
+        **{name: [getattr(event, name) for event in events] for name in ("key", "source", "at", "body")},
+        **{name: [storable(getattr(event, name)) for event in events] for name in texts},
+        "headers": [_storable_json(event.headers) for event in events],
+    }
+
+
+def event_of(row: Mapping[str, Any]) -> Event:
+    """Returns the event of a row of the table."""
+    return Event(**{**{name: row[name] for name in _COLUMNS}, "headers": json.loads(row["headers"])})
+
+
+def storable(text: str | None) -> str | None:
+    """Replaces NUL and lone surrogates, which PostgreSQL does not store."""
+    return text and text.encode(errors="replace").decode().replace("\0", _REPLACEMENT)
+
+
+def _storable_json(value: Mapping[str, Any]) -> str:
+    text = json.dumps(value, ensure_ascii=False).encode(errors="replace").decode()
+    return _ESCAPED_NUL.sub(lambda found: found[1] or _REPLACEMENT, text)

@@ -1,0 +1,80 @@
+"""Pages of the journal: bounds of the numbers that a question is about, and the index that answers it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from promise_pub.db import queries
+from promise_pub.features.journal.event_columns import event_of, storable
+from promise_pub.features.journal.ports import MOST_SEEN, PAGE_BYTES, EventPage, Selection
+from promise_pub.features.journal.topics import is_exact, pattern_as_regex
+
+SQL = Path(__file__).parent
+MAX_NUMBER = 2**63 - 1  # of BIGINT
+MOST_TIMED = 500_000  # events of a span of time whose numbers are looked up, in 0.1 s
+_LEADS = {
+    None: {"lead": "", "value": "", "there": ""},
+    "topic": {"lead": "topic, ", "value": ":topic, ", "there": ""},
+    "subject": {"lead": "subject, ", "value": ":subject, ", "there": "AND subject IS NOT NULL"},
+}
+
+
+class Pages:
+    """The queries for pages: for each index one, in both directions."""
+
+    def __init__(self) -> None:
+        self._sql = queries(SQL / "journal.sql")
+        self._page = {
+            (lead, direction): queries(
+                SQL / "pages.sql",
+                **fragments,
+                direction=direction,
+                order=f"{lead} {direction}, seq {direction}" if lead else f"seq {direction}",
+            ).page
+            for lead, fragments in _LEADS.items()
+            for direction in ("ASC", "DESC")
+        }
+
+    async def read(self, connection: Any, selection: Selection) -> EventPage:
+        """Looks at MOST_SEEN events at most: those of a topic or subject, or else those that follow by number."""
+        after, before = await self._bounds(connection, selection)
+        exact = selection.topic is not None and is_exact(selection.topic)
+        lead = "subject" if selection.subject is not None else "topic" if exact else None
+        page = self._page[lead, "DESC" if selection.after is None else "ASC"]
+        rows = page(
+            connection,
+            after=after,
+            before=before,
+            limit=selection.limit,
+            most_seen=MOST_SEEN,
+            most_bytes=PAGE_BYTES,
+            topic=storable(selection.topic) if exact else None,
+            pattern=None if exact or selection.topic is None else storable(pattern_as_regex(selection.topic)),
+            sender=storable(selection.sender),
+            subject=storable(selection.subject),
+            source=selection.source,
+            since=selection.since,
+            until=selection.until,
+        )
+        found = [row async for row in rows]
+        events = [event_of(row) for row in found if row["seq"] is not None]
+        return EventPage(events, events[-1].seq if found[0]["full"] else found[0]["edge"])
+
+    async def _bounds(self, connection: Any, selection: Selection) -> tuple[int, int]:
+        """Returns numbers between which all events lie that the question can find, neither of them among these."""
+        after = 0 if selection.after is None else min(max(selection.after, 0), MAX_NUMBER)
+        before = MAX_NUMBER
+        if selection.after is None and selection.before is not None:
+            before = min(max(selection.before, 0), MAX_NUMBER)
+        if selection.since is None:
+            return after, before
+        if selection.until is not None:
+            found = await self._sql.numbers_between(
+                connection, since=selection.since, until=selection.until, most=MOST_TIMED
+            )
+            if not found["count"]:
+                return 0, 0
+            if found["count"] < MOST_TIMED:
+                return max(after, found["first"] - 1), min(before, found["last"] + 1)
+        return max(after, await self._sql.first_since(connection, moment=selection.since) - 1), before
