@@ -21,6 +21,7 @@ from promise_pub.delivery.store import ledger as ledgers
 from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.errors import BrokerRefused, PromisePubError
+from promise_pub.features.journal import feature as journal
 from promise_pub.features.visits import feature as visits
 from promise_pub.http.features import Feature
 from promise_pub.http.intake.limits import Limits
@@ -35,7 +36,7 @@ from promise_pub.web.server import Services, make_app
 
 log = logging.getLogger(__name__)
 
-FEATURES: Sequence[Feature] = (visits.FEATURE,)
+FEATURES: Sequence[Feature] = (visits.FEATURE, journal.FEATURE)
 """The rooms beside the heart. A feature is added by its line here, and removed by deleting it and its folder."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import shutil
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from typing import Any, BinaryIO
 from promise_pub import db
 from promise_pub.errors import BadParameter
 from promise_pub.features.journal.errors import EventsRefused
-from promise_pub.features.journal.importing import read_events
+from promise_pub.features.journal.importing import import_events
 from promise_pub.features.journal.listing import MAX_LISTED, follow_events, list_newest
 from promise_pub.features.journal.members import check_moment, check_text, check_topic, read_member, read_optional
 from promise_pub.features.journal.posting import append_events, make_event
@@ -27,7 +26,7 @@ from promise_pub.features.journal.store import StoredJournal
 from promise_pub.json_text import parse_json
 from promise_pub.spans import parse_since
 from promise_pub.terminal import OK, CommandParsers
-from promise_pub.text import counted, printable
+from promise_pub.text import printable
 
 FILTERS: Mapping[str, tuple[str, str]] = {
     "topic": ("PATTERN", "only topics like this: * stands for a word, # for any number of them, as in 'run.*'"),
@@ -136,23 +135,11 @@ def _open(name: str) -> BinaryIO:
 
 
 async def _import(options: argparse.Namespace, name: str, file: BinaryIO) -> int:
-    added = known = 0
-    problems: list[str] = []
     with file:
         async with _journal(options) as journal:
-            batches = read_events(file, problems)
-            while (batch := await asyncio.to_thread(next, batches, None)) is not None:
-                appended = await journal.append([event for _, event in batch])
-                added, known = added + appended.added, known + appended.known
-                refused = {event.key for event in appended.refused}
-                problems += [f"line {line}: PostgreSQL refused it" for line, event in batch if event.key in refused]
-                if refused:
-                    break
-    read = f"{counted(added + known, 'event')} imported, {added:,} of them new"
-    if problems:
-        raise EventsRefused("\n".join([f"{name}: {read}, all from before the first of these lines:", *problems]))
+            told = await import_events(journal, file, name)
     if not options.quiet:
-        print(f"{read}.")
+        print(f"{told}.")
     return OK
 
 

@@ -19,7 +19,7 @@ class EventsTooLarge(RequestError):
 
 
 class EventsRefused(PromisePubError):
-    """The file contains something that is no event. The lines before it were imported."""
+    """The file contains something that is no event. What stands before it was imported."""
 
     code = "events_refused"
 

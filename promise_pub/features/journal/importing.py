@@ -7,6 +7,7 @@ journal gives its own.
 
 from __future__ import annotations
 
+import asyncio
 import binascii
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
@@ -16,10 +17,12 @@ from typing import Any, BinaryIO, NamedTuple
 from uuid import UUID
 
 from promise_pub.event_records import NewEvent, Source
+from promise_pub.features.journal.errors import EventsRefused
 from promise_pub.features.journal.keys import key_of
-from promise_pub.features.journal.ports import BATCH, BATCH_BYTES
+from promise_pub.features.journal.ports import BATCH, BATCH_BYTES, Appending
 from promise_pub.features.journal.topics import MAX_BYTES as MAX_TOPIC
 from promise_pub.json_text import parse_json
+from promise_pub.text import counted
 
 SOURCE: Source = "import"
 MAX_LINE = 32 * 1024**2  # bytes; a file may have no line ends
@@ -38,6 +41,29 @@ class NumberedEvent(NamedTuple):
 
     line: int
     event: NewEvent
+
+
+async def import_events(journal: Appending, file: BinaryIO, name: str) -> str:
+    """Appends the events of a file in batches, and returns in words how many these were.
+
+    Raises EventsRefused for lines that are no events. All before the first of them is in the journal
+    then, and where PostgreSQL refuses one, all of its batch but that; no line of a later batch is.
+    """
+    added = known = 0
+    problems: list[str] = []
+    batches = read_events(file, problems)
+    while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+        appended = await journal.append([event for _, event in batch])
+        added, known = added + appended.added, known + appended.known
+        if refused := {event.key for event in appended.refused}:
+            problems += [f"line {line}: PostgreSQL refused it" for line, event in batch if event.key in refused]
+            break
+    told = f"{counted(added + known, 'event')} imported, {added:,} of them new"
+    if problems:
+        raise EventsRefused(
+            "\n".join([f"{name}: {told}, and not all. Correct these lines, then import it again:", *problems])
+        )
+    return told
 
 
 def read_events(file: BinaryIO, problems: list[str]) -> Iterator[list[NumberedEvent]]:
