@@ -23,6 +23,7 @@ from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.errors import BrokerRefused, DatabaseError, PromisePubError
 from promise_pub.event_records import OutboxEvent
+from promise_pub.features.journal import feature as journal
 from promise_pub.features.visits import feature as visits
 from promise_pub.http.features import Feature
 from promise_pub.http.intake.limits import Limits
@@ -40,7 +41,7 @@ log = logging.getLogger(__name__)
 
 LAST_WORD = 1.0  # seconds to tell that the server has stopped
 
-FEATURES: Sequence[Feature] = (visits.FEATURE,)
+FEATURES: Sequence[Feature] = (visits.FEATURE, journal.FEATURE)
 """The rooms beside the heart. A feature is added by its line here, and removed by deleting it and its folder."""
 
 

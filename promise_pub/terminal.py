@@ -34,6 +34,9 @@ class CommandParsers(Protocol):
     def add_group(self, name: str, text: str, *examples: str) -> CommandParsers:
         """Adds a command that has commands of its own, and returns these."""
 
+    def add_below(self, parser: argparse.ArgumentParser) -> CommandParsers:
+        """Lets a command that was added have commands of its own besides what it does by itself, and returns these."""
+
 
 def add_format(parser: Any, *more: str) -> None:
     """Adds `--format`, with the formats of all tables and these."""

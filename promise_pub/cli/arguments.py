@@ -99,8 +99,8 @@ def _parser(features: Sequence[Feature]) -> argparse.ArgumentParser:
 class _Commands:
     """Lets a parser have commands."""
 
-    def __init__(self, parser: _Parser) -> None:
-        self._parsers: Any = parser.add_subparsers(required=True, metavar="COMMAND")
+    def __init__(self, parser: Any, *, required: bool = True) -> None:
+        self._parsers: Any = parser.add_subparsers(required=required, metavar="COMMAND")
         self._level = parser.level + 1
 
     def add(self, name: str, command: Command, text: str, *examples: str) -> argparse.ArgumentParser:
@@ -110,6 +110,9 @@ class _Commands:
 
     def add_group(self, name: str, text: str, *examples: str) -> CommandParsers:
         return _Commands(self._add(name, text, examples))
+
+    def add_below(self, parser: argparse.ArgumentParser) -> CommandParsers:
+        return _Commands(parser, required=False)
 
     def _add(self, name: str, text: str, examples: Sequence[str]) -> _Parser:
         lines = "".join(f"\n  {example}" for example in examples)

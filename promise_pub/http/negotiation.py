@@ -1,29 +1,33 @@
-"""One address, three formats: HTML for people, JSON for scripts, CSV for tables."""
+"""One address, several formats: HTML for people, JSON for scripts, CSV for tables."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from aiohttp import web
 
 from promise_pub.errors import BadParameter
 from promise_pub.http.keys import NEGOTIATED
 
-HTML, JSON, CSV = "html", "json", "csv"
+HTML, JSON, CSV, JSONL = "html", "json", "csv", "jsonl"
 
 _FORMATS = {
     "application/json": JSON,
     "application/problem+json": JSON,
+    "application/x-ndjson": JSONL,
     "text/csv": CSV,
     "text/html": HTML,
 }
 
 
-def negotiate_format(request: web.Request, *, table: bool = False) -> str:
-    """Returns the format that the client wants: `?format=` first, then `Accept`, else HTML. CSV only with `table`.
+def negotiate_format(request: web.Request, *, table: bool = False, more: Sequence[str] = ()) -> str:
+    """Returns the format that the client wants: `?format=` first, then `Accept`, else HTML.
 
-    Raises BadParameter for a `?format=` that is not available.
+    CSV is available only with `table`, others where they are among `more`. Raises BadParameter for a `?format=` that is
+    not available.
     """
     request[NEGOTIATED] = True
-    available = (HTML, JSON, CSV) if table else (HTML, JSON)
+    available = (HTML, JSON, *((CSV,) if table else ()), *more)
     named = request.query.get("format")
     if named is not None:
         if named not in available:

@@ -1,4 +1,4 @@
-"""Responses as pages, JSON and CSV."""
+"""Responses as pages, JSON, JSON lines and CSV."""
 
 from __future__ import annotations
 
@@ -125,6 +125,16 @@ def _dump_piecewise(data: Any, depth: int = 2) -> str:
     if isinstance(data, list | Iterator):
         return f"[{', '.join(map(dump_json, _while_wanted(data)))}]"
     return dump_json(data)
+
+
+def as_json_lines(objects: Iterable[Any], name: str) -> web.Response:
+    """Returns a line of JSON for each object, to download under this name."""
+    return web.Response(
+        text="".join(f"{dump_json(one)}\n" for one in _while_wanted(objects)),
+        content_type="application/x-ndjson",
+        charset="utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
 
 
 def as_csv(header: Sequence[str], rows: Iterable[Sequence[object]], name: str) -> web.Response:

@@ -16,8 +16,8 @@ import aiohttp
 import pytest
 
 from promise_pub import errors
+from promise_pub.http.intake import bodies
 from promise_pub.settings.model import DatabaseSettings, RabbitSettings
-from promise_pub.web.runs import forms
 from tests import consumer_parts
 from tests.web_parts import ServerUnderTest, people, serving, settings, until
 
@@ -298,7 +298,7 @@ async def test_an_upload_cut_off_half_way_leaves_nothing(server: ServerUnderTest
 async def test_an_upload_that_stands_still_is_given_up(
     server: ServerUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forms, "CHUNK_TIMEOUT", 0.2)
+    monkeypatch.setattr(bodies, "CHUNK_TIMEOUT", 0.2)
     reader, writer = await asyncio.open_connection(server.url.host, server.url.port)
     writer.write(
         b"POST /simulate/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900\r\nContent-Type: text/csv\r\n\r\na,b\n"

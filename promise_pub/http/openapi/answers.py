@@ -7,14 +7,19 @@ from http import HTTPStatus
 from typing import Any
 
 from promise_pub import errors
-from promise_pub.http.negotiation import CSV, HTML, JSON
+from promise_pub.http.negotiation import CSV, HTML, JSON, JSONL
 from promise_pub.http.problem_catalog import Kind, find_entry
 from promise_pub.http.problems import problem
 from promise_pub.json_schema import COUNT, TEXT, Schema, ref
 
 Operation = dict[str, Any]
 
-MEDIA_TYPES: Mapping[str, str] = {JSON: "application/json", CSV: "text/csv", HTML: "text/html"}
+MEDIA_TYPES: Mapping[str, str] = {
+    JSON: "application/json",
+    CSV: "text/csv",
+    HTML: "text/html",
+    JSONL: "application/x-ndjson",
+}
 PROBLEM_TYPE = "application/problem+json"
 
 DATABASE: tuple[Kind, ...] = (
@@ -39,6 +44,8 @@ HEADERS: dict[str, Schema] = {
         "schema": TEXT,
     },
     "X-Total-Count": {"description": "The number of items on all pages.", "schema": COUNT},
+    "X-Journal-Oldest": {"description": "The number of the first event that is kept.", "schema": COUNT},
+    "X-Journal-Newest": {"description": "The number of the last event; 0 where there is none.", "schema": COUNT},
     "Location": {"description": "Where to look.", "schema": TEXT},
     "Preference-Applied": {
         "description": "Where `Prefer` was applied.",

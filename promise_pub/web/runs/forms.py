@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,7 +12,9 @@ import aiohttp
 from aiohttp import BodyPartReader, web
 
 from promise_pub.delivery.input.uploads import Upload
-from promise_pub.errors import BadParameter, FileMissing, FileTooLarge, UploadIncomplete
+from promise_pub.errors import BadParameter, FileMissing, FileTooLarge
+from promise_pub.http.intake import bodies
+from promise_pub.http.intake.bodies import broken_uploads, read_timely
 from promise_pub.http.intake.expect import request_body
 from promise_pub.http.intake.limits import LIMITS, Limits, RateFloor
 from promise_pub.http.intake.shares import BODIES
@@ -31,7 +32,6 @@ from promise_pub.parameters import (
 from promise_pub.records import StoredFile
 
 MAX_FIELD = 4096  # bytes of a form field other than the file: 100 columns with names of 40
-CHUNK_TIMEOUT = 60.0  # seconds without a byte before an upload counts as abandoned
 CHUNK = 256 * 1024  # bytes of a form's part asked for at once: aiohttp's own 8 KB cost most of an upload's time
 MAX_OVERHEAD = 64 * 1024  # bytes of a multipart body besides the file
 MAX_HEADER = 4096  # bytes of a header of a part: a name of 255 characters, percent-encoded, is 3,060
@@ -39,18 +39,6 @@ LEAST_LINE = 64  # bytes that a line of a form counts for at least: each costs s
 
 _PLAIN = {"binary", "8bit", "7bit"}
 RAW_TYPES = {"text/csv", "application/csv"}
-_BROKEN = (
-    aiohttp.ClientPayloadError,
-    web.RequestPayloadError,
-    aiohttp.http_exceptions.HttpProcessingError,
-    web.HTTPException,
-    ConnectionError,
-    EOFError,
-    TimeoutError,
-    AssertionError,
-    ValueError,
-    RuntimeError,
-)
 
 
 class SubmittedRun(NamedTuple):
@@ -101,29 +89,13 @@ async def receive_run(request: web.Request, upload: Upload) -> SubmittedRun:
     parse_request(query, {})  # an error here need not wait for the file
     if (request.content_length or 0) > upload.limit + MAX_OVERHEAD:
         raise FileTooLarge(f"The file is larger than the limit of {upload.limit:,} bytes.")
-    with request.app[BODIES].hold(request), _broken_uploads():
+    with request.app[BODIES].hold(request), broken_uploads():
         await request_body(request)
         name, fields = await _receive(request, upload, request.app[LIMITS])
     parameters, dry_run = parse_request(query, fields)
     if not name and not upload.size:
         raise FileMissing
     return SubmittedRun(await upload.finish(name), parameters, dry_run)
-
-
-async def receive_body(request: web.Request, limit: int, within: float) -> bytes:
-    """Returns a small body that arrives `within` seconds. Raises FileTooLarge or UploadIncomplete."""
-    too_large = FileTooLarge(f"The body is over the limit of {limit:,} bytes.")
-    if (request.content_length or 0) > limit:
-        raise too_large
-    body, floor = bytearray(), RateFloor(request.app[LIMITS].upload_rate)
-    with request.app[BODIES].hold(request), _broken_uploads(f"The body was not there within {within:g} s."):
-        async with asyncio.timeout(within):
-            await request_body(request)
-            async for chunk in _timely(partial(floor.read, request.content.readany), request.content.at_eof):
-                body += chunk
-                if len(body) > limit:
-                    raise too_large
-    return bytes(body)
 
 
 async def _receive(request: web.Request, upload: Upload, limits: Limits) -> tuple[str, Mapping[str, str]]:
@@ -133,7 +105,7 @@ async def _receive(request: web.Request, upload: Upload, limits: Limits) -> tupl
         form = aiohttp.MultipartReader(request.headers, lines, max_field_size=MAX_HEADER)
         return await _receive_form(form, upload, limits)
     if request.content_type in RAW_TYPES:
-        async for chunk in _timely(partial(floor.read, content.readany), content.at_eof):
+        async for chunk in read_timely(partial(floor.read, content.readany), content.at_eof):
             await upload.write(chunk)
         return request.query.get("filename") or "body.csv", {}
     raise FileMissing
@@ -168,7 +140,7 @@ class _FormContent:
 async def _receive_form(form: aiohttp.MultipartReader, upload: Upload, limits: Limits) -> tuple[str, Mapping[str, str]]:
     name: str | None = None
     fields: list[tuple[str, str]] = []
-    while (part := await asyncio.wait_for(form.next(), CHUNK_TIMEOUT)) is not None:
+    while (part := await asyncio.wait_for(form.next(), bodies.CHUNK_TIMEOUT)) is not None:
         if not isinstance(part, BodyPartReader) or not part.name:
             raise BadParameter("The form holds a part that is not a field.")
         limits.check_fields(len(fields) + 1)
@@ -178,7 +150,7 @@ async def _receive_form(form: aiohttp.MultipartReader, upload: Upload, limits: L
             raise BadParameter(f"{part.name[:50]} is sent in an encoding: send its bytes as they are.")
         if part.name == FILE_FIELD:
             name = part.filename or ""
-            async for chunk in _timely(partial(part.read_chunk, CHUNK), part.at_eof):
+            async for chunk in read_timely(partial(part.read_chunk, CHUNK), part.at_eof):
                 await upload.write(chunk)
         else:
             fields.append((part.name, await _text(part)))
@@ -196,29 +168,8 @@ def _filled(fields: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 async def _text(part: BodyPartReader) -> str:
     value = bytearray()
-    async for chunk in _timely(partial(part.read_chunk, CHUNK), part.at_eof):
+    async for chunk in read_timely(partial(part.read_chunk, CHUNK), part.at_eof):
         value += chunk
         if len(value) > MAX_FIELD:
             raise BadParameter(f"{(part.name or '')[:50]} is over {MAX_FIELD} bytes.")
     return value.decode("utf-8", "replace")
-
-
-async def _timely(read: Callable[[], Awaitable[bytes]], ended: Callable[[], bool]) -> AsyncIterator[bytes]:
-    """Yields the chunks of a body to its end; an empty chunk is no end. Raises TimeoutError."""
-    while not ended():
-        async with asyncio.timeout(CHUNK_TIMEOUT):
-            chunk = await read()
-        yield chunk
-
-
-@contextmanager
-def _broken_uploads(too_slow: str | None = None) -> Iterator[None]:
-    """Turns aiohttp's many errors of a broken body into UploadIncomplete."""
-    try:
-        yield
-    except TimeoutError as error:
-        message = too_slow or f"The upload stood still for {CHUNK_TIMEOUT:g} s."
-        raise UploadIncomplete(message) from error
-    except _BROKEN as error:
-        reason = " ".join(str(error).split())  # some come with line ends
-        raise UploadIncomplete(f"The upload cannot be read to its end: {reason}") from error

@@ -14,11 +14,12 @@ from promise_pub.delivery.input.dialect import Dialect
 from promise_pub.delivery.input.header import find_header
 from promise_pub.delivery.input.reader import Reader
 from promise_pub.errors import NotCsv, TooManyWaiting
+from promise_pub.http.intake.bodies import receive_body
 from promise_pub.http.intake.expect import defer_continue
 from promise_pub.http.responses import as_json
 from promise_pub.parameters import Parameters
 from promise_pub.records import Batch, Rejected, Row
-from promise_pub.web.runs.forms import parse_preview, receive_body
+from promise_pub.web.runs.forms import parse_preview
 
 LIMIT = 256 * 1024  # bytes of a file that are looked at: 10 ms for an ordinary one, 3 s where each line is a reject
 PIECE = 16 * 1024  # bytes parsed at once: some milliseconds

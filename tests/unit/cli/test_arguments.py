@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from promise_pub import cli
+from promise_pub.app import FEATURES
 from promise_pub.cli.arguments import parse
+from promise_pub.terminal import CommandParsers
 from tests.run_parts import RUN
 
 
@@ -140,3 +144,31 @@ def test_where_an_error_comes_from_is_told_to_whoever_asks(
     code, _, err = said(capsys, "-q", *["-v"] * verbose, "send", data, *url)
     assert code == 1 and "cannot be reached" in err
     assert ("Traceback" in err) is verbose and (err.count("\n") == 1) is not verbose
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["log"], ("list", None, 0, False)),
+        (["log", "--only", "x", "-v"], ("list", "x", 1, False)),
+        (["log", "--watch"], ("list", None, 0, True)),
+        (["-v", "log", "-v", "add", "-v"], ("add", None, 3, False)),
+    ],
+)
+def test_a_command_may_have_commands_below_it(words: list[str], expected: tuple[object, ...]) -> None:
+    async def list_all(_: argparse.Namespace) -> int:
+        return 0
+
+    async def add(_: argparse.Namespace) -> int:
+        return 0
+
+    def add_commands(commands: CommandParsers) -> None:
+        listing = commands.add("log", list_all, "list")
+        listing.add_argument("--only")
+        listing.add_argument("--watch", action="store_true")
+        commands.add_below(listing).add("add", add, "add")
+
+    feature = replace(FEATURES[0], sections={}, add_commands=add_commands)
+    options = parse(words, [feature])
+    name = {list_all: "list", add: "add"}[options.command]
+    assert (name, options.only, options.verbose, options.endless) == expected
