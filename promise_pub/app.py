@@ -34,6 +34,7 @@ from promise_pub.logs import fields
 from promise_pub.outbox import Outbox, new_message_id
 from promise_pub.resources import log_refused_connections
 from promise_pub.settings import model
+from promise_pub.settings.inifile import Values
 from promise_pub.settings.model import RabbitSettings, Settings
 from promise_pub.web.server import Services, make_app
 
@@ -48,6 +49,11 @@ FEATURES: Sequence[Feature] = (visits.FEATURE, journal.FEATURE)
 def sections_of(features: Sequence[Feature]) -> model.Sections:
     """Returns every section of the configuration: the heart's and those of these features."""
     return {**model.SECTIONS, **{name: kind for one in features for name, kind in one.sections.items()}}
+
+
+def local_options_of(features: Sequence[Feature]) -> Values:
+    """Returns the options of these features that `serve --local` sets where it starts a broker."""
+    return {section: dict(given) for one in features for section, given in one.with_local_broker.items()}
 
 
 @asynccontextmanager

@@ -76,6 +76,7 @@ async def _start_local(stack: AsyncExitStack, options: argparse.Namespace) -> tu
             options.state,
             values,
             sections,
+            app.local_options_of(options.features),
             report=lambda text: _report(status, options, text),
             warn=lambda text: err.print(printable(text), markup=False),
         )

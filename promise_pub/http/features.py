@@ -36,7 +36,8 @@ class Feature:
     `folder` has its `templates/`, found as `{name}/…`, and its `static/`, served under `/static/{name}/`; each is
     optional. `sections` are the dataclasses of its sections of the configuration. `open` gets the pool of the database
     and the whole configuration. `needs` lists the rights that this takes. `reads_outbox` tells whether it takes events
-    from the outbox: while nobody does, none are put there. `middlewares` see every request before errors are rendered.
+    from the outbox: while nobody does, none are put there. `with_local_broker` are options, by section, that
+    `serve --local` sets where it starts a broker. `middlewares` see every request before errors are rendered.
     `operations` describe its routes by (method, path), `schemas` what these refer to, `tags` the groups that they are
     listed in. `errors` are the catalogue's entries of its own errors.
     """
@@ -46,6 +47,7 @@ class Feature:
     open: Callable[[asyncpg.Pool, Settings], AbstractAsyncContextManager[OpenFeature]]
     sections: Sections = field(default_factory=dict)
     needs: Callable[[Settings], Sequence[Need]] = lambda _: ()
+    with_local_broker: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     reads_outbox: Callable[[Settings], bool] = lambda _: False
     routes: Sequence[web.AbstractRouteDef] = ()
     middlewares: Sequence[Middleware] = ()

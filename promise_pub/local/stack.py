@@ -40,15 +40,24 @@ class LocalStack:
 
     The block gets the complete settings. When it ends, or the start fails, all that was started stops; the data stay
     for the next time. `report` shows progress, `warn` shows what happened to data that are not where, or whose, people
-    may expect. Raises PartMissing, PartFailed, or LocalStackError when the folder is in use, or another user's.
+    may expect. `with_broker` are options that are set besides where a broker is started, unless they are configured.
+    Raises PartMissing, PartFailed, or LocalStackError when the folder is in use, or another user's.
     """
 
     def __init__(
-        self, state: Path, values: Values, sections: model.Sections = model.SECTIONS, *, report: Report, warn: Report
+        self,
+        state: Path,
+        values: Values,
+        sections: model.Sections = model.SECTIONS,
+        with_broker: Values | None = None,
+        *,
+        report: Report,
+        warn: Report,
     ) -> None:
         self._state = state.expanduser().absolute()
         self._values = {section: dict(given) for section, given in values.items()}
         self._sections = sections
+        self._with_broker = with_broker or {}
         self._missing = model.unset_sections(values)
         self._report = report
         self._warn = warn
@@ -141,6 +150,8 @@ class LocalStack:
     async def _start_broker(self, folder: StateFolder, records: ProcessRecords) -> None:
         node = RabbitNode(folder, records)
         settings = await self._start_service("rabbit", node, node.start(self._report, self._warn))
+        for section, options in self._with_broker.items():
+            self._values[section] = {**options, **self._values.get(section, {})}
         self._lines["rabbit"] = f"RabbitMQ {node.version} on {join_host_port(settings.host, settings.port)}"
 
     async def _start_consumer(self, folder: StateFolder, records: ProcessRecords) -> None:

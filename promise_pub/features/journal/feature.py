@@ -1,15 +1,16 @@
-"""The feature of the journal: what it declares, and how its services are opened."""
+"""The feature of the journal, as it joins the application."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import asyncpg
 
 from promise_pub.db_checks import Need
 from promise_pub.features.journal import api, commands, errors, store, web
+from promise_pub.features.journal.keeping import JournalKeeper
 from promise_pub.features.journal.ports import Appending, JournalReader
 from promise_pub.features.journal.settings import BusSettings, JournalSettings
 from promise_pub.features.journal.store import StoredJournal
@@ -19,10 +20,15 @@ from promise_pub.settings.model import Settings
 
 
 @asynccontextmanager
-async def open_journal(pool: asyncpg.Pool, _: Settings) -> AsyncIterator[OpenFeature]:
-    """Opens the journal."""
+async def open_journal(pool: asyncpg.Pool, settings: Settings) -> AsyncIterator[OpenFeature]:
+    """Opens the journal. It is kept, and fed by the bus, where the settings enable that, and shown in any case."""
     journal = StoredJournal(pool)
-    yield with_services(journal, journal)
+    own, bus = settings.of("journal", JournalSettings), settings.of("bus", BusSettings)
+    async with AsyncExitStack() as stack:
+        if own.enabled:
+            keeper = JournalKeeper(journal, bus.prefix, own.keep, None)
+            await stack.enter_async_context(keeper.running())
+        yield with_services(journal, journal)
 
 
 def with_services(journal: JournalReader, appending: Appending) -> OpenFeature:
@@ -30,15 +36,21 @@ def with_services(journal: JournalReader, appending: Appending) -> OpenFeature:
     return OpenFeature(feature=FEATURE, values=web.values_of(journal, appending))
 
 
-def needs_of(_: Settings) -> Sequence[Need]:
-    return store.NEEDS
+def needs_of(settings: Settings) -> Sequence[Need]:
+    return store.NEEDS if reads_outbox(settings) else store.NEEDS_TO_SHOW
+
+
+def reads_outbox(settings: Settings) -> bool:
+    return settings.of("journal", JournalSettings).enabled
 
 
 FEATURE = Feature(
     name="journal",
     folder=Path(__file__).parent,
     sections={"journal": JournalSettings, "bus": BusSettings},
+    with_local_broker={"bus": {"enabled": "yes"}},
     needs=needs_of,
+    reads_outbox=reads_outbox,
     open=open_journal,
     routes=web.routes,
     operations=api.OPERATIONS,

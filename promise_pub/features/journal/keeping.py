@@ -1,4 +1,4 @@
-"""What a server does for the journal each second: events out of the outbox, own ones onto the bus, old ones away."""
+"""What a server does for the journal each second: events out of the outbox, word to the bus, old ones away."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class KeptJournal(Protocol):
 class Publisher(Protocol):
     """What publishes own events on the bus."""
 
-    async def publish_up_to(self, head: Head) -> None:
-        """Publishes the own events that are not on the bus yet, and moves the position of the journal."""
+    def tell(self, head: Head) -> None:
+        """Tells of the journal's newest head. Never waits."""
 
 
 class JournalKeeper:
     """Keeps the journal while `running`. `head` is its state at the last look; None before the first.
 
-    A database or a broker that is away is logged once, and asked again each second. With a publisher no event is swept
+    A database that is away is logged once, and asked again each second. With a publisher no event is swept
     that is not on the bus.
     """
 
@@ -86,25 +86,14 @@ class JournalKeeper:
             log.exception("Events are not moved out of the outbox after an unexpected error")
             return
         self._note_success("Events are not moved out of the outbox")
-        await self._publish(self.head)
+        if self._publisher and self.head.published < self.head.seq:
+            self._publisher.tell(self.head)
 
     async def _drain(self) -> None:
         while moved := await self._journal.drain_outbox(self._prefix):
             self.drained += moved
             if moved < BATCH:
                 return
-
-    async def _publish(self, head: Head) -> None:
-        if self._publisher is None or head.published >= head.seq:
-            return
-        try:
-            await self._publisher.publish_up_to(head)
-        except PromisePubError as error:
-            self._note_trouble("Events are not published on the bus", error.message)
-        except Exception:
-            log.exception("Events are not published on the bus after an unexpected error")
-        else:
-            self._note_success("Events are not published on the bus")
 
     async def _keep_sweeping(self) -> None:
         while True:
