@@ -22,11 +22,15 @@ from promise_pub.terminal import CommandParsers
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenFeature:
-    """A feature with its services: `values` by the keys that its handlers look them up by."""
+    """A feature with its services: `values` by the keys that its handlers look them up by.
+
+    `messages` describe what it publishes: `channels`, `operations`, `messages` and `schemas` of AsyncAPI, by their names.
+    """
 
     feature: Feature
     values: Mapping[web.AppKey[Any], Any] = field(default_factory=dict)
     collectors: Sequence[Collector] = ()
+    messages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

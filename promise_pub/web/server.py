@@ -168,7 +168,7 @@ def _add_routes(app: web.Application, features: Sequence[OpenFeature]) -> None:
         static = one.feature.folder / "static"
         if static.is_dir():
             app.router.add_static(f"/static/{one.feature.name}/", static)
-    page.set_up(app, [one.feature for one in features])
+    page.set_up(app, features)
     app.router.add_static("/static/", asset("static"))
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
 
 from promise_pub.db_checks import Need
 from promise_pub.features.journal import api, commands, errors, store, web
+from promise_pub.features.journal.described import describe
 from promise_pub.features.journal.keeping import JournalKeeper
 from promise_pub.features.journal.ports import Appending, JournalReader
 from promise_pub.features.journal.settings import BusSettings, JournalSettings
@@ -28,7 +30,8 @@ async def open_journal(pool: asyncpg.Pool, settings: Settings) -> AsyncIterator[
         if own.enabled:
             keeper = JournalKeeper(journal, bus.prefix, own.keep, None)
             await stack.enter_async_context(keeper.running())
-        yield with_services(journal, journal)
+        messages = describe(settings.rabbit, bus) if own.enabled and bus.enabled and bus.publish else {}
+        yield replace(with_services(journal, journal), messages=messages)
 
 
 def with_services(journal: JournalReader, appending: Appending) -> OpenFeature:

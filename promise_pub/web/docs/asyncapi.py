@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from promise_pub import __version__
@@ -68,21 +69,30 @@ def any_body_schema() -> Schema:
     }
 
 
-def describe(rabbit: RabbitSettings) -> dict[str, Any]:
-    """Describes the broker of these settings (without its user), the queues and the messages."""
+def describe(rabbit: RabbitSettings, features: Iterable[Mapping[str, Mapping[str, Any]]] = ()) -> dict[str, Any]:
+    """Describes the broker of these settings (without its user), the queues and the messages; and what features publish."""
+
+    def of_features(part: str) -> dict[str, Any]:
+        return {name: one for messages in features for name, one in messages.get(part, {}).items()}
+
     return {
         "asyncapi": VERSION,
         "info": {"title": "promise-pub", "version": __version__, "description": _WORDS},
         "defaultContentType": "application/json",
         "servers": {"broker": _server(rabbit)},
-        "channels": {"session": _channel(rabbit)},
-        "operations": {"publishRow": _operation()},
+        "channels": {"session": _channel(rabbit), **of_features("channels")},
+        "operations": {"publishRow": _operation(), **of_features("operations")},
         "components": {
-            "messages": {"row": _row(), "rowOfOtherColumns": _row_of_other_columns()},
+            "messages": {
+                "row": _row(),
+                "rowOfOtherColumns": _row_of_other_columns(),
+                **of_features("messages"),
+            },
             "schemas": {
                 "Properties": properties_schema(),
                 "Row": body_schema(NAME_AND_MAIL),
                 "RowOfOtherColumns": any_body_schema(),
+                **of_features("schemas"),
             },
         },
     }

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from promise_pub.http.features import Feature
+from promise_pub.http.features import OpenFeature
 from promise_pub.http.keys import AUTHENTICATOR
 from promise_pub.http.openapi import document
 from promise_pub.http.responses import as_json, page
@@ -16,14 +16,20 @@ from promise_pub.web.docs.operations import make_api
 from promise_pub.web.keys import BROKER
 
 DESCRIPTION: web.AppKey[Mapping[str, Any]] = web.AppKey("openapi", Mapping[str, Any])
+MESSAGES: web.AppKey[Sequence[Mapping[str, Mapping[str, Any]]]] = web.AppKey(
+    "messages", Sequence[Mapping[str, Mapping[str, Any]]]
+)
 
 routes = web.RouteTableDef()
 
 
-def set_up(app: web.Application, features: Sequence[Feature]) -> None:
+def set_up(app: web.Application, features: Sequence[OpenFeature]) -> None:
     """Adds the routes and describes all of the application's: call it after every other route was added."""
     app.add_routes(routes)
-    app[DESCRIPTION] = document.describe(document.routes_of(app), make_api(features), login=AUTHENTICATOR in app)
+    app[MESSAGES] = [one.messages for one in features]
+    app[DESCRIPTION] = document.describe(
+        document.routes_of(app), make_api([one.feature for one in features]), login=AUTHENTICATOR in app
+    )
 
 
 @routes.get("/openapi.json")
@@ -35,7 +41,8 @@ async def describe_api(request: web.Request) -> web.Response:
 @routes.get("/asyncapi.json")
 async def describe_messages(request: web.Request) -> web.Response:
     """The messages that are published, for programs."""
-    return as_json(asyncapi.describe(request.app[BROKER]))
+    messages = request.app[MESSAGES]
+    return as_json(asyncapi.describe(request.app[BROKER], messages))
 
 
 @routes.get("/docs")
