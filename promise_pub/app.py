@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 
 from promise_pub import __version__
@@ -20,7 +21,8 @@ from promise_pub.delivery.run.backoffs import BACKOFFS, Backoffs
 from promise_pub.delivery.store import ledger as ledgers
 from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.delivery.store.locks import ServerLocks
-from promise_pub.errors import BrokerRefused, PromisePubError
+from promise_pub.errors import BrokerRefused, DatabaseError, PromisePubError
+from promise_pub.event_records import OutboxEvent
 from promise_pub.features.journal import feature as journal
 from promise_pub.features.visits import feature as visits
 from promise_pub.http.features import Feature
@@ -29,12 +31,15 @@ from promise_pub.http.intake.listener import listen
 from promise_pub.http.keys import Probe
 from promise_pub.http.security import resolve_exposure
 from promise_pub.logs import fields
+from promise_pub.outbox import Outbox, new_message_id
 from promise_pub.resources import log_refused_connections
 from promise_pub.settings import model
 from promise_pub.settings.model import RabbitSettings, Settings
 from promise_pub.web.server import Services, make_app
 
 log = logging.getLogger(__name__)
+
+LAST_WORD = 1.0  # seconds to tell that the server has stopped
 
 FEATURES: Sequence[Feature] = (visits.FEATURE, journal.FEATURE)
 """The rooms beside the heart. A feature is added by its line here, and removed by deleting it and its folder."""
@@ -63,7 +68,8 @@ async def running(
         await require_usable(pool)
         await require_needs(pool, _needs(settings, features), makes_tables=True)
         locks = await stack.enter_async_context(ServerLocks(pool))
-        ledger = Ledger(pool, locks)
+        outbox = Outbox(pool, read_by_somebody=any(one.reads_outbox(settings) for one in features))
+        ledger = Ledger(pool, locks, outbox)
         left_over = await ledger.take_over()
         consumer = await stack.enter_async_context(open_consumer(settings.consumer, backoffs.consumer))
         runs = Runs(
@@ -78,8 +84,10 @@ async def running(
         }
         if settings.server.on_restart == "resume":
             await _resume(runs, left_over)
-        users = settings.server.auth == "users"
-        authenticator = await accounts.open_authenticator(pool, settings.server.login_hours) if users else None
+        authenticator = None
+        if settings.server.auth == "users":
+            opening = accounts.open_authenticator(pool, settings.server.login_hours, outbox)
+            authenticator = await stack.enter_async_context(opening)
         opened = [await stack.enter_async_context(one.open(pool, settings)) for one in features]
         services = Services(
             runs=runs,
@@ -91,6 +99,8 @@ async def running(
             limits=Limits.of(settings.server),
         )
         app = make_app(services, opened)
+        await outbox.put(_event("server.started"))
+        stack.push_async_callback(_tell_stopped, outbox)
         url = await listen(stack, app, settings.server)
         # Runs end while the server still listens: those who wait for them get their answer.
         stack.push_async_callback(runs.stop)
@@ -100,6 +110,17 @@ async def running(
             yield url
         finally:
             log.info("Stopping")
+
+
+def _event(topic: str) -> OutboxEvent:
+    return OutboxEvent(message_id=new_message_id(), at=datetime.now(UTC), topic=topic, body={"version": __version__})
+
+
+async def _tell_stopped(outbox: Outbox) -> None:
+    try:
+        await outbox.put(_event("server.stopped"), within=LAST_WORD)
+    except DatabaseError as error:
+        log.warning("The end of the server is not told", extra=fields(why=error.message))
 
 
 async def _probe_broker(settings: RabbitSettings, runs: Runs) -> None:

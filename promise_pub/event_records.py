@@ -28,6 +28,15 @@ class OutboxEvent:
     actor: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What was told of a run: the number of its last event, the run's state in it, and the sums of rows up to it."""
+
+    number: int = 0
+    state: str = ""
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEvent:
     """An event that is to be appended to the journal. Two with the same `key` are one.

@@ -39,6 +39,10 @@ class Histogram:
         counts = [0, *accumulate(self._buckets[bucket] for bucket in buckets)]
         return [counts[bisect_right(buckets, _bucket(bound))] for bound in bounds]
 
+    def buckets(self) -> dict[int, int]:
+        """Returns the counts by bucket; bucket b holds values up to 0.01 · 1.02^b, and over those of the one before."""
+        return dict(self._buckets)
+
     @property
     def count(self) -> int:
         return self._buckets.total()

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
 from promise_pub.consumer_totals import ConsumerTotals
+from promise_pub.event_records import Told
 from promise_pub.fates import Fate, RowGroup
 from promise_pub.parameters import Parameters
 from promise_pub.resume_state import ResumeState
@@ -347,6 +348,8 @@ class RunReport:
     """Bytes of the file read so far."""
     row_groups: tuple[RowGroup, ...] = ()
     """The records by their fates; empty while that is not worked out."""
+    told: Told = field(default=Told(), compare=False)
+    """What the journal was told of it: no part of what became of the run."""
 
     @property
     def fates(self) -> Mapping[Fate, int] | None:

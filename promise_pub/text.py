@@ -45,3 +45,9 @@ def unmasked_json(document: str) -> str:
     if document.isprintable():
         return document
     return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", document)
+
+
+def storable(text: str) -> str:
+    """Replaces NUL and lone surrogates, which PostgreSQL does not store: a peer's words must not keep what they are part of
+    from being recorded."""
+    return text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -23,6 +23,7 @@ from promise_pub.delivery.evidence.row_fates import InTable
 from promise_pub.delivery.input.row_chunks import RowChunk
 from promise_pub.delivery.ports import MailException, MailRow, Shipment, Watch
 from promise_pub.delivery.store.query import NEWEST_FIRST, RunSelection, Sort
+from promise_pub.delivery.telling import NO_NEWS, News
 from promise_pub.errors import (
     BrokerError,
     BrokerLost,
@@ -35,6 +36,7 @@ from promise_pub.errors import (
     RunDeleted,
     RunNotFound,
 )
+from promise_pub.event_records import OutboxEvent
 from promise_pub.fates import RowGroup
 from promise_pub.parameters import Mode
 from promise_pub.records import Rejected, Repeats, Row, RunReport, SessionView, State
@@ -440,7 +442,7 @@ class FakeRowStore:
 class FakeLedger:
     """`away` is raised by every call while it is set, `not_clearable` by those that clear; `slow` seconds a call takes.
 
-    `writes` are all that were made.
+    `writes` are all that were made, `outbox` what was told.
     """
 
     def __init__(self) -> None:
@@ -449,6 +451,7 @@ class FakeLedger:
         self.slow = 0.0
         self.runs: dict[str, RunReport] = {}
         self.writes: list[tuple[float, RunReport]] = []
+        self.outbox: list[OutboxEvent] = []
         self.calls: list[str] = []
         self.employees: list[str] = []
         self._forgotten = 0  # ids of employees that are gone
@@ -461,17 +464,23 @@ class FakeLedger:
         if self.away:
             raise self.away
 
-    async def open_run(self, report: RunReport) -> None:
+    async def open_run(self, report: RunReport, news: News = NO_NEWS) -> None:
         await self._call("open_run")
         if report.id in self.runs:
             raise DatabaseError(f"there is a run {report.id} already")
-        self.runs[report.id] = report
+        self._write(report, news)
 
-    async def reopen_run(self, report: RunReport) -> None:
+    async def reopen_run(self, report: RunReport, news: News = NO_NEWS) -> None:
         await self._call("reopen_run")
-        if not self.runs[report.id].resumable:
+        before = self.runs[report.id]
+        if not before.resumable or before.told.number != report.told.number:
             raise NotResumable
-        self.runs[report.id] = report
+        self._write(report, news)
+
+    def _write(self, report: RunReport, news: News) -> None:
+        before = self.runs[report.id].told if report.id in self.runs else report.told
+        self.runs[report.id] = replace(report, told=news.told or before)
+        self.outbox += news.events
 
     async def find_known(self, run_ids: Collection[str]) -> set[str]:
         await self._call("find_known")
@@ -486,13 +495,13 @@ class FakeLedger:
     async def exclusive_turn(self, lost: Callable[[], None]) -> AsyncIterator[None]:
         yield
 
-    async def write_run(self, report: RunReport) -> None:
+    async def write_run(self, report: RunReport, news: News = NO_NEWS) -> None:
         asked = asyncio.get_running_loop().time()
         await self._call("write_run")
         self.writes.append((asked, report))
         if report.id in self.runs:
             groups = report.row_groups or self.runs[report.id].row_groups
-            self.runs[report.id] = replace(report, row_groups=groups)
+            self._write(replace(report, row_groups=groups), news)
 
     async def add_rejects(self, run_id: str, rejected: Sequence[Rejected]) -> None:
         await self._call("add_rejects")
@@ -527,9 +536,10 @@ class FakeLedger:
         if self.not_clearable:
             raise self.not_clearable
 
-    async def clear_employees(self) -> None:
+    async def clear_employees(self, tell: Callable[[int], OutboxEvent]) -> None:
         await self.require_clearable()
         await self._call("clear_employees")
+        self.outbox.append(tell(len(self.employees)))
         self._forgotten += len(self.employees)
         self.employees.clear()
 

@@ -11,7 +11,8 @@ from promise_pub.accounts.lookups import Lookups
 from promise_pub.accounts.passwords import MAX_LENGTH, Passwords
 from promise_pub.accounts.people import Principal, User, is_name
 from promise_pub.accounts.sessions import LoginSession, SessionSigner
-from promise_pub.errors import LoginFailed, TokenRefused
+from promise_pub.accounts.telling import AccountTelling
+from promise_pub.errors import LoginFailed, TokenRefused, TooManyTries
 
 log = logging.getLogger(__name__)
 
@@ -30,18 +31,36 @@ class Authenticator:
     """The check of logins, sessions and tokens. While the accounts cannot be read, nobody gets in."""
 
     def __init__(
-        self, accounts: Accounts, sessions: SessionSigner, passwords: Passwords, attempts: LoginAttempts
+        self,
+        accounts: Accounts,
+        sessions: SessionSigner,
+        passwords: Passwords,
+        attempts: LoginAttempts,
+        telling: AccountTelling | None = None,
     ) -> None:
         self.login_seconds = sessions.seconds
         self._accounts = accounts
         self._sessions = sessions
         self._passwords = passwords
         self._attempts = attempts
+        self._telling = telling
         self._lookups = Lookups()
 
     async def log_in(self, name: str, password: str, address: str) -> str:
-        """Returns a new session, signed. Raises LoginFailed, TooManyTries, ServerBusy or DatabaseError."""
-        name = name.strip().lower()
+        """Returns a new session, signed, once the login is told. Raises LoginFailed, TooManyTries, ServerBusy or
+        DatabaseError."""
+        try:
+            user = await self._verify(name.strip().lower(), password, address)
+        except (LoginFailed, TooManyTries) as error:
+            if self._telling:
+                self._telling.note_failure(error.code)
+            raise
+        if self._telling:
+            await self._telling.tell_login(user.name, user.role)
+        log.info("Login: %s from %s", user.name, address)
+        return self._sessions.sign(user.id, user.generation)
+
+    async def _verify(self, name: str, password: str, address: str) -> User:
         with self._attempts.count(name, address):
             user = await self._accounts.find_user(name) if is_name(name) else None
             matches = await self._passwords.verify(user.password if user else None, password[: MAX_LENGTH + 1])
@@ -51,8 +70,7 @@ class Authenticator:
                 raise LoginFailed
             if self._passwords.is_outdated(user.password):
                 await self._accounts.rehash(user, await self._passwords.hash(password))
-        log.info("Login: %s from %s", user.name, address)
-        return self._sessions.sign(user.id, user.generation)
+        return user
 
     async def find_by_session(self, signed: str, client: str = "") -> Principal | None:
         """Returns the user of a session; None when it is invalid, has expired or was ended."""
@@ -64,6 +82,8 @@ class Authenticator:
     async def find_by_token(self, token: str, client: str = "") -> Principal:
         """Returns the owner of a token. Raises TokenRefused, or ServerBusy where the client tries many."""
         if principal := await self._lookups.find(token, lambda: self._accounts.find_by_token(token), client):
+            if self._telling:
+                await self._telling.tell_token(principal)
             return principal
         raise TokenRefused
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -14,9 +16,11 @@ from promise_pub.accounts.login_attempts import LoginAttempts
 from promise_pub.accounts.passwords import Passwords
 from promise_pub.accounts.people import Account, Principal, Role, User
 from promise_pub.accounts.sessions import LoginSession, SessionSigner
+from promise_pub.accounts.telling import AccountTelling
 from promise_pub.db import ANSWER_TIMEOUT, answering, queries
 from promise_pub.db_checks import Need
 from promise_pub.errors import AccountExists, AccountMissing
+from promise_pub.outbox import Outbox
 
 NEEDS = (
     Need("access_users", "SELECT UPDATE"),
@@ -125,8 +129,11 @@ def _account(row: asyncpg.Record) -> Account:
     return Account(**{**row, "role": Role(row["role"])})
 
 
-async def open_authenticator(pool: asyncpg.Pool, login_hours: int) -> Authenticator:
-    """Returns the authenticator of a server. Raises DatabaseError or SchemaMissing."""
+@asynccontextmanager
+async def open_authenticator(pool: asyncpg.Pool, login_hours: int, outbox: Outbox) -> AsyncIterator[Authenticator]:
+    """Opens the authenticator of a server. Raises DatabaseError or SchemaMissing."""
     accounts = StoredAccounts(pool)
     sessions = SessionSigner(await accounts.signing_key(), login_hours)
-    return Authenticator(accounts, sessions, Passwords(), LoginAttempts())
+    telling = AccountTelling(outbox.put)
+    async with telling.running():
+        yield Authenticator(accounts, sessions, Passwords(), LoginAttempts(), telling)

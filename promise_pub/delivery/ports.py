@@ -14,6 +14,8 @@ from promise_pub.delivery.evidence.digest import RowDigest
 from promise_pub.delivery.evidence.mail_sum import MailSum
 from promise_pub.delivery.evidence.row_fates import InTable
 from promise_pub.delivery.input.row_chunks import RowChunk
+from promise_pub.delivery.telling import NO_NEWS, News
+from promise_pub.event_records import OutboxEvent
 from promise_pub.fates import RowGroup
 from promise_pub.parameters import Mode
 from promise_pub.parameters.columns import NAME_AND_MAIL
@@ -93,19 +95,23 @@ class OpenPublisher(Protocol):
 
 
 class RunLedger(Protocol):
-    """Runs and rejected rows in PostgreSQL. Every method raises a kind of DatabaseError."""
+    """Runs and rejected rows in PostgreSQL. Every method raises a kind of DatabaseError.
+
+    News go to the outbox in the transaction that makes them true: both are written, or neither.
+    """
 
     @property
     def rows(self) -> RowStore:
         """The fates of their records."""
 
-    async def open_run(self, report: RunReport) -> None:
+    async def open_run(self, report: RunReport, news: News = NO_NEWS) -> None:
         """Adds a run."""
 
-    async def reopen_run(self, report: RunReport) -> None:
-        """Queues a run again, which is this server's from now on. Raises NotResumable when it is in progress already."""
+    async def reopen_run(self, report: RunReport, news: News = NO_NEWS) -> None:
+        """Queues a run again, which is this server's from now on. Raises NotResumable when it is in progress already, or
+        has been since it was as in `report`."""
 
-    async def write_run(self, report: RunReport) -> None:
+    async def write_run(self, report: RunReport, news: News = NO_NEWS) -> None:
         """Writes the present state of a run. Raises RunTaken when another server has taken it, RunDeleted when it is gone."""
 
     async def get_run(self, run_id: str) -> RunReport:
@@ -132,8 +138,8 @@ class RunLedger(Protocol):
     async def require_clearable(self) -> None:
         """Raises NotClearable when the employees table cannot be emptied, as far as that is known without trying."""
 
-    async def clear_employees(self) -> None:
-        """Empties the employees table. Raises NotClearable."""
+    async def clear_employees(self, tell: Callable[[int], OutboxEvent]) -> None:
+        """Empties the employees table, and tells how many rows it had. Raises NotClearable."""
 
     async def count_employees(self) -> int:
         """Returns the number of rows in the employees table."""

@@ -1,11 +1,15 @@
 -- The queries of promise_pub/delivery/store/ledger.py.
 
--- name: open_run({new})!
+-- name: open_run({new}, told, {events})!
 -- Adds a run. The ledger fills in its columns, among them one for each parameter.
-INSERT INTO runs ({new}) VALUES ({values});
+WITH written AS (
+    INSERT INTO runs ({new}, told) VALUES ({values}, coalesce(:told::jsonb, '{}')) RETURNING id
+)
+{insert_events};
 
--- name: write_run(state, started_at, finished_at, seconds, rows_read, rows_rejected, published, confirmed, returned, nacked, resent, returned_rows, nacked_rows, session, db_count, verdict, explanation, confirm_ms, error_code, error_message, digest, resends, earlier, going, samples, read_bytes, findings, unconfirmed_rows, row_groups, id, server)^
+-- name: write_run(state, started_at, finished_at, seconds, rows_read, rows_rejected, published, confirmed, returned, nacked, resent, returned_rows, nacked_rows, session, db_count, verdict, explanation, confirm_ms, error_code, error_message, digest, resends, earlier, going, samples, read_bytes, findings, unconfirmed_rows, row_groups, id, server, told, {events})^
 -- Writes the present state of a run, if it is still this server's. Groups are written once, and stay until it is resumed.
+WITH written AS (
 UPDATE runs
 SET state = :state, started_at = :started_at, finished_at = :finished_at, seconds = :seconds,
     rows_read = :rows_read, rows_rejected = :rows_rejected, published = :published, confirmed = :confirmed,
@@ -15,16 +19,29 @@ SET state = :state, started_at = :started_at, finished_at = :finished_at, second
     confirm_ms = :confirm_ms, error_code = :error_code, error_message = :error_message,
     digest = :digest, resends = :resends, earlier = :earlier, going = :going, samples = :samples, read_bytes = :read_bytes,
     findings = :findings, unconfirmed_rows = :unconfirmed_rows,
-    row_groups = CASE WHEN :row_groups::jsonb = '[]' THEN row_groups ELSE :row_groups::jsonb END
+    row_groups = CASE WHEN :row_groups::jsonb = '[]' THEN row_groups ELSE :row_groups::jsonb END,
+    told = coalesce(:told::jsonb, told)
 WHERE id = :id AND server = :server
-RETURNING id;
+RETURNING id
+), noted AS (
+    {insert_events} WHERE EXISTS (SELECT FROM written)
+)
+SELECT id FROM written;
 
--- name: reopen_run(id, server)^
--- Queues a run that did not complete again; from now on it is this server's. Its rows will have other fates.
-UPDATE runs
-SET state = 'queued', finished_at = NULL, error_code = NULL, error_message = NULL, row_groups = '[]', server = :server
-WHERE id = :id AND state IN ('failed', 'cancelled', 'interrupted')
-RETURNING id;
+-- name: reopen_run(id, server, number, told, {events})^
+-- Queues a run that did not complete again; from now on it is this server's. Its rows will have other fates. `number`: of
+-- the last event that was told of it when its resumption was decided.
+WITH written AS (
+    UPDATE runs
+    SET state = 'queued', finished_at = NULL, error_code = NULL, error_message = NULL, row_groups = '[]',
+        server = :server, told = coalesce(:told::jsonb, told)
+    WHERE id = :id AND state IN ('failed', 'cancelled', 'interrupted')
+      AND coalesce((told ->> 'number')::bigint, 0) = :number
+    RETURNING id
+), noted AS (
+    {insert_events} WHERE EXISTS (SELECT FROM written)
+)
+SELECT id FROM written;
 
 -- name: known_runs(ids)
 SELECT id FROM runs WHERE id = ANY (:ids::uuid[]);
@@ -37,17 +54,33 @@ SELECT id FROM runs WHERE id = ANY (:ids::uuid[]) AND state <> 'completed';
 -- The servers that have runs in progress or waiting.
 SELECT DISTINCT server FROM runs WHERE state IN ('queued', 'negotiating', 'publishing', 'draining');
 
--- name: interrupt_left_over(dead, nobody, server)
--- Interrupts the runs of dead servers, which are this server's from now on. `nobody`: also runs without a server.
-WITH marked AS (
-    UPDATE runs
-    SET state = 'interrupted', finished_at = now(), error_code = 'interrupted',
-        error_message = 'The server ended while the run was in progress.', server = :server
-    WHERE state IN ('queued', 'negotiating', 'publishing', 'draining')
-      AND (server = ANY (:dead::bigint[]) OR server IS NULL AND :nobody::boolean)
-    RETURNING id, created_at
+-- name: hold_left_over(dead, nobody)
+-- The runs of dead servers, oldest first, held until the end of the transaction. `nobody`: also runs without a server.
+SELECT * FROM runs
+WHERE state IN ('queued', 'negotiating', 'publishing', 'draining')
+  AND (server = ANY (:dead::bigint[]) OR server IS NULL AND :nobody::boolean)
+ORDER BY created_at, id
+FOR UPDATE;
+
+-- name: hold_untold(most)
+-- Runs that have ended and of which nothing was told, held until the end of the transaction; not those that others hold.
+SELECT * FROM runs
+WHERE told = '{}' AND state IN ('completed', 'failed', 'cancelled', 'interrupted')
+ORDER BY created_at, id LIMIT :most
+FOR UPDATE SKIP LOCKED;
+
+-- name: interrupt(ids, at, server, code, message)!
+-- Ends runs that are held, which are this server's from now on.
+UPDATE runs
+SET state = 'interrupted', finished_at = :at, error_code = :code, error_message = :message, server = :server
+WHERE id = ANY (:ids::uuid[]);
+
+-- name: note_told(ids, tolds, {events})!
+-- Notes what is told of runs that are held, and tells it.
+WITH noted AS (
+    UPDATE runs SET told = now.told FROM unnest(:ids::uuid[], :tolds::jsonb[]) AS now (id, told) WHERE runs.id = now.id
 )
-SELECT id FROM marked ORDER BY created_at, id;
+{insert_events};
 
 -- name: add_rejected(run_id, lines, reasons, excerpts)!
 -- Rejected rows of a run.
@@ -79,6 +112,10 @@ SELECT current_user AS role, relkind IN ('v', 'm') AS is_view,
        -- pg_relation_is_updatable returns bits; this one is for DELETE.
        has_table_privilege(pg_class.oid, 'DELETE') AND pg_relation_is_updatable(pg_class.oid, true) & 16 <> 0 AS deletes
 FROM pg_class WHERE pg_class.oid = to_regclass('employees');
+
+-- name: hold_employees()#
+-- Keeps others from the table until the end of the transaction.
+LOCK TABLE employees IN ACCESS EXCLUSIVE MODE;
 
 -- name: truncate_employees()!
 TRUNCATE employees;

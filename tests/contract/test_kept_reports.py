@@ -10,8 +10,9 @@ from uuid import uuid4
 import pytest
 
 from promise_pub.db import open_pool
-from promise_pub.delivery.store.ledger import MAX_KEPT, Ledger
+from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.delivery.store.locks import ServerLocks
+from promise_pub.delivery.store.run_rows import MAX_KEPT
 from promise_pub.parameters import Parameters
 from promise_pub.records import RunReport, State, StoredFile
 from promise_pub.settings.model import DatabaseSettings

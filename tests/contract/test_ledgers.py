@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -20,7 +21,9 @@ from promise_pub.delivery.rows.look_up import MailRows
 from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.delivery.store.query import RunSelection, Sort
+from promise_pub.delivery.telling import tell_cleared
 from promise_pub.errors import DatabaseError, NotClearable, RunDeleted, RunNotFound, RunTaken
+from promise_pub.event_records import OutboxEvent
 from promise_pub.fates import Fate, RowGroup
 from promise_pub.parameters import Mode, Parameters
 from promise_pub.parameters.columns import NAME_AND_MAIL
@@ -115,6 +118,10 @@ def report(**changes: Any) -> RunReport:
         created_at=NOW,
     )
     return replace(run, **changes)
+
+
+def cleared(rows: int) -> OutboxEvent:
+    return tell_cleared(report(), rows)
 
 
 async def rows(*mails: str, name: str = "n", in_batches_of: int = 2) -> AsyncIterator[Batch]:
@@ -390,7 +397,7 @@ async def employees_as(database: DatabaseSettings, statement: str) -> AsyncItera
 async def test_employees_are_cleared_where_they_cannot_be_truncated(database: DatabaseSettings, statement: str) -> None:
     async with employees_as(database, statement) as ledger:
         await ledger.require_clearable()
-        await ledger.clear_employees()
+        await ledger.clear_employees(cleared)
         assert await ledger.count_employees() == 0
 
 
@@ -398,7 +405,7 @@ async def test_a_view_that_nothing_can_be_deleted_from_is_told(database: Databas
     view = "CREATE VIEW employees AS SELECT DISTINCT * FROM people"
     renamed = f"ALTER TABLE employees RENAME TO people; {view}"
     async with employees_as(database, renamed) as ledger:
-        for clear in (ledger.require_clearable, ledger.clear_employees):
+        for clear in (ledger.require_clearable, partial(ledger.clear_employees, cleared)):
             with pytest.raises(NotClearable, match="nothing can be deleted from it"):
                 await clear()
         assert await ledger.count_employees() == 2
@@ -410,7 +417,7 @@ async def test_rows_that_others_refer_to_are_not_cleared(database: DatabaseSetti
     )
     async with employees_as(database, referring) as ledger:
         with pytest.raises(NotClearable, match="rows of heads refer to its rows"):
-            await ledger.clear_employees()
+            await ledger.clear_employees(cleared)
         assert await ledger.count_employees() == 2
 
 
@@ -468,7 +475,7 @@ async def test_employees_are_counted_and_cleared(subject: Subject) -> None:
     await subject.save("a", "b", "c")
     before = await ledger.highest_employee_id()
     assert (await ledger.count_employees(), before > 0) == (3, True)
-    await ledger.clear_employees()
+    await ledger.clear_employees(cleared)
     assert (await ledger.count_employees(), await ledger.highest_employee_id()) == (0, 0)
     await subject.save("d")
     assert await ledger.highest_employee_id() > before  # so that nobody takes it for an old one
@@ -566,7 +573,7 @@ async def test_repeats_are_counted_by_the_mail_wherever_it_stands(
 
 async def test_what_was_cleared_was_not_held(subject: Subject) -> None:
     await subject.save("a", "b")
-    await subject.ledger.clear_employees()
+    await subject.ledger.clear_employees(cleared)
     highest = await subject.ledger.highest_employee_id()
     await subject.save("c", "a")
     assert await count_repeats(subject.ledger, rows("a", "c"), highest) == Repeats(gained=2)

@@ -1,4 +1,4 @@
-"""Events to append."""
+"""Events to append and to tell, and all that a journal holds."""
 
 from __future__ import annotations
 
@@ -6,10 +6,20 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
+import asyncpg
+
 from promise_pub.event_records import Event, NewEvent
 from promise_pub.features.journal.keys import key_of
 from promise_pub.features.journal.ports import Selection
+from promise_pub.features.journal.store import StoredJournal
 from promise_pub.features.journal.topics import matches
+
+# Too long for any index, however it is compressed.
+LONG = "".join(map(chr, Random(2).choices(range(0x4E00, 0x9FFF), k=4000)))
+END_OTHERS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
 
 
 def an_event(message_id: str | None = None, **values: Any) -> NewEvent:
@@ -51,5 +61,30 @@ def select_naively(events: list[Event], selection: Selection) -> list[Event]:
     return [event for event in reversed(found) if selection.before is None or event.seq < selection.before]
 
 
-def utc(*parts: int) -> datetime:
-    return datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type]
+def as_new(event: Event) -> NewEvent:
+    """The event as it was given."""
+    return NewEvent(**{name: getattr(event, name) for name in NewEvent.__dataclass_fields__})
+
+
+async def all_events(journal: StoredJournal) -> list[Event]:
+    """All events in their order."""
+    events: list[Event] = []
+    position: int | None = 0
+    while position is not None:
+        page = await journal.read(Selection(after=position, limit=1000))
+        events += page.events
+        position = page.next
+    return events
+
+
+async def tell(pool: asyncpg.Pool, message_id: str, **values: Any) -> None:
+    """Inserts an event into the outbox."""
+    await pool.execute(
+        "INSERT INTO outbox (message_id, at, topic, subject, actor, body) VALUES ($1, $2, $3, $4, $5, $6)",
+        message_id,
+        values.get("at", datetime(2026, 1, 2, tzinfo=UTC)),
+        values.get("topic", "run.ended"),
+        values.get("subject"),
+        values.get("actor"),
+        values.get("body", "{}"),
+    )

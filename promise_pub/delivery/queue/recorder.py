@@ -131,7 +131,9 @@ class RunRecorder:
         if rejected := run.rejects.pending:
             await self._ledger.add_rejects(run.id, rejected)
             run.rejects.mark_stored(len(rejected))
-        await self._ledger.write_run(report)
+        news = run.news(report)
+        await self._ledger.write_run(report, news)
+        run.telling.confirm(news)
 
     async def close(self) -> None:
         """Gives up the writes in progress."""

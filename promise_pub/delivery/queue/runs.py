@@ -24,6 +24,7 @@ from promise_pub.delivery.run.judging import RunJudge
 from promise_pub.delivery.run.lifecycle_log import log_queued
 from promise_pub.delivery.run.stopping import StopReason
 from promise_pub.delivery.run.totals import RunTotals
+from promise_pub.delivery.telling import News
 from promise_pub.errors import (
     DatabaseUnavailable,
     NotCancellable,
@@ -186,12 +187,15 @@ class Runs:
             if run is self.current:
                 asyncio.get_running_loop().call_later(CANCEL_AGAIN, self._cancel_until_ended, run)
 
-    async def _reserve(self, run: ActiveRun, record: Callable[[RunReport], Awaitable[None]]) -> None:
+    async def _reserve(self, run: ActiveRun, record: Callable[[RunReport, News], Awaitable[None]]) -> None:
         """Records a run and reserves its place: it can be found from now on. The caller releases it."""
         self.admit()
         self._queue.reserve(run)
         try:
-            await record(run.report())
+            report = run.report()
+            news = run.news(report)
+            await record(report, news)
+            run.telling.confirm(news)
         except BaseException as error:
             self._queue.release(run)
             if isinstance(error, DatabaseUnavailable):

@@ -23,6 +23,7 @@ from promise_pub.delivery.run.resends import Resends
 from promise_pub.delivery.run.sessions import RunSessions
 from promise_pub.delivery.run.stopping import StopReason
 from promise_pub.delivery.run.timeline import Timeline
+from promise_pub.delivery.telling import News, RunTelling
 from promise_pub.fates import RowGroup
 from promise_pub.parameters import Parameters
 from promise_pub.records import Batch, Counts, Fault, RunReport, SessionView, State, StoredFile
@@ -46,6 +47,7 @@ class ActiveRun:
         self.rejects = RejectBuffer()
         self.sessions = RunSessions()
         self.timeline = Timeline()
+        self.telling = RunTelling()
         self._checkpoints = Checkpoints(ResumeState())
         self._resends = Resends()
         self.publisher: ReconnectingPublisher | None = None
@@ -65,6 +67,7 @@ class ActiveRun:
         run.rejects = RejectBuffer(report.resume_state.checkpoint.rejected)
         run.sessions = RunSessions(report.session, report.earlier, report.resume_state.left_behind)
         run.timeline = Timeline(report.samples)
+        run.telling = RunTelling(report.told)
         run._read, run._rejected, run._read_bytes = report.counts.read, report.counts.rejected, report.read_bytes
         run._resends = Resends(report.resends)
         state = replace(report.resume_state, resumed=report.session is not None)
@@ -100,6 +103,7 @@ class ActiveRun:
         Raises SessionLost when the run has used up MAX_SESSIONS.
         """
         self.sessions.require_another(reason)
+        self.telling.note_latency(self.latency)
         first = self._checkpoints.state.after + 1
         self.sessions.end_current(first, last=self._checkpoints.leave_session(self.session))
         self.note_resend(f"{reason.rstrip('.')}; a new session continues")
@@ -251,4 +255,10 @@ class ActiveRun:
             samples=self.timeline.samples,
             read_bytes=self._read_bytes,
             row_groups=self._row_groups,
+            told=self.telling.recorded,
         )
+
+    def news(self, report: RunReport) -> News:
+        """Returns what is to be told with a report of this run that is about to be written."""
+        self.telling.note_latency(self.latency)
+        return self.telling.tell(report)

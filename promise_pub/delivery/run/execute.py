@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from promise_pub.delivery.broker.reconnecting import ReconnectingPublisher
@@ -18,6 +19,7 @@ from promise_pub.delivery.run.judging import RunJudge
 from promise_pub.delivery.run.lifecycle_log import log_started
 from promise_pub.delivery.run.protocol import abandon_session, run_session
 from promise_pub.delivery.run.totals import RunTotals
+from promise_pub.delivery.telling import tell_cleared
 from promise_pub.errors import (
     ConsumerComplaint,
     ConsumerError,
@@ -95,7 +97,7 @@ class RunExecutor:
         if run.resume_state.employees is not None:
             return
         if run.parameters.clear and not run.resume_state.cleared:
-            await self._retry(self.ledger.clear_employees)
+            await self._retry(lambda: self.ledger.clear_employees(partial(tell_cleared, run.report())))
         highest = await self._retry(self.ledger.highest_employee_id)
         run.note_employees(await self._retry(self.ledger.count_employees), highest)
 

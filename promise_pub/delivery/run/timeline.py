@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from promise_pub.consumer_totals import ConsumerTotals
-from promise_pub.delivery.evidence.latency import LatencyHistogram
+from promise_pub.delivery.evidence.latency import LatencyHistogram, RecentLatency
 from promise_pub.records import Counts
 from promise_pub.samples import Sample
 
@@ -25,8 +25,7 @@ class Timeline:
         self._taken_up = bool(self._samples)
         self.interval = max([FIRST_INTERVAL, *(one.at / len(self._samples) for one in self._samples[-1:])])
         """Seconds until the next sample is due."""
-        self._histogram: LatencyHistogram | None = None
-        self._seen = LatencyHistogram()
+        self._recent = RecentLatency()
         self._thin_out()
 
     @property
@@ -35,10 +34,7 @@ class Timeline:
 
     def add(self, at: float, counts: Counts, totals: ConsumerTotals, latency: LatencyHistogram) -> None:
         """Adds a sample, `at` seconds of work, with the latencies of the confirms since the last one."""
-        if self._histogram is not latency:  # a new session has a new histogram
-            self._histogram, self._seen = latency, LatencyHistogram()
-        recent = latency.since(self._seen).summary()
-        self._seen = latency.copy()
+        recent = self._recent.take(latency).summary()
         late = bool(self._samples) and at - self._samples[-1].at > self.interval + LATE
         sample = Sample(
             at=round(at, 3),

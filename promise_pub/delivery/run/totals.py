@@ -9,16 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from promise_pub.consumer_totals import ConsumerTotals
-from promise_pub.delivery.evidence.latency import LatencyHistogram
+from promise_pub.delivery.evidence.latency import LatencyHistogram, RecentLatency
 from promise_pub.delivery.run.active import ActiveRun
-from promise_pub.records import Counts, State, Verdict
-
-_COUNTED = ("read", "rejected", "published", "confirmed", "returned", "nacked", "resent")
-# By the metric's label: the run's sums over its sessions.
-_REPORTED = {"received": "received", "saved": "saved", "duplicates": "repeats", "invalid": "unusable"}
-FATES = (*_COUNTED, *_REPORTED)
-"""Fates of rows: in the file and at the broker, and as the consumer reports them."""
+from promise_pub.delivery.telling import FATES, REPORTED, count_fates
+from promise_pub.records import State, Verdict
 
 
 class RunTotals:
@@ -30,34 +24,29 @@ class RunTotals:
         self._latency = LatencyHistogram()
         self._run: ActiveRun | None = None
         self._seen: Mapping[str, int] = {}
-        self._histogram: LatencyHistogram | None = None
-        self._seen_latency = LatencyHistogram()
+        self._recent = RecentLatency()
 
     def begin(self, run: ActiveRun) -> None:
         """Makes this run the current one. Its counts up to now are not this process's."""
-        self._run, self._seen = run, _by_fate(run.counts(), run.sessions.totals)
-        self._histogram, self._seen_latency = run.latency, run.latency.copy()
+        self._run, self._seen = run, count_fates(run.counts(), run.sessions.totals)
+        self._recent = RecentLatency(run.latency)
 
     def update(self) -> None:
         """Adds the current run's progress since the last call. Call it before a new session resets the run's counts."""
         if self._run is None:
             return
-        now = _by_fate(self._run.counts(), self._run.sessions.totals)
+        now = count_fates(self._run.counts(), self._run.sessions.totals)
         for fate, rows in now.items():
             self._rows[fate] += max(0, rows - self._seen[fate])
         # A session that ends accounts for fewer rows than it reported: those that another gets again count once.
-        self._seen = now | {fate: max(self._seen[fate], now[fate]) for fate in _REPORTED}
-        histogram = self._run.latency
-        if histogram is not self._histogram:  # a new session has a new histogram
-            self._histogram, self._seen_latency = histogram, LatencyHistogram()
-        self._latency.merge(histogram.since(self._seen_latency))
-        self._seen_latency = histogram.copy()
+        self._seen = now | {fate: max(self._seen[fate], now[fate]) for fate in REPORTED}
+        self._latency.merge(self._recent.take(self._run.latency))
 
     def end(self, run: ActiveRun) -> None:
         """Counts a run that has ended, also one whose turn never came."""
         if run is self._run:
             self.update()
-            self._run = self._histogram = None
+            self._run = None
         report = run.report()
         self.ended[report.state, report.verdict] += 1
 
@@ -70,9 +59,3 @@ class RunTotals:
         """Returns the latencies of all confirms up to this moment."""
         self.update()
         return self._latency
-
-
-def _by_fate(counts: Counts, totals: ConsumerTotals) -> dict[str, int]:
-    """Returns the run's counts and the consumer's together; what the consumer does not report is 0."""
-    reported = {fate: getattr(totals, name) or 0 for fate, name in _REPORTED.items()}
-    return {fate: getattr(counts, fate) for fate in _COUNTED} | reported

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, fields, replace
-from functools import lru_cache
-from typing import Any, TypeVar
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -21,6 +22,8 @@ from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.delivery.store.mails import LONG_TIMEOUT, open_mail_look_up
 from promise_pub.delivery.store.query import NEWEST_FIRST, RunSelection, Sort
 from promise_pub.delivery.store.row_store import ChunkStore
+from promise_pub.delivery.store.run_rows import columns_of, report_of
+from promise_pub.delivery.telling import NO_NEWS, News, RunTelling
 from promise_pub.errors import (
     DatabaseError,
     NotClearable,
@@ -30,36 +33,22 @@ from promise_pub.errors import (
     RunTaken,
     SchemaMissing,
 )
-from promise_pub.fates import Fate, RowGroup
-from promise_pub.parameters import RUN_PARAMETERS, Parameters
-from promise_pub.records import (
-    ConfirmLatency,
-    Counts,
-    EarlierSession,
-    Fault,
-    Finding,
-    Rejected,
-    Resent,
-    RunReport,
-    Seconds,
-    SessionView,
-    State,
-    StoredFile,
-    Verdict,
-)
-from promise_pub.resume_state import Checkpoint, ResumeState
-from promise_pub.samples import Sample
+from promise_pub.event_records import OutboxEvent
+from promise_pub.outbox import EVENTS, INSERT_EVENTS, Outbox
+from promise_pub.parameters import RUN_PARAMETERS
+from promise_pub.records import Fault, Rejected, RunReport, State
+from promise_pub.text import storable
 
-_T = TypeVar("_T")
+log = logging.getLogger(__name__)
 
 NEEDS = (
     Need("runs", "SELECT INSERT UPDATE"),
     Need("rejected_rows", "SELECT INSERT"),
     Need("row_chunks", "SELECT INSERT DELETE"),
     Need("employees", "SELECT", ("id", "mail")),
+    Need("outbox", "INSERT"),
 )
-KEPT = 100  # reports that are kept parsed: most pages show the same runs
-MAX_KEPT = 50_000  # characters of one that is kept; ranges of rows may have a million
+LEFT_OVER = Fault("interrupted", "The server ended while the run was in progress.")
 WRITE_TIMEOUT = 8.0  # seconds; a run's row takes a millisecond
 
 _NEW_COLUMNS = (
@@ -82,11 +71,16 @@ class Ledger:
     Without locks it can only be read.
     """
 
-    def __init__(self, pool: asyncpg.Pool, locks: ServerLocks | None = None) -> None:
+    def __init__(self, pool: asyncpg.Pool, locks: ServerLocks | None = None, outbox: Outbox | None = None) -> None:
         self.rows = ChunkStore(pool)
         self._pool = pool
+        self._outbox = outbox or Outbox(pool)
         self._sql = queries(
-            "ledger", new=", ".join(_NEW_COLUMNS), values=", ".join(f":{column}" for column in _NEW_COLUMNS)
+            "ledger",
+            new=", ".join(_NEW_COLUMNS),
+            values=", ".join(f":{column}" for column in _NEW_COLUMNS),
+            events=EVENTS,
+            insert_events=INSERT_EVENTS,
         )
         self._pages = {
             (sort, descending): queries("run_pages", key=key, direction="DESC" if descending else "ASC").page
@@ -108,19 +102,54 @@ class Ledger:
             await require_disk(connection)
 
     async def take_over(self) -> list[str]:
-        """Marks the runs of dead servers as interrupted. Returns their ids, oldest first."""
+        """Ends the runs of dead servers as interrupted, and tells it. Returns their ids, oldest first."""
         assert self._locks
         with translated():
             servers = [row["server"] async for row in self._sql.servers_with_runs(self._pool)]
         dead = [server for server in servers if await self._locks.is_dead(server)]
+        end = {"at": datetime.now(UTC), "code": LEFT_OVER.code, "message": LEFT_OVER.message}
         with translated():
-            found = self._sql.interrupt_left_over(
-                self._pool,
-                dead=[server for server in dead if server is not None],
-                nobody=None in dead,
-                server=self._server,
-            )
-            return [str(row["id"]) async for row in found]
+            async with self._pool.acquire() as connection, connection.transaction():
+                found = self._sql.hold_left_over(
+                    connection, dead=[server for server in dead if server is not None], nobody=None in dead
+                )
+                rows = [row async for row in found]
+                ids = [row["id"] for row in rows]
+                await self._sql.interrupt(connection, ids=ids, **end, server=self._server)
+                await self._tell_ended(
+                    connection, rows, state=State.INTERRUPTED, finished_at=end["at"], error=LEFT_OVER
+                )
+        return [str(run_id) for run_id in ids]
+
+    async def tell_untold(self, most: int) -> int:
+        """Tells the ends of runs of which nothing was told, the oldest first. Returns the number of runs, `most` at most."""
+        async with answering(self._pool, COMMAND_TIMEOUT) as connection, connection.transaction():
+            rows = [row async for row in self._sql.hold_untold(connection, most=most)]
+            await self._tell_ended(connection, rows)
+        return len(rows)
+
+    async def _tell_ended(self, connection: Any, rows: Sequence[asyncpg.Record], **end: Any) -> None:
+        """Tells that runs have ended that are held by the transaction."""
+        if not self._outbox.is_read:
+            return
+        told = {}
+        for row in rows:
+            try:
+                report = replace(report_of(row), **end)
+            except DatabaseError as error:  # made by another version
+                log.warning("The end of run %s is not told: %s", row["id"], error.message)
+                continue
+            told[row["id"]] = RunTelling(report.told).tell(report)
+        await self._sql.note_told(
+            connection,
+            ids=[*told],
+            tolds=[_told(news) for news in told.values()],
+            **self._outbox.arguments([event for news in told.values() for event in news.events]),
+        )
+
+    def _news(self, news: News) -> dict[str, Any]:
+        """Returns the parameters for what a statement tells besides."""
+        return {"told": _told(news) if self._outbox.is_read else None, **self._outbox.arguments(news.events)}
 
     @asynccontextmanager
     async def exclusive_turn(self, lost: Callable[[], None]) -> AsyncIterator[None]:
@@ -128,7 +157,7 @@ class Ledger:
         async with self._locks.exclusive_turn(lost):
             yield
 
-    async def open_run(self, report: RunReport) -> None:
+    async def open_run(self, report: RunReport, news: News = NO_NEWS) -> None:
         row = {
             "id": UUID(report.id),
             "state": report.state.value,
@@ -137,21 +166,25 @@ class Ledger:
             "file_bytes": report.file.bytes,
             "file_sha256": report.file.sha256,
             "created_at": report.created_at,
-            "started_by": report.started_by and _storable(report.started_by),
+            "started_by": report.started_by and storable(report.started_by),
             "server": self._server,
         }
         async with answering(self._pool, COMMAND_TIMEOUT) as connection:  # a whole upload would be lost
-            await self._sql.open_run(connection, **row)
+            await self._sql.open_run(connection, **row, **self._news(news))
 
-    async def reopen_run(self, report: RunReport) -> None:
+    async def reopen_run(self, report: RunReport, news: News = NO_NEWS) -> None:
         async with answering(self._pool, ANSWER_TIMEOUT) as connection:
-            reopened = await self._sql.reopen_run(connection, id=UUID(report.id), server=self._server)
+            reopened = await self._sql.reopen_run(
+                connection, id=UUID(report.id), server=self._server, number=report.told.number, **self._news(news)
+            )
         if not reopened:
             raise NotResumable("The run is already in progress.")
 
-    async def write_run(self, report: RunReport) -> None:
+    async def write_run(self, report: RunReport, news: News = NO_NEWS) -> None:
         async with answering(self._pool, WRITE_TIMEOUT) as connection:
-            written = await self._sql.write_run(connection, **_columns(report), server=self._server)
+            written = await self._sql.write_run(
+                connection, **columns_of(report), server=self._server, **self._news(news)
+            )
         if not written:
             raise RunTaken if await self.find_known([report.id]) else RunDeleted
 
@@ -173,8 +206,8 @@ class Ledger:
                     self._pool,
                     run_id=UUID(run_id),
                     lines=[row.line for row in rejected],
-                    reasons=[_storable(row.reason) for row in rejected],
-                    excerpts=[_storable(row.excerpt) for row in rejected],
+                    reasons=[storable(row.reason) for row in rejected],
+                    excerpts=[storable(row.excerpt) for row in rejected],
                 )
             except asyncpg.ForeignKeyViolationError as error:
                 raise RunDeleted from error
@@ -191,7 +224,7 @@ class Ledger:
             row = await self._sql.run(connection, id=UUID(run_id))
         if row is None:
             raise RunNotFound(f"There is no run {run_id}.")
-        return _report(row)
+        return report_of(row)
 
     async def list_runs(
         self, most: int, skip: int = 0, which: RunSelection = NEWEST_FIRST
@@ -202,7 +235,7 @@ class Ledger:
 
         async def read_page() -> list[RunReport]:
             async with answering(self._pool, ANSWER_TIMEOUT) as connection:
-                return [_report(row) async for row in in_order(connection, **wanted, most=most, skip=skip)]
+                return [report_of(row) async for row in in_order(connection, **wanted, most=most, skip=skip)]
 
         async def count() -> int:
             async with answering(self._pool, ANSWER_TIMEOUT) as connection:
@@ -228,18 +261,29 @@ class Ledger:
             f"The role {ways['role']} may not empty the employees table. Grant it TRUNCATE or DELETE on the table."
         )
 
-    async def clear_employees(self) -> None:
+    async def clear_employees(self, tell: Callable[[int], OutboxEvent]) -> None:
         truncates = await self._can_truncate()
         with translated():
             try:
-                if truncates:
-                    await self._sql.truncate_employees(self._pool)
-                else:
-                    await self._pool.execute(self._sql.delete_employees.sql, timeout=LONG_TIMEOUT)
+                async with self._pool.acquire() as connection, connection.transaction():
+                    rows = await self._clear(connection, truncates=truncates)
+                    await self._outbox.put_with(connection, tell(rows))
             except asyncpg.IntegrityConstraintViolationError as error:
                 raise NotClearable(
                     f"The employees table cannot be emptied: rows of {error.table_name} refer to its rows."
                 ) from error
+
+    async def _clear(self, connection: Any, *, truncates: bool) -> int:
+        """Returns the number of rows that there were; 0 where nobody asks for it and it would take long."""
+        if not truncates:
+            done: str = await connection.execute(self._sql.delete_employees.sql, timeout=LONG_TIMEOUT)
+            return int(done.removeprefix("DELETE "))
+        rows = 0
+        if self._outbox.is_read:
+            await self._sql.hold_employees(connection)
+            rows = await connection.fetchval(self._sql.count_employees.sql, timeout=LONG_TIMEOUT)
+        await self._sql.truncate_employees(connection)
+        return rows
 
     async def count_employees(self) -> int:
         # A page that does not wait for it to the end leaves it, and takes a connection no longer.
@@ -261,6 +305,10 @@ class Ledger:
             yield look_up
 
 
+def _told(news: News) -> str | None:
+    return json.dumps(asdict(news.told)) if news.told else None
+
+
 def _filters(which: RunSelection) -> dict[str, str | None]:
     return {
         "state": which.state and which.state.value,
@@ -268,114 +316,3 @@ def _filters(which: RunSelection) -> dict[str, str | None]:
         "mode": which.mode and which.mode.value,
         "file": which.file,
     }
-
-
-def _storable(text: str) -> str:
-    """Replaces NUL and lone surrogates, which PostgreSQL does not store: a peer's words must not keep a run's end from
-    being recorded."""
-    return text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
-
-
-def _columns(report: RunReport) -> dict[str, Any]:
-    return {
-        "id": UUID(report.id),
-        "state": report.state.value,
-        "started_at": report.started_at,
-        "finished_at": report.finished_at,
-        "seconds": json.dumps(asdict(report.seconds)),
-        "rows_read": report.counts.read,
-        "rows_rejected": report.counts.rejected,
-        "published": report.counts.published,
-        "confirmed": report.counts.confirmed,
-        "returned": report.counts.returned,
-        "nacked": report.counts.nacked,
-        "resent": report.counts.resent,
-        "returned_rows": report.returned_rows,
-        "nacked_rows": report.nacked_rows,
-        "session": json.dumps(asdict(report.session)) if report.session else None,
-        "db_count": report.db_count,
-        "verdict": report.verdict.value if report.verdict else None,
-        "explanation": [_storable(one) for one in report.explanation],
-        "confirm_ms": json.dumps(asdict(report.confirm_ms)) if report.confirm_ms else None,
-        "error_code": report.error.code if report.error else None,
-        "error_message": _storable(report.error.message) if report.error else None,
-        "digest": report.digest,
-        "resends": json.dumps([asdict(replace(one, reason=_storable(one.reason))) for one in report.resends]),
-        "earlier": json.dumps([asdict(one) for one in report.earlier]),
-        "going": json.dumps(asdict(report.resume_state)),
-        "samples": json.dumps(report.samples),
-        "read_bytes": report.read_bytes,
-        "findings": json.dumps([finding.as_json() for finding in report.findings]),
-        "unconfirmed_rows": report.unconfirmed_rows,
-        "row_groups": json.dumps(report.row_groups),
-    }
-
-
-def _report(row: asyncpg.Record) -> RunReport:
-    """Makes a report of a run's row; of one that was read before, and has not changed since, the same again."""
-    columns = tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in row.items())
-    long = sum(len(value) for _, value in columns if isinstance(value, str)) > MAX_KEPT
-    try:
-        return _parse_report.__wrapped__(columns) if long else _parse_report(columns)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise DatabaseError(f"The record of run {row['id']} cannot be read: {type(error).__name__}.") from error
-
-
-@lru_cache(KEPT)
-def _parse_report(columns: tuple[tuple[str, Any], ...]) -> RunReport:
-    row = dict(columns)
-    return RunReport(
-        id=str(row["id"]),
-        parameters=Parameters.from_columns(row),
-        file=StoredFile(row["file_name"], row["file_bytes"], row["file_sha256"]),
-        created_at=row["created_at"],
-        started_by=row["started_by"],
-        state=State(row["state"]),
-        started_at=row["started_at"],
-        finished_at=row["finished_at"],
-        seconds=_read(Seconds, json.loads(row["seconds"])),
-        counts=Counts(
-            read=row["rows_read"],
-            rejected=row["rows_rejected"],
-            published=row["published"],
-            confirmed=row["confirmed"],
-            returned=row["returned"],
-            nacked=row["nacked"],
-            resent=row["resent"],
-        ),
-        returned_rows=row["returned_rows"],
-        nacked_rows=row["nacked_rows"],
-        unconfirmed_rows=row["unconfirmed_rows"],
-        session=_read(SessionView, json.loads(row["session"])) if row["session"] else None,
-        db_count=row["db_count"],
-        verdict=Verdict(row["verdict"]) if row["verdict"] else None,
-        explanation=tuple(row["explanation"]),
-        confirm_ms=_read(ConfirmLatency, json.loads(row["confirm_ms"])) if row["confirm_ms"] else None,
-        error=Fault(row["error_code"], row["error_message"]) if row["error_code"] else None,
-        digest=row["digest"],
-        resends=tuple(_read(Resent, one) for one in json.loads(row["resends"])),
-        earlier=tuple(_earlier(one) for one in json.loads(row["earlier"])),
-        resume_state=_resume_state(json.loads(row["going"])),
-        findings=Finding.parse_all(json.loads(row["findings"])),
-        samples=tuple(Sample(*one) for one in json.loads(row["samples"])),
-        read_bytes=row["read_bytes"],
-        row_groups=tuple(RowGroup(Fate(fate), rows, reason) for fate, rows, reason in json.loads(row["row_groups"])),
-    )
-
-
-def _read(kind: type[_T], told: dict[str, Any]) -> _T:
-    """Makes a record of its JSON. Leaves out keys that only another version knows, since servers share the database."""
-    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    return kind(**{key: value for key, value in told.items() if key in known})
-
-
-def _earlier(told: dict[str, Any]) -> EarlierSession:
-    return EarlierSession(_read(SessionView, told["session"]), told["first"], told["last"])
-
-
-def _resume_state(told: dict[str, Any]) -> ResumeState:
-    if not told:
-        return ResumeState()
-    checkpoint = _read(Checkpoint, told["checkpoint"])
-    left_behind = tuple(told.get("left_behind", ()))
-    return _read(ResumeState, {**told, "checkpoint": checkpoint, "left_behind": left_behind})

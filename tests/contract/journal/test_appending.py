@@ -14,40 +14,20 @@ import asyncpg
 import pytest
 
 from promise_pub.errors import DatabaseError, DatabaseUnavailable
-from promise_pub.event_records import Event, NewEvent
+from promise_pub.event_records import NewEvent
 from promise_pub.features.journal import store
 from promise_pub.features.journal.errors import EventNotFound
 from promise_pub.features.journal.ports import Appended, Selection
 from promise_pub.features.journal.store import StoredJournal
-from tests.journal.new_events import an_event, random_events
+from tests.journal.new_events import END_OTHERS, LONG, all_events, an_event, as_new, random_events, tell
 
 FIVE_MINUTES = timedelta(minutes=5)
-# Too long for any index, however it is compressed.
-LONG = "".join(map(chr, Random(2).choices(range(0x4E00, 0x9FFF), k=4000)))
 
 SOMEBODY_WAITS = """
 SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database AS here ON here.oid = database
                WHERE NOT granted AND datname = current_database())
     OR EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')
 """
-END_OTHERS = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid()
-"""
-
-
-async def all_events(journal: StoredJournal) -> list[Event]:
-    events: list[Event] = []
-    position: int | None = 0
-    while position is not None:
-        page = await journal.read(Selection(after=position, limit=1000))
-        events += page.events
-        position = page.next
-    return events
-
-
-def as_new(event: Event) -> NewEvent:
-    return NewEvent(**{name: getattr(event, name) for name in NewEvent.__dataclass_fields__})
 
 
 async def waits(pool: asyncpg.Pool, task: asyncio.Task[Any]) -> bool:
@@ -214,11 +194,11 @@ async def test_of_many_who_append_at_once_each_event_is_there_once(pool: asyncpg
     done = asyncio.Event()
 
     async def follow() -> None:
-        ends = False
-        while not ends:
-            ends = done.is_set()
-            page = await journal.read(Selection(after=seen[-1] if seen else 0, limit=1000))
-            seen.extend(event.seq for event in page.events)
+        ended = False
+        while not ended:
+            ended = done.is_set()
+            while (page := await journal.read(Selection(after=seen[-1] if seen else 0, limit=1000))).events:
+                seen.extend(event.seq for event in page.events)
 
     following = asyncio.create_task(follow())
     added = sum(await asyncio.gather(*(append_some() for _ in range(4))))
@@ -260,94 +240,3 @@ async def test_a_turn_that_does_not_come_is_told(
         with pytest.raises(DatabaseError) as caught:
             await journal.append([an_event()])
     assert caught.value.passes
-
-
-async def tell(pool: Any, message_id: str, **values: Any) -> None:
-    await pool.execute(
-        "INSERT INTO outbox (message_id, at, topic, subject, actor, body) VALUES ($1, $2, $3, $4, $5, $6)",
-        message_id,
-        values.get("at", datetime(2026, 1, 2, tzinfo=UTC)),
-        values.get("topic", "run.ended"),
-        values.get("subject"),
-        values.get("actor"),
-        values.get("body", "{}"),
-    )
-
-
-async def test_what_is_in_the_outbox_moves_in_its_order(pool: asyncpg.Pool, journal: StoredJournal) -> None:
-    assert await journal.drain_outbox("p") == 0
-    await tell(pool, "1", subject="s", actor="who", body='{"a": "é"}')
-    for number in range(2, 1006):
-        await tell(pool, str(number))
-    await tell(pool, "1")
-    assert [await journal.drain_outbox("p") for _ in range(3)] == [1000, 6, 0]
-    events = await all_events(journal)
-    assert [event.message_id for event in events] == [str(number) for number in range(1, 1006)]
-    assert as_new(events[0]) == an_event(
-        "1",
-        key=store.key_of("own", "", "1"),
-        source="own",
-        topic="p.run.ended",
-        sender="promise-pub",
-        subject="s",
-        actor="who",
-        at=datetime(2026, 1, 2, tzinfo=UTC),
-        content_type="application/json",
-        body='{"a": "é"}'.encode(),
-    )
-    assert not (await journal.head()).waiting
-
-
-async def test_an_event_that_cannot_be_stored_holds_up_no_other(
-    pool: asyncpg.Pool, journal: StoredJournal, caplog: pytest.LogCaptureFixture
-) -> None:
-    await tell(pool, "1")
-    await tell(pool, "2", topic=LONG)
-    await tell(pool, "3", at=datetime.max.replace(tzinfo=UTC))
-    await pool.execute("UPDATE outbox SET at = '-infinity' WHERE message_id = '1'")
-    assert await journal.drain_outbox("p") == 3
-    assert [event.message_id for event in await all_events(journal)] == ["1", "3"]
-    assert "cannot be stored" in caplog.text
-    assert await journal.drain_outbox("p") == 0
-
-
-async def test_two_servers_move_each_event_once_in_order(pool: asyncpg.Pool, journal: StoredJournal) -> None:
-    async def tell_many() -> None:
-        for number in range(400):
-            await tell(pool, f"{number}")
-
-    telling = asyncio.create_task(tell_many())
-    moved = 0
-
-    async def drain(journal: StoredJournal) -> None:
-        nonlocal moved
-        while moved < 400:
-            count = await journal.drain_outbox("p")
-            moved += count
-            await asyncio.sleep(0)
-
-    async with asyncio.timeout(60):
-        await asyncio.gather(telling, drain(journal), drain(StoredJournal(pool)))
-    events = await all_events(journal)
-    assert [(event.seq, event.message_id) for event in events] == [(n + 1, str(n)) for n in range(400)]
-
-
-async def test_a_drain_that_is_cut_off_moves_nothing_and_the_next_one_all(
-    pool: asyncpg.Pool, journal: StoredJournal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for number in range(5):
-        await tell(pool, str(number))
-    append = StoredJournal._append
-
-    async def cut_off(self: StoredJournal, connection: Any, events: Any) -> Appended:
-        outcome = await append(self, connection, events)
-        await pool.execute(END_OTHERS)
-        return outcome
-
-    with monkeypatch.context() as killing, pytest.raises(DatabaseUnavailable):
-        killing.setattr(StoredJournal, "_append", cut_off)
-        await journal.drain_outbox("p")
-    head = await journal.head()
-    assert (head.seq, head.waiting) == (0, True)
-    assert await journal.drain_outbox("p") == 5
-    assert [event.message_id for event in await all_events(journal)] == [*"01234"]

@@ -21,6 +21,7 @@ from promise_pub.delivery.run import execute, protocol
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.delivery.run.backoffs import BACKOFFS
 from promise_pub.delivery.run.sessions import last_processed_row
+from promise_pub.delivery.telling import News
 from promise_pub.errors import (
     ConsumerComplaint,
     ConsumerError,
@@ -162,7 +163,7 @@ async def test_a_run_that_another_server_has_taken_or_somebody_deleted_says_so(
     run = await house.submit(ROWS, replace(LIVE, rate=100))
     await until(lambda: run.counts().confirmed > 5)
 
-    async def refuse(_: RunReport) -> None:
+    async def refuse(*_: object) -> None:
         raise error
 
     house.ledger.write_run = refuse  # type: ignore[method-assign]
@@ -263,8 +264,8 @@ class TestALedgerThatIsCutOff:
     def cut_off(house: House, call: str) -> None:
         plain = getattr(house.ledger, call)
 
-        async def unanswered(report: RunReport) -> None:
-            await plain(report)
+        async def unanswered(report: RunReport, news: News) -> None:
+            await plain(report, news)
             setattr(house.ledger, call, plain)
             raise DatabaseUnavailable("The answer was lost.")
 
@@ -302,7 +303,7 @@ class TestALedgerThatIsCutOff:
         await ended(run)
         asked, answer = asyncio.Event(), asyncio.Event()
 
-        async def refuse(_: RunReport) -> None:
+        async def refuse(*_: object) -> None:
             asked.set()
             await answer.wait()
             raise NotResumable

@@ -16,6 +16,7 @@ from promise_pub.delivery.queue.recorder import RunRecorder
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.delivery.run.backoffs import BACKOFFS
 from promise_pub.delivery.store.ledger import WRITE_TIMEOUT
+from promise_pub.delivery.telling import NO_NEWS, News
 from promise_pub.errors import DatabaseError, DatabaseRefused, DatabaseUnavailable, PromisePubError, SchemaMissing
 from promise_pub.parameters import Mode, Parameters
 from promise_pub.records import Fault, Rejected, RunReport, State, StoredFile, Verdict
@@ -143,12 +144,12 @@ async def test_an_end_is_recorded_where_its_rejected_rows_are_refused() -> None:
 class LostConnection(FakeLedger):
     """The first write goes to a connection that was lost without a word; the next has a new one."""
 
-    async def write_run(self, report: RunReport) -> None:
+    async def write_run(self, report: RunReport, news: News = NO_NEWS) -> None:
         if not self.calls:
             self.calls.append("write_run")
             await asyncio.sleep(WRITE_TIMEOUT)
             raise DatabaseUnavailable
-        await super().write_run(report)
+        await super().write_run(report, news)
 
 
 def test_an_end_is_tried_on_another_connection_before_its_run_is_released() -> None:

@@ -15,6 +15,7 @@ import pytest
 from promise_pub.delivery.input import uploads as module
 from promise_pub.delivery.queue.rerun import rerun
 from promise_pub.delivery.run.active import ActiveRun
+from promise_pub.delivery.telling import News
 from promise_pub.errors import DatabaseUnavailable, DiskFull, NotRepeatable, ServerStopping, TooManyWaiting
 from promise_pub.parameters import Mode, Parameters
 from promise_pub.records import RunReport, State, Verdict
@@ -94,9 +95,9 @@ async def test_no_sweep_takes_its_file_before_the_ledger_knows_its_run(
     swept = list[int]()
     open_run = house.ledger.open_run
 
-    async def sweep_first(report: RunReport) -> None:
+    async def sweep_first(report: RunReport, news: News) -> None:
         swept.append(await house.uploads.sweep(house.ledger.find_known, house.ledger.find_resumable))
-        await open_run(report)
+        await open_run(report, news)
 
     monkeypatch.setattr(house.ledger, "open_run", sweep_first)
     second = await again(house, first)

@@ -176,7 +176,7 @@ async def test_a_run_that_may_not_clear_is_none(house: House) -> None:
 async def test_a_run_that_cannot_clear_touches_nobody(house: House) -> None:
     plain = house.ledger.clear_employees
 
-    async def refuse() -> None:
+    async def refuse(_: object) -> None:
         raise DatabaseUnavailable
 
     house.ledger.clear_employees = refuse  # type: ignore[method-assign]
@@ -241,7 +241,7 @@ async def test_an_error_nobody_foresaw_in_the_ledger_ends_neither_the_waiting_no
 ) -> None:
     plain = house.ledger.write_run
 
-    async def burst(report: Any) -> None:
+    async def burst(*_: object) -> None:
         raise ZeroDivisionError("in the ledger")
 
     house.ledger.write_run = burst  # type: ignore[method-assign]
@@ -499,7 +499,7 @@ class TestStop:
     async def test_a_run_keeps_its_end_while_its_progress_is_brought_to_one(self, house: House) -> None:
         plain = house.ledger.write_run
 
-        async def hard_to_cancel(report: Any) -> None:
+        async def hard_to_cancel(*_: object) -> None:
             house.ledger.write_run = plain  # type: ignore[method-assign]
             try:
                 await asyncio.sleep(3600)

@@ -327,7 +327,7 @@ class TestLosses:
         run = await house.submit(people(600), Parameters(mode=Mode.BATCH, rate=300))
         await until(lambda: run.counts().confirmed > 10)
 
-        async def refuse(_: RunReport) -> None:
+        async def refuse(*_: object) -> None:
             raise RunTaken
 
         plain, house.ledger.write_run = house.ledger.write_run, refuse  # type: ignore[method-assign]

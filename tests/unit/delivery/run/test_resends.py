@@ -13,7 +13,7 @@ from promise_pub.delivery.evidence.verdict import judge
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.delivery.run.resends import MAX_REASON_TEXT, MAX_REASONS, OTHERS, Resends
 from promise_pub.delivery.run.sessions import MAX_SESSIONS
-from promise_pub.delivery.store.ledger import _columns
+from promise_pub.delivery.store.run_rows import columns_of
 from promise_pub.errors import SessionLost
 from promise_pub.parameters import Parameters
 from promise_pub.presentation.run_json import encode_run
@@ -39,7 +39,7 @@ def lose(run: ActiveRun, reason: str, rows: int = 1) -> None:
 def size(run: ActiveRun) -> int:
     """Of what is told, or of what the ledger keeps, whichever is larger."""
     report = run.report()
-    return max(len(json.dumps(encode_run(report))), len(json.dumps(_columns(report), default=str)))
+    return max(len(json.dumps(encode_run(report))), len(json.dumps(columns_of(report), default=str)))
 
 
 def test_equal_reasons_are_counted_together() -> None:

@@ -1,0 +1,148 @@
+"""Which events a run makes, and when. Pure: the ledger puts them into the outbox with the change that they are about.
+
+An event tells by how much the rows of each fate have changed since the one before it. The differences are signed, since a
+session that is lost unconfirms rows; so the sum over a run's events is its report, whatever happened to it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from promise_pub.consumer_totals import ConsumerTotals
+from promise_pub.delivery.evidence.latency import LatencyHistogram, RecentLatency
+from promise_pub.event_records import OutboxEvent, Told
+from promise_pub.records import Counts, RunReport, State
+
+TELL_EVERY = 10.0  # seconds between two events about the progress of a run
+
+QUEUED, STARTED, PROGRESS, ENDED = "run.queued", "run.started", "run.progress", "run.ended"
+
+_COUNTED = ("read", "rejected", "published", "confirmed", "returned", "nacked", "resent")
+REPORTED = {"received": "received", "saved": "saved", "duplicates": "repeats", "invalid": "unusable"}
+"""What the consumer reports: by its fate, the name of the run's sum over its sessions."""
+FATES = (*_COUNTED, *REPORTED)
+"""Fates of rows: in the file and at the broker, and as the consumer reports them."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """The events that a change of a run makes true, and what is told of the run up to them; None: as before."""
+
+    events: Sequence[OutboxEvent] = ()
+    told: Told | None = None
+
+
+NO_NEWS = News()
+
+
+def count_fates(counts: Counts, totals: ConsumerTotals) -> dict[str, int]:
+    """Returns the run's counts and the consumer's together; what the consumer does not report is 0."""
+    reported = {fate: getattr(totals, name) or 0 for fate, name in REPORTED.items()}
+    return {fate: getattr(counts, fate) for fate in _COUNTED} | reported
+
+
+class RunTelling:
+    """What is told of one run. Events are told again, as they were, until their write is known to have succeeded.
+
+    So nothing is told twice with different numbers, and nothing is left out, when the answer to a write is lost.
+    """
+
+    def __init__(self, told: Told | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.recorded = self._told = told or Told()
+        """What was told of the run as far as the ledger is known to have it."""
+        self._clock = clock
+        self._told_at = clock()
+        self._pending: list[OutboxEvent] = []
+        self._recent = RecentLatency()
+        self._latency = LatencyHistogram()
+
+    def note_latency(self, latency: LatencyHistogram) -> None:
+        """Takes the latencies that came since the last call. Call it before a new session begins with a new histogram."""
+        self._latency.merge(self._recent.take(latency))
+
+    def tell(self, report: RunReport) -> News:
+        """Returns the news of a report that is about to be written: what is due now, after what is not written yet."""
+        if topic := self._due(report):
+            # Rows of a run that is queued stay as they were recorded until its turn comes.
+            rows = self._told.rows if topic == QUEUED else count_fates(report.counts, report.totals)
+            self._pending.append(self._event(topic, report, rows))
+            self._told = Told(self._told.number + 1, report.state.value, rows)
+            self._told_at = self._clock()
+            self._latency = LatencyHistogram()
+        return News((*self._pending,), self._told) if self._pending else NO_NEWS
+
+    def confirm(self, news: News) -> None:
+        """Notes that these news are written."""
+        del self._pending[: len(news.events)]
+        self.recorded = news.told or self.recorded
+
+    def _due(self, report: RunReport) -> str | None:
+        told = State(self._told.state) if self._told.state else None
+        over = told is None or told.final
+        if report.state is State.QUEUED:
+            return QUEUED if over else None
+        if report.state.final and (not over or told is None):
+            return ENDED
+        if told is State.QUEUED:
+            return STARTED
+        if not report.state.final and self._clock() - self._told_at < TELL_EVERY:
+            return None
+        changed = self._differences(count_fates(report.counts, report.totals))
+        return PROGRESS if changed or not report.state.final and report.state is not told else None
+
+    def _differences(self, rows: Mapping[str, int]) -> dict[str, int]:
+        before = self._told.rows
+        return {fate: rows[fate] - before.get(fate, 0) for fate in rows if rows[fate] != before.get(fate, 0)}
+
+    def _event(self, topic: str, report: RunReport, rows: Mapping[str, int]) -> OutboxEvent:
+        again = self._told.number > 0
+        body: dict[str, Any] = {"run": report.id, "rows": self._differences(rows)}
+        if topic == QUEUED:
+            body |= {"resumed": again, "file": asdict(report.file), "parameters": report.parameters.as_json()}
+        elif topic == STARTED:
+            body |= {"seconds_queued": round(report.seconds.queued, 3)}
+        else:
+            buckets = {str(bucket): count for bucket, count in sorted(self._latency.buckets().items())}
+            body |= {"state": report.state.value, "latency": buckets}
+        if topic == PROGRESS:
+            body |= {"blocked": report.blocked}
+        elif topic == ENDED:
+            body |= _end(report, rows)
+        ended = report.finished_at if topic == ENDED else None
+        at = ended or (datetime.now(UTC) if again else report.created_at)
+        return OutboxEvent(
+            message_id=f"{report.id}:e{self._told.number + 1}",
+            at=at,
+            topic=topic,
+            subject=report.id,
+            actor=report.started_by,
+            body=body,
+        )
+
+
+def _end(report: RunReport, rows: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "verdict": report.verdict and report.verdict.value,
+        "error": report.error and report.error.code,
+        "totals": dict(rows),
+        "seconds": {part: round(seconds, 3) for part, seconds in asdict(report.seconds).items()},
+        "resends": [asdict(one) for one in report.resends],
+        "file": asdict(report.file),
+        "mode": report.parameters.mode.value,
+    }
+
+
+def tell_cleared(report: RunReport, rows: int) -> OutboxEvent:
+    """Returns the event that a run emptied the table of the consumer, which had so many rows."""
+    return OutboxEvent(
+        message_id=f"{report.id}:cleared",
+        at=datetime.now(UTC),
+        topic="employees.cleared",
+        subject=report.id,
+        actor=report.started_by,
+        body={"run": report.id, "rows": rows},
+    )
