@@ -217,13 +217,16 @@ async def test_a_record_of_another_version_is_interrupted_all_the_same(database:
         assert len(await subject.read()) == 1
 
 
-async def test_runs_that_were_never_told_are_told_once(database: DatabaseSettings) -> None:
-    async with real(database) as subject:
+async def test_runs_that_were_never_told_are_told_once_and_one_that_cannot_be_read_keeps_none_from_it(
+    database: DatabaseSettings,
+) -> None:
+    async with real(database) as subject, open_pool(database) as pool:
         runs = [run_parts.ended(id=str(uuid4())) for _ in range(3)]
         for run in runs:
             await subject.ledger.open_run(run)
             await subject.ledger.write_run(run)
         told = await open_run(subject.ledger, queued())
+        await pool.execute("""UPDATE runs SET resends = '[{"rows": 1}]' WHERE id = $1""", runs.pop(0).id)
         assert await subject.ledger.tell_untold(2) == 2
         assert await subject.ledger.tell_untold(2) == 1
         assert await subject.ledger.tell_untold(2) == 0

@@ -33,7 +33,7 @@ from promise_pub.errors import (
     RunTaken,
     SchemaMissing,
 )
-from promise_pub.event_records import OutboxEvent
+from promise_pub.event_records import OutboxEvent, Told
 from promise_pub.outbox import EVENTS, INSERT_EVENTS, Outbox
 from promise_pub.parameters import RUN_PARAMETERS
 from promise_pub.records import Fault, Rejected, RunReport, State
@@ -122,7 +122,8 @@ class Ledger:
         return [str(run_id) for run_id in ids]
 
     async def tell_untold(self, most: int) -> int:
-        """Tells the ends of runs of which nothing was told, the oldest first. Returns the number of runs, `most` at most."""
+        """Tells the ends of runs of which nothing was told, the oldest first. Returns the number of runs, `most` at most;
+        one whose record cannot be read counts, and is left out."""
         async with answering(self._pool, COMMAND_TIMEOUT) as connection, connection.transaction():
             rows = [row async for row in self._sql.hold_untold(connection, most=most)]
             await self._tell_ended(connection, rows)
@@ -138,6 +139,7 @@ class Ledger:
                 report = replace(report_of(row), **end)
             except DatabaseError as error:  # made by another version
                 log.warning("The end of run %s is not told: %s", row["id"], error.message)
+                told[row["id"]] = News(told=Told())
                 continue
             told[row["id"]] = RunTelling(report.told).tell(report)
         await self._sql.note_told(

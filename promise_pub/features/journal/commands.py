@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from promise_pub import db
+from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.errors import BadParameter
 from promise_pub.features.journal.errors import EventsRefused
 from promise_pub.features.journal.importing import import_events
@@ -22,11 +23,13 @@ from promise_pub.features.journal.members import check_moment, check_text, check
 from promise_pub.features.journal.posting import append_events, make_event
 from promise_pub.features.journal.printing import FORMATS, open_printer
 from promise_pub.features.journal.selecting import LIMIT, SOURCES, parse_filters
+from promise_pub.features.journal.settings import BusSettings
 from promise_pub.features.journal.store import StoredJournal
 from promise_pub.json_text import parse_json
+from promise_pub.outbox import Outbox
 from promise_pub.spans import parse_since
 from promise_pub.terminal import OK, CommandParsers
-from promise_pub.text import printable
+from promise_pub.text import counted, printable
 
 FILTERS: Mapping[str, tuple[str, str]] = {
     "topic": ("PATTERN", "only topics like this: * stands for a word, # for any number of them, as in 'run.*'"),
@@ -37,6 +40,7 @@ FILTERS: Mapping[str, tuple[str, str]] = {
     "until": ("WHEN", "only before then"),
 }
 SENDER = "cli"
+RUNS_AT_ONCE = 200
 
 
 def add_commands(commands: CommandParsers) -> None:
@@ -73,6 +77,12 @@ def add_commands(commands: CommandParsers) -> None:
         "promise-pub journal import journal.jsonl",
     )
     importing.add_argument("file", metavar="FILE", help="a file, or - for standard input")
+    more.add(
+        "import-runs",
+        import_runs,
+        "add the ends of runs that were never told, as those of older versions",
+        "promise-pub journal import-runs",
+    )
 
 
 async def list_events(options: argparse.Namespace) -> int:
@@ -140,6 +150,22 @@ async def _import(options: argparse.Namespace, name: str, file: BinaryIO) -> int
             told = await import_events(journal, file, name)
     if not options.quiet:
         print(f"{told}.")
+    return OK
+
+
+async def import_runs(options: argparse.Namespace) -> int:
+    """Adds an event for each run that has ended and of which nothing was told. Repeated, it adds nothing."""
+    settings = options.load_settings()
+    prefix = settings.of("bus", BusSettings).prefix
+    runs = 0
+    async with db.open_pool(settings.database, max_size=1) as pool:
+        ledger, journal = Ledger(pool, outbox=Outbox(pool, read_by_somebody=True)), StoredJournal(pool)
+        while told := await ledger.tell_untold(RUNS_AT_ONCE):
+            runs += told
+            while await journal.drain_outbox(prefix):
+                pass
+    if not options.quiet:
+        print(f"{counted(runs, 'run')} added." if runs else "There is no run that was never told.")
     return OK
 
 
