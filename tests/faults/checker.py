@@ -6,6 +6,7 @@ are written as the contract has them, and the digest is summed as docs/consumer-
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections import Counter
@@ -15,7 +16,11 @@ from hashlib import blake2b
 from typing import Any
 from uuid import uuid4
 
-from tests.faults.world import Report, World
+from tests.faults.parts import PATIENCE
+from tests.faults.world import POLL, Report, World
+
+_COUNTED = ("read", "rejected", "published", "confirmed", "returned", "nacked", "resent")
+_REPORTED = {"received": "received", "saved": "saved", "duplicates": "repeats", "invalid": "unusable"}
 
 
 @dataclass
@@ -125,6 +130,39 @@ async def saved(world: World, rows: Rows) -> Saved:
     return Saved(*found)
 
 
+_TOLD = """
+SELECT message_id, topic, body FROM outbox WHERE subject = $1
+UNION ALL
+SELECT message_id, substr(topic, strpos(topic, '.') + 1), convert_from(body, 'UTF8')::jsonb FROM journal_events
+WHERE subject = $1 AND source = 'own'
+"""
+_DENSE = "SELECT count(*) AS events, max(seq) AS last, count(DISTINCT key) AS keys FROM journal_events"
+
+
+async def telling_adds_up(world: World, report: Report) -> None:
+    """The events of a run add up to its report, each told once; and the journal has no holes."""
+    async with asyncio.timeout(PATIENCE):
+        while True:  # its end may not be recorded yet
+            found = await world.database.fetch(_TOLD, report["id"])
+            told = {row["message_id"]: json.loads(row["body"]) for row in found if row["topic"].startswith("run.")}
+            if any(body.get("state") == report["state"] for body in told.values()):
+                break
+            await asyncio.sleep(POLL)
+    rows: Counter[str] = Counter()
+    for body in told.values():
+        rows.update(body["rows"])
+    totals = report["totals"]
+    wanted = {
+        **{fate: report["rows"][fate] for fate in _COUNTED},
+        **{fate: totals[name] or 0 for fate, name in _REPORTED.items()},
+    }
+    assert {fate: rows[fate] for fate in wanted} == wanted, (told, report)
+    numbers = sorted(int(message_id.rpartition(":e")[2]) for message_id in told)
+    assert numbers == [*range(1, len(numbers) + 1)], told
+    (journal,) = await world.database.fetch(_DENSE)
+    assert journal["events"] == journal["keys"] == (journal["last"] or 0), dict(journal)
+
+
 async def look(world: World, report: Report, rows: Rows, *, truthful: bool = True) -> Outcome:
     """What became of the rows of a run that completed. Its report must be right, whatever became of them.
 
@@ -137,6 +175,7 @@ async def look(world: World, report: Report, rows: Rows, *, truthful: bool = Tru
     strange = (set(there.table) | set(there.inserts)) - rows.firsts
     assert not strange, (sorted(strange)[:5], report)  # under another's name, or another's mail
     digests_are_right(report, rows)
+    await telling_adds_up(world, report)
     if truthful:
         counts_are_right(report, len(there.inserts), resumed=report["id"] in world.resumed)
     missing = {mail for _, mail in rows.firsts - set(there.table)}

@@ -35,6 +35,7 @@ _TAIL = """
 - A checkpoint is a record boundary before which every row is settled. What is resumed starts there, or earlier.
 - `kept` is said only where every accepted row was confirmed, received, and saved or explained; where the consumer tells a
   digest, also only if it is equal to that of the file's rows.
+- The events that a run told add up to its report, each of them told once, and the journal has no holes in its numbers.
 - A file has a run only if it is whole on disk; a run has one server; a consumer hears one server at a time.
 
 ## What is not promised
