@@ -12,6 +12,7 @@ from promise_pub.event_records import Event, NewEvent
 
 _COLUMNS = tuple(field.name for field in fields(Event))
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 # A backslash that is escaped is passed over as a whole, so that no NUL is seen in what comes after it.
 _ESCAPED_NUL = re.compile(r"(\\\\)|\\u0000")
 
@@ -33,9 +34,11 @@ def event_of(row: Mapping[str, Any]) -> Event:
 
 def storable(text: str | None) -> str | None:
     """Replaces NUL and lone surrogates, which PostgreSQL does not store."""
-    return text and text.encode(errors="replace").decode().replace("\0", _REPLACEMENT)
+    if text is None or (text.isascii() and "\0" not in text):
+        return text
+    return text.encode(errors="replace").decode().replace("\0", _REPLACEMENT)
 
 
-def _storable_json(value: Mapping[str, Any]) -> str:
-    text = json.dumps(value, ensure_ascii=False).encode(errors="replace").decode()
-    return _ESCAPED_NUL.sub(lambda found: found[1] or _REPLACEMENT, text)
+def _storable_json(value: Mapping[str, Any]) -> str | None:
+    text = storable(_encode(value))
+    return _ESCAPED_NUL.sub(lambda found: found[1] or _REPLACEMENT, text) if text and r"\u0000" in text else text

@@ -2,8 +2,10 @@
 
 -- name: bound_waits(lock, idle)^
 -- Bounds, in milliseconds, how long the rest of this transaction waits for a lock, and how long it may hold one while
--- its client says nothing: that may be gone without a word.
-SELECT set_config('lock_timeout', :lock::text, true), set_config('idle_in_transaction_session_timeout', :idle::text, true);
+-- its client says nothing: that may be gone without a word. Statements are planned anew, since a plan that was made for
+-- an empty table would read all of it once it has grown.
+SELECT set_config('lock_timeout', :lock::text, true), set_config('idle_in_transaction_session_timeout', :idle::text, true),
+       set_config('plan_cache_mode', 'force_custom_plan', true);
 
 -- name: hold_head()^
 -- Keeps others from appending until the transaction ends. It is a statement of its own, since one that had to wait would
@@ -11,14 +13,15 @@ SELECT set_config('lock_timeout', :lock::text, true), set_config('idle_in_transa
 SELECT seq FROM journal_head FOR UPDATE;
 
 -- name: append(key, source, at, topic, sender, subject, actor, message_id, content_type, headers, body)$
--- Adds those events whose key is new, the first of each, numbered in their order. Returns how many these are.
+-- Adds those events whose key is new, the first of each, numbered in their order. Returns how many these are. Each key
+-- is looked up by itself: as a join, PostgreSQL may read the whole table for it.
 WITH given AS (
     SELECT DISTINCT ON (key) *
     FROM unnest(:key::uuid[], :source::text[], :at::timestamptz[], :topic::text[], :sender::text[], :subject::text[],
                 :actor::text[], :message_id::text[], :content_type::text[], :headers::jsonb[], :body::bytea[])
          WITH ORDINALITY
          AS g (key, source, at, topic, sender, subject, actor, message_id, content_type, headers, body, n)
-    WHERE NOT EXISTS (SELECT FROM journal_events AS e WHERE e.key = g.key)
+    WHERE (SELECT e.seq FROM journal_events AS e WHERE e.key = g.key) IS NULL
     ORDER BY key, n
 ), head AS MATERIALIZED (
     SELECT seq, greatest(clock_timestamp(), received_at) AS now FROM journal_head
