@@ -48,12 +48,11 @@ RETURNING n, message_id, at, topic, subject, actor, body;
 -- Deletes the first events as far as they were received before then, `most` of them at most and none after the number
 -- `protect`, and returns how many these are. Reads one event where there is nothing to delete.
 WITH swept AS (
-    DELETE FROM journal_events AS e
-    USING journal_head AS h
-    WHERE e.seq >= h.oldest AND e.seq < h.oldest + :most::bigint AND e.received_at < :before
-      AND (:protect::bigint IS NULL OR e.seq <= :protect)
-      AND EXISTS (SELECT FROM journal_events AS first WHERE first.seq = h.oldest AND first.received_at < :before)
-    RETURNING e.seq
+    DELETE FROM journal_events
+    WHERE seq >= (SELECT oldest FROM journal_head) AND seq < (SELECT oldest + :most::bigint FROM journal_head)
+      AND received_at < :before AND (:protect::bigint IS NULL OR seq <= :protect)
+      AND (SELECT received_at < :before FROM journal_events WHERE seq = (SELECT oldest FROM journal_head))
+    RETURNING seq
 ), moved AS (
     UPDATE journal_head SET oldest = greatest(oldest, (SELECT max(seq) + 1 FROM swept)) WHERE EXISTS (SELECT FROM swept)
 )
