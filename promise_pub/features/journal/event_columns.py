@@ -11,9 +11,17 @@ from typing import Any
 from promise_pub.event_records import Event, NewEvent
 
 _COLUMNS = tuple(field.name for field in fields(Event))
+MAX_INDEXED = 2000  # bytes of a text; PostgreSQL's indexes take 2,704 of all their columns
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 # A backslash that is escaped is passed over as a whole, so that no NUL is seen in what comes after it.
 _ESCAPED_NUL = re.compile(r"(\\\\)|\\u0000")
+
+
+def is_indexable(event: NewEvent) -> bool:
+    """Tells whether each text that an index holds is short enough for it."""
+    indexed = (event.topic, event.subject or "", event.actor or "")
+    return all(len(text.encode(errors="replace")) <= MAX_INDEXED for text in indexed)
 
 
 def columns_of(events: Sequence[NewEvent]) -> dict[str, list[Any]]:
@@ -33,9 +41,11 @@ def event_of(row: Mapping[str, Any]) -> Event:
 
 def storable(text: str | None) -> str | None:
     """Replaces NUL and lone surrogates, which PostgreSQL does not store."""
-    return text and text.encode(errors="replace").decode().replace("\0", _REPLACEMENT)
+    if text is None or (text.isascii() and "\0" not in text):
+        return text
+    return text.encode(errors="replace").decode().replace("\0", _REPLACEMENT)
 
 
-def _storable_json(value: Mapping[str, Any]) -> str:
-    text = json.dumps(value, ensure_ascii=False).encode(errors="replace").decode()
-    return _ESCAPED_NUL.sub(lambda found: found[1] or _REPLACEMENT, text)
+def _storable_json(value: Mapping[str, Any]) -> str | None:
+    text = storable(_encode(value))
+    return _ESCAPED_NUL.sub(lambda found: found[1] or _REPLACEMENT, text) if text and r"\u0000" in text else text

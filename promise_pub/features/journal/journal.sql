@@ -2,8 +2,10 @@
 
 -- name: bound_waits(lock, idle)^
 -- Bounds, in milliseconds, how long the rest of this transaction waits for a lock, and how long it may hold one while
--- its client says nothing: that may be gone without a word.
-SELECT set_config('lock_timeout', :lock::text, true), set_config('idle_in_transaction_session_timeout', :idle::text, true);
+-- its client says nothing: that may be gone without a word. Statements are planned anew, since a plan that was made for
+-- an empty table would read all of it once it has grown.
+SELECT set_config('lock_timeout', :lock::text, true), set_config('idle_in_transaction_session_timeout', :idle::text, true),
+       set_config('plan_cache_mode', 'force_custom_plan', true);
 
 -- name: hold_head()^
 -- Keeps others from appending until the transaction ends. It is a statement of its own, since one that had to wait would
@@ -11,14 +13,15 @@ SELECT set_config('lock_timeout', :lock::text, true), set_config('idle_in_transa
 SELECT seq FROM journal_head FOR UPDATE;
 
 -- name: append(key, source, at, topic, sender, subject, actor, message_id, content_type, headers, body)$
--- Adds those events whose key is new, the first of each, numbered in their order. Returns how many these are.
+-- Adds those events whose key is new, the first of each, numbered in their order. Returns how many these are. Each key
+-- is looked up by itself: as a join, PostgreSQL may read the whole table for it.
 WITH given AS (
     SELECT DISTINCT ON (key) *
     FROM unnest(:key::uuid[], :source::text[], :at::timestamptz[], :topic::text[], :sender::text[], :subject::text[],
                 :actor::text[], :message_id::text[], :content_type::text[], :headers::jsonb[], :body::bytea[])
          WITH ORDINALITY
          AS g (key, source, at, topic, sender, subject, actor, message_id, content_type, headers, body, n)
-    WHERE NOT EXISTS (SELECT FROM journal_events AS e WHERE e.key = g.key)
+    WHERE (SELECT e.seq FROM journal_events AS e WHERE e.key = g.key) IS NULL
     ORDER BY key, n
 ), head AS MATERIALIZED (
     SELECT seq, greatest(clock_timestamp(), received_at) AS now FROM journal_head
@@ -45,12 +48,11 @@ RETURNING n, message_id, at, topic, subject, actor, body;
 -- Deletes the first events as far as they were received before then, `most` of them at most and none after the number
 -- `protect`, and returns how many these are. Reads one event where there is nothing to delete.
 WITH swept AS (
-    DELETE FROM journal_events AS e
-    USING journal_head AS h
-    WHERE e.seq >= h.oldest AND e.seq < h.oldest + :most::bigint AND e.received_at < :before
-      AND (:protect::bigint IS NULL OR e.seq <= :protect)
-      AND EXISTS (SELECT FROM journal_events AS first WHERE first.seq = h.oldest AND first.received_at < :before)
-    RETURNING e.seq
+    DELETE FROM journal_events
+    WHERE seq >= (SELECT oldest FROM journal_head) AND seq < (SELECT oldest + :most::bigint FROM journal_head)
+      AND received_at < :before AND (:protect::bigint IS NULL OR seq <= :protect)
+      AND (SELECT received_at < :before FROM journal_events WHERE seq = (SELECT oldest FROM journal_head))
+    RETURNING seq
 ), moved AS (
     UPDATE journal_head SET oldest = greatest(oldest, (SELECT max(seq) + 1 FROM swept)) WHERE EXISTS (SELECT FROM swept)
 )

@@ -15,12 +15,12 @@ WITH seen AS (
            sum(octet_length(body)) OVER (ORDER BY {order} ROWS UNBOUNDED PRECEDING) AS bytes
     FROM seen
     WHERE (:topic::text IS NULL OR topic = :topic)
-      AND (:pattern::text IS NULL OR CASE topic WHEN '' THEN '' ELSE '.' || topic END ~ :pattern)
       AND (:sender::text IS NULL OR sender = :sender)
       AND (:subject::text IS NULL OR subject = :subject)
       AND (:source::text IS NULL OR source = :source)
       AND (:since::timestamptz IS NULL OR at >= :since)
       AND (:until::timestamptz IS NULL OR at < :until)
+      AND (:pattern::text IS NULL OR CASE topic WHEN '' THEN '' ELSE '.' || topic END ~ :pattern)
     ORDER BY {order} LIMIT :limit
 ), page AS MATERIALIZED (
     SELECT * FROM found WHERE bytes - octet_length(body) < :most_bytes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from operator import itemgetter
 from pathlib import Path
@@ -18,7 +19,7 @@ from promise_pub.db_checks import Need, require_columns
 from promise_pub.errors import SchemaMissing
 from promise_pub.event_records import Event, NewEvent
 from promise_pub.features.journal.errors import EventNotFound
-from promise_pub.features.journal.event_columns import columns_of, event_of
+from promise_pub.features.journal.event_columns import columns_of, event_of, is_indexable
 from promise_pub.features.journal.keys import key_of
 from promise_pub.features.journal.pages import Pages
 from promise_pub.features.journal.ports import BATCH, Appended, EventPage, Head, Selection
@@ -42,7 +43,7 @@ IDLE_TIMEOUT = 4_000  # milliseconds, after which one who says nothing loses its
 _CANNOT_BE_STORED = (
     asyncpg.DataError,
     asyncpg.IntegrityConstraintViolationError,
-    # Raised for a topic, subject or actor that is too long for its index.
+    # Raised for a topic and an actor that are too long for their index together.
     asyncpg.ProgramLimitExceededError,
 )
 
@@ -93,7 +94,13 @@ class StoredJournal:
             yield connection
 
     async def _append(self, connection: Any, events: Sequence[NewEvent]) -> Appended:
-        """Appends within a transaction. A batch that is refused is halved, until the event that cannot be stored is alone."""
+        """Appends within a transaction. Texts that are too long are refused unasked: others wait, and they may be many."""
+        outcome = await self._append_halving(connection, [event for event in events if is_indexable(event)])
+        too_long = [event for event in events if not is_indexable(event)]
+        return replace(outcome, refused=(*too_long, *outcome.refused))
+
+    async def _append_halving(self, connection: Any, events: Sequence[NewEvent]) -> Appended:
+        """Halves a batch that is refused, until the event that cannot be stored is alone."""
         if not events:
             return Appended(0, 0)
         try:
@@ -102,11 +109,11 @@ class StoredJournal:
             return Appended(added, len(events) - added)
         except _CANNOT_BE_STORED:
             if len(events) == 1:
-                return Appended(0, 0, events)
+                return Appended(0, 0, (*events,))
         middle = len(events) // 2
-        first = await self._append(connection, events[:middle])
-        second = await self._append(connection, events[middle:])
-        return Appended(first.added + second.added, first.known + second.known, [*first.refused, *second.refused])
+        first = await self._append_halving(connection, events[:middle])
+        second = await self._append_halving(connection, events[middle:])
+        return Appended(first.added + second.added, first.known + second.known, (*first.refused, *second.refused))
 
     async def sweep(self, before: datetime, limit: int, protect: int | None) -> int:
         """Deletes the first events, `limit` at most, that were received before then, and returns their number.
