@@ -50,6 +50,9 @@ def map_case(_: Any, case: Any) -> Any:
     return case
 
 
+_EXCLUSIVE = (("after", "before"), ("since", "until"))  # the second pair: neither may be the later one
+
+
 def _fields(case: Any) -> dict[str, Any]:
     """Those of a form; the query string wins over them."""
     return case.body if isinstance(case.body, dict) else {}
@@ -63,4 +66,5 @@ def filter_case(_: Any, case: Any) -> bool:
     names = [name.strip(" ") for name in columns.split(",")]
     on = str(given.get("header")).lower() == "true"
     both = bool(given.get("rate")) and str(given.get("rate")) != "0" and bool(given.get("profile"))
+    both = both or any(given.get(one) and given.get(other) for one, other in _EXCLUSIVE)
     return not (both or (on and columns) or len(names) > len(set(names)))

@@ -78,7 +78,7 @@ def _list() -> Operation:
         "responses": {
             "200": answer(
                 "Events.",
-                {**formats(ref("Events"), csv=True), MEDIA_TYPES[JSONL]: {"schema": TEXT}},
+                {**formats(ref("JournalEvents"), csv=True), MEDIA_TYPES[JSONL]: {"schema": TEXT}},
                 *("ETag", "Vary", *_EVENT_HEADERS),
             ),
             "304": not_modified("ETag", "Vary", *_EVENT_HEADERS),
@@ -97,7 +97,7 @@ def _show() -> Operation:
         "responses": {
             "200": answer(
                 "The event.",
-                {**formats(ref("Event")), "application/octet-stream": {"schema": {}}},
+                {**formats(ref("JournalEvent")), "application/octet-stream": {"schema": {}}},
                 *("ETag", "Vary", "Content-Disposition"),
             ),
             "304": not_modified("ETag", "Vary"),
@@ -156,10 +156,10 @@ def _event() -> Schema:
 def schemas() -> dict[str, Schema]:
     """Returns the schemas by their names."""
     return {
-        "Event": _event(),
-        "Events": object_of(
+        "JournalEvent": _event(),
+        "JournalEvents": object_of(
             {
-                "events": array(ref("Event")),
+                "events": array(ref("JournalEvent")),
                 "next": described(nullable(ORDINAL), "The number to go on from; null: nothing more at present."),
                 "oldest": described(ORDINAL, "The number of the first event that is kept."),
                 "newest": described(COUNT, "That of the last event, as these were read; 0 where there is none."),

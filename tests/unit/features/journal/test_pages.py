@@ -59,7 +59,7 @@ async def test_the_newest_events_come_first_as_is_described(seen: Seen) -> None:
         a_new_event("deploy", b"\xff\x00", source="bus", headers={"x": [1]}),
     )
     told = await seen.json("/journal")
-    check(seen.client, "Events", told)
+    check(seen.client, "JournalEvents", told)
     newest, oldest = told["events"]
     assert (told["next"], told["oldest"], told["newest"]) == (None, 1, 2)
     assert oldest == {
@@ -79,7 +79,7 @@ async def test_the_newest_events_come_first_as_is_described(seen: Seen) -> None:
     }
     assert (newest["seq"], newest["data"], newest["size"], newest["headers"]) == (2, None, 2, {"x": [1]})
     one = await seen.json("/journal/1")
-    check(seen.client, "Event", one)
+    check(seen.client, "JournalEvent", one)
     assert one == oldest
 
 
