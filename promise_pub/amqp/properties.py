@@ -10,26 +10,6 @@ from typing import Any, NamedTuple
 
 from pamqp import decode
 
-# The properties in their order on the wire, each with a flag from the highest bit on, and their types: short string,
-# table, octet or timestamp.
-_PROPERTIES = (
-    ("content_type", "s"),
-    ("content_encoding", "s"),
-    ("headers", "t"),
-    ("delivery_mode", "o"),
-    ("priority", "o"),
-    ("correlation_id", "s"),
-    ("reply_to", "s"),
-    ("expiration", "s"),
-    ("message_id", "s"),
-    ("timestamp", "T"),
-    ("type", "s"),
-    ("user_id", "s"),
-    ("app_id", "s"),
-    ("cluster_id", "s"),
-)
-_FLAGGED = tuple((1 << (15 - n), name, kind) for n, (name, kind) in enumerate(_PROPERTIES))
-_KNOWN = frozenset({"content_type", "headers", "message_id", "timestamp", "user_id", "app_id"})
 _number = Struct(">Q").unpack_from
 _length = Struct(">I").unpack_from
 
@@ -50,36 +30,51 @@ class Properties(NamedTuple):
     app_id: bytes = b""
 
 
+_NONE = Properties()
+# The properties in their order on the wire: the flag of each, its size (0: a short string) and its place in Properties,
+# for those that have one.
+_LAYOUT = (
+    (1 << 15, 0, Properties._fields.index("content_type")),
+    (1 << 14, 0, None),  # content_encoding
+    (1 << 13, 4, Properties._fields.index("headers")),
+    (1 << 12, 1, None),  # delivery_mode
+    (1 << 11, 1, None),  # priority
+    (1 << 10, 0, None),  # correlation_id
+    (1 << 9, 0, None),  # reply_to
+    (1 << 8, 0, None),  # expiration
+    (1 << 7, 0, Properties._fields.index("message_id")),
+    (1 << 6, 8, Properties._fields.index("timestamp")),
+    (1 << 5, 0, None),  # type
+    (1 << 4, 0, Properties._fields.index("user_id")),
+    (1 << 3, 0, Properties._fields.index("app_id")),
+)
+
+
 def parse_properties(data: bytes, longest: int) -> Properties:
     """Reads the properties, whose flags come first; those up to the first that is cut off. `longest` is about headers."""
-    if len(data) < 2:
-        return Properties()
-    flags = data[0] << 8 | data[1]
-    found: dict[str, Any] = {}
+    found: list[Any] = [*_NONE]
     at, size = 2, len(data)
-    for flag, name, kind in _FLAGGED:
+    flags = data[0] << 8 | data[1] if size > 1 else 0
+    for flag, width, place in _LAYOUT:
         if not flags & flag:
             continue
-        start, end = _find_value(data, at, kind)
-        if end > size:
+        start = at if width else at + 1
+        if start + width > size:
             break
-        if kind == "t":
-            found["headers_size"] = end - at
-            if end - at > longest:
-                start = end
-        if name in _KNOWN:
-            found[name] = _number(data, at)[0] if kind == "T" else data[start:end]
-        at = end
-    return Properties(**found)
-
-
-def _find_value(data: bytes, at: int, kind: str) -> tuple[int, int]:
-    """Returns where a value starts and ends, beyond the data where it is cut off. A table has its length with it."""
-    if kind == "s":
-        return at + 1, at + 1 + data[at] if at < len(data) else len(data) + 1
-    if kind == "t":
-        return at, at + 4 + (_length(data, at)[0] if at + 4 <= len(data) else 0)
-    return at, at + (8 if kind == "T" else 1)
+        at = start + (width or data[at])
+        if width == 4:
+            at += _length(data, start)[0]
+        if at > size:
+            break
+        if place is None:
+            continue
+        if width == 4:
+            # Its size has the place behind it.
+            found[place + 1] = at - start
+            found[place] = data[start:at] if at - start <= longest else b""
+        else:
+            found[place] = _number(data, start)[0] if width else data[start:at]
+    return Properties._make(found)
 
 
 def decode_table(table: bytes) -> dict[str, Any]:

@@ -131,7 +131,11 @@ class BusPublisher:
         self.published += len(events)
 
     async def _publish_one(self, channel: AbstractChannel, event: Event, journal: UUID) -> None:
-        headers: dict[str, FieldValue] = {"at": rfc3339(event.at, "microseconds"), "seq": event.seq, JOURNAL_HEADER: str(journal)}
+        headers: dict[str, FieldValue] = {
+            "at": rfc3339(event.at, "microseconds"),
+            "seq": event.seq,
+            JOURNAL_HEADER: str(journal),
+        }
         if event.subject is not None:
             headers["subject"] = event.subject
         properties = Basic.Properties(

@@ -85,9 +85,7 @@ class BusTaker:
         """Takes events until the channel ends. Raises a kind of BrokerError."""
         await declare_bus(self._rabbit, self._bus)
         inbox = Inbox()
-        async with read_queue(
-            self._rabbit, self._bus.queue, inbox.take_frames, inbox.note_end, MAX_TAKEN
-        ) as channel:
+        async with read_queue(self._rabbit, self._bus.queue, inbox.take_frames, inbox.note_end, MAX_TAKEN) as channel:
             steady = asyncio.get_running_loop().call_later(STEADY, self._broker_outage.end)
             try:
                 while True:

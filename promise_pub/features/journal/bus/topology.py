@@ -54,9 +54,7 @@ async def declare_bus(rabbit: RabbitSettings, bus: BusSettings) -> None:
 async def declare_exchange(channel: AbstractChannel, rabbit: RabbitSettings, bus: BusSettings) -> None:
     """Declares the exchange alone. A fault closes the channel."""
     async with _naming(f"[bus] exchange = {bus.exchange}", rabbit):
-        await channel.exchange_declare(
-            bus.exchange, exchange_type="topic", passive=not bus.declare, durable=True
-        )
+        await channel.exchange_declare(bus.exchange, exchange_type="topic", passive=not bus.declare, durable=True)
 
 
 @asynccontextmanager
