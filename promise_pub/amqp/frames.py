@@ -193,23 +193,24 @@ def _find_delivery(buffer: bytearray, arguments: int, header: int) -> _Place | N
     Nothing is copied before all is there: a long body comes in many pieces.
     """
     content = header + _HEADER
-    size = len(buffer)
-    if size < content:
+    there = len(buffer)
+    if there < content:
         return None
-    body = end = content + _frame(buffer, header)[2] + 1
-    if size < body:
+    _, _, length = _frame(buffer, header)
+    body = end = content + length + 1
+    if there < body:
         return None
-    body_size, flags = _content(buffer, content)
-    left = body_size
+    size, flags = _content(buffer, content)
+    left = size
     while left > 0:
-        if size < end + _HEADER:
+        if there < end + _HEADER:
             return None
         kind, _, length = _frame(buffer, end)
         if kind != _BODY_FRAME:
             break
         end += _HEADER + length + 1
         left -= length
-    return (arguments, content, body, end, body_size, flags) if size >= end else None
+    return (arguments, content, body, end, size, flags) if there >= end else None
 
 
 def _body(buffer: bytearray, at: int, end: int, size: int) -> bytes:
@@ -228,8 +229,8 @@ def _delivered(buffer: bytearray, place: _Place) -> DeliveredMessage:
     at, content, body, end, size, flags = place
     # The consumer tag comes first.
     tag, bits = _confirm(buffer, at + 1 + buffer[at])
-    message_id = _message_id(buffer, content + 14, flags)
-    return DeliveredMessage(tag, message_id, bool(bits & 1), _body(buffer, body, end, size))
+    message_id = _message_id(buffer, content + 14, flags) if flags & _MESSAGE_ID else None
+    return DeliveredMessage(tag, message_id, bits & 1 == 1, _body(buffer, body, end, size))
 
 
 def _routed(buffer: bytearray, place: _Place, longest: int) -> RoutedMessage:
@@ -245,15 +246,13 @@ def _routed(buffer: bytearray, place: _Place, longest: int) -> RoutedMessage:
 
 
 # The flags of the properties before message_id, and the types: short string, table or byte.
-_BEFORE = ((15, "s"), (14, "s"), (13, "t"), (12, "b"), (11, "b"), (10, "s"), (9, "s"), (8, "s"))
+_BEFORE = tuple((1 << bit, kind) for bit, kind in zip(range(15, 7, -1), "sstbbsss", strict=True))
 _MESSAGE_ID = 1 << 7
 
 
-def _message_id(buffer: bytearray, at: int, properties: int) -> str | None:
-    if not properties & _MESSAGE_ID:
-        return None
-    for bit, kind in _BEFORE:
-        if properties & (1 << bit):
+def _message_id(buffer: bytearray, at: int, properties: int) -> str:
+    for flag, kind in _BEFORE:
+        if properties & flag:
             if kind == "s":
                 at += 1 + buffer[at]
             elif kind == "b":
