@@ -1,4 +1,4 @@
-"""AMQP, as the publisher and the bundled consumer share it.
+"""AMQP, as the publisher, the bundled consumer and the journal share it.
 
 Does: connects, with TLS where it is asked for; reads queues; takes confirms and deliveries from the wire by the hundred;
 tells a refusal of the broker from a loss by its reply code.

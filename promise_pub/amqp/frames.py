@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from struct import Struct
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 CHANNEL = 1  # the only one of each connection
 CHUNK = 64 * 1024  # bytes read at once; bounds how long a tap holds the event loop
@@ -31,8 +34,8 @@ _frame = Struct(">BHI").unpack_from
 _method = Struct(">HH").unpack_from
 # Delivery tag, bits.
 _confirm = Struct(">QB").unpack_from
-# Class, weight, size of the body, flags of the properties.
-_content = Struct(">HHQH").unpack_from
+# Behind class and weight: size of the body, flags of the properties.
+_content = Struct(">4xQH").unpack_from
 _BASIC, _ACK, _NACK, _DELIVER, _RETURN = 60, 80, 120, 60, 50
 _CONFIRMS = ((_BASIC, _ACK), (_BASIC, _NACK))
 _METHOD_FRAME, _BODY_FRAME = 1, 3
@@ -136,9 +139,37 @@ class DeliveredMessage(NamedTuple):
     body: bytes
 
 
+class RoutedMessage(NamedTuple):
+    """A basic.deliver with all that its content says, undecoded.
+
+    `properties` are the bytes of the content header from its flags on: see `properties.parse_properties`. `size` is that of
+    the body, which is None where it was longer than the reader wanted it.
+    """
+
+    tag: int
+    routing_key: bytes
+    properties: bytes
+    size: int
+    body: bytes | None
+
+
+_Place = tuple[int, int, int, int, int, int]
+"""The places of a whole delivery in the buffer: of its arguments, its content header, its body frames, its end; then the
+size of the body and the flags of the properties."""
+
+
 def parse_deliveries(buffer: bytearray) -> tuple[list[DeliveredMessage], int]:
     """Returns the whole deliveries at the beginning of the buffer, and their size in bytes; MORE when one has begun."""
-    found: list[DeliveredMessage] = []
+    return _parse(buffer, _delivered)
+
+
+def parse_routed(buffer: bytearray, longest: int) -> tuple[list[RoutedMessage], int]:
+    """Does the same with all that a content header says, and without bodies longer than `longest`."""
+    return _parse(buffer, partial(_routed, longest=longest))
+
+
+def _parse(buffer: bytearray, read: Callable[[bytearray, _Place], T]) -> tuple[list[T], int]:
+    found: list[T] = []
     at, size = 0, len(buffer)
     while at < size:
         if size - at < _METHOD:
@@ -148,53 +179,80 @@ def parse_deliveries(buffer: bytearray) -> tuple[list[DeliveredMessage], int]:
             break
         if _method(buffer, at + _HEADER) != (_BASIC, _DELIVER):
             break
-        read = _delivery(buffer, at + _METHOD, at + _HEADER + length + 1)
-        if read is None:
+        place = _find_delivery(buffer, at + _METHOD, at + _HEADER + length + 1)
+        if place is None:
             return found, at or MORE
-        found.append(read[0])
-        at = read[1]
+        found.append(read(buffer, place))
+        at = place[3]
     return found, at
 
 
-def _delivery(buffer: bytearray, at: int, header: int) -> tuple[DeliveredMessage, int] | None:
-    """Returns a delivery and the start of the next frame. `at`: its arguments; `header`: the frame after them."""
+def _find_delivery(buffer: bytearray, arguments: int, header: int) -> _Place | None:
+    """Returns where a delivery is; None while it is not whole. `header` is the frame after its arguments.
+
+    Nothing is copied before all is there: a long body comes in many pieces.
+    """
     content = header + _HEADER
-    if len(buffer) < content:
+    there = len(buffer)
+    if there < content:
         return None
-    body = content + _frame(buffer, header)[2] + 1
-    if len(buffer) < body:
+    _, _, length = _frame(buffer, header)
+    body = end = content + length + 1
+    if there < body:
         return None
-    # The consumer tag comes first.
-    at += 1 + buffer[at]
-    tag, bits = _confirm(buffer, at)
-    _, _, left, properties = _content(buffer, content)
-    pieces = []
+    size, flags = _content(buffer, content)
+    left = size
     while left > 0:
-        if len(buffer) < body + _HEADER:
+        if there < end + _HEADER:
             return None
-        kind, _, length = _frame(buffer, body)
-        end = body + _HEADER + length
-        if len(buffer) <= end:
-            return None
+        kind, _, length = _frame(buffer, end)
         if kind != _BODY_FRAME:
             break
-        pieces.append(buffer[body + _HEADER : end])
+        end += _HEADER + length + 1
         left -= length
-        body = end + 1
-    message_id = _message_id(buffer, content + 14, properties)
-    return DeliveredMessage(tag, message_id, bool(bits & 1), b"".join(pieces)), body
+    return (arguments, content, body, end, size, flags) if there >= end else None
+
+
+def _body(buffer: bytearray, at: int, end: int, size: int) -> bytes:
+    """Returns the body whose frames begin at `at`."""
+    if end - at == _HEADER + size + 1:
+        return bytes(buffer[at + _HEADER : end - 1])
+    pieces = []
+    while at < end:
+        start = at + _HEADER
+        at = start + _frame(buffer, at)[2] + 1
+        pieces.append(buffer[start : at - 1])
+    return b"".join(pieces)
+
+
+def _delivered(buffer: bytearray, place: _Place) -> DeliveredMessage:
+    at, content, body, end, size, flags = place
+    # The consumer tag comes first.
+    tag, bits = _confirm(buffer, at + 1 + buffer[at])
+    message_id = _message_id(buffer, content + 14, flags) if flags & _MESSAGE_ID else None
+    return DeliveredMessage(tag, message_id, bits & 1 == 1, _body(buffer, body, end, size))
+
+
+def _routed(buffer: bytearray, place: _Place, longest: int) -> RoutedMessage:
+    at, content, body, end, size, _ = place
+    at += 1 + buffer[at]
+    tag, _ = _confirm(buffer, at)
+    # Behind the tag and its bits are the exchange and the routing key.
+    at += 9
+    at += 1 + buffer[at]
+    key = bytes(buffer[at + 1 : at + 1 + buffer[at]])
+    properties = bytes(buffer[content + 12 : body - 1])
+    return RoutedMessage(tag, key, properties, size, _body(buffer, body, end, size) if size <= longest else None)
 
 
 # The flags of the properties before message_id, and the types: short string, table or byte.
-_BEFORE = ((15, "s"), (14, "s"), (13, "t"), (12, "b"), (11, "b"), (10, "s"), (9, "s"), (8, "s"))
+_BEFORE = tuple((1 << bit, kind) for bit, kind in zip(range(15, 7, -1), "sstbbsss", strict=True))
 _MESSAGE_ID = 1 << 7
 
 
-def _message_id(buffer: bytearray, at: int, properties: int) -> str | None:
-    if not properties & _MESSAGE_ID:
-        return None
-    for bit, kind in _BEFORE:
-        if properties & (1 << bit):
+def _message_id(buffer: bytearray, at: int, properties: int) -> str:
+    for flag, kind in _BEFORE:
+        if properties & flag:
             if kind == "s":
                 at += 1 + buffer[at]
             elif kind == "b":

@@ -8,7 +8,7 @@ from functools import partial
 
 from promise_pub.amqp.aiormq_internals import FrameChannel, TappedConnection
 from promise_pub.amqp.connection import open_channel, request
-from promise_pub.amqp.frames import parse_deliveries
+from promise_pub.amqp.frames import Tap, parse_deliveries
 from promise_pub.amqp.replies import end_of_connection
 from promise_pub.errors import BrokerError, QueueGone
 from promise_pub.settings.model import RabbitSettings
@@ -19,22 +19,31 @@ Receive = Callable[[int, str | None, bool, bytes], None]
 """Takes one delivery: its tag, its message id, whether the broker handed it over before, its body."""
 
 
+def tap_deliveries(receive: Receive) -> Tap:
+    """Returns a tap that hands deliveries to `receive`, for `read_queue`."""
+
+    def take(buffer: bytearray) -> int:
+        found, taken = parse_deliveries(buffer)
+        for delivery in found:
+            receive(*delivery)
+        return taken
+
+    return take
+
+
 class ReadingChannel(FrameChannel):
     """A channel that reads one queue. Its methods raise a kind of BrokerError."""
 
-    def __init__(self, connection: TappedConnection, receive: Receive, changed: Callable[[], None]) -> None:
+    def __init__(self, connection: TappedConnection, take: Tap, changed: Callable[[], None]) -> None:
         super().__init__(connection, publisher_confirms=False)
         self._queue_gone = False
-        self._receive = receive
+        self._take = take
         self._changed = changed
         self.on_consumer_cancel_callbacks.add(self._note_cancel)
         self.closing.add_done_callback(lambda _: changed())
 
     def take_frames(self, buffer: bytearray) -> int:
-        found, taken = parse_deliveries(buffer)
-        for delivery in found:
-            self._receive(*delivery)
-        return taken
+        return self._take(buffer)
 
     @property
     def end(self) -> BrokerError | None:
@@ -71,13 +80,13 @@ async def _unused(_: object) -> None:
 
 @asynccontextmanager
 async def read_queue(
-    settings: RabbitSettings, queue: str, receive: Receive, changed: Callable[[], None], prefetch: int = PREFETCH
+    settings: RabbitSettings, queue: str, take: Tap, changed: Callable[[], None], prefetch: int = PREFETCH
 ) -> AsyncIterator[ReadingChannel]:
     """Reads the queue while the block runs, on a connection of its own; what is not acknowledged goes back into it.
 
-    `changed` is called when the channel was lost or the queue is gone: see `ReadingChannel.end`.
+    `take` gets the deliveries, and leaves none to aiormq. `changed` is called when the channel was lost or the queue is gone: see `ReadingChannel.end`.
     """
-    make = partial(ReadingChannel, receive=receive, changed=changed)
+    make = partial(ReadingChannel, take=take, changed=changed)
     async with open_channel(settings, make) as channel:
         await channel.consume(queue, prefetch)
         yield channel

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from aiormq.abc import AbstractChannel, ArgumentsType
 
 from promise_pub.amqp.connection import connect, probe, request
-from promise_pub.amqp.reading import ReadingChannel, Receive, read_queue
+from promise_pub.amqp.reading import ReadingChannel, Receive, read_queue, tap_deliveries
 from promise_pub.settings.model import RabbitSettings
 
 # A queue outlives the loss of its consumer by a day, so that a night's outage destroys nothing, and no longer. While
@@ -46,7 +46,7 @@ class Broker:
         self, queue: str, receive: Receive, changed: Callable[[], None]
     ) -> AbstractAsyncContextManager[ReadingChannel]:
         """See `read_queue`."""
-        return read_queue(self._settings, queue, receive, changed)
+        return read_queue(self._settings, queue, tap_deliveries(receive), changed)
 
     @asynccontextmanager
     async def _channel(self) -> AsyncIterator[AbstractChannel]:

@@ -11,8 +11,11 @@ import asyncpg
 
 from promise_pub.db_checks import Need
 from promise_pub.features.journal import api, commands, errors, store, web
+from promise_pub.features.journal.bus.publishing import BusPublisher
+from promise_pub.features.journal.bus.taking import BusTaker
 from promise_pub.features.journal.described import describe
 from promise_pub.features.journal.keeping import JournalKeeper
+from promise_pub.features.journal.metrics import JournalCollector
 from promise_pub.features.journal.ports import Appending, JournalReader
 from promise_pub.features.journal.settings import BusSettings, JournalSettings
 from promise_pub.features.journal.store import StoredJournal
@@ -27,11 +30,20 @@ async def open_journal(pool: asyncpg.Pool, settings: Settings) -> AsyncIterator[
     journal = StoredJournal(pool)
     own, bus = settings.of("journal", JournalSettings), settings.of("bus", BusSettings)
     async with AsyncExitStack() as stack:
+        opened = with_services(journal, journal)
         if own.enabled:
-            keeper = JournalKeeper(journal, bus.prefix, own.keep, None)
+            taker, publisher = None, None
+            if bus.enabled:
+                taker = BusTaker(settings.rabbit, bus, journal, (await journal.head()).journal)
+                await stack.enter_async_context(taker.running())
+            if bus.enabled and bus.publish:
+                publisher = BusPublisher(settings.rabbit, bus, journal)
+                await stack.enter_async_context(publisher.running())
+                opened = replace(opened, messages=describe(settings.rabbit, bus))
+            keeper = JournalKeeper(journal, bus.prefix, own.keep, publisher)
             await stack.enter_async_context(keeper.running())
-        messages = describe(settings.rabbit, bus) if own.enabled and bus.enabled and bus.publish else {}
-        yield replace(with_services(journal, journal), messages=messages)
+            opened = replace(opened, collectors=[JournalCollector(keeper, taker, publisher)])
+        yield opened
 
 
 def with_services(journal: JournalReader, appending: Appending) -> OpenFeature:

@@ -14,7 +14,16 @@ from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 from pamqp.heartbeat import Heartbeat
 
-from promise_pub.amqp.frames import MORE, Confirm, DeliveredMessage, TappedReader, parse_confirms, parse_deliveries
+from promise_pub.amqp.frames import (
+    MORE,
+    Confirm,
+    DeliveredMessage,
+    RoutedMessage,
+    TappedReader,
+    parse_confirms,
+    parse_deliveries,
+    parse_routed,
+)
 
 CHANNEL = 1
 WORDS = st.text("abc-é\N{CRAB}:", max_size=12)
@@ -143,6 +152,19 @@ def test_deliveries_are_taken_whole_and_the_rest_is_left(sent: list[Any], cuts: 
     ]
     assert taken == wanted
     assert rest == b"".join(marshal(one) for one in sent if one[0] != "delivery")
+
+
+@given(DELIVERIES, st.integers(0, 400))
+def test_a_routed_message_is_what_pamqp_decodes_however_it_is_cut(given: Any, longest: int) -> None:
+    tag, redelivered, word, properties, body, piece = given
+    text = marshal_delivery(*given)
+    for cut in range(len(text)):
+        assert parse_routed(bytearray(text[:cut]), longest) == ([], MORE if 7 < cut or cut and text[0] == 1 else 0)
+    found, size = parse_routed(bytearray(text * 2), longest)
+    header = ContentHeader(0, len(body), commands.Basic.Properties(**properties))
+    kept = body if len(body) <= longest else None
+    assert found == [RoutedMessage(tag, b"a-queue", header.marshal()[12:], len(body), kept)] * 2
+    assert size == 2 * len(text)
 
 
 def test_a_return_is_told_before_the_ack_that_follows_it() -> None:
