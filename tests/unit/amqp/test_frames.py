@@ -15,6 +15,7 @@ from pamqp.header import ContentHeader
 from pamqp.heartbeat import Heartbeat
 
 from promise_pub.amqp.frames import (
+    CHUNK,
     MORE,
     Confirm,
     DeliveredMessage,
@@ -165,6 +166,27 @@ def test_a_routed_message_is_what_pamqp_decodes_however_it_is_cut(given: Any, lo
     kept = body if len(body) <= longest else None
     assert found == [RoutedMessage(tag, b"a-queue", header.marshal()[12:], len(body), kept)] * 2
     assert size == 2 * len(text)
+
+
+class CountingBuffer(bytearray):
+    """A buffer that counts the bytes copied out of it."""
+
+    copied = 0
+
+    def __getitem__(self, place: Any) -> Any:
+        found = super().__getitem__(place)
+        self.copied += len(found) if isinstance(place, slice) else 1
+        return found
+
+
+def test_a_long_body_is_copied_once_however_many_pieces_it_comes_in() -> None:
+    body = b"x" * 1024**2
+    text = marshal_delivery(1, False, "t", {}, body, 131_000)
+    buffer = CountingBuffer()
+    for start in range(0, len(text), CHUNK):
+        buffer += text[start : start + CHUNK]
+        found, _ = parse_deliveries(buffer)
+    assert found[0].body == body and buffer.copied < 1.1 * len(body)
 
 
 def test_a_return_is_told_before_the_ack_that_follows_it() -> None:
