@@ -114,7 +114,7 @@ async def test_every_event_is_told_and_is_as_described(
     for message in heard:
         name = next(one for one in components["messages"].values() if one["name"] == message.routing_key)
         told_properties = {**properties_of(message.properties), "headers": dict(message.headers)}
-            del told_properties["priority"]  # aio-pika makes a 0 of none
+        del told_properties["priority"]  # aio-pika makes a 0 of none
         for part, value in (("headers", told_properties), ("payload", json.loads(message.body))):
             schema = jsonschema_rs.validator_for({**name[part], "components": components})
             assert [error.message for error in schema.iter_errors(value)] == [], (part, value)
