@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,6 +12,7 @@ from functools import partial
 from promise_pub import __version__
 from promise_pub.accounts import store as accounts
 from promise_pub.amqp.connection import probe
+from promise_pub.concurrency import read_error, wait_or_cancel
 from promise_pub.db import open_pool
 from promise_pub.db_checks import Need, require_needs, require_usable
 from promise_pub.delivery.broker.rabbit import open_publisher
@@ -21,7 +23,7 @@ from promise_pub.delivery.run.backoffs import BACKOFFS, Backoffs
 from promise_pub.delivery.store import ledger as ledgers
 from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.delivery.store.locks import ServerLocks
-from promise_pub.errors import BrokerRefused, DatabaseError, PromisePubError
+from promise_pub.errors import BrokerRefused, PromisePubError
 from promise_pub.event_records import OutboxEvent
 from promise_pub.features.journal import feature as journal
 from promise_pub.features.visits import feature as visits
@@ -40,7 +42,7 @@ from promise_pub.web.server import Services, make_app
 
 log = logging.getLogger(__name__)
 
-LAST_WORD = 1.0  # seconds to tell that the server has stopped
+LAST_WORD = 0.5  # seconds to tell that the server has stopped
 
 FEATURES: Sequence[Feature] = (visits.FEATURE, journal.FEATURE)
 """The rooms beside the heart. A feature is added by its line here, and removed by deleting it and its folder."""
@@ -105,9 +107,9 @@ async def running(
             limits=Limits.of(settings.server),
         )
         app = make_app(services, opened)
+        url = await listen(stack, app, settings.server)
         await outbox.put(_event("server.started"))
         stack.push_async_callback(_tell_stopped, outbox)
-        url = await listen(stack, app, settings.server)
         # Runs end while the server still listens: those who wait for them get their answer.
         stack.push_async_callback(runs.stop)
         log.info("Listening", extra=fields(url=url, version=__version__))
@@ -123,10 +125,12 @@ def _event(topic: str) -> OutboxEvent:
 
 
 async def _tell_stopped(outbox: Outbox) -> None:
-    try:
-        await outbox.put(_event("server.stopped"), within=LAST_WORD)
-    except DatabaseError as error:
-        log.warning("The end of the server is not told", extra=fields(why=error.message))
+    telling = asyncio.create_task(outbox.put(_event("server.stopped")))
+    # A cancelled query would be waited for, until its connection is closed.
+    await wait_or_cancel([telling], LAST_WORD)
+    if not telling.done() or telling.exception():
+        telling.add_done_callback(read_error)
+        log.warning("The end of the server is not told")
 
 
 async def _probe_broker(settings: RabbitSettings, runs: Runs) -> None:

@@ -536,7 +536,7 @@ class FakeLedger:
         if self.not_clearable:
             raise self.not_clearable
 
-    async def clear_employees(self, tell: Callable[[int], OutboxEvent]) -> None:
+    async def clear_employees(self, tell: Callable[[int | None], OutboxEvent]) -> None:
         await self.require_clearable()
         await self._call("clear_employees")
         self.outbox.append(tell(len(self.employees)))

@@ -83,7 +83,7 @@ class Authenticator:
         """Returns the owner of a token. Raises TokenRefused, or ServerBusy where the client tries many."""
         if principal := await self._lookups.find(token, lambda: self._accounts.find_by_token(token), client):
             if self._telling:
-                await self._telling.tell_token(principal)
+                self._telling.note_token(principal)
             return principal
         raise TokenRefused
 

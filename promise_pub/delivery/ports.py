@@ -138,8 +138,11 @@ class RunLedger(Protocol):
     async def require_clearable(self) -> None:
         """Raises NotClearable when the employees table cannot be emptied, as far as that is known without trying."""
 
-    async def clear_employees(self, tell: Callable[[int], OutboxEvent]) -> None:
-        """Empties the employees table, and tells how many rows it had. Raises NotClearable."""
+    async def clear_employees(self, tell: Callable[[int | None], OutboxEvent]) -> None:
+        """Empties the employees table, and tells how many rows it had; None where that takes long to count.
+
+        Raises NotClearable.
+        """
 
     async def count_employees(self) -> int:
         """Returns the number of rows in the employees table."""

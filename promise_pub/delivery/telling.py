@@ -57,13 +57,13 @@ class RunTelling:
         self._clock = clock
         self._told_at = clock()
         self._pending: list[OutboxEvent] = []
-        self._has_turn = False
+        self._turn: datetime | None = None
         self._recent = RecentLatency()
         self._latency = LatencyHistogram()
 
     def note_turn(self) -> None:
         """Notes that the run has its turn."""
-        self._has_turn = True
+        self._turn = datetime.now(UTC)
 
     def note_latency(self, latency: LatencyHistogram) -> None:
         """Takes the latencies that came since the last call. Call it before a new session begins with a new histogram."""
@@ -85,9 +85,10 @@ class RunTelling:
         over = told is None or told.final
         if report.state is State.QUEUED:
             return (QUEUED,) if over else ()
-        if report.state.final and (not over or told is None):
+        # Otherwise than was told also where a server that tells nothing had it meanwhile.
+        if report.state.final and report.state is not told:
             # A quick run ends before anything else was written of its turn.
-            return (STARTED, ENDED) if told is State.QUEUED and self._has_turn else (ENDED,)
+            return (STARTED, ENDED) if told is State.QUEUED and self._turn else (ENDED,)
         if told is State.QUEUED:
             return (STARTED,)
         if not report.state.final and self._clock() - self._told_at < TELL_EVERY:
@@ -123,8 +124,8 @@ class RunTelling:
             body |= {"blocked": report.blocked}
         elif topic == ENDED:
             body |= _end(report, rows)
-        ended = report.finished_at if topic == ENDED else None
-        at = ended or (datetime.now(UTC) if again else report.created_at)
+        known = {ENDED: report.finished_at, STARTED: self._turn}.get(topic)
+        at = known or (datetime.now(UTC) if again else report.created_at)
         return OutboxEvent(
             message_id=f"{report.id}:e{self._told.number + 1}",
             at=at,
@@ -147,8 +148,8 @@ def _end(report: RunReport, rows: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
-def tell_cleared(report: RunReport, rows: int) -> OutboxEvent:
-    """Returns the event that a run emptied the table of the consumer, which had so many rows."""
+def tell_cleared(report: RunReport, rows: int | None) -> OutboxEvent:
+    """Returns the event that a run emptied the table of the consumer, which had so many rows; None: nobody counted them."""
     return OutboxEvent(
         message_id=f"{report.id}:cleared",
         at=datetime.now(UTC),

@@ -63,9 +63,9 @@ ORDER BY created_at, id
 FOR UPDATE;
 
 -- name: hold_untold(most)
--- Runs that have ended and of which nothing was told, held until the end of the transaction; not those that others hold.
+-- Runs that have ended otherwise than was told, or of which nothing was told, held until the end of the transaction; not those that others hold.
 SELECT * FROM runs
-WHERE told = '{}' AND state IN ('completed', 'failed', 'cancelled', 'interrupted')
+WHERE state IN ('completed', 'failed', 'cancelled', 'interrupted') AND told ->> 'state' IS DISTINCT FROM state
 ORDER BY created_at, id LIMIT :most
 FOR UPDATE SKIP LOCKED;
 
@@ -78,7 +78,7 @@ WHERE id = ANY (:ids::uuid[]);
 -- name: note_told(ids, tolds, {events})!
 -- Notes what is told of runs that are held, and tells it.
 WITH noted AS (
-    UPDATE runs SET told = now.told FROM unnest(:ids::uuid[], :tolds::jsonb[]) AS now (id, told) WHERE runs.id = now.id
+    UPDATE runs SET told = coalesce(now.told, runs.told) FROM unnest(:ids::uuid[], :tolds::jsonb[]) AS now (id, told) WHERE runs.id = now.id
 )
 {insert_events};
 

@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 
 from promise_pub.db import open_pool
+from promise_pub.delivery.store import ledger as ledger_module
 from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.delivery.telling import RunTelling, count_fates, tell_cleared
@@ -211,10 +212,11 @@ async def test_a_record_of_another_version_is_interrupted_all_the_same(database:
     async with real(database) as dead, open_pool(database) as pool:
         run = queued()
         await open_run(dead.ledger, run)
-        await pool.execute("""UPDATE runs SET resends = '[{"rows": 1}]'""")
-    async with real(database) as subject:
+        await pool.execute("""UPDATE runs SET seconds = '[]', resends = '[{"rows": 1}]'""")
+    async with real(database) as subject, open_pool(database) as pool:
         assert await subject.ledger.take_over() == [run.id]
         assert len(await subject.read()) == 1
+        assert json.loads(await pool.fetchval("SELECT told FROM runs"))["number"] == 1, "what was told stays told"
 
 
 async def test_runs_that_were_never_told_are_told_once_and_one_that_cannot_be_read_keeps_none_from_it(
@@ -244,6 +246,34 @@ async def test_characters_that_cannot_be_stored_keep_nothing_from_being_told(dat
         assert await outbox_of(pool) == [
             ("m", "t\ufffd", "?", "a\ufffd", {"a\ufffd": ["?", {"b": "\\u0000"}], "n": None, "c": 1.5})
         ]
+
+
+async def test_what_a_server_that_tells_nothing_did_meanwhile_is_told_later(database: DatabaseSettings) -> None:
+    run = queued()
+    async with real(database) as subject:
+        telling = await open_run(subject.ledger, run)
+        going = replace(run, state=State.FAILED, error=STOPPED, counts=Counts(read=9, published=5, confirmed=5))
+        await write(subject.ledger, going, telling)
+    async with real(database, is_read=False) as silent:
+        await silent.ledger.reopen_run(await silent.ledger.get_run(run.id))
+        ended = replace(going, state=State.COMPLETED, error=None, counts=Counts(read=9, published=9, confirmed=9))
+        await silent.ledger.write_run(ended)
+    async with real(database) as subject:
+        assert await subject.ledger.tell_untold(10) == 1
+        assert await subject.ledger.tell_untold(10) == 0
+        told = await subject.read()
+        assert [event[4].get("state") for event in told if event[1] == "run.ended"] == ["failed", "completed"]
+        assert sums(told)["confirmed"] == 9
+
+
+async def test_a_table_that_takes_long_to_count_is_cleared_all_the_same(
+    database: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_module, "COUNT_TIMEOUT", 0.0)
+    async with real(database) as subject:
+        run = queued()
+        await subject.ledger.clear_employees(lambda rows: tell_cleared(run, rows))
+        assert [event[4]["rows"] for event in await subject.read()] == [None]
 
 
 async def test_while_nobody_reads_nothing_is_told(database: DatabaseSettings) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -21,6 +22,14 @@ from tests.faults.world import POLL, Report, World
 
 _COUNTED = ("read", "rejected", "published", "confirmed", "returned", "nacked", "resent")
 _REPORTED = {"received": "received", "saved": "saved", "duplicates": "repeats", "invalid": "unusable"}
+
+# The events of a run: each of its turns is queued, started, goes on and ends; or ends before it starts.
+_COURSE = re.compile(r"(?:(?:^| )queued(?: started(?: progress)*)? ended(?: progress)*)+")
+
+
+def _number(message_id: str) -> int:
+    """The number of an event of a run."""
+    return int(message_id.rpartition(":e")[2])
 
 
 @dataclass
@@ -136,7 +145,7 @@ UNION ALL
 SELECT message_id, substr(topic, strpos(topic, '.') + 1), convert_from(body, 'UTF8')::jsonb FROM journal_events
 WHERE subject = $1 AND source = 'own'
 """
-_DENSE = "SELECT count(*) AS events, max(seq) AS last, count(DISTINCT key) AS keys FROM journal_events"
+_DENSE = "SELECT count(*) AS events, max(seq) AS last FROM journal_events"
 
 
 async def telling_adds_up(world: World, report: Report) -> None:
@@ -157,10 +166,13 @@ async def telling_adds_up(world: World, report: Report) -> None:
         **{fate: totals[name] or 0 for fate, name in _REPORTED.items()},
     }
     assert {fate: rows[fate] for fate in wanted} == wanted, (told, report)
-    numbers = sorted(int(message_id.rpartition(":e")[2]) for message_id in told)
+    numbers = sorted(map(_number, told))
     assert numbers == [*range(1, len(numbers) + 1)], told
     (journal,) = await world.database.fetch(_DENSE)
-    assert journal["events"] == journal["keys"] == (journal["last"] or 0), dict(journal)
+    assert journal["events"] == (journal["last"] or 0), dict(journal)
+    topics = {_number(row["message_id"]): row["topic"] for row in found if row["message_id"] in told}
+    course = " ".join(topics[number].removeprefix("run.") for number in numbers)
+    assert _COURSE.fullmatch(course), course
 
 
 async def look(world: World, report: Report, rows: Rows, *, truthful: bool = True) -> Outcome:

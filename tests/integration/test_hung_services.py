@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from promise_pub import app, db
 from promise_pub.accounts.passwords import Passwords
 from promise_pub.accounts.people import Role
 from promise_pub.accounts.store import StoredAccounts
+from promise_pub.features.journal.settings import BusSettings
 from promise_pub.settings.model import DatabaseSettings, RabbitSettings
 from tests import consumer_parts, services
 from tests.fake_accounts import QUICK
@@ -126,7 +127,7 @@ async def make_accounts(database: DatabaseSettings) -> dict[str, str]:
 async def furnish(
     server: ServerUnderTest, made: web.Application, headers: dict[str, str], hang: Callable[[str], Any]
 ) -> Place:
-    """A run that has ended and a visit, so that there is something on every page."""
+    """A run that has ended, a visit and an event, so that there is something on every page."""
     json = {**headers, "Accept": "application/json", "Content-Type": "text/csv"}
     ended = (
         await server.ask("POST", "/simulate/?timeout=0&mode=batch", data=people(20) + b"nothing\n", headers=json)
@@ -138,7 +139,11 @@ async def furnish(
         return (await server.get("/visits", headers=json)).json["sessions"]
 
     session = (await until(visited))[0]["session_id"]
-    values = {"id": ended["id"], "session_id": session}
+
+    async def told() -> Any:
+        return (await server.get("/journal", headers=json)).json["events"]
+
+    values = {"id": ended["id"], "session_id": session, "seq": str((await until(told))[0]["seq"])}
     return Place(server, paths_of(made, values), headers, hang)
 
 
@@ -188,6 +193,27 @@ async def test_while_the_database_hangs_nobody_logs_in_and_everybody_is_told_so(
         return (await log_in("ann")).status == 303
 
     await until(is_in)
+
+
+async def test_while_the_database_hangs_a_server_stops_as_soon_as_is_promised(
+    rabbit: RabbitSettings, database: DatabaseSettings, session_folder: Path, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    """Also with something left to tell, and the bus."""
+    await make_accounts(database)
+    bus = BusSettings(enabled=True, exchange="events-hung", queue="journal-hung")
+    chosen = replace(settings(rabbit, database, unused_tcp_port, tmp_path, auth="users"), features={"bus": bus})
+    clock = asyncio.get_running_loop().time
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(serving(chosen))
+        form = {"name": "ann", "password": "wrong", "next": "/"}
+        assert (await server.ask("POST", "/login", data=form)).status == 401
+        postgres = [one for one in services.running(session_folder).values() if one.name() in NAMES["database"]]
+        with hanging(postgres):
+            began = clock()
+            await stack.aclose()
+            took = clock() - began
+            print("TOOK", took)
+            assert took < PROMISED
 
 
 @pytest.mark.parametrize("auth", ["off"], indirect=True)

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -49,6 +49,7 @@ NEEDS = (
     Need("outbox", "INSERT"),
 )
 LEFT_OVER = Fault("interrupted", "The server ended while the run was in progress.")
+COUNT_TIMEOUT = 2.0  # seconds for a number that is only told; a million rows take a tenth
 WRITE_TIMEOUT = 8.0  # seconds; a run's row takes a millisecond
 
 _NEW_COLUMNS = (
@@ -122,32 +123,38 @@ class Ledger:
         return [str(run_id) for run_id in ids]
 
     async def tell_untold(self, most: int) -> int:
-        """Tells the ends of runs of which nothing was told, the oldest first. Returns the number of runs, `most` at most;
+        """Tells the ends of runs that were not told, the oldest first. Returns the number of runs, `most` at most;
         one whose record cannot be read counts, and is left out."""
         async with answering(self._pool, COMMAND_TIMEOUT) as connection, connection.transaction():
             rows = [row async for row in self._sql.hold_untold(connection, most=most)]
-            await self._tell_ended(connection, rows)
+            unreadable = await self._tell_ended(connection, rows)
+            # So that they are not found again.
+            tolds = [json.dumps(asdict(Told(state=row["state"]))) for row in unreadable]
+            ids = [row["id"] for row in unreadable]
+            await self._sql.note_told(connection, ids=ids, tolds=tolds, **self._outbox.arguments(()))
         return len(rows)
 
-    async def _tell_ended(self, connection: Any, rows: Sequence[asyncpg.Record], **end: Any) -> None:
-        """Tells that runs have ended that are held by the transaction."""
-        if not self._outbox.is_read:
-            return
-        told = {}
-        for row in rows:
+    async def _tell_ended(
+        self, connection: Any, rows: Sequence[asyncpg.Record], **end: Any
+    ) -> Sequence[asyncpg.Record]:
+        """Tells that runs have ended that are held by the transaction. Returns those whose record cannot be read, of which
+        nothing is told."""
+        told, unreadable = {}, []
+        for row in rows if self._outbox.is_read else ():
             try:
                 report = replace(report_of(row), **end)
             except DatabaseError as error:  # made by another version
                 log.warning("The end of run %s is not told: %s", row["id"], error.message)
-                told[row["id"]] = News(told=Told())
-                continue
-            told[row["id"]] = RunTelling(report.told).tell(report)
+                unreadable.append(row)
+            else:
+                told[row["id"]] = RunTelling(report.told).tell(report)
         await self._sql.note_told(
             connection,
             ids=[*told],
             tolds=[_told(news) for news in told.values()],
             **self._outbox.arguments([event for news in told.values() for event in news.events]),
         )
+        return unreadable
 
     def _news(self, news: News) -> dict[str, Any]:
         """Returns the parameters for what a statement tells besides."""
@@ -263,29 +270,31 @@ class Ledger:
             f"The role {ways['role']} may not empty the employees table. Grant it TRUNCATE or DELETE on the table."
         )
 
-    async def clear_employees(self, tell: Callable[[int], OutboxEvent]) -> None:
+    async def clear_employees(self, tell: Callable[[int | None], OutboxEvent]) -> None:
         truncates = await self._can_truncate()
         with translated():
             try:
+                rows = await self._count_soon() if truncates else None
                 async with self._pool.acquire() as connection, connection.transaction():
-                    rows = await self._clear(connection, truncates=truncates)
+                    if truncates:
+                        await self._sql.truncate_employees(connection)
+                    else:
+                        done: str = await connection.execute(self._sql.delete_employees.sql, timeout=LONG_TIMEOUT)
+                        rows = int(done.removeprefix("DELETE "))
                     await self._outbox.put_with(connection, tell(rows))
             except asyncpg.IntegrityConstraintViolationError as error:
                 raise NotClearable(
                     f"The employees table cannot be emptied: rows of {error.table_name} refer to its rows."
                 ) from error
 
-    async def _clear(self, connection: Any, *, truncates: bool) -> int:
-        """Returns the number of rows that there were; 0 where nobody asks for it and it would take long."""
-        if not truncates:
-            done: str = await connection.execute(self._sql.delete_employees.sql, timeout=LONG_TIMEOUT)
-            return int(done.removeprefix("DELETE "))
-        rows = 0
-        if self._outbox.is_read:
-            await self._sql.hold_employees(connection)
-            rows = await connection.fetchval(self._sql.count_employees.sql, timeout=LONG_TIMEOUT)
-        await self._sql.truncate_employees(connection)
-        return rows
+    async def _count_soon(self) -> int | None:
+        """Returns the number of employees, for an event; None where nobody reads it, or it would keep a run waiting."""
+        if not self._outbox.is_read:
+            return None
+        with suppress(DatabaseError):
+            async with answering(self._pool, COUNT_TIMEOUT) as connection:
+                return int(await self._sql.count_employees(connection))
+        return None
 
     async def count_employees(self) -> int:
         # A page that does not wait for it to the end leaves it, and takes a connection no longer.

@@ -79,7 +79,7 @@ def report_of(row: asyncpg.Record) -> RunReport:
     long = sum(len(value) for _, value in columns if isinstance(value, str)) > MAX_KEPT
     try:
         return _parse_report.__wrapped__(columns) if long else _parse_report(columns)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise DatabaseError(f"The record of run {row['id']} cannot be read: {type(error).__name__}.") from error
 
 

@@ -70,7 +70,10 @@ BODIES: dict[str, tuple[str, Schema]] = {
             }
         ),
     ),
-    "employees.cleared": ("A run emptied the table employees.", object_of({**_RUN, "rows": COUNT})),
+    "employees.cleared": (
+        "A run emptied the table employees.",
+        object_of({**_RUN, "rows": described(nullable(COUNT), "null: there were too many to count.")}),
+    ),
     "account.login": ("A user logged in.", object_of({"user": TEXT, **_ACCOUNT})),
     "account.login_failed": (
         "Logins failed, summed up over a minute.",

@@ -25,24 +25,22 @@ from promise_pub.settings.model import Settings
 
 @asynccontextmanager
 async def open_journal(pool: asyncpg.Pool, settings: Settings) -> AsyncIterator[OpenFeature]:
-    """Opens the journal. It is kept, and fed by the bus, where the settings enable that, and shown in any case."""
+    """Opens the journal. It is fed by the outbox and the bus where the settings enable that; shown and swept in any case."""
     journal = StoredJournal(pool)
     own, bus = settings.of("journal", JournalSettings), settings.of("bus", BusSettings)
     async with AsyncExitStack() as stack:
         opened = with_services(journal, journal)
-        if own.enabled:
-            taker, publisher = None, None
-            if bus.enabled:
-                taker = BusTaker(settings.rabbit, bus, journal, (await journal.head()).journal)
-                await stack.enter_async_context(taker.running())
-            if bus.enabled and bus.publish:
+        taker, publisher = None, None
+        if own.enabled and bus.enabled:
+            taker = BusTaker(settings.rabbit, bus, journal, (await journal.head()).journal)
+            await stack.enter_async_context(taker.running())
+            if bus.publish:
                 publisher = BusPublisher(settings.rabbit, bus, journal)
                 await stack.enter_async_context(publisher.running())
                 opened = replace(opened, messages=describe(settings.rabbit, bus))
-            keeper = JournalKeeper(journal, bus.prefix, own.keep, publisher)
-            await stack.enter_async_context(keeper.running())
-            opened = replace(opened, collectors=[JournalCollector(keeper, taker, publisher)])
-        yield opened
+        keeper = JournalKeeper(journal, bus.prefix, own.keep, publisher, takes_outbox=own.enabled)
+        await stack.enter_async_context(keeper.running())
+        yield replace(opened, collectors=[JournalCollector(keeper, taker, publisher)])
 
 
 def with_services(journal: JournalReader, appending: Appending) -> OpenFeature:

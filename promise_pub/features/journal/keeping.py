@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 LOOK_EVERY = 1.0  # seconds between two looks at the outbox and the head of the journal
 SWEEP_EVERY = 600.0  # seconds
 SWEEP_BATCH = 10_000  # events a statement, between which others can append
-LAST_DRAIN = 2.0  # seconds to move what was told last
+LAST_DRAIN = 1.0  # seconds to move what was told last
 
 
 class KeptJournal(Protocol):
@@ -43,10 +43,12 @@ class JournalKeeper:
     """Keeps the journal while `running`. `head` is its state at the last look; None before the first.
 
     A database that is away is logged once, and asked again each second. With a publisher no event is swept
-    that is not on the bus.
+    that is not on the bus. Without `takes_outbox` old events are swept, and nothing else is done.
     """
 
-    def __init__(self, journal: KeptJournal, prefix: str, keep: int, publisher: Publisher | None) -> None:
+    def __init__(
+        self, journal: KeptJournal, prefix: str, keep: int, publisher: Publisher | None, *, takes_outbox: bool = True
+    ) -> None:
         self.head: Head | None = None
         self.drained = 0
         self.swept = 0
@@ -54,19 +56,23 @@ class JournalKeeper:
         self._prefix = prefix
         self._keep = timedelta(days=keep)
         self._publisher = publisher
+        self._takes_outbox = takes_outbox
         self._troubles: dict[str, str] = {}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Keeps the journal during the block, and moves what is told last at its end."""
-        tasks = [asyncio.create_task(work()) for work in (self._keep_looking, self._keep_sweeping)]
+        tasks = [asyncio.create_task(self._keep_sweeping())]
+        if self._takes_outbox:
+            tasks.append(asyncio.create_task(self._keep_looking()))
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
             # A cancelled query would be waited for, until its connection is closed.
-            await wait_or_cancel([*tasks, asyncio.create_task(self._drain())], LAST_DRAIN)
+            last = [asyncio.create_task(self._drain())] if self._takes_outbox else []
+            await wait_or_cancel([*tasks, *last], LAST_DRAIN)
 
     async def _keep_looking(self) -> None:
         while True:

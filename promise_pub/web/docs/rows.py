@@ -25,7 +25,9 @@ fates remain, and text is not looked for any more (`rows_lost`).
 def fate_parameter(description: str, *without: Fate) -> Schema:
     """Describes a parameter of fates, which may be given several times, or once with commas."""
     known = [fate.value for fate in Fate if fate not in without]
-    return query("fate", {"type": "array", "items": {"type": "string", "enum": [*known, ATTENTION]}}, description)
+    one = {"type": "string", "enum": [*known, ATTENTION]}
+    # More would only repeat some, and there is a limit to the parameters of a request.
+    return query("fate", {"type": "array", "items": one, "maxItems": len(known) + 1}, description)
 
 
 def list_rows() -> Operation:

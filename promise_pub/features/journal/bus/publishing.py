@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 100  # events whose confirms are waited for together
 MAX_NAME = 255  # bytes of a routing key or a message id
-LAST_MOMENT = 2.0  # seconds to end what is under way; it will be published again
+LAST_MOMENT = 0.5  # seconds to end what is under way; it will be published again
 _PERSISTENT = 2
 
 

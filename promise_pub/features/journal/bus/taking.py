@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 MAX_TAKEN = 1000  # messages in hand: 64 MB, were all of them of the longest kind
 STEADY = 5.0  # seconds after which a connection that still holds ends an outage
 TURN = 0.005  # seconds of reading messages, after which others have their turn
-LAST_MOMENT = 2.0  # seconds to end what is under way; it will be delivered again
+LAST_MOMENT = 0.5  # seconds to end what is under way; it will be delivered again
 
 
 class BusTaker:

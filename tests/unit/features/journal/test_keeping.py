@@ -97,6 +97,13 @@ async def test_what_is_told_last_is_moved_at_the_end(storage: FakeStorage, monke
     assert storage.seq == 3
 
 
+async def test_without_an_outbox_old_events_are_swept_and_nothing_else_is_done(storage: FakeStorage) -> None:
+    storage.outbox = storage.old = 5
+    async with JournalKeeper(storage, "mine", 90, None, takes_outbox=False).running():
+        await until(lambda: not storage.old)
+    assert storage.outbox == 5
+
+
 @pytest.mark.parametrize("error", [DatabaseUnavailable("It is away."), ZeroDivisionError("a fault")])
 async def test_trouble_ends_nothing(storage: FakeStorage, error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
