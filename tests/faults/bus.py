@@ -19,9 +19,9 @@ import aiormq.exceptions
 
 from tests.faults.checker import Outcome
 from tests.faults.parts import PATIENCE
-from tests.faults.world import POLL, World
+from tests.faults.world import POLL, QUEUE, World
 
-EXCHANGE, QUEUE = "promise-pub.events", "promise-pub.journal"
+EXCHANGE = "promise-pub.events"
 CONFIRMED = 10.0  # seconds for confirms, after which messages are sent again
 DENSE = "dense"  # of a journal whose numbers have no holes, and whose times of arrival never fall
 AHEAD = timedelta(minutes=5)  # by which a sender's time may be later than that of arrival

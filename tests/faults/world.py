@@ -24,6 +24,7 @@ from tests.faults.parts import PATIENCE, BrokerPart, CommandPart, DatabasePart
 from tests.services import RunningCommand
 
 POLL = 0.03  # seconds
+QUEUE = "promise-pub.journal"  # of the bus
 FINAL = ("completed", "failed", "cancelled", "interrupted")
 SOME = 100_000  # bytes to the broker: some 400 rows
 JSON = {"Accept": "application/json"}
@@ -81,6 +82,10 @@ class World:
         self.widowed: set[str] = set()  # queues whose consumer was killed
         self.undone: set[str] = set()  # queues that a broker which was killed may have again, though deleted
         self._http = http
+
+    @property
+    def has_bus(self) -> bool:
+        return "bus" in self.server_features
 
     @property
     def url(self) -> str:
