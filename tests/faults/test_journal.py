@@ -229,13 +229,18 @@ async def test_two_servers_tell_each_event_once_and_one_goes_on_alone(bus: World
         assert max(heard.values()) == 1
         assert (await fates(bus.url))["added"] and (await fates(url))["added"]
         sending = asyncio.create_task(publish(bus, events, last, piece=len(last) // PIECES, pause=0.1))
-        await asyncio.sleep(0.5)
+        rows = Rows(2000)
+        run_id = await bus.send(rows.csv(), url, timeout=1, rate=1500)
+        await bus.until(run_id, lambda run: run["rows"]["confirmed"] > 0)
         await second.kill()
         await sending
         await every_one_once(bus, "two servers, one killed, events of the bus", events)
         message_id = await tell(bus)
         await every_own_event_heard(bus, "two servers, one killed, own events", listener, before)
         assert (await listener.heard())[message_id] == 1
+    # At its start the server takes over the run.
+    await bus.restart("server")
+    await trial(bus, "two servers, one killed, run taken over").ends_kept(run_id, rows)
 
 
 async def test_a_database_that_is_away_while_the_bus_is_busy(bus: World, outage: float) -> None:

@@ -126,9 +126,9 @@ class World:
 
     @asynccontextmanager
     async def second_server(self) -> AsyncIterator[tuple[CommandPart, str]]:
-        """Another server on the same database, broker and lines; and its address."""
+        """Another server with all but the port of the first one; and its address."""
         settings = self.settings("server")
-        own = replace(settings.server, port=_free_port(), uploads=self.folder / "second-uploads")
+        own = replace(settings.server, port=_free_port())
         path = self.folder / "second.ini"
         inifile.write(path, replace(settings, server=own))
         part = CommandPart(lambda: self._serve(path), SERVES)
