@@ -159,6 +159,19 @@ async def test_a_cleared_table_is_told_with_its_rows(database: DatabaseSettings)
             ]
 
 
+async def test_a_table_that_a_run_clears_again_is_told_under_the_same_id(database: DatabaseSettings) -> None:
+    """Where the answer to the first time was lost; the journal keeps what was told then."""
+    async with real(database) as subject, open_pool(database) as pool:
+        await pool.execute("INSERT INTO employees (name, mail) VALUES ('n', 'm')")
+        run = queued()
+        for _ in range(2):
+            await subject.ledger.clear_employees(lambda rows: tell_cleared(run, rows))
+        assert [(event[0], event[4]["rows"]) for event in await subject.read()] == [
+            (f"{run.id}:cleared", 1),
+            (f"{run.id}:cleared", 0),
+        ]
+
+
 async def test_a_table_that_is_not_cleared_is_not_told(database: DatabaseSettings) -> None:
     async with real(database) as subject, open_pool(database) as pool:
         await pool.execute("INSERT INTO employees (name, mail) VALUES ('n', 'm')")

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.faults import document
-from tests.faults.checker import Record, Rows, look
+from tests.faults.checker import Record, Rows, look, telling_adds_up
 from tests.faults.remains import Remains
 from tests.faults.world import Report, World, running_world
 
@@ -69,6 +69,7 @@ class Trial:
         `by`: another number that says so. `lies`: the consumer's counts are not what it saved.
         """
         outcome = await look(self._world, report, rows, truthful=not lies)
+        await telling_adds_up(self._world, report)
         if told:
             assert report["verdict"] != "kept" and outcome.lost == told, (outcome, report)
             words = " ".join(report["explanation"]).split()

@@ -22,9 +22,22 @@ refuses; the clock jumps. After each fault the same checker looks from outside:
   the consumer, no queue unless its consumer was killed or the broker forgot, when it was, that it had deleted it; no
   lock but the name of the server that lives, no transaction.
 
+The journal is tried the same way, with a sender and a listener on the bus that are nobody's but the test's: the sender
+publishes again what the broker did not confirm, one event in twenty twice, all in disorder, some hours late and some in
+the future. Then the checker looks:
+
+- **at the journal**: each event is there once, byte for byte and with its moment as it was sent, of which those that
+  claim to be ahead of the clock are dated by their arrival; numbers have no holes, and no event arrived before one with
+  a lower number;
+- **at the bus**: every own event was heard; the queue is empty, and so is the outbox;
+- **at the server**: while the database is away it acknowledges nothing, has no more than 1,000 messages in hand and
+  grows by no more than these; an outage is logged once, and once when it is over.
+
 *Lost* are rows that are not in the table and that no report names; *doubled* are inserts beyond one for each mail.
 *Named as lost* are rows that are really gone, because somebody deleted the queue that held them, say: the verdict of
-their runs is `broken`, and says which they are.
+their runs is `broken`, and says which they are. Where events are at stake, *lost* are those that are not in the journal,
+or own ones that were not heard on the bus, and *doubled* those that are there more than once; `dense` is said of a
+journal whose numbers have no holes.
 """
 _TAIL = """
 ## What holds at every moment
@@ -36,6 +49,9 @@ _TAIL = """
 - `kept` is said only where every accepted row was confirmed, received, and saved or explained; where the consumer tells a
   digest, also only if it is equal to that of the file's rows.
 - The events that a run told add up to its report, each of them told once, and the journal has no holes in its numbers.
+- An event that was committed with what it is about, or confirmed by the broker with an id, is in the journal once,
+  whoever was killed when. A message of the bus is acknowledged after its commit. Servers of one database share the queue,
+  and publish own events by turns: in quiet operation each of these is on the bus once.
 - A file has a run only if it is whole on disk; a run has one server; a consumer hears one server at a time.
 
 ## What is not promised
@@ -51,6 +67,9 @@ _TAIL = """
   killed in its first half second with a session has not noted it yet: the run goes on in another, which finds there what
   the first one saved, and counts it as repeats.
 - Two faults at once. Most pairs are survived too; they are not tried one by one.
+- Own events are not published again. A server that is killed, or cut off from the database, between an event's confirm
+  and the note of it leaves it to be published once more, with the same id.
+- An event of the bus without an id is counted again when it is delivered again.
 - A broker that confirms a message and then loses it: a queue that is not durable goes with the broker. A new session gets
   the rows that the old one had not told to be done with; rows the old one took and never saved are as above.
 """

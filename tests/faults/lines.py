@@ -16,6 +16,7 @@ class Line:
 
     `delay` seconds for each piece that comes through; while `stalled`, nothing does, and nothing ends; while `down`,
     nobody gets a connection. `cut_after` so many more bytes every connection is reset, wherever that is in a frame.
+    A piece with the bytes of `stall_at` stalls the line before it comes through.
     A connection that was `lose`d never tells or takes anything again, and does not end before the line is healed; new
     ones flow.
     """
@@ -26,6 +27,7 @@ class Line:
         self.delay = 0.0
         self.down = False
         self.cut_after: int | None = None
+        self.stall_at: bytes | None = None
         self.cuts = 0
         self._cut_next = False
         self._room: int | None = None  # bytes to the target that come through yet
@@ -83,7 +85,7 @@ class Line:
 
     def heal(self) -> None:
         """As if nothing had been. What was lost ends."""
-        self.delay, self.down, self.cut_after = 0.0, False, None
+        self.delay, self.down, self.cut_after, self.stall_at = 0.0, False, None, None
         self._cut_next = False
         self.flow()
         self._healed.set()
@@ -156,6 +158,9 @@ class Line:
     ) -> None:
         while chunk := await reader.read(CHUNK):
             self.pieces += 1
+            if self.stall_at and self.stall_at in chunk:
+                self.stall_at = None
+                self.stall()
             if self.delay:
                 await asyncio.sleep(self.delay)
             await self._open_for(len(chunk) if there else 0)

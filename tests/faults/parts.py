@@ -24,8 +24,8 @@ PATIENCE = 90.0  # seconds after which something that was waited for has not com
 # The machine does not crash here, only processes do: what was written is there, synced or not.
 _UNSYNCED = {"fsync": "off", "full_page_writes": "off", "max_connections": "100"}
 _QUEUES = """
-[{binary_to_list(element(4, amqqueue:get_name(Q))), Readers} ||
-    Q <- rabbit_amqqueue:list(), [{consumers, Readers}] <- [catch rabbit_amqqueue:info(Q, [consumers])]].
+[{binary_to_list(element(4, amqqueue:get_name(Q))), Count} ||
+    Q <- rabbit_amqqueue:list(), [{%s, Count}] <- [catch rabbit_amqqueue:info(Q, [%s])]].
 """
 _QUEUE = re.compile(r'\{"([^"]+)", (\d+)\}')
 _ALARMS = {
@@ -73,8 +73,15 @@ class BrokerPart:
 
     async def queues(self) -> dict[str, int]:
         """Those there are, and how many read them."""
-        told = await self.control(_QUEUES.strip())
-        return {name: int(readers) for name, readers in _QUEUE.findall(told)}
+        return await self._count("consumers")
+
+    async def messages(self, which: str = "messages") -> dict[str, int]:
+        """How many each queue holds: ready, and delivered but not acknowledged; `which` names one kind of them."""
+        return await self._count(which)
+
+    async def _count(self, item: str) -> dict[str, int]:
+        told = await self.control((_QUEUES % (item, item)).strip())
+        return {name: int(count) for name, count in _QUEUE.findall(told)}
 
     @asynccontextmanager
     async def alarmed(self, kind: str = "memory") -> AsyncIterator[None]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from tests.faults.checker import Outcome, Rows, look
+from tests.faults.checker import Outcome, Rows, look, telling_adds_up
 from tests.faults.world import Report, World
 
 RUN = "5d1b2a9e-0000-4000-8000-00000000000a"
@@ -114,3 +115,50 @@ async def test_rows_sent_again_may_be_received_again_if_the_report_says_so() -> 
     told = report(received=7, duplicates=3)
     told["rows"]["resent"], told["resends"] = 1, [{"rows": 1, "reason": "a connection was lost"}]
     assert await look(world(), told, ROWS) == Outcome(6, 0, 0, 0, "kept")
+
+
+def journal(*told: tuple[str, dict[str, Any]], events: int = 2, keys: int = 2) -> World:
+    """A world whose journal has these events of the run, by the end of their ids."""
+    bodies = [
+        {
+            "message_id": f"{RUN}:{end}",
+            "topic": "run.ended" if "state" in body else "run.queued",
+            "body": json.dumps(body),
+        }
+        for end, body in told
+    ]
+
+    async def fetch(statement: str, *_: str) -> list[dict[str, Any]]:
+        return bodies if "outbox" in statement else [{"events": events, "keys": keys, "last": 2}]
+
+    return cast(World, SimpleNamespace(database=SimpleNamespace(fetch=fetch)))
+
+
+ROWS_TOLD = {"read": 6, "published": 6, "confirmed": 6, "received": 6, "saved": 4, "duplicates": 2}
+QUEUED = ("e1", {"rows": {}})
+
+
+def told_report() -> Report:
+    told = report(totals={"received": 6, "saved": 4, "repeats": 2, "unusable": None})
+    told["rows"] |= {"published": 6}
+    return told
+
+
+async def test_events_that_add_up_are_found_to_do_so() -> None:
+    ended = ("e2", {"rows": ROWS_TOLD, "state": "completed"})
+    await telling_adds_up(journal(QUEUED, ended), told_report())
+
+
+@pytest.mark.parametrize(
+    "untrue",
+    [
+        journal(QUEUED, ("e2", {"rows": {**ROWS_TOLD, "saved": 5}, "state": "completed"})),
+        journal(QUEUED, ("e3", {"rows": ROWS_TOLD, "state": "completed"})),
+        journal(QUEUED, ("e2", {"rows": ROWS_TOLD, "state": "completed"}), events=1),
+        journal(QUEUED, ("e2", {"rows": ROWS_TOLD, "state": "completed"}), keys=1),
+    ],
+    ids=["other rows", "an event is missing", "a number is missing", "an event is there twice"],
+)
+async def test_events_that_do_not_add_up_are_found(untrue: World) -> None:
+    with pytest.raises(AssertionError):
+        await telling_adds_up(untrue, told_report())

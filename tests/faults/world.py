@@ -24,9 +24,11 @@ from tests.faults.parts import PATIENCE, BrokerPart, CommandPart, DatabasePart
 from tests.services import RunningCommand
 
 POLL = 0.03  # seconds
+QUEUE = "promise-pub.journal"  # of the bus
 FINAL = ("completed", "failed", "cancelled", "interrupted")
 SOME = 100_000  # bytes to the broker: some 400 rows
 JSON = {"Accept": "application/json"}
+SERVES = r"^promise-pub .* on http"  # what a server prints when it takes requests
 # `mail` is UNIQUE in employees, so a row saved twice leaves no trace there: every insert that was committed leaves one
 # here, of rows that were deleted or changed since as well.
 _EVERY_INSERT = (
@@ -61,7 +63,7 @@ class World:
         self.uploads = folder / "uploads"
         self.broker = BrokerPart(folder)
         self.database = DatabasePart(folder)
-        self.server = CommandPart(self._start_server, r"^promise-pub .* on http")
+        self.server = CommandPart(self._start_server, SERVES)
         self.consumer = CommandPart(self._start_consumer, r"^listening on")
         self.parts: dict[str, Any] = {
             "server": self.server,
@@ -72,12 +74,18 @@ class World:
         self.lines: dict[str, Line] = {}
         self.server_port, self.consumer_port = _free_port(), _free_port()
         self.server_options: dict[str, Any] = {}
+        self.server_features: dict[str, Any] = {}
+        """The settings of features in the server's configuration, by section."""
         self.headers: dict[str, str] = dict(JSON)
         """The headers of every request, such as the token of an operator."""
         self.resumed: set[str] = set()  # runs that more than one process, or turn, has published
         self.widowed: set[str] = set()  # queues whose consumer was killed
         self.undone: set[str] = set()  # queues that a broker which was killed may have again, though deleted
         self._http = http
+
+    @property
+    def has_bus(self) -> bool:
+        return "bus" in self.server_features
 
     @property
     def url(self) -> str:
@@ -106,12 +114,29 @@ class World:
                 stall_timeout=10,
             ),
             database=replace(self.database.settings, host="127.0.0.1", port=lines[f"{side}-database"].port),
+            features=self.server_features if side == "server" else {},
         )
 
     async def _start_server(self) -> RunningCommand:
-        path = self._configuration("server")
+        return await self._serve(self._configuration("server"))
+
+    async def _serve(self, path: Path) -> RunningCommand:
         environment = self.server.environment
         return await services.start_command(("-c", path), environment, self.folder, ("-c", _WITH_FEW_FILES))
+
+    @asynccontextmanager
+    async def second_server(self) -> AsyncIterator[tuple[CommandPart, str]]:
+        """Another server with all but the port of the first one; and its address."""
+        settings = self.settings("server")
+        own = replace(settings.server, port=_free_port())
+        path = self.folder / "second.ini"
+        inifile.write(path, replace(settings, server=own))
+        part = CommandPart(lambda: self._serve(path), SERVES)
+        try:
+            await part.start()
+            yield part, f"http://127.0.0.1:{own.port}"
+        finally:
+            await part.clean_up()
 
     async def _start_consumer(self) -> RunningCommand:
         path = self._configuration("consumer")
@@ -163,10 +188,10 @@ class World:
             while await self.consumer_knows(uuid):  # noqa: ASYNC110  it is in another process
                 await asyncio.sleep(POLL)
 
-    async def reopen(self, **options: Any) -> None:
-        """Stops the server and starts it with these options."""
+    async def reopen(self, features: dict[str, Any] | None = None, **options: Any) -> None:
+        """Stops the server and starts it with these options, and these settings of features."""
         await self.server.stop()
-        self.server_options = options
+        self.server_options, self.server_features = options, features or {}
         await self.server.start()
 
     async def restart(self, part: str) -> None:
@@ -187,13 +212,13 @@ class World:
                         return answer.status, await answer.json(content_type=None)
                 await asyncio.sleep(POLL)
 
-    async def send(self, content: bytes | AsyncIterator[bytes], **parameters: Any) -> str:
-        """Starts a run; its id.
+    async def send(self, content: bytes | AsyncIterator[bytes], server: str = "", **parameters: Any) -> str:
+        """Starts a run, at the server of another address if one is given; its id.
 
         On a connection of its own: one that was kept may just have been closed as idle, and a file is not sent twice.
         """
         headers = {**self.headers, "Prefer": "respond-async", "Content-Type": "text/csv"}
-        url = f"{self.url}/simulate/"
+        url = f"{server or self.url}/simulate/"
         query = {name: str(value) for name, value in parameters.items()}
         async with aiohttp.ClientSession(timeout=self._http.timeout) as own:
             async with own.post(url, data=content, params=query, headers=headers) as answer:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -24,6 +25,8 @@ class FakeJournal:
         self.seconds = 0.0
         """The time that a batch takes."""
         self.batches: list[int] = []
+        self.others_turn = False
+        """True while another server publishes."""
         self._keys: set[UUID] = set()
 
     async def append(self, events: Sequence[NewEvent]) -> Appended:
@@ -54,6 +57,11 @@ class FakeJournal:
         found = [one for one in self.events[selection.after :] if selection.source in (None, one.source)]
         page = found[: selection.limit]
         return EventPage(page, page[-1].seq if len(page) == selection.limit else None)
+
+    @asynccontextmanager
+    async def publishing_turn(self) -> AsyncIterator[int | None]:
+        self._raise_trouble()
+        yield None if self.others_turn else self.published
 
     async def move_published(self, position: int) -> None:
         self._raise_trouble()

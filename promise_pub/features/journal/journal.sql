@@ -58,6 +58,10 @@ WITH swept AS (
 )
 SELECT count(*) FROM swept;
 
+-- name: try_publishing()$
+-- True when no other server publishes; none does until the transaction ends. A lock of two keys, as the turn of runs is.
+SELECT pg_try_advisory_xact_lock(hashtext('promise-pub'), hashtext('publishing'));
+
 -- name: move_published(position)!
 -- Sets how far own events are on the bus, never back.
 UPDATE journal_head SET published = :position WHERE published < :position;

@@ -42,9 +42,10 @@ class JournalCollector(Collector):
         if self._publisher:
             yield _counter("published", "Own events confirmed on the bus.", self._publisher.published)
             if head:
-                waiting = max(0, head.seq - self._publisher.position)
                 yield gauge(
-                    "journal_unpublished_events", "Events not looked at yet by what publishes on the bus.", waiting
+                    "journal_unpublished_events",
+                    "Events not looked at yet by what publishes on the bus.",
+                    head.seq - head.published,
                 )
 
 

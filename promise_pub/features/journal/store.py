@@ -37,6 +37,7 @@ SQL = Path(__file__).parent / "journal.sql"
 SENDER = "promise-pub"  # of its own events
 LOCK_TIMEOUT = 4_000  # milliseconds for one's turn to append; a batch takes a tenth of a second
 IDLE_TIMEOUT = 4_000  # milliseconds, after which one who says nothing loses its turn to the next
+PUBLISHING_TIMEOUT = 30.0  # seconds of a turn to publish: an answer of the broker, and two of the database
 
 # Errors of an event, as opposed to those of a database in trouble.
 _CANNOT_BE_STORED = (
@@ -121,6 +122,14 @@ class StoredJournal:
         """
         async with answering(self._pool, COMMAND_TIMEOUT) as connection:
             return int(await self._sql.sweep(connection, before=before, most=limit, protect=protect))
+
+    @asynccontextmanager
+    async def publishing_turn(self) -> AsyncIterator[int | None]:
+        async with answering(self._pool, PUBLISHING_TIMEOUT) as connection, connection.transaction():
+            await self._sql.bound_waits(connection, lock=str(LOCK_TIMEOUT), idle=str(int(PUBLISHING_TIMEOUT * 1000)))
+            mine = await self._sql.try_publishing(connection)
+            # Read once the turn is held: the server that had it before may just have moved the position.
+            yield _require_head(await self._sql.head(connection))["published"] if mine else None
 
     async def move_published(self, position: int) -> None:
         """Sets how far own events are on the bus, never back."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Protocol
 from uuid import UUID
 
@@ -41,6 +41,13 @@ class Publishing(Protocol):
 
     async def read(self, selection: Selection) -> EventPage: ...
 
+    def publishing_turn(self) -> AbstractAsyncContextManager[int | None]:
+        """Holds the turn to publish during the block, for half a minute at most.
+
+        Yields the number up to which own events are on the bus; None while another server has the turn. A server that
+        is killed, or loses the connection that holds its turn, has it no more.
+        """
+
     async def move_published(self, position: int) -> None:
         """Notes that own events up to this number are on the bus. The position never falls."""
 
@@ -48,7 +55,8 @@ class Publishing(Protocol):
 class BusPublisher:
     """Publishes own events while `running`, whenever it is told that the journal has grown.
 
-    An event that was published when a server is killed, or its connection lost, may be published again.
+    The servers of one journal publish by turns, a batch at a time. An event that was published when a server is killed,
+    or its connection lost, may be published again.
     """
 
     def __init__(
@@ -61,8 +69,6 @@ class BusPublisher:
         self._journal = journal
         self._longest = backoff.longest
         self._outage = Outage("Own events are not published", "Own events are published again", backoff)
-        self.position = 0
-        """The number of the last event that was looked at."""
         self._head: Head | None = None
         self._grown = asyncio.Event()
         self._stack = AsyncExitStack()
@@ -104,20 +110,28 @@ class BusPublisher:
             await self._disconnect()
 
     async def publish_up_to(self, head: Head) -> None:
-        """Publishes the own events up to a head. Raises a kind of BrokerError or DatabaseError."""
-        self.position = max(self.position, head.published)
-        while self.position < head.seq:
-            page = await self._journal.read(Selection(after=self.position, limit=BATCH, source="own"))
-            if page.events:
-                await self._publish(page.events, head.journal)
+        """Publishes the own events up to a head, or as far as no other server does. Raises a kind of BrokerError or
+        DatabaseError."""
+        position: int | None = head.published
+        while position is not None and position < head.seq:
+            position = await self._publish_next(head)
+
+    async def _publish_next(self, head: Head) -> int | None:
+        """Publishes a batch, and returns the new position; None while another server has the turn."""
+        # First of all, since a broker that is away would make other servers wait for the turn.
+        channel = await self._connect()
+        async with self._journal.publishing_turn() as position:
+            if position is None or position >= head.seq:
+                return position
+            page = await self._journal.read(Selection(after=position, limit=BATCH, source="own"))
+            await self._publish(channel, page.events, head.journal)
             last = page.events[-1].seq if page.events else 0
             position = max(head.seq, last) if page.next is None else page.next
             await self._journal.move_published(position)
-            self.position = position
+        return position
 
-    async def _publish(self, events: Sequence[Event], journal: UUID) -> None:
+    async def _publish(self, channel: AbstractChannel, events: Sequence[Event], journal: UUID) -> None:
         try:
-            channel = await self._connect()
             async with request(_judge):
                 sent = await asyncio.gather(
                     *(self._publish_one(channel, event, journal) for event in events), return_exceptions=True

@@ -131,6 +131,23 @@ async def test_a_position_that_cannot_be_written_is_written_later(
     await until(lambda: journal.published == 1)
 
 
+async def test_what_another_server_publishes_is_not_published(
+    bus: BusUnderTest, journal: FakeJournal, publisher: BusPublisher
+) -> None:
+    fill(journal, 250)
+    seen = await journal.head()
+    async with heard(bus) as messages:
+        journal.others_turn = True
+        await publisher.publish_up_to(seen)
+        assert (journal.published, publisher.published) == (0, 0)
+        journal.others_turn = False
+        # Another did since this server looked.
+        journal.published = 249
+        await publisher.publish_up_to(seen)
+        await until(lambda: messages)
+    assert [message.headers["seq"] for message in messages] == [250]
+
+
 async def test_what_comes_back_is_not_taken(
     rabbit: RabbitSettings, bus: BusUnderTest, journal: FakeJournal, publisher: BusPublisher
 ) -> None:
