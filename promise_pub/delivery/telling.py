@@ -57,8 +57,13 @@ class RunTelling:
         self._clock = clock
         self._told_at = clock()
         self._pending: list[OutboxEvent] = []
+        self._has_turn = False
         self._recent = RecentLatency()
         self._latency = LatencyHistogram()
+
+    def note_turn(self) -> None:
+        """Notes that the run has its turn."""
+        self._has_turn = True
 
     def note_latency(self, latency: LatencyHistogram) -> None:
         """Takes the latencies that came since the last call. Call it before a new session begins with a new histogram."""
@@ -66,13 +71,8 @@ class RunTelling:
 
     def tell(self, report: RunReport) -> News:
         """Returns the news of a report that is about to be written: what is due now, after what is not written yet."""
-        if topic := self._due(report):
-            # Rows of a run that is queued stay as they were recorded until its turn comes.
-            rows = self._told.rows if topic == QUEUED else count_fates(report.counts, report.totals)
-            self._pending.append(self._event(topic, report, rows))
-            self._told = Told(self._told.number + 1, report.state.value, rows)
-            self._told_at = self._clock()
-            self._latency = LatencyHistogram()
+        for topic in self._due(report):
+            self._add(topic, report)
         return News((*self._pending,), self._told) if self._pending else NO_NEWS
 
     def confirm(self, news: News) -> None:
@@ -80,19 +80,30 @@ class RunTelling:
         del self._pending[: len(news.events)]
         self.recorded = news.told or self.recorded
 
-    def _due(self, report: RunReport) -> str | None:
+    def _due(self, report: RunReport) -> Sequence[str]:
         told = State(self._told.state) if self._told.state else None
         over = told is None or told.final
         if report.state is State.QUEUED:
-            return QUEUED if over else None
+            return (QUEUED,) if over else ()
         if report.state.final and (not over or told is None):
-            return ENDED
+            # A quick run ends before anything else was written of its turn.
+            return (STARTED, ENDED) if told is State.QUEUED and self._has_turn else (ENDED,)
         if told is State.QUEUED:
-            return STARTED
+            return (STARTED,)
         if not report.state.final and self._clock() - self._told_at < TELL_EVERY:
-            return None
+            return ()
         changed = self._differences(count_fates(report.counts, report.totals))
-        return PROGRESS if changed or not report.state.final and report.state is not told else None
+        return (PROGRESS,) if changed or not report.state.final and report.state is not told else ()
+
+    def _add(self, topic: str, report: RunReport) -> None:
+        """Tells an event. Those before a run goes on tell of no rows: they stay as they were recorded until then."""
+        moves = topic in (PROGRESS, ENDED)
+        rows = count_fates(report.counts, report.totals) if moves else self._told.rows
+        self._pending.append(self._event(topic, report, rows))
+        self._told = Told(self._told.number + 1, report.state.value, rows)
+        if moves:
+            self._told_at = self._clock()
+            self._latency = LatencyHistogram()
 
     def _differences(self, rows: Mapping[str, int]) -> dict[str, int]:
         before = self._told.rows
@@ -100,14 +111,14 @@ class RunTelling:
 
     def _event(self, topic: str, report: RunReport, rows: Mapping[str, int]) -> OutboxEvent:
         again = self._told.number > 0
-        body: dict[str, Any] = {"run": report.id, "rows": self._differences(rows)}
+        body: dict[str, Any] = {"run": report.id}
         if topic == QUEUED:
             body |= {"resumed": again, "file": asdict(report.file), "parameters": report.parameters.as_json()}
         elif topic == STARTED:
             body |= {"seconds_queued": round(report.seconds.queued, 3)}
         else:
             buckets = {str(bucket): count for bucket, count in sorted(self._latency.buckets().items())}
-            body |= {"state": report.state.value, "latency": buckets}
+            body |= {"rows": self._differences(rows), "state": report.state.value, "latency": buckets}
         if topic == PROGRESS:
             body |= {"blocked": report.blocked}
         elif topic == ENDED:

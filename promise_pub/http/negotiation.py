@@ -21,7 +21,8 @@ _FORMATS = {
 
 
 def negotiate_format(request: web.Request, *, table: bool = False, more: Sequence[str] = ()) -> str:
-    """Returns the format that the client wants: `?format=` first, then `Accept`, else HTML.
+    """Returns the format that the client wants: `?format=` first, then `Accept`, else JSON for who sends
+    JSON, and HTML.
 
     CSV is available only with `table`, others where they are among `more`. Raises BadParameter for a `?format=` that is
     not available.
@@ -33,8 +34,9 @@ def negotiate_format(request: web.Request, *, table: bool = False, more: Sequenc
         if named not in available:
             raise BadParameter(f"format must be one of {', '.join(available)}, not {named[:50]!r}.")
         return named
+    default = JSON if request.content_type == "application/json" else HTML
     accepted = _by_preference(request.headers.get("Accept", ""))
-    return next((_FORMATS[kind] for kind in accepted if _FORMATS.get(kind) in available), HTML)
+    return next((_FORMATS[kind] for kind in accepted if _FORMATS.get(kind) in available), default)
 
 
 async def add_vary(request: web.Request, response: web.StreamResponse) -> None:

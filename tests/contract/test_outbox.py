@@ -88,7 +88,7 @@ async def open_run(ledger: Any, run: RunReport) -> RunTelling:
 def sums(events: Sequence[Told]) -> Counter[str]:
     added: Counter[str] = Counter()
     for event in events:
-        added.update(event[4]["rows"])
+        added.update(event[4].get("rows", {}))
     return added
 
 
@@ -104,7 +104,7 @@ async def test_each_change_is_told_with_the_run(subject: Subject) -> None:
         (f"{run.id}:e{number}", topic, run.id, "ann")
         for number, topic in enumerate(["run.queued", "run.started", "run.ended"], 1)
     ]
-    assert told[-1][4]["rows"] == {"confirmed": -1}
+    assert told[-1][4]["rows"] == {"read": 9, "published": 7, "confirmed": 4}
     stored = await subject.ledger.get_run(run.id)
     assert stored.told == telling.recorded
     assert sums(told) == Counter(count_fates(stored.counts, stored.totals))

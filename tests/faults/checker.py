@@ -150,7 +150,7 @@ async def telling_adds_up(world: World, report: Report) -> None:
             await asyncio.sleep(POLL)
     rows: Counter[str] = Counter()
     for body in told.values():
-        rows.update(body["rows"])
+        rows.update(body.get("rows", {}))
     totals = report["totals"]
     wanted = {
         **{fate: report["rows"][fate] for fate in _COUNTED},

@@ -9,6 +9,7 @@ from pathlib import Path
 import asyncpg
 import psutil
 
+from promise_pub import app
 from promise_pub.local import LocalStack
 from promise_pub.settings import inifile, model
 from promise_pub.settings.inifile import Values
@@ -77,4 +78,4 @@ async def fetch(database: DatabaseSettings, query: str) -> object:
 
 def loaded(path: Path) -> Settings:
     """A configuration file as a command sees it that is given it."""
-    return model.load(path, {})
+    return model.load(path, {}, app.sections_of(app.FEATURES))

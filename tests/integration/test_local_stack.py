@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from promise_pub import app
 from promise_pub.errors import ConfigurationError, LocalStackError, PartFailed, PartMissing
+from promise_pub.features.journal.settings import BusSettings
 from promise_pub.local import LocalStack, postgres_programs, rabbitmq
 from promise_pub.local.bundled_consumer import BundledConsumer
 from promise_pub.local.stack import _finish
@@ -48,7 +50,9 @@ async def test_all_parts_start_work_and_stop_and_no_folder_is_opened_to_others(s
     packages = postgres_programs.find_package() / "pginstall18" / "bin" / "postgres"
     before = _rights_above(state, packages)
     said: list[str] = []
-    stack = LocalStack(state, {"rabbit": {"window": "77"}}, report=said.append, warn=said.append)
+    options = (app.sections_of(app.FEATURES), app.local_options_of(app.FEATURES))
+    given = {"rabbit": {"window": "77"}, "bus": {"prefix": "mine"}}
+    stack = LocalStack(state, given, *options, report=said.append, warn=said.append)
     async with stack as settings:
         stack.publish_settings(4711)
         published = stacks.loaded(state / "local.ini")
@@ -60,6 +64,7 @@ async def test_all_parts_start_work_and_stop_and_no_folder_is_opened_to_others(s
         assert _rights(state) == 0o700
         assert await stacks.fetch(settings.database, "SELECT count(*) FROM runs") == 0
         assert settings.rabbit.window == 77
+        assert settings.of("bus", BusSettings) == BusSettings(enabled=True, prefix="mine")
         assert [line.split(" ")[0] for line in stack.started] == [
             "RabbitMQ",
             "bundled",
@@ -105,11 +110,14 @@ async def test_what_is_configured_is_used_and_not_started(
     stack = LocalStack(
         state,
         stacks.all_but("consumer", rabbit=rabbit, database=database),
+        app.sections_of(app.FEATURES),
+        app.local_options_of(app.FEATURES),
         report=stacks.quiet,
         warn=stacks.quiet,
     )
     async with stack as settings:
         assert (settings.rabbit, settings.database) == (rabbit, database)
+        assert not settings.of("bus", BusSettings).enabled, "a broker of others is left as it is"
         assert [line.split(" on ")[0] for line in stack.started] == ["bundled consumer"]
         await _line_of(state / "consumer.log", f"{database.dbname} {rabbit.window}")
         new = [process for pid, process in services.running(session_folder).items() if pid not in before]

@@ -52,6 +52,7 @@ class RunExecutor:
         """Takes a run to its verdict. Raises PromisePubError when it fails, after asking the consumer to remove the
         session."""
         run.clock.start()
+        run.telling.note_turn()
         self.totals.begin(run)
         log_started(run.report())
         session = await self._find_old_session(run)

@@ -42,11 +42,11 @@ _ACCOUNT = {"role": TEXT}
 BODIES: dict[str, tuple[str, Schema]] = {
     "run.queued": (
         "A run was queued, for the first time or again.",
-        object_of({**_RUN, "rows": _ROWS, "resumed": FLAG, "file": _FILE, "parameters": PARAMETERS_SHAPE.schema}),
+        object_of({**_RUN, "resumed": FLAG, "file": _FILE, "parameters": PARAMETERS_SHAPE.schema}),
     ),
     "run.started": (
         "A run has its turn.",
-        object_of({**_RUN, "rows": _ROWS, "seconds_queued": AMOUNT}),
+        object_of({**_RUN, "seconds_queued": AMOUNT}),
     ),
     "run.progress": (
         "A run goes on; every ten seconds at most.",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
 
-from promise_pub.db_checks import Need
 from promise_pub.features.journal import api, commands, errors, store, web
 from promise_pub.features.journal.bus.publishing import BusPublisher
 from promise_pub.features.journal.bus.taking import BusTaker
@@ -51,10 +50,6 @@ def with_services(journal: JournalReader, appending: Appending) -> OpenFeature:
     return OpenFeature(feature=FEATURE, values=web.values_of(journal, appending))
 
 
-def needs_of(settings: Settings) -> Sequence[Need]:
-    return store.NEEDS if reads_outbox(settings) else store.NEEDS_TO_SHOW
-
-
 def reads_outbox(settings: Settings) -> bool:
     return settings.of("journal", JournalSettings).enabled
 
@@ -64,7 +59,7 @@ FEATURE = Feature(
     folder=Path(__file__).parent,
     sections={"journal": JournalSettings, "bus": BusSettings},
     with_local_broker={"bus": {"enabled": "yes"}},
-    needs=needs_of,
+    needs=lambda _: store.NEEDS,  # also where it is not kept: events can be posted
     reads_outbox=reads_outbox,
     open=open_journal,
     routes=web.routes,

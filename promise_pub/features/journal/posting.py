@@ -98,9 +98,7 @@ async def append_events(
     appended = await appending.append(events)
     if refused := {event.key for event in appended.refused}:
         place = next(place for place, event in enumerate(events) if event.key in refused)
-        raise BadParameter(
-            f"events[{place}]: PostgreSQL refused it, and {len(refused) - 1:,} others. The rest was added."
-        )
+        raise BadParameter(f"events[{place}]: PostgreSQL refused it. Those that it did not refuse were added.")
     numbers: Mapping[Any, int] = await journal.find_numbers(keys)
     told = []
     for event in events:

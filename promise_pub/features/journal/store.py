@@ -33,7 +33,6 @@ NEEDS = (
     Need("journal_head", "SELECT UPDATE"),
     Need("outbox", "SELECT DELETE"),
 )
-NEEDS_TO_SHOW = (Need("journal_events", "SELECT"), Need("journal_head", "SELECT"), Need("outbox", "SELECT"))
 SQL = Path(__file__).parent / "journal.sql"
 SENDER = "promise-pub"  # of its own events
 LOCK_TIMEOUT = 4_000  # milliseconds for one's turn to append; a batch takes a tenth of a second

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from promise_pub import db
-from promise_pub.db_checks import require_needs
+from promise_pub.db_checks import Need, require_needs
 from promise_pub.errors import DatabaseError, DatabaseUnavailable, RightsMissing, SchemaMissing
 from promise_pub.features.journal import store
 from promise_pub.features.journal.errors import EventNotFound
@@ -101,6 +101,9 @@ async def test_without_a_head_nothing_is_appended_and_the_cure_is_told(
     await journal.check_schema()
 
 
+TO_READ = tuple(Need(need.table, "SELECT") for need in store.NEEDS)
+
+
 async def test_the_rights_that_are_named_are_all_it_takes(
     pool: asyncpg.Pool, journal: StoredJournal, database: DatabaseSettings
 ) -> None:
@@ -109,7 +112,7 @@ async def test_the_rights_that_are_named_are_all_it_takes(
         await require_needs(theirs, store.NEEDS)
         for ask in QUESTIONS.values():
             await ask(StoredJournal(theirs))
-    async with role_with(pool, database, store.NEEDS_TO_SHOW) as lent, db.open_pool(lent, max_size=1) as theirs:
+    async with role_with(pool, database, TO_READ) as lent, db.open_pool(lent, max_size=1) as theirs:
         for ask in READING.values():
             try:
                 await ask(StoredJournal(theirs))

@@ -260,3 +260,8 @@ async def test_the_page_lists_every_request_without_scripts(
     for method, path in document.routes_of(house.app):
         assert (f"<code>{method} {path}</code>" in text) is (method != "HEAD")
     assert "From 0 to 3,600." in text and "One of live, batch." in text
+
+
+def test_no_schema_of_a_feature_takes_the_place_of_another() -> None:
+    names = [*make_api([]).schemas, *(name for feature in FEATURES for name in feature.schemas())]
+    assert sorted(names) == sorted({*names})
