@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -80,6 +80,11 @@ class Services:
         self.rabbit: RabbitSettings
         self._database: DatabaseSettings
 
+    @property
+    def database_log(self) -> Path:
+        """The log of the database server."""
+        return self.folder / "services" / "postgresql.log"
+
     @asynccontextmanager
     async def database(self) -> AsyncIterator[DatabaseSettings]:
         """A fresh database with the scheme applied, gone after the block."""
@@ -103,12 +108,19 @@ class Services:
 
     @asynccontextmanager
     async def server(
-        self, consumer: ConsumerSettings, database: DatabaseSettings, **options: Any
+        self,
+        consumer: ConsumerSettings,
+        database: DatabaseSettings,
+        features: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> AsyncIterator[Listening]:
-        """`python main.py` as a process of its own, with an empty uploads folder and these options of `[server]`."""
+        """`python main.py` as a process of its own, with an empty uploads folder, these sections of features and these
+        options of `[server]`."""
         uploads = self.folder / f"uploads-{uuid.uuid4().hex[:8]}"
         server = ServerSettings(port=HELD_BY_NOBODY, uploads=uploads, **options)
-        settings = Settings(server=server, rabbit=self.rabbit, consumer=consumer, database=database)
+        settings = Settings(
+            server=server, rabbit=self.rabbit, consumer=consumer, database=database, features=features or {}
+        )
         try:
             with self._configuration(settings) as file:
                 async with self.listening("main.py", "-c", file) as process:

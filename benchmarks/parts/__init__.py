@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from benchmarks.figures import Section
 from benchmarks.measure import Bench
 from benchmarks.parts.attacked import attacked
+from benchmarks.parts.journal import journal
 from benchmarks.parts.memory import memory
 from benchmarks.parts.publish import publish
 from benchmarks.parts.rate import rate
@@ -15,5 +16,6 @@ from benchmarks.parts.visits import visits
 from benchmarks.parts.window import window
 
 PARTS: dict[str, Callable[[Bench], Awaitable[Section]]] = {
-    part.__name__: part for part in (publish, window, saved, memory, responsive, upload, rate, visits, attacked)
+    part.__name__: part
+    for part in (publish, window, saved, memory, responsive, upload, rate, visits, journal, attacked)
 }

@@ -65,14 +65,16 @@ async def _peers(bench: Bench) -> dict[str, Callable[[], Awaitable[Result]]]:
     return peers
 
 
-async def real_run(bench: Bench, rows: int, *consumer_options: str) -> Result:
+async def real_run(
+    bench: Bench, rows: int, *consumer_options: str, features: Mapping[str, Any] | None = None
+) -> Result:
     """A fresh server runs a file against the counting consumer; its processor time and peak memory besides."""
     file = await bench.csv(rows)
     services = bench.services
     async with (
         services.database() as database,
         services.counting_consumer(*consumer_options) as consumer,
-        services.server(consumer, database) as server,
+        services.server(consumer, database, features) as server,
     ):
         before = server.processor()
         report = await simulate(server, file)

@@ -21,7 +21,10 @@ _ESCAPED_NUL = re.compile(r"(\\\\)|\\u0000")
 def is_indexable(event: NewEvent) -> bool:
     """Tells whether each text that an index holds is short enough for it."""
     indexed = (event.topic, event.subject or "", event.actor or "")
-    return all(len(text.encode(errors="replace")) <= MAX_INDEXED for text in indexed)
+    # A character has four bytes at most.
+    return sum(map(len, indexed)) <= MAX_INDEXED // 4 or all(
+        len(text.encode(errors="replace")) <= MAX_INDEXED for text in indexed
+    )
 
 
 def columns_of(events: Sequence[NewEvent]) -> dict[str, list[Any]]:
@@ -29,9 +32,13 @@ def columns_of(events: Sequence[NewEvent]) -> dict[str, list[Any]]:
     texts = ("topic", "sender", "subject", "actor", "message_id", "content_type")
     return {
         **{name: [getattr(event, name) for event in events] for name in ("key", "source", "at", "body")},
-        **{name: [storable(getattr(event, name)) for event in events] for name in texts},
+        **{name: _storable_column([getattr(event, name) for event in events]) for name in texts},
         "headers": [_storable_json(event.headers) for event in events],
     }
+
+
+def _storable_column(texts: list[str | None]) -> list[str | None]:
+    return texts if _is_plain("".join(filter(None, texts))) else [*map(storable, texts)]
 
 
 def event_of(row: Mapping[str, Any]) -> Event:
@@ -41,9 +48,13 @@ def event_of(row: Mapping[str, Any]) -> Event:
 
 def storable(text: str | None) -> str | None:
     """Replaces NUL and lone surrogates, which PostgreSQL does not store."""
-    if text is None or (text.isascii() and "\0" not in text):
+    if text is None or _is_plain(text):
         return text
     return text.encode(errors="replace").decode().replace("\0", _REPLACEMENT)
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and "\0" not in text
 
 
 def _storable_json(value: Mapping[str, Any]) -> str | None:

@@ -84,6 +84,8 @@ def _as_json(value: Any, depth: int) -> Any:
     """Returns a value of a table as JSON that PostgreSQL takes. Raises ValueError where it is nested too deep."""
     if isinstance(value, str):
         return _plain(value)
+    if value is None or isinstance(value, int):
+        return value
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, bytes | bytearray):
@@ -92,8 +94,6 @@ def _as_json(value: Any, depth: int) -> Any:
         return rfc3339(value, "auto")
     if isinstance(value, Decimal):
         return str(value)
-    if not isinstance(value, dict | list):
-        return value
     if depth == MAX_DEPTH:
         raise ValueError("The headers are nested too deep.")
     if isinstance(value, list):

@@ -95,8 +95,11 @@ class StoredJournal:
 
     async def _append(self, connection: Any, events: Sequence[NewEvent]) -> Appended:
         """Appends within a transaction. Texts that are too long are refused unasked: others wait, and they may be many."""
-        outcome = await self._append_halving(connection, [event for event in events if is_indexable(event)])
-        too_long = [event for event in events if not is_indexable(event)]
+        fitting: list[NewEvent] = []
+        too_long: list[NewEvent] = []
+        for event in events:
+            (fitting if is_indexable(event) else too_long).append(event)
+        outcome = await self._append_halving(connection, fitting)
         return replace(outcome, refused=(*too_long, *outcome.refused))
 
     async def _append_halving(self, connection: Any, events: Sequence[NewEvent]) -> Appended:

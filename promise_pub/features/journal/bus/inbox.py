@@ -8,9 +8,10 @@ from contextlib import suppress
 
 from promise_pub.amqp.frames import parse_routed
 from promise_pub.amqp.properties import parse_properties
-from promise_pub.features.journal.ports import BATCH, BATCH_BYTES
+from promise_pub.features.journal.ports import BATCH_BYTES
 from promise_pub.features.journal.reading import MAX_EVENT, MAX_HEADERS, BusMessage
 
+BATCH = 500  # messages; another batch comes while one is appended
 BATCH_DELAY = 1.0  # seconds that a message waits for others
 
 

@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from promise_pub.amqp.reading import ReadingChannel, read_queue
-from promise_pub.concurrency import wait_or_cancel
+from promise_pub.concurrency import background, wait_or_cancel
 from promise_pub.errors import BrokerError, DatabaseError, QueueGone
 from promise_pub.event_records import NewEvent
 from promise_pub.features.journal.bus.counts import BusCounts
-from promise_pub.features.journal.bus.inbox import Inbox
+from promise_pub.features.journal.bus.inbox import BATCH, Inbox
 from promise_pub.features.journal.bus.outage import BACKOFF, Outage
 from promise_pub.features.journal.bus.topology import declare_bus
 from promise_pub.features.journal.ports import Appended, Appending
@@ -26,7 +26,7 @@ from promise_pub.settings.model import RabbitSettings
 
 log = logging.getLogger(__name__)
 
-MAX_TAKEN = 1000  # messages in hand: 64 MB, were all of them of the longest kind
+MAX_TAKEN = 2 * BATCH  # messages in hand: 64 MB, were all of them of the longest kind
 STEADY = 5.0  # seconds after which a connection that still holds ends an outage
 TURN = 0.005  # seconds of reading messages, after which others have their turn
 LAST_MOMENT = 0.5  # seconds to end what is under way; it will be delivered again
@@ -88,14 +88,22 @@ class BusTaker:
         async with read_queue(self._rabbit, self._bus.queue, inbox.take_frames, inbox.note_end, MAX_TAKEN) as channel:
             steady = asyncio.get_running_loop().call_later(STEADY, self._broker_outage.end)
             try:
+                last, events = await self._read_next(inbox, channel)
                 while True:
                     raise_if_cancelled()
-                    batch = await inbox.next_batch()
-                    self._raise_end(channel)
-                    await self._append(await self._read(batch), channel, inbox)
-                    await channel.ack(batch[-1].tag)
+                    # While a batch is on its way to disk, the next one comes and is read.
+                    async with background(self._read_next(inbox, channel)) as following:
+                        await self._append(events, channel, inbox)
+                        await channel.ack(last)
+                        last, events = await following
             finally:
                 steady.cancel()
+
+    async def _read_next(self, inbox: Inbox, channel: ReadingChannel) -> tuple[int, list[NewEvent]]:
+        """Returns the tag of a batch's last message, and its events. Raises a kind of BrokerError when the channel ends."""
+        batch = await inbox.next_batch()
+        self._raise_end(channel)
+        return batch[-1].tag, await self._read(batch)
 
     def _raise_end(self, channel: ReadingChannel) -> None:
         if isinstance(channel.end, QueueGone):

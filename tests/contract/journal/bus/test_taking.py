@@ -14,7 +14,7 @@ import pytest
 
 from promise_pub.amqp.connection import url_of
 from promise_pub.errors import DatabaseUnavailable
-from promise_pub.features.journal.bus.taking import BusTaker
+from promise_pub.features.journal.bus.taking import MAX_TAKEN, BusTaker
 from promise_pub.features.journal.reading import CUT, HEADERS_CUT, JOURNAL_HEADER, MAX_EVENT
 from promise_pub.retries import Backoff
 from promise_pub.settings.model import RabbitSettings
@@ -81,6 +81,17 @@ async def test_every_event_is_in_the_journal_once_and_acknowledged(
         assert {event.topic for event in journal.events} == {f"t.{n}" for n in range(20)}
         assert taker.counts.added + taker.counts.known >= 40_000
         assert max(journal.batches) <= 1000
+
+
+async def test_the_next_batch_is_read_while_one_is_appended(
+    rabbit: RabbitSettings, bus: BusUnderTest, journal: FakeJournal
+) -> None:
+    journal.seconds = 60
+    async with taking(rabbit, bus, journal) as taker:
+        await bus.publish(*(("a", message(message_id=str(n))) for n in range(MAX_TAKEN + 1)))
+        await until(lambda: taker.counts.taken == MAX_TAKEN)
+        assert await bus.count_ready() == 1, "no more are in hand"
+    assert not journal.events
 
 
 async def test_while_the_database_is_away_nothing_is_acknowledged_and_it_is_said_once(

@@ -12,8 +12,8 @@ from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
-from promise_pub.features.journal.bus.inbox import BATCH_DELAY, Inbox
-from promise_pub.features.journal.ports import BATCH, BATCH_BYTES
+from promise_pub.features.journal.bus.inbox import BATCH, BATCH_DELAY, Inbox
+from promise_pub.features.journal.ports import BATCH_BYTES
 from promise_pub.features.journal.reading import MAX_EVENT
 from tests.virtual_time import VirtualTimeLoop
 
