@@ -129,7 +129,7 @@ async def until_ready(world: World) -> None:
             await asyncio.sleep(POLL)
 
 
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(7200)
 async def test_a_storm_of_kills(bus: World, trial: type[Trial], kills: int) -> None:
     """The same moments each time, counted in events; a longer storm is another one."""
     chance = random.Random(SEED)
