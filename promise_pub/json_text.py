@@ -31,7 +31,7 @@ def parse_json(text: str | bytes | bytearray) -> Any:
 
 def dump_json(value: object, indent: int | None = None) -> str:
     """Returns JSON that is not escaped to ASCII, but shows characters that drive a terminal or turn the direction of writing."""
-    return unmasked_json(json.dumps(value, ensure_ascii=False, indent=indent))
+    return unmasked_json(_encode(value) if indent is None else json.dumps(value, ensure_ascii=False, indent=indent))
 
 
 def _check_nesting(value: object) -> None:
@@ -65,4 +65,6 @@ def _finite(text: str) -> float:
     return number
 
 
+# Made once: `json.dumps` makes one each time that it does not escape to ASCII.
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 _DECODER = json.JSONDecoder(parse_int=_whole, parse_float=_finite, parse_constant=_finite)
