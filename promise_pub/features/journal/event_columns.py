@@ -6,9 +6,11 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 from promise_pub.event_records import Event, NewEvent
+from promise_pub.text import storable
 
 _COLUMNS = tuple(field.name for field in fields(Event))
 MAX_INDEXED = 2000  # bytes of a text; PostgreSQL's indexes take 2,704 of all their columns
@@ -29,7 +31,7 @@ def columns_of(events: Sequence[NewEvent]) -> dict[str, list[Any]]:
     texts = ("topic", "sender", "subject", "actor", "message_id", "content_type")
     return {
         **{name: [getattr(event, name) for event in events] for name in ("key", "source", "at", "body")},
-        **{name: [storable(getattr(event, name)) for event in events] for name in texts},
+        **{name: [text and storable(text) for text in map(attrgetter(name), events)] for name in texts},
         "headers": [_storable_json(event.headers) for event in events],
     }
 
@@ -39,13 +41,6 @@ def event_of(row: Mapping[str, Any]) -> Event:
     return Event(**{**{name: row[name] for name in _COLUMNS}, "headers": json.loads(row["headers"])})
 
 
-def storable(text: str | None) -> str | None:
-    """Replaces NUL and lone surrogates, which PostgreSQL does not store."""
-    if text is None or (text.isascii() and "\0" not in text):
-        return text
-    return text.encode(errors="replace").decode().replace("\0", _REPLACEMENT)
-
-
-def _storable_json(value: Mapping[str, Any]) -> str | None:
+def _storable_json(value: Mapping[str, Any]) -> str:
     text = storable(_encode(value))
-    return _ESCAPED_NUL.sub(lambda found: found[1] or _REPLACEMENT, text) if text and r"\u0000" in text else text
+    return _ESCAPED_NUL.sub(lambda found: found[1] or _REPLACEMENT, text) if r"\u0000" in text else text
