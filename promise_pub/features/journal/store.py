@@ -15,7 +15,7 @@ from uuid import UUID
 import asyncpg
 
 from promise_pub.db import ANSWER_TIMEOUT, COMMAND_TIMEOUT, answering, queries
-from promise_pub.db_checks import Need, require_columns
+from promise_pub.db_checks import Need
 from promise_pub.errors import SchemaMissing
 from promise_pub.event_records import Event, NewEvent
 from promise_pub.features.journal.errors import EventNotFound
@@ -56,12 +56,6 @@ class StoredJournal:
         self._pool = pool
         self._sql = queries(SQL)
         self._pages = Pages()
-
-    async def check_schema(self) -> None:
-        """Raises SchemaMissing when the tables of the journal are missing."""
-        async with answering(self._pool, ANSWER_TIMEOUT) as connection:
-            await require_columns(connection, NEEDS)
-        await self.head()
 
     async def append(self, events: Sequence[NewEvent]) -> Appended:
         async with self._appending() as connection:
