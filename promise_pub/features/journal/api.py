@@ -65,7 +65,7 @@ def _list() -> Operation:
                 "topic",
                 {"type": "string", "maxLength": MAX_TOPIC},
                 "A pattern of topics: `*` stands for a word, `#` for any number of them.",
-                example="run.#",
+                example="promise-pub.run.#",
             ),
             query("sender", text, "Only events of this sender."),
             query("subject", text, "Only events about this."),
