@@ -121,7 +121,7 @@ async def add_event(options: argparse.Namespace) -> int:
         message_id=read_optional("--id", check_text, options.id),
     )
     async with _journal(options) as journal:
-        (told,) = await append_events(journal, journal, [event])
+        (told,) = await append_events(journal, [event])
     if not options.quiet:
         print(f"Event {told.seq} was {'added' if told.added else 'there before'}: {told.id}")
     return OK

@@ -17,7 +17,6 @@ from promise_pub.db_checks import Need, require_needs
 from promise_pub.errors import DatabaseError, DatabaseUnavailable, RightsMissing, SchemaMissing
 from promise_pub.features.journal import store
 from promise_pub.features.journal.errors import EventNotFound
-from promise_pub.features.journal.keys import key_of
 from promise_pub.features.journal.ports import Appended, Selection
 from promise_pub.features.journal.store import StoredJournal
 from promise_pub.settings.model import DatabaseSettings
@@ -30,11 +29,11 @@ READING: dict[str, Callable[[StoredJournal], Awaitable[Any]]] = {
     "read": lambda journal: journal.read(Selection(since=NOW, until=NOW)),
     "since": lambda journal: journal.read(Selection(after=0, since=NOW)),
     "get": lambda journal: journal.get(1),
-    "find_numbers": lambda journal: journal.find_numbers([key_of("bus", None, "1")]),
 }
 QUESTIONS = {
     **READING,
     "append": lambda journal: journal.append([an_event()]),
+    "number": lambda journal: journal.append_and_number([an_event()]),
     "drain": lambda journal: journal.drain_outbox("p"),
     "sweep": lambda journal: journal.sweep(NOW, 10, None),
     "move": lambda journal: journal.move_published(1),
