@@ -50,4 +50,6 @@ def unmasked_json(document: str) -> str:
 def storable(text: str) -> str:
     """Replaces NUL and lone surrogates, which PostgreSQL does not store: a peer's words must not keep what they are part of
     from being recorded."""
+    if text.isascii() and "\0" not in text:
+        return text
     return text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -65,7 +65,8 @@ def check_known(query: Mapping[str, str], known: Sequence[str]) -> None:
     """Raises BadParameter, naming the known parameters, for another one."""
     for name in query:
         if name not in known:
-            raise BadParameter(f"There is no parameter {name[:50]!r}: there are {', '.join(known)}.")
+            others = f"there are {', '.join(known)}" if known else "this takes none"
+            raise BadParameter(f"There is no parameter {name[:50]!r}: {others}.")
 
 
 def add_page_headers(response: web.Response, total: int, links: Mapping[str, str]) -> None:

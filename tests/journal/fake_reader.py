@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
@@ -11,8 +11,8 @@ from uuid import UUID, uuid4
 from promise_pub.errors import DatabaseError
 from promise_pub.event_records import Event, NewEvent
 from promise_pub.features.journal.errors import EventNotFound
-from promise_pub.features.journal.ports import Appended, EventPage, Head, Selection
-from promise_pub.features.journal.topics import matches
+from promise_pub.features.journal.ports import Appended, EventPage, Head, Numbered, Selection
+from tests.journal.patterns import matches
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -52,6 +52,12 @@ class FakeReader:
         added = len(self.events) - before
         return Appended(added, len(events) - added - len(refused), refused)
 
+    async def append_and_number(self, events: Sequence[NewEvent]) -> Numbered:
+        before = len(self.events)
+        outcome = await self.append(events)
+        numbers = {event.key: event.seq for event in self.events if event.key in {one.key for one in events}}
+        return Numbered(numbers, {event.key for event in self.events[before:]}, outcome.refused)
+
     async def add(self, *events: NewEvent) -> None:
         await self.append(events)
 
@@ -81,10 +87,6 @@ class FakeReader:
         if not self.oldest <= seq <= len(self.events):
             raise EventNotFound(f"There is no event {seq}.")
         return self.events[seq - 1]
-
-    async def find_numbers(self, keys: Collection[UUID]) -> Mapping[UUID, int]:
-        self._ask()
-        return {event.key: event.seq for event in self.events if event.key in keys}
 
 
 def _matches(asked: Selection, event: Event) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from promise_pub.text import printable, unmasked
+from promise_pub.text import printable, storable, unmasked
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,11 @@ def test_unprintable_characters_are_escapes(text: str, shown: str) -> None:
 )
 def test_only_what_drives_a_terminal_or_turns_the_writing_becomes_escapes(text: str, shown: str) -> None:
     assert unmasked(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [("plain", "plain"), ("a\0", "a\ufffd"), ("é\0", "é\ufffd"), ("\ud800é", "?é"), ("\N{CRAB}", "\N{CRAB}"), ("", "")],
+)
+def test_text_keeps_all_that_the_database_can_store(text: str, stored: str) -> None:
+    assert storable(text) == stored

@@ -65,7 +65,7 @@ def _list() -> Operation:
                 "topic",
                 {"type": "string", "maxLength": MAX_TOPIC},
                 "A pattern of topics: `*` stands for a word, `#` for any number of them.",
-                example="run.#",
+                example="promise-pub.run.#",
             ),
             query("sender", text, "Only events of this sender."),
             query("subject", text, "Only events about this."),
@@ -114,7 +114,8 @@ def _post() -> Operation:
         "tags": ["journal"],
         "summary": "Add events",
         "description": "One event, or a list. Sent again with the same `id` by the same sender, an event is not added "
-        "again. All are checked before any is added. For operators, if users log in.",
+        "again. All are checked before any is added. After a 503 they may be there nevertheless: with an `id` each, they "
+        "can be sent again. For operators, if users log in.",
         "requestBody": {
             "required": True,
             "content": {
@@ -127,7 +128,14 @@ def _post() -> Operation:
         "responses": {
             "201": answer("They are in the journal.", formats(ref("PostedEvents"), html=False)),
             **problems(
-                (errors.BadParameter, errors.UploadIncomplete, errors.NotAllowed, EventsTooLarge, *DATABASE),
+                (
+                    errors.BadParameter,
+                    errors.UploadIncomplete,
+                    errors.NotAllowed,
+                    EventsTooLarge,
+                    errors.ServerBusy,
+                    *DATABASE,
+                )
             ),
         },
     }
@@ -181,7 +189,7 @@ def schemas() -> dict[str, Schema]:
                 "events": array(
                     object_of(
                         {
-                            "seq": described(nullable(ORDINAL), "null where it was deleted meanwhile."),
+                            "seq": described(ORDINAL, "Its number."),
                             "id": TEXT,
                             "added": described(FLAG, "False where it was there before."),
                         }

@@ -32,7 +32,10 @@ from promise_pub.terminal import OK, CommandParsers
 from promise_pub.text import counted, printable
 
 FILTERS: Mapping[str, tuple[str, str]] = {
-    "topic": ("PATTERN", "only topics like this: * stands for a word, # for any number of them, as in 'run.*'"),
+    "topic": (
+        "PATTERN",
+        "only topics like this: * stands for a word, # for any number of them, as in 'promise-pub.run.*'",
+    ),
     "sender": ("NAME", "only events of this sender"),
     "subject": ("TEXT", "only events about this, a run's id for example"),
     "source": ("SOURCE", f"only events that came this way: {', '.join(SOURCES)}"),
@@ -48,7 +51,7 @@ def add_commands(commands: CommandParsers) -> None:
         "journal",
         list_events,
         "list the events of the journal, the newest last; add and import some",
-        "promise-pub journal --topic 'run.#' --since 24h",
+        "promise-pub journal --topic 'promise-pub.run.#' --since 24h",
         "promise-pub journal --topic deploy --follow",
         "promise-pub journal --limit 1000000 --format jsonl > journal.jsonl",
     )
@@ -118,7 +121,7 @@ async def add_event(options: argparse.Namespace) -> int:
         message_id=read_optional("--id", check_text, options.id),
     )
     async with _journal(options) as journal:
-        (told,) = await append_events(journal, journal, [event])
+        (told,) = await append_events(journal, [event])
     if not options.quiet:
         print(f"Event {told.seq} was {'added' if told.added else 'there before'}: {told.id}")
     return OK

@@ -9,6 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from promise_pub.event_records import Event, NewEvent
+from promise_pub.text import storable
 
 _COLUMNS = tuple(field.name for field in fields(Event))
 MAX_INDEXED = 2000  # bytes of a text; PostgreSQL's indexes take 2,704 of all their columns
@@ -37,26 +38,17 @@ def columns_of(events: Sequence[NewEvent]) -> dict[str, list[Any]]:
     }
 
 
-def _storable_column(texts: list[str | None]) -> list[str | None]:
-    return texts if _is_plain("".join(filter(None, texts))) else [*map(storable, texts)]
-
-
 def event_of(row: Mapping[str, Any]) -> Event:
     """Returns the event of a row of the table."""
     return Event(**{**{name: row[name] for name in _COLUMNS}, "headers": json.loads(row["headers"])})
 
 
-def storable(text: str | None) -> str | None:
-    """Replaces NUL and lone surrogates, which PostgreSQL does not store."""
-    if text is None or _is_plain(text):
-        return text
-    return text.encode(errors="replace").decode().replace("\0", _REPLACEMENT)
+def _storable_column(texts: list[str | None]) -> list[str | None]:
+    # Most are plain, which is found out of all of them at once.
+    joined = "".join(filter(None, texts))
+    return texts if storable(joined) is joined else [text and storable(text) for text in texts]
 
 
-def _is_plain(text: str) -> bool:
-    return text.isascii() and "\0" not in text
-
-
-def _storable_json(value: Mapping[str, Any]) -> str | None:
+def _storable_json(value: Mapping[str, Any]) -> str:
     text = storable(_encode(value))
-    return _ESCAPED_NUL.sub(lambda found: found[1] or _REPLACEMENT, text) if text and r"\u0000" in text else text
+    return _ESCAPED_NUL.sub(lambda found: found[1] or _REPLACEMENT, text) if r"\u0000" in text else text

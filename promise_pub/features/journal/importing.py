@@ -1,8 +1,8 @@
 """Events of a file: a JSON object per line, as format=jsonl gives them.
 
 A line has `topic`, and `body` or `body_base64`; the other members of an event may be missing. A missing key is derived from
-the line and its number: a file that is imported twice adds nothing. `seq`, `source` and `received_at` are not taken over: the
-journal gives its own.
+the line and the number of equal ones before it: a file that is imported again adds nothing, also where other lines were
+deleted or corrected. `seq`, `source` and `received_at` are not taken over: the journal gives its own.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import binascii
 from base64 import b64decode
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from hashlib import blake2b
@@ -18,6 +19,7 @@ from uuid import UUID
 
 from promise_pub.event_records import NewEvent, Source
 from promise_pub.features.journal.errors import EventsRefused
+from promise_pub.features.journal.event_columns import MAX_INDEXED
 from promise_pub.features.journal.keys import key_of
 from promise_pub.features.journal.ports import BATCH, BATCH_BYTES, Appending
 from promise_pub.features.journal.topics import MAX_BYTES as MAX_TOPIC
@@ -27,7 +29,6 @@ from promise_pub.text import counted
 SOURCE: Source = "import"
 MAX_LINE = 32 * 1024**2  # bytes; a file may have no line ends
 MAX_PROBLEMS = 20  # that are reported
-MAX_TEXT = 2600  # bytes of a text, about: some are indexed
 
 _LEFT_OUT = ("seq", "source", "received_at")
 _MEMBERS = (
@@ -67,18 +68,21 @@ async def import_events(journal: Appending, file: BinaryIO, name: str) -> str:
 
 
 def read_events(file: BinaryIO, problems: list[str]) -> Iterator[list[NumberedEvent]]:
-    """Yields the events before the first problem in batches, in constant memory. It reads meanwhile: run it in a thread.
+    """Yields the events before the first problem in batches. It reads meanwhile: run it in a thread.
+
+    Memory is constant, but for some 100 bytes for each line without a key.
 
     Problems are added to `problems`, up to MAX_PROBLEMS of them; the rest of the file is only searched for further ones.
     """
     batch, size = list[NumberedEvent](), 0
+    seen = Counter[bytes]()
     for number, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b""), 1):
         try:
             if len(line) > MAX_LINE:
                 raise ValueError(f"is longer than {MAX_LINE:,} bytes; the rest of the file was not read")
             if not line.strip():
                 continue
-            event = parse_line(line, number)
+            event = parse_line(line, seen)
         except ValueError as error:
             problems.append(f"line {number}: {error}")
         else:
@@ -94,8 +98,11 @@ def read_events(file: BinaryIO, problems: list[str]) -> Iterator[list[NumberedEv
         yield batch
 
 
-def parse_line(line: bytes, number: int) -> NewEvent:
-    """Returns the event of a line. Raises ValueError with the problem as its message."""
+def parse_line(line: bytes, seen: Counter[bytes]) -> NewEvent:
+    """Returns the event of a line. Raises ValueError with the problem as its message.
+
+    `seen` counts the lines without a key, by their digest.
+    """
     try:
         text = line.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -109,7 +116,7 @@ def parse_line(line: bytes, number: int) -> NewEvent:
     if unknown := [name for name in given if name not in _MEMBERS]:
         raise ValueError(f"{unknown[0][:50]!r} is not known: an event has {', '.join(_MEMBERS)}")
     return NewEvent(
-        key=_optional(given, "key", _uuid) or key_of(SOURCE, "", f"{number}:{blake2b(line.strip()).hexdigest()}"),
+        key=_optional(given, "key", _uuid) or _key_of_line(text, seen),
         source=SOURCE,
         topic=_required(given, "topic", _topic),
         body=_body(given),
@@ -121,6 +128,12 @@ def parse_line(line: bytes, number: int) -> NewEvent:
         content_type=_optional(given, "content_type", _text),
         headers=_optional(given, "headers", _object) or {},
     )
+
+
+def _key_of_line(text: str, seen: Counter[bytes]) -> UUID:
+    digest = blake2b(text.strip().encode(), digest_size=16).digest()
+    seen[digest] += 1
+    return key_of(SOURCE, "", f"{seen[digest]}:{digest.hex()}")
 
 
 def _optional(given: Mapping[str, Any], name: str, cast: Callable[[Any], Any]) -> Any:
@@ -170,7 +183,7 @@ def _uuid(value: object) -> UUID:
 def _text(value: object) -> str:
     """Returns what PostgreSQL can keep."""
     text = _string(value)
-    if "\0" in text or len(text.encode()) > MAX_TEXT:
+    if "\0" in text or len(text.encode()) > MAX_INDEXED:
         raise ValueError
     return text
 

@@ -77,9 +77,10 @@ FROM journal_head;
 SELECT seq, key, source, at, received_at, topic, sender, subject, actor, message_id, content_type, headers, body
 FROM journal_events WHERE seq = :seq;
 
--- name: numbers(keys)
--- Returns the numbers of the events with these keys.
-SELECT key, seq FROM journal_events WHERE key = ANY(:keys::uuid[]);
+-- name: numbers(keys, last)
+-- Returns the numbers of the events with these keys, and whether each is among the `last` ones of the journal.
+SELECT key, seq, seq > (SELECT seq FROM journal_head) - :last::bigint AS is_last
+FROM journal_events WHERE key = ANY(:keys::uuid[]);
 
 -- name: first_since(moment)$
 -- Returns a number before which every event happened before then: that of the first one that was received at most

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from promise_pub.db import queries
-from promise_pub.features.journal.event_columns import event_of, storable
+from promise_pub.features.journal.event_columns import event_of
 from promise_pub.features.journal.ports import MOST_SEEN, PAGE_BYTES, EventPage, Selection
 from promise_pub.features.journal.topics import is_exact, pattern_as_regex
+from promise_pub.text import storable
 
 SQL = Path(__file__).parent
 MAX_NUMBER = 2**63 - 1  # of BIGINT
@@ -40,7 +41,8 @@ class Pages:
     async def read(self, connection: Any, selection: Selection) -> EventPage:
         """Looks at MOST_SEEN events that follow by number, or at MOST_SCATTERED of an exact topic or a subject."""
         after, before = await self._bounds(connection, selection)
-        exact = selection.topic is not None and is_exact(selection.topic)
+        topic = selection.topic and storable(selection.topic)
+        exact = topic is not None and is_exact(topic)
         lead = "subject" if selection.subject is not None else "topic" if exact else None
         page = self._page[lead, "DESC" if selection.after is None else "ASC"]
         rows = page(
@@ -50,10 +52,10 @@ class Pages:
             limit=selection.limit,
             most_seen=MOST_SEEN if lead is None else MOST_SCATTERED,
             most_bytes=PAGE_BYTES,
-            topic=storable(selection.topic) if exact else None,
-            pattern=None if exact or selection.topic is None else storable(pattern_as_regex(selection.topic)),
-            sender=storable(selection.sender),
-            subject=storable(selection.subject),
+            topic=topic if exact else None,
+            pattern=None if exact or topic is None else pattern_as_regex(topic),
+            sender=selection.sender and storable(selection.sender),
+            subject=selection.subject and storable(selection.subject),
             source=selection.source,
             since=selection.since,
             until=selection.until,

@@ -30,6 +30,16 @@ class Appended:
 
 
 @dataclass(frozen=True, slots=True)
+class Numbered:
+    """The outcome of a batch, event by event: the numbers of all that are in the journal now, by their keys; the keys of
+    those that were new; and those that PostgreSQL refused."""
+
+    numbers: Mapping[UUID, int]
+    added: Collection[UUID]
+    refused: Sequence[NewEvent] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """The state of the journal. `seq` is the number of its last event, 0 where there is none; `oldest` of the first that
     is kept, one more than `seq` where there is none; `waiting` tells whether the outbox holds any."""
@@ -76,6 +86,9 @@ class Appending(Protocol):
     async def append(self, events: Sequence[NewEvent]) -> Appended:
         """Appends a batch, each event once, and halves it where PostgreSQL refuses it. Commits before it returns."""
 
+    async def append_and_number(self, events: Sequence[NewEvent]) -> Numbered:
+        """Does the same for one who waits for an answer about each event. It takes a few seconds at most."""
+
 
 class JournalReader(Protocol):
     """The journal as it is read. Every method raises a kind of DatabaseError."""
@@ -87,6 +100,3 @@ class JournalReader(Protocol):
 
     async def get(self, seq: int) -> Event:
         """Returns an event. Raises EventNotFound."""
-
-    async def find_numbers(self, keys: Collection[UUID]) -> Mapping[UUID, int]:
-        """Returns the numbers of the events that have these keys."""

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from promise_pub.errors import BadParameter
+from promise_pub.errors import BadParameter, ServerBusy
 from promise_pub.event_records import NewEvent, Source
 from promise_pub.features.journal.keys import key_of
 from promise_pub.features.journal.members import check_text, check_time, check_topic, read_member, read_optional
-from promise_pub.features.journal.ports import BATCH, Appending, JournalReader
+from promise_pub.features.journal.ports import BATCH, Appending
 from promise_pub.json_text import dump_json, parse_json
 
 MEMBERS = ("topic", "data", "at", "id", "subject")
 SOURCE: Source = "api"
 JSON_TYPE = "application/json"
+MAX_POSTING = 2  # requests whose events are appended at a time
+TURN_TIMEOUT = 2.0  # seconds to wait for those of others; with the seconds of the database an answer comes within ten
 
 
 @dataclass(frozen=True, slots=True)
 class PostedEvent:
     """An event as its sender is told of it. It was `added` unless it was there before, or stood before in the same list."""
 
-    seq: int | None
+    seq: int
     id: str
     added: bool
 
@@ -89,19 +93,48 @@ def make_event(
     )
 
 
-async def append_events(
-    journal: JournalReader, appending: Appending, events: Sequence[NewEvent]
-) -> Sequence[PostedEvent]:
+async def append_events(appending: Appending, events: Sequence[NewEvent]) -> Sequence[PostedEvent]:
     """Appends events and tells of each. Raises BadParameter where PostgreSQL refuses some, and a kind of DatabaseError."""
-    keys = {event.key for event in events}
-    seen = {*await journal.find_numbers(keys)}
-    appended = await appending.append(events)
-    if refused := {event.key for event in appended.refused}:
+    outcome = await appending.append_and_number(events)
+    if refused := {event.key for event in outcome.refused}:
         place = next(place for place, event in enumerate(events) if event.key in refused)
         raise BadParameter(f"events[{place}]: PostgreSQL refused it. Those that it did not refuse were added.")
-    numbers: Mapping[Any, int] = await journal.find_numbers(keys)
+    new = {*outcome.added}
     told = []
     for event in events:
-        told.append(PostedEvent(numbers.get(event.key), event.message_id or "", event.key not in seen))
-        seen.add(event.key)
+        told.append(PostedEvent(outcome.numbers[event.key], event.message_id or "", event.key in new))
+        new.discard(event.key)
     return told
+
+
+class Posting:
+    """The way in for events that are posted: MAX_POSTING requests are read and appended at a time, whoever sends them.
+
+    Whoever appends waits for the others with a connection in hand, and a run needs some.
+    """
+
+    def __init__(self, appending: Appending) -> None:
+        self._appending = appending
+        self._turns = asyncio.Semaphore(MAX_POSTING)
+
+    async def post(self, body: bytes, sender: str | None) -> Sequence[PostedEvent]:
+        """Appends the events of a request of this user or token; None where nobody logs in.
+
+        Raises ServerBusy when its turn does not come, BadParameter, and a kind of DatabaseError.
+        """
+        async with self._turn():
+            now = datetime.now(UTC)
+            events = await asyncio.to_thread(parse_posted, body, now, sender or SOURCE, sender)
+            return await append_events(self._appending, events)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(TURN_TIMEOUT):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise ServerBusy("Too many post events at once: nothing was added. Try again.") from None
+        try:
+            yield
+        finally:
+            self._turns.release()

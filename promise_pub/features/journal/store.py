@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 
 from promise_pub.db import ANSWER_TIMEOUT, COMMAND_TIMEOUT, answering, queries
-from promise_pub.db_checks import Need, require_columns
+from promise_pub.db_checks import Need
 from promise_pub.errors import SchemaMissing
 from promise_pub.event_records import Event, NewEvent
 from promise_pub.features.journal.errors import EventNotFound
 from promise_pub.features.journal.event_columns import columns_of, event_of, is_indexable
 from promise_pub.features.journal.keys import key_of
 from promise_pub.features.journal.pages import Pages
-from promise_pub.features.journal.ports import BATCH, Appended, EventPage, Head, Selection
+from promise_pub.features.journal.ports import BATCH, Appended, EventPage, Head, Numbered, Selection
 from promise_pub.logs import fields
 
 log = logging.getLogger(__name__)
@@ -58,15 +57,18 @@ class StoredJournal:
         self._sql = queries(SQL)
         self._pages = Pages()
 
-    async def check_schema(self) -> None:
-        """Raises SchemaMissing when the tables of the journal are missing."""
-        async with answering(self._pool, ANSWER_TIMEOUT) as connection:
-            await require_columns(connection, NEEDS)
-        await self.head()
-
     async def append(self, events: Sequence[NewEvent]) -> Appended:
-        async with self._appending() as connection:
+        async with self._appending(COMMAND_TIMEOUT) as connection:
             return await self._append(connection, events)
+
+    async def append_and_number(self, events: Sequence[NewEvent]) -> Numbered:
+        async with self._appending(ANSWER_TIMEOUT) as connection:
+            outcome = await self._append(connection, events)
+            # Nobody else appends or deletes meanwhile: the last ones are those that were added.
+            keys = [event.key for event in events]
+            found = [row async for row in self._sql.numbers(connection, keys=keys, last=outcome.added)]
+        added = frozenset(row["key"] for row in found if row["is_last"])
+        return Numbered({row["key"]: row["seq"] for row in found}, added, outcome.refused)
 
     async def drain_outbox(self, prefix: str) -> int:
         """Moves the first events of the outbox, BATCH at most, and returns how many these were.
@@ -74,7 +76,7 @@ class StoredJournal:
         Each is appended in the transaction that deletes it. One that PostgreSQL refuses is lost, which is logged: the
         others would wait for it for ever.
         """
-        async with self._appending() as connection:
+        async with self._appending(COMMAND_TIMEOUT) as connection:
             rows = [row async for row in self._sql.take_outbox(connection, most=BATCH)]
             events = [_own_event(row, prefix) for row in sorted(rows, key=itemgetter("n"))]
             outcome = await self._append(connection, events)
@@ -83,10 +85,10 @@ class StoredJournal:
         return len(events)
 
     @asynccontextmanager
-    async def _appending(self) -> AsyncIterator[Any]:
+    async def _appending(self, within: float) -> AsyncIterator[Any]:
         """Yields a connection with a transaction that alone may append, until it is committed with the block."""
         async with (
-            answering(self._pool, COMMAND_TIMEOUT) as connection,
+            answering(self._pool, within) as connection,
             connection.transaction(isolation="read_committed"),
         ):
             await self._sql.bound_waits(connection, lock=str(LOCK_TIMEOUT), idle=str(IDLE_TIMEOUT))
@@ -153,10 +155,6 @@ class StoredJournal:
         if row is None:
             raise EventNotFound(f"There is no event {seq}.")
         return event_of(row)
-
-    async def find_numbers(self, keys: Collection[UUID]) -> Mapping[UUID, int]:
-        async with answering(self._pool, ANSWER_TIMEOUT) as connection:
-            return {row["key"]: row["seq"] async for row in self._sql.numbers(connection, keys=[*keys])}
 
 
 def _require_head(row: asyncpg.Record | None) -> asyncpg.Record:

@@ -5,7 +5,6 @@ Responses may be long, so they are made in a thread: the event loop has to carry
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -14,10 +13,10 @@ from typing import Any
 from aiohttp import web
 
 from promise_pub.errors import FileTooLarge, NotAllowed
-from promise_pub.event_records import Event, NewEvent
+from promise_pub.event_records import Event
 from promise_pub.features.journal.errors import EventNotFound, EventsTooLarge
 from promise_pub.features.journal.ports import Appending, EventPage, Head, JournalReader
-from promise_pub.features.journal.posting import SOURCE, append_events, parse_posted
+from promise_pub.features.journal.posting import Posting
 from promise_pub.features.journal.report import COLUMNS, encode_event, encode_line, excerpt, list_cells, show_body
 from promise_pub.features.journal.selecting import MAX_SEQ, MAX_TEXT, PARAMETERS, SOURCES, Asked, parse_asked
 from promise_pub.http.intake.bodies import receive_body
@@ -29,7 +28,7 @@ from promise_pub.http.responses import as_csv, as_json, as_json_lines, large_ans
 from promise_pub.json_text import dump_json
 
 JOURNAL = web.AppKey("journal", JournalReader)
-APPENDING = web.AppKey("journal_appending", Appending)
+POSTING = web.AppKey("journal_posting", Posting)
 MAX_POSTED = 512 * 1024  # bytes of a request with events: read in some 20 ms at worst, for which no other thread runs
 POST_TIMEOUT = 30.0  # seconds for them to arrive
 BODY = "body"  # the format of an event's bytes as they came
@@ -146,18 +145,12 @@ async def post_events(request: web.Request) -> web.Response:
     """Appends events; those that are there already stay as they are."""
     _require_operator(request)
     parse_query(request, ())
-    sender = name_of_principal(request)
-    events = await _receive_events(request, sender)
-    told = await append_events(request.app[JOURNAL], request.app[APPENDING], events)
-    return as_json({"events": [asdict(one) for one in told]}, status=201)
-
-
-async def _receive_events(request: web.Request, sender: str | None) -> list[NewEvent]:
     try:
         body = await receive_body(request, MAX_POSTED, POST_TIMEOUT)
     except FileTooLarge as error:
         raise EventsTooLarge(error.message) from None
-    return await asyncio.to_thread(parse_posted, body, datetime.now(UTC), sender or SOURCE, sender)
+    posted = await request.app[POSTING].post(body, name_of_principal(request))
+    return as_json({"events": [asdict(one) for one in posted]}, status=201)
 
 
 def _require_operator(request: web.Request) -> None:
@@ -168,4 +161,4 @@ def _require_operator(request: web.Request) -> None:
 
 def values_of(journal: JournalReader, appending: Appending) -> Mapping[web.AppKey[Any], Any]:
     """Returns what the handlers look up in the application."""
-    return {JOURNAL: journal, APPENDING: appending}
+    return {JOURNAL: journal, POSTING: Posting(appending)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
 from random import Random
@@ -17,7 +17,7 @@ from promise_pub.errors import DatabaseError, DatabaseUnavailable
 from promise_pub.event_records import NewEvent
 from promise_pub.features.journal import store
 from promise_pub.features.journal.errors import EventNotFound
-from promise_pub.features.journal.ports import Appended, Selection
+from promise_pub.features.journal.ports import Appended, Numbered, Selection
 from promise_pub.features.journal.store import StoredJournal
 from tests.journal.new_events import END_OTHERS, LONG, all_events, an_event, as_new, random_events, tell
 
@@ -51,7 +51,6 @@ async def test_events_come_back_as_they_were_numbered_from_one(journal: StoredJo
     assert (first.seq, second.seq) == (1, 2)
     assert [as_new(first), as_new(second)] == [full, bare]
     assert await journal.get(2) == second
-    assert await journal.find_numbers([bare.key, full.key, uuid4()]) == {full.key: 1, bare.key: 2}
     for seq in (0, 3, -1):
         with pytest.raises(EventNotFound):
             await journal.get(seq)
@@ -78,6 +77,31 @@ async def test_an_event_that_comes_twice_is_one(journal: StoredJournal) -> None:
     events = await all_events(journal)
     assert [(event.seq, event.message_id) for event in events] == [(1, "1"), (2, "2"), (3, "3"), (4, "4")]
     assert events[0].body == b"first"
+
+
+async def test_who_waits_for_it_is_told_of_each_event(journal: StoredJournal) -> None:
+    await journal.append([an_event("1"), an_event("2"), an_event("3")])
+    bad = an_event(source="nobody")
+    events = [an_event("2"), an_event("4"), bad, an_event("4"), an_event("1"), an_event("5")]
+    keys = {event.message_id: event.key for event in events}
+    told = await journal.append_and_number(events)
+    assert told.numbers == {keys["2"]: 2, keys["4"]: 4, keys["1"]: 1, keys["5"]: 5}
+    assert {*told.added} == {keys["4"], keys["5"]} and told.refused == (bad,)
+    assert (await journal.append_and_number([an_event("5")])).added == frozenset()
+    assert await journal.append_and_number([]) == Numbered({}, frozenset())
+
+
+async def test_where_its_numbers_cannot_be_told_nothing_is_added(
+    pool: asyncpg.Pool, journal: StoredJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(*_: Any, **__: Any) -> AsyncIterator[Any]:
+        raise asyncpg.ConnectionDoesNotExistError("gone")
+        yield
+
+    monkeypatch.setattr(journal._sql, "numbers", lost)
+    with pytest.raises(DatabaseUnavailable):
+        await journal.append_and_number([an_event("1")])
+    assert (await journal.head()).seq == 0
 
 
 async def test_no_event_happens_long_after_it_came(journal: StoredJournal) -> None:
@@ -166,7 +190,7 @@ async def test_a_whole_batch_that_cannot_be_stored_is_refused_in_time(journal: S
 
 
 async def test_nobody_sees_a_later_event_before_an_earlier_one(pool: asyncpg.Pool, journal: StoredJournal) -> None:
-    async with journal._appending() as connection:
+    async with journal._appending(30) as connection:
         assert await journal._append(connection, [an_event("first"), an_event("both")]) == Appended(2, 0)
         second = asyncio.create_task(journal.append([an_event("both"), an_event("second")]))
         assert await waits(pool, second)
@@ -215,7 +239,7 @@ async def test_whoever_is_cut_off_in_the_middle_has_appended_nothing(
     pool: asyncpg.Pool, journal: StoredJournal
 ) -> None:
     with pytest.raises(DatabaseUnavailable):
-        async with journal._appending() as connection:
+        async with journal._appending(30) as connection:
             await journal._append(connection, [an_event("1")])
             await pool.execute(END_OTHERS)
     assert (await journal.head()).seq == 0
@@ -227,7 +251,7 @@ async def test_one_who_says_nothing_loses_its_turn(
 ) -> None:
     monkeypatch.setattr(store, "IDLE_TIMEOUT", 300)
     with pytest.raises(DatabaseError):
-        async with journal._appending() as connection:
+        async with journal._appending(30) as connection:
             await journal._append(connection, [an_event("lost")])
             assert await journal.append([an_event("next")]) == Appended(1, 0)
     assert [event.message_id for event in await all_events(journal)] == ["next"]
@@ -236,7 +260,7 @@ async def test_one_who_says_nothing_loses_its_turn(
 async def test_a_turn_that_does_not_come_is_told(
     pool: asyncpg.Pool, journal: StoredJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with journal._appending():
+    async with journal._appending(30):
         monkeypatch.setattr(store, "LOCK_TIMEOUT", 100)
         with pytest.raises(DatabaseError) as caught:
             await journal.append([an_event()])

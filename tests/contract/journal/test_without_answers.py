@@ -17,8 +17,7 @@ from promise_pub.db_checks import Need, require_needs
 from promise_pub.errors import DatabaseError, DatabaseUnavailable, RightsMissing, SchemaMissing
 from promise_pub.features.journal import store
 from promise_pub.features.journal.errors import EventNotFound
-from promise_pub.features.journal.keys import key_of
-from promise_pub.features.journal.ports import Selection
+from promise_pub.features.journal.ports import Appended, Selection
 from promise_pub.features.journal.store import StoredJournal
 from promise_pub.settings.model import DatabaseSettings
 from tests.journal.new_events import END_OTHERS, an_event
@@ -30,11 +29,11 @@ READING: dict[str, Callable[[StoredJournal], Awaitable[Any]]] = {
     "read": lambda journal: journal.read(Selection(since=NOW, until=NOW)),
     "since": lambda journal: journal.read(Selection(after=0, since=NOW)),
     "get": lambda journal: journal.get(1),
-    "find_numbers": lambda journal: journal.find_numbers([key_of("bus", None, "1")]),
 }
 QUESTIONS = {
     **READING,
     "append": lambda journal: journal.append([an_event()]),
+    "number": lambda journal: journal.append_and_number([an_event()]),
     "drain": lambda journal: journal.drain_outbox("p"),
     "sweep": lambda journal: journal.sweep(NOW, 10, None),
     "move": lambda journal: journal.move_published(1),
@@ -50,7 +49,7 @@ async def test_without_a_database_every_question_says_so(
     async with db.open_pool(replace(database, host=str(way)), max_size=1) as other:
         journal = StoredJournal(other)
         for ask in QUESTIONS.values():
-            await journal.check_schema()
+            await journal.head()
             way.unlink()
             await pool.execute(END_OTHERS)
             for _ in "on a connection that was lost", "without any":
@@ -74,31 +73,25 @@ async def test_without_an_answer_in_time_the_database_counts_as_away(
         assert (await journal.head()).seq == 0
 
 
-async def use(journal: StoredJournal) -> None:
-    await journal.append([an_event()])
-    await journal.drain_outbox("p")
-
-
 @pytest.mark.parametrize("table", ["journal_events", "journal_head", "outbox"])
 async def test_a_scheme_from_before_is_noticed(pool: asyncpg.Pool, journal: StoredJournal, table: str) -> None:
-    await journal.check_schema()
     await pool.execute(f"DROP TABLE {table}")
-    for ask in (journal.check_schema, lambda: use(journal)):
-        with pytest.raises(SchemaMissing):
-            await ask()
+    with pytest.raises(SchemaMissing, match=f"{table}.*--apply"):
+        await journal.append([an_event()])
+        await journal.drain_outbox("p")
     await db.apply_scheme(pool)
-    await journal.check_schema()
+    assert await journal.append([an_event("1")]) == Appended(1, 0)
 
 
 async def test_without_a_head_nothing_is_appended_and_the_cure_is_told(
     pool: asyncpg.Pool, journal: StoredJournal
 ) -> None:
     await pool.execute("DELETE FROM journal_head")
-    for ask in (journal.check_schema, journal.head, lambda: journal.append([an_event()])):
+    for ask in (journal.head, lambda: journal.append([an_event()])):
         with pytest.raises(SchemaMissing, match="journal_head is empty.*--apply"):
             await ask()
     await db.apply_scheme(pool)
-    await journal.check_schema()
+    assert (await journal.head()).seq == 0
 
 
 TO_READ = tuple(Need(need.table, "SELECT") for need in store.NEEDS)

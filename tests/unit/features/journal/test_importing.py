@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections import Counter
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ import pytest
 
 from promise_pub.features.journal import importing
 from promise_pub.features.journal.errors import EventsRefused
+from promise_pub.features.journal.event_columns import is_indexable
 from promise_pub.features.journal.importing import import_events, parse_line, read_events
 from tests.journal.fake_reader import FakeReader
 
@@ -22,16 +24,47 @@ def a_line(**members: Any) -> bytes:
     return json.dumps({**LINE, **members}).encode()
 
 
+def keys_of(lines: list[bytes]) -> list[UUID]:
+    return [event.key for batch in read_events(io.BytesIO(b"\n".join(lines)), []) for _, event in batch]
+
+
 def test_a_line_needs_a_topic_and_a_body_alone() -> None:
-    event = parse_line(b'\xef\xbb\xbf{"topic": "a b.*", "body": "\\u0000\xc3\xab"}\r\n', 1)
+    event = parse_line(b'\xef\xbb\xbf{"topic": "a b.*", "body": "\\u0000\xc3\xab"}\r\n', Counter())
     assert (event.topic, event.body, event.source) == ("a b.*", b"\0\xc3\xab", "import")
     assert (event.at, event.sender, event.headers) == (None, None, {})
 
 
-def test_the_same_line_at_the_same_place_is_the_same_event() -> None:
-    assert parse_line(a_line(), 1).key == parse_line(a_line() + b"\n", 1).key
-    assert len({parse_line(a_line(), 1).key, parse_line(a_line(), 2).key, parse_line(a_line(body=""), 1).key}) == 3
-    assert parse_line(a_line(key=str(UUID(int=7))), 1).key == UUID(int=7)
+def test_a_line_is_the_same_event_wherever_it_stands_and_each_of_equal_lines_is_one() -> None:
+    lines = [a_line(body=body) for body in "abcbb"]
+    keys = keys_of(lines)
+    assert len({*keys}) == 5
+    assert keys_of([b"\xef\xbb\xbf" + lines[1], *lines[2:]]) == keys[1:]
+    assert keys_of([lines[0], a_line(body="another"), *lines[1:]]) == [
+        keys[0],
+        *keys_of([a_line(body="another")]),
+        *keys[1:],
+    ]
+    assert keys_of([b" " + lines[0] + b"\r", a_line(key=str(UUID(int=7)))]) == [keys[0], UUID(int=7)]
+
+
+async def test_a_file_that_is_imported_again_without_its_bad_line_adds_only_what_is_new() -> None:
+    journal = FakeReader()
+    lines = [a_line(body=body) for body in "abb"] + [b"bad"] + [a_line(body=body) for body in "bc"]
+    with pytest.raises(EventsRefused):
+        await import_events(journal, io.BytesIO(b"\n".join(lines)), "events.jsonl")
+    del lines[3]
+    for new in (2, 0):
+        told = await import_events(journal, io.BytesIO(b"\n".join(lines)), "events.jsonl")
+        assert told == f"5 events imported, {new} of them new"
+    # Also where a line before all that was imported goes.
+    assert await import_events(journal, io.BytesIO(b"\n".join(lines[1:])), "x") == "4 events imported, 0 of them new"
+
+
+def test_no_line_is_taken_that_is_too_long_for_an_index() -> None:
+    for name in ("subject", "actor"):
+        assert is_indexable(parse_line(a_line(**{name: "\N{CRAB}" * 500}), Counter()))
+        with pytest.raises(ValueError, match=f"{name} cannot be"):
+            parse_line(a_line(**{name: "\N{CRAB}" * 500 + "a"}), Counter())
 
 
 @pytest.mark.parametrize(
@@ -62,7 +95,7 @@ def test_the_same_line_at_the_same_place_is_the_same_event() -> None:
 )
 def test_a_line_that_is_no_event_is_refused(line: bytes, words: str) -> None:
     with pytest.raises(ValueError, match=re.escape(words)) as raised:
-        parse_line(line, 1)
+        parse_line(line, Counter())
     assert len(str(raised.value)) < 300
 
 

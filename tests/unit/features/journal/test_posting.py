@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from promise_pub.features.journal import web
+from promise_pub.event_records import NewEvent
+from promise_pub.features.journal import posting, web
 from promise_pub.features.journal.keys import key_of
-from promise_pub.features.journal.ports import BATCH
+from promise_pub.features.journal.ports import BATCH, Numbered
+from tests.journal.fake_reader import FakeReader
 from tests.unit.features.journal.conftest import Seen
 from tests.unit.features.journal.test_pages import check
 
@@ -144,7 +148,9 @@ async def test_a_body_has_a_size(seen: Seen) -> None:
 async def test_another_site_and_other_parameters_are_refused(seen: Seen) -> None:
     assert (await seen.post(DEPLOY, **{"Sec-Fetch-Site": "cross-site"})).status == 403
     assert (await seen.post(DEPLOY, Origin="https://evil.example")).status == 403
-    assert (await seen.post(DEPLOY, "/journal?topic=x")).status == 400
+    parameter = await seen.post(DEPLOY, "/journal?topic=x")
+    assert parameter.status == 400
+    assert (await parameter.json())["detail"] == "There is no parameter 'topic': this takes none."
     assert (await seen.post(DEPLOY, **{"Content-Encoding": "gzip"})).status == 415
     assert seen.journal.events == []
 
@@ -154,3 +160,42 @@ async def test_an_event_that_the_database_refuses_is_named(seen: Seen) -> None:
     answer = await seen.post([DEPLOY, {"topic": "a", "data": 1}])
     assert answer.status == 400
     assert "events[1]: PostgreSQL refused it" in (await answer.json())["detail"]
+
+
+class SlowReader(FakeReader):
+    """Appends when it is told to go, and notes how many wait for that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = asyncio.Event()
+        self.at_once = 0
+
+    async def append_and_number(self, events: Sequence[NewEvent]) -> Numbered:
+        self.at_once += 1
+        await self.go.wait()
+        return await super().append_and_number(events)
+
+
+class TestManyWhoPost:
+    @pytest.fixture
+    def journal(self) -> FakeReader:
+        return SlowReader()
+
+    async def test_two_append_at_a_time_and_others_are_told_to_come_again(
+        self, seen: Seen, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert isinstance(seen.journal, SlowReader)
+        monkeypatch.setattr(posting, "TURN_TIMEOUT", 0.1)
+        posts = [asyncio.create_task(seen.post({**DEPLOY, "id": str(n)})) for n in range(6)]
+        while sum(post.done() for post in posts) < 4:
+            await asyncio.wait([post for post in posts if not post.done()], return_when=asyncio.FIRST_COMPLETED)
+        refused = [post.result() for post in posts if post.done()]
+        assert seen.journal.at_once == posting.MAX_POSTING
+        seen.journal.go.set()
+        answers = [await one for one in posts]
+        assert sorted(answer.status for answer in answers) == [201, 201, 503, 503, 503, 503]
+        assert {answer.headers["Retry-After"] for answer in refused} == {"10"}
+        assert {(await answer.json())["code"] for answer in refused} == {"busy"}
+        assert len(seen.journal.events) == 2
+        # Turns are given back.
+        assert [(await seen.post(DEPLOY)).status for _ in range(3)] == [201] * 3
