@@ -12,7 +12,9 @@ from typing import Any
 from promise_pub.event_records import Event, NewEvent
 from promise_pub.text import storable
 
+_GIVEN = tuple(field.name for field in fields(NewEvent))
 _COLUMNS = tuple(field.name for field in fields(Event))
+_optional_texts = attrgetter("sender", "subject", "actor", "message_id", "content_type")
 MAX_INDEXED = 2000  # bytes of a text; PostgreSQL's indexes take 2,704 of all their columns
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _encode = json.JSONEncoder(ensure_ascii=False).encode
@@ -26,14 +28,18 @@ def is_indexable(event: NewEvent) -> bool:
     return all(len(text.encode(errors="replace")) <= MAX_INDEXED for text in indexed)
 
 
-def columns_of(events: Sequence[NewEvent]) -> dict[str, list[Any]]:
-    """Returns an array for each column."""
-    texts = ("topic", "sender", "subject", "actor", "message_id", "content_type")
-    return {
-        **{name: [getattr(event, name) for event in events] for name in ("key", "source", "at", "body")},
-        **{name: [text and storable(text) for text in map(attrgetter(name), events)] for name in texts},
-        "headers": [_storable_json(event.headers) for event in events],
-    }
+def row_of(event: NewEvent) -> tuple[Any, ...]:
+    """Returns the values of an event that the table can store, in the order of its members."""
+    return (
+        *(event.key, event.source, storable(event.topic), event.body, event.at),
+        *(text and storable(text) for text in _optional_texts(event)),
+        _storable_json(event.headers),
+    )
+
+
+def columns_of(rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
+    """Returns an array for each column of one row or more."""
+    return {name: [*column] for name, column in zip(_GIVEN, zip(*rows, strict=True), strict=True)}
 
 
 def event_of(row: Mapping[str, Any]) -> Event:
