@@ -8,7 +8,10 @@ from contextlib import asynccontextmanager
 from typing import Any, Generic, ParamSpec, TypeVar
 
 P = ParamSpec("P")
+S = TypeVar("S")
 T = TypeVar("T")
+
+TURN = 0.005  # seconds
 
 
 async def join_tasks(*tasks: asyncio.Future[Any]) -> None:
@@ -62,6 +65,19 @@ async def run_in_thread(work: Callable[P, T], *arguments: P.args, **options: P.k
     of a clean-up.
     """
     return await finish_task(asyncio.create_task(asyncio.to_thread(work, *arguments, **options)))
+
+
+async def map_in_turns(function: Callable[[S], T], items: Iterable[S]) -> list[T]:
+    """Returns what a short function makes of each item. After TURN others have their turn on the event loop."""
+    loop = asyncio.get_running_loop()
+    made: list[T] = []
+    turn_ends = loop.time() + TURN
+    for item in items:
+        made.append(function(item))
+        if loop.time() > turn_ends:
+            await asyncio.sleep(0)
+            turn_ends = loop.time() + TURN
+    return made
 
 
 async def run_until(signal: asyncio.Future[Any], work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:

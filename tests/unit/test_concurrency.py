@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from promise_pub import concurrency
 from promise_pub.concurrency import (
     BackgroundTasks,
     SharedWork,
@@ -17,6 +18,7 @@ from promise_pub.concurrency import (
     cancel_tasks,
     finish_task,
     join_tasks,
+    map_in_turns,
     run_in_thread,
     run_until,
     wait_or_cancel,
@@ -225,3 +227,18 @@ async def test_shared_work_that_goes_on_can_be_ended() -> None:
     await shared.close()
     with pytest.raises(asyncio.CancelledError):
         await asking
+
+
+async def test_what_is_made_of_many_items_leaves_others_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(concurrency, "TURN", -1)
+    others: list[int] = []
+    seen: list[int] = []
+
+    def double(item: int) -> int:
+        asyncio.get_running_loop().call_soon(others.append, item)
+        seen.append(len(others))
+        return 2 * item
+
+    assert await map_in_turns(double, range(5)) == [0, 2, 4, 6, 8]
+    assert seen == [0, 1, 2, 3, 4], "each was followed by what waited"
+    assert await map_in_turns(double, []) == []

@@ -6,12 +6,15 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 from promise_pub.event_records import Event, NewEvent
 from promise_pub.text import storable
 
+_GIVEN = tuple(field.name for field in fields(NewEvent))
 _COLUMNS = tuple(field.name for field in fields(Event))
+_optional_texts = attrgetter("sender", "subject", "actor", "message_id", "content_type")
 MAX_INDEXED = 2000  # bytes of a text; PostgreSQL's indexes take 2,704 of all their columns
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _encode = json.JSONEncoder(ensure_ascii=False).encode
@@ -28,25 +31,23 @@ def is_indexable(event: NewEvent) -> bool:
     )
 
 
-def columns_of(events: Sequence[NewEvent]) -> dict[str, list[Any]]:
-    """Returns an array for each column."""
-    texts = ("topic", "sender", "subject", "actor", "message_id", "content_type")
-    return {
-        **{name: [getattr(event, name) for event in events] for name in ("key", "source", "at", "body")},
-        **{name: _storable_column([getattr(event, name) for event in events]) for name in texts},
-        "headers": [_storable_json(event.headers) for event in events],
-    }
+def row_of(event: NewEvent) -> tuple[Any, ...]:
+    """Returns the values of an event that the table can store, in the order of its members."""
+    return (
+        *(event.key, event.source, storable(event.topic), event.body, event.at),
+        *(text and storable(text) for text in _optional_texts(event)),
+        _storable_json(event.headers),
+    )
+
+
+def columns_of(rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
+    """Returns an array for each column of one row or more."""
+    return {name: [*column] for name, column in zip(_GIVEN, zip(*rows, strict=True), strict=True)}
 
 
 def event_of(row: Mapping[str, Any]) -> Event:
     """Returns the event of a row of the table."""
     return Event(**{**{name: row[name] for name in _COLUMNS}, "headers": json.loads(row["headers"])})
-
-
-def _storable_column(texts: list[str | None]) -> list[str | None]:
-    # Most are plain, which is found out of all of them at once.
-    joined = "".join(filter(None, texts))
-    return texts if storable(joined) is joined else [text and storable(text) for text in texts]
 
 
 def _storable_json(value: Mapping[str, Any]) -> str:

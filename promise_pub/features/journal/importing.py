@@ -23,12 +23,13 @@ from promise_pub.features.journal.event_columns import MAX_INDEXED
 from promise_pub.features.journal.keys import key_of
 from promise_pub.features.journal.ports import BATCH, BATCH_BYTES, Appending
 from promise_pub.features.journal.topics import MAX_BYTES as MAX_TOPIC
-from promise_pub.json_text import parse_json
+from promise_pub.json_text import dump_json, parse_json
 from promise_pub.text import counted
 
 SOURCE: Source = "import"
 MAX_LINE = 32 * 1024**2  # bytes; a file may have no line ends
 MAX_PROBLEMS = 20  # that are reported
+MAX_HEADERS = 64 * 1024  # characters of their JSON, which those of the bus never exceed
 
 _LEFT_OUT = ("seq", "source", "received_at")
 _MEMBERS = (
@@ -88,7 +89,7 @@ def read_events(file: BinaryIO, problems: list[str]) -> Iterator[list[NumberedEv
         else:
             if not problems:
                 batch.append(NumberedEvent(number, event))
-                size += len(event.body)
+                size += len(line)
         if len(line) > MAX_LINE or len(problems) >= MAX_PROBLEMS:
             break
         if len(batch) == BATCH or size >= BATCH_BYTES:
@@ -206,6 +207,6 @@ def _time(value: object) -> datetime:
 
 
 def _object(value: object) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or len(dump_json(value)) > MAX_HEADERS:
         raise TypeError
     return value

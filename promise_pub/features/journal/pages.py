@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from promise_pub.concurrency import map_in_turns
 from promise_pub.db import queries
 from promise_pub.features.journal.event_columns import event_of
 from promise_pub.features.journal.ports import MOST_SEEN, PAGE_BYTES, EventPage, Selection
@@ -61,7 +62,7 @@ class Pages:
             until=selection.until,
         )
         found = [row async for row in rows]
-        events = [event_of(row) for row in found if row["seq"] is not None]
+        events = await map_in_turns(event_of, (row for row in found if row["seq"] is not None))
         return EventPage(events, events[-1].seq if found[0]["full"] else found[0]["edge"])
 
     async def _bounds(self, connection: Any, selection: Selection) -> tuple[int, int]:

@@ -12,7 +12,7 @@ WITH seen AS (
     ORDER BY {order} LIMIT :most_seen
 ), found AS (
     SELECT seq, key, source, at, received_at, topic, sender, subject, actor, message_id, content_type, headers, body,
-           sum(octet_length(body)) OVER (ORDER BY {order} ROWS UNBOUNDED PRECEDING) AS bytes
+           octet_length(body) + octet_length(headers::text) AS size
     FROM seen
     WHERE (:topic::text IS NULL OR topic = :topic)
       AND (:sender::text IS NULL OR sender = :sender)
@@ -22,8 +22,10 @@ WITH seen AS (
       AND (:until::timestamptz IS NULL OR at < :until)
       AND (:pattern::text IS NULL OR CASE topic WHEN '' THEN '' ELSE '.' || topic END ~ :pattern)
     ORDER BY {order} LIMIT :limit
+), weighed AS (
+    SELECT *, sum(size) OVER (ORDER BY {order} ROWS UNBOUNDED PRECEDING) AS bytes FROM found
 ), page AS MATERIALIZED (
-    SELECT * FROM found WHERE bytes - octet_length(body) < :most_bytes
+    SELECT * FROM weighed WHERE bytes - size < :most_bytes
 ), told AS (
     SELECT count(*) = :limit OR coalesce(max(bytes), 0) >= :most_bytes AS full FROM page
 )

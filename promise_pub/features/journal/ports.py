@@ -13,11 +13,11 @@ from promise_pub.event_records import Event, NewEvent, Source
 BATCH = 1000
 """Events that are appended in one transaction."""
 BATCH_BYTES = 4 * 1024**2
-"""Bytes of their bodies, after which a batch is full."""
+"""Bytes of their bodies and headers, after which a batch is full."""
 MOST_SEEN = 100_000
 """Events that one question looks at."""
 PAGE_BYTES = 4 * 1024**2
-"""Bytes of bodies after which a page of events is full."""
+"""Bytes of bodies and headers after which a page of events is full."""
 
 
 @dataclass(frozen=True, slots=True)

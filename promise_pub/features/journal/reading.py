@@ -14,9 +14,10 @@ from promise_pub.features.journal.keys import key_of
 from promise_pub.times import rfc3339
 
 MAX_EVENT = 64 * 1024  # bytes of a body; of a longer one only the size is kept
-# Bytes of headers on the wire. As JSON they are seven times as long at most, which is less than 64 KB; and the time to
-# decode them, which grows with the square, stays within some milliseconds.
+# Bytes of headers on the wire. As JSON they are less than 64 KB; and the time to decode them, which grows with the square,
+# stays within some milliseconds.
 MAX_HEADERS = 8 * 1024
+HEADERS_GROWTH = 7  # times as long may headers be as JSON
 MAX_DEPTH = 16  # tables and arrays of headers within each other; no more are decoded
 MAX_SUBJECT = 255  # characters; an index cannot hold much more. The headers have all of it
 JOURNAL_HEADER = "x-journal"
@@ -35,6 +36,11 @@ class BusMessage(NamedTuple):
     properties: Properties
     size: int
     body: bytes | None
+
+    @property
+    def weight(self) -> int:
+        """Returns the bytes of its body, and of its headers as JSON, at most."""
+        return len(self.body or b"") + HEADERS_GROWTH * len(self.properties.headers)
 
 
 class BusEvent(NamedTuple):

@@ -13,12 +13,13 @@ from typing import Any
 
 import asyncpg
 
+from promise_pub.concurrency import map_in_turns
 from promise_pub.db import ANSWER_TIMEOUT, COMMAND_TIMEOUT, answering, queries
 from promise_pub.db_checks import Need
 from promise_pub.errors import SchemaMissing
 from promise_pub.event_records import Event, NewEvent
 from promise_pub.features.journal.errors import EventNotFound
-from promise_pub.features.journal.event_columns import columns_of, event_of, is_indexable
+from promise_pub.features.journal.event_columns import columns_of, event_of, is_indexable, row_of
 from promise_pub.features.journal.keys import key_of
 from promise_pub.features.journal.pages import Pages
 from promise_pub.features.journal.ports import BATCH, Appended, EventPage, Head, Numbered, Selection
@@ -101,23 +102,25 @@ class StoredJournal:
         too_long: list[NewEvent] = []
         for event in events:
             (fitting if is_indexable(event) else too_long).append(event)
-        outcome = await self._append_halving(connection, fitting)
+        outcome = await self._append_halving(connection, fitting, await map_in_turns(row_of, fitting))
         return replace(outcome, refused=(*too_long, *outcome.refused))
 
-    async def _append_halving(self, connection: Any, events: Sequence[NewEvent]) -> Appended:
+    async def _append_halving(
+        self, connection: Any, events: Sequence[NewEvent], rows: Sequence[tuple[Any, ...]]
+    ) -> Appended:
         """Halves a batch that is refused, until the event that cannot be stored is alone."""
         if not events:
             return Appended(0, 0)
         try:
             async with connection.transaction():
-                added = int(await self._sql.append(connection, **columns_of(events)))
+                added = int(await self._sql.append(connection, **columns_of(rows)))
             return Appended(added, len(events) - added)
         except _CANNOT_BE_STORED:
             if len(events) == 1:
                 return Appended(0, 0, (*events,))
         middle = len(events) // 2
-        first = await self._append_halving(connection, events[:middle])
-        second = await self._append_halving(connection, events[middle:])
+        first = await self._append_halving(connection, events[:middle], rows[:middle])
+        second = await self._append_halving(connection, events[middle:], rows[middle:])
         return Appended(first.added + second.added, first.known + second.known, (*first.refused, *second.refused))
 
     async def sweep(self, before: datetime, limit: int, protect: int | None) -> int:

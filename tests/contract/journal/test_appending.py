@@ -13,9 +13,10 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from promise_pub import concurrency
 from promise_pub.errors import DatabaseError, DatabaseUnavailable
 from promise_pub.event_records import NewEvent
-from promise_pub.features.journal import store
+from promise_pub.features.journal import pages, store
 from promise_pub.features.journal.errors import EventNotFound
 from promise_pub.features.journal.ports import Appended, Numbered, Selection
 from promise_pub.features.journal.store import StoredJournal
@@ -265,3 +266,25 @@ async def test_a_turn_that_does_not_come_is_told(
         with pytest.raises(DatabaseError) as caught:
             await journal.append([an_event()])
     assert caught.value.passes
+
+
+async def test_long_headers_leave_others_their_turn(journal: StoredJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each value is turned into JSON by itself, and back: nobody waits for all of them."""
+    monkeypatch.setattr(concurrency, "TURN", -1)
+    turns = asyncio.Queue[None]()
+
+    def counted(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def call(given: Any) -> Any:
+            asyncio.get_running_loop().call_soon(turns.put_nowait, None)
+            waited.append(turns.qsize())
+            return function(given)
+
+        return call
+
+    monkeypatch.setattr(store, "row_of", counted(store.row_of))
+    monkeypatch.setattr(pages, "event_of", counted(pages.event_of))
+    for work in (journal.append([an_event() for _ in range(50)]), journal.read(Selection(after=0))):
+        waited: list[int] = []
+        turns = asyncio.Queue()
+        await work
+        assert waited == [*range(50)]

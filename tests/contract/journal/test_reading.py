@@ -140,14 +140,26 @@ async def test_a_page_ends_when_its_bodies_are_long_and_never_without_an_event(
     journal: StoredJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pages, "PAGE_BYTES", 100)
-    sizes = [10, 500, 60, 40, 99, 1, 1]
+    headers = len("{}")
+    sizes = [size - headers for size in (10, 500, 60, 40, 97, 3, 3)]
     await journal.append([an_event(body=b"x" * size) for size in sizes])
     position, taken = 0, []
     while position is not None:
         page = await journal.read(Selection(after=position))
         taken.append([len(event.body) for event in page.events])
         position = page.next
-    assert taken == [[10, 500], [60, 40], [99, 1], [1]]
+    assert taken == [[8, 498], [58, 38], [95, 1], [1]]
+
+
+async def test_a_page_ends_when_its_headers_are_long_too(
+    journal: StoredJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "PAGE_BYTES", 1000)
+    # Compressed in the table, and escaped on the way.
+    await journal.append([an_event(body=b"", headers={"x": "\x01" * 100}) for _ in range(3)])
+    first = await journal.read(Selection(after=0))
+    assert ([event.seq for event in first.events], first.next) == ([1, 2], 2)
+    assert [event.seq for event in (await journal.read(Selection(after=2))).events] == [3]
 
 
 async def test_numbers_beyond_any_are_answered(journal: StoredJournal) -> None:

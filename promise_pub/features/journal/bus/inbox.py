@@ -34,8 +34,9 @@ class Inbox:
             if not self._messages:
                 self._due = self._loop.time() + BATCH_DELAY
             for tag, key, properties, size, body in found:
-                self._messages.append(BusMessage(tag, key, parse_properties(properties, MAX_HEADERS), size, body))
-                self._bytes += len(body or b"")
+                message = BusMessage(tag, key, parse_properties(properties, MAX_HEADERS), size, body)
+                self._messages.append(message)
+                self._bytes += message.weight
             self._come.set()
         return taken
 
@@ -61,7 +62,7 @@ class Inbox:
         size = 0
         while self._messages and len(batch) < BATCH and size < BATCH_BYTES:
             batch.append(self._messages.popleft())
-            size += len(batch[-1].body or b"")
+            size += batch[-1].weight
         self._bytes -= size
         return batch
 

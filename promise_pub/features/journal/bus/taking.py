@@ -7,10 +7,11 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from uuid import UUID
 
 from promise_pub.amqp.reading import ReadingChannel, read_queue
-from promise_pub.concurrency import background, wait_or_cancel
+from promise_pub.concurrency import background, map_in_turns, wait_or_cancel
 from promise_pub.errors import BrokerError, DatabaseError, QueueGone
 from promise_pub.event_records import NewEvent
 from promise_pub.features.journal.bus.counts import BusCounts
@@ -26,9 +27,8 @@ from promise_pub.settings.model import RabbitSettings
 
 log = logging.getLogger(__name__)
 
-MAX_TAKEN = 2 * BATCH  # messages in hand: 64 MB, were all of them of the longest kind
+MAX_TAKEN = 2 * BATCH  # messages in hand: 72 MB, were all of them of the longest kind
 STEADY = 5.0  # seconds after which a connection that still holds ends an outage
-TURN = 0.005  # seconds of reading messages, after which others have their turn
 LAST_MOMENT = 0.5  # seconds to end what is under way; it will be delivered again
 
 
@@ -113,11 +113,9 @@ class BusTaker:
 
     async def _read(self, messages: Sequence[BusMessage]) -> list[NewEvent]:
         """Returns the events that messages are, without those that come from this journal."""
-        loop = asyncio.get_running_loop()
         events: list[NewEvent] = []
-        turn_ends = loop.time() + TURN
-        for message in messages:
-            read = read_message(message, self._name)
+        all_read = await map_in_turns(partial(read_message, journal=self._name), messages)
+        for message, read in zip(messages, all_read, strict=True):
             if read.own:
                 self._tally["own"] += 1
                 continue
@@ -125,9 +123,6 @@ class BusTaker:
             self._tally["without_id"] += read.event.message_id is None
             self._tally["cut"] += message.body is None
             self._tally["headers_cut"] += read.headers_cut
-            if loop.time() > turn_ends:
-                await asyncio.sleep(0)
-                turn_ends = loop.time() + TURN
         self._tally["taken"] += len(messages)
         return events
 

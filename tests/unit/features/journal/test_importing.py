@@ -91,6 +91,7 @@ def test_no_line_is_taken_that_is_too_long_for_an_index() -> None:
         (a_line(at="0001-01-01T00:00:00Z"), "at cannot be"),
         (a_line(at=7), "at cannot be '7'"),
         (a_line(headers=[]), "headers cannot be '[]'"),
+        (a_line(headers={"a": "\0" * 11_000}), "headers cannot be"),
     ],
 )
 def test_a_line_that_is_no_event_is_refused(line: bytes, words: str) -> None:
@@ -101,8 +102,8 @@ def test_a_line_that_is_no_event_is_refused(line: bytes, words: str) -> None:
 
 def test_batches_are_small_and_end_before_the_first_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importing, "BATCH", 2)
-    monkeypatch.setattr(importing, "BATCH_BYTES", 10)
-    large = a_line(body="x" * 10)
+    monkeypatch.setattr(importing, "BATCH_BYTES", 70)
+    large = a_line(body="x" * 50)
     lines = [a_line(), a_line(), large, b"", a_line(), b"bad", a_line(), b"worse"]
     problems: list[str] = []
     batches = [[line for line, _ in batch] for batch in read_events(io.BytesIO(b"\n".join(lines)), problems)]

@@ -13,8 +13,9 @@ from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
 from promise_pub.features.journal.bus.inbox import BATCH, BATCH_DELAY, Inbox
+from promise_pub.features.journal.event_columns import row_of
 from promise_pub.features.journal.ports import BATCH_BYTES
-from promise_pub.features.journal.reading import MAX_EVENT
+from promise_pub.features.journal.reading import MAX_EVENT, MAX_HEADERS, read_message
 from tests.virtual_time import VirtualTimeLoop
 
 
@@ -29,11 +30,11 @@ def run(loop: VirtualTimeLoop, work: Coroutine[Any, Any, None]) -> None:
     loop.run_until_complete(work)
 
 
-def deliver(inbox: Inbox, first: int, count: int, size: int = 1) -> None:
+def deliver(inbox: Inbox, first: int, count: int, size: int = 1, headers: dict[str, Any] | None = None) -> None:
     for tag in range(first, first + count):
         pieces: list[Any] = [
             Basic.Deliver("tag", tag, False, "events", "a.b"),
-            ContentHeader(0, size, Basic.Properties(message_id=str(tag))),
+            ContentHeader(0, size, Basic.Properties(message_id=str(tag), headers=headers)),
             ContentBody(b"x" * size),
         ]
         frames = bytearray(b"".join(frame.marshal(one, 1) for one in pieces))
@@ -75,6 +76,19 @@ def test_a_batch_is_full_of_long_bodies_too(loop: VirtualTimeLoop) -> None:
         deliver(inbox, 1, full + 1, MAX_EVENT)
         assert len(await inbox.next_batch()) == full and loop.time() == 0
         assert [one.tag for one in await inbox.next_batch()] == [full + 1]
+
+    run(loop, work())
+
+
+def test_a_batch_is_full_of_long_headers_too(loop: VirtualTimeLoop) -> None:
+    async def work() -> None:
+        inbox = Inbox()
+        deliver(inbox, 1, BATCH // 2, headers={"x": "\x01" * (MAX_HEADERS - 100)})
+        first = await inbox.next_batch()
+        assert loop.time() == 0
+        stored = [row_of(read_message(one, "").event)[-1] for one in first]
+        assert BATCH_BYTES // 2 < sum(map(len, stored)) < BATCH_BYTES
+        assert [one.tag for one in await inbox.next_batch()][0] == first[-1].tag + 1
 
     run(loop, work())
 
