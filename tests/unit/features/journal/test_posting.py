@@ -187,8 +187,9 @@ class TestManyWhoPost:
         assert isinstance(seen.journal, SlowReader)
         monkeypatch.setattr(posting, "TURN_TIMEOUT", 0.1)
         posts = [asyncio.create_task(seen.post({**DEPLOY, "id": str(n)})) for n in range(6)]
-        while sum(post.done() for post in posts) < 4:
-            await asyncio.wait([post for post in posts if not post.done()], return_when=asyncio.FIRST_COMPLETED)
+        async with asyncio.timeout(10):
+            while sum(post.done() for post in posts) < 4:
+                await asyncio.wait([post for post in posts if not post.done()], return_when=asyncio.FIRST_COMPLETED)
         refused = [post.result() for post in posts if post.done()]
         assert seen.journal.at_once == posting.MAX_POSTING
         seen.journal.go.set()
