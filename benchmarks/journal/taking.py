@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from sqlalchemy import MetaData, Table, insert, select
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from benchmarks.journal.events import filled_bus
 from benchmarks.measure import Bench, in_rotation
@@ -105,6 +103,10 @@ async def _one_by_one(bench: Bench, file: Path, count: int) -> Inserted:
 
 
 async def _insert_each(database: DatabaseSettings, rows: list[dict[str, Any]]) -> Inserted:
+    # Installed to be measured alone.
+    from sqlalchemy import MetaData, Table, insert, select
+    from sqlalchemy.ext.asyncio import create_async_engine
+
     arguments = await db.connection_arguments(database)
     engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(**arguments))
     try:
