@@ -9,7 +9,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 Source = Literal["own", "bus", "api", "import"]
-"""Who vouches for an event: promise-pub itself, the bus, a user of the API, a file."""
+"""The party that vouches for an event: promise-pub itself, the bus, a user of the API, a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class OutboxEvent:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What was told of a run: the number of its last event, the run's state in it, and the sums of rows up to it."""
+    """The state of what is told of a run: the number of its last event, the run's state in it, and the sums of rows up to it."""
 
     number: int = 0
     state: str = ""

@@ -349,7 +349,7 @@ class RunReport:
     row_groups: tuple[RowGroup, ...] = ()
     """The records by their fates; empty while that is not worked out."""
     told: Told = field(default=Told(), compare=False)
-    """What the journal was told of it: no part of what became of the run."""
+    """The state of what the journal is told of it: no part of what became of the run."""
 
     @property
     def fates(self) -> Mapping[Fate, int] | None:

@@ -1,1 +1,1 @@
-"""What the part `journal` measures: events taken from the bus, events read, statements of an idle server."""
+"""The measurements of the part `journal`: events taken from the bus, events read, statements of an idle server."""

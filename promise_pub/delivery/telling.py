@@ -1,4 +1,4 @@
-"""Which events a run makes, and when. Pure: the ledger puts them into the outbox with the change that they are about.
+"""The events that a run makes. Pure: the ledger puts them into the outbox with the change that they are about.
 
 An event tells by how much the rows of each fate have changed since the one before it. The differences are signed, since a
 session that is lost unconfirms rows; so the sum over a run's events is its report, whatever happened to it.
@@ -23,7 +23,7 @@ QUEUED, STARTED, PROGRESS, ENDED = "run.queued", "run.started", "run.progress", 
 
 _COUNTED = ("read", "rejected", "published", "confirmed", "returned", "nacked", "resent")
 REPORTED = {"received": "received", "saved": "saved", "duplicates": "repeats", "invalid": "unusable"}
-"""What the consumer reports: by its fate, the name of the run's sum over its sessions."""
+"""Fates that the consumer reports, each with the name of the run's sum over its sessions."""
 FATES = (*_COUNTED, *REPORTED)
 """Fates of rows: in the file and at the broker, and as the consumer reports them."""
 
@@ -46,14 +46,14 @@ def count_fates(counts: Counts, totals: ConsumerTotals) -> dict[str, int]:
 
 
 class RunTelling:
-    """What is told of one run. Events are told again, as they were, until their write is known to have succeeded.
+    """The news of one run. Events are told again, as they were, until their write is known to have succeeded.
 
     So nothing is told twice with different numbers, and nothing is left out, when the answer to a write is lost.
     """
 
     def __init__(self, told: Told | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.recorded = self._told = told or Told()
-        """What was told of the run as far as the ledger is known to have it."""
+        """The state of the telling that the ledger is known to have."""
         self._clock = clock
         self._told_at = clock()
         self._pending: list[OutboxEvent] = []

@@ -160,7 +160,7 @@ async def test_a_cleared_table_is_told_with_its_rows(database: DatabaseSettings)
 
 
 async def test_a_table_that_a_run_clears_again_is_told_under_the_same_id(database: DatabaseSettings) -> None:
-    """Where the answer to the first time was lost; the journal keeps what was told then."""
+    """The answer to the first time was lost; the journal keeps what was told then."""
     async with real(database) as subject, open_pool(database) as pool:
         await pool.execute("INSERT INTO employees (name, mail) VALUES ('n', 'm')")
         run = queued()

@@ -22,11 +22,11 @@ def a_new_event(topic: str = "run.ended", body: bytes = b'{"a": 1}', **more: Any
 
 
 class FakeReader:
-    """What pages and commands ask of StoredJournal. A question looks at `most_seen` events."""
+    """The part of StoredJournal that pages and commands use. A question looks at `most_seen` events."""
 
     def __init__(self, most_seen: int = 100_000) -> None:
         self.away: DatabaseError | None = None
-        """What every question raises while it is set."""
+        """The error that every question raises while it is set."""
         self.refuses = b""
         """Bodies that are refused."""
         self.events: list[Event] = []

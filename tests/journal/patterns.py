@@ -41,7 +41,7 @@ def matches_naively(pattern: list[str], topic: list[str]) -> bool:
 
 
 def matches(pattern: str, topic: str) -> bool:
-    """Whether a topic matches, in time that grows with the product of their words at most."""
+    """Tells whether a topic matches, in time that grows with the product of their words at most."""
     words = topic.split(".") if topic else []
     # Element n tells whether the words of the pattern so far match the first n words of the topic.
     reached = [True] + [False] * len(words)

@@ -18,7 +18,7 @@ class LatencyHistogram(Histogram):
 
 
 class RecentLatency:
-    """What histograms gained since the last look: that of a run, which has a new one in each session."""
+    """The gain of a run's histogram since the last look. A run has a new one in each session."""
 
     def __init__(self, histogram: LatencyHistogram | None = None) -> None:
         """Leaves out what `histogram` holds already."""

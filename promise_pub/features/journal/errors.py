@@ -7,7 +7,7 @@ from promise_pub.http.problem_catalog import Entry, Kind
 
 
 class EventNotFound(RequestError):
-    """There is no such event."""
+    """The journal has no such event."""
 
     code = "event_not_found"
 

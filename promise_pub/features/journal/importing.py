@@ -12,7 +12,7 @@ import binascii
 from base64 import b64decode
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from datetime import MAXYEAR, MINYEAR, UTC, datetime
+from datetime import datetime
 from hashlib import blake2b
 from typing import Any, BinaryIO, NamedTuple
 from uuid import UUID
@@ -25,6 +25,7 @@ from promise_pub.features.journal.ports import BATCH, BATCH_BYTES, Appending
 from promise_pub.features.journal.topics import MAX_BYTES as MAX_TOPIC
 from promise_pub.json_text import dump_json, parse_json
 from promise_pub.text import counted
+from promise_pub.times import parse_moment
 
 SOURCE: Source = "import"
 MAX_LINE = 32 * 1024**2  # bytes; a file may have no line ends
@@ -198,12 +199,7 @@ def _topic(value: object) -> str:
 
 
 def _time(value: object) -> datetime:
-    """Returns a time in UTC, the default zone. The first and last year are refused: their limits are stored as infinity."""
-    at = datetime.fromisoformat(_string(value))
-    at = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
-    if not MINYEAR < at.year < MAXYEAR:
-        raise ValueError
-    return at
+    return parse_moment(_string(value))
 
 
 def _object(value: object) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""What a server does for the journal each second: events out of the outbox, word to the bus, old ones away."""
+"""The keeper of the journal: moves events out of the outbox, tells the bus of them, and deletes old ones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class KeptJournal(Protocol):
 
 
 class Publisher(Protocol):
-    """What publishes own events on the bus."""
+    """A publisher of own events on the bus."""
 
     def tell(self, head: Head) -> None:
         """Tells of the journal's newest head. Never waits."""

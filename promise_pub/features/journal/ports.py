@@ -81,7 +81,7 @@ class EventPage:
 
 
 class Appending(Protocol):
-    """What appends events. Every method raises a kind of DatabaseError."""
+    """A journal that events are appended to. Every method raises a kind of DatabaseError."""
 
     async def append(self, events: Sequence[NewEvent]) -> Appended:
         """Appends a batch, each event once, and halves it where PostgreSQL refuses it. Commits before it returns."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import MAXYEAR, MINYEAR, UTC, datetime
+from datetime import datetime
 from hashlib import blake2b
 from io import TextIOWrapper
 from ipaddress import ip_address
@@ -34,6 +34,7 @@ from promise_pub.features.visits.hits import (
 )
 from promise_pub.json_text import parse_json
 from promise_pub.settings import casts
+from promise_pub.times import parse_moment
 
 BATCH = 1000  # hits
 MAX_LINE_LENGTH = 1_000_000  # characters; a file may have no line ends
@@ -214,12 +215,7 @@ def _string(value: object) -> str:
 
 
 def _time(value: object) -> datetime:
-    """Returns a time in UTC, the default zone. The first and last year are refused: their limits are stored as infinity."""
-    at = datetime.fromisoformat(_string(value))
-    at = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
-    if not MINYEAR < at.year < MAXYEAR:
-        raise ValueError
-    return at
+    return parse_moment(_string(value))
 
 
 def _uuid(value: object) -> UUID:

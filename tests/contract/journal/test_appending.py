@@ -32,7 +32,7 @@ SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database AS here ON here.oid = datab
 
 
 async def waits(pool: asyncpg.Pool, task: asyncio.Task[Any]) -> bool:
-    """Whether it comes to wait for a lock, before it is done."""
+    """Tells whether it comes to wait for a lock, before it is done."""
     while not task.done():
         if await pool.fetchval(SOMEBODY_WAITS):
             return True

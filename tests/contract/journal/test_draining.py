@@ -1,4 +1,4 @@
-"""What is in the outbox moves into the journal: each event once, in its order, whoever is cut off when."""
+"""The outbox moves into the journal: each event once, in its order, whoever is cut off when."""
 
 from __future__ import annotations
 

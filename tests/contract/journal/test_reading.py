@@ -1,4 +1,4 @@
-"""What a question finds is what a look at every event would find, page after page, each event once."""
+"""A question finds the events that a look at each of them would find, page after page, each once."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ async def guarded(
 async def listening(
     rabbit: RabbitSettings, bus: BusSettings
 ) -> AsyncIterator[list[aio_pika.abc.AbstractIncomingMessage]]:
-    """What comes to the exchange during the block."""
+    """Yields the messages that come to the exchange during the block."""
     heard: list[aio_pika.abc.AbstractIncomingMessage] = []
 
     async def hear(message: aio_pika.abc.AbstractIncomingMessage) -> None:

@@ -1,4 +1,4 @@
-"""What a server does for the journal each second, without a database."""
+"""The keeper of the journal, without a database."""
 
 from __future__ import annotations
 
