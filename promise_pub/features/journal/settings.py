@@ -2,10 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from promise_pub.settings import casts
 from promise_pub.settings.model import option
+
+_PREFIX = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
+MAX_NAME = 255  # bytes of a name or a routing key in AMQP
+MAX_PREFIX = 100  # characters; the topics of events come after it
+
+
+def amqp_name(value: str) -> str:
+    """Casts to the name of an exchange or a queue. The broker keeps those that begin with amq. for itself."""
+    if not value or len(value.encode(errors="replace")) > MAX_NAME or not value.isprintable():
+        raise ValueError(f"must be a name of 1 to {MAX_NAME} bytes, not {value[:50]!r}")
+    if value.startswith("amq."):
+        raise ValueError("must not begin with amq., which the broker keeps for itself")
+    return value
+
+
+def binding_keys(value: str) -> str:
+    """Casts to patterns of topics, separated by blanks."""
+    keys = value.split()
+    if not keys or any(len(key.encode(errors="replace")) > MAX_NAME or not key.isprintable() for key in keys):
+        raise ValueError(f"must be routing keys of 1 to {MAX_NAME} bytes, separated by spaces")
+    return " ".join(keys)
+
+
+def topic_prefix(value: str) -> str:
+    """Casts to words with dots between them, which no pattern takes for wildcards."""
+    if not _PREFIX.fullmatch(value) or len(value) > MAX_PREFIX:
+        raise ValueError(f"must be words of letters, digits, - and _ with dots between them, not {value[:50]!r}")
+    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +55,9 @@ class BusSettings:
     """
 
     enabled: bool = option(casts.flag, False)
-    exchange: str = option(casts.text, "promise-pub.events")
-    queue: str = option(casts.text, "promise-pub.journal")
-    bindings: str = option(casts.text, "#")
+    exchange: str = option(amqp_name, "promise-pub.events")
+    queue: str = option(amqp_name, "promise-pub.journal")
+    bindings: str = option(binding_keys, "#")
     declare: bool = option(casts.flag, True)
     publish: bool = option(casts.flag, True)
-    prefix: str = option(casts.text, "promise-pub")
+    prefix: str = option(topic_prefix, "promise-pub")

@@ -21,7 +21,7 @@ from promise_pub.event_records import Event, NewEvent
 from promise_pub.features.journal.errors import EventNotFound
 from promise_pub.features.journal.event_columns import columns_of, event_of, is_indexable, row_of
 from promise_pub.features.journal.keys import key_of
-from promise_pub.features.journal.pages import Pages
+from promise_pub.features.journal.page_queries import PageQueries
 from promise_pub.features.journal.ports import BATCH, Appended, EventPage, Head, Numbered, Selection
 from promise_pub.logs import fields
 
@@ -56,7 +56,7 @@ class StoredJournal:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
         self._sql = queries(SQL)
-        self._pages = Pages()
+        self._pages = PageQueries()
 
     async def append(self, events: Sequence[NewEvent]) -> Appended:
         async with self._appending(COMMAND_TIMEOUT) as connection:

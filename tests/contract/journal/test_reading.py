@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from promise_pub.event_records import Event
-from promise_pub.features.journal import pages
+from promise_pub.features.journal import page_queries
 from promise_pub.features.journal.ports import Selection
 from promise_pub.features.journal.store import StoredJournal
 from promise_pub.features.journal.topics import pattern_as_regex
@@ -100,9 +100,9 @@ async def follow(journal: StoredJournal, ascending: bool, start: int | None, **a
 async def test_every_question_finds_what_a_look_at_every_event_finds(
     pool: asyncpg.Pool, journal: StoredJournal, monkeypatch: pytest.MonkeyPatch, most_seen: int, most_timed: int
 ) -> None:
-    monkeypatch.setattr(pages, "MOST_SEEN", most_seen)
-    monkeypatch.setattr(pages, "MOST_SCATTERED", most_seen // 2)
-    monkeypatch.setattr(pages, "MOST_TIMED", most_timed)
+    monkeypatch.setattr(page_queries, "MOST_SEEN", most_seen)
+    monkeypatch.setattr(page_queries, "MOST_SCATTERED", most_seen // 2)
+    monkeypatch.setattr(page_queries, "MOST_TIMED", most_timed)
     events = await fill(pool, journal, Random(most_seen + most_timed))
     longest = 0
     for asked, span, (ascending, start) in product(
@@ -118,8 +118,8 @@ async def test_every_question_finds_what_a_look_at_every_event_finds(
 async def test_a_question_looks_at_so_many_events_and_says_where_it_stopped(
     journal: StoredJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "MOST_SEEN", 10)
-    monkeypatch.setattr(pages, "MOST_SCATTERED", 5)
+    monkeypatch.setattr(page_queries, "MOST_SEEN", 10)
+    monkeypatch.setattr(page_queries, "MOST_SCATTERED", 5)
     topics = "abcd" * 10
     await journal.append([an_event(topic=topic, subject="even" if topic in "bd" else None) for topic in topics])
     for asked, stops in [
@@ -139,7 +139,7 @@ async def test_a_question_looks_at_so_many_events_and_says_where_it_stopped(
 async def test_a_page_ends_when_its_bodies_are_long_and_never_without_an_event(
     journal: StoredJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "PAGE_BYTES", 100)
+    monkeypatch.setattr(page_queries, "PAGE_BYTES", 100)
     headers = len("{}")
     sizes = [size - headers for size in (10, 500, 60, 40, 97, 3, 3)]
     await journal.append([an_event(body=b"x" * size) for size in sizes])
@@ -154,7 +154,7 @@ async def test_a_page_ends_when_its_bodies_are_long_and_never_without_an_event(
 async def test_a_page_ends_when_its_headers_are_long_too(
     journal: StoredJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "PAGE_BYTES", 1000)
+    monkeypatch.setattr(page_queries, "PAGE_BYTES", 1000)
     # Compressed in the table, and escaped on the way.
     await journal.append([an_event(body=b"", headers={"x": "\x01" * 100}) for _ in range(3)])
     first = await journal.read(Selection(after=0))
@@ -199,7 +199,7 @@ async def test_a_topic_or_a_subject_is_found_by_its_index(pool: asyncpg.Pool, jo
     ):
         async with pool.acquire() as connection:
             explaining = Explaining(connection)
-            await pages.Pages().read(explaining, Selection(**lead, **rest, **start))
+            await page_queries.PageQueries().read(explaining, Selection(**lead, **rest, **start))
         assert explaining.read == {f"journal_by_{one}" for one in lead}
 
 

@@ -23,14 +23,14 @@ _LEADS = {
 }
 
 
-class Pages:
+class PageQueries:
     """The queries for pages: for each index one, in both directions."""
 
     def __init__(self) -> None:
         self._sql = queries(SQL / "journal.sql")
         self._page = {
             (lead, direction): queries(
-                SQL / "pages.sql",
+                SQL / "page_queries.sql",
                 **fragments,
                 direction=direction,
                 order=f"{lead} {direction}, seq {direction}" if lead else f"seq {direction}",
