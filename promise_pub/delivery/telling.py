@@ -81,7 +81,8 @@ class RunTelling:
         self.recorded = news.told or self.recorded
 
     def _due(self, report: RunReport) -> Sequence[str]:
-        told = State(self._told.state) if self._told.state else None
+        # A state that only another version knows counts as none.
+        told = next((state for state in State if state == self._told.state), None)
         over = told is None or told.final
         if report.state is State.QUEUED:
             return (QUEUED,) if over else ()

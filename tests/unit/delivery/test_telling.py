@@ -122,6 +122,13 @@ def test_a_run_of_an_older_version_is_told_whole_when_it_goes_on() -> None:
     assert kept.sums()["confirmed"] == report().counts.confirmed
 
 
+def test_a_state_of_another_version_keeps_no_end_from_being_told() -> None:
+    telling = RunTelling(Told(4, "paused", {"read": 1}))
+    (event,) = telling.tell(ended()).events
+    assert (event.topic, event.message_id) == ("run.ended", f"{RUN}:e5")
+    assert event.body["rows"]["read"] == ended().counts.read - 1
+
+
 def test_the_end_tells_all_that_there_is_to_tell() -> None:
     telling = RunTelling()
     latency = LatencyHistogram()
