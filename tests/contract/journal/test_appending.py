@@ -16,7 +16,7 @@ import pytest
 from promise_pub import concurrency
 from promise_pub.errors import DatabaseError, DatabaseUnavailable
 from promise_pub.event_records import NewEvent
-from promise_pub.features.journal import pages, store
+from promise_pub.features.journal import page_queries, store
 from promise_pub.features.journal.errors import EventNotFound
 from promise_pub.features.journal.ports import Appended, Numbered, Selection
 from promise_pub.features.journal.store import StoredJournal
@@ -282,7 +282,7 @@ async def test_long_headers_leave_others_their_turn(journal: StoredJournal, monk
         return call
 
     monkeypatch.setattr(store, "row_of", counted(store.row_of))
-    monkeypatch.setattr(pages, "event_of", counted(pages.event_of))
+    monkeypatch.setattr(page_queries, "event_of", counted(page_queries.event_of))
     for work in (journal.append([an_event() for _ in range(50)]), journal.read(Selection(after=0))):
         waited: list[int] = []
         turns = asyncio.Queue()
