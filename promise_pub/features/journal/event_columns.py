@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
+from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 
 from promise_pub.event_records import Event, NewEvent
 from promise_pub.text import storable
 
-_GIVEN = tuple(field.name for field in fields(NewEvent))
-_COLUMNS = tuple(field.name for field in fields(Event))
+Row = tuple[Any, ...]
+
+COLUMNS = ("at", "key", "source", "topic", "body", "sender", "subject", "actor", "message_id", "content_type", "headers")
+_ALL = tuple(field.name for field in fields(Event))
 _optional_texts = attrgetter("sender", "subject", "actor", "message_id", "content_type")
 MAX_INDEXED = 2000  # bytes of a text; PostgreSQL's indexes take 2,704 of all their columns
+_FIRST = datetime.min.replace(tzinfo=UTC)
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 # A backslash that is escaped is passed over as a whole, so that no NUL is seen in what comes after it.
@@ -31,23 +35,28 @@ def is_indexable(event: NewEvent) -> bool:
     )
 
 
-def row_of(event: NewEvent) -> tuple[Any, ...]:
-    """Returns the values of an event that the table can store, in the order of its members."""
+def row_of(event: NewEvent) -> Row:
+    """Returns the values of an event that the table can store, for COLUMNS; its time is None where nobody gave one."""
     return (
-        *(event.key, event.source, storable(event.topic), event.body, event.at),
+        *(_moment(event.at), event.key, event.source, storable(event.topic), event.body),
         *(text and storable(text) for text in _optional_texts(event)),
         _storable_json(event.headers),
     )
 
 
-def columns_of(rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
-    """Returns an array for each column of one row or more."""
-    return {name: [*column] for name, column in zip(_GIVEN, zip(*rows, strict=True), strict=True)}
-
-
 def event_of(row: Mapping[str, Any]) -> Event:
     """Returns the event of a row of the table."""
-    return Event(**{**{name: row[name] for name in _COLUMNS}, "headers": json.loads(row["headers"])})
+    return Event(**{**{name: row[name] for name in _ALL}, "headers": json.loads(row["headers"])})
+
+
+def _moment(at: datetime | None) -> datetime | None:
+    """Returns a moment in UTC; None for one before or after all time, which asyncpg reads without a zone."""
+    try:
+        moment = at.astimezone(UTC) if at and at.tzinfo else None
+    except OverflowError:
+        return None
+    # As asyncpg writes it, this one is before any time.
+    return None if moment == _FIRST else moment
 
 
 def _storable_json(value: Mapping[str, Any]) -> str:

@@ -8,36 +8,17 @@ SELECT set_config('lock_timeout', :lock::text, true), set_config('idle_in_transa
        set_config('plan_cache_mode', 'force_custom_plan', true);
 
 -- name: hold_head()^
--- Keeps others from appending until the transaction ends. It is a statement of its own, since one that had to wait would
--- look for known keys as of the time before.
-SELECT seq FROM journal_head FOR UPDATE;
+-- Keeps others from appending until the transaction ends. Returns the number of the last event, and the time of arrival
+-- of the next ones, which never falls.
+SELECT seq, greatest(clock_timestamp(), received_at) AS now FROM journal_head FOR UPDATE;
 
--- name: append(key, source, at, topic, sender, subject, actor, message_id, content_type, headers, body)$
--- Adds those events whose key is new, the first of each, numbered in their order. Returns how many these are. Each key
--- is looked up by itself: as a join, PostgreSQL may read the whole table for it.
-WITH given AS (
-    SELECT DISTINCT ON (key) *
-    FROM unnest(:key::uuid[], :source::text[], :at::timestamptz[], :topic::text[], :sender::text[], :subject::text[],
-                :actor::text[], :message_id::text[], :content_type::text[], :headers::jsonb[], :body::bytea[])
-         WITH ORDINALITY
-         AS g (key, source, at, topic, sender, subject, actor, message_id, content_type, headers, body, n)
-    WHERE (SELECT e.seq FROM journal_events AS e WHERE e.key = g.key) IS NULL
-    ORDER BY key, n
-), head AS MATERIALIZED (
-    SELECT seq, greatest(clock_timestamp(), received_at) AS now FROM journal_head
-), added AS (
-    INSERT INTO journal_events (seq, key, source, at, received_at, topic, sender, subject, actor, message_id,
-                                content_type, headers, body)
-    SELECT seq + row_number() OVER (ORDER BY n), key, source,
-           CASE WHEN isfinite(at) AND at <= now + interval '5 minutes' THEN at ELSE now END, now,
-           topic, sender, subject, actor, message_id, content_type, headers, body
-    FROM given, head
-    RETURNING 1
-)
-UPDATE journal_head AS h
-SET seq = h.seq + (SELECT count(*) FROM added), received_at = head.now
-FROM head
-RETURNING (SELECT count(*) FROM added);
+-- name: numbers(keys)
+-- Returns the numbers of the events with these keys.
+SELECT key, seq FROM journal_events WHERE key = ANY(:keys::uuid[]);
+
+-- name: move_head(seq, received_at)!
+-- Sets the number of the last event, and when it came.
+UPDATE journal_head SET seq = :seq, received_at = :received_at;
 
 -- name: take_outbox(most)
 -- Deletes the first events of the outbox, and returns them in no order.
@@ -76,11 +57,6 @@ FROM journal_head;
 -- Returns one event.
 SELECT seq, key, source, at, received_at, topic, sender, subject, actor, message_id, content_type, headers, body
 FROM journal_events WHERE seq = :seq;
-
--- name: numbers(keys, last)
--- Returns the numbers of the events with these keys, and whether each is among the `last` ones of the journal.
-SELECT key, seq, seq > (SELECT seq FROM journal_head) - :last::bigint AS is_last
-FROM journal_events WHERE key = ANY(:keys::uuid[]);
 
 -- name: first_since(moment)$
 -- Returns a number before which every event happened before then: that of the first one that was received at most

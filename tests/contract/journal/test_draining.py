@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Any
 
 import asyncpg
 import pytest
 
 from promise_pub.errors import DatabaseUnavailable
+from promise_pub.features.journal.appending import AppendingTurn, Batch
 from promise_pub.features.journal.keys import key_of
-from promise_pub.features.journal.ports import Appended
+from promise_pub.features.journal.ports import Numbered
 from promise_pub.features.journal.store import StoredJournal
 from tests.journal.new_events import END_OTHERS, LONG, all_events, an_event, as_new, tell
 
@@ -79,15 +79,15 @@ async def test_a_drain_that_is_cut_off_moves_nothing_and_the_next_one_all(
 ) -> None:
     for number in range(5):
         await tell(pool, str(number))
-    append = StoredJournal._append
+    append = AppendingTurn.append
 
-    async def cut_off(self: StoredJournal, connection: Any, events: Any) -> Appended:
-        outcome = await append(self, connection, events)
+    async def cut_off(self: AppendingTurn, batch: Batch) -> Numbered:
+        outcome = await append(self, batch)
         await pool.execute(END_OTHERS)
         return outcome
 
     with monkeypatch.context() as killing, pytest.raises(DatabaseUnavailable):
-        killing.setattr(StoredJournal, "_append", cut_off)
+        killing.setattr(AppendingTurn, "append", cut_off)
         await journal.drain_outbox("p")
     head = await journal.head()
     assert (head.seq, head.waiting) == (0, True)

@@ -72,9 +72,8 @@ async def test_every_event_is_in_the_journal_once_and_acknowledged(
                 await asyncio.sleep(0.3)
                 journal.trouble = None
 
-        for first in range(4):
-            publishers.create_task(publish(numbers[first::4]))
-        await publishers.create_task(disturb())
+        publishing = [publishers.create_task(publish(numbers[first::4])) for first in range(4)]
+        await asyncio.gather(disturb(), *publishing)
         await until(lambda: len(journal.events) == 20_000, within=120)
         await bus.until_empty()
         assert sorted(int(event.body) for event in journal.events) == [*range(20_000)]
