@@ -216,3 +216,75 @@ CREATE TABLE IF NOT EXISTS journal_head (
     journal     UUID NOT NULL DEFAULT gen_random_uuid()                  -- its name on the bus
 );
 INSERT INTO journal_head (seq, oldest, received_at) VALUES (0, 1, '-infinity') ON CONFLICT DO NOTHING;
+
+-- Positions of those who read the journal for good: events after them are not swept while they are heard of.
+CREATE TABLE IF NOT EXISTS journal_readers (
+    name     TEXT PRIMARY KEY,
+    position BIGINT NOT NULL,
+    heard_at TIMESTAMPTZ NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS stats_statistics (
+    id               INTEGER GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name             TEXT NOT NULL,
+    version          INTEGER NOT NULL,
+    layout           JSONB NOT NULL,                                     -- so that rows can be read without its code
+    counted_from     BIGINT NOT NULL,                                    -- the first event that is in its rows
+    position         BIGINT NOT NULL,                                    -- every event from there up to it is in its rows, and no other
+    carried_until    TIMESTAMPTZ,                                        -- windows that end by then were copied from an older version
+    carried_position BIGINT,                                             -- which had counted up to here
+    shown            BOOLEAN NOT NULL DEFAULT false,                     -- whether readers see this version
+    state            TEXT NOT NULL DEFAULT 'going' CHECK (state IN ('going', 'set_aside', 'absent')),
+    trouble          TEXT,
+    left_out         BIGINT NOT NULL DEFAULT 0,
+    UNIQUE (name, version)
+);
+CREATE UNIQUE INDEX IF NOT EXISTS stats_shown ON stats_statistics (name) WHERE shown;
+
+-- Counts, and values with a row for each bucket.
+CREATE TABLE IF NOT EXISTS stats_cells (
+    statistic INTEGER NOT NULL REFERENCES stats_statistics (id),
+    width     INTEGER NOT NULL,                                          -- seconds; 0: all time
+    start     TIMESTAMPTZ NOT NULL,
+    key       TEXT COLLATE "C" NOT NULL,
+    bucket    INTEGER NOT NULL DEFAULT 0,
+    count     BIGINT NOT NULL,
+    total     BIGINT NOT NULL DEFAULT 0,                                 -- thousandths, so that sums are exact
+    most      BIGINT,
+    PRIMARY KEY (statistic, width, start, key, bucket)
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02);
+
+CREATE TABLE IF NOT EXISTS stats_latest (
+    statistic INTEGER NOT NULL REFERENCES stats_statistics (id),
+    key       TEXT COLLATE "C" NOT NULL,
+    at        TIMESTAMPTZ NOT NULL,
+    seq       BIGINT NOT NULL,
+    value     JSONB NOT NULL,
+    PRIMARY KEY (statistic, key)
+);
+
+CREATE TABLE IF NOT EXISTS stats_distinct (
+    statistic INTEGER NOT NULL REFERENCES stats_statistics (id),
+    width     INTEGER NOT NULL,
+    start     TIMESTAMPTZ NOT NULL,
+    key       TEXT COLLATE "C" NOT NULL,
+    sketch    BYTEA NOT NULL,                                            -- the registers of a HyperLogLog, deflated
+    PRIMARY KEY (statistic, width, start, key)
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02);
+
+-- The first events of each statistic that it failed at.
+CREATE TABLE IF NOT EXISTS stats_left_out (
+    statistic INTEGER NOT NULL REFERENCES stats_statistics (id),
+    seq       BIGINT NOT NULL,
+    error     TEXT NOT NULL,
+    PRIMARY KEY (statistic, seq)
+);
+
+-- Events that were swept, or left out by a backlog, before a statistic had counted them.
+CREATE TABLE IF NOT EXISTS stats_gaps (
+    statistic INTEGER NOT NULL REFERENCES stats_statistics (id),
+    after     BIGINT NOT NULL,
+    up_to     BIGINT NOT NULL,
+    why       TEXT NOT NULL,
+    PRIMARY KEY (statistic, after)
+);

@@ -7,7 +7,9 @@ from datetime import MAXYEAR, MINYEAR, UTC, datetime
 
 def rfc3339(moment: datetime, timespec: str = "milliseconds") -> str:
     """Returns an aware moment in UTC, as in 2026-11-24T12:00:00.000Z."""
-    return moment.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return f"{moment.isoformat(timespec=timespec)[: -len('+00:00')]}Z"
 
 
 def parse_moment(text: str) -> datetime:

@@ -56,7 +56,7 @@ class FakeJournal:
         assert selection.after is not None
         found = [one for one in self.events[selection.after :] if selection.source in (None, one.source)]
         page = found[: selection.limit]
-        return EventPage(page, page[-1].seq if len(page) == selection.limit else None)
+        return EventPage(page, page[-1].seq if len(page) == selection.limit else None, 1, len(self.events))
 
     @asynccontextmanager
     async def publishing_turn(self) -> AsyncIterator[int | None]:

@@ -79,8 +79,8 @@ class FakeReader:
                 found.append(event)
             more = seen < len(kept)
             if more and (len(found) == selection.limit or seen == self._most_seen):
-                return EventPage(found, event.seq)
-        return EventPage(found, None)
+                return EventPage(found, event.seq, self.oldest, len(self.events))
+        return EventPage(found, None, self.oldest, len(self.events))
 
     async def get(self, seq: int) -> Event:
         self._ask()

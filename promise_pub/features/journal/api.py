@@ -7,7 +7,6 @@ from promise_pub.features.journal.errors import EventNotFound, EventsTooLarge
 from promise_pub.features.journal.members import MAX_TEXT as MAX_MEMBER
 from promise_pub.features.journal.ports import BATCH
 from promise_pub.features.journal.selecting import LIMIT, MAX_LIMIT, MAX_SEQ, MAX_TEXT, SOURCES
-from promise_pub.features.journal.topics import MAX_BYTES as MAX_TOPIC
 from promise_pub.http.negotiation import CSV, HTML, JSON, JSONL
 from promise_pub.http.openapi.answers import DATABASE, MEDIA_TYPES, Operation, answer, formats, not_modified, problems
 from promise_pub.http.openapi.document import Operations
@@ -26,6 +25,7 @@ from promise_pub.json_schema import (
     ref,
 )
 from promise_pub.spans import SINCE_PATTERN
+from promise_pub.topics import MAX_BYTES as MAX_TOPIC
 
 _NUMBER: Schema = {**ORDINAL, "maximum": MAX_SEQ}
 _SEQ: Schema = {

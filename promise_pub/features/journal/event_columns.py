@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from promise_pub.event_records import Event, NewEvent
@@ -15,8 +15,21 @@ from promise_pub.text import storable
 
 Row = tuple[Any, ...]
 
-COLUMNS = ("at", "key", "source", "topic", "body", "sender", "subject", "actor", "message_id", "content_type", "headers")
+COLUMNS = (
+    "at",
+    "key",
+    "source",
+    "topic",
+    "body",
+    "sender",
+    "subject",
+    "actor",
+    "message_id",
+    "content_type",
+    "headers",
+)
 _ALL = tuple(field.name for field in fields(Event))
+_values_of = itemgetter(*_ALL)
 _optional_texts = attrgetter("sender", "subject", "actor", "message_id", "content_type")
 MAX_INDEXED = 2000  # bytes of a text; PostgreSQL's indexes take 2,704 of all their columns
 _FIRST = datetime.min.replace(tzinfo=UTC)
@@ -46,7 +59,9 @@ def row_of(event: NewEvent) -> Row:
 
 def event_of(row: Mapping[str, Any]) -> Event:
     """Returns the event of a row of the table."""
-    return Event(**{**{name: row[name] for name in _ALL}, "headers": json.loads(row["headers"])})
+    values = dict(zip(_ALL, _values_of(row), strict=True))
+    values["headers"] = json.loads(values["headers"])
+    return Event(**values)
 
 
 def _moment(at: datetime | None) -> datetime | None:

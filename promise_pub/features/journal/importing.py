@@ -22,10 +22,10 @@ from promise_pub.features.journal.errors import EventsRefused
 from promise_pub.features.journal.event_columns import MAX_INDEXED
 from promise_pub.features.journal.keys import key_of
 from promise_pub.features.journal.ports import BATCH, BATCH_BYTES, Appending
-from promise_pub.features.journal.topics import MAX_BYTES as MAX_TOPIC
 from promise_pub.json_text import dump_json, parse_json
 from promise_pub.text import counted
 from promise_pub.times import parse_moment
+from promise_pub.topics import MAX_BYTES as MAX_TOPIC
 
 SOURCE: Source = "import"
 MAX_LINE = 32 * 1024**2  # bytes; a file may have no line ends

@@ -57,8 +57,6 @@ async def follow_events(
     retries = Retries(backoff, lambda *_: None)
     while True:
         try:
-            # Before the events: none is left out that comes in between.
-            newest = (await journal.head()).seq
             page = await journal.read(replace(filters, after=after, limit=MAX_LIMIT))
         except DatabaseError as error:
             if error.passes and not retries.failing:
@@ -70,5 +68,5 @@ async def follow_events(
         if page.next is not None:
             after = page.next
             continue
-        after = max(after, newest, *(event.seq for event in page.events[-1:]))
+        after = max(after, page.newest, *(event.seq for event in page.events[-1:]))
         await asyncio.sleep(backoff.first)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from promise_pub.errors import BadParameter
-from promise_pub.features.journal.topics import MAX_BYTES as MAX_TOPIC
+from promise_pub.topics import MAX_BYTES as MAX_TOPIC
 
 MAX_TEXT = 255  # bytes of an id or a subject, as of AMQP's own
 AHEAD = timedelta(minutes=5)  # that a clock may be

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+
 from promise_pub.concurrency import map_in_turns
 from promise_pub.db import queries
+from promise_pub.errors import SchemaMissing
 from promise_pub.features.journal.event_columns import event_of
 from promise_pub.features.journal.ports import MOST_SEEN, PAGE_BYTES, EventPage, Selection
-from promise_pub.features.journal.topics import is_exact, pattern_as_regex
 from promise_pub.text import storable
+from promise_pub.topics import is_exact, pattern_as_regex
 
 SQL = Path(__file__).parent
 MAX_NUMBER = 2**63 - 1  # of BIGINT
@@ -21,6 +24,13 @@ _LEADS = {
     "topic": {"lead": "topic, ", "value": ":topic, ", "there": ""},
     "subject": {"lead": "subject, ", "value": ":subject, ", "there": "AND subject IS NOT NULL"},
 }
+
+
+def require_head(row: asyncpg.Record | None) -> asyncpg.Record:
+    """Returns the one row of the journal's head. Raises SchemaMissing."""
+    if row is None:
+        raise SchemaMissing("The table journal_head is empty: fill it with `promise-pub schema --apply`.")
+    return row
 
 
 class PageQueries:
@@ -41,6 +51,7 @@ class PageQueries:
 
     async def read(self, connection: Any, selection: Selection) -> EventPage:
         """Looks at MOST_SEEN events that follow by number, or at MOST_SCATTERED of an exact topic or a subject."""
+        head = require_head(await self._sql.head(connection))
         after, before = await self._bounds(connection, selection)
         topic = selection.topic and storable(selection.topic)
         exact = topic is not None and is_exact(topic)
@@ -63,7 +74,8 @@ class PageQueries:
         )
         found = [row async for row in rows]
         events = await map_in_turns(event_of, (row for row in found if row["seq"] is not None))
-        return EventPage(events, events[-1].seq if found[0]["full"] else found[0]["edge"])
+        onward = events[-1].seq if found[0]["full"] else found[0]["edge"]
+        return EventPage(events, onward, head["oldest"], head["seq"])
 
     async def _bounds(self, connection: Any, selection: Selection) -> tuple[int, int]:
         """Returns numbers between which all events lie that the question can find, neither of them among these."""

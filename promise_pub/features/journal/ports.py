@@ -74,10 +74,16 @@ class Selection:
 @dataclass(frozen=True, slots=True)
 class EventPage:
     """The events that a question found. Where it was full or looked at MOST_SEEN, `next` is the number to go on from: a
-    page may be short, or empty, and not be the last. None: nothing more at present."""
+    page may be short, or empty, and not be the last. None: nothing more at present.
+
+    `oldest` and `newest` are the numbers of the first and the last event that the journal had before these were looked
+    for: who goes on after the newest misses none.
+    """
 
     events: Sequence[Event]
     next: int | None
+    oldest: int
+    newest: int
 
 
 class Appending(Protocol):

@@ -11,9 +11,9 @@ from urllib.parse import urlencode
 from promise_pub.errors import BadParameter
 from promise_pub.event_records import Source
 from promise_pub.features.journal.ports import EventPage, Selection
-from promise_pub.features.journal.topics import check_pattern
 from promise_pub.http.pagination import parse_positive
 from promise_pub.spans import parse_since
+from promise_pub.topics import check_pattern
 
 LIMIT, MAX_LIMIT = 100, 1000  # events of a page
 MAX_SEQ = 2**63 - 1
@@ -38,15 +38,15 @@ class Asked:
         query = urlencode({name: value for name, value in {**self.given, **more}.items() if value is not None})
         return f"/journal?{query}" if query else "/journal"
 
-    def links(self, page: EventPage, oldest: int, newest: int) -> dict[str, str]:
+    def links(self, page: EventPage) -> dict[str, str]:
         """Returns the addresses that go on: `next` in the order of the page, `prev` the other way, where there are any."""
         after, before = self.selection.after, self.selection.before
         onward: dict[str, int | None]
         if after is not None:
-            back = {"after": None, "before": min(after, newest) + 1} if after >= oldest else None
+            back = {"after": None, "before": min(after, page.newest) + 1} if after >= page.oldest else None
             onward = {"after": page.next}
         else:
-            back = {"after": before - 1, "before": None} if before is not None and before <= newest else None
+            back = {"after": before - 1, "before": None} if before is not None and before <= page.newest else None
             onward = {"before": page.next}
         return {
             **({"prev": self.url(**back)} if back else {}),

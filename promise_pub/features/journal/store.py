@@ -14,13 +14,12 @@ import asyncpg
 
 from promise_pub.db import ANSWER_TIMEOUT, COMMAND_TIMEOUT, answering, queries
 from promise_pub.db_checks import Need
-from promise_pub.errors import SchemaMissing
 from promise_pub.event_records import Event, NewEvent
 from promise_pub.features.journal.appending import AppendingTurn, prepare
 from promise_pub.features.journal.errors import EventNotFound
 from promise_pub.features.journal.event_columns import event_of
 from promise_pub.features.journal.keys import key_of
-from promise_pub.features.journal.page_queries import PageQueries
+from promise_pub.features.journal.page_queries import PageQueries, require_head
 from promise_pub.features.journal.ports import BATCH, Appended, EventPage, Head, Numbered, Selection
 from promise_pub.logs import fields
 
@@ -37,6 +36,7 @@ SENDER = "promise-pub"  # of its own events
 LOCK_TIMEOUT = 4_000  # milliseconds for one's turn to append; a batch takes a tenth of a second
 IDLE_TIMEOUT = 4_000  # milliseconds, after which one who says nothing loses its turn to the next
 PUBLISHING_TIMEOUT = 30.0  # seconds of a turn to publish: an answer of the broker, and two of the database
+
 
 class StoredJournal:
     """The stored journal. Every method raises DatabaseUnavailable when the database does not answer, and other kinds of
@@ -83,7 +83,7 @@ class StoredJournal:
             connection.transaction(isolation="read_committed"),
         ):
             await self._sql.bound_waits(connection, lock=str(LOCK_TIMEOUT), idle=str(IDLE_TIMEOUT))
-            head = _require_head(await self._sql.hold_head(connection))
+            head = require_head(await self._sql.hold_head(connection))
             yield connection, AppendingTurn(connection, self._sql, head["seq"], head["now"])
 
     async def sweep(self, before: datetime, limit: int, protect: int | None) -> int:
@@ -100,7 +100,7 @@ class StoredJournal:
             await self._sql.bound_waits(connection, lock=str(LOCK_TIMEOUT), idle=str(int(PUBLISHING_TIMEOUT * 1000)))
             mine = await self._sql.try_publishing(connection)
             # Read once the turn is held: the server that had it before may just have moved the position.
-            yield _require_head(await self._sql.head(connection))["published"] if mine else None
+            yield require_head(await self._sql.head(connection))["published"] if mine else None
 
     async def move_published(self, position: int) -> None:
         """Sets how far own events are on the bus, never back."""
@@ -109,7 +109,7 @@ class StoredJournal:
 
     async def head(self) -> Head:
         async with answering(self._pool, ANSWER_TIMEOUT) as connection:
-            return Head(**_require_head(await self._sql.head(connection)))
+            return Head(**require_head(await self._sql.head(connection)))
 
     async def read(self, selection: Selection) -> EventPage:
         async with answering(self._pool, ANSWER_TIMEOUT) as connection:
@@ -121,12 +121,6 @@ class StoredJournal:
         if row is None:
             raise EventNotFound(f"There is no event {seq}.")
         return event_of(row)
-
-
-def _require_head(row: asyncpg.Record | None) -> asyncpg.Record:
-    if row is None:
-        raise SchemaMissing("The table journal_head is empty: fill it with `promise-pub schema --apply`.")
-    return row
 
 
 def _own_event(row: asyncpg.Record, prefix: str) -> NewEvent:

@@ -15,7 +15,7 @@ from aiohttp import web
 from promise_pub.errors import FileTooLarge, NotAllowed
 from promise_pub.event_records import Event
 from promise_pub.features.journal.errors import EventNotFound, EventsTooLarge
-from promise_pub.features.journal.ports import Appending, EventPage, Head, JournalReader
+from promise_pub.features.journal.ports import Appending, EventPage, JournalReader
 from promise_pub.features.journal.posting import Posting
 from promise_pub.features.journal.report import COLUMNS, encode_event, encode_line, excerpt, list_cells, show_body
 from promise_pub.features.journal.selecting import MAX_SEQ, MAX_TEXT, PARAMETERS, SOURCES, Asked, parse_asked
@@ -42,7 +42,7 @@ SPANS = (
 
 routes = web.RouteTableDef()
 
-Render = Callable[[web.Request, Asked, EventPage, Head], web.Response]
+Render = Callable[[web.Request, Asked, EventPage], web.Response]
 
 
 @routes.get("/journal")
@@ -51,40 +51,37 @@ async def list_events(request: web.Request) -> web.Response:
     _require_operator(request)
     wanted = negotiate_format(request, table=True, more=(JSONL,))
     asked = parse_asked(parse_query(request, PARAMETERS), datetime.now(UTC))
-    journal = request.app[JOURNAL]
     async with large_answer(request) as make:
-        # Before the events: who goes on after `newest` misses none.
-        head = await journal.head()
-        found = await journal.read(asked.selection)
-        response = await make(_RENDER[wanted], request, asked, found, head)
-    links = asked.links(found, head.oldest, head.seq)
+        found = await request.app[JOURNAL].read(asked.selection)
+        response = await make(_RENDER[wanted], request, asked, found)
+    links = asked.links(found)
     if links:
         response.headers["Link"] = ", ".join(f'<{url}>; rel="{name}"' for name, url in links.items())
-    response.headers["X-Journal-Oldest"], response.headers["X-Journal-Newest"] = str(head.oldest), str(head.seq)
+    response.headers["X-Journal-Oldest"], response.headers["X-Journal-Newest"] = str(found.oldest), str(found.newest)
     return response
 
 
-def _as_json(_: web.Request, __: Asked, found: EventPage, head: Head) -> web.Response:
+def _as_json(_: web.Request, __: Asked, found: EventPage) -> web.Response:
     events = (encode_event(event) for event in found.events)
-    return as_json({"events": events, "next": found.next, "oldest": head.oldest, "newest": head.seq})
+    return as_json({"events": events, "next": found.next, "oldest": found.oldest, "newest": found.newest})
 
 
-def _as_csv(_: web.Request, __: Asked, found: EventPage, ___: Head) -> web.Response:
+def _as_csv(_: web.Request, __: Asked, found: EventPage) -> web.Response:
     return as_csv(COLUMNS, map(list_cells, found.events), "journal.csv")
 
 
-def _as_lines(_: web.Request, __: Asked, found: EventPage, ___: Head) -> web.Response:
+def _as_lines(_: web.Request, __: Asked, found: EventPage) -> web.Response:
     return as_json_lines(map(encode_line, found.events), "journal.jsonl")
 
 
-def _as_page(request: web.Request, asked: Asked, found: EventPage, head: Head) -> web.Response:
-    links = asked.links(found, head.oldest, head.seq)
+def _as_page(request: web.Request, asked: Asked, found: EventPage) -> web.Response:
+    links = asked.links(found)
     ascending = asked.selection.after is not None
     events = found.events[::-1] if ascending else found.events
     context = {
         "events": [(event, excerpt(event.body)) for event in events],
         "asked": asked,
-        "head": head,
+        "found": found,
         "older": links.get("prev" if ascending else "next"),
         "newer": links.get("next" if ascending else "prev"),
         "stopped": found.next is not None and len(events) < asked.selection.limit,

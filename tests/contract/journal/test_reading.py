@@ -15,7 +15,7 @@ from promise_pub.event_records import Event
 from promise_pub.features.journal import page_queries
 from promise_pub.features.journal.ports import Selection
 from promise_pub.features.journal.store import StoredJournal
-from promise_pub.features.journal.topics import pattern_as_regex
+from promise_pub.topics import pattern_as_regex
 from tests.journal.new_events import an_event, random_events, select_naively
 from tests.journal.patterns import NASTY, matches
 
@@ -61,6 +61,10 @@ class Explaining:
             *re.findall(r'"Seq Scan",[^}]+"Relation Name": "(.+?)"', plan)
         }
         return await self._connection.fetch(query, *arguments)
+
+    async def fetchrow(self, query: str, *arguments: Any) -> Any:
+        """Passes on what has no index to choose: the head of the journal is one row."""
+        return await self._connection.fetchrow(query, *arguments)
 
 
 async def fill(pool: asyncpg.Pool, journal: StoredJournal, random: Random) -> list[Event]:
