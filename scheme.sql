@@ -202,6 +202,7 @@ CREATE TABLE IF NOT EXISTS journal_events (
 CREATE INDEX IF NOT EXISTS journal_by_topic ON journal_events (topic, seq);
 CREATE INDEX IF NOT EXISTS journal_by_subject ON journal_events (subject, seq) WHERE subject IS NOT NULL;
 CREATE INDEX IF NOT EXISTS journal_by_time ON journal_events (at, seq);
+CREATE INDEX IF NOT EXISTS journal_by_users ON journal_events (at, seq) WHERE source = 'api';
 CREATE INDEX IF NOT EXISTS journal_by_actor ON journal_events (topic, at) INCLUDE (actor)
     WHERE source = 'own' AND actor IS NOT NULL;
 ALTER TABLE journal_events SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.02);
