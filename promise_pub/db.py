@@ -112,8 +112,9 @@ class _PooledConnection(asyncpg.Connection):
 async def answering(
     pool: asyncpg.Pool, within: float, *, only_reads: bool = False
 ) -> AsyncIterator[PoolConnectionProxy]:
-    """Yields a connection for queries that take `within` seconds at most, and translates their errors. With `only_reads`
-    its session need not be reset afterwards, which is a statement less.
+    """Yields a connection for queries that take `within` seconds at most, and translates their errors.
+
+    A block that leaves the session as it found it can do without its `reset`, which is a statement less.
 
     Whatever hangs, the block ends RELEASE_TIMEOUT later at the latest, and the pool has its connection back. asyncpg by
     itself waits as long as for a statement until the database confirms that a query is cancelled or rolled back. After
@@ -127,7 +128,7 @@ async def answering(
         try:
             async with limit:
                 connection = await pool.acquire()
-                if only_reads:
+                if not reset:
                     # The pool's proxy passes it on, which its type does not know.
                     cast(Any, connection).leave_as_found()
                 ending = loop.call_at(end + RELEASE_TIMEOUT, connection.terminate)

@@ -31,13 +31,13 @@ class FollowedJournal:
         self._sql = queries(SQL)
 
     async def bounds(self) -> Bounds:
-        async with answering(self._pool, ANSWER_TIMEOUT, only_reads=True) as connection:
+        async with answering(self._pool, ANSWER_TIMEOUT, reset=False) as connection:
             return Bounds(*require_head(await self._sql.bounds(connection)))
 
     async def after(self, position: int, most: int) -> Sequence[Event]:
         """Returns the events that follow this number, in their order: `most` at most, and PAGE_BYTES of bodies and headers,
         but one at least where there is one. What was swept is left out."""
-        async with answering(self._pool, ANSWER_TIMEOUT, only_reads=True) as connection:
+        async with answering(self._pool, ANSWER_TIMEOUT, reset=False) as connection:
             rows = [
                 row async for row in self._sql.after(connection, position=position, most=most, most_bytes=PAGE_BYTES)
             ]
@@ -45,19 +45,19 @@ class FollowedJournal:
 
     async def first_since(self, moment: datetime) -> int:
         """Returns the number of the first event that arrived at or after this moment, one past the last where none did."""
-        async with answering(self._pool, ANSWER_TIMEOUT, only_reads=True) as connection:
+        async with answering(self._pool, ANSWER_TIMEOUT, reset=False) as connection:
             return int(await self._sql.first_since(connection, moment=moment))
 
     async def marks(self, since: datetime, until: datetime, most: int) -> Sequence[Mark]:
         """Returns the newest events that users told in this time, `until` exclusive, ascending."""
-        async with answering(self._pool, ANSWER_TIMEOUT, only_reads=True) as connection:
+        async with answering(self._pool, ANSWER_TIMEOUT, reset=False) as connection:
             found = self._sql.told_by_users(connection, since=since, until=until, most=most, most_bytes=MAX_MARK_BYTES)
             rows = [row async for row in found]
         return await map_in_turns(_mark_of, reversed(rows))
 
     async def keep_from(self, reader: str, position: int) -> None:
         """Keeps events after this number from being swept, for a week."""
-        async with answering(self._pool, ANSWER_TIMEOUT) as connection:
+        async with answering(self._pool, ANSWER_TIMEOUT, reset=False) as connection:
             await self._sql.keep_from(connection, reader=reader, position=position)
 
 

@@ -109,15 +109,15 @@ class StoredJournal(FollowedJournal):
             await self._sql.move_published(connection, position=position)
 
     async def head(self) -> Head:
-        async with answering(self._pool, ANSWER_TIMEOUT, only_reads=True) as connection:
+        async with answering(self._pool, ANSWER_TIMEOUT, reset=False) as connection:
             return Head(**require_head(await self._sql.head(connection)))
 
     async def read(self, selection: Selection) -> EventPage:
-        async with answering(self._pool, ANSWER_TIMEOUT, only_reads=True) as connection:
+        async with answering(self._pool, ANSWER_TIMEOUT, reset=False) as connection:
             return await self._pages.read(connection, selection)
 
     async def get(self, seq: int) -> Event:
-        async with answering(self._pool, ANSWER_TIMEOUT, only_reads=True) as connection:
+        async with answering(self._pool, ANSWER_TIMEOUT, reset=False) as connection:
             row = await self._sql.event(connection, seq=seq)
         if row is None:
             raise EventNotFound(f"There is no event {seq}.")

@@ -99,18 +99,24 @@ DELETE FROM stats_gaps WHERE statistic = :id;
 -- name: delete_version(id)!
 DELETE FROM stats_statistics WHERE id = :id;
 
--- name: sweep_cells(id, width, before, most)$
--- Deletes windows that start before then, `most` rows at most, and returns how many these were.
+-- name: sweep_cells(statistics, widths, befores, most)$
+-- Deletes windows of versions and widths that start before a moment, `most` rows at most, and returns how many these were.
 WITH gone AS (
     DELETE FROM stats_cells WHERE ctid = ANY(ARRAY(
-        SELECT ctid FROM stats_cells WHERE statistic = :id AND width = :width AND start < :before LIMIT :most)) RETURNING 1
+        SELECT old.ctid FROM unnest(:statistics::integer[], :widths::integer[], :befores::timestamptz[]) AS w (id, width, before),
+        LATERAL (SELECT ctid FROM stats_cells AS c
+                 WHERE c.statistic = w.id AND c.width = w.width AND c.start < w.before LIMIT :most) AS old
+        LIMIT :most)) RETURNING 1
 )
 SELECT count(*) FROM gone;
 
--- name: sweep_sketches(id, width, before, most)$
+-- name: sweep_sketches(statistics, widths, befores, most)$
 WITH gone AS (
     DELETE FROM stats_distinct WHERE ctid = ANY(ARRAY(
-        SELECT ctid FROM stats_distinct WHERE statistic = :id AND width = :width AND start < :before LIMIT :most)) RETURNING 1
+        SELECT old.ctid FROM unnest(:statistics::integer[], :widths::integer[], :befores::timestamptz[]) AS w (id, width, before),
+        LATERAL (SELECT ctid FROM stats_distinct AS d
+                 WHERE d.statistic = w.id AND d.width = w.width AND d.start < w.before LIMIT :most) AS old
+        LIMIT :most)) RETURNING 1
 )
 SELECT count(*) FROM gone;
 

@@ -16,7 +16,7 @@ from promise_pub.features.stats.records import Layout, Registered, State
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """A version to begin; rows of `older`, if any, are carried over where events were swept."""
+    """A version to begin, once there is no other with its number; rows of `older` are carried over where events were swept."""
 
     layout: Layout
     shown: bool
@@ -80,29 +80,26 @@ def _plan_one(plan: Plan, layout: Layout | None, versions: Sequence[Registered],
     elif shown.layout.version == layout.version:
         _go_on(plan, shown, layout, revive)
     else:
-        _begin_beside(plan, shown, [one for one in versions if one not in needless], layout, revive)
+        _begin_beside(
+            plan, shown, [one for one in versions if one not in needless and one is not shown], layout, revive
+        )
 
 
-def _begin_beside(
-    plan: Plan, shown: Registered, versions: Sequence[Registered], layout: Layout, revive: bool
-) -> None:
-    begun = next((one for one in versions if one.layout.version == layout.version), None)
-    if begun is None:
-        older = shown if is_shaped_alike(shown.layout, layout) else None
-        if not any(one in plan.delete for one in ()):
-            plan.begin.append(Begin(layout, shown=False, older=older))
-    elif begun.state == "absent":
-        plan.delete.append(begun.id)
-    else:
+def _begin_beside(plan: Plan, shown: Registered, others: Sequence[Registered], layout: Layout, revive: bool) -> None:
+    begun = next((one for one in others if one.layout.version == layout.version), None)
+    if begun and begun.state != "absent":
         _go_on(plan, begun, layout, revive)
+        return
+    if begun:
+        plan.delete.append(begun.id)
+    older = shown if is_shaped_alike(shown.layout, layout) else None
+    plan.begin.append(Begin(layout, shown=False, older=older))
 
 
 def _is_needless(one: Registered, shown: Registered, layout: Layout | None) -> bool:
     if one.state == "absent":
         return is_shaped_alike(one.layout, shown.layout) or shown.counted_from == 1
-    return layout is not None and (
-        one.layout.version != layout.version or not is_shaped_alike(one.layout, layout)
-    )
+    return layout is not None and (one.layout.version != layout.version or not is_shaped_alike(one.layout, layout))
 
 
 def _go_on(plan: Plan, one: Registered, layout: Layout, revive: bool) -> None:
