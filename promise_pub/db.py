@@ -109,9 +109,7 @@ class _PooledConnection(asyncpg.Connection):
 
 
 @asynccontextmanager
-async def answering(
-    pool: asyncpg.Pool, within: float, *, only_reads: bool = False
-) -> AsyncIterator[PoolConnectionProxy]:
+async def answering(pool: asyncpg.Pool, within: float, *, reset: bool = True) -> AsyncIterator[PoolConnectionProxy]:
     """Yields a connection for queries that take `within` seconds at most, and translates their errors.
 
     A block that leaves the session as it found it can do without its `reset`, which is a statement less.
