@@ -12,7 +12,7 @@ import pytest
 
 from promise_pub.features.journal.store import StoredJournal
 from promise_pub.features.stats import counting as counting_module
-from promise_pub.features.stats import registry
+from promise_pub.features.stats import keeper, registry
 from promise_pub.features.stats.intervals import start_of
 from promise_pub.features.stats.store import StatsStore
 from promise_pub.statistics import Counting, Event, Latest
@@ -282,6 +282,21 @@ async def test_a_rebuild_counts_anew_beside_what_is_shown(
         await wait_for_version(pool, 1)
         await append(journal, 50)
         await wait_until_counted(pool, {"topics"})
+    assert await cells_of(pool, "topics") == await expected_topics(journal)
+
+
+async def test_a_rebuild_and_a_forgotten_statistic_are_noticed_with_the_next_event(
+    pool: asyncpg.Pool, journal: StoredJournal, store: StatsStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "REFRESH_EVERY", 3600.0)
+    await append(journal, 50)
+    async with counting(pool, Topics):
+        await wait_until_counted(pool, {"topics"})
+        for ask in (store.rebuild, store.forget):
+            assert await ask("topics")
+            await append(journal, 50)
+            await wait_for_version(pool, 1)
+            await wait_until_counted(pool, {"topics"})
     assert await cells_of(pool, "topics") == await expected_topics(journal)
 
 
