@@ -14,7 +14,7 @@ from math import gcd, inf
 from typing import Any
 
 from promise_pub import event_records
-from promise_pub.features.stats.changes import add_cell, add_entry, add_up
+from promise_pub.features.stats.changes import add_entry, add_up
 from promise_pub.features.stats.definitions import Definition
 from promise_pub.features.stats.failures import failure_line
 from promise_pub.features.stats.intervals import EARLIEST, ORIGIN, index_of, start_at
@@ -98,7 +98,9 @@ def fold(definition: Definition, registered: Registered, events: Iterable[Event]
             if isinstance(part, bytes):
                 members[SketchKey(registered.id, width, start, key)].add(part)
             else:
-                add_cell(changes, CellKey(registered.id, width, start, key, part), adds)
+                at = CellKey(registered.id, width, start, key, part)
+                known = changes.cells.get(at)
+                changes.cells[at] = adds if known is None else add_up(known, adds)
     changes.sketches = {key: sketch(digests) for key, digests in members.items()}
     return changes
 

@@ -87,13 +87,19 @@ def test_a_class_that_two_entry_points_name_is_one(packages: Packages) -> None:
         ("raise BaseException('x\\x1b[31m')", "bad_pp:Bad", r"cannot be loaded: BaseException: x\x1b[31m."),
         ("class (", "bad_pp:Bad", "cannot be loaded: SyntaxError: "),
         ("", "bad_pp:Bad", "cannot be loaded: AttributeError: "),
+        *(
+            (
+                f"Bad = {value}",
+                "bad_pp:Bad",
+                "cannot be loaded: TypeError: it is neither a class nor a sequence of classes.",
+            )
+            for value in ("5", "'ab'", "[int, 5]", "(one for one in ())", "lambda: int")
+        ),
         (
-            "Bad = 5",
+            "Bad = int",
             "bad_pp:Bad",
             "Statistic builtins.int cannot be used: it is no class that inherits from Statistic.",
         ),
-        ("Bad = (one for one in ())", "bad_pp:Bad", "Statistic builtins.generator cannot be used: it is no class"),
-        ("Bad = 'ab'", "bad_pp:Bad", "Statistic builtins.str cannot be used: it is no class"),
         (
             GOOD.format(name="Bad") + "    Bad.version = 0",
             "bad_pp:Bad",
