@@ -17,7 +17,7 @@ from promise_pub import event_records
 from promise_pub.features.stats.changes import add_entry, add_up
 from promise_pub.features.stats.definitions import Definition
 from promise_pub.features.stats.failures import failure_line
-from promise_pub.features.stats.intervals import EARLIEST, ORIGIN, index_of, start_at
+from promise_pub.features.stats.intervals import EARLIEST, ORIGIN, start_at
 from promise_pub.features.stats.records import (
     WHOLE,
     CellKey,
@@ -144,8 +144,9 @@ def _gather(readings: Iterable[_Reading], width: int, registered: Registered) ->
     """Returns what events add in the windows of a width, in the order of their first appearance."""
     gathered: _Gathered = {}
     carried = registered.carried_position or 0
+    span = timedelta(seconds=width)
     for event, values in readings:
-        place = (index_of(event.at, width) if width else 0) * 2 + (event.seq <= carried)
+        place = ((event.at - ORIGIN) // span if width else 0) * 2 + (event.seq <= carried)
         for key, part, adds in values:
             at = place, key, part
             known = gathered.get(at)
