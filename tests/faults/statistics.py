@@ -49,7 +49,7 @@ def _runs(event: Mapping[str, Any]) -> Iterable[tuple[tuple[str, ...], int]]:
 _COUNTED: dict[str, tuple[tuple[str, ...], tuple[str, ...], Count]] = {
     "volume": ((), ("1m", "1h", "1d"), lambda event: [((), 1)]),
     "volume-by-topic": (("topic",), ("1m", "1h", "1d"), lambda event: [((event["topic"],), 1)]),
-    "senders": (("sender",), ("1h", "1d"), lambda event: [((event["sender"] or "none",), 1)]),
+    "senders": (("sender",), ("1h", "1d"), lambda event: [((event["sender"] or "",), 1)]),
     "rows": (("fate",), ("1m", "1h", "1d"), _rows),
     "runs": (("state", "verdict", "mode"), ("1h", "1d"), _runs),
 }
