@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Self
 
@@ -23,7 +23,7 @@ class Histogram:
 
     def add(self, value: float, count: int) -> None:
         """Counts a value `count` times."""
-        self._buckets[_bucket(value)] += count
+        self._buckets[bucket_of(value)] += count
         self.max = max(self.max, value)
         self.sum += value * count
 
@@ -37,7 +37,7 @@ class Histogram:
         """Returns for each of these ascending bounds the number of values up to it; those up to 2 % over it may count."""
         buckets = sorted(self._buckets)
         counts = [0, *accumulate(self._buckets[bucket] for bucket in buckets)]
-        return [counts[bisect_right(buckets, _bucket(bound))] for bound in bounds]
+        return [counts[bisect_right(buckets, bucket_of(bound))] for bound in bounds]
 
     def buckets(self) -> dict[int, int]:
         """Returns the counts by bucket; bucket b holds values up to 0.01 · 1.02^b, and over those of the one before."""
@@ -63,13 +63,24 @@ class Histogram:
 
     def percentile(self, share: float) -> float:
         """Returns the value that this share of all values does not exceed, at most 2 % off; 0 while there are none."""
-        wanted, seen = share * self._buckets.total(), 0
-        for bucket in sorted(self._buckets):
-            seen += self._buckets[bucket]
-            if seen >= wanted:
-                return min(_FLOOR * math.exp(bucket * _GROWTH), self.max)
-        return self.max
+        return percentile_of(self._buckets, share, self.max)
 
 
-def _bucket(value: float) -> int:
+def percentile_of(buckets: Mapping[int, int], share: float, most: float) -> float:
+    """Returns the value that this share of all values does not exceed, given counts by bucket and the greatest value."""
+    wanted, seen = share * sum(buckets.values()), 0
+    for bucket in sorted(buckets):
+        seen += buckets[bucket]
+        if seen >= wanted:
+            return min(upper_bound(bucket), most)
+    return most
+
+
+def upper_bound(bucket: int) -> float:
+    """Returns the greatest value that a bucket holds."""
+    return _FLOOR * math.exp(bucket * _GROWTH)
+
+
+def bucket_of(value: float) -> int:
+    """Returns the bucket that holds a value."""
     return math.ceil(math.log(max(value, _FLOOR) / _FLOOR) / _GROWTH)

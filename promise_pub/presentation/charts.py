@@ -216,4 +216,6 @@ def short(value: float) -> str:
     """Writes a value on an axis, without useless digits."""
     if value >= 100:
         return f"{value:,.0f}"
+    if 0 < abs(value) < 1:
+        return f"{value:.3g}"
     return f"{value:,.1f}" if value % 1 else f"{value:,.0f}"
