@@ -73,6 +73,11 @@ class Asked:
         """Tells whether every row is needed to make one page."""
         return self.top is not None or self.fill or self.cumulative
 
+    @property
+    def filtered(self) -> bool:
+        """Tells whether it is about a part of the rows."""
+        return any(any(values) for name, values in self.given.items() if name not in ("interval", "version", "format"))
+
     def url(self, **more: str) -> str:
         """Returns the address with the parameters as they were written, and `more`; an empty one is left out."""
         given = {name: [value] for name, value in more.items()}

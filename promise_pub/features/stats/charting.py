@@ -58,6 +58,7 @@ async def read_chart(reader: StatisticsReader, journal: Journal, asked: Asked, n
         starts=starts,
         series=series_of_measures(rows, starts) if measures else series_of_keys(asked, rows, starts),
         marks=marks,
+        cut=len(starts) == MOST_DRAWN,
     )
 
 

@@ -32,7 +32,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """A chart of windows that are `width` seconds wide and start at `starts`."""
+    """A chart of windows that are `width` seconds wide and start at `starts`; `cut` tells that there are earlier ones."""
 
     title: str
     unit: str
@@ -41,6 +41,7 @@ class Chart:
     starts: Sequence[datetime]
     series: Sequence[Series]
     marks: Sequence[Mark] = ()
+    cut: bool = False
 
     @property
     def empty(self) -> bool:
