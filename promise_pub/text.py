@@ -8,6 +8,9 @@ from uuid import UUID
 # Control characters but for tabs and line ends, characters that turn the direction of writing, and lone surrogates.
 _HIDDEN = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]|\r(?!\n)")
 
+# A backslash that is escaped is passed over as a whole, so that no NUL is seen in what comes after it.
+_ESCAPED_NUL = re.compile(r"(\\\\)|\\u0000")
+
 
 def counted(count: int, noun: str) -> str:
     """Returns as in "1 row" and "1,000 rows"."""
@@ -53,3 +56,11 @@ def storable(text: str) -> str:
     if text.isascii() and "\0" not in text:
         return text
     return text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def storable_json(document: str) -> str:
+    """Returns the same JSON with NUL and lone surrogates replaced."""
+    document = storable(document)
+    if r"\u0000" not in document:
+        return document
+    return _ESCAPED_NUL.sub(lambda found: found[1] or "\N{REPLACEMENT CHARACTER}", document)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import accumulate
+from operator import or_
 
 from promise_pub.errors import BadParameter
 
@@ -26,6 +28,19 @@ def check_pattern(pattern: str) -> str:
 def is_exact(pattern: str) -> bool:
     """Tells whether a pattern has no wildcards, so that it matches one topic alone."""
     return not _WILDCARDS.keys() & _words(pattern)
+
+
+def matches(pattern: str, topic: str) -> bool:
+    """Tells whether a topic matches, in time that grows with the product of their words at most."""
+    words = _words(topic)
+    # Element n tells whether the words of the pattern so far match the first n words of the topic.
+    reached = [True] + [False] * len(words)
+    for wanted in _words(pattern):
+        if wanted == "#":
+            reached = [*accumulate(reached, or_)]
+        else:
+            reached = [False] + [before and wanted in ("*", word) for before, word in zip(reached, words, strict=False)]
+    return reached[-1]
 
 
 def pattern_as_regex(pattern: str) -> str:

@@ -12,7 +12,7 @@ from promise_pub.errors import DatabaseError
 from promise_pub.event_records import Event, NewEvent
 from promise_pub.features.journal.errors import EventNotFound
 from promise_pub.features.journal.ports import Appended, EventPage, Head, Numbered, Selection
-from tests.journal.patterns import matches
+from promise_pub.topics import matches
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
 

@@ -12,7 +12,7 @@ from promise_pub.event_records import Event, NewEvent
 from promise_pub.features.journal.keys import key_of
 from promise_pub.features.journal.ports import Selection
 from promise_pub.features.journal.store import StoredJournal
-from tests.journal.patterns import matches
+from promise_pub.topics import matches
 
 # Too long for any index, however it is compressed.
 LONG = "".join(map(chr, Random(2).choices(range(0x4E00, 0x9FFF), k=4000)))

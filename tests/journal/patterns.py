@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
-from operator import or_
-
 from hypothesis import strategies as st
 
 SPECIAL = ["", "*", "#", "a", "b", "a*", "##", "*#", "[^.]", "(", ")", "\\", "\\d", "$", "^", "?", "+", "{2}", "|", " ", "-", "é", "\N{CRAB}", "***", "(?i)", "%", "_", "'"]  # fmt: skip
@@ -38,16 +35,3 @@ def matches_naively(pattern: list[str], topic: list[str]) -> bool:
     if pattern[0] == "#":
         return any(matches_naively(pattern[1:], topic[skipped:]) for skipped in range(len(topic) + 1))
     return bool(topic) and pattern[0] in ("*", topic[0]) and matches_naively(pattern[1:], topic[1:])
-
-
-def matches(pattern: str, topic: str) -> bool:
-    """Tells whether a topic matches, in time that grows with the product of their words at most."""
-    words = topic.split(".") if topic else []
-    # Element n tells whether the words of the pattern so far match the first n words of the topic.
-    reached = [True] + [False] * len(words)
-    for wanted in pattern.split(".") if pattern else []:
-        if wanted == "#":
-            reached = [*accumulate(reached, or_)]
-        else:
-            reached = [False] + [before and wanted in ("*", word) for before, word in zip(reached, words, strict=False)]
-    return reached[-1]

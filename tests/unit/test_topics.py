@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 
 from promise_pub.errors import BadParameter
-from promise_pub.topics import check_pattern, is_exact, pattern_as_regex
-from tests.journal.patterns import matches, matches_naively, patterns, topics
+from promise_pub.topics import check_pattern, is_exact, matches, pattern_as_regex
+from tests.journal.patterns import matches_naively, patterns, topics
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from operator import attrgetter, itemgetter
 from typing import Any
 
 from promise_pub.event_records import Event, NewEvent
-from promise_pub.text import storable
+from promise_pub.text import storable, storable_json
 
 Row = tuple[Any, ...]
 
@@ -33,10 +32,7 @@ _values_of = itemgetter(*_ALL)
 _optional_texts = attrgetter("sender", "subject", "actor", "message_id", "content_type")
 MAX_INDEXED = 2000  # bytes of a text; PostgreSQL's indexes take 2,704 of all their columns
 _FIRST = datetime.min.replace(tzinfo=UTC)
-_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _encode = json.JSONEncoder(ensure_ascii=False).encode
-# A backslash that is escaped is passed over as a whole, so that no NUL is seen in what comes after it.
-_ESCAPED_NUL = re.compile(r"(\\\\)|\\u0000")
 
 
 def is_indexable(event: NewEvent) -> bool:
@@ -53,7 +49,7 @@ def row_of(event: NewEvent) -> Row:
     return (
         *(_moment(event.at), event.key, event.source, storable(event.topic), event.body),
         *(text and storable(text) for text in _optional_texts(event)),
-        _storable_json(event.headers),
+        storable_json(_encode(event.headers)),
     )
 
 
@@ -72,8 +68,3 @@ def _moment(at: datetime | None) -> datetime | None:
         return None
     # As asyncpg writes it, this one is before any time.
     return None if moment == _FIRST else moment
-
-
-def _storable_json(value: Mapping[str, Any]) -> str:
-    text = storable(_encode(value))
-    return _ESCAPED_NUL.sub(lambda found: found[1] or _REPLACEMENT, text) if r"\u0000" in text else text

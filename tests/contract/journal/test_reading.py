@@ -15,9 +15,9 @@ from promise_pub.event_records import Event
 from promise_pub.features.journal import page_queries
 from promise_pub.features.journal.ports import Selection
 from promise_pub.features.journal.store import StoredJournal
-from promise_pub.topics import pattern_as_regex
+from promise_pub.topics import matches, pattern_as_regex
 from tests.journal.new_events import an_event, random_events, select_naively
-from tests.journal.patterns import NASTY, matches
+from tests.journal.patterns import NASTY
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 EVENTS = 2000

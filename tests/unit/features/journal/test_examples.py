@@ -13,8 +13,8 @@ from promise_pub.features.journal.api import OPERATIONS
 from promise_pub.features.journal.described import BODIES
 from promise_pub.features.journal.feature import FEATURE
 from promise_pub.features.journal.settings import BusSettings
+from promise_pub.topics import matches
 from tests.documents import ROOT
-from tests.journal.patterns import matches
 
 PATTERN = re.compile(r"[\w-]+(?:\.[\w-]+)*\.(?:\*(?!\*)|#|%23)")
 TOPICS = [f"{BusSettings().prefix}.{topic}" for topic in BODIES]

@@ -1,0 +1,180 @@
+"""Values that plugins give for an event, checked: nothing of them can fail later on. Pure.
+
+Each function reads all that a plugin gives for one event, or raises what the plugin raises, or WrongValue.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+from promise_pub.features.stats.records import SEPARATOR, Cell, Kind
+from promise_pub.features.stats.sketches import member_digest
+from promise_pub.histogram import bucket_of, upper_bound
+from promise_pub.json_text import parse_json
+from promise_pub.statistics import Amount, Buckets
+from promise_pub.text import storable_json
+
+MAX_GIVEN = 10_000  # keys, entries, members or buckets that one event may have
+MAX_PART = 200  # characters of a part of a key
+# Bytes of a part of a key: four parts fit into the 2,704 that an index takes.
+MAX_PART_BYTES = 600
+MAX_NUMBER = 10**12  # of an Amount or a bucket: nine million of them fit into a sum
+MAX_VALUE = 10**10  # that is measured: nearly a million of them fit into a sum of thousandths
+MAX_SUM = 10**15  # thousandths that one bucket of an event may add
+MAX_JSON = 64 * 1024  # bytes of the value of an entry
+
+# Control characters, the separators of keys among them, characters that turn the direction of writing, line separators,
+# lone surrogates.
+_UNSAFE = re.compile("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_ONE = Cell(1)
+
+
+class WrongValue(Exception):
+    """A plugin gave something that cannot be counted."""
+
+
+Given = tuple[str, int | bytes, Any]
+"""A key, a part of it (a bucket of values, or a digest that stands for a member of a set), and what an event adds there."""
+
+
+def read_counts(given: Iterable[Any], columns: int) -> list[Given]:
+    """Reads what Counting.count gives; each adds a Cell."""
+    return [
+        (join_key(one.key, columns), 0, Cell(_whole(one.number)))
+        if isinstance(one, Amount)
+        else (join_key(one, columns), 0, _ONE)
+        for one in _listed(given)
+    ]
+
+
+def read_measures(given: Iterable[Any], columns: int) -> list[Given]:
+    """Reads what Measuring.measure gives; each adds a Cell."""
+    values: list[Given] = []
+    for one in _listed(given):
+        if isinstance(one, Buckets):
+            values += _read_buckets(join_key(one.key, columns), one.counts)
+            _check_number(values)
+        else:
+            key, value = _pair(one)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_VALUE:
+                raise WrongValue(f"{_words(value)} is no number over 0, and up to {MAX_VALUE:,}")
+            thousandths = round(value * 1000)
+            values.append((join_key(key, columns), bucket_of(value), Cell(1, thousandths, thousandths)))
+    return values
+
+
+def read_entries(given: Iterable[Any], columns: int) -> list[Given]:
+    """Reads what Latest.entry gives; each adds the text of its JSON."""
+    return [(join_key(key, columns), 0, json_value(value, MAX_JSON)[0]) for key, value in map(_pair, _listed(given))]
+
+
+def read_members(given: Iterable[Any], columns: int) -> list[Given]:
+    """Reads what Distinct.members gives; each part is the digest of a member."""
+    return [(join_key(key, columns), member_digest(_text(member)), None) for key, member in map(_pair, _listed(given))]
+
+
+READERS: dict[Kind, tuple[str, Callable[[Iterable[Any], int], list[Given]]]] = {
+    "counting": ("count", read_counts),
+    "measuring": ("measure", read_measures),
+    "latest": ("entry", read_entries),
+    "distinct": ("members", read_members),
+}
+"""The method of a plugin of each kind, and what reads its values."""
+
+
+def join_key(key: Any, columns: int) -> str:
+    """Returns a key as it is stored: its parts cut at MAX_PART characters, with unsafe ones replaced."""
+    if columns == 1 and isinstance(key, str):
+        return _clean(key)
+    if not isinstance(key, tuple):
+        raise WrongValue(f"a key is {_words(key)}, not a text for each of {columns} columns")
+    if len(key) != columns:
+        raise WrongValue(f"a key has {len(key)} parts, and the statistic {columns} columns")
+    return SEPARATOR.join(map(_clean, key))
+
+
+def json_value(value: Any, most: int) -> tuple[str, Any]:
+    """Returns the text of a value as JSON that PostgreSQL takes, and what it holds.
+
+    Raises ValueError, TypeError or RecursionError for what is none, has more bytes, or is nested too deep.
+    """
+    text = storable_json(_encode(value))
+    if len(text.encode()) > most:
+        raise ValueError(f"it has more than {most:,} bytes")
+    return text, parse_json(text)
+
+
+def _listed(given: Iterable[Any]) -> list[Any]:
+    if isinstance(given, str | bytes | dict):
+        raise WrongValue(f"it gives {_words(given)}, not values one after the other")
+    values = list(islice(given, MAX_GIVEN + 1))
+    _check_number(values)
+    return values
+
+
+def _check_number(values: Sized) -> None:
+    if len(values) > MAX_GIVEN:
+        raise WrongValue(f"it gives more than {MAX_GIVEN:,} values for one event")
+
+
+def _pair(one: Any) -> tuple[Any, Any]:
+    if not isinstance(one, tuple) or len(one) != 2:
+        raise WrongValue(f"it gives {_words(one)}, not a key with its value")
+    return one[0], one[1]
+
+
+def _read_buckets(key: str, counts: Any) -> Iterator[Given]:
+    if not isinstance(counts, Mapping):
+        raise WrongValue(f"the counts of Buckets are {_words(counts)}, not a mapping")
+    _check_number(counts)
+    for bucket, count in counts.items():
+        if isinstance(bucket, bool) or not isinstance(bucket, int) or not 0 <= bucket <= _LAST_BUCKET:
+            raise WrongValue(f"{_words(bucket)} is no bucket from 0 to {_LAST_BUCKET}")
+        bound = _thousandths(bucket)
+        total = _whole(count) * bound
+        if not 0 < total <= MAX_SUM:
+            raise WrongValue(f"a bucket with {_words(count)} values is none, or too large")
+        yield key, bucket, Cell(count, total, bound)
+
+
+def _whole(number: Any) -> int:
+    if isinstance(number, bool) or not isinstance(number, int) or not -MAX_NUMBER <= number <= MAX_NUMBER:
+        raise WrongValue(f"{_words(number)} is no whole number, or has more than 12 digits")
+    return int(number)
+
+
+def _text(text: Any) -> str:
+    if type(text) is str:
+        return text
+    if isinstance(text, str):
+        # What it holds, whatever its class makes of it: that of an enumeration has other ideas.
+        return str.__str__(text)
+    raise WrongValue(f"{_words(text)} is no text")
+
+
+def _clean(part: Any) -> str:
+    text = _text(part)
+    if len(text) <= MAX_PART_BYTES // 4 and text.isprintable():
+        return text
+    return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text[:MAX_PART]).encode()[:MAX_PART_BYTES].decode(errors="ignore")
+
+
+def _words(value: Any) -> str:
+    """Returns words for a value of any size."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and -1e18 < value < 1e18:
+        return f"{value}"
+    return f"a {type(value).__name__}"
+
+
+@lru_cache
+def _thousandths(bucket: int) -> int:
+    return round(upper_bound(bucket) * 1000)
+
+
+_LAST_BUCKET = bucket_of(MAX_VALUE)
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
