@@ -131,7 +131,7 @@ def parse_asked(details: Details, given: Given, now: datetime, named: Named = st
 def parse_version(given: Given) -> int | None:
     """Reads the version that is asked for. Raises BadParameter."""
     text = given.get("version", ("",))[0]
-    return parse_positive({"version": text}, "version", 1, MAX_VERSION) if text else None
+    return _parse_number(text) if text else None
 
 
 def choose_interval(widths: Sequence[int], span: timedelta) -> int:

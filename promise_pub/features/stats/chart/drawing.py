@@ -118,8 +118,10 @@ def _moments(chart: Chart, frame: Frame) -> Markup:
 def _bars(series: Sequence[Series], frame: Frame) -> list[Markup]:
     """Returns a path for each series, of which the first is the lowest. What is negative hangs below zero."""
     gap = GAP if frame.step > 4 else 0.0
-    width = number(frame.step - gap)
-    above = [0.0] * len(series[0].values) if series else []
+    width, unit = number(frame.step - gap), PLOT_HEIGHT / (frame.scale.high - frame.scale.low)
+    zero = frame.y(0)
+    places = [number(frame.x(place) + gap / 2) for place in range(len(series[0].values))] if series else []
+    above = [zero] * len(places)
     below = [*above]
     drawn = []
     for one in series:
@@ -128,11 +130,9 @@ def _bars(series: Sequence[Series], frame: Frame) -> list[Markup]:
             if not value:
                 continue
             base = above if value > 0 else below
-            start = frame.y(base[place])
-            base[place] += value
-            path.append(
-                f"M{number(frame.x(place) + gap / 2)} {number(start)}h{width}V{number(frame.y(base[place]))}h-{width}Z"
-            )
+            start = base[place]
+            base[place] = end = start - value * unit
+            path.append(f"M{places[place]} {start:.1f}h{width}V{end:.1f}h-{width}Z")
         drawn.append(tag("path", class_=f"bar of-{one.number}", d="".join(path)))
     return drawn
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, cast
 
 from promise_pub.features.stats.asked import Asked
 from promise_pub.features.stats.ports import Mark
@@ -57,16 +58,17 @@ def name_of_key(key: str, nothing: str) -> str:
 
 def series_of_keys(asked: Asked, rows: Sequence[Row], starts: Sequence[datetime]) -> list[Series]:
     """Returns a series for each of the MOST_KEYS keys with the greatest sums, the greatest first, and one for the others."""
-    sums: dict[str, float] = {}
-    for row in rows:
-        sums[row.key] = sums.get(row.key, 0) + _number(row.values[0])
+    counted = cast(list[tuple[datetime, str, float]], [(row.at, row.key, row.values[0]) for row in rows])
+    sums = defaultdict[str, float](float)
+    for _, key, count in counted:
+        sums[key] += count
     single = sorted((key for key in sums if key != OTHERS), key=lambda key: (-sums[key], key))[:MOST_KEYS]
     places = {start: place for place, start in enumerate(starts)}
     values = {key: [0.0] * len(starts) for key in [*single, OTHERS]}
-    for row in rows:
-        place = places.get(row.at)
-        if place is not None:
-            values[row.key if row.key in values else OTHERS][place] += _number(row.values[0])
+    others = values[OTHERS]
+    for start, key, count in counted:
+        if start in places:
+            values.get(key, others)[places[start]] += count
     nothing = MEASURES[asked.layout.kind][0]
     series = [Series(number, name_of_key(key, nothing), values[key]) for number, key in enumerate(single, 1)]
     return [*series, Series(0, OTHER, values[OTHERS])] if len(sums) > len(single) else series
@@ -74,17 +76,8 @@ def series_of_keys(asked: Asked, rows: Sequence[Row], starts: Sequence[datetime]
 
 def series_of_measures(rows: Iterable[Row], starts: Sequence[datetime]) -> list[Series]:
     """Returns a series for each percentile; there is one row at most for each window."""
-    found = {row.at: dict(zip(MEASURES["measuring"], row.values, strict=True)) for row in rows}
+    found = {row.at: dict(zip(MEASURES["measuring"], cast(tuple[Value, ...], row.values), strict=True)) for row in rows}
     return [
-        Series(number, name, [_value(found[start][name]) if start in found else None for start in starts])
+        Series(number, name, [found[start][name] if start in found else None for start in starts])
         for number, name in enumerate(PERCENTILES, 1)
     ]
-
-
-def _number(value: object) -> float:
-    assert isinstance(value, int | float)
-    return value
-
-
-def _value(value: object) -> Value:
-    return None if value is None else _number(value)
