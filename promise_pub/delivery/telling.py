@@ -120,7 +120,8 @@ class RunTelling:
             body |= {"seconds_queued": round(report.seconds.queued, 3)}
         else:
             buckets = {str(bucket): count for bucket, count in sorted(self._latency.buckets().items())}
-            body |= {"rows": self._differences(rows), "state": report.state.value, "latency": buckets}
+            mode = report.parameters.mode.value
+            body |= {"rows": self._differences(rows), "state": report.state.value, "mode": mode, "latency": buckets}
         if topic == PROGRESS:
             body |= {"blocked": report.blocked}
         elif topic == ENDED:
@@ -145,7 +146,6 @@ def _end(report: RunReport, rows: Mapping[str, int]) -> dict[str, Any]:
         "seconds": {part: round(seconds, 3) for part, seconds in asdict(report.seconds).items()},
         "resends": [asdict(one) for one in report.resends],
         "file": asdict(report.file),
-        "mode": report.parameters.mode.value,
     }
 
 

@@ -36,6 +36,7 @@ _LATENCY = described(
     {"type": "object", "additionalProperties": ORDINAL, "propertyNames": {"pattern": "^[0-9]+$"}},
     "Publisher confirms since the run's last event, by their latency: bucket b holds those up to 0.01 · 1.02^b ms.",
 )
+_MOVED = {**_RUN, "rows": _ROWS, "state": one_of(State), "mode": one_of(Mode), "latency": _LATENCY}
 _FILE = object_of({"name": TEXT, "bytes": COUNT, "sha256": TEXT})
 _ACCOUNT = {"role": TEXT}
 
@@ -50,23 +51,19 @@ BODIES: dict[str, tuple[str, Schema]] = {
     ),
     "run.progress": (
         "A run goes on; every ten seconds at most.",
-        object_of({**_RUN, "rows": _ROWS, "state": one_of(State), "latency": _LATENCY, "blocked": FLAG}),
+        object_of({**_MOVED, "blocked": FLAG}),
     ),
     "run.ended": (
         "A run has ended: for good, or until it is resumed.",
         object_of(
             {
-                **_RUN,
-                "rows": _ROWS,
-                "state": one_of(State),
-                "latency": _LATENCY,
+                **_MOVED,
                 "verdict": nullable(one_of(Verdict)),
                 "error": described(nullable(TEXT), "The code of the error."),
                 "totals": described(object_of(dict.fromkeys(FATES, COUNT)), "The run's report."),
                 "seconds": object_of(dict.fromkeys(Seconds.__slots__, AMOUNT)),
                 "resends": array(object_of({"rows": COUNT, "reason": TEXT})),
                 "file": _FILE,
-                "mode": one_of(Mode),
             }
         ),
     ),

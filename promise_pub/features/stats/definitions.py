@@ -95,7 +95,7 @@ def _define(plugin: Any, ours: bool) -> Definition:
     is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
     _check(callable(function) and not is_async, f"{method} must be a function that is not async")
     layout = Layout(
-        name=_name(plugin.__dict__.get("name", getattr(plugin, "name", None))),
+        name=_name(getattr(plugin, "name", None)),
         version=_version(plugin.version),
         kind=kind,
         summary=_summary(plugin.__doc__),

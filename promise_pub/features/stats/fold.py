@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from datetime import datetime, timedelta
+from datetime import datetime
 from math import gcd, inf
 from typing import Any
 
@@ -170,6 +170,6 @@ def _start(place: int, width: int, registered: Registered, swept: Swept) -> date
     if width == WHOLE:
         return None if carried else ORIGIN
     start = start_at(index, width)
-    if carried and registered.carried_until and start + timedelta(seconds=width) <= registered.carried_until:
+    if carried and registered.carried_until and start < registered.carried_until:
         return None
     return None if width in swept and start < swept[width] else start

@@ -57,9 +57,9 @@ def inflate(stored: bytes) -> bytes:
     """Returns the registers that were stored. Raises ValueError for anything else."""
     unpacked = zlib.decompressobj()
     try:
-        registers = unpacked.decompress(stored, REGISTERS)
+        registers = unpacked.decompress(stored, REGISTERS + 1)
     except zlib.error as error:
         raise ValueError("This is no sketch.") from error
-    if len(registers) != REGISTERS or not unpacked.eof and unpacked.unconsumed_tail:
+    if len(registers) != REGISTERS or not unpacked.eof:
         raise ValueError("This is no sketch.")
     return registers
