@@ -36,7 +36,7 @@ _NAME: Schema = {
     "schema": {"type": "string", "pattern": "^[a-z0-9-]{1,60}$"},
     "example": "runs",
 }
-_VERSION = query("version", {**ORDINAL, "maximum": MAX_VERSION}, "Another version than the one that is shown.")
+_VERSION = query("version", {**COUNT, "maximum": MAX_VERSION}, "Another version than the one that is shown.")
 
 
 def _list() -> Operation:
@@ -127,7 +127,7 @@ def _statistic() -> Schema:
             "kind": _KIND,
             "intervals": array(TEXT, description="The widths of its windows; `all` is all time."),
             "unit": TEXT,
-            "version": ORDINAL,
+            "version": COUNT,
             "state": described(
                 {"type": "string", "enum": [*get_args(State)]},
                 "Set aside: no longer counted, for its trouble. Absent: its plugin is not installed.",
@@ -186,7 +186,7 @@ def schemas() -> dict[str, Schema]:
         "StatisticLayout": object_of(
             {
                 "name": TEXT,
-                "version": ORDINAL,
+                "version": COUNT,
                 "kind": _KIND,
                 "summary": TEXT,
                 "columns": array(TEXT),

@@ -129,9 +129,15 @@ def parse_asked(details: Details, given: Given, now: datetime, named: Named = st
 
 
 def parse_version(given: Given) -> int | None:
-    """Reads the version that is asked for. Raises BadParameter."""
+    """Reads the version that is asked for; 0 is one that is counted anew. Raises BadParameter."""
     text = given.get("version", ("",))[0]
     return _parse_number(text) if text else None
+
+
+def _parse_number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 12 and int(text) <= MAX_VERSION):
+        raise BadParameter(f"version must be a whole number up to {MAX_VERSION}, not {text[:50]!r}.")
+    return int(text)
 
 
 def choose_interval(widths: Sequence[int], span: timedelta) -> int:

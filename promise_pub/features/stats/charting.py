@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+from markupsafe import Markup
 
 from promise_pub.errors import BadParameter
 from promise_pub.features.stats.asked import Asked
@@ -13,9 +17,17 @@ from promise_pub.features.stats.ports import Journal
 from promise_pub.features.stats.questions import BEGINNING, MOST_ROWS, StatisticsReader
 from promise_pub.features.stats.records import WHOLE
 from promise_pub.features.stats.report import check_number, list_windows, shape
+from promise_pub.presentation.svg import rules_of_file
 
+RULES = Path(__file__).parent / "static" / "chart.css"
 MOST_DRAWN = 1_000  # windows of a chart: more are narrower than a pixel
 MOST_MARKS = 20
+
+
+@cache
+def chart_style() -> Markup:
+    """Returns the rules of a chart's file."""
+    return rules_of_file(RULES.read_text(encoding="utf-8"))
 
 
 def has_chart(asked: Asked) -> bool:

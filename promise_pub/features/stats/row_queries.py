@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
@@ -14,8 +13,9 @@ import asyncpg
 from promise_pub.concurrency import run_in_thread
 from promise_pub.db import ANSWER_TIMEOUT, answering, queries
 from promise_pub.features.stats.errors import StatisticNotFound
+from promise_pub.features.stats.layouts import registered_of
 from promise_pub.features.stats.questions import MOST_ROWS, Details, Gap, Known, Row, Selection, Spark
-from promise_pub.features.stats.records import OTHERS, Kind, Layout, LeftOut, Registered
+from promise_pub.features.stats.records import OTHERS, Kind, LeftOut
 from promise_pub.features.stats.sketches import estimate, inflate
 from promise_pub.histogram import upper_bound
 
@@ -97,7 +97,7 @@ class StoredStatistics:
 
     async def _versions(self, connection: Any, name: str | None) -> Sequence[Known]:
         rows = [dict(row) async for row in self._sql["ASC"].versions(connection, name=name)]
-        return [Known(gaps=row.pop("gaps"), registered=_registered(row)) for row in rows]
+        return [Known(gaps=row.pop("gaps"), registered=registered_of(row)) for row in rows]
 
     async def page(self, selection: Selection, limit: int, skip: int) -> tuple[Sequence[Row], int]:
         kind, given = selection.statistic.layout.kind, _given(selection)
@@ -169,12 +169,6 @@ def _chosen(versions: Sequence[Known], name: str, version: int | None) -> Known:
         numbers = ", ".join(str(one.registered.layout.version) for one in versions)
         raise StatisticNotFound(f"There is no version {version} of {name}: there are {numbers}.")
     return found
-
-
-def _registered(row: dict[str, Any]) -> Registered:
-    name, version, layout = row.pop("name"), row.pop("version"), json.loads(row.pop("layout"))
-    lists = {part: tuple(layout[part]) for part in ("columns", "intervals", "topics")}
-    return Registered(**row, layout=Layout(**{**layout, **lists, "name": name, "version": version}))
 
 
 def _read_count(row: asyncpg.Record) -> Row:

@@ -24,9 +24,7 @@ def draw_list(overview: Overview) -> Grid:
     for name in ("statistic", "intervals", "state", "counts"):
         grid.add_column(name, no_wrap=True, overflow="ellipsis" if name == "counts" else "fold")
     for told in overview.as_json():
-        grid.add_row(
-            told["name"], " ".join(told["intervals"]) or "–", _state(told), Text(printable(told["summary"]))
-        )
+        grid.add_row(told["name"], " ".join(told["intervals"]) or "–", _state(told), Text(printable(told["summary"])))
     return grid
 
 

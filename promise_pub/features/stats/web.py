@@ -10,18 +10,16 @@ import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from markupsafe import Markup
 
 from promise_pub.errors import BadParameter
 from promise_pub.features.stats.asked import PARAMETERS, Asked, parse_asked, parse_version
 from promise_pub.features.stats.chart import draw_chart, draw_chart_file
 from promise_pub.features.stats.chart.captions import rows_of_table
 from promise_pub.features.stats.chart.series import Chart
-from promise_pub.features.stats.charting import has_chart, read_chart, require_chart
+from promise_pub.features.stats.charting import chart_style, has_chart, read_chart, require_chart
 from promise_pub.features.stats.intervals import width_text
 from promise_pub.features.stats.overview import list_statistics, spark_paths
 from promise_pub.features.stats.pages import head_of, show_rows
@@ -39,12 +37,10 @@ from promise_pub.http.negotiation import CSV, JSON, negotiate_format
 from promise_pub.http.pagination import add_page_headers, check_known, parse_query
 from promise_pub.http.responses import as_csv, as_json, large_answer, page
 from promise_pub.json_text import dump_json
-from promise_pub.presentation.svg import rules_of_file
 
 READER = web.AppKey("statistics", StatisticsReader)
 JOURNAL = web.AppKey("statistics_journal", Journal)
 SVG = "svg"
-RULES = Path(__file__).parent / "static" / "chart.css"
 SPANS = (
     ("", "all time"),
     ("24h", "the last 24 hours"),
@@ -146,21 +142,19 @@ def _as_page(request: web.Request, table: Table, chart: Chart | None, why: str) 
 
 
 def _as_svg(chart: Chart) -> web.Response:
-    style, policy = _style()
     return web.Response(
-        text=draw_chart_file(chart, style),
+        text=draw_chart_file(chart, chart_style()),
         content_type="image/svg+xml",
         charset="utf-8",
-        headers={"Content-Security-Policy": policy},
+        headers={"Content-Security-Policy": _policy()},
     )
 
 
 @cache
-def _style() -> tuple[Markup, str]:
-    """Returns the rules of a chart's file, and a policy that allows these and nothing else."""
-    rules = rules_of_file(RULES.read_text(encoding="utf-8"))
-    digest = base64.b64encode(hashlib.sha256(rules.encode()).digest()).decode()
-    return rules, f"default-src 'none'; style-src 'sha256-{digest}'; frame-ancestors 'none'"
+def _policy() -> str:
+    """Returns a policy that allows a chart's file its rules, and nothing else."""
+    digest = base64.b64encode(hashlib.sha256(chart_style().encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{digest}'; frame-ancestors 'none'"
 
 
 @routes.get("/stats/{name}/layout")
