@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from promise_pub.errors import DatabaseError
-from promise_pub.features.stats import api, errors, web
 from promise_pub.features.stats.errors import StatisticNotFound
+from promise_pub.features.stats.feature import feature_of
+from promise_pub.features.stats.feature import with_services as feature_with_services
 from promise_pub.features.stats.ports import Bounds, Mark
 from promise_pub.features.stats.questions import Details, Known, Row, Selection, Spark
 from promise_pub.features.stats.records import OTHERS, Layout, Registered
-from promise_pub.http.features import Feature, OpenFeature
-from promise_pub.http.keys import NavItem
+from promise_pub.http.features import OpenFeature
 
 
 class FakeStatistics:
@@ -117,16 +116,6 @@ class FakeJournal:
 
 
 def with_services(statistics: FakeStatistics, journal: FakeJournal) -> OpenFeature:
-    """The faces of statistics, as a feature."""
-    feature = Feature(
-        name="stats",
-        folder=Path(web.__file__).parent,
-        open=None,  # type: ignore[arg-type]
-        routes=web.routes,
-        operations=api.OPERATIONS,
-        schemas=api.schemas,
-        tags={"statistics": "Counts."},
-        errors=errors.ENTRIES,
-        nav=(NavItem("/stats", "Statistics"),),
-    )
-    return OpenFeature(feature=feature, values=web.values_of(statistics, journal))  # type: ignore[arg-type]
+    """The feature with these instead of what is stored."""
+    feature = feature_of(lambda _: journal)  # type: ignore[arg-type, return-value]
+    return feature_with_services(statistics, journal, "promise-pub", feature)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from promise_pub.presentation.svg import number, tag
 from promise_pub.presentation.text_size import fitted, width_of
 from promise_pub.text import printable
 
-WIDTH, PLOT_HEIGHT = 960, 220
+WIDTH, HEIGHT = 960, 220  # pixels; the height is that of the plot
 LEFT, RIGHT, BOTTOM = 64, 16, 30
 LEGEND_SIZE, MARK_SIZE, AXIS_SIZE = 12, 11, 11  # fonts
 LEGEND_ROW, MARK_ROW = 20, 15
@@ -31,23 +31,24 @@ class Frame(NamedTuple):
 
     top: float
     step: float
+    height: float
     scale: Scale
 
     def x(self, place: float) -> float:
         return LEFT + place * self.step
 
     def y(self, value: float) -> float:
-        return self.top + PLOT_HEIGHT * (1 - self.scale.share(value))
+        return self.top + self.height * (1 - self.scale.share(value))
 
 
-def draw(chart: Chart, *style: Markup, **attributes: str) -> Markup:
+def draw(chart: Chart, height: float = HEIGHT, *style: Markup, **attributes: str) -> Markup:
     """Returns an <svg>: legend, marks, axes and values, and above all of it a place for the pointer for each window."""
     legend, rows = _legend(chart.series)
     labels = [mark for mark in chart.marks if chart.starts]
     top = 12.0 + rows * LEGEND_ROW + (MARK_ROWS * MARK_ROW if labels else 0)
-    frame = Frame(top, _INSIDE / max(1, len(chart.starts)), scale_of(chart))
-    height = top + PLOT_HEIGHT + BOTTOM
-    size = {"width": str(WIDTH), "height": number(height)}
+    frame = Frame(top, _INSIDE / max(1, len(chart.starts)), height, scale_of(chart))
+    whole = number(top + height + BOTTOM)
+    size = {"width": str(WIDTH), "height": whole}
     draw_series = _bars if chart.kind == "bars" else _lines
     content = [
         tag("title", [chart.title]),
@@ -61,9 +62,7 @@ def draw(chart: Chart, *style: Markup, **attributes: str) -> Markup:
         _marks(chart, labels, frame, top - MARK_ROWS * MARK_ROW),
         _windows(chart, frame),
     ]
-    return tag(
-        "svg", content, viewBox=f"0 0 {WIDTH} {number(height)}", **size, class_="statistic", role="img", **attributes
-    )
+    return tag("svg", content, viewBox=f"0 0 {WIDTH} {whole}", **size, class_="statistic", role="img", **attributes)
 
 
 def _legend(series: Sequence[Series]) -> tuple[Markup, int]:
@@ -99,7 +98,7 @@ def _grid(frame: Frame, unit: str) -> Markup:
 
 
 def _moments(chart: Chart, frame: Frame) -> Markup:
-    y = number(frame.top + PLOT_HEIGHT + 18)
+    y = number(frame.top + frame.height + 18)
     return tag(
         "g",
         [
@@ -118,7 +117,7 @@ def _moments(chart: Chart, frame: Frame) -> Markup:
 def _bars(series: Sequence[Series], frame: Frame) -> list[Markup]:
     """Returns a path for each series, of which the first is the lowest. What is negative hangs below zero."""
     gap = GAP if frame.step > 4 else 0.0
-    width, unit = number(frame.step - gap), PLOT_HEIGHT / (frame.scale.high - frame.scale.low)
+    width, unit = number(frame.step - gap), frame.height / (frame.scale.high - frame.scale.low)
     zero = frame.y(0)
     places = [number(frame.x(place) + gap / 2) for place in range(len(series[0].values))] if series else []
     above = [zero] * len(places)
@@ -168,7 +167,7 @@ def _marks(chart: Chart, marks: Sequence[Mark], frame: Frame, top: float) -> Mar
         row = next((row for row, end in enumerate(ends) if end <= start), None)
         title = tag("title", [f"{mark.at:%Y-%m-%d %H:%M:%S} UTC: {printable(mark.text)}"])
         above = top if row is None else top + row * MARK_ROW
-        parts = [title, tag("path", d=f"M{number(x)} {number(above)}V{number(frame.top + PLOT_HEIGHT)}")]
+        parts = [title, tag("path", d=f"M{number(x)} {number(above)}V{number(frame.top + frame.height)}")]
         if row is not None:
             ends[row] = start + width + 6
             parts.append(tag("text", [text], x=number(start), y=number(above + 11)))
@@ -180,7 +179,7 @@ def _windows(chart: Chart, frame: Frame) -> Markup:
     """Returns a place for each window that shows its numbers when it is pointed at."""
     width, top = number(frame.step), number(frame.top)
     content = "".join(
-        f'<rect x="{number(frame.x(place))}" y="{top}" width="{width}" height="{PLOT_HEIGHT}">'
+        f'<rect x="{number(frame.x(place))}" y="{top}" width="{width}" height="{frame.height:g}">'
         f"<title>{escape(describe_window(chart, place))}</title></rect>"
         for place in range(len(chart.starts))
     )
