@@ -15,6 +15,7 @@ from benchmarks.journal.events import fill_journal
 from benchmarks.measure import Bench
 from benchmarks.services import Listening, NotMeasured
 from promise_pub import db
+from promise_pub.features.journal.settings import JournalSettings
 from promise_pub.settings.model import DatabaseSettings
 
 PLUGINS = Path(__file__).parent / "plugins"
@@ -48,7 +49,10 @@ async def catch_up(bench: Bench, events: int) -> CaughtUp:
         started = time.perf_counter()
         async with (
             services.counting_consumer() as consumer,
-            services.server(consumer, database, plugins=PLUGINS) as server,
+            # It tells nothing of itself, so that the events are those that it found.
+            services.server(
+                consumer, database, features={"journal": JournalSettings(enabled=False)}, plugins=PLUGINS
+            ) as server,
             db.open_pool(database, max_size=1) as pool,
         ):
             await get_page(server.url)

@@ -112,7 +112,7 @@ async def _shown(world: World, name: str, columns: Iterable[str], width: str, fi
         status, answer = await world.ask("GET", f"/stats/{name}", params=query)
         assert status == 200, answer
         for row in answer["rows"]:
-            key = row["start"], *(row[column] for column in columns)
+            key = row["start"], *(row["key"][column] for column in columns)
             assert key not in counts, (name, row)
             counts[key] = row["count"]
         if len(answer["rows"]) < PER_PAGE:

@@ -81,5 +81,5 @@ async def _has_counted(server: ServerUnderTest) -> bool:
     answer = await server.get("/stats/runs-by-branch?format=json&interval=1d&since=2d")
     if answer.status != 200:
         return False
-    counts = {(row["branch"], row["verdict"]): row["count"] for row in answer.json["rows"]}
+    counts = {(row["key"]["branch"], row["key"]["verdict"]): row["count"] for row in answer.json["rows"]}
     return counts == {("main", "kept"): 2, ("feature", "kept"): 2}
