@@ -202,6 +202,7 @@ CREATE TABLE IF NOT EXISTS journal_events (
 CREATE INDEX IF NOT EXISTS journal_by_topic ON journal_events (topic, seq);
 CREATE INDEX IF NOT EXISTS journal_by_subject ON journal_events (subject, seq) WHERE subject IS NOT NULL;
 CREATE INDEX IF NOT EXISTS journal_by_time ON journal_events (at, seq);
+CREATE INDEX IF NOT EXISTS journal_by_users ON journal_events (at, seq) WHERE source = 'api';
 CREATE INDEX IF NOT EXISTS journal_by_actor ON journal_events (topic, at) INCLUDE (actor)
     WHERE source = 'own' AND actor IS NOT NULL;
 ALTER TABLE journal_events SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.02);
@@ -231,7 +232,7 @@ CREATE TABLE IF NOT EXISTS stats_statistics (
     layout           JSONB NOT NULL,                                     -- so that rows can be read without its code
     counted_from     BIGINT NOT NULL,                                    -- the first event that is in its rows
     position         BIGINT NOT NULL,                                    -- every event from there up to it is in its rows, and no other
-    carried_until    TIMESTAMPTZ,                                        -- windows that end by then were copied from an older version
+    carried_until    TIMESTAMPTZ,                                        -- windows that start before it were copied from an older version
     carried_position BIGINT,                                             -- which had counted up to here
     shown            BOOLEAN NOT NULL DEFAULT false,                     -- whether readers see this version
     state            TEXT NOT NULL DEFAULT 'going' CHECK (state IN ('going', 'set_aside', 'absent')),

@@ -26,6 +26,8 @@ from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.errors import BrokerRefused, PromisePubError
 from promise_pub.event_records import OutboxEvent
 from promise_pub.features.journal import feature as journal
+from promise_pub.features.journal.store import StoredJournal
+from promise_pub.features.stats.feature import feature_of as statistics_of
 from promise_pub.features.visits import feature as visits
 from promise_pub.http.features import Feature
 from promise_pub.http.intake.limits import Limits
@@ -44,7 +46,7 @@ log = logging.getLogger(__name__)
 
 LAST_WORD = 0.5  # seconds to tell that the server has stopped
 
-FEATURES: Sequence[Feature] = (visits.FEATURE, journal.FEATURE)
+FEATURES: Sequence[Feature] = (visits.FEATURE, journal.FEATURE, statistics_of(StoredJournal))
 """The rooms beside the heart. A feature is added by its line here, and removed by deleting it and its folder."""
 
 
@@ -96,7 +98,10 @@ async def running(
         if settings.server.auth == "users":
             opening = accounts.open_authenticator(pool, settings.server.login_hours, outbox)
             authenticator = await stack.enter_async_context(opening)
-        opened = [await stack.enter_async_context(one.open(pool, settings)) for one in features]
+        opened = [
+            await stack.enter_async_context(one.open(pool, settings, lambda: runs.current is not None))
+            for one in features
+        ]
         services = Services(
             runs=runs,
             ledger=ledger,

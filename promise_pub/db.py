@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiosql
 import asyncpg
@@ -94,9 +94,25 @@ def translated() -> Iterator[None]:
         raise DatabaseError(f"The database failed: {_reason(error)}", passes=_passes(error)) from error
 
 
+class _PooledConnection(asyncpg.Connection):
+    """A connection that is not reset when it goes back to the pool after a block that left nothing behind on it."""
+
+    _left_as_found = False
+
+    def leave_as_found(self) -> None:
+        """Promises that nobody will have changed the session, nor locked anything for it, when it goes back."""
+        self._left_as_found = True
+
+    def get_reset_query(self) -> str:
+        left_as_found, self._left_as_found = self._left_as_found, False
+        return "" if left_as_found else super().get_reset_query()
+
+
 @asynccontextmanager
-async def answering(pool: asyncpg.Pool, within: float) -> AsyncIterator[PoolConnectionProxy]:
+async def answering(pool: asyncpg.Pool, within: float, *, reset: bool = True) -> AsyncIterator[PoolConnectionProxy]:
     """Yields a connection for queries that take `within` seconds at most, and translates their errors.
+
+    A block that leaves the session as it found it can do without its `reset`, which is a statement less.
 
     Whatever hangs, the block ends RELEASE_TIMEOUT later at the latest, and the pool has its connection back. asyncpg by
     itself waits as long as for a statement until the database confirms that a query is cancelled or rolled back. After
@@ -110,6 +126,9 @@ async def answering(pool: asyncpg.Pool, within: float) -> AsyncIterator[PoolConn
         try:
             async with limit:
                 connection = await pool.acquire()
+                if not reset:
+                    # The pool's proxy passes it on, which its type does not know.
+                    cast(Any, connection).leave_as_found()
                 ending = loop.call_at(end + RELEASE_TIMEOUT, connection.terminate)
                 try:
                     yield connection
@@ -145,6 +164,7 @@ async def open_pool(settings: DatabaseSettings, *, min_size: int = 1, max_size: 
             min_size=min_size,
             max_size=max_size,
             command_timeout=COMMAND_TIMEOUT,
+            connection_class=_PooledConnection,
         )
     try:
         yield pool

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 Source = Literal["own", "bus", "api", "import"]
@@ -65,3 +65,18 @@ class Event(NewEvent):
     seq: int
     at: datetime
     received_at: datetime
+
+
+class Bounds(NamedTuple):
+    """Numbers of the first event that is kept and of the last one; the first is one more where there is none."""
+
+    oldest: int
+    newest: int
+
+
+class Mark(NamedTuple):
+    """An event that a user told, as a deployment: shown on charts."""
+
+    at: datetime
+    seq: int
+    text: str

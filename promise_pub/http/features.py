@@ -14,10 +14,14 @@ from aiohttp.typedefs import Middleware
 from prometheus_client.registry import Collector
 
 from promise_pub.db_checks import Need
+from promise_pub.http.insets import Inset, Place
 from promise_pub.http.keys import NavItem
 from promise_pub.http.problem_catalog import Entry, Kind
 from promise_pub.settings.model import Sections, Settings
 from promise_pub.terminal import CommandParsers
+
+Busy = Callable[[], bool]
+"""Tells whether a run goes, which has the right of way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,17 +42,18 @@ class Feature:
     """A room beside the heart. The application adds it by one line; deleting it is deleting its folder and that line.
 
     `folder` has its `templates/`, found as `{name}/…`, and its `static/`, served under `/static/{name}/`; each is
-    optional. `sections` are the dataclasses of its sections of the configuration. `open` gets the pool of the database
-    and the whole configuration. `needs` lists the rights that this takes. `reads_outbox` tells whether it takes events
+    optional. `sections` are the dataclasses of its sections of the configuration. `open` gets the pool of the database,
+    the whole configuration, and what tells whether a run goes. `needs` lists the rights that this takes. `reads_outbox` tells whether it takes events
     from the outbox: while nobody does, none are put there. `with_local_broker` are options, by section, that
     `serve --local` sets where it starts a broker. `middlewares` see every request before errors are rendered.
     `operations` describe its routes by (method, path), `schemas` what these refer to, `tags` the groups that they are
-    listed in. `errors` are the catalogue's entries of its own errors.
+    listed in. `errors` are the catalogue's entries of its own errors. `insets` are parts of
+    pages of others.
     """
 
     name: str
     folder: Path
-    open: Callable[[asyncpg.Pool, Settings], AbstractAsyncContextManager[OpenFeature]]
+    open: Callable[[asyncpg.Pool, Settings, Busy], AbstractAsyncContextManager[OpenFeature]]
     sections: Sections = field(default_factory=dict)
     needs: Callable[[Settings], Sequence[Need]] = lambda _: ()
     with_local_broker: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -60,4 +65,5 @@ class Feature:
     tags: Mapping[str, str] = field(default_factory=dict)
     errors: Mapping[Kind, Entry] = field(default_factory=dict)
     nav: Sequence[NavItem] = ()
+    insets: Mapping[Place, Inset] = field(default_factory=dict)
     add_commands: Callable[[CommandParsers], None] | None = None

@@ -17,7 +17,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from promise_pub import app, cli, db
-from promise_pub.http.features import Feature, OpenFeature
+from promise_pub.http.features import Busy, Feature, OpenFeature
 from promise_pub.http.keys import NavItem
 from promise_pub.http.negotiation import JSON, negotiate_format
 from promise_pub.http.openapi.answers import answer, formats
@@ -83,7 +83,7 @@ async def show_guests(request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def open_guests(pool: asyncpg.Pool, settings: Settings) -> AsyncIterator[OpenFeature]:
+async def open_guests(pool: asyncpg.Pool, settings: Settings, _: Busy) -> AsyncIterator[OpenFeature]:
     book = GuestBook(pool)
     await book.prepare(settings.of("guests", GuestSettings).start)
     yield OpenFeature(feature=FEATURE, values={BOOK: book}, collectors=[GuestCollector(book)])

@@ -18,13 +18,13 @@ from promise_pub.features.journal.metrics import JournalCollector
 from promise_pub.features.journal.ports import Appending, JournalReader
 from promise_pub.features.journal.settings import BusSettings, JournalSettings
 from promise_pub.features.journal.store import StoredJournal
-from promise_pub.http.features import Feature, OpenFeature
+from promise_pub.http.features import Busy, Feature, OpenFeature
 from promise_pub.http.keys import NavItem
 from promise_pub.settings.model import Settings
 
 
 @asynccontextmanager
-async def open_journal(pool: asyncpg.Pool, settings: Settings) -> AsyncIterator[OpenFeature]:
+async def open_journal(pool: asyncpg.Pool, settings: Settings, _: Busy) -> AsyncIterator[OpenFeature]:
     """Opens the journal. It is fed by the outbox and the bus where the settings enable that; shown and swept in any case."""
     journal = StoredJournal(pool)
     own, bus = settings.of("journal", JournalSettings), settings.of("bus", BusSettings)

@@ -25,19 +25,27 @@ UPDATE journal_head SET seq = :seq, received_at = :received_at;
 DELETE FROM outbox WHERE n IN (SELECT n FROM outbox ORDER BY n LIMIT :most)
 RETURNING n, message_id, at, topic, subject, actor, body;
 
--- name: sweep(before, most, protect)$
--- Deletes the first events as far as they were received before then, `most` of them at most and none after the number
--- `protect`, and returns how many these are. Reads one event where there is nothing to delete.
-WITH swept AS (
+-- name: sweep(before, most, published, unheard)^
+-- Deletes the first events as far as they were received before then, `most` of them at most, and none after the number
+-- `published`, or after the position of a reader who was heard of within the time `unheard`. Returns how many these are,
+-- and the name of the reader for whom another one stays, "" for the bus. Reads one event where there is nothing to delete.
+WITH holding AS MATERIALIZED (
+    SELECT name, position FROM journal_readers WHERE heard_at > now() - :unheard::interval
+    UNION ALL SELECT '', :published::bigint WHERE :published::bigint IS NOT NULL
+    ORDER BY position LIMIT 1
+), swept AS (
     DELETE FROM journal_events
     WHERE seq >= (SELECT oldest FROM journal_head) AND seq < (SELECT oldest + :most::bigint FROM journal_head)
-      AND received_at < :before AND (:protect::bigint IS NULL OR seq <= :protect)
+      AND received_at < :before AND seq <= coalesce((SELECT position FROM holding), seq)
       AND (SELECT received_at < :before FROM journal_events WHERE seq = (SELECT oldest FROM journal_head))
     RETURNING seq
 ), moved AS (
     UPDATE journal_head SET oldest = greatest(oldest, (SELECT max(seq) + 1 FROM swept)) WHERE EXISTS (SELECT FROM swept)
 )
-SELECT count(*) FROM swept;
+SELECT (SELECT count(*) FROM swept) AS deleted,
+       (SELECT name FROM holding JOIN journal_head ON true
+        JOIN journal_events AS event ON event.seq = greatest(position + 1, oldest)
+        WHERE event.received_at < :before) AS held_for;
 
 -- name: try_publishing()$
 -- True when no other server publishes; none does until the transaction ends. A lock of two keys, as the turn of runs is.
@@ -58,20 +66,43 @@ FROM journal_head;
 SELECT seq, key, source, at, received_at, topic, sender, subject, actor, message_id, content_type, headers, body
 FROM journal_events WHERE seq = :seq;
 
+-- name: bounds()^
+-- Returns the numbers of the first event that is kept and of the last one.
+SELECT oldest, seq AS newest FROM journal_head;
+
+-- name: after(position, most, most_bytes)
+-- Returns the events that follow this number, in their order, until they are `most` or weigh `most_bytes`.
+WITH found AS (
+    SELECT seq, sum(octet_length(body) + pg_column_size(headers)) OVER (ORDER BY seq ROWS UNBOUNDED PRECEDING)
+                - octet_length(body) - pg_column_size(headers) AS before,
+           key, source, at, received_at, topic, sender, subject, actor, message_id, content_type, headers, body
+    FROM (SELECT * FROM journal_events WHERE seq > :position::bigint ORDER BY seq LIMIT :most) AS next
+)
+SELECT * FROM found WHERE before < :most_bytes ORDER BY seq;
+
 -- name: first_since(moment)$
--- Returns a number before which every event happened before then: that of the first one that was received at most
--- 5 minutes earlier. It halves the numbers, which have no holes and along which the time of arrival never falls.
+-- Returns the number of the first event that was received at that moment or after it, one more than the last where none
+-- was. It halves the numbers, which have no holes and along which the time of arrival never falls.
 WITH RECURSIVE probe AS (
     SELECT oldest AS low, seq + 1 AS high FROM journal_head
     UNION ALL
     SELECT CASE WHEN early THEN middle + 1 ELSE low END, CASE WHEN early THEN high ELSE middle END
     FROM (SELECT low, high, (low + high) / 2 AS middle FROM probe WHERE low < high) AS halved
-    CROSS JOIN LATERAL (
-        SELECT received_at < :moment::timestamptz - interval '5 minutes' AS early
-        FROM journal_events WHERE seq = middle
-    ) AS event
+    CROSS JOIN LATERAL (SELECT received_at < :moment::timestamptz AS early FROM journal_events WHERE seq = middle) AS event
 )
 SELECT max(low) FROM probe;
+
+-- name: told_by_users(since, until, most, most_bytes)
+-- Returns the newest events that users told in this time, the body of those that are not too long.
+SELECT at, seq, topic, CASE WHEN octet_length(body) <= :most_bytes THEN body END AS body
+FROM journal_events
+WHERE source = 'api' AND at >= :since AND at < :until
+ORDER BY at DESC, seq DESC LIMIT :most;
+
+-- name: keep_from(reader, position)!
+-- Notes the position of one who reads the journal for good.
+INSERT INTO journal_readers (name, position, heard_at) VALUES (:reader, :position, now())
+ON CONFLICT (name) DO UPDATE SET position = excluded.position, heard_at = excluded.heard_at;
 
 -- name: numbers_between(since, until, most)^
 -- Returns how many events happened in this time, counting no more than `most`, and the first and last number of those.

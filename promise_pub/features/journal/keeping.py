@@ -11,7 +11,7 @@ from typing import Protocol
 
 from promise_pub.concurrency import wait_or_cancel
 from promise_pub.errors import PromisePubError
-from promise_pub.features.journal.ports import BATCH, Head
+from promise_pub.features.journal.ports import BATCH, Head, Swept
 from promise_pub.logs import fields
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class KeptJournal(Protocol):
 
     async def drain_outbox(self, prefix: str) -> int: ...
 
-    async def sweep(self, before: datetime, limit: int, protect: int | None) -> int: ...
+    async def sweep(self, before: datetime, limit: int, published: int | None) -> Swept: ...
 
 
 class Publisher(Protocol):
@@ -115,11 +115,16 @@ class JournalKeeper:
 
     async def sweep(self, now: datetime) -> None:
         """Deletes events that are too old, in pieces. Raises DatabaseError."""
-        swept = SWEEP_BATCH
-        while swept == SWEEP_BATCH:
-            protect = (await self._journal.head()).published if self._publisher else None
-            swept = await self._journal.sweep(now - self._keep, SWEEP_BATCH, protect)
-            self.swept += swept
+        while True:
+            published = (await self._journal.head()).published if self._publisher else None
+            swept = await self._journal.sweep(now - self._keep, SWEEP_BATCH, published)
+            self.swept += swept.deleted
+            if swept.deleted < SWEEP_BATCH:
+                break
+        if swept.held_for is None:
+            self._note_success("Old events are kept longer")
+        else:
+            self._note_trouble("Old events are kept longer", f"{swept.held_for or 'the bus'} has not read them")
 
     def _note_trouble(self, what: str, why: str) -> None:
         if self._troubles.get(what) != why:

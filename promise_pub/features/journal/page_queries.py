@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ import asyncpg
 from promise_pub.concurrency import map_in_turns
 from promise_pub.db import queries
 from promise_pub.errors import SchemaMissing
+from promise_pub.features.journal.appending import MAX_AHEAD
 from promise_pub.features.journal.event_columns import event_of
 from promise_pub.features.journal.ports import MOST_SEEN, PAGE_BYTES, EventPage, Selection
 from promise_pub.text import storable
 from promise_pub.topics import is_exact, pattern_as_regex
 
 SQL = Path(__file__).parent
+_FIRST = datetime.min.replace(tzinfo=UTC)
 MAX_NUMBER = 2**63 - 1  # of BIGINT
 MOST_TIMED = 1_000_000  # events of a span of time whose numbers are looked up for its first page, in 0.3 s
 MOST_SCATTERED = 10_000  # events of one topic or subject that are looked at: each may lie on another page of the disk
@@ -94,4 +97,6 @@ class PageQueries:
                 return 0, 0
             if found["count"] < most:
                 return max(after, found["first"] - 1), min(before, found["last"] + 1)
-        return max(after, await self._sql.first_since(connection, moment=selection.since) - 1), before
+        # Whatever happened since then was received after this moment.
+        moment = max(selection.since, _FIRST + MAX_AHEAD) - MAX_AHEAD
+        return max(after, await self._sql.first_since(connection, moment=moment) - 1), before

@@ -52,6 +52,15 @@ class Head:
     waiting: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """The outcome of a sweep: how many events it deleted, and the name of the reader for whom another one stays, "" for
+    the bus; None where no other has to go."""
+
+    deleted: int
+    held_for: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """A question to the journal: `after` a number, ascending; or else `before` one, or the newest, descending.

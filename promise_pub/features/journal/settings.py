@@ -10,6 +10,7 @@ from promise_pub.settings.model import option
 
 _PREFIX = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 MAX_NAME = 255  # bytes of a name or a routing key in AMQP
+MAX_CATEGORY = 127  # the place of the last word that a topic of 255 bytes can have
 MAX_PREFIX = 100  # characters; the topics of events come after it
 
 
@@ -51,7 +52,7 @@ class BusSettings:
 
     `bindings` are the routing keys that are taken from it, separated by blanks. With `declare` exchange, queue and
     bindings are made; without it they must be there. With `publish` promise-pub's own events go to it, their topics after
-    `prefix` and a dot.
+    `prefix` and a dot. `category` is the place of the word of a topic that is its category, from 0.
     """
 
     enabled: bool = option(casts.flag, False)
@@ -61,3 +62,4 @@ class BusSettings:
     declare: bool = option(casts.flag, True)
     publish: bool = option(casts.flag, True)
     prefix: str = option(topic_prefix, "promise-pub")
+    category: int = option(casts.whole(0, MAX_CATEGORY), 1)

@@ -5,22 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
 import asyncpg
 
-from promise_pub.db import ANSWER_TIMEOUT, COMMAND_TIMEOUT, answering, queries
+from promise_pub.db import ANSWER_TIMEOUT, COMMAND_TIMEOUT, answering
 from promise_pub.db_checks import Need
 from promise_pub.event_records import Event, NewEvent
 from promise_pub.features.journal.appending import AppendingTurn, prepare
 from promise_pub.features.journal.errors import EventNotFound
 from promise_pub.features.journal.event_columns import event_of
+from promise_pub.features.journal.following import FollowedJournal
 from promise_pub.features.journal.keys import key_of
 from promise_pub.features.journal.page_queries import PageQueries, require_head
-from promise_pub.features.journal.ports import BATCH, Appended, EventPage, Head, Numbered, Selection
+from promise_pub.features.journal.ports import BATCH, Appended, EventPage, Head, Numbered, Selection, Swept
 from promise_pub.logs import fields
 
 log = logging.getLogger(__name__)
@@ -30,22 +30,22 @@ NEEDS = (
     Need("journal_events", "SELECT INSERT DELETE"),
     Need("journal_head", "SELECT UPDATE"),
     Need("outbox", "SELECT DELETE"),
+    Need("journal_readers", "SELECT INSERT UPDATE"),
 )
-SQL = Path(__file__).parent / "journal.sql"
 SENDER = "promise-pub"  # of its own events
 LOCK_TIMEOUT = 4_000  # milliseconds for one's turn to append; a batch takes a tenth of a second
 IDLE_TIMEOUT = 4_000  # milliseconds, after which one who says nothing loses its turn to the next
+UNHEARD = timedelta(days=7)  # after which a reader is taken to be gone, and holds no event any more
 PUBLISHING_TIMEOUT = 30.0  # seconds of a turn to publish: an answer of the broker, and two of the database
 
 
-class StoredJournal:
+class StoredJournal(FollowedJournal):
     """The stored journal. Every method raises DatabaseUnavailable when the database does not answer, and other kinds of
     DatabaseError; where the connection is lost at its commit, a batch may be there nevertheless. Appended again, its
     events are known by their keys."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
-        self._pool = pool
-        self._sql = queries(SQL)
+        super().__init__(pool)
         self._pages = PageQueries()
 
     async def append(self, events: Sequence[NewEvent]) -> Appended:
@@ -86,13 +86,14 @@ class StoredJournal:
             head = require_head(await self._sql.hold_head(connection))
             yield connection, AppendingTurn(connection, self._sql, head["seq"], head["now"])
 
-    async def sweep(self, before: datetime, limit: int, protect: int | None) -> int:
-        """Deletes the first events, `limit` at most, that were received before then, and returns their number.
+    async def sweep(self, before: datetime, limit: int, published: int | None) -> Swept:
+        """Deletes the first events, `limit` at most, that were received before then.
 
-        Events after the number `protect` stay: it is the position of somebody who has not read them.
+        Events after the number `published` stay, and those after the position of a reader who was heard of in UNHEARD.
         """
         async with answering(self._pool, COMMAND_TIMEOUT) as connection:
-            return int(await self._sql.sweep(connection, before=before, most=limit, protect=protect))
+            row = await self._sql.sweep(connection, before=before, most=limit, published=published, unheard=UNHEARD)
+        return Swept(**row)
 
     @asynccontextmanager
     async def publishing_turn(self) -> AsyncIterator[int | None]:
@@ -108,15 +109,15 @@ class StoredJournal:
             await self._sql.move_published(connection, position=position)
 
     async def head(self) -> Head:
-        async with answering(self._pool, ANSWER_TIMEOUT) as connection:
+        async with answering(self._pool, ANSWER_TIMEOUT, reset=False) as connection:
             return Head(**require_head(await self._sql.head(connection)))
 
     async def read(self, selection: Selection) -> EventPage:
-        async with answering(self._pool, ANSWER_TIMEOUT) as connection:
+        async with answering(self._pool, ANSWER_TIMEOUT, reset=False) as connection:
             return await self._pages.read(connection, selection)
 
     async def get(self, seq: int) -> Event:
-        async with answering(self._pool, ANSWER_TIMEOUT) as connection:
+        async with answering(self._pool, ANSWER_TIMEOUT, reset=False) as connection:
             row = await self._sql.event(connection, seq=seq)
         if row is None:
             raise EventNotFound(f"There is no event {seq}.")

@@ -173,6 +173,6 @@ def _start(place: int, width: int, registered: Registered, swept: Swept) -> date
     if width == WHOLE:
         return None if carried else ORIGIN
     start = start_at(index, width)
-    if carried and registered.carried_until and start + timedelta(seconds=width) <= registered.carried_until:
+    if carried and registered.carried_until and start < registered.carried_until:
         return None
     return None if width in swept and start < swept[width] else start

@@ -4,24 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from promise_pub.event_records import Bounds as Bounds
 from promise_pub.event_records import Event
-
-
-class Bounds(NamedTuple):
-    """Numbers of the first event that is kept and of the last one; the first is one more where there is none."""
-
-    oldest: int
-    newest: int
-
-
-class Mark(NamedTuple):
-    """Something that was told by a user, as a deployment: shown on charts."""
-
-    at: datetime
-    seq: int
-    text: str
+from promise_pub.event_records import Mark as Mark
 
 
 class Journal(Protocol):

@@ -44,7 +44,7 @@ class Registered:
     """A version of a statistic, as the database has it.
 
     Every event from `counted_from` up to `position` is in its rows, and no other; and where windows were carried over from
-    an older version: those that end by `carried_until` had counted up to `carried_position`.
+    an older version: those that start before `carried_until` had counted up to `carried_position`.
     """
 
     id: int

@@ -21,13 +21,13 @@ from promise_pub.features.visits.sessions import VisitorSessions
 from promise_pub.features.visits.settings import VisitsSettings
 from promise_pub.features.visits.store import StoredVisits
 from promise_pub.features.visits.sweeping import HitSweeper
-from promise_pub.http.features import Feature, OpenFeature
+from promise_pub.http.features import Busy, Feature, OpenFeature
 from promise_pub.http.keys import NavItem
 from promise_pub.settings.model import Settings
 
 
 @asynccontextmanager
-async def open_visits(pool: asyncpg.Pool, whole: Settings) -> AsyncIterator[OpenFeature]:
+async def open_visits(pool: asyncpg.Pool, whole: Settings, _: Busy) -> AsyncIterator[OpenFeature]:
     """Opens the record of visits; hits are recorded where the settings enable that, and shown in any case."""
     settings = whole.of("visits", VisitsSettings)
     visits = StoredVisits(pool, timedelta(minutes=settings.idle))

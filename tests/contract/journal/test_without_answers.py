@@ -15,7 +15,7 @@ import pytest
 from promise_pub import db
 from promise_pub.db_checks import Need, require_needs
 from promise_pub.errors import DatabaseError, DatabaseUnavailable, RightsMissing, SchemaMissing
-from promise_pub.features.journal import store
+from promise_pub.features.journal import following, store
 from promise_pub.features.journal.errors import EventNotFound
 from promise_pub.features.journal.ports import Appended, Selection
 from promise_pub.features.journal.store import StoredJournal
@@ -29,6 +29,10 @@ READING: dict[str, Callable[[StoredJournal], Awaitable[Any]]] = {
     "read": lambda journal: journal.read(Selection(since=NOW, until=NOW)),
     "since": lambda journal: journal.read(Selection(after=0, since=NOW)),
     "get": lambda journal: journal.get(1),
+    "bounds": lambda journal: journal.bounds(),
+    "after": lambda journal: journal.after(0, 10),
+    "arrival": lambda journal: journal.first_since(NOW),
+    "marks": lambda journal: journal.marks(NOW, NOW, 10),
 }
 QUESTIONS = {
     **READING,
@@ -37,6 +41,7 @@ QUESTIONS = {
     "drain": lambda journal: journal.drain_outbox("p"),
     "sweep": lambda journal: journal.sweep(NOW, 10, None),
     "move": lambda journal: journal.move_published(1),
+    "keep": lambda journal: journal.keep_from("reader", 0),
 }
 
 
@@ -64,10 +69,14 @@ async def test_without_an_answer_in_time_the_database_counts_as_away(
 ) -> None:
     async with db.open_pool(database) as other:
         async with other.acquire() as connection, connection.transaction():
-            await connection.execute("LOCK TABLE journal_events, journal_head, outbox")
+            await connection.execute("LOCK TABLE journal_events, journal_head, journal_readers, outbox")
             with monkeypatch.context() as impatient, pytest.raises(DatabaseUnavailable):
-                for limit in ("ANSWER_TIMEOUT", "COMMAND_TIMEOUT"):
-                    impatient.setattr(store, limit, 0.2)
+                for module, limit in (
+                    (store, "ANSWER_TIMEOUT"),
+                    (store, "COMMAND_TIMEOUT"),
+                    (following, "ANSWER_TIMEOUT"),
+                ):
+                    impatient.setattr(module, limit, 0.2)
                 async with asyncio.timeout(6):
                     await QUESTIONS[name](journal)
         assert (await journal.head()).seq == 0

@@ -19,11 +19,11 @@ from promise_pub.amqp.replies import end_of_connection
 from promise_pub.concurrency import wait_or_cancel
 from promise_pub.errors import BrokerError, BrokerLost, DatabaseError
 from promise_pub.event_records import Event
-from promise_pub.features.journal.bus.outage import BACKOFF, Outage
 from promise_pub.features.journal.bus.topology import declare_exchange
 from promise_pub.features.journal.ports import EventPage, Head, Selection
 from promise_pub.features.journal.reading import JOURNAL_HEADER
 from promise_pub.features.journal.settings import BusSettings
+from promise_pub.outages import BACKOFF, Outage
 from promise_pub.retries import Backoff, raise_if_cancelled
 from promise_pub.settings.model import RabbitSettings
 from promise_pub.times import rfc3339

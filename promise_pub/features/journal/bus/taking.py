@@ -16,12 +16,12 @@ from promise_pub.errors import BrokerError, DatabaseError, QueueGone
 from promise_pub.event_records import NewEvent
 from promise_pub.features.journal.bus.counts import BusCounts
 from promise_pub.features.journal.bus.inbox import BATCH, Inbox
-from promise_pub.features.journal.bus.outage import BACKOFF, Outage
 from promise_pub.features.journal.bus.topology import declare_bus
 from promise_pub.features.journal.ports import Appended, Appending
 from promise_pub.features.journal.reading import BusMessage, read_message
 from promise_pub.features.journal.settings import BusSettings
 from promise_pub.logs import fields
+from promise_pub.outages import BACKOFF, Outage
 from promise_pub.retries import Backoff, raise_if_cancelled
 from promise_pub.settings.model import RabbitSettings
 

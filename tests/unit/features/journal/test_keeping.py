@@ -12,7 +12,7 @@ import pytest
 from promise_pub.errors import DatabaseError, DatabaseUnavailable
 from promise_pub.features.journal import keeping
 from promise_pub.features.journal.keeping import SWEEP_BATCH, JournalKeeper
-from promise_pub.features.journal.ports import BATCH, Head
+from promise_pub.features.journal.ports import BATCH, Head, Swept
 from tests.fakes import until
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -24,6 +24,7 @@ class FakeStorage:
     def __init__(self) -> None:
         self.outbox = self.seq = self.published = self.asked = 0
         self.old = 0
+        self.held_for: str | None = None
         self.swept: list[tuple[datetime, int | None]] = []
         self.away: Exception | None = None
 
@@ -44,12 +45,12 @@ class FakeStorage:
         self.seq += moved
         return moved
 
-    async def sweep(self, before: datetime, limit: int, protect: int | None) -> int:
+    async def sweep(self, before: datetime, limit: int, published: int | None) -> Swept:
         self._ask()
-        self.swept.append((before, protect))
+        self.swept.append((before, published))
         deleted = min(self.old, limit)
         self.old -= deleted
-        return deleted
+        return Swept(deleted, self.held_for)
 
 
 class FakePublisher:
@@ -128,3 +129,17 @@ async def test_old_events_are_swept_in_pieces_and_none_that_is_not_on_the_bus(
     await kept.sweep(NOW)
     assert storage.swept == [(NOW - timedelta(days=90), protect(storage))] * 3
     assert kept.swept == SWEEP_BATCH * 2 + 1
+
+
+async def test_a_sweep_that_is_held_is_told_once_and_its_end_once(
+    storage: FakeStorage, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    kept = keeper(storage)
+    for storage.held_for in ("stats", "stats", None, None, ""):
+        await kept.sweep(NOW)
+    assert [record.message for record in caplog.records] == [
+        "Old events are kept longer",
+        "It is over: old events are kept longer",
+        "Old events are kept longer",
+    ]

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from promise_pub.errors import BrokerLost, BrokerRefused, BrokerUnreachable
-from promise_pub.features.journal.bus.outage import Outage
+from promise_pub.outages import Outage
 from promise_pub.retries import Backoff
 
 
