@@ -14,6 +14,7 @@ from aiohttp.typedefs import Middleware
 from prometheus_client.registry import Collector
 
 from promise_pub.db_checks import Need
+from promise_pub.http.insets import Inset, Place
 from promise_pub.http.keys import NavItem
 from promise_pub.http.problem_catalog import Entry, Kind
 from promise_pub.settings.model import Sections, Settings
@@ -46,7 +47,8 @@ class Feature:
     from the outbox: while nobody does, none are put there. `with_local_broker` are options, by section, that
     `serve --local` sets where it starts a broker. `middlewares` see every request before errors are rendered.
     `operations` describe its routes by (method, path), `schemas` what these refer to, `tags` the groups that they are
-    listed in. `errors` are the catalogue's entries of its own errors.
+    listed in. `errors` are the catalogue's entries of its own errors. `insets` are parts of
+    pages of others.
     """
 
     name: str
@@ -63,4 +65,5 @@ class Feature:
     tags: Mapping[str, str] = field(default_factory=dict)
     errors: Mapping[Kind, Entry] = field(default_factory=dict)
     nav: Sequence[NavItem] = ()
+    insets: Mapping[Place, Inset] = field(default_factory=dict)
     add_commands: Callable[[CommandParsers], None] | None = None

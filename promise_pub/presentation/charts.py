@@ -158,7 +158,7 @@ def chart(title: str, unit: str, lines: dict[str, list[Stroke]]) -> Chart | None
         series=tuple(
             Series(numbers[name], name, _path(strokes, end, top, WIDTH, HEIGHT)) for name, strokes in lines.items()
         ),
-        y_labels=tuple(_short(top * share) for share in (1, 0.5, 0)),
+        y_labels=tuple(short(top * share) for share in (1, 0.5, 0)),
         x_labels=tuple(_moment(end * share) for share in (0, 0.5, 1)),
         head=("After", *lines),
         rows=tuple(_table(lines, end)),
@@ -188,7 +188,7 @@ def _table(lines: dict[str, list[Stroke]], end: float) -> Iterable[tuple[str, ..
     for step in range(1, TABLE_ROWS + 1):
         at = end * step / TABLE_ROWS
         values = (_value_at(strokes, at) for strokes in lines.values())
-        yield (duration(at), *("–" if value is None else _short(value) for value in values))
+        yield (duration(at), *("–" if value is None else short(value) for value in values))
 
 
 def _value_at(strokes: Iterable[Stroke], at: float) -> float | None:
@@ -212,7 +212,10 @@ def _moment(seconds: float) -> str:
     return f"{seconds:.3g} s" if seconds < 10 else duration(seconds)
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
+    """Writes a value on an axis, without useless digits."""
     if value >= 100:
         return f"{value:,.0f}"
+    if 0 < abs(value) < 1:
+        return f"{value:.3g}"
     return f"{value:,.1f}" if value % 1 else f"{value:,.0f}"

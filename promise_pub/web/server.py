@@ -22,6 +22,7 @@ from promise_pub.delivery.verification.stored import StoredBlocks
 from promise_pub.http import login
 from promise_pub.http.etags import add_etag, require_revalidation
 from promise_pub.http.features import OpenFeature
+from promise_pub.http.insets import INSETS, Place
 from promise_pub.http.intake.client_address import TRUSTED_PROXIES
 from promise_pub.http.intake.connections import CONNECTIONS, Connections, track_request
 from promise_pub.http.intake.expect import close_if_body_unread
@@ -110,6 +111,9 @@ def make_app(services: Services, features: Sequence[OpenFeature] = ()) -> web.Ap
     app[STREAMS], app[BODIES] = Share.of_streams(services.limits), Share.of_bodies(services.limits)
     app[preview.PREVIEWS], app[LARGE_ANSWERS] = preview.Previews(), LargeAnswers()
     app[BLOCKS], app[FEEDS], app[PACE] = StoredBlocks(), RunFeeds(), Pace()
+    app[INSETS] = {
+        place: [one.feature.insets[place] for one in features if place in one.feature.insets] for place in Place
+    }
     app[NAV] = [*NAVIGATION, *(item for one in features for item in one.feature.nav)]
     if services.authenticator:
         app[AUTHENTICATOR] = services.authenticator

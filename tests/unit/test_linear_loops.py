@@ -27,7 +27,6 @@ from promise_pub.errors import ConsumerComplaint, PromisePubError
 from promise_pub.features.visits.hits import headers_as_json, storable_text
 from promise_pub.features.visits.importing import read_hits
 from promise_pub.features.visits.render.labels import label_of, shorten
-from promise_pub.features.visits.render.svg.text_size import fitted
 from promise_pub.http.intake.client_address import Client, client_behind, parse_address
 from promise_pub.http.negotiation import _by_preference
 from promise_pub.json_text import dump_json, parse_json
@@ -35,6 +34,7 @@ from promise_pub.parameters.columns import parse_columns
 from promise_pub.parameters.gate import MAX_TEXT, parse_gate
 from promise_pub.parameters.rate_profile import parse_profile
 from promise_pub.presentation.csv_cells import neutralise_cell
+from promise_pub.presentation.text_size import fitted
 from promise_pub.remote.rows import _lines
 from promise_pub.remote.sse import EventReader
 from promise_pub.spans import parse_since

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import asyncpg
 
+from promise_pub.db import open_pool
 from promise_pub.db_checks import Need
 from promise_pub.features.journal.settings import BusSettings
-from promise_pub.features.stats import registry
+from promise_pub.features.stats import api, errors, registry, web
 from promise_pub.features.stats.builtin import BUILTIN
+from promise_pub.features.stats.commands import StatsCommands
 from promise_pub.features.stats.definitions import define
 from promise_pub.features.stats.folding import AbandonableThread, Stuck
+from promise_pub.features.stats.insets import INSETS, RUN_STATISTICS, RunStatistics
 from promise_pub.features.stats.keeper import open_keeper
+from promise_pub.features.stats.metrics import StatsCollector
 from promise_pub.features.stats.plugins import Found, find_plugins
 from promise_pub.features.stats.ports import Journal
+from promise_pub.features.stats.questions import StatisticsReader
+from promise_pub.features.stats.row_queries import StoredStatistics
 from promise_pub.features.stats.settings import StatsSettings
 from promise_pub.http.features import Busy, Feature, OpenFeature
+from promise_pub.http.keys import NavItem
 from promise_pub.logs import fields
 from promise_pub.settings.model import Settings
 
@@ -37,13 +47,16 @@ def feature_of(make_journal: MakeJournal) -> Feature:
     async def open_statistics(pool: asyncpg.Pool, whole: Settings, busy: Busy) -> AsyncIterator[OpenFeature]:
         """Opens statistics: shown in any case, and counted where the settings want that."""
         settings = whole.of("stats", StatsSettings)
+        journal, bus = make_journal(pool), whole.of("bus", BusSettings)
         async with AsyncExitStack() as stack:
+            collectors = []
             if counts(settings):
                 found = await load_plugins()
-                category = whole.of("bus", BusSettings).category
-                opening = open_keeper(pool, make_journal(pool), found.definitions, settings, category, busy)
-                await stack.enter_async_context(opening)
-            yield OpenFeature(feature=feature)
+                opening = open_keeper(pool, journal, found.definitions, settings, bus.category, busy)
+                collectors.append(StatsCollector(await stack.enter_async_context(opening)))
+            opened = with_services(StoredStatistics(pool), journal, bus.prefix, feature)
+            stack.push_async_callback(opened.values[RUN_STATISTICS].close)
+            yield replace(opened, collectors=collectors)
 
     feature = Feature(
         name="stats",
@@ -51,8 +64,31 @@ def feature_of(make_journal: MakeJournal) -> Feature:
         sections={"stats": StatsSettings},
         needs=needs_of,
         open=open_statistics,
+        routes=web.routes,
+        operations=api.OPERATIONS,
+        schemas=api.schemas,
+        tags={"statistics": "Counts, percentiles and newest entries, by plugins, from the events of the journal."},
+        errors=errors.ENTRIES,
+        nav=(NavItem("/stats", "Statistics"),),
+        insets=INSETS,
+        add_commands=StatsCommands(make_journal, partial(keep_counting, make_journal)).add,
     )
     return feature
+
+
+def with_services(reader: StatisticsReader, journal: Journal, prefix: str, feature: Feature) -> OpenFeature:
+    """Returns the feature with these services."""
+    values = {**web.values_of(reader, journal), RUN_STATISTICS: RunStatistics(reader, prefix)}
+    return OpenFeature(feature=feature, values=values)
+
+
+async def keep_counting(make_journal: MakeJournal, whole: Settings) -> None:
+    """Counts until it is cancelled, unless a server does: then it waits until that one is gone."""
+    found = await load_plugins()
+    async with open_pool(whole.database, max_size=3) as pool:
+        settings, category = whole.of("stats", StatsSettings), whole.of("bus", BusSettings).category
+        async with open_keeper(pool, make_journal(pool), found.definitions, settings, category):
+            await asyncio.Event().wait()
 
 
 def counts(settings: StatsSettings) -> bool:

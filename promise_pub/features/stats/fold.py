@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import gcd, inf
 from typing import Any
 
 from promise_pub import event_records
-from promise_pub.features.stats.changes import add_cell, add_entry, add_up
+from promise_pub.features.stats.changes import add_entry, add_up
 from promise_pub.features.stats.definitions import Definition
 from promise_pub.features.stats.failures import failure_line
-from promise_pub.features.stats.intervals import EARLIEST, ORIGIN, index_of, start_at
+from promise_pub.features.stats.intervals import EARLIEST, ORIGIN, start_at
 from promise_pub.features.stats.records import (
     WHOLE,
     CellKey,
@@ -98,7 +98,9 @@ def fold(definition: Definition, registered: Registered, events: Iterable[Event]
             if isinstance(part, bytes):
                 members[SketchKey(registered.id, width, start, key)].add(part)
             else:
-                add_cell(changes, CellKey(registered.id, width, start, key, part), adds)
+                at = CellKey(registered.id, width, start, key, part)
+                known = changes.cells.get(at)
+                changes.cells[at] = adds if known is None else add_up(known, adds)
     changes.sketches = {key: sketch(digests) for key, digests in members.items()}
     return changes
 
@@ -142,8 +144,9 @@ def _gather(readings: Iterable[_Reading], width: int, registered: Registered) ->
     """Returns what events add in the windows of a width, in the order of their first appearance."""
     gathered: _Gathered = {}
     carried = registered.carried_position or 0
+    span = timedelta(seconds=width)
     for event, values in readings:
-        place = (index_of(event.at, width) if width else 0) * 2 + (event.seq <= carried)
+        place = ((event.at - ORIGIN) // span if width else 0) * 2 + (event.seq <= carried)
         for key, part, adds in values:
             at = place, key, part
             known = gathered.get(at)

@@ -23,6 +23,7 @@ MAX_GIVEN = 10_000  # keys, entries, members or buckets that one event may have
 MAX_PART = 200  # characters of a part of a key
 # Bytes of a part of a key: four parts fit into the 2,704 that an index takes.
 MAX_PART_BYTES = 600
+_SHORT = MAX_PART_BYTES // 4  # characters that have no more bytes, whichever they are
 MAX_NUMBER = 10**12  # of an Amount or a bucket: nine million of them fit into a sum
 MAX_VALUE = 10**10  # that is measured: nearly a million of them fit into a sum of thousandths
 MAX_SUM = 10**15  # thousandths that one bucket of an event may add
@@ -32,6 +33,7 @@ MAX_JSON = 64 * 1024  # bytes of the value of an entry
 # lone surrogates.
 _UNSAFE = re.compile("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _ONE = Cell(1)
+_NO_SEQUENCES = (str, bytes, dict)  # of values, though one could go through them
 
 
 class WrongValue(Exception):
@@ -110,7 +112,7 @@ def json_value(value: Any, most: int) -> tuple[str, Any]:
 
 
 def _listed(given: Iterable[Any]) -> list[Any]:
-    if isinstance(given, str | bytes | dict):
+    if isinstance(given, _NO_SEQUENCES):
         raise WrongValue(f"it gives {_words(given)}, not values one after the other")
     values = list(islice(given, MAX_GIVEN + 1))
     _check_number(values)
@@ -158,8 +160,8 @@ def _text(text: Any) -> str:
 
 
 def _clean(part: Any) -> str:
-    text = _text(part)
-    if len(text) <= MAX_PART_BYTES // 4 and text.isprintable():
+    text = part if type(part) is str else _text(part)
+    if len(text) <= _SHORT and text.isprintable():
         return text
     return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text[:MAX_PART]).encode()[:MAX_PART_BYTES].decode(errors="ignore")
 

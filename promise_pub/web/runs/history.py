@@ -13,6 +13,7 @@ from aiohttp import web
 from promise_pub.delivery.input.uploads import NAME_LIMIT
 from promise_pub.delivery.store.query import NEWEST_FIRST, RunSelection, Sort
 from promise_pub.errors import BadParameter
+from promise_pub.http.insets import Place, render_insets
 from promise_pub.http.negotiation import CSV, JSON, negotiate_format
 from promise_pub.http.pagination import PER_PAGE, Paging, add_page_headers, check_known, parse_paging, parse_query
 from promise_pub.http.responses import as_csv, as_json, large_answer, page
@@ -133,7 +134,8 @@ async def list_runs(request: web.Request) -> web.Response:
         elif format == CSV:
             response = await make(as_csv, SUMMARY, map(summarize_run, found), "runs.csv")
         else:
-            context = {"runs": found, "total": total, "links": links, "view": view, **_CHOICES}
+            insets = await render_insets(request, Place.RUNS)
+            context = {"runs": found, "total": total, "links": links, "view": view, "insets": insets, **_CHOICES}
             response = await make(page, request, "runs.html", context)
     add_page_headers(response, total, links)
     return response

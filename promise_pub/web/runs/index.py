@@ -7,6 +7,7 @@ import asyncio
 from aiohttp import web
 
 from promise_pub.errors import DatabaseError, DatabaseUnavailable
+from promise_pub.http.insets import Place, render_insets
 from promise_pub.http.keys import may_operate
 from promise_pub.http.responses import as_json, page
 from promise_pub.parameters import DELIMITERS, ENCODINGS, MAX_TIMEOUT
@@ -28,12 +29,17 @@ routes = web.RouteTableDef()
 @routes.get("/")
 async def index(request: web.Request) -> web.Response:
     """Shows the form with the newest runs, or with the reason why they are not available: the form needs no database."""
-    (newest, total, trouble), employees = await asyncio.gather(_newest(request), _employees(request, COUNT_FOR_PAGE))
+    (newest, total, trouble), employees, insets = await asyncio.gather(
+        _newest(request),
+        _employees(request, COUNT_FOR_PAGE),
+        render_insets(request, Place.FIRST_PAGE),
+    )
     context = {
         "runs": newest,
         "total": total,
         "trouble": trouble,
         "employees": employees,
+        "insets": insets,
         "max_timeout": MAX_TIMEOUT,
         "max_rate": MAX_RATE,
         "most_upload": request.app[RUNS].uploads.limit,

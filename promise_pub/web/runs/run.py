@@ -14,6 +14,7 @@ from promise_pub.delivery.queue.runs import Runs
 from promise_pub.delivery.rows.reading import RowFate
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.errors import DatabaseError, RowsNotReady, RunNotFound, ServerStopping, find_class
+from promise_pub.http.insets import Place, render_insets
 from promise_pub.http.intake.expect import defer_continue
 from promise_pub.http.keys import AUTHENTICATOR, name_of_principal
 from promise_pub.http.negotiation import JSON, negotiate_format
@@ -164,12 +165,17 @@ async def _run_answer(request: web.Request, report: RunReport, *, asked: bool = 
         details["code"] = report.error.code  # an older version's may have no class any more
         response = as_json(details, status, "application/problem+json")
     else:
-        rejected, needed = await asyncio.gather(_rejected(request, report), _rows_in_need(request, report))
+        rejected, needed, insets = await asyncio.gather(
+            _rejected(request, report),
+            _rows_in_need(request, report),
+            render_insets(request, Place.RUN, report.finished_at),
+        )
         context = {
             "run": report,
             "rejected": rejected,
             "listing": _is_listed_now(request, report),
             "needed": needed,
+            "insets": insets,
             "fate_urls": fate_urls(report),
             "max_rejects": MAX_REJECTS,
             **describe_print(request, report),

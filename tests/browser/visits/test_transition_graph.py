@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Locator, Page
 from promise_pub.features.visits.chains import Chains
 from promise_pub.features.visits.render.svg import draw_svg, draw_svg_file
 from promise_pub.features.visits.render.svg.layout import HITS_SIZE, NAME_SIZE
-from promise_pub.features.visits.render.svg.text_size import width_of
+from promise_pub.presentation.text_size import width_of
 from promise_pub.presentation.wording import thousands
 from tests.browser_parts import PATIENCE, findings, overflows, tab_to
 from tests.visits.graph_parts import SITE, every_page_to_every_page, some_chains

@@ -15,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promise_pub.features.visits.chains import Chains, Step, build_chains
-from promise_pub.features.visits.render.svg import XMLNS, draw_svg, draw_svg_file
+from promise_pub.features.visits.render.svg import draw_svg, draw_svg_file
 from promise_pub.features.visits.render.svg.curves import Arrow, draw_arrows
 from promise_pub.features.visits.render.svg.layout import Box, PlacedNode, arrange_pages, extent, place_nodes
 from promise_pub.features.visits.render.svg.selection import Edge, Node, NodeKind, PageGraph, select_pages
-from promise_pub.features.visits.render.svg.text_size import fitted, width_of
+from promise_pub.presentation.svg import XMLNS
+from promise_pub.presentation.text_size import fitted, width_of
 from tests.visits.graph_parts import SITE, every_page_to_every_page, some_chains, walked
 
 PACKAGE = Path(__file__).parents[4] / "promise_pub"

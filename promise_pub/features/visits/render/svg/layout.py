@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from promise_pub.features.visits.render.svg.captions import hits_of
 from promise_pub.features.visits.render.svg.selection import Node, NodeKind, PageGraph
-from promise_pub.features.visits.render.svg.text_size import fitted, width_of
+from promise_pub.presentation.text_size import fitted, width_of
 
 NAME_SIZE, HITS_SIZE = 13, 11  # fonts of a page's name, and of its hits below it
 HITS_BELOW = 15  # from the base line of a name to that of its hits

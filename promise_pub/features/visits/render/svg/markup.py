@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from promise_pub.features.visits.render.svg import captions
 from promise_pub.features.visits.render.svg.curves import Arrow, draw_arrows
@@ -18,17 +18,12 @@ from promise_pub.features.visits.render.svg.layout import (
     place_nodes,
 )
 from promise_pub.features.visits.render.svg.selection import NodeKind, PageGraph
+from promise_pub.presentation.svg import number, tag
 
 STRONG, WEAK = 0.2, 0.1  # shares of the transitions that leave a page
 POINTER_REACH = "12"  # pixels: width of a curve for the pointer
 _CLASSES = {NodeKind.PAGE: "page", NodeKind.OTHERS: "page others", NodeKind.EXIT: "exit"}
 _ANCHORS = {1: "start", 0: "middle", -1: "end"}
-
-
-def tag(name: str, content: Iterable[str] = (), **attributes: object) -> Markup:
-    """Returns an element. In names of attributes a trailing underscore is dropped, and others become hyphens."""
-    written = "".join(f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"' for key, value in attributes.items())
-    return Markup(f"<{name}{written}>{''.join(map(escape, content))}</{name}>")
 
 
 def draw_graph(graph: PageGraph, *style: Markup, **attributes: str) -> Markup:
@@ -47,7 +42,7 @@ def draw_graph(graph: PageGraph, *style: Markup, **attributes: str) -> Markup:
         tag("title", [captions.TITLE]),
         tag("desc", [captions.describe(graph)]),
         *style,
-        tag("rect", class_="ground", x=_number(box.left), y=_number(box.top), **size),
+        tag("rect", class_="ground", x=number(box.left), y=number(box.top), **size),
         tag("g", [_node(position, places, arrows, graph) for position in order], class_="nodes"),
         tag("g", [label for place in places for label in _labels(place)], class_="labels", aria_hidden="true"),
     ]
@@ -61,7 +56,7 @@ def _node(position: int, places: Sequence[PlacedNode], arrows: Sequence[Arrow], 
     place = places[position]
     # The strongest comes last, and so is on top.
     own = sorted((arrow for arrow in arrows if arrow.edge.source == position), key=lambda arrow: arrow.edge.share)
-    x, y, radius = _number(place.at.real), _number(place.at.imag), _number(place.radius)
+    x, y, radius = number(place.at.real), number(place.at.imag), number(place.radius)
     content = [
         tag("title", [captions.figures_of(place.node)]),
         *(_arrow(arrow, graph) for arrow in own),
@@ -79,7 +74,7 @@ def _arrow(arrow: Arrow, graph: PageGraph) -> Markup:
     content = [
         tag("title", [captions.transition(arrow.edge, graph)]),
         tag("path", class_="reach", d=line, stroke_width=POINTER_REACH),
-        tag("path", class_="way", d=line, stroke_width=_number(arrow.width)),
+        tag("path", class_="way", d=line, stroke_width=number(arrow.width)),
         tag("path", class_="tip", d=f"M{'L'.join(map(_point, arrow.head))}Z"),
     ]
     return tag("g", content, class_=f"edge{look}{leaving}")
@@ -95,12 +90,8 @@ def _labels(place: PlacedNode) -> list[Markup]:
 
 
 def _text(text: str, at: complex, outward: int, look: str) -> Markup:
-    return tag("text", [text], class_=look, text_anchor=_ANCHORS[outward], x=_number(at.real), y=_number(at.imag))
+    return tag("text", [text], class_=look, text_anchor=_ANCHORS[outward], x=number(at.real), y=number(at.imag))
 
 
 def _point(at: complex) -> str:
-    return f"{_number(at.real)} {_number(at.imag)}"
-
-
-def _number(value: float) -> str:
-    return f"{value:.1f}".removesuffix(".0")
+    return f"{number(at.real)} {number(at.imag)}"
