@@ -67,6 +67,7 @@ def test_keys_that_a_window_has_already_keep_their_places() -> None:
     known = {WINDOW: frozenset({"x", "d", OTHERS})}
     limited = limit_keys(counts("c", "a", "d", OTHERS), known, MOST)
     assert by_key(limited) == {"c": 1, "d": 1, OTHERS: 2}
+    assert by_key(limit_keys(counts(OTHERS, "a", "b", "c"), {}, MOST)) == {OTHERS: 1, "a": 1, "b": 1, "c": 1}
 
 
 def test_each_window_has_places_of_its_own() -> None:

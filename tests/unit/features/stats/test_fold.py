@@ -185,3 +185,8 @@ def test_widths_need_not_divide_each_other(widths: tuple[int, ...]) -> None:
     expected = Counter((width, start_of(one.at, width)) for width in widths for one in events)
     cells = fold(definition, registered(definition), events, {}).cells
     assert {(at.width, at.start): cell.number for at, cell in cells.items() if at.key == "once\x1fa.b"} == expected
+
+
+def test_an_event_that_is_there_twice_counts_once() -> None:
+    twice = [event(1), event(1), event(2), event(1)]
+    assert fold(counting, registered(counting), twice, {}) == fold(counting, registered(counting), twice[1:3], {})

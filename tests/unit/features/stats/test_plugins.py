@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -137,3 +138,8 @@ def test_of_two_foreign_ones_with_one_name_neither_is_taken(packages: Packages) 
         "None of these can be used, since they have one name: "
         "Statistic same (one_pp.Same), Statistic same (two_pp.Same)."
     )
+
+
+def test_finding_plugins_loads_nothing_that_is_large() -> None:
+    code = f"import sys, {find_plugins.__module__}; print({{'numpy', 'hyperloglog'}} & {{*sys.modules}})"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60) == "set()\n"
