@@ -51,7 +51,7 @@ def name_of_key(key: str, nothing: str) -> str:
     """Returns a key as people read it; `nothing` for that of a statistic without columns."""
     if key == OTHERS:
         return OTHER
-    return printable(" · ".join(part or "–" for part in key.split(SEPARATOR))) or nothing
+    return printable(" · ".join(part or "–" for part in key.split(SEPARATOR))) if key else nothing
 
 
 def series_of_keys(rows: Sequence[Row], starts: Sequence[datetime], nothing: str) -> list[Series]:
