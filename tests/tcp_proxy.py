@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
 
 CHUNK = 65_536
 
@@ -41,7 +42,7 @@ class Proxy:
         self._going.clear()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection(*self._target)
+        there, back = await self._connect()
         self._writers |= {writer, back}
         try:
             await asyncio.gather(self._forward(reader, back, counted=True), self._forward(there, writer))
@@ -49,6 +50,13 @@ class Proxy:
             for end in (writer, back):
                 self._writers.discard(end)
                 end.transport.abort()
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        host, port = self._target
+        if host.startswith("/"):
+            # The folder of PostgreSQL's socket.
+            return await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
+        return await asyncio.open_connection(host, port)
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, counted: bool = False) -> None:
         with suppress(ConnectionError):
@@ -75,18 +83,26 @@ class Proxy:
         return True
 
 
+P = TypeVar("P", bound=Proxy)
+
+
 @asynccontextmanager
 async def proxy_to(host: str, port: int) -> AsyncIterator[Proxy]:
-    proxy = Proxy(host, port)
-    serving: set[asyncio.Task[None]] = set()
+    async with serving(Proxy(host, port)) as proxy:
+        yield proxy
+
+
+@asynccontextmanager
+async def serving(proxy: P) -> AsyncIterator[P]:
+    tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task
-        serving.add(task)
+        tasks.add(task)
         with suppress(ConnectionError, asyncio.CancelledError):
             await proxy.serve(reader, writer)
-        serving.discard(task)
+        tasks.discard(task)
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     proxy.port = server.sockets[0].getsockname()[1]
@@ -94,6 +110,6 @@ async def proxy_to(host: str, port: int) -> AsyncIterator[Proxy]:
         yield proxy
     finally:
         server.close()
-        for task in [*serving]:
+        for task in [*tasks]:
             task.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)

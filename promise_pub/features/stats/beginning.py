@@ -18,7 +18,7 @@ from promise_pub.logs import fields
 log = logging.getLogger(__name__)
 
 MAX_AHEAD = timedelta(minutes=5)  # by which an event may have happened after it arrived
-BACKLOG = "longer ago than its backlog"
+BACKLOG = "arrived longer ago than its backlog"
 
 
 class Standing(NamedTuple):

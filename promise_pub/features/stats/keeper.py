@@ -47,7 +47,7 @@ class StatsKeeper:
     """Counts statistics while `running`, unless somebody else does: then it waits until that one is gone.
 
     `behind` has the number of events that each statistic lags behind the newest that was seen, by its name; it is empty
-    while another counts.
+    while another counts. `rounds` is how often it has looked for events.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class StatsKeeper:
         self._chores: deque[Chore] = deque()
         self._swept: Swept = {}
         self._newest = 0
-        self._turns = 0
+        self.rounds = 0
         self._is_starting = True
         self._next_look = self._next_refresh = self._next_sweep = 0.0
 
@@ -169,8 +169,7 @@ class StatsKeeper:
     async def _count_round(self) -> bool:
         """Counts what is new, some of what lags, and does a piece of a chore. Returns True where there is more to do."""
         loop = asyncio.get_running_loop()
-        cohorts = choose_cohorts(self._counted.values(), self._turns)
-        self._turns += 1
+        cohorts = choose_cohorts(self._counted.values(), self.rounds)
         if loop.time() >= self._next_look:
             began = loop.time()
             caught_up = await self._count(cohorts[0]) if cohorts else True
@@ -179,6 +178,7 @@ class StatsKeeper:
             await self._count(lagging)
         if self._chores and await self._chores[0]():
             self._chores.popleft()
+        self.rounds += 1
         return loop.time() >= self._next_look or len(cohorts) > 1 or bool(self._chores)
 
     async def _count(self, cohort: Cohort) -> bool:

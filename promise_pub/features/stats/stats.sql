@@ -33,21 +33,21 @@ SELECT position FROM stats_statistics WHERE id = :id FOR UPDATE;
 -- name: carry_cells(older, newer, width, until)!
 -- Copies the windows of a width that start before then.
 INSERT INTO stats_cells (statistic, width, start, key, bucket, count, total, most)
-SELECT :newer, width, start, key, bucket, count, total, most FROM stats_cells
+SELECT :newer::integer, width, start, key, bucket, count, total, most FROM stats_cells
 WHERE statistic = :older AND width = :width AND start < :until ORDER BY start, key, bucket;
 
 -- name: carry_sketches(older, newer, width, until)!
 INSERT INTO stats_distinct (statistic, width, start, key, sketch)
-SELECT :newer, width, start, key, sketch FROM stats_distinct
+SELECT :newer::integer, width, start, key, sketch FROM stats_distinct
 WHERE statistic = :older AND width = :width AND start < :until ORDER BY start, key;
 
 -- name: carry_entries(older, newer)!
 INSERT INTO stats_latest (statistic, key, at, seq, value)
-SELECT :newer, key, at, seq, value FROM stats_latest WHERE statistic = :older ORDER BY key;
+SELECT :newer::integer, key, at, seq, value FROM stats_latest WHERE statistic = :older ORDER BY key;
 
 -- name: carry_gaps(older, newer, position)!
 INSERT INTO stats_gaps (statistic, after, up_to, why)
-SELECT :newer, after, least(up_to, :position), why FROM stats_gaps WHERE statistic = :older AND after < :position;
+SELECT :newer::integer, after, least(up_to, :position::bigint), why FROM stats_gaps WHERE statistic = :older AND after < :position;
 
 -- name: set_state(id, state, trouble, layout)!
 UPDATE stats_statistics SET state = :state, trouble = :trouble, layout = :layout WHERE id = :id;
@@ -123,7 +123,7 @@ SELECT count(*) FROM gone;
 -- name: skip(id, position, up_to)$
 -- Moves the position of a version over events that are not counted. What has counted none yet begins after them.
 UPDATE stats_statistics
-SET position = :up_to, counted_from = CASE WHEN position = counted_from - 1 THEN :up_to + 1 ELSE counted_from END
+SET position = :up_to::bigint, counted_from = CASE WHEN position = counted_from - 1 THEN :up_to::bigint + 1 ELSE counted_from END
 WHERE id = :id AND position = :position AND state = 'going' RETURNING counted_from <= :position;
 
 -- name: add_gaps(statistics, afters, up_tos, whys)!
