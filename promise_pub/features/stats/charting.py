@@ -14,7 +14,7 @@ from promise_pub.features.stats.asked import Asked
 from promise_pub.features.stats.chart.series import MOST_KEYS, Chart, series_of_keys, series_of_measures
 from promise_pub.features.stats.intervals import start_of
 from promise_pub.features.stats.ports import Journal
-from promise_pub.features.stats.questions import BEGINNING, MOST_ROWS, StatisticsReader
+from promise_pub.features.stats.questions import BEGINNING, MEASURES, MOST_ROWS, StatisticsReader
 from promise_pub.features.stats.records import WHOLE
 from promise_pub.features.stats.report import check_number, list_windows, shape
 from promise_pub.presentation.svg import rules_of_file
@@ -68,7 +68,7 @@ async def read_chart(reader: StatisticsReader, journal: Journal, asked: Asked, n
         kind="lines" if measures else "bars",
         width=width,
         starts=starts,
-        series=series_of_measures(rows, starts) if measures else series_of_keys(asked, rows, starts),
+        series=series_of_measures(rows, starts) if measures else series_of_keys(rows, starts, MEASURES[kind][0]),
         marks=marks,
         cut=len(starts) == MOST_DRAWN,
     )
