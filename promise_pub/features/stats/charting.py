@@ -47,8 +47,7 @@ async def read_chart(reader: StatisticsReader, journal: Journal, asked: Asked, n
     Sums begin with the first window that is asked for, also where that is not drawn.
     """
     kind, width = asked.layout.kind, asked.selection.width
-    earliest = start_of(min(asked.selection.until, now), width) - (MOST_DRAWN - 1) * timedelta(seconds=width)
-    drawn = replace(asked.selection, since=max(asked.selection.since, earliest))
+    drawn = replace(asked.selection, since=max(asked.selection.since, _earliest(asked, now)))
     top = MOST_KEYS if asked.top is None else min(asked.top, MOST_KEYS)
     rows = await reader.whole(
         asked.selection if asked.cumulative else drawn,
@@ -72,6 +71,15 @@ async def read_chart(reader: StatisticsReader, journal: Journal, asked: Asked, n
         marks=marks,
         cut=len(starts) == MOST_DRAWN,
     )
+
+
+def _earliest(asked: Asked, now: datetime) -> datetime:
+    """Returns the start of the first window that can be drawn."""
+    width = asked.selection.width
+    try:
+        return start_of(min(asked.selection.until, now), width) - (MOST_DRAWN - 1) * timedelta(seconds=width)
+    except OverflowError:
+        return BEGINNING
 
 
 def title_of(asked: Asked) -> str:

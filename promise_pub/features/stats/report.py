@@ -217,8 +217,7 @@ def list_windows(asked: Asked, rows: Sequence[Row], now: datetime, most: int) ->
     first = selection.since if selection.since != BEGINNING else min((row.at for row in rows), default=None)
     if first is None:
         return []
-    last = max((row.at for row in rows), default=first)
-    until = min(selection.until, max(now, last + step))
+    until = min(selection.until, max([now, *(row.at + step for row in rows)]))
     count = max(0, -((first - until) // step))
     if count > most:
         raise BadParameter(
