@@ -26,7 +26,7 @@ POOLER_TIMEOUT = 5.0  # seconds for a pooler to serve a second connection, which
 POOLER_TRIES = 3  # at least two get another backend from a pooler that takes turns among its backends
 _NO_TRANSACTIONS = "statement pooling mode"  # PgBouncer's words for them
 
-_TABLE = re.compile(r"^CREATE TABLE IF NOT EXISTS (\w+) \((.*?)^\)(?: WITH \([^)]*\))?;", re.MULTILINE | re.DOTALL)
+_TABLE = re.compile(r"^CREATE TABLE IF NOT EXISTS (\w+) \((.*?)^\)[^;]*;", re.MULTILINE | re.DOTALL)
 _ALTERED = re.compile(r"^ALTER TABLE (\w+)$(.*?);", re.MULTILINE | re.DOTALL)
 _COLUMN = re.compile(r"^    ([a-z]\w*) ", re.MULTILINE)
 _ADDED = re.compile(r"ADD COLUMN IF NOT EXISTS (\w+)")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from benchmarks.journal.events import BODY_BYTES, TOPICS
 from promise_pub.features.stats.builtin.events import VolumeByTopic
 from promise_pub.features.stats.definitions import define
 from promise_pub.features.stats.fold import fold
+from promise_pub.features.stats.given import Batch
 from promise_pub.features.stats.records import Registered
 from promise_pub.statistics import Event
 
@@ -25,10 +26,10 @@ def microseconds_an_event() -> float:
     return best / BATCH * 1e6
 
 
-def _events() -> Sequence[Event]:
+def _events() -> Batch:
     """Events of one batch: they come within a minute or two."""
     now = datetime.now(UTC)
-    return [
+    return Batch(
         Event(
             seq=number,
             at=now + timedelta(milliseconds=100 * number),
@@ -42,7 +43,7 @@ def _events() -> Sequence[Event]:
             body=b"x" * BODY_BYTES,
         )
         for number in range(1, BATCH + 1)
-    ]
+    )
 
 
 def _seconds(work: Callable[[], object]) -> float:

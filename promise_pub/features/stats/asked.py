@@ -107,7 +107,7 @@ def parse_asked(details: Details, given: Given, now: datetime, named: Named = st
         raise BadParameter(f"{named('since')} must be before {named('until')}.")
     oldest = since or min(details.oldest.values(), default=now)
     width = _parse_interval(layout, single.get("interval"), (until or now) - oldest, named("interval"))
-    top = parse_positive(single, "top", 0, MAX_TOP) if "top" in single else None
+    top = parse_positive({named("top"): single["top"]}, named("top"), 1, MAX_TOP) if "top" in single else None
     fill = _one_of(single, "fill", ("zero",), named) is not None
     cumulative = _one_of(single, "cumulative", ("true", "false"), named) == "true"
     _check_sums(layout, named, top=top, fill=fill, cumulative=cumulative)

@@ -14,7 +14,7 @@ from promise_pub.features.stats.asked import Asked
 from promise_pub.features.stats.chart.series import MOST_KEYS, Chart, series_of_keys, series_of_measures
 from promise_pub.features.stats.intervals import start_of
 from promise_pub.features.stats.ports import Journal
-from promise_pub.features.stats.questions import BEGINNING, MOST_ROWS, StatisticsReader
+from promise_pub.features.stats.questions import BEGINNING, MEASURES, MOST_ROWS, StatisticsReader
 from promise_pub.features.stats.records import WHOLE
 from promise_pub.features.stats.report import check_number, list_windows, shape
 from promise_pub.presentation.svg import rules_of_file
@@ -47,8 +47,7 @@ async def read_chart(reader: StatisticsReader, journal: Journal, asked: Asked, n
     Sums begin with the first window that is asked for, also where that is not drawn.
     """
     kind, width = asked.layout.kind, asked.selection.width
-    earliest = start_of(min(asked.selection.until, now), width) - (MOST_DRAWN - 1) * timedelta(seconds=width)
-    drawn = replace(asked.selection, since=max(asked.selection.since, earliest))
+    drawn = replace(asked.selection, since=max(asked.selection.since, _earliest(asked, now)))
     top = MOST_KEYS if asked.top is None else min(asked.top, MOST_KEYS)
     rows = await reader.whole(
         asked.selection if asked.cumulative else drawn,
@@ -68,10 +67,19 @@ async def read_chart(reader: StatisticsReader, journal: Journal, asked: Asked, n
         kind="lines" if measures else "bars",
         width=width,
         starts=starts,
-        series=series_of_measures(rows, starts) if measures else series_of_keys(asked, rows, starts),
+        series=series_of_measures(rows, starts) if measures else series_of_keys(rows, starts, MEASURES[kind][0]),
         marks=marks,
         cut=len(starts) == MOST_DRAWN,
     )
+
+
+def _earliest(asked: Asked, now: datetime) -> datetime:
+    """Returns the start of the first window that can be drawn."""
+    width = asked.selection.width
+    try:
+        return start_of(min(asked.selection.until, now), width) - (MOST_DRAWN - 1) * timedelta(seconds=width)
+    except OverflowError:
+        return BEGINNING
 
 
 def title_of(asked: Asked) -> str:

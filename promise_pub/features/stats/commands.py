@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -150,17 +151,21 @@ class StatsCommands:
     async def _watch(
         self, options: argparse.Namespace, name: str, limit: int, reader: StoredStatistics, journal: Journal
     ) -> None:
-        """Shows the newest rows until it is cancelled. A database that is away is waited for."""
+        """Shows the newest rows until it is cancelled. A database that is away is waited for.
+
+        Where nobody looks at a terminal, they are printed one after the other.
+        """
         with Live(console=out, auto_refresh=False, vertical_overflow="crop") as live:
+            show = partial(live.update, refresh=True) if out.is_terminal else out.print
             shown: RenderableType = Text()
             while True:
                 try:
                     details, asked, now = await self._ask(options, name, limit, reader)
                     shown = _drawn(await _read(reader, journal, details, asked, now), out.height)
-                    live.update(shown, refresh=True)
+                    show(shown)
                 except DatabaseError as error:
-                    told = Text(f"{printable(error.message)}: trying again", style="red")
-                    live.update(Group(shown, told), refresh=True)
+                    show(Group(shown, Text(f"{printable(error.message)}: trying again", style="red")))
+                sys.stdout.flush()
                 await asyncio.sleep(REDRAW_EVERY)
 
     async def rebuild(self, options: argparse.Namespace, name: str) -> int:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from promise_pub.features.stats.chart.axes import DAY
 from promise_pub.features.stats.intervals import end_of
-from promise_pub.features.stats.report import MEASURES, OTHER, Table, split_key
+from promise_pub.features.stats.questions import MEASURES, OTHER
+from promise_pub.features.stats.report import Table, split_key
 
 
 class Cell(NamedTuple):

@@ -7,12 +7,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
-from promise_pub.features.stats.records import LeftOut, Registered
+from promise_pub.features.stats.records import Kind, LeftOut, Registered
 
 MOST_ROWS = 100_000
 """Rows that are put together at once."""
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 END = datetime.max.replace(tzinfo=UTC)
+
+MEASURES: dict[Kind, tuple[str, ...]] = {
+    "counting": ("count",),
+    "measuring": ("count", "mean", "p50", "p95", "p99", "max"),
+    "distinct": ("about",),
+    "latest": ("value",),
+}
+"""The values of a row, by the kind of the statistic."""
+OTHER = "other"
+"""Stands for keys that are summed up."""
 
 
 class Gap(NamedTuple):

@@ -12,24 +12,26 @@ from typing import Any
 from promise_pub.errors import BadParameter
 from promise_pub.features.stats.asked import Asked
 from promise_pub.features.stats.intervals import end_of, width_text
-from promise_pub.features.stats.questions import BEGINNING, END, MOST_ROWS, Details, Known, Row, StatisticsReader
+from promise_pub.features.stats.questions import (
+    BEGINNING,
+    END,
+    MEASURES,
+    MOST_ROWS,
+    OTHER,
+    Details,
+    Known,
+    Row,
+    StatisticsReader,
+)
 from promise_pub.features.stats.records import OTHERS, SEPARATOR, WHOLE, Kind, Layout, Registered
 from promise_pub.text import counted
 from promise_pub.times import rfc3339
 
-MEASURES: dict[Kind, tuple[str, ...]] = {
-    "counting": ("count",),
-    "measuring": ("count", "mean", "p50", "p95", "p99", "max"),
-    "distinct": ("about",),
-    "latest": ("value",),
-}
-"""The values of a row, by the kind of the statistic."""
 _EMPTY: dict[Kind, tuple[float | None, ...]] = {
     "counting": (0,),
     "measuring": (0, None, None, None, None, None),
     "distinct": (0,),
 }
-OTHER = "other"  # what a cell says for keys that are summed up
 LIST_COLUMNS = (
     *("name", "summary", "kind", "intervals", "unit", "version", "state", "trouble", "position", "behind"),
     *("left_out", "gaps", "rebuilding"),
@@ -215,8 +217,7 @@ def list_windows(asked: Asked, rows: Sequence[Row], now: datetime, most: int) ->
     first = selection.since if selection.since != BEGINNING else min((row.at for row in rows), default=None)
     if first is None:
         return []
-    last = max((row.at for row in rows), default=first)
-    until = min(selection.until, max(now, last + step))
+    until = min(selection.until, max([now, *(row.at + step for row in rows)]))
     count = max(0, -((first - until) // step))
     if count > most:
         raise BadParameter(

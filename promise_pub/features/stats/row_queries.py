@@ -18,6 +18,7 @@ from promise_pub.features.stats.questions import MOST_ROWS, Details, Gap, Known,
 from promise_pub.features.stats.records import OTHERS, Kind, LeftOut
 from promise_pub.features.stats.sketches import estimate, inflate
 from promise_pub.histogram import upper_bound
+from promise_pub.text import storable
 
 SQL = Path(__file__).parent / "row_queries.sql"
 SPARKS_TIMEOUT = 1.0  # seconds for what a page can do without
@@ -78,7 +79,7 @@ class StoredStatistics:
 
     async def find(self, name: str, version: int | None = None) -> Details:
         async with answering(self._pool, ANSWER_TIMEOUT) as connection:
-            versions = await self._versions(connection, name)
+            versions = await self._versions(connection, storable(name))
             known = _chosen(versions, name, version)
             statistic, sql = known.registered, self._sql["ASC"]
             left_out = sql.left_out(connection, statistic=statistic.id, most=MOST_TOLD)

@@ -32,7 +32,6 @@ MAX_JSON = 64 * 1024  # bytes of the value of an entry
 # Control characters, the separators of keys among them, characters that turn the direction of writing, line separators,
 # lone surrogates.
 _UNSAFE = re.compile("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_ONE = Cell(1)
 _NO_SEQUENCES = (str, bytes, dict)  # of values, though one could go through them
 
 
@@ -43,50 +42,68 @@ class WrongValue(Exception):
 Given = tuple[str, int | bytes, Any]
 """A key, a part of it (a bucket of values, or a digest that stands for a member of a set), and what an event adds there."""
 
-
-def read_counts(given: Iterable[Any], columns: int) -> list[Given]:
-    """Reads what Counting.count gives; each adds a Cell."""
-    return [
-        (join_key(one.key, columns), 0, Cell(_whole(one.number)))
-        if isinstance(one, Amount)
-        else (join_key(one, columns), 0, _ONE)
-        for one in _listed(given)
-    ]
+KnownTexts = dict[Any, str]
+"""Keys that were read before, as they are stored."""
 
 
-def read_measures(given: Iterable[Any], columns: int) -> list[Given]:
+def read_counts(given: Iterable[Any], columns: int, known: KnownTexts) -> list[Given]:
+    """Reads what Counting.count gives; each adds a number."""
+    values: list[Given] = []
+    for one in _listed(given):
+        key, number = (one.key, _whole(one.number)) if isinstance(one, Amount) else (one, 1)
+        values.append((_join_known(key, columns, known), 0, number))
+    return values
+
+
+def read_measures(given: Iterable[Any], columns: int, known: KnownTexts) -> list[Given]:
     """Reads what Measuring.measure gives; each adds a Cell."""
     values: list[Given] = []
     for one in _listed(given):
         if isinstance(one, Buckets):
-            values += _read_buckets(join_key(one.key, columns), one.counts)
+            values += _read_buckets(_join_known(one.key, columns, known), one.counts)
             _check_number(values)
         else:
             key, value = _pair(one)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_VALUE:
                 raise WrongValue(f"{_words(value)} is no number over 0, and up to {MAX_VALUE:,}")
             thousandths = round(value * 1000)
-            values.append((join_key(key, columns), bucket_of(value), Cell(1, thousandths, thousandths)))
+            values.append((_join_known(key, columns, known), bucket_of(value), Cell(1, thousandths, thousandths)))
     return values
 
 
-def read_entries(given: Iterable[Any], columns: int) -> list[Given]:
+def read_entries(given: Iterable[Any], columns: int, _: KnownTexts) -> list[Given]:
     """Reads what Latest.entry gives; each adds the text of its JSON."""
     return [(join_key(key, columns), 0, json_value(value, MAX_JSON)[0]) for key, value in map(_pair, _listed(given))]
 
 
-def read_members(given: Iterable[Any], columns: int) -> list[Given]:
+def read_members(given: Iterable[Any], columns: int, known: KnownTexts) -> list[Given]:
     """Reads what Distinct.members gives; each part is the digest of a member."""
-    return [(join_key(key, columns), member_digest(_text(member)), None) for key, member in map(_pair, _listed(given))]
+    return [
+        (_join_known(key, columns, known), member_digest(_text(member)), None)
+        for key, member in map(_pair, _listed(given))
+    ]
 
 
-READERS: dict[Kind, tuple[str, Callable[[Iterable[Any], int], list[Given]]]] = {
+READERS: dict[Kind, tuple[str, Callable[[Iterable[Any], int, KnownTexts], list[Given]]]] = {
     "counting": ("count", read_counts),
     "measuring": ("measure", read_measures),
     "latest": ("entry", read_entries),
     "distinct": ("members", read_members),
 }
 """The method of a plugin of each kind, and what reads its values."""
+
+
+def _join_known(key: Any, columns: int, known: KnownTexts) -> str:
+    """Does the same as `join_key`, sooner for a key that comes again."""
+    # Other kinds of text have ideas of their own of what is equal.
+    if type(key) is not str and (type(key) is not tuple or {*map(type, key)} - {str}):
+        return join_key(key, columns)
+    joined = known.get(key)
+    if joined is None:
+        joined = join_key(key, columns)
+        if len(known) < MAX_GIVEN:
+            known[key] = joined
+    return joined
 
 
 def join_key(key: Any, columns: int) -> str:

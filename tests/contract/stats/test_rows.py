@@ -69,7 +69,7 @@ async def test_a_statistic_is_found_with_all_that_is_told_of_it(pool: asyncpg.Po
     assert second.known.registered.id == new and second.others == [1] and second.oldest == {}
     assert [one.registered.layout.name for one in await stored.list()] == ["new", "runs"]
     assert [one.next and one.next.id for one in await stored.list()] == [None, new]
-    for name, version in (("none", None), ("runs", 3)):
+    for name, version in (("none", None), ("runs", 3), ("\0\ud800", None)):
         with pytest.raises(StatisticNotFound, match="There is no"):
             await stored.find(name, version)
 

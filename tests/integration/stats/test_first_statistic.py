@@ -59,9 +59,7 @@ async def test_the_first_statistic_is_counted_and_has_its_chart(
         chosen = settings(rabbit, database, consumer, tmp_path)
         # Runs that ended before the statistic was there are counted, too.
         for environment in ({}, {"PYTHONPATH": str(installed)}):
-            command = await start_process(
-                "-c", settings_file(chosen), program=(ROOT / "main.py",), env=environment
-            )
+            command = await start_process("-c", settings_file(chosen), program=(ROOT / "main.py",), env=environment)
             url = (await command.wait_for(r"on (http://127\.0\.0\.1:\d+)$")).group(1)
             server = ServerUnderTest(url, http, chosen.server.uploads)
             for name in ("main-20.csv", "feature-20.csv"):

@@ -30,7 +30,7 @@ def describe(chart: Chart) -> str:
 
 def describe_window(chart: Chart, place: int) -> str:
     """Returns the start of a window and its values."""
-    told = ", ".join([f"{one.name} {short(value)}" for one in chart.series if (value := one.values[place])])
+    told = ", ".join([f"{printable(one.name)} {short(value)}" for one in chart.series if (value := one.values[place])])
     return f"{chart.starts[place]:%Y-%m-%d %H:%M:%S} UTC: {told or 'nothing'}"
 
 

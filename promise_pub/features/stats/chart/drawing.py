@@ -19,7 +19,7 @@ WIDTH, HEIGHT = 960, 220  # pixels; the height is that of the plot
 LEFT, RIGHT, BOTTOM = 64, 16, 30
 LEGEND_SIZE, MARK_SIZE, AXIS_SIZE = 12, 11, 11  # fonts
 LEGEND_ROW, MARK_ROW = 20, 15
-MAX_NAME, MAX_MARK = 160, 150
+MAX_NAME, MAX_MARK = 240, 150
 MARK_ROWS = 3  # of labels; marks that would cover those of others have none
 GAP = 1  # between bars that are wide enough for it
 

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, cast
 
-from promise_pub.features.stats.asked import Asked
 from promise_pub.features.stats.ports import Mark
-from promise_pub.features.stats.questions import Row
+from promise_pub.features.stats.questions import MEASURES, OTHER, Row
 from promise_pub.features.stats.records import OTHERS, SEPARATOR
-from promise_pub.features.stats.report import MEASURES, OTHER
 from promise_pub.text import printable
 
 MOST_KEYS = 8  # that have a colour of their own
@@ -53,10 +51,10 @@ def name_of_key(key: str, nothing: str) -> str:
     """Returns a key as people read it; `nothing` for that of a statistic without columns."""
     if key == OTHERS:
         return OTHER
-    return printable(" · ".join(part or "–" for part in key.split(SEPARATOR))) or nothing
+    return printable(" · ".join(part or "–" for part in key.split(SEPARATOR))) if key else nothing
 
 
-def series_of_keys(asked: Asked, rows: Sequence[Row], starts: Sequence[datetime]) -> list[Series]:
+def series_of_keys(rows: Sequence[Row], starts: Sequence[datetime], nothing: str) -> list[Series]:
     """Returns a series for each of the MOST_KEYS keys with the greatest sums, the greatest first, and one for the others."""
     counted = cast(list[tuple[datetime, str, float]], [(row.at, row.key, row.values[0]) for row in rows])
     sums = defaultdict[str, float](float)
@@ -69,7 +67,6 @@ def series_of_keys(asked: Asked, rows: Sequence[Row], starts: Sequence[datetime]
     for start, key, count in counted:
         if start in places:
             values.get(key, others)[places[start]] += count
-    nothing = MEASURES[asked.layout.kind][0]
     series = [Series(number, name_of_key(key, nothing), values[key]) for number, key in enumerate(single, 1)]
     return [*series, Series(0, OTHER, values[OTHERS])] if len(sums) > len(single) else series
 

@@ -242,6 +242,27 @@ async def test_an_unknown_statistic_is_a_problem_in_the_format_asked_for(seen: S
         assert text.status == 404 and text.content_type == "text/html" and "<b>" not in await text.text()
 
 
+@pytest.mark.parametrize(
+    "span",
+    [
+        *("since=0001-01-01", "until=0001-01-02", "since=0001-01-01&until=0001-01-02", "since=9999-12-31"),
+        *(
+            "until=9999-12-31T23:59",
+            "since=99999d",
+            "since=1min",
+            "since=9999-12-31&fill=zero",
+            "until=0001-01-02&fill=zero",
+        ),
+    ],
+)
+async def test_every_span_has_an_answer(seen: Seen, span: str) -> None:
+    seen.statistics.add(a_layout(intervals=(1, 3_600, 86_400, 86_400 * 366)), {3_600: counts(3)})
+    for width in ("1s", "1h", "366d", ""):
+        for face in ("html", "json", "csv", "svg"):
+            answer = await seen.get(f"/stats/runs?{span}&format={face}&interval={width}")
+            assert answer.status in (200, 400) and (answer.status == 200 or "shorter span" in await answer.text())
+
+
 async def test_top_fill_and_sums(seen: Seen) -> None:
     rows = [
         Row(START, "a", (5,)),
