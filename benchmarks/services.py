@@ -112,10 +112,11 @@ class Services:
         consumer: ConsumerSettings,
         database: DatabaseSettings,
         features: Mapping[str, Any] | None = None,
+        plugins: Path | None = None,
         **options: Any,
     ) -> AsyncIterator[Listening]:
-        """`python main.py` as a process of its own, with an empty uploads folder, these sections of features and these
-        options of `[server]`."""
+        """`python main.py` as a process of its own, with an empty uploads folder, these sections of features, these options
+        of `[server]`, and packages installed in a folder of plugins."""
         uploads = self.folder / f"uploads-{uuid.uuid4().hex[:8]}"
         server = ServerSettings(port=HELD_BY_NOBODY, uploads=uploads, **options)
         settings = Settings(
@@ -123,7 +124,8 @@ class Services:
         )
         try:
             with self._configuration(settings) as file:
-                async with self.listening("main.py", "-c", file) as process:
+                installed = {"PYTHONPATH": str(plugins)} if plugins else {}
+                async with self.listening("main.py", "-c", file, **installed) as process:
                     yield process
         finally:
             shutil.rmtree(uploads, ignore_errors=True)
@@ -166,14 +168,14 @@ class Services:
         file.unlink()
 
     @asynccontextmanager
-    async def listening(self, *arguments: str | Path) -> AsyncIterator[Listening]:
+    async def listening(self, *arguments: str | Path, **environment: str) -> AsyncIterator[Listening]:
         """A Python program that prints where it listens; stopped with the block."""
         part = await start_part(
             " ".join(map(str, arguments[:2])),
             [sys.executable, *arguments],
             log=self.folder / f"{uuid.uuid4().hex[:8]}.log",
             records=self.records,
-            environment=_environment(),
+            environment={**_environment(), **environment},
             cwd=ROOT,
             piped=True,
         )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-LANGUAGES = {"", "sh", "console", "ini", "yaml", "python", "sql"}  # "": what a file holds, or a command prints
+LANGUAGES = {"", "sh", "console", "ini", "toml", "yaml", "python", "sql"}  # "": what a file holds, or a command prints
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"!?\[[^\]\n]*(?:\n[^\]\n]+)?\]\(([^)\s]+)\)")

@@ -26,8 +26,8 @@ _FILL_TIMEOUT = 3600  # seconds
 _FILL = """
     WITH added AS (
         INSERT INTO journal_events (seq, key, source, at, received_at, topic, sender, message_id, content_type, headers, body)
-        SELECT n, gen_random_uuid(), 'bus', now() - interval '1 day' * (1 - n / $1::float8),
-               now() - interval '1 day' * (1 - n / $1::float8), 'bench.topic' || n % $2::integer, 'bench', 'bench-' || n,
+        SELECT n, gen_random_uuid(), 'bus', now() - $4::interval * (1 - n / $1::float8),
+               now() - $4::interval * (1 - n / $1::float8), 'bench.topic' || n % $2::integer, 'bench', 'bench-' || n,
                'application/json', '{"at": "2026-11-30T12:00:00Z", "subject-kind": "order"}',
                convert_to(rpad('{"number": ' || n || ', "text": "', $3::integer - 2, 'x') || '"}', 'UTF8')
         FROM generate_series(1, $1::bigint) AS n
@@ -86,11 +86,11 @@ def _properties(number: int, at: datetime) -> Basic.Properties:
     )
 
 
-async def fill_journal(database: DatabaseSettings, count: int) -> None:
-    """Inserts that many events of the bus, in the order of their times. Their indexes are made at the end, which is sooner."""
+async def fill_journal(database: DatabaseSettings, count: int, span: timedelta = _DAY) -> None:
+    """Inserts that many events of the bus, evenly over the time before now. Their indexes are made at the end: that is sooner."""
     async with db.open_pool(database, max_size=1) as pool:
         await pool.execute("UPDATE pg_index SET indisready = false WHERE indrelid = 'journal_events'::regclass")
-        await pool.execute(_FILL, count, TOPICS, BODY_BYTES, timeout=_FILL_TIMEOUT)
+        await pool.execute(_FILL, count, TOPICS, BODY_BYTES, span, timeout=_FILL_TIMEOUT)
         # Which makes them ready again.
         await pool.execute("REINDEX TABLE journal_events", timeout=_FILL_TIMEOUT)
         await pool.execute("VACUUM (ANALYZE) journal_events", timeout=_FILL_TIMEOUT)

@@ -20,9 +20,13 @@ from benchmarks.journal.events import filled_bus
 from benchmarks.measure import Bench, in_rotation
 from benchmarks.services import NotMeasured
 from promise_pub import db
+from promise_pub.amqp.reading import read_queue
+from promise_pub.features.journal.bus.inbox import Inbox
+from promise_pub.features.journal.bus.taking import MAX_TAKEN
 from promise_pub.settings.model import DatabaseSettings
 
 OURS, COPIED, ONE_BY_ONE = "bus → journal, committed and acknowledged", "COPY", "SQLAlchemy, one event a transaction"
+READ_ONLY = "the broker alone: events read, acknowledged and dropped"
 LOOK_EVERY = 0.02  # seconds between two looks at the number of the last event
 _TIMEOUT = 300  # seconds
 
@@ -49,6 +53,7 @@ async def measure_taking(bench: Bench) -> dict[str, list[Inserted]]:
     file = bench.services.folder / "events.copy"
     measures: dict[str, Callable[[], Awaitable[Inserted]]] = {
         OURS: partial(_taken, bench, file),
+        READ_ONLY: partial(_read_only, bench),
         COPIED: partial(_copied, bench, file),
         ONE_BY_ONE: partial(_one_by_one, bench, file, max(bench.rows // 40, 500)),
     }
@@ -83,6 +88,23 @@ async def _until(pool: asyncpg.Pool, seq: int) -> int:
     while (last := int(await pool.fetchval("SELECT seq FROM journal_head"))) < seq:  # noqa: ASYNC110  another process appends
         await asyncio.sleep(LOOK_EVERY)
     return last
+
+
+async def _read_only(bench: Bench) -> Inserted:
+    """Reads the queue as the server does, in batches and by the same tap, and keeps nothing."""
+    services = bench.services
+    async with filled_bus(services.rabbit, bench.rows) as bus, asyncio.timeout(_TIMEOUT):
+        inbox = Inbox()
+        started = time.perf_counter()
+        async with read_queue(services.rabbit, bus.queue, inbox.take_frames, inbox.note_end, MAX_TAKEN) as channel:
+            count = 0
+            while count < bench.rows:
+                batch = await inbox.next_batch()
+                if not batch:
+                    raise NotMeasured("The queue could not be read to its end.")
+                count += len(batch)
+                await channel.ack(batch[-1].tag)
+            return Inserted(count, time.perf_counter() - started)
 
 
 async def _copied(bench: Bench, file: Path) -> Inserted:

@@ -33,6 +33,7 @@ async def journal(bench: Bench) -> Section:
         text=(
             f"{bench.rows:,} events of {BODY_BYTES} bytes of JSON, {TOPICS} topics, over one day, wait in the queue of "
             "the bus; a fresh server takes them, and its rate is from the first batch that is committed to the last. "
+            "What a broker can hand out at all, to a reader that drops it, is beside it: it has the same processor. "
             "COPY (binary, one transaction) and SQLAlchemy (its key looked for, one event inserted, a commit) insert "
             f"the same rows into the same table with all its indexes. A run of {bench.rows:,} rows with `[journal] "
             "enabled` is beside the one without that followed it. `GET /journal` is asked on a kept connection, at "

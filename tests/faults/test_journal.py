@@ -27,6 +27,7 @@ from tests.faults.bus import (
 from tests.faults.checker import Outcome, Rows
 from tests.faults.conftest import RECORD, Trial
 from tests.faults.parts import PATIENCE
+from tests.faults.statistics import statistics_are_exact
 from tests.faults.world import POLL, QUEUE, World
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -150,6 +151,7 @@ async def test_a_storm_of_kills(bus: World, trial: type[Trial], kills: int) -> N
             await trial(bus, "storm of kill -9, runs").ends_kept(run_id, rows)
         await every_one_once(bus, "storm of kill -9, events of the bus", events)
         await every_own_event_heard(bus, "storm of kill -9, own events", listener, before)
+        await statistics_are_exact(bus)
 
 
 @pytest.mark.parametrize("killed", [False, True], ids=["cut", "killed"])
@@ -241,6 +243,7 @@ async def test_two_servers_tell_each_event_once_and_one_goes_on_alone(bus: World
     # At its start the server takes over the run.
     await bus.restart("server")
     await trial(bus, "two servers, one killed, run taken over").ends_kept(run_id, rows)
+    await statistics_are_exact(bus)
 
 
 async def test_a_database_that_is_away_while_the_bus_is_busy(bus: World, outage: float) -> None:

@@ -23,6 +23,9 @@ from promise_pub.features.stats.sketches import unite
 
 MAX_KEYS = 1_000  # of a statistic in each window, besides OTHERS
 
+Window = tuple[int, int, datetime]
+"""A statistic, a width and a start."""
+
 
 def merge(*parts: Changes) -> Changes:
     """Returns what all of these change. Keys stand in the order of their first appearance in each window."""
@@ -43,26 +46,29 @@ def limit_keys(changes: Changes, known: KnownKeys, most: int = MAX_KEYS) -> Chan
 
     A key that comes when its window is full counts as OTHERS. Entries share one window, that of all time.
     """
-    limited = Changes(left_out=changes.left_out)
-    held: dict[tuple[int, int, datetime], set[str]] = {}
+    held: dict[Window, set[str]] = {}
 
-    def place(statistic: int, width: int, start: datetime, key: str) -> str:
-        window = statistic, width, start
+    def has_no_place(window: Window, key: str) -> bool:
         keys = held.get(window)
         if keys is None:
             keys = held[window] = {*known.get(window, ())} - {OTHERS}
-        if key not in keys:
-            if len(keys) >= most or key == OTHERS:
-                return OTHERS
-            keys.add(key)
-        return key
+        if key in keys or key == OTHERS:
+            return False
+        if len(keys) >= most:
+            return True
+        keys.add(key)
+        return False
 
-    for at, cell in changes.cells.items():
-        add_cell(limited, at._replace(key=place(*at[:4])), cell)
-    for to, entry in changes.entries.items():
-        add_entry(limited, to._replace(key=place(to.statistic, WHOLE, ORIGIN, to.key)), entry)
-    for of, registers in changes.sketches.items():
-        add_sketch(limited, of._replace(key=place(*of)), registers)
+    cells = [at for at in changes.cells if has_no_place(at[:3], at.key)]
+    entries = [at for at in changes.entries if has_no_place((at.statistic, WHOLE, ORIGIN), at.key)]
+    sketches = [at for at in changes.sketches if has_no_place(at[:3], at.key)]
+    limited = Changes({**changes.cells}, {**changes.entries}, {**changes.sketches}, changes.left_out)
+    for cell_key in cells:
+        add_cell(limited, cell_key._replace(key=OTHERS), limited.cells.pop(cell_key))
+    for latest_key in entries:
+        add_entry(limited, latest_key._replace(key=OTHERS), limited.entries.pop(latest_key))
+    for sketch_key in sketches:
+        add_sketch(limited, sketch_key._replace(key=OTHERS), limited.sketches.pop(sketch_key))
     return limited
 
 

@@ -16,8 +16,9 @@ from promise_pub.errors import DatabaseError
 from promise_pub.features.stats.changes import limit_keys, merge
 from promise_pub.features.stats.cohorts import Cohort, Counted
 from promise_pub.features.stats.failures import failure_line
-from promise_pub.features.stats.fold import Swept, TooManyChanges, as_given, fold
+from promise_pub.features.stats.fold import Swept, TooManyChanges, fold
 from promise_pub.features.stats.folding import AbandonableThread, Stuck
+from promise_pub.features.stats.given import Batch, as_given
 from promise_pub.features.stats.known_keys import KeyCounts
 from promise_pub.features.stats.ports import Journal
 from promise_pub.features.stats.records import Changes, KnownKeys
@@ -111,7 +112,7 @@ class CohortCounter:
             too_large = [one for one in members if not await self._fold(filled, one, events, swept)]
             if len(too_large) < len(members) or not members:
                 break
-            events = events[: len(events) // 2]
+            events = Batch(events[: len(events) // 2])
             filled.at_end = False
         for one in too_large:
             del filled.parts[one.registered.id]
@@ -213,8 +214,8 @@ def _is_last(read: Sequence[event_records.Event]) -> bool:
     return len(read) < CHUNK and sum(len(event.body) for event in read) < SMALL
 
 
-def _given(read: Sequence[event_records.Event], category: int) -> list[Event]:
-    return [as_given(event, category) for event in read]
+def _given(read: Sequence[event_records.Event], category: int) -> Batch:
+    return Batch(as_given(event, category) for event in read)
 
 
 def _fold_timed(one: Counted, events: Sequence[Event], swept: Swept, failures: int) -> tuple[Changes, float, int, int]:

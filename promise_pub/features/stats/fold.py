@@ -7,19 +7,20 @@ Keys stand in the order of their first appearance in a window, which is the jour
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from math import gcd, inf
+from operator import add as plus
 from typing import Any
 
-from promise_pub import event_records
 from promise_pub.features.stats.changes import add_cell, add_entry, add_up
 from promise_pub.features.stats.definitions import Definition
 from promise_pub.features.stats.failures import failure_line
-from promise_pub.features.stats.intervals import EARLIEST, ORIGIN, index_of, start_at
+from promise_pub.features.stats.given import Batch, own_copy
+from promise_pub.features.stats.intervals import ORIGIN, start_at
 from promise_pub.features.stats.records import (
     WHOLE,
+    Cell,
     CellKey,
     Changes,
     Entry,
@@ -29,7 +30,7 @@ from promise_pub.features.stats.records import (
     SketchKey,
 )
 from promise_pub.features.stats.sketches import sketch
-from promise_pub.features.stats.values import READERS, Given
+from promise_pub.features.stats.values import READERS, Given, KnownTexts
 from promise_pub.statistics import Event
 
 MAX_GATHERED = 200_000  # places of counts that a fold holds, some 40 MB; an event has 10,000 at most
@@ -37,8 +38,9 @@ MAX_GATHERED = 200_000  # places of counts that a fold holds, some 40 MB; an eve
 Swept = Mapping[int, datetime]
 """The first moment whose windows are kept, by width: windows that start earlier no longer change."""
 
-_Reading = tuple[Event, list[Given]]
-"""An event that is to be counted, and all that the plugin gives for it."""
+_Reading = tuple[Event, int, list[Given]]
+"""An event that is to be counted, the number of its window, and all that the plugin gives for it."""
+_Add = Callable[[Any, Any], Any]
 _Gathered = dict[tuple[int, str, int | bytes], Any]
 """What events add, by place, key and part of a key. A place is twice the number of a window, and one more for events that
 were counted before rows were carried over."""
@@ -48,48 +50,20 @@ class TooManyChanges(Exception):
     """Events change more rows than are held at once: fewer of them must be folded. One event alone never does."""
 
 
-def as_given(event: event_records.Event, category: int) -> Event:
-    """Returns an event of the journal as statistics are given it; `category` says which word of a topic is its category."""
-    words = event.topic.split(".")
-    return Event(
-        seq=event.seq,
-        at=max(event.at, EARLIEST),
-        received_at=event.received_at,
-        source=event.source,
-        topic=event.topic,
-        category=words[category] if category < len(words) else "",
-        sender=event.sender,
-        subject=event.subject,
-        headers=event.headers,
-        body=event.body,
-    )
-
-
-def own_copy(event: Event) -> Event:
-    """Returns a copy that shares nothing that can be changed."""
-    copy = object.__new__(Event)
-    copy.__dict__.update(event.__dict__, headers=deepcopy(event.headers) if event.headers else {})
-    copy.__dict__.pop("data", None)
-    return copy
-
-
 def fold(definition: Definition, registered: Registered, events: Iterable[Event], swept: Swept) -> Changes:
     """Returns what events, in the order of their numbers, change in the rows of a statistic.
 
     Those it has counted already are left out, as are windows that are swept, and those that had counted an event when they
     were carried over from an older version. An event that the plugin fails at counts nowhere, and is told in `left_out`.
-    Raises TooManyChanges.
+    Several statistics fold the same Batch sooner than its events. Raises TooManyChanges.
     """
-    changes = Changes()
-    readings = _read(definition, registered, events, changes.left_out)
-    if definition.layout.kind == "latest":
-        for event, entries in readings:
-            if event.seq > (registered.carried_position or 0):
-                for key, _, text in entries:
-                    add_entry(changes, LatestKey(registered.id, key), Entry(event.at, event.seq, text))
+    batch = events if isinstance(events, Batch) else Batch(events)
+    layout, changes = definition.layout, Changes()
+    if layout.kind == "latest":
+        _fold_entries(definition, registered, batch, changes)
         return changes
     members: defaultdict[SketchKey, set[bytes]] = defaultdict(set)
-    for width, gathered in _levels(readings, definition.layout.intervals, registered):
+    for width, gathered in _levels(definition, registered, batch, changes.left_out):
         starts = {place: _start(place, width, registered, swept) for place in {place for place, _, _ in gathered}}
         for (place, key, part), adds in gathered.items():
             start = starts[place]
@@ -98,69 +72,83 @@ def fold(definition: Definition, registered: Registered, events: Iterable[Event]
             if isinstance(part, bytes):
                 members[SketchKey(registered.id, width, start, key)].add(part)
             else:
-                add_cell(changes, CellKey(registered.id, width, start, key, part), adds)
+                cell = Cell(adds) if layout.kind == "counting" else adds
+                add_cell(changes, CellKey(registered.id, width, start, key, part), cell)
     changes.sketches = {key: sketch(digests) for key, digests in members.items()}
     return changes
 
 
+def _fold_entries(definition: Definition, registered: Registered, batch: Batch, changes: Changes) -> None:
+    places = [0] * len(batch)
+    for event, _, entries in _read(definition, registered, batch, places, changes.left_out):
+        if event.seq > (registered.carried_position or 0):
+            for key, _, text in entries:
+                add_entry(changes, LatestKey(registered.id, key), Entry(event.at, event.seq, text))
+
+
 def _read(
-    definition: Definition, registered: Registered, events: Iterable[Event], left_out: list[LeftOut]
+    definition: Definition, registered: Registered, batch: Batch, places: Sequence[int], left_out: list[LeftOut]
 ) -> Iterator[_Reading]:
-    """Yields the events that are to be counted, each with all that the plugin gives for it."""
+    """Yields the events that are to be counted, each with its place and all that the plugin gives for it."""
     layout = definition.layout
     method, read = READERS[layout.kind]
     give, columns = getattr(definition.statistic, method), len(layout.columns)
     position = max(registered.position, registered.counted_from - 1)
-    for event in events:
-        if event.seq <= position or layout.own and event.source != "own" or not definition.matches(event.topic):
+    own, ours, matches = layout.own, definition.ours, definition.matches
+    known: KnownTexts = {}
+    for event, place in zip(batch, places, strict=True):
+        if event.seq <= position or own and event.source != "own" or not matches(event.topic):
             continue
         position = event.seq
         try:
-            values = read(give(event if definition.ours else own_copy(event)), columns)
+            values = read(give(event if ours else own_copy(event)), columns, known)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001  a plugin may raise anything, and must spoil nothing but its own rows
             left_out.append(LeftOut(registered.id, event.seq, failure_line(error)))
         else:
-            yield event, values
+            yield event, place, values
 
 
 def _levels(
-    readings: Iterable[_Reading], widths: Sequence[int], registered: Registered
+    definition: Definition, registered: Registered, batch: Batch, left_out: list[LeftOut]
 ) -> Iterator[tuple[int, _Gathered]]:
     """Yields what events add in the windows of each width, each made of the widest one that divides it."""
+    widths = definition.layout.intervals
+    add: _Add = plus if definition.layout.kind == "counting" else add_up
     base = gcd(*widths)
-    levels = {base: _gather(readings, base, registered)}
+    places = batch.places(base)
+    levels = {base: _gather(_read(definition, registered, batch, places, left_out), registered, add)}
     for width in sorted(widths, key=lambda width: width or inf):
         if width not in levels:
             below = max(narrower for narrower in levels if width % narrower == 0)
-            levels[width] = _roll(levels[below], width // below)
+            levels[width] = _roll(levels[below], width // below, add)
         yield width, levels[width]
 
 
-def _gather(readings: Iterable[_Reading], width: int, registered: Registered) -> _Gathered:
+def _gather(readings: Iterable[_Reading], registered: Registered, add: _Add) -> _Gathered:
     """Returns what events add in the windows of a width, in the order of their first appearance."""
     gathered: _Gathered = {}
     carried = registered.carried_position or 0
-    for event, values in readings:
-        place = (index_of(event.at, width) if width else 0) * 2 + (event.seq <= carried)
+    for event, index, values in readings:
+        place = index * 2 + (event.seq <= carried)
         for key, part, adds in values:
             at = place, key, part
             known = gathered.get(at)
-            gathered[at] = adds if known is None else add_up(known, adds)
+            gathered[at] = adds if known is None else add(known, adds)
         if len(gathered) > MAX_GATHERED:
             raise TooManyChanges
     return gathered
 
 
-def _roll(gathered: _Gathered, times: int) -> _Gathered:
+def _roll(gathered: _Gathered, times: int, add: _Add) -> _Gathered:
     """Returns the same in windows that are so many times as wide; 0: in that of all time."""
     places = {place: (place // 2 // times * 2 if times else 0) + place % 2 for place in {at[0] for at in gathered}}
     rolled: _Gathered = {}
     for (place, key, part), adds in gathered.items():
         at = places[place], key, part
         known = rolled.get(at)
-        rolled[at] = adds if known is None else add_up(known, adds)
+        rolled[at] = adds if known is None else add(known, adds)
     return rolled
 
 

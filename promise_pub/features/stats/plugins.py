@@ -55,6 +55,8 @@ def _load_all(faults: list[str]) -> Iterator[Any]:
         try:
             value = entry.load()
             plugins = [*value] if isinstance(value, Sequence) else [value]
+            if not all(isinstance(plugin, type) for plugin in plugins):
+                raise TypeError("it is neither a class nor a sequence of classes")
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001  a plugin may raise anything while it is imported

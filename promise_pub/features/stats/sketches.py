@@ -57,7 +57,7 @@ def inflate(stored: bytes) -> bytes:
     """Returns the registers that were stored. Raises ValueError for anything else."""
     unpacked = zlib.decompressobj()
     try:
-        registers = unpacked.decompress(stored, REGISTERS + 1)
+        registers = unpacked.decompress(stored, REGISTERS)
     except zlib.error as error:
         raise ValueError("This is no sketch.") from error
     if len(registers) != REGISTERS or not unpacked.eof:

@@ -23,6 +23,7 @@ MAX_GIVEN = 10_000  # keys, entries, members or buckets that one event may have
 MAX_PART = 200  # characters of a part of a key
 # Bytes of a part of a key: four parts fit into the 2,704 that an index takes.
 MAX_PART_BYTES = 600
+_SHORT = MAX_PART_BYTES // 4  # characters that have no more bytes, whichever they are
 MAX_NUMBER = 10**12  # of an Amount or a bucket: nine million of them fit into a sum
 MAX_VALUE = 10**10  # that is measured: nearly a million of them fit into a sum of thousandths
 MAX_SUM = 10**15  # thousandths that one bucket of an event may add
@@ -31,7 +32,7 @@ MAX_JSON = 64 * 1024  # bytes of the value of an entry
 # Control characters, the separators of keys among them, characters that turn the direction of writing, line separators,
 # lone surrogates.
 _UNSAFE = re.compile("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_ONE = Cell(1)
+_NO_SEQUENCES = (str, bytes, dict)  # of values, though one could go through them
 
 
 class WrongValue(Exception):
@@ -41,50 +42,68 @@ class WrongValue(Exception):
 Given = tuple[str, int | bytes, Any]
 """A key, a part of it (a bucket of values, or a digest that stands for a member of a set), and what an event adds there."""
 
-
-def read_counts(given: Iterable[Any], columns: int) -> list[Given]:
-    """Reads what Counting.count gives; each adds a Cell."""
-    return [
-        (join_key(one.key, columns), 0, Cell(_whole(one.number)))
-        if isinstance(one, Amount)
-        else (join_key(one, columns), 0, _ONE)
-        for one in _listed(given)
-    ]
+KnownTexts = dict[Any, str]
+"""Keys that were read before, as they are stored."""
 
 
-def read_measures(given: Iterable[Any], columns: int) -> list[Given]:
+def read_counts(given: Iterable[Any], columns: int, known: KnownTexts) -> list[Given]:
+    """Reads what Counting.count gives; each adds a number."""
+    values: list[Given] = []
+    for one in _listed(given):
+        key, number = (one.key, _whole(one.number)) if isinstance(one, Amount) else (one, 1)
+        values.append((_join_known(key, columns, known), 0, number))
+    return values
+
+
+def read_measures(given: Iterable[Any], columns: int, known: KnownTexts) -> list[Given]:
     """Reads what Measuring.measure gives; each adds a Cell."""
     values: list[Given] = []
     for one in _listed(given):
         if isinstance(one, Buckets):
-            values += _read_buckets(join_key(one.key, columns), one.counts)
+            values += _read_buckets(_join_known(one.key, columns, known), one.counts)
             _check_number(values)
         else:
             key, value = _pair(one)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_VALUE:
                 raise WrongValue(f"{_words(value)} is no number over 0, and up to {MAX_VALUE:,}")
             thousandths = round(value * 1000)
-            values.append((join_key(key, columns), bucket_of(value), Cell(1, thousandths, thousandths)))
+            values.append((_join_known(key, columns, known), bucket_of(value), Cell(1, thousandths, thousandths)))
     return values
 
 
-def read_entries(given: Iterable[Any], columns: int) -> list[Given]:
+def read_entries(given: Iterable[Any], columns: int, _: KnownTexts) -> list[Given]:
     """Reads what Latest.entry gives; each adds the text of its JSON."""
     return [(join_key(key, columns), 0, json_value(value, MAX_JSON)[0]) for key, value in map(_pair, _listed(given))]
 
 
-def read_members(given: Iterable[Any], columns: int) -> list[Given]:
+def read_members(given: Iterable[Any], columns: int, known: KnownTexts) -> list[Given]:
     """Reads what Distinct.members gives; each part is the digest of a member."""
-    return [(join_key(key, columns), member_digest(_text(member)), None) for key, member in map(_pair, _listed(given))]
+    return [
+        (_join_known(key, columns, known), member_digest(_text(member)), None)
+        for key, member in map(_pair, _listed(given))
+    ]
 
 
-READERS: dict[Kind, tuple[str, Callable[[Iterable[Any], int], list[Given]]]] = {
+READERS: dict[Kind, tuple[str, Callable[[Iterable[Any], int, KnownTexts], list[Given]]]] = {
     "counting": ("count", read_counts),
     "measuring": ("measure", read_measures),
     "latest": ("entry", read_entries),
     "distinct": ("members", read_members),
 }
 """The method of a plugin of each kind, and what reads its values."""
+
+
+def _join_known(key: Any, columns: int, known: KnownTexts) -> str:
+    """Does the same as `join_key`, sooner for a key that comes again."""
+    # Other kinds of text have ideas of their own of what is equal.
+    if type(key) is not str and (type(key) is not tuple or {*map(type, key)} - {str}):
+        return join_key(key, columns)
+    joined = known.get(key)
+    if joined is None:
+        joined = join_key(key, columns)
+        if len(known) < MAX_GIVEN:
+            known[key] = joined
+    return joined
 
 
 def join_key(key: Any, columns: int) -> str:
@@ -110,7 +129,7 @@ def json_value(value: Any, most: int) -> tuple[str, Any]:
 
 
 def _listed(given: Iterable[Any]) -> list[Any]:
-    if isinstance(given, str | bytes | dict):
+    if isinstance(given, _NO_SEQUENCES):
         raise WrongValue(f"it gives {_words(given)}, not values one after the other")
     values = list(islice(given, MAX_GIVEN + 1))
     _check_number(values)
@@ -158,8 +177,8 @@ def _text(text: Any) -> str:
 
 
 def _clean(part: Any) -> str:
-    text = _text(part)
-    if len(text) <= MAX_PART_BYTES // 4 and text.isprintable():
+    text = part if type(part) is str else _text(part)
+    if len(text) <= _SHORT and text.isprintable():
         return text
     return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text[:MAX_PART]).encode()[:MAX_PART_BYTES].decode(errors="ignore")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promise_pub.features.stats.changes import merge
-from promise_pub.features.stats.definitions import Definition
+from promise_pub.features.stats.definitions import Definition, define
 from promise_pub.features.stats.fold import fold
 from promise_pub.features.stats.intervals import ORIGIN, end_of, start_of
 from promise_pub.features.stats.records import CellKey, Changes
 from promise_pub.statistics import Event
-from tests.stats.plugins import ALL, NOON, event, registered
+from tests.stats.plugins import ALL, NOON, Count, event, registered
 
 kinds = pytest.mark.parametrize("definition", ALL, ids=[definition.layout.name for definition in ALL])
 counting = ALL[0]
@@ -132,3 +133,60 @@ def test_entries_that_were_carried_over_change_only_by_what_came_later() -> None
     state = registered(newest, carried_until=NOON, carried_position=10)
     changes = fold(newest, state, [event(10, "a"), event(11, "b")], {})
     assert [key.key for key in changes.entries] == ["b"]
+
+
+@kinds
+def test_counting_that_stops_in_the_middle_of_a_window_goes_on_there(definition: Definition) -> None:
+    day = [event(seq, "abc", NOON + timedelta(minutes=seq), category="a") for seq in range(1, 200)]
+    halves = [
+        fold(definition, registered(definition), day[:90], {}),
+        fold(definition, registered(definition, position=90), day, {}),
+    ]
+    assert merge(*halves) == fold(definition, registered(definition), day, {})
+
+
+def test_an_older_event_that_comes_later_replaces_no_newer_entry() -> None:
+    newest = ALL[2]
+    moments = [NOON, NOON - timedelta(hours=1), NOON - timedelta(microseconds=1)]
+    events = [event(seq, at=at, body=b'{"seq": %d}' % seq) for seq, at in enumerate(moments, 1)]
+    parts = [fold(newest, registered(newest, position=seq - 1), [one], {}) for seq, one in enumerate(events, 1)]
+    (entry,) = merge(*parts).entries.values()
+    assert (entry.at, entry.value) == (NOON, '{"seq": 1}')
+
+
+def test_of_two_entries_of_one_moment_the_one_that_came_later_stays() -> None:
+    newest = ALL[2]
+    events = [event(seq, body=b'{"seq": %d}' % seq) for seq in (1, 2)]
+    (entry,) = fold(newest, registered(newest), events, {}).entries.values()
+    assert (entry.seq, entry.value) == (2, '{"seq": 2}')
+
+
+def test_only_events_of_its_topics_and_where_it_says_so_only_own_ones_are_given_to_it() -> None:
+    class Own(Count):
+        """Own events."""
+
+        name, topics, own = "own", ("a.#", "b"), True
+
+    definition = define(Own)
+    events = [event(1, "a.b", source="own"), event(2, "a.b"), event(3, "c", source="own"), event(4, "b", source="own")]
+    keys = {at.key for at in fold(definition, registered(definition), events, {}).cells}
+    assert {key for key in keys if key.startswith("once")} == {"once\x1fa.b", "once\x1fb"}
+
+
+@pytest.mark.parametrize("widths", [(7, 60), (1, 5, 60), (3_600,), (0,), (0, 45), (86_400, 60, 3_600, 90)])
+def test_widths_need_not_divide_each_other(widths: tuple[int, ...]) -> None:
+    class Sized(Count):
+        """Events in windows of these widths."""
+
+        name, intervals = "sized", tuple(timedelta(seconds=width) for width in widths)
+
+    definition = define(Sized)
+    events = [event(seq, at=NOON + timedelta(seconds=seq * 13.7)) for seq in range(1, 40)]
+    expected = Counter((width, start_of(one.at, width)) for width in widths for one in events)
+    cells = fold(definition, registered(definition), events, {}).cells
+    assert {(at.width, at.start): cell.number for at, cell in cells.items() if at.key == "once\x1fa.b"} == expected
+
+
+def test_an_event_that_is_there_twice_counts_once() -> None:
+    twice = [event(1), event(1), event(2), event(1)]
+    assert fold(counting, registered(counting), twice, {}) == fold(counting, registered(counting), twice[1:3], {})

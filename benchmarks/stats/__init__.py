@@ -1,0 +1,1 @@
+"""What the part about statistics measures."""
