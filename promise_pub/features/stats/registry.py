@@ -132,6 +132,9 @@ class StatsRegistry:
         """Deletes PIECE rows of a version at most, and the version itself with the last of them: then it returns True."""
         async with answering(self._pool, COMMAND_TIMEOUT) as connection, connection.transaction():
             await self._bound_waits(connection)
+            # One at a time: two who choose the same rows would each take what the other has deleted for the end of them.
+            if await self._sql.hold(connection, id=statistic) is None:
+                return True
             for delete in (self._sql.delete_cells, self._sql.delete_sketches, self._sql.delete_entries):
                 if await delete(connection, id=statistic, most=PIECE) == PIECE:
                     return False
