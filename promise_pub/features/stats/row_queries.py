@@ -108,7 +108,7 @@ class StoredStatistics:
             # The number of rows and these are of one moment.
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+            await self._sql["ASC"].prepare_reading(connection)
             total = int(await getattr(self._sql["ASC"], f"count_{_PARTS[kind]}")(connection, **given))
             limit = max(0, min(limit, total - skip))
             from_end = skip > total // 2
@@ -128,7 +128,7 @@ class StoredStatistics:
             answering(self._pool, ANSWER_TIMEOUT) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+            await sql.prepare_reading(connection)
             if kind in ("counting", "measuring"):
                 kept = None
                 if top is not None:

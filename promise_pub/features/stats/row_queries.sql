@@ -1,6 +1,11 @@
 -- Statistics as they are read, for row_queries.py, which fills in {direction}, {page} and {key} from its own lists.
 -- A span is that of windows by their start. :one to :four are values of a key's columns, null for any.
 
+-- name: prepare_reading()^
+-- Has the statements of this transaction planned for their values, and buckets of many windows grouped in memory: one
+-- answer for operators and one for others is made at a time.
+SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('work_mem', '32MB', true);
+
 -- name: versions(name)
 -- Returns all versions of the statistics, or of the one with this name, each with the number of its gaps.
 SELECT id, name, version, layout, counted_from, position, carried_until, carried_position, shown, state, trouble, left_out,

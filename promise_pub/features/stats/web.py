@@ -41,6 +41,7 @@ from promise_pub.json_text import dump_json
 READER = web.AppKey("statistics", StatisticsReader)
 JOURNAL = web.AppKey("statistics_journal", Journal)
 SVG = "svg"
+MAX_LISTED = 200  # windows of a chart that stand in its table, too
 SPANS = (
     ("", "all time"),
     ("24h", "the last 24 hours"),
@@ -134,7 +135,7 @@ def _as_page(request: web.Request, table: Table, chart: Chart | None, why: str) 
         "told": state_sentences(table.details, table.newest),
         "chart": chart,
         "drawn": draw_chart(chart) if chart and not chart.empty else None,
-        "chart_rows": [*rows_of_table(chart)] if chart and not chart.empty else [],
+        "chart_rows": [*rows_of_table(chart)][-MAX_LISTED:] if chart and not chart.empty else [],
         "why": why,
         "spans": SPANS,
     }
