@@ -316,6 +316,16 @@ async def test_what_is_forgotten_is_gone_and_counted_anew_where_it_is_installed(
     assert await cells_of(pool, "topics") == await expected_topics(journal)
 
 
+async def test_two_who_delete_a_version_at_once_leave_nothing(
+    pool: asyncpg.Pool, journal: StoredJournal, store: StatsStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "PIECE", 10)
+    await append(journal, 200)
+    await count_all(pool, Topics)
+    assert await asyncio.gather(store.forget("topics"), store.forget("topics"), store.forget("topics"))
+    assert not await store.list() and not await pool.fetchval("SELECT count(*) FROM stats_cells")
+
+
 async def test_forgetting_that_was_cut_off_is_ended_by_whoever_counts(
     pool: asyncpg.Pool, journal: StoredJournal, store: StatsStore
 ) -> None:
