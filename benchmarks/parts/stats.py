@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from promise_pub.features.stats.settings import StatsSettings
-
 from benchmarks.figures import Section, Table, Target, percentile, ratio, spread, whole
 from benchmarks.journal.events import fill_journal
 from benchmarks.journal.taking import Inserted
@@ -18,6 +16,7 @@ from benchmarks.stats.folding import microseconds_an_event
 from benchmarks.stats.live import all_live, seconds_until_visible
 from benchmarks.stats.original import count_as_the_original
 from benchmarks.stats.reading import AS_JSON, AS_SVG, LAST_PAGE, measure_reading
+from promise_pub.features.stats.settings import StatsSettings
 
 BACKLOG, QUICK_BACKLOG = 1_000_000, 20_000  # events
 PEER_EVENTS, QUICK_PEER_EVENTS = 2_000, 500
