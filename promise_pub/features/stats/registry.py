@@ -132,7 +132,7 @@ class StatsRegistry:
         """Deletes PIECE rows of a version at most, and the version itself with the last of them: then it returns True."""
         async with answering(self._pool, COMMAND_TIMEOUT) as connection, connection.transaction():
             await self._bound_waits(connection)
-            # One at a time: two who choose the same rows would each take what the other has deleted for the end of them.
+            # Two who delete the same rows would each find fewer than there are, and take them for the last.
             if await self._sql.hold(connection, id=statistic) is None:
                 return True
             for delete in (self._sql.delete_cells, self._sql.delete_sketches, self._sql.delete_entries):
