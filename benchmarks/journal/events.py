@@ -86,8 +86,9 @@ def _properties(number: int, at: datetime) -> Basic.Properties:
     )
 
 
-async def fill_journal(database: DatabaseSettings, count: int, span: timedelta = _DAY) -> None:
-    """Inserts that many events of the bus, evenly over the time before now. Their indexes are made at the end: that is sooner."""
+async def fill_journal(database: DatabaseSettings, count: int, a_day: int | None = None) -> None:
+    """Inserts that many events of the bus, evenly over the day before now, or so that a day would have so many. Their indexes are made at the end: that is sooner."""
+    span = _DAY * count / a_day if a_day else _DAY
     async with db.open_pool(database, max_size=1) as pool:
         await pool.execute("UPDATE pg_index SET indisready = false WHERE indrelid = 'journal_events'::regclass")
         await pool.execute(_FILL, count, TOPICS, BODY_BYTES, span, timeout=_FILL_TIMEOUT)

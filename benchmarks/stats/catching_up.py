@@ -19,6 +19,7 @@ from promise_pub.features.journal.settings import JournalSettings
 from promise_pub.settings.model import DatabaseSettings
 
 PLUGINS = Path(__file__).parent / "plugins"
+A_DAY = 1_000_000  # events: how densely they lie, so that fewer of them make as many rows each
 LOOK_EVERY = 0.05  # seconds
 _TIMEOUT = 600  # seconds
 _POSITION = "SELECT count(*) AS all, coalesce(min(position), 0) AS position FROM stats_statistics WHERE state = 'going'"
@@ -45,7 +46,7 @@ async def catch_up(bench: Bench, events: int) -> CaughtUp:
     """Lets a fresh server count a journal of so many events, with ten statistics that count each of them."""
     services = bench.services
     async with services.database() as database:
-        await fill_journal(database, events)
+        await fill_journal(database, events, A_DAY)
         started = time.perf_counter()
         async with (
             services.counting_consumer() as consumer,

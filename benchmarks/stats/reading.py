@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -18,6 +19,7 @@ AS_JSON, AS_SVG, LAST_PAGE = "30 days by the hour, 10 keys, JSON", "the same as 
 _FILL_TIMEOUT = 600  # seconds
 _MANY_STATISTIC, _CHART_STATISTIC = "volume-by-topic", "volume-by-category"
 
+_BEGUN = "SELECT count(*) FROM stats_statistics WHERE name = ANY($1)"
 # Rows of one width, that begin in the past; whatever is counted meanwhile is in other windows.
 _FILL = """
     INSERT INTO stats_cells (statistic, width, start, key, count)
@@ -44,6 +46,9 @@ async def measure_reading(bench: Bench) -> dict[str, list[float]]:
         db.open_pool(database, max_size=1) as pool,
         aiohttp.ClientSession(server.url) as http,
     ):
+        async with asyncio.timeout(_FILL_TIMEOUT):
+            while await pool.fetchval(_BEGUN, [_CHART_STATISTIC, _MANY_STATISTIC]) < 2:
+                await asyncio.sleep(0.1)
         await pool.execute(_FILL, _CHART_STATISTIC, 3600, KEYS, DAYS * 24 * KEYS, timeout=_FILL_TIMEOUT)
         await pool.execute(_FILL, _MANY_STATISTIC, 3600, 50, many, timeout=_FILL_TIMEOUT)
         await pool.execute("VACUUM (ANALYZE) stats_cells", timeout=_FILL_TIMEOUT)
