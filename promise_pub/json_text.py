@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from types import MappingProxyType
 from typing import Any
 
 from promise_pub.text import unmasked_json
@@ -27,6 +28,13 @@ def parse_json(text: str | bytes | bytearray) -> Any:
     if text.count("[") + text.count("{") > MAX_NESTING:
         _check_nesting(value)
     return value
+
+
+def freeze_json(value: Any) -> Any:
+    """Returns the value so that nobody can change it: objects as read-only mappings, arrays as tuples."""
+    if isinstance(value, dict):
+        return MappingProxyType({name: freeze_json(part) for name, part in value.items()})
+    return tuple(map(freeze_json, value)) if isinstance(value, list) else value
 
 
 def dump_json(value: object, indent: int | None = None) -> str:

@@ -12,12 +12,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
-from promise_pub.json_text import parse_json
+from promise_pub.json_text import freeze_json, parse_json
 
 WHOLE = timedelta(0)
 """The interval of all time."""
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 Key = str | tuple[str, ...]
 """A value for each column of a statistic; a bare text where it has one column, () where it has none."""
@@ -39,7 +42,7 @@ class Buckets(NamedTuple):
 
 @dataclass(frozen=True)
 class Event:
-    """An event of the journal, as a statistic is given it. It must not be changed.
+    """An event of the journal, as all statistics are given it: nothing of it can be changed.
 
     `seq` is its number; `at` is when it happened, `received_at` when it came, both in UTC; `source` who vouches for it: `own`,
     `bus`, `api` or `import`. `category` is one word of its topic, "" where that has fewer; `[bus] category` says which.
@@ -63,12 +66,12 @@ class Event:
 
     @cached_property
     def data(self) -> Mapping[str, Any]:
-        """Its body, where that is a JSON object; else {}."""
+        """Its body, where that is a JSON object; else {}. Objects are read-only mappings, arrays are tuples."""
         try:
             value = parse_json(self.body)
         except ValueError:
-            return {}
-        return value if isinstance(value, dict) else {}
+            return _NOTHING
+        return freeze_json(value) if isinstance(value, dict) else _NOTHING
 
 
 class Statistic(ABC):

@@ -47,7 +47,7 @@ class UnfitStatistic(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A statistic that can be counted. `ours` tells that it is built in, so that it can be trusted with shared events."""
+    """A statistic that can be counted. `ours` tells that it is built in."""
 
     layout: Layout
     statistic: Statistic

@@ -10,13 +10,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from math import gcd, inf
-from operator import add as plus
 from typing import Any
 
-from promise_pub.features.stats.changes import add_cell, add_entry, add_up
+from promise_pub.features.stats.changes import add_cell, add_entry
 from promise_pub.features.stats.definitions import Definition
 from promise_pub.features.stats.failures import failure_line
-from promise_pub.features.stats.given import Batch, own_copy
+from promise_pub.features.stats.given import Batch
 from promise_pub.features.stats.intervals import ORIGIN, start_at
 from promise_pub.features.stats.records import (
     WHOLE,
@@ -24,6 +23,7 @@ from promise_pub.features.stats.records import (
     CellKey,
     Changes,
     Entry,
+    Kind,
     LatestKey,
     LeftOut,
     Registered,
@@ -72,7 +72,7 @@ def fold(definition: Definition, registered: Registered, events: Iterable[Event]
             if isinstance(part, bytes):
                 members[SketchKey(registered.id, width, start, key)].add(part)
             else:
-                cell = Cell(adds) if layout.kind == "counting" else adds
+                cell = Cell(adds) if layout.kind == "counting" else Cell(*adds)
                 add_cell(changes, CellKey(registered.id, width, start, key, part), cell)
     changes.sketches = {key: sketch(digests) for key, digests in members.items()}
     return changes
@@ -94,14 +94,14 @@ def _read(
     method, read = READERS[layout.kind]
     give, columns = getattr(definition.statistic, method), len(layout.columns)
     position = max(registered.position, registered.counted_from - 1)
-    own, ours, matches = layout.own, definition.ours, definition.matches
+    own, matches = layout.own, definition.matches
     known: KnownTexts = {}
     for event, place in zip(batch, places, strict=True):
         if event.seq <= position or own and event.source != "own" or not matches(event.topic):
             continue
         position = event.seq
         try:
-            values = read(give(event if ours else own_copy(event)), columns, known)
+            values = read(give(event), columns, known)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001  a plugin may raise anything, and must spoil nothing but its own rows
@@ -115,7 +115,7 @@ def _levels(
 ) -> Iterator[tuple[int, _Gathered]]:
     """Yields what events add in the windows of each width, each made of the widest one that divides it."""
     widths = definition.layout.intervals
-    add: _Add = plus if definition.layout.kind == "counting" else add_up
+    add = _ADDING[definition.layout.kind]
     base = gcd(*widths)
     places = batch.places(base)
     levels = {base: _gather(_read(definition, registered, batch, places, left_out), registered, add)}
@@ -135,7 +135,7 @@ def _gather(readings: Iterable[_Reading], registered: Registered, add: _Add) -> 
         for key, part, adds in values:
             at = place, key, part
             known = gathered.get(at)
-            gathered[at] = adds if known is None else add(known, adds)
+            gathered[at] = add(known, adds)
         if len(gathered) > MAX_GATHERED:
             raise TooManyChanges
     return gathered
@@ -148,8 +148,30 @@ def _roll(gathered: _Gathered, times: int, add: _Add) -> _Gathered:
     for (place, key, part), adds in gathered.items():
         at = places[place], key, part
         known = rolled.get(at)
-        rolled[at] = adds if known is None else add(known, adds)
+        rolled[at] = add(known, adds)
     return rolled
+
+
+def _add_numbers(known: int | None, adds: int) -> int:
+    return adds if known is None else known + adds
+
+
+def _add_cells(known: list[int] | None, adds: Sequence[int]) -> list[int]:
+    """Adds to what is known, in place: no other has it."""
+    if known is None:
+        return [*adds]
+    known[0] += adds[0]
+    known[1] += adds[1]
+    if adds[2] > known[2]:
+        known[2] = adds[2]
+    return known
+
+
+_ADDING: Mapping[Kind, _Add] = {
+    "counting": _add_numbers,
+    "measuring": _add_cells,
+    "distinct": lambda _, __: None,
+}
 
 
 def _start(place: int, width: int, registered: Registered, swept: Swept) -> datetime | None:

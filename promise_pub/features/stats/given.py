@@ -1,17 +1,14 @@
-"""Events as statistics are given them. Pure.
-
-Built-in statistics share what an event holds. Others are given copies, in which nothing stays that one of them has changed.
-"""
+"""Events as statistics are given them, all the same ones. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import deepcopy
 from datetime import timedelta
 from functools import cached_property
 
 from promise_pub import event_records
 from promise_pub.features.stats.intervals import EARLIEST, ORIGIN
+from promise_pub.json_text import freeze_json
 from promise_pub.statistics import Event
 
 _SECOND = timedelta(seconds=1)
@@ -41,24 +38,6 @@ def as_given(event: event_records.Event, category: int) -> Event:
         category=words[category] if category < len(words) else "",
         sender=event.sender,
         subject=event.subject,
-        headers=event.headers,
+        headers=freeze_json(event.headers),
         body=event.body,
     )
-
-
-class _Copy(Event):
-    """A copy of an event, whose headers are copied when they are looked at."""
-
-    @cached_property
-    def headers(self) -> object:  # type: ignore[override]
-        return deepcopy(self.__dict__["_shared"])
-
-
-def own_copy(event: Event) -> Event:
-    """Returns a copy that shares nothing that can be changed."""
-    copy = object.__new__(_Copy)
-    known = copy.__dict__
-    known.update(event.__dict__)
-    known["_shared"] = known.pop("headers")
-    known.pop("data", None)
-    return copy

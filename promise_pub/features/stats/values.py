@@ -10,9 +10,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from functools import lru_cache
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
-from promise_pub.features.stats.records import SEPARATOR, Cell, Kind
+from promise_pub.features.stats.records import SEPARATOR, Kind
 from promise_pub.features.stats.sketches import member_digest
 from promise_pub.histogram import bucket_of, upper_bound
 from promise_pub.json_text import parse_json
@@ -56,7 +57,7 @@ def read_counts(given: Iterable[Any], columns: int, known: KnownTexts) -> list[G
 
 
 def read_measures(given: Iterable[Any], columns: int, known: KnownTexts) -> list[Given]:
-    """Reads what Measuring.measure gives; each adds a Cell."""
+    """Reads what Measuring.measure gives; each adds what a Cell has."""
     values: list[Given] = []
     for one in _listed(given):
         if isinstance(one, Buckets):
@@ -67,7 +68,7 @@ def read_measures(given: Iterable[Any], columns: int, known: KnownTexts) -> list
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_VALUE:
                 raise WrongValue(f"{_words(value)} is no number over 0, and up to {MAX_VALUE:,}")
             thousandths = round(value * 1000)
-            values.append((_join_known(key, columns, known), bucket_of(value), Cell(1, thousandths, thousandths)))
+            values.append((_join_known(key, columns, known), bucket_of(value), (1, thousandths, thousandths)))
     return values
 
 
@@ -158,7 +159,7 @@ def _read_buckets(key: str, counts: Any) -> Iterator[Given]:
         total = _whole(count) * bound
         if not 0 < total <= MAX_SUM:
             raise WrongValue(f"a bucket with {_words(count)} values is none, or too large")
-        yield key, bucket, Cell(count, total, bound)
+        yield key, bucket, (count, total, bound)
 
 
 def _whole(number: Any) -> int:
@@ -190,10 +191,17 @@ def _words(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
+def _thawed(value: Any) -> Any:
+    """Returns what JSON can be made of, where a plugin hands on an object of an event."""
+    if isinstance(value, MappingProxyType):
+        return dict(value)
+    raise TypeError(f"{_words(value)} is no JSON")
+
+
 @lru_cache
 def _thousandths(bucket: int) -> int:
     return round(upper_bound(bucket) * 1000)
 
 
 _LAST_BUCKET = bucket_of(MAX_VALUE)
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_thawed).encode

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from enum import IntEnum, StrEnum
 from itertools import repeat
 from typing import Any
@@ -17,7 +16,7 @@ from hypothesis import strategies as st
 from promise_pub import event_records, statistics
 from promise_pub.features.stats.definitions import define
 from promise_pub.features.stats.fold import MAX_GATHERED, TooManyChanges, fold
-from promise_pub.features.stats.given import as_given, own_copy
+from promise_pub.features.stats.given import as_given
 from promise_pub.features.stats.intervals import EARLIEST
 from promise_pub.features.stats.records import OTHERS, SEPARATOR, Changes, LeftOut
 from promise_pub.features.stats.values import MAX_GIVEN, MAX_JSON, MAX_NUMBER, MAX_VALUE, join_key
@@ -288,45 +287,48 @@ def test_an_entry_is_json_that_postgresql_takes_and_the_last_of_an_event_stays()
     assert (entry.at, entry.seq) == (NOON, 1)
 
 
-def test_what_a_plugin_does_to_an_event_no_other_sees() -> None:
-    shared = event(1, headers={"list": [1]}, body=b'{"a": {"b": 1}}')
-
-    def spoil(event: Event) -> list[Any]:
-        event.data["a"]["b"] = "spoilt"  # type: ignore[index]
-        event.headers["list"].append("spoilt")
-        event.headers["new"] = event.__dict__["topic"] = "spoilt"  # type: ignore[index]
-        return [event.topic]
-
-    assert shared.data == {"a": {"b": 1}}, "it is read before the copies are made"
-    assert {key.key for key in folded(Counting, spoil, shared).cells} == {"spoilt"}
-    assert (shared.data, shared.headers, shared.topic) == ({"a": {"b": 1}}, {"list": [1]}, "a.b")
-    assert asdict(own_copy(shared)) == asdict(shared)
+def kept_event(**values: Any) -> event_records.Event:
+    """An event as the journal gives it."""
+    given = {"topic": "a.b", "body": b"{}", "sender": "ci", "subject": "it", "headers": {"a": 1}, **values}
+    return event_records.Event(seq=3, key=None, source="bus", at=NOON, received_at=NOON, **given)  # type: ignore[arg-type]
 
 
-def test_built_in_statistics_share_one_event_and_the_reading_of_its_body() -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda event: event.data.update(a=1),
+        lambda event: event.data["a"].update(b=2),
+        lambda event: event.data["list"].append(1),
+        lambda event: event.headers.__setitem__("a", 1),
+        lambda event: event.headers["list"].append(1),
+        lambda event: setattr(event, "topic", "spoilt"),
+    ],
+)
+def test_no_plugin_can_change_an_event_that_others_are_given(change: Callable[[Event], Any]) -> None:
+    kept = kept_event(headers={"list": [1]}, body=b'{"a": {"b": 1}, "list": [1]}')
+    shared = as_given(kept, 1)
+    assert folded(Counting, change, shared).left_out
+    assert (shared.data, shared.headers, shared.topic) == ({"a": {"b": 1}, "list": (1,)}, {"list": (1,)}, "a.b")
+
+
+def test_what_an_event_holds_can_be_handed_on_as_an_entry() -> None:
+    shared = event(1, body=b'{"a": {"b": [1, {"c": null}]}}')
+    (entry,) = folded(Latest, lambda event: [("k", event.data["a"])], shared).entries.values()
+    assert json.loads(entry.value) == {"b": [1, {"c": None}]}
+
+
+def test_statistics_share_one_event_and_the_reading_of_its_body() -> None:
     shared = event(1)
     seen: list[Event] = []
-    folded(Counting, lambda event: seen.append(event) or [], shared, ours=True)  # type: ignore[func-returns-value]
     folded(Counting, lambda event: seen.append(event) or [], shared)  # type: ignore[func-returns-value]
-    assert seen[0] is shared is not seen[1]
+    assert seen == [shared] and seen[0] is shared and shared.data is shared.data
 
 
 @pytest.mark.parametrize(
     ("topic", "category", "expected"), [("a.b.c", 1, "b"), ("a.b", 3, ""), ("", 0, ""), ("", 1, ""), ("a..c", 1, "")]
 )
 def test_the_category_is_a_word_of_the_topic(topic: str, category: int, expected: str) -> None:
-    kept = event_records.Event(
-        seq=3,
-        key=None,  # type: ignore[arg-type]
-        source="bus",
-        topic=topic,
-        body=b"{}",
-        at=NOON,
-        received_at=NOON,
-        sender="ci",
-        subject="it",
-        headers={"a": 1},
-    )
+    kept = kept_event(topic=topic)
     assert as_given(kept, category) == statistics.Event(
         seq=3,
         at=NOON,
