@@ -16,7 +16,7 @@ from promise_pub import __version__, app, db, db_checks, logs
 from promise_pub.consumer import server as consumer_server
 from promise_pub.files import is_open_to_all
 from promise_pub.local.stack import LocalStack
-from promise_pub.resources import collect_garbage_rarely
+from promise_pub.resources import collect_garbage_rarely, switch_threads_often
 from promise_pub.settings import model
 from promise_pub.terminal import OK, err
 from promise_pub.text import printable
@@ -58,6 +58,7 @@ async def serve(options: argparse.Namespace) -> int:
         _warn_of_open_secrets(options, search=not options.local)
         url = await stack.enter_async_context(app.running(settings, options.features))
         stack.enter_context(collect_garbage_rarely())
+        stack.enter_context(switch_threads_often())
         if local:
             local[0].publish_settings(URL(url).port or 0)
         _print_line(f"promise-pub {__version__} on {url}")

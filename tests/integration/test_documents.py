@@ -31,6 +31,7 @@ NOT_RUN = {
     "apt-get update && apt-get install --no-install-recommends git make python3-venv": INSTALLS,
     "scripts/venv runtime": "installs packages, as each word does: test_words.py",
     ".venv/bin/python main.py": f"{SERVES}: tests/acceptance has it run",
+    ".venv/bin/pip install ./runs-by-branch": "tests/integration/stats/test_first_statistic.py does, offline",
     "make run": WORD,
     "make run ARGS='-c consumer.ini'": f"{SERVES}: test_local_stack.py has such a stack",
     "promise-pub -c consumer.ini serve --local &": f"{SERVES}: test_local_stack.py has such a stack",

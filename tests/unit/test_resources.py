@@ -9,6 +9,7 @@ import logging
 import os
 import resource
 import socket
+import sys
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,6 +125,13 @@ async def test_what_else_asyncio_complains_of_goes_where_it_went(
     assert [context["message"] for context in heard] == ["a task was lost"] * others
     assert ("a task was lost" in caplog.text) is not others
     loop.set_exception_handler(None)
+
+
+def test_threads_are_switched_often_in_the_block() -> None:
+    before = sys.getswitchinterval()
+    with resources.switch_threads_often():
+        assert sys.getswitchinterval() <= before / 5
+    assert sys.getswitchinterval() == before
 
 
 def test_garbage_is_looked_for_rarely_in_the_block_and_found_all_the_same() -> None:

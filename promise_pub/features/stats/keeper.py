@@ -35,7 +35,7 @@ READER = "stats"  # the name of statistics in the journal
 LOOK_EVERY = 1.0  # seconds between two looks at the journal
 REFRESH_EVERY = 60.0  # seconds between two looks at what others have changed
 SWEEP_EVERY = 600.0  # seconds
-REST = 3  # times as long as it worked, while a run goes
+REST = 10  # times as long as it worked, while a run goes
 MAX_HUNG = 2  # statistics, after which plugins of others are not trusted any more
 LAST_MOMENT = 0.5  # seconds to end what is under way; what was not committed is counted again
 
@@ -64,7 +64,7 @@ class StatsKeeper:
         self._journal = journal
         self._busy = busy
         self._registrar = Registrar(journal, store, definitions)
-        self._counter = CohortCounter(journal, store, category, settings.most_keys)
+        self._counter = CohortCounter(journal, store, category, settings.most_keys, busy)
         self._retention = Retention(settings)
         self._outage = Outage("Statistics are not counted", "Statistics are counted again", backoff)
         self._longest = backoff.longest
