@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from promise_pub.features.journal.settings import BusSettings
+from promise_pub.features.stats.settings import StatsSettings
 from tests.faults.bus import (
     DENSE,
     Events,
@@ -60,6 +61,17 @@ async def bus(server_with_bus: None, world: World) -> World:
     await until_read(world)
     await at_rest(world)
     return world
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def bus_uncounted(bus: World) -> AsyncIterator[World]:
+    """The same with a server that counts no statistics, which commit, too."""
+    await bus.reopen({"bus": BusSettings(enabled=True), "stats": StatsSettings(keeper=False)})
+    await until_read(bus)
+    await at_rest(bus)
+    yield bus
+    await bus.heal()
+    await bus.reopen({"bus": BusSettings(enabled=True)})
 
 
 @pytest.fixture
@@ -155,8 +167,9 @@ async def test_a_storm_of_kills(bus: World, trial: type[Trial], kills: int) -> N
 
 
 @pytest.mark.parametrize("killed", [False, True], ids=["cut", "killed"])
-async def test_a_commit_whose_messages_are_not_acknowledged(bus: World, killed: bool) -> None:
+async def test_a_commit_whose_messages_are_not_acknowledged(bus_uncounted: World, killed: bool) -> None:
     """They come again, and are known."""
+    bus = bus_uncounted
     events = Events(500)
     line = bus.lines["server-database"]
     line.stall_at = _COMMITTED
@@ -174,7 +187,10 @@ async def test_a_commit_whose_messages_are_not_acknowledged(bus: World, killed: 
 
 
 @pytest.mark.parametrize("stalled_at", [_COMMIT, _COMMITTED], ids=["not committed", "committed"])
-async def test_a_server_that_is_killed_between_the_outbox_and_the_journal(bus: World, stalled_at: bytes) -> None:
+async def test_a_server_that_is_killed_between_the_outbox_and_the_journal(
+    bus_uncounted: World, stalled_at: bytes
+) -> None:
+    bus = bus_uncounted
     before = await own_events(bus)
     line = bus.lines["server-database"]
     async with listening(bus) as listener:
@@ -190,8 +206,9 @@ async def test_a_server_that_is_killed_between_the_outbox_and_the_journal(bus: W
     assert heard[message_id] == 1
 
 
-async def test_a_server_that_is_killed_before_it_notes_what_it_published(bus: World) -> None:
+async def test_a_server_that_is_killed_before_it_notes_what_it_published(bus_uncounted: World) -> None:
     """The event is on the bus again, and in the journal once."""
+    bus = bus_uncounted
     before = await own_events(bus)
     broker, database = bus.lines["server-broker"], bus.lines["server-database"]
     async with listening(bus) as listener:

@@ -143,7 +143,16 @@ async def furnish(
     async def told() -> Any:
         return (await server.get("/journal", headers=json)).json["events"]
 
-    values = {"id": ended["id"], "session_id": session, "seq": str((await until(told))[0]["seq"])}
+    async def counted() -> bool:
+        return (await server.get("/stats/runs", headers=json)).status == 200
+
+    await until(counted)
+    values = {
+        "id": ended["id"],
+        "session_id": session,
+        "seq": str((await until(told))[0]["seq"]),
+        "name": "runs",
+    }
     return Place(server, paths_of(made, values), headers, hang)
 
 

@@ -70,7 +70,7 @@ def _rows() -> Operation:
                 "interval",
                 {"type": "string", "maxLength": 50},
                 "One of the statistic's; else the one that makes 30 to 400 windows of the span.",
-                example="1h",
+                example="1d",
             ),
             query(
                 "since", when, "A span such as `24h`, or a time: windows that end before it are left out.", example="7d"

@@ -76,7 +76,7 @@ class Registrar:
         )
         if begun:
             told = fields(statistic=begin.layout.name, version=begin.layout.version, counted_from=counted_from)
-            log.info("A statistic is begun", extra=told)
+            log.debug("A statistic is begun", extra=told)
 
     async def _first_position(self, layout: Layout, now: datetime) -> int:
         position = (await self._journal.bounds()).oldest - 1
