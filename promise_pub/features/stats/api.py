@@ -69,8 +69,7 @@ def _rows() -> Operation:
             query(
                 "interval",
                 {"type": "string", "maxLength": 50},
-                "One of the statistic's; else the one that makes 30 to 400 windows of the span.",
-                example="1d",
+                "One of the statistic's, as `1h`; else the one that makes 30 to 400 windows of the span.",
             ),
             query(
                 "since", when, "A span such as `24h`, or a time: windows that end before it are left out.", example="7d"
