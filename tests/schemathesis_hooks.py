@@ -52,6 +52,8 @@ def map_case(_: Any, case: Any) -> Any:
 
 _EXCLUSIVE = (("after", "before"), ("since", "until"))  # the second pair: neither may be the later one
 
+_OF_SOME_KINDS = {"interval", "key", "top", "fill", "cumulative", "version"}
+
 
 def _fields(case: Any) -> dict[str, Any]:
     """Those of a form; the query string wins over them."""
@@ -60,13 +62,13 @@ def _fields(case: Any) -> dict[str, Any]:
 
 @schemathesis.hook
 def filter_case(_: Any, case: Any) -> bool:
-    """What no schema can say of parameters: two that exclude each other, names that must differ, and which
-    intervals a statistic has."""
+    """What no schema can say of parameters: two that exclude each other, names that must differ, and what
+    cannot be asked of a statistic of each kind."""
     given = {**_fields(case), **(case.query or {})}
     columns = str(given.get("columns") or "")
     names = [name.strip(" ") for name in columns.split(",")]
     on = str(given.get("header")).lower() == "true"
     both = bool(given.get("rate")) and str(given.get("rate")) != "0" and bool(given.get("profile"))
     both = both or any(given.get(one) and given.get(other) for one, other in _EXCLUSIVE)
-    both = both or case.path == "/stats/{name}" and "interval" in given
+    both = both or case.path == "/stats/{name}" and (_OF_SOME_KINDS & given.keys() or given.get("format") == "svg")
     return not (both or (on and columns) or len(names) > len(set(names)))
