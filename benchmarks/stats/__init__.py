@@ -1,1 +1,1 @@
-"""What the part about statistics measures."""
+"""Measurements of the part about statistics."""

@@ -1,4 +1,4 @@
-"""How soon an event that is published on the bus is in a statistic, and how fast events go all the way."""
+"""The time from the bus to a statistic, and the rate of events that go all the way."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Standing(NamedTuple):
 
 
 class Registrar:
-    """What is installed, made known to the database."""
+    """Makes what is installed known to the database."""
 
     def __init__(self, journal: Journal, registry: StatsRegistry, definitions: Collection[Definition]) -> None:
         self._journal = journal

@@ -1,4 +1,4 @@
-"""Which statistics are counted together, and which first. Pure."""
+"""Cohorts: statistics that are counted together, and their order. Pure."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from promise_pub.http.problem_catalog import Entry, Kind
 
 
 class StatisticNotFound(RequestError):
-    """There is no such statistic, or no such version of it."""
+    """No statistic has this name, or this version."""
 
     code = "statistic_not_found"
 

@@ -42,7 +42,7 @@ _Reading = tuple[Event, int, list[Given]]
 """An event that is to be counted, the number of its window, and all that the plugin gives for it."""
 _Add = Callable[[Any, Any], Any]
 _Gathered = dict[tuple[int, str, int | bytes], Any]
-"""What events add, by place, key and part of a key. A place is twice the number of a window, and one more for events that
+"""Sums of what events add, by place, key and part of a key. A place is twice the number of a window, and one more for events that
 were counted before rows were carried over."""
 
 

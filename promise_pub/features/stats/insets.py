@@ -29,7 +29,7 @@ VERDICTS = {"kept": 1, "broken": 5, "unknown": 3, "none": 6}
 
 
 class RunStatistics:
-    """What other pages show of statistics. All who ask at the same time share one reading of the database."""
+    """Reads what other pages show of statistics. All who ask at the same time share one reading of the database."""
 
     def __init__(self, reader: StatisticsReader, prefix: str) -> None:
         self._reader = reader

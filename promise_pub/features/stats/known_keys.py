@@ -1,4 +1,4 @@
-"""What is remembered of how many keys windows have, so that only those that may become full are asked for theirs. Pure."""
+"""Numbers of keys that windows have, remembered so that only those that may become full are asked for theirs. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ONLY_KEY = {""}  # of a statistic without columns
 
 
 class KeyCounts:
-    """How many keys windows have at most. What was not committed must be forgotten."""
+    """Upper bounds of the numbers of keys in windows. What was not committed must be forgotten."""
 
     def __init__(self, most: int) -> None:
         self.most = most

@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 
 class Counting(Protocol):
-    """Whoever counts, with numbers of each statistic by its name; none while another server counts."""
+    """The one that counts, with numbers of each statistic by its name; none while another server counts."""
 
     @property
     def behind(self) -> Mapping[str, int]: ...
@@ -23,7 +23,7 @@ class Counting(Protocol):
 
 
 class StatsCollector(Collector):
-    """How far this server has counted, as it knows without asking the database."""
+    """Tells how far this server has counted, without asking the database."""
 
     def __init__(self, counting: Counting) -> None:
         self._counting = counting

@@ -72,7 +72,7 @@ class CellKey(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """What is added to a count. `total` and `most` are the sum and the greatest of values, in thousandths."""
+    """An addition to a count. `total` and `most` are the sum and the greatest of values, in thousandths."""
 
     number: int
     total: int = 0
@@ -109,7 +109,7 @@ class LeftOut(NamedTuple):
 
 @dataclass(slots=True)
 class Changes:
-    """What events change, in rows by their keys; sketches are the registers of a HyperLogLog of 4,096 bytes."""
+    """Changes that events make, in rows by their keys; sketches are the registers of a HyperLogLog of 4,096 bytes."""
 
     cells: dict[CellKey, Cell] = field(default_factory=dict)
     entries: dict[LatestKey, Entry] = field(default_factory=dict)

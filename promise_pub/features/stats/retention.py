@@ -1,4 +1,4 @@
-"""How long windows are kept, by their width. Pure."""
+"""Retention of windows, by their width. Pure."""
 
 from __future__ import annotations
 

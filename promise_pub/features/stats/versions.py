@@ -1,4 +1,4 @@
-"""Which versions of statistics are counted, begun, shown and deleted, given what is installed. Pure.
+"""Versions of statistics: those to count, begin, show and delete, given what is installed. Pure.
 
 A statistic has one version that readers see. A newer one is counted beside it, and replaces it once it has caught up. One
 that is to be rebuilt becomes version 0, which the installed one is newer than. A version that was replaced is deleted,
