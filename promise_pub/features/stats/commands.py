@@ -170,20 +170,23 @@ class StatsCommands:
 
     async def rebuild(self, options: argparse.Namespace, name: str) -> int:
         """Lets a statistic be counted anew. Its present rows are shown until that is done."""
-        async with self._registry(options) as registry:
-            if not await registry.rebuild(name):
-                raise StatisticNotFound(f"There is no statistic {name[:60]!r}.")
-        if not options.quiet:
-            print(f"{name} is counted anew. Until then its present rows are shown.")
-        return OK
+        told = f"{name} is counted anew. Until then its present rows are shown."
+        return await self._change(options, name, StatsRegistry.rebuild, told)
 
     async def forget(self, options: argparse.Namespace, name: str) -> int:
         """Deletes a statistic with its rows."""
+        told = f"{name} is forgotten. If it is installed, it is counted anew."
+        return await self._change(options, name, StatsRegistry.forget, told)
+
+    async def _change(
+        self, options: argparse.Namespace, name: str, change: Callable[[StatsRegistry, str], Awaitable[bool]], told: str
+    ) -> int:
+        """Changes a statistic and tells that it is done. Raises StatisticNotFound."""
         async with self._registry(options) as registry:
-            if not await registry.forget(name):
+            if not await change(registry, name):
                 raise StatisticNotFound(f"There is no statistic {name[:60]!r}.")
         if not options.quiet:
-            print(f"{name} is forgotten. If it is installed, it is counted anew.")
+            print(told)
         return OK
 
     async def count(self, options: argparse.Namespace) -> int:
