@@ -15,7 +15,7 @@ from promise_pub.features.stats.chart.series import MOST_KEYS, Chart, series_of_
 from promise_pub.features.stats.intervals import start_of
 from promise_pub.features.stats.ports import Journal
 from promise_pub.features.stats.questions import BEGINNING, MEASURES, MOST_ROWS, StatisticsReader
-from promise_pub.features.stats.records import WHOLE
+from promise_pub.features.stats.records import WHOLE, Layout
 from promise_pub.features.stats.report import check_number, list_windows, shape
 from promise_pub.presentation.svg import rules_of_file
 
@@ -64,13 +64,19 @@ async def read_chart(reader: StatisticsReader, journal: Journal, asked: Asked, n
     return Chart(
         title=title_of(asked),
         unit=asked.layout.unit,
-        kind="lines" if measures else "bars",
+        kind="lines" if measures or _is_of_lines(asked.layout) else "bars",
         width=width,
         starts=starts,
         series=series_of_measures(rows, starts) if measures else series_of_keys(rows, starts, MEASURES[kind][0]),
         marks=marks,
         cut=len(starts) == MOST_DRAWN,
     )
+
+
+def _is_of_lines(layout: Layout) -> bool:
+    """Tells whether a statistic wants lines: its keys are no parts of a whole, so that bars on each other would add up to
+    what is not there."""
+    return isinstance(layout.given, dict) and layout.given.get("chart") == "lines"
 
 
 def _earliest(asked: Asked, now: datetime) -> datetime:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from types import MappingProxyType
 
 from promise_pub.statistics import Amount, Buckets, Counting, Event, Measuring
 
@@ -14,6 +15,8 @@ class Rows(Counting):
     """Rows by what became of them, as they did: a session that is lost takes some back, so that the sums are those of the runs."""
 
     name, columns, topics, own = "rows", ("fate",), _MOVED, True
+    # A row that is saved was read, too.
+    layout = MappingProxyType({"chart": "lines"})
 
     def count(self, event: Event) -> Iterator[Amount]:
         for fate, number in event.data["rows"].items():
