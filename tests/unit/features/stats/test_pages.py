@@ -360,6 +360,18 @@ async def test_a_chart_is_an_svg_that_no_key_breaks(seen: Seen) -> None:
     assert "style=" not in shown and "<style" not in shown and "Chart as a table" in shown
 
 
+@pytest.mark.parametrize(("given", "drawn"), [(None, "bar"), ({"chart": "lines"}, "curve"), (["chart"], "bar")])
+async def test_keys_that_are_no_parts_of_a_whole_are_lines(seen: Seen, given: Any, drawn: str) -> None:
+    hour = start_of(NOW, 3_600)
+    rows = [Row(hour - n * HOUR, key(fate, "x"), (n + 1,)) for n in range(30) for fate in ("read", "saved")]
+    seen.statistics.add(a_layout(given=given), {3_600: rows})
+    root = ElementTree.fromstring(await (await seen.get("/stats/runs?interval=1h&format=svg")).text())
+    looks = [
+        one.get("class", "").split()[0] for one in root.iter("{http://www.w3.org/2000/svg}path") if one.get("class")
+    ]
+    assert [look for look in looks if look in ("bar", "curve")] == [drawn, drawn]
+
+
 async def test_a_layout_is_handed_through(seen: Seen) -> None:
     seen.statistics.add(a_layout("latency", kind="measuring", unit="ms", given={"a": [EVIL]}, backlog=60))
     told = await seen.json("/stats/latency/layout")
