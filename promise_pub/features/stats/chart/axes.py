@@ -15,10 +15,11 @@ MOST_LABELS = 6
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Values from `low` to `high`, as parts of a height."""
+    """Values from `low` to `high`, as parts of a height; with `whole` they are counts, of which there are no halves."""
 
     low: float
     high: float
+    whole: bool = False
 
     def share(self, value: float) -> float:
         return (value - self.low) / (self.high - self.low)
@@ -26,7 +27,7 @@ class Scale:
     def ticks(self) -> list[tuple[float, str]]:
         """Returns the values that are labelled, with their labels."""
         values = sorted({self.low, 0.0, self.high / 2, self.high})
-        return [(value, short(value)) for value in values]
+        return [(value, short(value)) for value in values if not self.whole or value % 1 == 0]
 
 
 def scale_of(chart: Chart) -> Scale:
@@ -38,7 +39,7 @@ def scale_of(chart: Chart) -> Scale:
     else:
         values = [value for one in chart.series for value in one.values if value is not None]
         high, low = max(values, default=0), min(0, *values) if values else 0
-    return Scale(-nice(-low) if low < 0 else 0.0, nice(high))
+    return Scale(-nice(-low) if low < 0 else 0.0, nice(high), whole=chart.kind == "bars")
 
 
 def label_places(count: int) -> list[int]:

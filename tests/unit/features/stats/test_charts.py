@@ -42,6 +42,14 @@ def test_bars_are_stacked_and_what_is_negative_hangs_below_zero() -> None:
     assert bars[0][2][0] == bars[1][1][0]
 
 
+@pytest.mark.parametrize(
+    ("kind", "high", "labels"), [("bars", 1, ["0", "1"]), ("bars", 4, ["0", "2", "4"]), ("lines", 1, ["0", "0.5", "1"])]
+)
+def test_half_a_count_has_no_label(kind: Any, high: float, labels: list[str]) -> None:
+    scale = scale_of(a_chart(Series(1, "a", [high]), kind=kind))
+    assert [label for _, label in scale.ticks()] == labels
+
+
 def test_lines_are_broken_where_nothing_is_known() -> None:
     rows = [Row(START + n * HOUR, "", (1, 1.0, float(n + 1), 2.0, 3.0, 4.0)) for n in (0, 1, 3)]
     series = series_of_measures(rows, STARTS)
