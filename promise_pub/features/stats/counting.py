@@ -13,11 +13,11 @@ from time import perf_counter
 from promise_pub import event_records
 from promise_pub.concurrency import run_in_thread
 from promise_pub.errors import DatabaseError
+from promise_pub.features.stats.abandonable_thread import AbandonableThread, Stuck
 from promise_pub.features.stats.changes import limit_keys, merge
 from promise_pub.features.stats.cohorts import Cohort, Counted
 from promise_pub.features.stats.failures import failure_line
 from promise_pub.features.stats.fold import Swept, TooManyChanges, fold
-from promise_pub.features.stats.folding import AbandonableThread, Stuck
 from promise_pub.features.stats.given import Batch, as_given
 from promise_pub.features.stats.known_keys import KeyCounts
 from promise_pub.features.stats.ports import Journal

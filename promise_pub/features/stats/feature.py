@@ -16,10 +16,10 @@ from promise_pub.db import open_pool
 from promise_pub.db_checks import Need
 from promise_pub.features.journal.settings import BusSettings
 from promise_pub.features.stats import api, errors, registry, web
+from promise_pub.features.stats.abandonable_thread import AbandonableThread, Stuck
 from promise_pub.features.stats.builtin import BUILTIN
 from promise_pub.features.stats.commands import StatsCommands
 from promise_pub.features.stats.definitions import define
-from promise_pub.features.stats.folding import AbandonableThread, Stuck
 from promise_pub.features.stats.insets import INSETS, RUN_STATISTICS, RunStatistics
 from promise_pub.features.stats.keeper import open_keeper
 from promise_pub.features.stats.metrics import StatsCollector

@@ -14,13 +14,13 @@ import asyncpg
 
 from promise_pub.concurrency import wait_or_cancel
 from promise_pub.errors import DatabaseError
-from promise_pub.features.stats.beginning import Registrar
 from promise_pub.features.stats.cohorts import Cohort, Counted, choose_cohorts
 from promise_pub.features.stats.counting import CHUNK, CohortCounter
 from promise_pub.features.stats.definitions import Definition
 from promise_pub.features.stats.fold import Swept
 from promise_pub.features.stats.ports import Journal
 from promise_pub.features.stats.records import Registered
+from promise_pub.features.stats.registrar import Registrar
 from promise_pub.features.stats.retention import Retention
 from promise_pub.features.stats.settings import StatsSettings
 from promise_pub.features.stats.store import KeeperLost, StatsStore

@@ -10,11 +10,11 @@ import pytest
 
 from promise_pub.features.journal.store import StoredJournal
 from promise_pub.features.stats import counting as counting_module
-from promise_pub.features.stats.beginning import Registrar
 from promise_pub.features.stats.cohorts import choose_cohorts
 from promise_pub.features.stats.counting import CohortCounter
 from promise_pub.features.stats.definitions import define
 from promise_pub.features.stats.records import OTHERS
+from promise_pub.features.stats.registrar import Registrar
 from promise_pub.features.stats.settings import StatsSettings
 from promise_pub.features.stats.sketches import estimate, inflate
 from promise_pub.features.stats.store import StatsStore

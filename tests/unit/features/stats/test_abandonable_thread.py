@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from promise_pub.features.stats.folding import AbandonableThread, Stuck
+from promise_pub.features.stats.abandonable_thread import AbandonableThread, Stuck
 
 
 async def test_work_is_done_in_one_thread_and_its_errors_are_raised() -> None:
