@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
+
+MAX_AHEAD = timedelta(minutes=5)
+"""The time that an event may have happened after it arrived; its sender's clock is wrong beyond."""
 
 Source = Literal["own", "bus", "api", "import"]
 """The party that vouches for an event: promise-pub itself, the bus, a user of the API, a file."""

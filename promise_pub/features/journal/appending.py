@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
 from promise_pub.concurrency import map_in_turns
-from promise_pub.event_records import NewEvent
+from promise_pub.event_records import MAX_AHEAD, NewEvent
 from promise_pub.features.journal.event_columns import COLUMNS, Row, is_indexable, row_of
 from promise_pub.features.journal.ports import Numbered
-
-MAX_AHEAD = timedelta(minutes=5)  # that an event may have happened after it came; its sender's clock is wrong beyond
 
 # Errors of an event, as opposed to those of a database in trouble.
 _CANNOT_BE_STORED = (

@@ -11,7 +11,7 @@ import asyncpg
 from promise_pub.concurrency import map_in_turns
 from promise_pub.db import queries
 from promise_pub.errors import SchemaMissing
-from promise_pub.features.journal.appending import MAX_AHEAD
+from promise_pub.event_records import MAX_AHEAD
 from promise_pub.features.journal.event_columns import event_of
 from promise_pub.features.journal.ports import MOST_SEEN, PAGE_BYTES, EventPage, Selection
 from promise_pub.text import storable

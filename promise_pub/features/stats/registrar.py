@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from promise_pub.event_records import MAX_AHEAD
 from promise_pub.features.stats.cohorts import Counted
 from promise_pub.features.stats.definitions import Definition
 from promise_pub.features.stats.ports import Journal
@@ -17,7 +18,6 @@ from promise_pub.logs import fields
 
 log = logging.getLogger(__name__)
 
-MAX_AHEAD = timedelta(minutes=5)  # by which an event may have happened after it arrived
 BACKLOG = "arrived longer ago than its backlog"
 
 
