@@ -7,6 +7,7 @@ shows something: repeated mails, rejected rows, a run that goes, one that was ca
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import sys
 import tempfile
@@ -78,6 +79,24 @@ def visits(sessions: int) -> str:
     return "\n".join(lines)
 
 
+TOPICS = {"shop.order.created": 9, "shop.order.paid": 7, "shop.parcel.sent": 5, "shop.order.cancelled": 1}
+
+
+def events(hours: int) -> str:
+    """Events of a shop in the last hours, fewer at night, always as many, as `journal import` takes them."""
+    chance = random.Random(8)
+    now = datetime.now(UTC)
+    lines = []
+    for number in range(60 * hours):
+        at = now - timedelta(minutes=number)
+        if chance.random() < (0.9 if 7 <= at.hour < 20 else 0.2):
+            (topic,) = chance.choices([*TOPICS], [*TOPICS.values()])
+            order = {"order": 90_000 - number, "total": round(10 + 90 * chance.random(), 2)}
+            told = {"topic": topic, "at": at.isoformat(), "sender": "shop", "subject": f"order {order['order']}"}
+            lines.append(json.dumps({**told, "content_type": "application/json", "body": json.dumps(order)}))
+    return "\n".join(lines)
+
+
 class Server:
     """The server that is looked at."""
 
@@ -87,11 +106,28 @@ class Server:
         self._folder = folder
 
     async def visited(self, hits: str) -> None:
-        file = self._folder / "hits.csv"
-        file.write_text(hits, encoding="utf-8")
+        await self._import("visits", hits)
+
+    async def told(self, events: str) -> None:
+        await self._import("journal", events)
+
+    async def _import(self, command: str, content: str) -> None:
+        file = self._folder / f"{command}.txt"
+        file.write_text(content, encoding="utf-8")
         configuration = self._folder / ".local" / "local.ini"
-        command = await start_command(("visits", "import", file, "-c", configuration), {}, self._folder)
-        assert await command.finish() == 0, command.output
+        importing = await start_command((command, "import", file, "-c", configuration), {}, self._folder)
+        assert await importing.finish() == 0, importing.output
+
+    async def mark(self, version: str, at: datetime) -> None:
+        """Tells that a version was deployed at this moment."""
+        told = {"topic": "deploy", "data": {"version": version}, "at": at.isoformat()}
+        async with self._http.post(self.url / "journal", json=told) as answer:
+            answer.raise_for_status()
+
+    async def counted(self) -> None:
+        """Waits until every statistic has counted all events."""
+        while any(one["behind"] for one in (await self.get("stats"))["statistics"]):  # noqa: ASYNC110  in another process
+            await asyncio.sleep(0.1)
 
     async def send(self, content: bytes, name: str, **parameters: Any) -> str:
         """Starts a run; its id."""
@@ -168,6 +204,18 @@ async def take_pictures(server: Server, eye: Eye) -> None:
     await shot(eye, "/visits?since=30d", "visits-phone", size=PHONE)
     longest = max((await server.get("visits"))["sessions"], key=lambda session: int(session["hits"]))
     await shot(eye, f"/visits/{longest['session_id']}", "visit")
+    await server.told(events(48))
+    for hours, version in ((30, "1.3"), (9, "1.4")):
+        await server.mark(version, datetime.now(UTC) - timedelta(hours=hours))
+    await server.counted()
+    await shot(eye, "/journal", "journal")
+    await shot(eye, f"/journal/{(await server.get('journal'))['events'][0]['seq']}", "event")
+    await shot(eye, "/stats", "statistics", size=TALL)
+    busy = "/stats/volume-by-topic?interval=1h&since=48h"
+    await shot(eye, busy, "statistic")
+    await shot(eye, busy, "statistic-dark", dark=True)
+    await shot(eye, busy, "statistic-phone", size=PHONE)
+    await shot(eye, "/stats/confirm-latency?interval=1h&since=24h", "percentiles")
     await shot(eye, "/nowhere", "error")
 
 
