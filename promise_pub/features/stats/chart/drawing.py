@@ -141,15 +141,18 @@ def _lines(series: Sequence[Series], frame: Frame) -> list[Markup]:
 
 
 def _line(values: Sequence[Value], frame: Frame) -> str:
-    """Returns a path through the middles of windows, broken where there is no value. One value alone is a dot."""
-    path, drawing = [], False
+    """Returns a path through the middles of windows, broken where there is no value. One value alone is as wide as its window."""
+    path = []
+    around = [None, *values, None]
     for place, value in enumerate(values):
         if value is None:
-            drawing = False
             continue
-        point = f"{number(frame.x(place + 0.5))} {number(frame.y(value))}"
-        path.append(f"L{point}" if drawing else f"M{point}L{point}")
-        drawing = True
+        before, after = around[place], around[place + 2]
+        y = number(frame.y(value))
+        if before is None and after is None:
+            path.append(f"M{number(frame.x(place))} {y}H{number(frame.x(place + 1))}")
+        else:
+            path.append(f"{'M' if before is None else 'L'}{number(frame.x(place + 0.5))} {y}")
     return "".join(path)
 
 

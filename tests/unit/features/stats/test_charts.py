@@ -55,7 +55,7 @@ def test_lines_are_broken_where_nothing_is_known() -> None:
     series = series_of_measures(rows, STARTS)
     assert [one.name for one in series] == ["p50", "p95", "p99"] and series[0].values == [1, 2, None, 4]
     (first, *_) = paths(draw_chart(a_chart(*series, kind="lines")), "curve")
-    assert first.count("M") == 2 and first.count("L") == 3
+    assert re.fullmatch(r"M[\d.]+ [\d.]+L[\d.]+ [\d.]+M[\d.]+ [\d.]+H[\d.]+", first), "one alone can be seen, too"
 
 
 def test_the_greatest_keys_stand_for_themselves() -> None:
