@@ -52,7 +52,20 @@ def map_case(_: Any, case: Any) -> Any:
 
 _EXCLUSIVE = (("after", "before"), ("since", "until"))  # the second pair: neither may be the later one
 
-_OF_SOME_KINDS = {"interval", "key", "top", "fill", "cumulative", "version"}
+# Parameters that not every kind of statistic takes, and a statistic of the kind that takes all, with its intervals.
+_OF_SOME_KINDS = {"interval", "top", "fill", "cumulative"}
+_COUNTED, _INTERVALS = "runs", ("1h", "1d")
+
+
+def _does_not_apply(case: Any, given: dict[str, Any]) -> bool:
+    """Tells of a question about a statistic that it cannot be asked: for its kind, its intervals, columns or versions."""
+    if case.path != "/stats/{name}":
+        return False
+    if given.keys() & {"key", "version"}:
+        return True
+    is_special = bool(_OF_SOME_KINDS & given.keys()) or given.get("format") == "svg"
+    name = (case.path_parameters or {}).get("name")
+    return is_special and not (name == _COUNTED and given.get("interval", "1h") in _INTERVALS)
 
 
 def _fields(case: Any) -> dict[str, Any]:
@@ -70,5 +83,5 @@ def filter_case(_: Any, case: Any) -> bool:
     on = str(given.get("header")).lower() == "true"
     both = bool(given.get("rate")) and str(given.get("rate")) != "0" and bool(given.get("profile"))
     both = both or any(given.get(one) and given.get(other) for one, other in _EXCLUSIVE)
-    both = both or case.path == "/stats/{name}" and (_OF_SOME_KINDS & given.keys() or given.get("format") == "svg")
+    both = both or _does_not_apply(case, given)
     return not (both or (on and columns) or len(names) > len(set(names)))

@@ -65,7 +65,8 @@ async def serving(settings: Settings, backoffs: Backoffs = BACKOFFS) -> AsyncIte
 
 
 def client() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE))
+    """A client with as many connections as are asked for at once."""
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=PATIENCE))
 
 
 def settings(

@@ -26,9 +26,7 @@ from tests.fake_accounts import QUICK
 from tests.web_parts import Reply, ServerUnderTest, people, serving, settings, until
 
 PROMISED = 15.0  # seconds; 10 are promised, and the machine may be busy
-ROUNDS = (
-    3  # times that every page is asked for at once: many more than the pool has connections; a client has a hundred
-)
+ROUNDS = 4  # times that every page is asked for at once: many more than the pool has connections
 FORMATS = ("application/json", "text/html")
 PASSWORD = "correct horse"
 SHOWN = {200, 400}  # 400: a page that has no such format
