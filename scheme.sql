@@ -289,3 +289,82 @@ CREATE TABLE IF NOT EXISTS stats_gaps (
     why       TEXT NOT NULL,
     PRIMARY KEY (statistic, after)
 );
+
+-- Jobs as the servers that have them declare them.
+CREATE TABLE IF NOT EXISTS job_schedules (
+    job      TEXT PRIMARY KEY,
+    title    TEXT NOT NULL,
+    schedule TEXT,                                                       -- the five fields of cron; NULL: only when asked
+    zone     TEXT NOT NULL,
+    last_due TIMESTAMPTZ NOT NULL,                                       -- all due times up to it were seen to
+    paused   BOOLEAN NOT NULL DEFAULT false,
+    seen_at  TIMESTAMPTZ NOT NULL DEFAULT now()
+);
+
+CREATE TABLE IF NOT EXISTS job_runs (
+    id            BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    job           TEXT NOT NULL,
+    reason        TEXT NOT NULL CHECK (reason IN ('schedule', 'asked', 'retry', 'resumed')),
+    due           TIMESTAMPTZ,
+    missed        INTEGER NOT NULL DEFAULT 0,                            -- due times before it that it stands for
+    arguments     JSONB NOT NULL DEFAULT '{}',
+    asked_by      TEXT,
+    state         TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'completed', 'failed', 'cancelled', 'interrupted')),
+    attempt       INTEGER NOT NULL DEFAULT 1,
+    after         BIGINT,                                                -- the run whose next try it is
+    not_before    TIMESTAMPTZ NOT NULL DEFAULT now(),
+    server        BIGINT,
+    created_at    TIMESTAMPTZ NOT NULL DEFAULT now(),
+    started_at    TIMESTAMPTZ,
+    progressed_at TIMESTAMPTZ,
+    ended_at      TIMESTAMPTZ,
+    done          BIGINT,
+    total         BIGINT,
+    message       TEXT,
+    error_code    TEXT,
+    error_message TEXT
+);
+-- One run of a job at a time; each due time once; equal runs that wait are one.
+CREATE UNIQUE INDEX IF NOT EXISTS job_runs_one_going ON job_runs (job) WHERE state = 'running';
+CREATE UNIQUE INDEX IF NOT EXISTS job_runs_due_once ON job_runs (job, due) WHERE reason = 'schedule';
+CREATE UNIQUE INDEX IF NOT EXISTS job_runs_same_waiting ON job_runs (job, arguments) WHERE state = 'waiting';
+CREATE INDEX IF NOT EXISTS job_runs_newest ON job_runs (job, id DESC);
+
+-- What the next run of a job goes on from, written with the work that it tells of.
+CREATE TABLE IF NOT EXISTS job_cookies (
+    job   TEXT NOT NULL,
+    name  TEXT NOT NULL,
+    value JSONB NOT NULL,
+    PRIMARY KEY (job, name)
+);
+
+-- Runs that are to end at their next step: of its own, so that whoever cancels waits for no step.
+CREATE TABLE IF NOT EXISTS job_cancellations (
+    run BIGINT PRIMARY KEY
+);
+
+-- Every day that was condensed, also without anybody.
+CREATE TABLE IF NOT EXISTS usage_days (
+    day          DATE PRIMARY KEY,
+    timezone     TEXT NOT NULL,
+    condensed_at TIMESTAMPTZ NOT NULL DEFAULT now()
+);
+
+-- Who did what on which day, in the time zone of the day.
+CREATE TABLE IF NOT EXISTS usage_actors (
+    day      DATE NOT NULL,
+    action   TEXT NOT NULL,
+    actor    TEXT COLLATE "C" NOT NULL,
+    times    INTEGER NOT NULL,
+    first_at TIMESTAMPTZ NOT NULL,
+    last_at  TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (action, day, actor)
+);
+CREATE INDEX IF NOT EXISTS usage_actors_by_actor ON usage_actors (action, actor, day);
+ALTER TABLE usage_actors SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.02);
+
+-- Names that were forgotten, by their digest, with those that stand for them: days condensed anew have the same people.
+CREATE TABLE IF NOT EXISTS usage_forgotten (
+    digest BYTEA PRIMARY KEY,                                            -- SHA-256 of the name
+    name   TEXT NOT NULL
+);

@@ -29,7 +29,7 @@ from promise_pub.features.journal import feature as journal
 from promise_pub.features.journal.store import StoredJournal
 from promise_pub.features.stats.feature import feature_of as statistics_of
 from promise_pub.features.visits import feature as visits
-from promise_pub.http.features import Feature
+from promise_pub.http.features import Feature, Surroundings
 from promise_pub.http.intake.limits import Limits
 from promise_pub.http.intake.listener import listen
 from promise_pub.http.keys import Probe
@@ -98,10 +98,8 @@ async def running(
         if settings.server.auth == "users":
             opening = accounts.open_authenticator(pool, settings.server.login_hours, outbox)
             authenticator = await stack.enter_async_context(opening)
-        opened = [
-            await stack.enter_async_context(one.open(pool, settings, lambda: runs.current is not None))
-            for one in features
-        ]
+        around = Surroundings(pool=pool, settings=settings, servers=locks, busy=lambda: runs.current is not None)
+        opened = [await stack.enter_async_context(one.open(around)) for one in features]
         services = Services(
             runs=runs,
             ledger=ledger,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 from aiohttp import web
@@ -17,11 +17,33 @@ from promise_pub.db_checks import Need
 from promise_pub.http.insets import Inset, Place
 from promise_pub.http.keys import NavItem
 from promise_pub.http.problem_catalog import Entry, Kind
+from promise_pub.jobs import Job
 from promise_pub.settings.model import Sections, Settings
 from promise_pub.terminal import CommandParsers
 
-Busy = Callable[[], bool]
-"""Tells whether a run goes, which has the right of way."""
+
+class Servers(Protocol):
+    """The servers on one database. `server` is the name of this one."""
+
+    server: int
+
+    async def is_dead(self, server: int | None) -> bool:
+        """Returns True when the server of this name is gone; it cannot come back under it. Raises a DatabaseError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """The server that a feature is opened in.
+
+    `settings` are the whole configuration. `busy` tells whether a run goes, which has the right of way. `jobs` are those of
+    the server itself; those of features are declared by them.
+    """
+
+    pool: asyncpg.Pool
+    settings: Settings
+    servers: Servers
+    busy: Callable[[], bool]
+    jobs: Sequence[Job] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +64,9 @@ class Feature:
     """A room beside the heart. The application adds it by one line; deleting it is deleting its folder and that line.
 
     `folder` has its `templates/`, found as `{name}/…`, and its `static/`, served under `/static/{name}/`; each is
-    optional. `sections` are the dataclasses of its sections of the configuration. `open` gets the pool of the database,
-    the whole configuration, and what tells whether a run goes. `needs` lists the rights that this takes. `reads_outbox` tells whether it takes events
-    from the outbox: while nobody does, none are put there. `with_local_broker` are options, by section, that
+    optional. `sections` are the dataclasses of its sections of the configuration. `open` gets the server around it. `needs` lists the
+    rights that this takes. `jobs` are what it does by the clock. `reads_outbox` tells whether it takes events from the
+    outbox: while nobody does, none are put there. `with_local_broker` are options, by section, that
     `serve --local` sets where it starts a broker. `middlewares` see every request before errors are rendered.
     `operations` describe its routes by (method, path), `schemas` what these refer to, `tags` the groups that they are
     listed in. `errors` are the catalogue's entries of its own errors. `insets` are parts of
@@ -53,9 +75,10 @@ class Feature:
 
     name: str
     folder: Path
-    open: Callable[[asyncpg.Pool, Settings, Busy], AbstractAsyncContextManager[OpenFeature]]
+    open: Callable[[Surroundings], AbstractAsyncContextManager[OpenFeature]]
     sections: Sections = field(default_factory=dict)
     needs: Callable[[Settings], Sequence[Need]] = lambda _: ()
+    jobs: Callable[[asyncpg.Pool, Settings], Sequence[Job]] = lambda *_: ()
     with_local_broker: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     reads_outbox: Callable[[Settings], bool] = lambda _: False
     routes: Sequence[web.AbstractRouteDef] = ()

@@ -7,10 +7,13 @@ import re
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import date
 from ipaddress import IPv6Address, IPv6Network, ip_interface, ip_network
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from promise_pub.addresses import Network
+from promise_pub.schedules import Schedule
 
 SWITCH = configparser.ConfigParser.BOOLEAN_STATES
 
@@ -164,6 +167,33 @@ def token(value: str) -> str:
     if not _TOKEN.fullmatch(value):
         raise ValueError("must be 16 to 200 letters, digits or any of . _ ~ + / = -")
     return value
+
+
+def names(value: str) -> tuple[str, ...]:
+    """Casts to names, separated by commas; none where there is nothing."""
+    return tuple(name for part in value.split(",") if (name := part.strip()))
+
+
+def day(value: str) -> date | None:
+    if not value:
+        return None
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise ValueError(f"must be a day such as 2026-01-31, not {value!r}") from None
+
+
+def time_zone(value: str) -> ZoneInfo:
+    """Casts to a zone of the tz database, which knows when its clocks are turned."""
+    try:
+        return ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"must be a time zone such as UTC or Europe/Berlin, not {value!r}") from None
+
+
+def schedule(value: str) -> str:
+    """Casts to the five fields of cron."""
+    return Schedule(value).text
 
 
 def networks(value: str) -> tuple[Network, ...]:

@@ -17,7 +17,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from promise_pub import app, cli, db
-from promise_pub.http.features import Busy, Feature, OpenFeature
+from promise_pub.http.features import Feature, OpenFeature, Surroundings
 from promise_pub.http.keys import NavItem
 from promise_pub.http.negotiation import JSON, negotiate_format
 from promise_pub.http.openapi.answers import answer, formats
@@ -25,7 +25,7 @@ from promise_pub.http.ops.metrics import gauge
 from promise_pub.http.responses import as_json, page
 from promise_pub.json_schema import COUNT, object_of, ref
 from promise_pub.settings import casts
-from promise_pub.settings.model import DatabaseSettings, RabbitSettings, Settings, option
+from promise_pub.settings.model import DatabaseSettings, RabbitSettings, option
 from promise_pub.terminal import OK, CommandParsers, print_json
 from tests.command_parts import configured
 from tests.web_parts import settings
@@ -83,9 +83,9 @@ async def show_guests(request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def open_guests(pool: asyncpg.Pool, settings: Settings, _: Busy) -> AsyncIterator[OpenFeature]:
-    book = GuestBook(pool)
-    await book.prepare(settings.of("guests", GuestSettings).start)
+async def open_guests(server: Surroundings) -> AsyncIterator[OpenFeature]:
+    book = GuestBook(server.pool)
+    await book.prepare(server.settings.of("guests", GuestSettings).start)
     yield OpenFeature(feature=FEATURE, values={BOOK: book}, collectors=[GuestCollector(book)])
     await book.drop()
 

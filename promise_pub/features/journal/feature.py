@@ -7,8 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import asyncpg
-
 from promise_pub.features.journal import api, commands, errors, store, web
 from promise_pub.features.journal.bus.publishing import BusPublisher
 from promise_pub.features.journal.bus.taking import BusTaker
@@ -18,15 +16,15 @@ from promise_pub.features.journal.metrics import JournalCollector
 from promise_pub.features.journal.ports import Appending, JournalReader
 from promise_pub.features.journal.settings import BusSettings, JournalSettings
 from promise_pub.features.journal.store import StoredJournal
-from promise_pub.http.features import Busy, Feature, OpenFeature
+from promise_pub.http.features import Feature, OpenFeature, Surroundings
 from promise_pub.http.keys import NavItem
 from promise_pub.settings.model import Settings
 
 
 @asynccontextmanager
-async def open_journal(pool: asyncpg.Pool, settings: Settings, _: Busy) -> AsyncIterator[OpenFeature]:
+async def open_journal(server: Surroundings) -> AsyncIterator[OpenFeature]:
     """Opens the journal. It is fed by the outbox and the bus where the settings enable that; shown and swept in any case."""
-    journal = StoredJournal(pool)
+    journal, settings = StoredJournal(server.pool), server.settings
     own, bus = settings.of("journal", JournalSettings), settings.of("bus", BusSettings)
     async with AsyncExitStack() as stack:
         opened = with_services(journal, journal)

@@ -28,7 +28,7 @@ from promise_pub.features.stats.ports import Journal
 from promise_pub.features.stats.questions import StatisticsReader
 from promise_pub.features.stats.row_queries import StoredStatistics
 from promise_pub.features.stats.settings import StatsSettings
-from promise_pub.http.features import Busy, Feature, OpenFeature
+from promise_pub.http.features import Feature, OpenFeature, Surroundings
 from promise_pub.http.keys import NavItem
 from promise_pub.logs import fields
 from promise_pub.settings.model import Settings
@@ -44,15 +44,15 @@ def feature_of(make_journal: MakeJournal) -> Feature:
     """Returns the feature of statistics that are counted from this journal."""
 
     @asynccontextmanager
-    async def open_statistics(pool: asyncpg.Pool, whole: Settings, busy: Busy) -> AsyncIterator[OpenFeature]:
+    async def open_statistics(server: Surroundings) -> AsyncIterator[OpenFeature]:
         """Opens statistics: shown in any case, and counted where the settings want that."""
-        settings = whole.of("stats", StatsSettings)
-        journal, bus = make_journal(pool), whole.of("bus", BusSettings)
+        pool, settings = server.pool, server.settings.of("stats", StatsSettings)
+        journal, bus = make_journal(pool), server.settings.of("bus", BusSettings)
         async with AsyncExitStack() as stack:
             collectors = []
             if counts(settings):
                 found = await load_plugins()
-                opening = open_keeper(pool, journal, found.definitions, settings, bus.category, busy)
+                opening = open_keeper(pool, journal, found.definitions, settings, bus.category, server.busy)
                 collectors.append(StatsCollector(await stack.enter_async_context(opening)))
             opened = with_services(StoredStatistics(pool), journal, bus.prefix, feature)
             stack.push_async_callback(opened.values[RUN_STATISTICS].close)

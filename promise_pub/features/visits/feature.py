@@ -7,8 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
-import asyncpg
-
 from promise_pub.db_checks import Need
 from promise_pub.features.visits import api, commands, errors, store, web
 from promise_pub.features.visits.client_quota import ClientQuota
@@ -21,16 +19,16 @@ from promise_pub.features.visits.sessions import VisitorSessions
 from promise_pub.features.visits.settings import VisitsSettings
 from promise_pub.features.visits.store import StoredVisits
 from promise_pub.features.visits.sweeping import HitSweeper
-from promise_pub.http.features import Busy, Feature, OpenFeature
+from promise_pub.http.features import Feature, OpenFeature, Surroundings
 from promise_pub.http.keys import NavItem
 from promise_pub.settings.model import Settings
 
 
 @asynccontextmanager
-async def open_visits(pool: asyncpg.Pool, whole: Settings, _: Busy) -> AsyncIterator[OpenFeature]:
+async def open_visits(server: Surroundings) -> AsyncIterator[OpenFeature]:
     """Opens the record of visits; hits are recorded where the settings enable that, and shown in any case."""
-    settings = whole.of("visits", VisitsSettings)
-    visits = StoredVisits(pool, timedelta(minutes=settings.idle))
+    settings = server.settings.of("visits", VisitsSettings)
+    visits = StoredVisits(server.pool, timedelta(minutes=settings.idle))
     async with AsyncExitStack() as stack:
         recording = None
         if settings.enabled:
