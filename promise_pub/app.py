@@ -98,7 +98,13 @@ async def running(
         if settings.server.auth == "users":
             opening = accounts.open_authenticator(pool, settings.server.login_hours, outbox)
             authenticator = await stack.enter_async_context(opening)
-        around = Surroundings(pool=pool, settings=settings, servers=locks, busy=lambda: runs.current is not None)
+        around = Surroundings(
+            pool=pool,
+            settings=settings,
+            servers=locks,
+            busy=lambda: runs.current is not None,
+            jobs=[runs.janitor.job()],
+        )
         opened = [await stack.enter_async_context(one.open(around)) for one in features]
         services = Services(
             runs=runs,

@@ -94,13 +94,13 @@ class FakeVisits:
         self._delete(hits)
         return len(hits)
 
-    async def delete_old_hits(self, before: datetime, limit: int) -> int:
+    async def delete_old_hits(self, _: Any, before: datetime, limit: int) -> int:
         self._ask()
         old = sorted((hit for hit in self.hits.values() if hit.at < before), key=_in_time)
         self._delete(old[:limit])
         return len(old[:limit])
 
-    async def delete_old_forgotten(self, before: datetime) -> None:
+    async def delete_old_forgotten(self, _: Any, before: datetime) -> None:
         self._ask()
         self.forgotten = {one: at for one, at in self.forgotten.items() if at >= before}
 

@@ -55,21 +55,21 @@ class Uploads:
     """
 
     def __init__(self, folder: Path, limit: int, keep_days: int) -> None:
-        self._folder = folder
+        self.folder = folder
         self.limit = limit
         self._keep = max(keep_days * _DAY, _SHORTEST_KEEP)
 
     def prepare(self) -> None:
         """Creates the folder, private to this user, and tries to lock a file in it. Blocks shortly. Raises StoredFileError."""
         try:
-            _make_folder(self._folder)
-            with tempfile.TemporaryFile(dir=self._folder) as file:
+            _make_folder(self.folder)
+            with tempfile.TemporaryFile(dir=self.folder) as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
         except OSError as error:
             there = isinstance(error, FileExistsError | NotADirectoryError)
             reason = "There is a file of that name, or in its path" if there else error.strerror
             raise StoredFileError(
-                f"The folder of uploads {self._folder} cannot be used: {reason}. "
+                f"The folder of uploads {self.folder} cannot be used: {reason}. "
                 "Set [server] uploads to a folder that this user may write to."
             ) from error
 
@@ -78,12 +78,12 @@ class Uploads:
 
         The folder may be shared, and keeps its rights; a warning says that others could take files away.
         """
-        for file in self._folder.glob("*.*"):
+        for file in self.folder.glob("*.*"):
             if file.suffix in _SUFFIXES and _run_id(file):
                 with suppress(OSError):  # another server's, which runs as another user; or deleted just now
                     close_to_others(file)
-        if self._folder.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            log.warning("Other users may delete uploaded files: chmod 700 %s", self._folder)
+        if self.folder.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            log.warning("Other users may delete uploaded files: chmod 700 %s", self.folder)
 
     async def check(self) -> None:
         """Raises StoredFileError where no upload could be stored. A missing folder is created again."""
@@ -91,11 +91,11 @@ class Uploads:
 
     def path(self, run_id: str) -> Path:
         """Returns the path of a run's file. The id is a UUID of this server: nothing a client sent gets into a path."""
-        return self._folder / f"{UUID(run_id)}.csv"
+        return self.folder / f"{UUID(run_id)}.csv"
 
     def arrived(self, run_id: str) -> Path:
         """Returns the path of a file until the ledger knows its run."""
-        return self._folder / f"{UUID(run_id)}.whole"
+        return self.folder / f"{UUID(run_id)}.whole"
 
     async def keep(self, run_id: str) -> None:
         """Gives a file that arrived its final name, once the ledger knows its run."""
@@ -104,7 +104,7 @@ class Uploads:
 
     def _keep_whole(self, run_id: str) -> None:
         self.arrived(run_id).rename(self.path(run_id))
-        sync_folder(self._folder)
+        sync_folder(self.folder)
 
     @asynccontextmanager
     async def receive(self, run_id: str) -> AsyncIterator[Upload]:
@@ -112,7 +112,7 @@ class Uploads:
 
         Until then no sweep touches it: there is time to open its run.
         """
-        part = self._folder / f"{UUID(run_id)}.part"
+        part = self.folder / f"{UUID(run_id)}.part"
         upload = Upload(part, self.arrived(run_id), self.limit)
         try:
             with _disk_errors():
@@ -178,10 +178,10 @@ class Uploads:
     def _look(self) -> tuple[int, set[str], set[str]]:
         """Deletes half-written files. Returns their number, the runs of files that arrived, and of old ones. Blocks."""
         oldest = time.time() - self._keep
-        gone = sum(_take(part, Path.unlink) for part in self._folder.glob("*.part"))
-        arrived = {run_id for file in self._folder.glob("*.whole") if (run_id := _run_id(file))}
+        gone = sum(_take(part, Path.unlink) for part in self.folder.glob("*.part"))
+        arrived = {run_id for file in self.folder.glob("*.whole") if (run_id := _run_id(file))}
         old = set()
-        for file in self._folder.glob("*.csv"):
+        for file in self.folder.glob("*.csv"):
             with suppress(OSError):
                 if file.stat().st_mtime < oldest and (run_id := _run_id(file)):
                     old.add(run_id)

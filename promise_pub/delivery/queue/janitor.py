@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
+import hashlib
 import logging
+import socket
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
@@ -11,10 +12,13 @@ from promise_pub.delivery.input.uploads import Uploads
 from promise_pub.delivery.ports import RunLedger
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.errors import DatabaseError
+from promise_pub.jobs import Job, Work
+from promise_pub.schedules import Schedule
+from promise_pub.text import counted
 
 log = logging.getLogger(__name__)
 
-SWEEP_EVERY = 3600.0  # seconds between sweeps of the uploads folder
+SCHEDULE = Schedule("23 * * * *")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +29,38 @@ class UploadJanitor:
     ledger: RunLedger
     active_runs: Callable[[], Iterable[ActiveRun]]
 
-    async def work(self) -> None:
-        """Sweeps at once, and then every SWEEP_EVERY seconds."""
-        while True:
-            try:
-                await self.sweep()
-            except DatabaseError as error:
-                log.warning("The uploads folder is not swept now: %s", error.message)
-            await asyncio.sleep(SWEEP_EVERY)
+    async def sweep_at_start(self) -> None:
+        """Sweeps what a crash may have left, whoever does it by the clock."""
+        try:
+            await self.sweep()
+        except DatabaseError as error:
+            log.warning("The uploads folder is not swept now: %s", error.message)
 
-    async def sweep(self) -> None:
-        """Sweeps once. Raises DatabaseError, and then deletes nothing: the ledger says which files are needed."""
+    async def sweep(self) -> int:
+        """Sweeps once, and returns the number of files that it deleted.
+
+        Raises DatabaseError, and then deletes nothing: the ledger says which files are needed.
+        """
         deleted = await self.uploads.sweep(self.ledger.find_known, self._needed)
         if deleted:
             log.info("Deleted %d files from the uploads folder", deleted)
+        return deleted
+
+    def job(self) -> Job:
+        """Returns the job that sweeps. Its name is that of the folder, which servers may have each or share."""
+        folder = self.uploads.folder.resolve()
+        of_folder = hashlib.sha256(f"{socket.gethostname()}:{folder}".encode(errors="surrogateescape")).hexdigest()
+        return Job(
+            name=f"uploads-{of_folder[:8]}",
+            title=f"Deletes uploaded files that no run needs any more from {folder} on {socket.gethostname()}.",
+            schedule=SCHEDULE,
+            run=self._work,
+        )
+
+    async def _work(self, work: Work) -> None:
+        deleted = await self.sweep()
+        async with work.step() as step:
+            await step.progress(deleted, deleted, f"Deleted {counted(deleted, 'file')}.")
 
     async def _needed(self, run_ids: Collection[str]) -> set[str]:
         """Returns those of the runs that are active here, or can be resumed."""

@@ -56,6 +56,7 @@ class Runs:
         backoffs: Backoffs = BACKOFFS,
     ) -> None:
         self.uploads = uploads
+        self.janitor = UploadJanitor(uploads, ledger, self._active)
         self.totals = RunTotals()
         self.stopping = asyncio.Event()
         self._ledger = ledger
@@ -69,7 +70,7 @@ class Runs:
 
     async def __aenter__(self) -> Self:
         self._working = self._tasks.start(self._worker.work())
-        self._tasks.start(UploadJanitor(self.uploads, self._ledger, self._active).work())
+        self._tasks.start(self.janitor.sweep_at_start())
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+
+import asyncpg
 
 from promise_pub.features.journal import api, commands, errors, store, web
 from promise_pub.features.journal.bus.publishing import BusPublisher
@@ -16,14 +18,16 @@ from promise_pub.features.journal.metrics import JournalCollector
 from promise_pub.features.journal.ports import Appending, JournalReader
 from promise_pub.features.journal.settings import BusSettings, JournalSettings
 from promise_pub.features.journal.store import StoredJournal
+from promise_pub.features.journal.sweeping import sweep_job
 from promise_pub.http.features import Feature, OpenFeature, Surroundings
 from promise_pub.http.keys import NavItem
+from promise_pub.jobs import Job
 from promise_pub.settings.model import Settings
 
 
 @asynccontextmanager
 async def open_journal(server: Surroundings) -> AsyncIterator[OpenFeature]:
-    """Opens the journal. It is fed by the outbox and the bus where the settings enable that; shown and swept in any case."""
+    """Opens the journal. It is fed by the outbox and the bus where the settings enable that; shown in any case."""
     journal, settings = StoredJournal(server.pool), server.settings
     own, bus = settings.of("journal", JournalSettings), settings.of("bus", BusSettings)
     async with AsyncExitStack() as stack:
@@ -36,14 +40,21 @@ async def open_journal(server: Surroundings) -> AsyncIterator[OpenFeature]:
                 publisher = BusPublisher(settings.rabbit, bus, journal)
                 await stack.enter_async_context(publisher.running())
                 opened = replace(opened, messages=describe(settings.rabbit, bus))
-        keeper = JournalKeeper(journal, bus.prefix, own.keep, publisher, takes_outbox=own.enabled)
-        await stack.enter_async_context(keeper.running())
-        yield replace(opened, collectors=[JournalCollector(keeper, taker, publisher)])
+        if own.enabled:
+            keeper = JournalKeeper(journal, bus.prefix, publisher)
+            await stack.enter_async_context(keeper.running())
+            opened = replace(opened, collectors=[JournalCollector(keeper, taker, publisher)])
+        yield opened
 
 
 def with_services(journal: JournalReader, appending: Appending) -> OpenFeature:
     """Returns the feature with these services."""
     return OpenFeature(feature=FEATURE, values=web.values_of(journal, appending))
+
+
+def jobs_of(pool: asyncpg.Pool, settings: Settings) -> Sequence[Job]:
+    own, bus = settings.of("journal", JournalSettings), settings.of("bus", BusSettings)
+    return [sweep_job(StoredJournal(pool), own.keep, publishes=own.enabled and bus.enabled and bus.publish)]
 
 
 def reads_outbox(settings: Settings) -> bool:
@@ -56,6 +67,7 @@ FEATURE = Feature(
     sections={"journal": JournalSettings, "bus": BusSettings},
     with_local_broker={"bus": {"enabled": "yes"}},
     needs=lambda _: store.NEEDS,  # also where it is not kept: events can be posted
+    jobs=jobs_of,
     reads_outbox=reads_outbox,
     open=open_journal,
     routes=web.routes,

@@ -25,7 +25,6 @@ class JournalCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         yield _counter("drained", "Own events moved from the outbox to the journal.", self._keeper.drained)
-        yield _counter("swept", "Events deleted because they were too old.", self._keeper.swept)
         if head := self._keeper.head:
             yield gauge("journal_last_event", "The number of the last event.", head.seq)
             yield gauge("journal_oldest_event", "The number of the oldest event that is kept.", head.oldest)

@@ -86,13 +86,12 @@ class StoredJournal(FollowedJournal):
             head = require_head(await self._sql.hold_head(connection))
             yield connection, AppendingTurn(connection, self._sql, head["seq"], head["now"])
 
-    async def sweep(self, before: datetime, limit: int, published: int | None) -> Swept:
+    async def sweep(self, connection: Any, before: datetime, limit: int, published: int | None) -> Swept:
         """Deletes the first events, `limit` at most, that were received before then.
 
         Events after the number `published` stay, and those after the position of a reader who was heard of in UNHEARD.
         """
-        async with answering(self._pool, COMMAND_TIMEOUT) as connection:
-            row = await self._sql.sweep(connection, before=before, most=limit, published=published, unheard=UNHEARD)
+        row = await self._sql.sweep(connection, before=before, most=limit, published=published, unheard=UNHEARD)
         return Swept(**row)
 
     @asynccontextmanager

@@ -7,6 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
+import asyncpg
+
 from promise_pub.db_checks import Need
 from promise_pub.features.visits import api, commands, errors, store, web
 from promise_pub.features.visits.client_quota import ClientQuota
@@ -15,12 +17,14 @@ from promise_pub.features.visits.hit_buffer import HitBuffer
 from promise_pub.features.visits.hits import HitIds
 from promise_pub.features.visits.metrics import HitCollector
 from promise_pub.features.visits.middleware import VisitRecording, record_visits
+from promise_pub.features.visits.old_hits import sweep_job
 from promise_pub.features.visits.sessions import VisitorSessions
 from promise_pub.features.visits.settings import VisitsSettings
 from promise_pub.features.visits.store import StoredVisits
 from promise_pub.features.visits.sweeping import HitSweeper
 from promise_pub.http.features import Feature, OpenFeature, Surroundings
 from promise_pub.http.keys import NavItem
+from promise_pub.jobs import Job
 from promise_pub.settings.model import Settings
 
 
@@ -28,14 +32,14 @@ from promise_pub.settings.model import Settings
 async def open_visits(server: Surroundings) -> AsyncIterator[OpenFeature]:
     """Opens the record of visits; hits are recorded where the settings enable that, and shown in any case."""
     settings = server.settings.of("visits", VisitsSettings)
-    visits = StoredVisits(server.pool, timedelta(minutes=settings.idle))
+    visits = _visits(server.pool, settings)
     async with AsyncExitStack() as stack:
         recording = None
         if settings.enabled:
             sessions = VisitorSessions(visits.get_last_hit, settings.idle * 60)
             room = Room(DiskQuota(settings.quota))
             buffer = await stack.enter_async_context(HitBuffer(visits, room, sessions.forget))
-            await stack.enter_async_context(HitSweeper(visits, settings.keep, room).running())
+            await stack.enter_async_context(HitSweeper(visits, room).running())
             recording = VisitRecording(buffer, sessions, settings, HitIds(), ClientQuota())
         yield with_services(visits, recording)
 
@@ -44,6 +48,15 @@ def with_services(visits: StoredVisits, recording: VisitRecording | None = None)
     """Returns the feature with these services; without `recording` no hit is recorded."""
     values = web.values_of(visits, recording)
     return OpenFeature(feature=FEATURE, values=values, collectors=[HitCollector(recording.buffer)] if recording else [])
+
+
+def _visits(pool: asyncpg.Pool, settings: VisitsSettings) -> StoredVisits:
+    return StoredVisits(pool, timedelta(minutes=settings.idle))
+
+
+def jobs_of(pool: asyncpg.Pool, settings: Settings) -> Sequence[Job]:
+    own = settings.of("visits", VisitsSettings)
+    return [sweep_job(_visits(pool, own), own.keep)] if own.enabled else []
 
 
 def needs_of(settings: Settings) -> Sequence[Need]:
@@ -55,6 +68,7 @@ FEATURE = Feature(
     folder=Path(__file__).parent,
     sections={"visits": VisitsSettings},
     needs=needs_of,
+    jobs=jobs_of,
     open=open_visits,
     routes=web.routes,
     middlewares=(record_visits,),

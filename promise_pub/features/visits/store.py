@@ -169,9 +169,8 @@ class StoredVisits:
             raise SessionNotFound(f"There is no session {session}.")
         return hits
 
-    async def delete_old_hits(self, before: datetime, limit: int) -> int:
-        async with answering(self._pool, SWEEP_TIMEOUT) as connection:
-            return int(await self._sql.sweep(connection, before=before, most=limit))
+    async def delete_old_hits(self, connection: Any, before: datetime, limit: int) -> int:
+        return int(await self._sql.sweep(connection, before=before, most=limit))
 
     async def measure_disk(self) -> DiskUse:
         async with answering(self._pool, SWEEP_TIMEOUT) as connection:
@@ -190,9 +189,8 @@ class StoredVisits:
             await self._sql.be_gentle(connection)
             await connection.execute(self._sql.vacuum.sql, timeout=LONG_TIMEOUT)
 
-    async def delete_old_forgotten(self, before: datetime) -> None:
-        async with answering(self._pool, ANSWER_TIMEOUT) as connection:
-            await self._sql.sweep_forgotten(connection, before=before)
+    async def delete_old_forgotten(self, connection: Any, before: datetime) -> None:
+        await self._sql.sweep_forgotten(connection, before=before)
 
     async def import_hits(self, batches: AsyncIterator[Sequence[Hit]], quota: DiskQuota) -> Imported:
         """Writes all hits or none. Raises ImportRefused when they would displace others, and any error of the batches."""

@@ -1,4 +1,4 @@
-"""Deletes page hits that are too old, or beyond the quota of the disk, in batches."""
+"""Deletes page hits beyond the quota of the disk, in batches, as soon as they come fast."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from promise_pub.concurrency import wait_or_cancel
@@ -21,8 +20,6 @@ SWEEP_PAUSE = 10.0  # seconds between two sweeps, however fast hits come: runs n
 SWEEP_RETRY = 60.0  # seconds after a sweep that failed
 LAST_SWEEP = 1.0  # seconds to end the statement that is under way
 SWEEP_BATCH = 10_000  # hits per statement, between which others can write
-# A server remembers a session while it may be idle, at most a week. It must not write hits of a forgotten one then.
-FORGOTTEN_KEPT = timedelta(days=8)
 
 
 class SweptStorage(Protocol):
@@ -31,17 +28,11 @@ class SweptStorage(Protocol):
     async def measure_disk(self) -> DiskUse:
         """Returns the disk that hits take, in a time that does not grow with their number."""
 
-    async def delete_old_hits(self, before: datetime, limit: int) -> int:
-        """Deletes up to `limit` hits older than `before`, and returns their number."""
-
     async def delete_oldest_hits(self, excess: int, limit: int) -> int:
         """Deletes the oldest hits, up to `limit` and `excess` bytes of them, and returns their bytes."""
 
     async def delete_oldest_unknown_hits(self, excess: int, limit: int) -> int:
         """Does the same with hits of unknown visitors alone."""
-
-    async def delete_old_forgotten(self, before: datetime) -> None:
-        """Deletes the marks of sessions that were forgotten before then."""
 
     async def free_deleted(self) -> None:
         """Makes the room of deleted hits usable, or leaves that to autovacuum where we lack the right."""
@@ -50,9 +41,8 @@ class SweptStorage(Protocol):
 class HitSweeper:
     """Sweeps while `running`: each six hours, and as soon as half of the room is taken."""
 
-    def __init__(self, storage: SweptStorage, keep: int, room: Room) -> None:
+    def __init__(self, storage: SweptStorage, room: Room) -> None:
         self._storage = storage
-        self._keep = timedelta(days=keep)
         self._room = room
 
     @asynccontextmanager
@@ -68,25 +58,23 @@ class HitSweeper:
     async def _keep_sweeping(self) -> None:
         while True:
             try:
-                await self.sweep(datetime.now(UTC))
+                await self.sweep()
             except DatabaseError as error:
-                log.warning("Old page hits are not deleted", extra=fields(why=error.message))
+                log.warning(
+                    "The disk that page hits take is not kept within its quota", extra=fields(why=error.message)
+                )
                 await asyncio.sleep(SWEEP_RETRY)
                 continue
             except Exception:
-                log.exception("Old page hits are not deleted after an unexpected error")
+                log.exception("The disk that page hits take is not kept within its quota, after an unexpected error")
                 await asyncio.sleep(SWEEP_RETRY)
                 continue
             await asyncio.sleep(SWEEP_PAUSE)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._room.is_low.wait(), SWEEP_EVERY - SWEEP_PAUSE)
 
-    async def sweep(self, now: datetime) -> None:
-        """Deletes hits that are too old or beyond the quota, and makes room for new ones. Raises DatabaseError."""
-        swept = SWEEP_BATCH
-        while swept == SWEEP_BATCH:
-            swept = await self._storage.delete_old_hits(now - self._keep, SWEEP_BATCH)
-        await self._storage.delete_old_forgotten(now - FORGOTTEN_KEPT)
+    async def sweep(self) -> None:
+        """Deletes hits beyond the quota, and makes room for new ones. Raises DatabaseError."""
         taken, use = self._room.taken, await self._storage.measure_disk()
         if await self._delete_excess(use) or use.dead > self._room.quota.step:
             await self._storage.free_deleted()

@@ -86,22 +86,22 @@ async def test_no_event_is_swept_that_a_reader_has_still_to_read(journal: Stored
     await journal.append([an_event(str(n)) for n in range(10)])
     await journal.keep_from("slow", 4)
     await journal.keep_from("quick", 9)
-    assert await journal.sweep(LATER, 100, None) == Swept(4, "slow")
-    assert await journal.sweep(LATER, 100, None) == Swept(0, "slow")
-    assert await journal.sweep(LATER, 100, 2) == Swept(0, "")
+    assert await journal.sweep(pool, LATER, 100, None) == Swept(4, "slow")
+    assert await journal.sweep(pool, LATER, 100, None) == Swept(0, "slow")
+    assert await journal.sweep(pool, LATER, 100, 2) == Swept(0, "")
     await journal.keep_from("slow", 6)
-    assert await journal.sweep(LATER, 100, 8) == Swept(2, "slow")
+    assert await journal.sweep(pool, LATER, 100, 8) == Swept(2, "slow")
     await pool.execute("UPDATE journal_readers SET heard_at = now() - interval '8 days' WHERE name = 'slow'")
-    assert await journal.sweep(LATER, 100, None) == Swept(3, "quick")
+    assert await journal.sweep(pool, LATER, 100, None) == Swept(3, "quick")
     await journal.keep_from("quick", 10)
-    assert await journal.sweep(LATER, 100, None) == Swept(1, None)
+    assert await journal.sweep(pool, LATER, 100, None) == Swept(1, None)
     assert await journal.bounds() == Bounds(11, 10)
 
 
-async def test_a_reader_at_the_end_is_held_for_nothing(journal: StoredJournal) -> None:
+async def test_a_reader_at_the_end_is_held_for_nothing(pool: asyncpg.Pool, journal: StoredJournal) -> None:
     await journal.append([an_event()])
     await journal.keep_from("reader", 0)
-    assert await journal.sweep(NOW - timedelta(days=1), 100, None) == Swept(0, None)
+    assert await journal.sweep(pool, NOW - timedelta(days=1), 100, None) == Swept(0, None)
 
 
 async def test_only_what_may_have_changed_a_session_has_it_reset(database: DatabaseSettings) -> None:

@@ -213,22 +213,22 @@ async def test_sweeping_takes_the_first_that_are_old_and_nothing_that_is_protect
     events = await fill(pool, journal, Random(1))
     old = events[999].received_at + timedelta(microseconds=1)
     last = max(event.seq for event in events if event.received_at < old)
-    assert (await journal.sweep(START - DAY, 100, None)).deleted == 0
-    assert (await journal.sweep(old, 100, None)).deleted == 100
+    assert (await journal.sweep(pool, START - DAY, 100, None)).deleted == 0
+    assert (await journal.sweep(pool, old, 100, None)).deleted == 100
     assert (await journal.head()).oldest == 101
-    assert (await journal.sweep(old, 100, 150)).deleted == 50
-    assert (await journal.sweep(old, 100, 150)).deleted == 0
+    assert (await journal.sweep(pool, old, 100, 150)).deleted == 50
+    assert (await journal.sweep(pool, old, 100, 150)).deleted == 0
     assert (await journal.head()).oldest == 151
-    assert (await journal.sweep(old, 10_000, EVENTS)).deleted == last - 150
-    assert (await journal.sweep(old, 10_000, None)).deleted == 0
+    assert (await journal.sweep(pool, old, 10_000, EVENTS)).deleted == last - 150
+    assert (await journal.sweep(pool, old, 10_000, None)).deleted == 0
     kept = events[last:]
     for asked, span in product(FILTERS, SPANS):
         found, _ = await follow(journal, True, 0, limit=1000, **asked, **span)
         assert found == select_naively(kept, Selection(after=0, **asked, **span))
-    assert (await journal.sweep(START + 99 * DAY, 10_000, None)).deleted == EVENTS - last
+    assert (await journal.sweep(pool, START + 99 * DAY, 10_000, None)).deleted == EVENTS - last
     head = await journal.head()
     assert (head.seq, head.oldest) == (EVENTS, EVENTS + 1)
-    assert (await journal.sweep(START + 99 * DAY, 10_000, None)).deleted == 0
+    assert (await journal.sweep(pool, START + 99 * DAY, 10_000, None)).deleted == 0
     for span in SPANS:
         assert await follow(journal, False, None, limit=1000, **span) == ([], 1)
     await journal.append([an_event("next")])

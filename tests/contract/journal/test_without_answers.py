@@ -39,7 +39,6 @@ QUESTIONS = {
     "append": lambda journal: journal.append([an_event()]),
     "number": lambda journal: journal.append_and_number([an_event()]),
     "drain": lambda journal: journal.drain_outbox("p"),
-    "sweep": lambda journal: journal.sweep(NOW, 10, None),
     "move": lambda journal: journal.move_published(1),
     "keep": lambda journal: journal.keep_from("reader", 0),
 }

@@ -239,9 +239,9 @@ async def test_the_journal_keeps_what_is_still_to_be_counted_but_not_for_one_tha
     async with counting(pool, Topics, Sleeps):
         await eventually(partial(is_let_go, 99))
     await append(journal, 1)
-    assert await journal.sweep(later, 1000, None) == Swept(99, "stats")
+    assert await journal.sweep(pool, later, 1000, None) == Swept(99, "stats")
     async with counting(pool, Topics, Sleeps):
         await eventually(partial(is_let_go, 100))
     hung = await shown(pool, "sleeps")
     assert (hung.state, hung.position) == ("set_aside", 99)
-    assert await journal.sweep(later, 1000, None) == Swept(1, None)
+    assert await journal.sweep(pool, later, 1000, None) == Swept(1, None)

@@ -73,7 +73,7 @@ async def sweep(pool: asyncpg.Pool, journal: StoredJournal, count: int) -> None:
     """Sweeps the first events, whoever has still to read them."""
     await pool.execute("DELETE FROM journal_readers")
     await pool.execute("UPDATE journal_events SET received_at = received_at WHERE seq <= $1", count)
-    assert (await journal.sweep(datetime.now(UTC) + timedelta(days=1), count, None)).deleted == count
+    assert (await journal.sweep(pool, datetime.now(UTC) + timedelta(days=1), count, None)).deleted == count
 
 
 async def test_a_version_that_is_raised_while_events_come_replaces_the_old_one_exactly(

@@ -45,7 +45,7 @@ class Flood:
         self._swept = swept
         self.room = Room(QUOTA)
         self.buffer = HitBuffer(visits, self.room, lambda _: None)
-        self._sweeper = HitSweeper(visits, 90, self.room)
+        self._sweeper = HitSweeper(visits, self.room)
         self.largest = self.most_unknown = 0
 
     async def go_on(self, hits: int, *kinds: tuple[int, bool]) -> None:
@@ -57,7 +57,7 @@ class Flood:
                 await self.buffer.flush()
             if number % 20 == 19 and self.room.is_low.is_set():
                 await self._measure()
-                await self._sweeper.sweep(datetime.now(UTC))
+                await self._sweeper.sweep()
                 await self._swept()
                 await self._measure()
         await self.buffer.flush()

@@ -212,7 +212,7 @@ async def test_a_session_that_comes_back_by_hand_is_forgotten_anew(pool: asyncpg
     await pool.execute("UPDATE visit_forgotten SET at = '2000-01-01'")
     await pool.execute(BY_HAND, ONE)
     assert await visits.forget_session(ONE) == 1
-    await visits.delete_old_forgotten(datetime.now(UTC) - timedelta(hours=1))
+    await visits.delete_old_forgotten(pool, datetime.now(UTC) - timedelta(hours=1))
     assert await visits.add_hits([a_hit(ONE)]) == [ONE]
     with pytest.raises(SessionNotFound):
         await visits.get_session(ONE)

@@ -42,8 +42,6 @@ QUESTIONS: dict[str, Callable[[StoredVisits], Awaitable[Any]]] = {
     "session": lambda visits: visits.get_session(ONE),
     "transitions": lambda visits: visits.get_transitions(),
     "forget": lambda visits: visits.forget_session(ONE),
-    "sweep": lambda visits: visits.delete_old_hits(NOW, 10),
-    "sweep_forgotten": lambda visits: visits.delete_old_forgotten(NOW),
     "measure": lambda visits: visits.measure_disk(),
     "sweep_oldest": lambda visits: visits.delete_oldest_hits(10, 10),
     "sweep_oldest_unknown": lambda visits: visits.delete_oldest_unknown_hits(10, 10),

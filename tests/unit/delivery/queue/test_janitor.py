@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from promise_pub.delivery.queue import janitor as module
 from promise_pub.delivery.queue.janitor import UploadJanitor
 from promise_pub.delivery.run.active import ActiveRun
 from promise_pub.errors import ConsumerStalled, DatabaseUnavailable
 from tests.fakes import until
 from tests.house import ROWS, House
+from tests.jobs.fake_work import FakeWork
 
 
 @pytest.fixture
@@ -66,19 +68,28 @@ async def test_without_a_ledger_nothing_is_swept(house: House) -> None:
     assert files(house) == [f"{run.id}.csv"]
 
 
-async def test_the_server_sweeps_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SWEEP_EVERY", 0.01)
+async def test_the_job_of_a_folder_sweeps_it_and_tells_how_many_files_went(tmp_path: Path) -> None:
     house = House(tmp_path)
     house.uploads._keep = -1.0  # every file is old
     async with house.runs:
+        job = house.runs.janitor.job()
         await house.finished()
-        await until(lambda: not files(house))
         async with house.holding("create"):
             current = await house.submit()
             orphan = house.uploads.arrived(str(uuid4()))
             orphan.write_bytes(ROWS)
-            await until(lambda: not orphan.exists())
-            assert house.uploads.path(current.id).exists()
+            work = FakeWork(datetime.now(UTC))
+            await job.run(work)
+            assert files(house) == [f"{current.id}.csv"]
+            assert work.told == [(2, 2, "Deleted 2 files.")]
+
+
+def test_every_folder_has_a_job_of_its_own_and_a_shared_one_the_same(tmp_path: Path) -> None:
+    one, same = House(tmp_path / "a"), House(tmp_path / "b" / ".." / "a")
+    other = House(tmp_path / "b")
+    names = [house.runs.janitor.job().name for house in (one, same, other)]
+    assert names[0] == names[1] != names[2]
+    assert all(re.fullmatch("uploads-[0-9a-f]{8}", name) for name in names)
 
 
 async def test_files_that_a_crash_left_are_kept_or_deleted_at_the_start(tmp_path: Path) -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
 
 from promise_pub.errors import DatabaseError, DatabaseUnavailable
 from promise_pub.features.journal import keeping
-from promise_pub.features.journal.keeping import SWEEP_BATCH, JournalKeeper
-from promise_pub.features.journal.ports import BATCH, Head, Swept
+from promise_pub.features.journal.keeping import JournalKeeper
+from promise_pub.features.journal.ports import BATCH, Head
 from tests.fakes import until
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -23,9 +22,6 @@ class FakeStorage:
 
     def __init__(self) -> None:
         self.outbox = self.seq = self.published = self.asked = 0
-        self.old = 0
-        self.held_for: str | None = None
-        self.swept: list[tuple[datetime, int | None]] = []
         self.away: Exception | None = None
 
     def _ask(self) -> None:
@@ -44,13 +40,6 @@ class FakeStorage:
         self.outbox -= moved
         self.seq += moved
         return moved
-
-    async def sweep(self, before: datetime, limit: int, published: int | None) -> Swept:
-        self._ask()
-        self.swept.append((before, published))
-        deleted = min(self.old, limit)
-        self.old -= deleted
-        return Swept(deleted, self.held_for)
 
 
 class FakePublisher:
@@ -72,7 +61,7 @@ def storage() -> FakeStorage:
 
 
 def keeper(storage: FakeStorage, publisher: FakePublisher | None = None) -> JournalKeeper:
-    return JournalKeeper(storage, "mine", 90, publisher)
+    return JournalKeeper(storage, "mine", publisher)
 
 
 async def test_the_outbox_is_emptied_and_the_publisher_hears_of_it(storage: FakeStorage) -> None:
@@ -93,16 +82,9 @@ async def test_the_outbox_is_emptied_and_the_publisher_hears_of_it(storage: Fake
 async def test_what_is_told_last_is_moved_at_the_end(storage: FakeStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeping, "LOOK_EVERY", 3600)
     async with keeper(storage).running():
-        await until(lambda: storage.asked >= 2)
+        await until(lambda: storage.asked)
         storage.outbox = 3
     assert storage.seq == 3
-
-
-async def test_without_an_outbox_old_events_are_swept_and_nothing_else_is_done(storage: FakeStorage) -> None:
-    storage.outbox = storage.old = 5
-    async with JournalKeeper(storage, "mine", 90, None, takes_outbox=False).running():
-        await until(lambda: not storage.old)
-    assert storage.outbox == 5
 
 
 @pytest.mark.parametrize("error", [DatabaseUnavailable("It is away."), ZeroDivisionError("a fault")])
@@ -115,31 +97,4 @@ async def test_trouble_ends_nothing(storage: FakeStorage, error: Exception, capl
         await until(lambda: storage.seq == 3)
     if isinstance(error, DatabaseError):
         told = [record.message for record in caplog.records if "moved out" in record.message]
-        assert told == ["Events are not moved out of the outbox", "It is over: events are not moved out of the outbox"]
-
-
-@pytest.mark.parametrize(
-    ("publisher", "protect"), [(None, lambda _: None), (FakePublisher(), lambda one: one.published)]
-)
-async def test_old_events_are_swept_in_pieces_and_none_that_is_not_on_the_bus(
-    storage: FakeStorage, publisher: FakePublisher | None, protect: Callable[[FakeStorage], int | None]
-) -> None:
-    storage.old, storage.published = SWEEP_BATCH * 2 + 1, 7
-    kept = keeper(storage, publisher)
-    await kept.sweep(NOW)
-    assert storage.swept == [(NOW - timedelta(days=90), protect(storage))] * 3
-    assert kept.swept == SWEEP_BATCH * 2 + 1
-
-
-async def test_a_sweep_that_is_held_is_told_once_and_its_end_once(
-    storage: FakeStorage, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-    kept = keeper(storage)
-    for storage.held_for in ("stats", "stats", None, None, ""):
-        await kept.sweep(NOW)
-    assert [record.message for record in caplog.records] == [
-        "Old events are kept longer",
-        "It is over: old events are kept longer",
-        "Old events are kept longer",
-    ]
+        assert told == ["Events are not moved out of the outbox", "Events are moved out of the outbox again"]

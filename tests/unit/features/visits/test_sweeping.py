@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,10 +13,8 @@ from promise_pub.errors import DatabaseError, DatabaseUnavailable
 from promise_pub.features.visits import sweeping
 from promise_pub.features.visits.disk_quota import DiskQuota, DiskUse, Room
 from promise_pub.features.visits.sweeping import HitSweeper
-from promise_pub.settings import casts
 from tests.virtual_time import VirtualTimeLoop
 
-NOW = datetime.now(UTC)
 QUOTA = DiskQuota(1_600_000)
 
 
@@ -25,23 +22,19 @@ class Swept:
     """Hits as bytes: those that are known and those that are not; a batch deletes a thousand at most."""
 
     def __init__(self, known: int = 0, unknown: int = 0) -> None:
-        self.known, self.unknown, self.dead, self.old = known, unknown, 0, 0
+        self.known, self.unknown, self.dead = known, unknown, 0
         self.trouble: DatabaseError | None = None
         self.calls: list[str] = []
-        self.before: list[datetime] = []
-        self.forgotten_before: list[datetime] = []
+
+    @property
+    def sweeps(self) -> int:
+        """Within the quota each sweep measures once."""
+        return self.calls.count("measure")
 
     async def measure_disk(self) -> DiskUse:
         self._call("measure")
         kept = self.known + self.unknown
         return DiskUse(size=kept + self.dead, kept=kept, unknown=self.unknown, dead=self.dead)
-
-    async def delete_old_hits(self, before: datetime, limit: int) -> int:
-        self._call("old")
-        self.before.append(before)
-        gone = min(limit, self.old)
-        self.old -= gone
-        return gone
 
     async def delete_oldest_hits(self, excess: int, limit: int) -> int:
         self._call("oldest")
@@ -57,9 +50,6 @@ class Swept:
         self.dead += gone
         return gone
 
-    async def delete_old_forgotten(self, before: datetime) -> None:
-        self.forgotten_before.append(before)
-
     async def free_deleted(self) -> None:
         self._call("free")
         self.dead = 0
@@ -72,37 +62,29 @@ class Swept:
 
 async def test_within_the_quota_nothing_is_deleted_and_nothing_freed() -> None:
     swept, room = Swept(known=900_000, unknown=300_000), Room(QUOTA)
-    await HitSweeper(swept, 90, room).sweep(NOW)
-    assert swept.calls == ["old", "measure"]
-    assert (swept.before, swept.forgotten_before) == ([NOW - timedelta(days=90)], [NOW - sweeping.FORGOTTEN_KEPT])
-
-
-async def test_old_hits_are_deleted_in_batches() -> None:
-    swept = Swept()
-    swept.old = 2 * sweeping.SWEEP_BATCH + 1
-    await HitSweeper(swept, 90, Room(QUOTA)).sweep(NOW)
-    assert swept.calls == ["old"] * 3 + ["measure"]
+    await HitSweeper(swept, room).sweep()
+    assert swept.calls == ["measure"]
 
 
 async def test_hits_of_unknown_visitors_go_before_those_of_others() -> None:
     swept, room = Swept(known=890_000, unknown=303_500), Room(QUOTA)
-    await HitSweeper(swept, 90, room).sweep(NOW)
-    assert swept.calls == ["old", "measure", *["unknown"] * 4, "free", "measure"]
+    await HitSweeper(swept, room).sweep()
+    assert swept.calls == ["measure", *["unknown"] * 4, "free", "measure"]
     assert (swept.known, swept.unknown) == (890_000, 300_000)
 
 
 async def test_beyond_the_quota_the_oldest_go_whoever_was_the_visitor() -> None:
     swept, room = Swept(known=901_500, unknown=301_000), Room(QUOTA)
-    await HitSweeper(swept, 90, room).sweep(NOW)
-    assert swept.calls == ["old", "measure", "unknown", *["oldest"] * 2, "free", "measure"]
+    await HitSweeper(swept, room).sweep()
+    assert swept.calls == ["measure", "unknown", *["oldest"] * 2, "free", "measure"]
     assert (swept.known, swept.unknown, swept.dead) == (900_000, 300_000, 0)
 
 
 async def test_what_another_deleted_or_could_not_free_is_freed_too() -> None:
     swept, room = Swept(known=900_000), Room(QUOTA)
     swept.dead = 700_000
-    await HitSweeper(swept, 90, room).sweep(NOW)
-    assert swept.calls == ["old", "measure", "free", "measure"]
+    await HitSweeper(swept, room).sweep()
+    assert swept.calls == ["measure", "free", "measure"]
     assert room.take(100_000, known=True)
 
 
@@ -113,16 +95,16 @@ async def test_a_sweep_ends_when_another_server_has_deleted_the_hits() -> None:
 
     swept, room = Gone(known=1_300_000), Room(QUOTA)
     async with asyncio.timeout(5):
-        await HitSweeper(swept, 90, room).sweep(NOW)
+        await HitSweeper(swept, room).sweep()
 
 
 async def test_a_sweep_makes_room_and_says_what_had_none(caplog: pytest.LogCaptureFixture) -> None:
     swept, room = Swept(), Room(QUOTA)
     assert room.take(100_000, known=True) and not room.take(1, known=True)
-    await HitSweeper(swept, 90, room).sweep(NOW)
+    await HitSweeper(swept, room).sweep()
     assert room.take(100_000, known=True)
     assert [record.message for record in caplog.records] == ["Page hits had no room within the quota"]
-    await HitSweeper(swept, 90, room).sweep(NOW)
+    await HitSweeper(swept, room).sweep()
     assert len(caplog.records) == 1
 
 
@@ -132,11 +114,11 @@ async def test_where_deleted_hits_are_not_freed_no_room_is_made() -> None:
             """A transaction goes on that may still read them, or we may not vacuum."""
 
     swept, room = Held(known=1_500_000), Room(QUOTA)
-    await HitSweeper(swept, 90, room).sweep(NOW)
+    await HitSweeper(swept, room).sweep()
     assert (swept.known, swept.dead) == (1_200_000, 300_000)
     assert room.take(100_000, known=True), "the disk has it"
     swept.known += 100_000
-    await HitSweeper(swept, 90, room).sweep(NOW)
+    await HitSweeper(swept, room).sweep()
     assert not room.take(1, known=True)
 
 
@@ -156,11 +138,11 @@ class TestInTime:
     def test_it_sweeps_at_the_start_and_every_six_hours(self, loop: VirtualTimeLoop) -> None:
         async def work() -> None:
             swept = Swept()
-            async with HitSweeper(swept, 90, Room(QUOTA)).running():
+            async with HitSweeper(swept, Room(QUOTA)).running():
                 await asyncio.sleep(1)
-                assert len(swept.before) == 1
+                assert swept.sweeps == 1
                 await asyncio.sleep(24 * 3600)
-                assert len(swept.before) == 5
+                assert swept.sweeps == 5
 
         self.run(loop, work())
 
@@ -169,43 +151,43 @@ class TestInTime:
     ) -> None:
         async def work() -> None:
             swept = Swept()
-            delete, wrong = swept.delete_old_hits, [ZeroDivisionError()]
+            measure, wrong = swept.measure_disk, [ZeroDivisionError()]
 
-            async def fail(before: datetime, limit: int) -> int:
+            async def fail() -> DiskUse:
                 if wrong:
                     raise wrong.pop()
-                return await delete(before, limit)
+                return await measure()
 
-            swept.delete_old_hits = fail  # type: ignore[method-assign]
-            async with HitSweeper(swept, 90, Room(QUOTA)).running():
+            swept.measure_disk = fail  # type: ignore[method-assign]
+            async with HitSweeper(swept, Room(QUOTA)).running():
                 await asyncio.sleep(100)
-                assert len(swept.before) == 1
+                assert swept.sweeps == 1
 
         self.run(loop, work())
-        assert "Old page hits are not deleted" in caplog.text
+        assert "The disk that page hits take is not kept within its quota" in caplog.text
 
     def test_it_sweeps_as_soon_as_half_of_the_room_is_taken(self, loop: VirtualTimeLoop) -> None:
         async def work() -> None:
             swept, room = Swept(), Room(QUOTA)
-            async with HitSweeper(swept, 90, room).running():
+            async with HitSweeper(swept, room).running():
                 await asyncio.sleep(100)
                 room.take(40_000, known=True)
                 await asyncio.sleep(100)
-                assert len(swept.before) == 1
+                assert swept.sweeps == 1
                 room.take(20_000, known=True)
                 await asyncio.sleep(1)
-                assert len(swept.before) == 2
+                assert swept.sweeps == 2
 
         self.run(loop, work())
 
     def test_however_fast_hits_come_there_is_a_pause_between_sweeps(self, loop: VirtualTimeLoop) -> None:
         async def work() -> None:
             swept, room = Swept(), Room(QUOTA)
-            async with HitSweeper(swept, 90, room).running():
+            async with HitSweeper(swept, room).running():
                 for _ in range(1000):
                     room.take(60_000, known=True)
                     await asyncio.sleep(0.1)
-                assert 9 <= len(swept.before) <= 11
+                assert 9 <= swept.sweeps <= 11
 
         self.run(loop, work())
 
@@ -215,15 +197,17 @@ class TestInTime:
         async def work() -> None:
             swept = Swept()
             swept.trouble = DatabaseUnavailable()
-            async with HitSweeper(swept, 90, Room(QUOTA)).running():
+            async with HitSweeper(swept, Room(QUOTA)).running():
                 await asyncio.sleep(30)
                 swept.trouble = None
                 await asyncio.sleep(sweeping.SWEEP_RETRY)
-                assert len(swept.before) == 1
+                assert swept.sweeps == 1
 
         with caplog.at_level(logging.WARNING):
             self.run(loop, work())
-        assert [record.message for record in caplog.records] == ["Old page hits are not deleted"]
+        assert [record.message for record in caplog.records] == [
+            "The disk that page hits take is not kept within its quota"
+        ]
 
     def test_the_end_does_not_wait_for_a_statement_that_hangs(self, loop: VirtualTimeLoop) -> None:
         class Hanging(Swept):
@@ -235,15 +219,8 @@ class TestInTime:
                 raise AssertionError
 
         async def work() -> None:
-            async with HitSweeper(Hanging(), 90, Room(QUOTA)).running():
+            async with HitSweeper(Hanging(), Room(QUOTA)).running():
                 await asyncio.sleep(1)
             assert loop.time() <= 1 + sweeping.LAST_SWEEP + 0.1
 
         self.run(loop, work())
-
-
-def test_a_forgotten_session_is_known_for_longer_than_any_server_goes_on_with_it() -> None:
-    longest = casts.minutes("10080")
-    with pytest.raises(ValueError, match="at most 10080 minutes"):
-        casts.minutes("10081")
-    assert sweeping.FORGOTTEN_KEPT > timedelta(minutes=longest)
