@@ -9,12 +9,14 @@ from typing import Protocol
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from promise_pub.features.jobs.records import State
+
 
 class Keeping(Protocol):
     """The one that runs jobs here: runs that it ended by job and state, jobs that go on, and when each was completed last."""
 
     @property
-    def ended(self) -> Mapping[tuple[str, str], int]: ...
+    def ended(self) -> Mapping[tuple[str, State], int]: ...
 
     @property
     def running(self) -> Collection[str]: ...

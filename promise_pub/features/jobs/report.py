@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from promise_pub.features.jobs.records import JobRun, KnownJob, Reason, State
+from promise_pub.features.jobs.records import JobRun, KnownJob, State
+from promise_pub.features.jobs.words import is_going, is_stalled, minutes_without_progress
 from promise_pub.json_text import dump_json
 from promise_pub.schedules import Schedule
-from promise_pub.text import counted
 from promise_pub.times import rfc3339
 
-ABSENT_AFTER = timedelta(minutes=1)  # of no server with a job
-STALLED_AFTER = timedelta(minutes=10)  # of no progress
-MAX_COUNTED = 1000  # due times that were missed; there may be more
+ABSENT_AFTER = timedelta(minutes=2)  # without a server that has a job: each of them tells once a minute
+OVERDUE_AFTER = timedelta(minutes=1)  # that nobody has seen to a due time: servers look each second
 
 JOB_COLUMNS = (
     *(
@@ -38,12 +37,6 @@ RUN_COLUMNS = (
     *("server", "created_at", "started_at", "progressed_at", "ended_at", "done", "total", "message", "error_code"),
     *("error_message", "cancelling", "stalled"),
 )
-_REASONS = {
-    Reason.SCHEDULE: "its schedule",
-    Reason.ASKED: "asked for",
-    Reason.RETRY: "tried again",
-    Reason.RESUMED: "goes on for one that was cut off",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +58,7 @@ class JobStatus:
 
     @property
     def overdue(self) -> bool:
-        return self.next_due is not None and self.next_due < self.at - ABSENT_AFTER
+        return self.next_due is not None and self.next_due < self.at - OVERDUE_AFTER
 
     @property
     def is_going(self) -> bool:
@@ -185,24 +178,6 @@ def list_due(known: KnownJob, after: datetime, count: int) -> Iterator[datetime]
         yield after
 
 
-def is_going(run: JobRun, now: datetime) -> bool:
-    """Tells whether a run goes on, or waits only for its turn."""
-    return run.state is State.RUNNING or run.state is State.WAITING and run.not_before <= now
-
-
-def is_stalled(run: JobRun, now: datetime) -> bool:
-    """Tells whether a run that goes on has made no progress for STALLED_AFTER."""
-    return run.state is State.RUNNING and now - _last_progress(run) >= STALLED_AFTER
-
-
-def minutes_without_progress(run: JobRun, now: datetime) -> int:
-    return int((now - _last_progress(run)).total_seconds() // 60)
-
-
-def _last_progress(run: JobRun) -> datetime:
-    return run.progressed_at or run.started_at or run.created_at
-
-
 def encode_run(run: JobRun, now: datetime) -> dict[str, Any]:
     """Returns a run as the API tells it."""
     return {
@@ -236,59 +211,6 @@ def list_run_cells(run: JobRun, now: datetime) -> list[object]:
     """Returns the values in the order of RUN_COLUMNS."""
     told = encode_run(run, now) | {"arguments": dump_json(dict(run.arguments))}
     return [told[name] for name in RUN_COLUMNS]
-
-
-def state_words(run: JobRun, now: datetime) -> str:
-    """Returns the state of a run for people: also that it is stalled, ends soon, or waits for its next try."""
-    if run.state is State.RUNNING:
-        return "being cancelled" if run.cancelling else "stalled" if is_stalled(run, now) else "running"
-    if run.state is State.WAITING and run.not_before > now:
-        return f"waiting until {run.not_before.astimezone(UTC):%H:%M:%S} UTC"
-    return run.state.value
-
-
-def tone(run: JobRun, now: datetime) -> str:
-    """Returns the name of a state's colour: good, bad, or that of what is open."""
-    if run.state is State.COMPLETED:
-        return "kept"
-    return "failed" if run.state is State.FAILED or is_stalled(run, now) else "open"
-
-
-def progress_words(run: JobRun) -> str:
-    """Returns how much a run has done, as in "3 of 10: 2026-01-03"; empty before its first step."""
-    if run.done is None:
-        return run.message or ""
-    done = f"{run.done:,} of {run.total:,}" if run.total is not None else f"{run.done:,} done"
-    return f"{done}: {run.message}" if run.message else done
-
-
-def reason_words(run: JobRun) -> str:
-    """Returns the reason for a run, and who asked for it."""
-    words = (
-        f"{_REASONS[run.reason]} by {run.asked_by}"
-        if run.asked_by and run.reason is Reason.ASKED
-        else _REASONS[run.reason]
-    )
-    return f"{words}, try {run.attempt}" if run.attempt > 1 else words
-
-
-def missed_words(run: JobRun) -> str:
-    """Returns for how many missed due times a run stands; empty for none."""
-    if not run.missed:
-        return ""
-    if run.missed > MAX_COUNTED:
-        return f"{MAX_COUNTED:,}+ due times missed before"
-    return f"{counted(run.missed, 'due time')} missed before"
-
-
-def argument_words(arguments: Mapping[str, str]) -> str:
-    """Returns the arguments of a run as in "start=2026-01-01 reset=yes"."""
-    return " ".join(f"{name}={value}" for name, value in arguments.items())
-
-
-def seconds_taken(run: JobRun, now: datetime) -> float | None:
-    """Returns the seconds from a run's start to its end, or to now. None before it has started."""
-    return None if run.started_at is None else max(0.0, ((run.ended_at or now) - run.started_at).total_seconds())
 
 
 def _moment(at: datetime | None) -> str | None:

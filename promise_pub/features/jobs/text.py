@@ -10,8 +10,8 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from promise_pub.features.jobs.records import JobRun
-from promise_pub.features.jobs.report import (
-    JobStatus,
+from promise_pub.features.jobs.report import JobStatus
+from promise_pub.features.jobs.words import (
     argument_words,
     missed_words,
     progress_words,

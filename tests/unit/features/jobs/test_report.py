@@ -11,16 +11,18 @@ from promise_pub.features.jobs.report import (
     JOB_COLUMNS,
     RUN_COLUMNS,
     encode_run,
-    is_going,
     judge_job,
     judge_jobs,
     list_due,
     list_run_cells,
-    missed_words,
     next_due,
+    schedule_words,
+)
+from promise_pub.features.jobs.words import (
+    is_going,
+    missed_words,
     progress_words,
     reason_words,
-    schedule_words,
     seconds_taken,
     state_words,
     tone,
@@ -57,13 +59,13 @@ def test_due_times_are_listed_one_a_day_also_where_clocks_are_turned_back() -> N
 
 def test_what_is_not_as_usual_is_told() -> None:
     assert [*judge_job(a_job(), [], NOW).list_notes()] == []
-    absent = judge_job(a_job(seen_at=NOW - timedelta(minutes=2), paused=True), [], NOW)
+    absent = judge_job(a_job(seen_at=NOW - timedelta(minutes=3), paused=True), [], NOW)
     assert not absent.has_server
     assert [*absent.list_notes()] == [
         "It is paused: its due times are passed over.",
         "No server has it now: it waits until one with it is there.",
     ]
-    assert judge_job(a_job(seen_at=NOW - timedelta(minutes=1)), [], NOW).has_server
+    assert judge_job(a_job(seen_at=NOW - timedelta(minutes=2)), [], NOW).has_server
 
 
 def test_a_run_without_progress_for_ten_minutes_is_stalled() -> None:
