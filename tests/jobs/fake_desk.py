@@ -91,6 +91,12 @@ class FakeDesk:
     def put(self, *runs: JobRun) -> None:
         self._runs.update((one.id, one) for one in runs)
 
+    def begin(self, id: int) -> None:
+        self.put(replace(self._runs[id], state=State.RUNNING, started_at=self.at, server=7))
+
+    def complete(self, id: int) -> None:
+        self.put(replace(self._runs[id], state=State.COMPLETED, ended_at=self.at, cancelling=False))
+
     async def known(self) -> Sequence[KnownJob]:
         self._check()
         return [self.jobs[name] for name in sorted(self.jobs)]
