@@ -81,7 +81,9 @@ async def begun(connection: Any) -> int:
     return int(await connection.fetchval("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM begun"))
 
 
-async def serve(database: DatabaseSettings, days: int, point: str, at: int, what: str, rest: float, silence: float) -> None:
+async def serve(
+    database: DatabaseSettings, days: int, point: str, at: int, what: str, rest: float, silence: float
+) -> None:
     """Runs the job as a server does, and has it killed or stopped at a point of a day, or rest there."""
 
     async def hook(now_at: str, day: int) -> None:
