@@ -108,9 +108,10 @@ UPDATE job_runs SET state = 'running', server = :server, started_at = now() WHER
 ) RETURNING {run};
 
 -- name: begin(job, arguments, asked_by, server)^
--- Begins a run that never waits.
+-- Begins a run that never waits; nothing where another goes on. The index alone would have it wait for a step of that one.
 INSERT INTO job_runs (job, reason, arguments, asked_by, state, server, started_at)
-VALUES (:job, 'asked', :arguments::jsonb, :asked_by, 'running', :server, now()) RETURNING {run};
+SELECT :job::text, 'asked', :arguments::jsonb, :asked_by::text, 'running', :server::bigint, now()
+WHERE NOT EXISTS (SELECT FROM job_runs WHERE job = :job AND state = 'running') RETURNING {run};
 
 -- name: going(job)^
 SELECT {run} FROM job_runs WHERE job = :job AND state = 'running';
@@ -159,7 +160,7 @@ DELETE FROM job_cancellations WHERE NOT EXISTS (SELECT FROM job_runs WHERE id = 
 -- name: bound_waits(lock, idle)^
 -- Bounds, in milliseconds, how long the rest of this transaction waits for a lock, and how long it may hold one while its
 -- client says nothing.
-SELECT set_config('lock_timeout', :lock::text, true), set_config('idle_in_transaction_session_timeout', :idle::text, true);
+SELECT set_config('lock_timeout', :lock::integer::text, true), set_config('idle_in_transaction_session_timeout', :idle::integer::text, true);
 
 -- name: begin_step(id, server)$
 -- Keeps others from a run until the step ends. Returns true where it is to be cancelled; nothing where it is not this

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -106,10 +107,10 @@ class RunQueue:
         """Begins a run at once. Raises JobWaiting where another of the job goes on."""
         given = {"job": job, "arguments": dump_json(arguments), "asked_by": asked_by, "server": self._server}
         async with answering(self._pool, ANSWER_TIMEOUT) as connection:
-            try:
-                return run_of(await self._sql.begin(connection, **given))
-            except asyncpg.UniqueViolationError:
-                raise JobWaiting(f"A run of the job {job} is going on already.") from None
+            with suppress(asyncpg.UniqueViolationError):
+                if row := await self._sql.begin(connection, **given):
+                    return run_of(row)
+        raise JobWaiting(f"A run of the job {job} is going on already.")
 
     async def going(self, job: str) -> JobRun | None:
         async with answering(self._pool, ANSWER_TIMEOUT) as connection:
