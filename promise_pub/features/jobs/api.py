@@ -137,8 +137,13 @@ def _cancel() -> Operation:
 
 
 def _accepted(words: str, *kinds: Kind) -> dict[str, Schema]:
+    parameters = {"name": "$response.body#/job", "id": "$response.body#/id"}
+    links = {
+        name: {"operationId": operation, "parameters": parameters}
+        for name, operation in (("run", "showJobRun"), ("cancel", "cancelJobRun"))
+    }
     return {
-        "202": answer(words, formats(ref("JobRun"), html=False), "Location", "Vary"),
+        "202": answer(words, formats(ref("JobRun"), html=False), "Location", "Vary") | {"links": links},
         "303": answer("A browser is sent to the run's page.", None, "Location"),
         **problems((*_ASKED, *kinds, *DATABASE)),
     }
