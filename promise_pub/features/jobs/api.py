@@ -57,7 +57,7 @@ def _list() -> Operation:
         "responses": {
             "200": answer("The jobs, by name.", formats(ref("Jobs"), csv=True), "ETag", "Vary"),
             "304": not_modified("ETag", "Vary"),
-            **problems((*_ASKED, *DATABASE)),
+            **problems((*_ASKED, errors.ServerBusy, *DATABASE)),
         },
     }
 

@@ -8,7 +8,7 @@ from promise_pub.errors import BadParameter
 from promise_pub.features.jobs.arguments import read_arguments
 from promise_pub.features.jobs.errors import JobNotFound, JobRunNotFound
 from promise_pub.features.jobs.ports import JobsDesk
-from promise_pub.features.jobs.records import JobRun, KnownJob
+from promise_pub.features.jobs.records import JobRun, KnownJob, State
 from promise_pub.features.jobs.report import JobStatus, judge_jobs
 from promise_pub.features.jobs.store import MAX_ID
 from promise_pub.jobs import Job
@@ -58,6 +58,13 @@ async def find_run(desk: JobsDesk, job: str, id: int) -> JobRun:
     if run.job != job:
         raise JobRunNotFound(f"There is no run {id} of {job[:50]}.")
     return run
+
+
+async def find_successor(desk: JobsDesk, run: JobRun) -> JobRun | None:
+    """Returns the next try of a run that failed or was cut off, where it is among the job's newest runs."""
+    if run.state not in (State.FAILED, State.INTERRUPTED):
+        return None
+    return next((one for one in await desk.runs(run.job, LIMIT) if one.after == run.id), None)
 
 
 async def ask_run(

@@ -20,6 +20,7 @@ from promise_pub.features.jobs.asking import (
     MAX_LIMIT,
     ask_run,
     find_job,
+    find_successor,
     is_id,
     list_jobs,
 )
@@ -180,7 +181,10 @@ class JobsCommands:
                 _complain(f"No server has {run.job} now: the run waits until one with it is there.")
             if not options.follow:
                 return OK
-            return _code_of(await follow_run(desk, run, Teller(options.quiet).tell, _complain))
+            run = await follow_run(desk, run, Teller(options.quiet).tell, _complain)
+            if (successor := await find_successor(desk, run)) and not options.quiet:
+                print(f"It is tried again as run {successor.id}, from {moment(successor.not_before)} on.")
+            return _code_of(run)
 
     async def _run_here(self, options: argparse.Namespace, given: Mapping[str, str]) -> int:
         async with _opened(options) as (desk, pool):

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from datetime import datetime
 
 from promise_pub.errors import DatabaseError
+from promise_pub.features.jobs.asking import find_successor
 from promise_pub.features.jobs.ports import JobsDesk
 from promise_pub.features.jobs.records import JobRun, State
 from promise_pub.retries import Backoff, Retries
 
 POLL = Backoff(1.0, 1.0, jitter=0.0)  # seconds; a database that is away is waited for
-SUCCESSORS = 50  # runs among which the one is looked for that goes on for one that was cut off
 
 Tell = Callable[[JobRun, datetime], None]
 
@@ -29,7 +29,7 @@ async def follow_run(
         try:
             run = await desk.run(run.id)
             tell(run, await desk.now())
-            successor = await _find_successor(desk, run) if run.state is State.INTERRUPTED else None
+            successor = await find_successor(desk, run) if run.state is State.INTERRUPTED else None
         except DatabaseError as error:
             if error.passes and not retries.failing:
                 complain(error.message)
@@ -41,7 +41,3 @@ async def follow_run(
         elif run.state.has_ended:
             return run
         await asyncio.sleep(backoff.first)
-
-
-async def _find_successor(desk: JobsDesk, run: JobRun) -> JobRun | None:
-    return next((one for one in await desk.runs(run.job, SUCCESSORS) if one.after == run.id), None)

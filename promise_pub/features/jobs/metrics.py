@@ -39,7 +39,7 @@ class JobsCollector(Collector):
         running = GaugeMetricFamily("promise_pub_job_running", "Whether this server runs the job now.", labels=["job"])
         completed = GaugeMetricFamily(
             "promise_pub_job_last_completed_timestamp_seconds",
-            "When this server completed a run of the job last, in seconds since 1970.",
+            "When a run of the job was completed last, as far as this server knows, in seconds since 1970.",
             labels=["job"],
         )
         for (job, state), count in sorted(self._keeping.ended.items()):

@@ -18,6 +18,7 @@ from promise_pub.features.jobs.asking import (
     ask_run,
     find_run,
     find_status,
+    find_successor,
     is_id,
     list_jobs,
     parse_id,
@@ -39,6 +40,7 @@ DESK = web.AppKey("jobs_desk", JobsDesk)
 DECLARED: web.AppKey[Mapping[str, Job]] = web.AppKey("declared_jobs", Mapping[str, Job])
 MAX_BODY = 16 * 1024  # bytes of a request for a run
 BODY_TIMEOUT = 5.0  # seconds for it to arrive
+MAX_SHOWN = 10  # runs that wait on a job's page
 MAX_COOKIE = 500  # characters of a value that is shown
 
 routes = web.RouteTableDef()
@@ -50,13 +52,24 @@ async def show_jobs(request: web.Request) -> web.Response:
     _require_operator(request)
     wanted = negotiate_format(request, table=True)
     parse_query(request, ("format",))
-    jobs = await list_jobs(request.app[DESK])
-    if wanted == JSON:
-        return as_json({"jobs": [one.encode() for one in jobs]})
-    if wanted == CSV:
-        return as_csv(JOB_COLUMNS, (one.list_cells() for one in jobs), "jobs.csv")
+    async with large_answer(request) as make:
+        return await make(_RENDER[wanted], request, await list_jobs(request.app[DESK]))
+
+
+def _jobs_as_json(_: web.Request, jobs: Sequence[JobStatus]) -> web.Response:
+    return as_json({"jobs": (one.encode() for one in jobs)})
+
+
+def _jobs_as_csv(_: web.Request, jobs: Sequence[JobStatus]) -> web.Response:
+    return as_csv(JOB_COLUMNS, (one.list_cells() for one in jobs), "jobs.csv")
+
+
+def _jobs_as_page(request: web.Request, jobs: Sequence[JobStatus]) -> web.Response:
     context = {"jobs": jobs, "going": any(one.is_going for one in jobs), "words": words}
     return page(request, "jobs/list.html", context)
+
+
+_RENDER = {JSON: _jobs_as_json, CSV: _jobs_as_csv, HTML: _jobs_as_page}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +141,7 @@ def _job_as_page(
         "links": query.links(found),
         "faces": {name: query.url(format=name) for name in (CSV, JSON)},
         "address": query.url(),
+        "most_waiting": MAX_SHOWN,
         "cookies": [(name, dump_json(value)[:MAX_COOKIE]) for name, value in cookies.items()],
         "arguments": _list_arguments(request, query.job),
         "max_text": MAX_TEXT,
@@ -159,7 +173,14 @@ async def _run_answer(request: web.Request, wanted: str, run: JobRun) -> web.Res
         return as_json(encode_run(run, now))
     if wanted == CSV:
         return _runs_as_csv([run], now, f"{run.job}-{run.id}.csv")
-    return page(request, "jobs/run.html", {"run": run, "going": words.is_going(run, now), "now": now, "words": words})
+    context = {
+        "run": run,
+        "successor": await find_successor(request.app[DESK], run),
+        "going": words.is_going(run, now),
+        "now": now,
+        "words": words,
+    }
+    return page(request, "jobs/run.html", context)
 
 
 def _parse_path(request: web.Request) -> tuple[str, int]:

@@ -42,6 +42,10 @@ async def fail(_: Work) -> None:
     raise BadParameter("There is nothing to count.")
 
 
+async def break_down(_: Work) -> None:
+    raise RuntimeError("No disk.")
+
+
 async def wait(work: Work) -> None:
     while True:
         async with work.step() as step:
@@ -52,6 +56,7 @@ async def wait(work: Work) -> None:
 JOBS = [
     Job(name="usage", title="Counts days.", run=count_days, schedule=Schedule("30 1 * * *"), arguments=USAGE.arguments),
     Job(name="fails", title="Fails.", run=fail),
+    Job(name="breaks", title="Breaks.", run=break_down),
     Job(name="waits", title="Waits.", run=wait),
 ]
 
@@ -106,7 +111,7 @@ async def test_jobs_are_listed_in_each_format(run: Run, pool: asyncpg.Pool) -> N
     listed = await run()
     assert listed.code == 0 and "At 01:30 every day, UTC" in listed.out and "Only when asked" in listed.out
     told = json.loads((await run("--format", "json")).out)
-    assert [one["name"] for one in told] == ["fails", "usage", "waits"]
+    assert [one["name"] for one in told] == ["breaks", "fails", "usage", "waits"]
     assert table((await run("--format", "csv")).out)[0] == [*JOB_COLUMNS]
 
 
@@ -157,6 +162,8 @@ async def test_a_run_of_a_server_is_followed_to_its_end(run: Run, server: Stored
     assert completed.code == 0 and completed.out.splitlines()[-1].endswith("of usage: completed, 3 of 3: day 3")
     failed = await run("run", "fails", "--follow")
     assert failed.code == 3 and "failed, There is nothing to count." in failed.out
+    broken = await run("run", "breaks", "--follow")
+    assert broken.code == 3 and "It is tried again as run" in broken.out
     assert (await run("-q", "run", "usage", "--follow")).out == ""
 
 

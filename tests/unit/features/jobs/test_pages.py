@@ -139,6 +139,14 @@ async def test_a_job_is_shown_with_its_runs_arguments_and_cookies(seen: Seen) ->
     assert "It has not been run yet." in await seen.text("/jobs/sweep")
 
 
+async def test_of_many_runs_that_wait_the_first_are_shown(seen: Seen) -> None:
+    seen.desk.put(*(a_run(n, arguments={"start": f"2026-01-{n:02}"}) for n in range(1, 16)))
+    text = await seen.text("/jobs/usage")
+    assert "/jobs/usage/runs/10/cancel" in text and "/jobs/usage/runs/11/cancel" not in text
+    assert "5 more are waiting." in text
+    assert len((await seen.json("/jobs/usage"))["job"]["waiting"]) == 15
+
+
 async def test_every_run_is_found_once_by_following_the_links(seen: Seen) -> None:
     seen.desk.put(*(a_run(n, state=State.COMPLETED) for n in range(1, 26)))
     for format in ("json", "csv", "html"):
@@ -165,6 +173,7 @@ async def test_a_run_is_shown_as_is_described(seen: Seen) -> None:
     for number in (1, 2, 3, 4):
         check(seen.client, "JobRun", await seen.json(f"/jobs/usage/runs/{number}"))
     failed, again, going = [await seen.text(f"/jobs/usage/runs/{number}") for number in (1, 2, 3)]
+    assert "Next try" in failed and 'href="/jobs/usage/runs/2"' in failed and "Next try" not in again
     assert "No disk." in failed and "2 due times missed before" in failed and "cancel" not in failed
     assert 'href="/jobs/usage/runs/1">run 1<' in again and "tried again, try 2" in again
     assert '<progress max="4" value="1"' in going and 'action="/jobs/usage/runs/3/cancel"' in going
