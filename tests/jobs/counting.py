@@ -98,6 +98,8 @@ async def serve(
                 os.kill(os.getpid(), getattr(signal, f"SIG{what}"))
             elif what == "HANG":
                 await asyncio.Event().wait()
+            elif what == "REST":
+                await asyncio.sleep(1)
         await asyncio.sleep(rest)
 
     stop = asyncio.Event()

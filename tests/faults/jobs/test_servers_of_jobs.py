@@ -15,10 +15,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from promise_pub.db import open_pool
+from promise_pub.db import apply_scheme, open_pool
 from promise_pub.features.jobs.records import JobRun, State
 from promise_pub.features.jobs.store import StoredJobs
 from promise_pub.settings.model import DatabaseSettings
+from tests.faults.parts import DatabasePart
 from tests.jobs.counting import POINTS, TABLES, begun, counts
 from tests.services import RunningCommand, StartCommand
 
@@ -45,6 +46,10 @@ def desk(pool: asyncpg.Pool) -> StoredJobs:
 
 @pytest.fixture
 def start(database: DatabaseSettings, start_process: StartCommand) -> StartServer:
+    return starting(database, start_process)
+
+
+def starting(database: DatabaseSettings, start_process: StartCommand) -> StartServer:
     async def start(
         days: int = DAYS, point: str = "", at: int = -1, what: str = "", rest: float = 0.0, silence: float = 60.0
     ) -> RunningCommand:
@@ -181,3 +186,32 @@ async def test_a_server_that_is_told_to_stop_in_a_step_leaves_it_to_others(
     await start()
     await all_done(desk)
     assert await counts(pool) == dict.fromkeys(range(DAYS), 1)
+
+
+async def test_a_database_that_is_killed_in_a_step_is_waited_for(
+    tmp_path_factory: pytest.TempPathFactory, start_process: StartCommand
+) -> None:
+    folder = tmp_path_factory.mktemp("faults")
+    folder.chmod(0o700)
+    database = DatabasePart(folder)
+    await database.start()
+    try:
+        async with open_pool(database.settings, max_size=1) as pool:
+            await apply_scheme(pool)
+            await pool.execute(TABLES)
+        start = starting(database.settings, start_process)
+        server = await start(point="worked", at=2, what="REST")
+        async with open_pool(database.settings, max_size=1) as pool:
+            await ask(server, StoredJobs(pool))
+        await server.wait_for("at worked of 2")
+        await database.kill()
+        await server.wait_for("The end of a job's run is not written|Jobs are not run")
+        await database.start()
+        async with open_pool(database.settings, max_size=1) as pool:
+            runs = await all_done(StoredJobs(pool))
+            assert len(runs) == 2 and runs[0].state in (State.FAILED, State.INTERRUPTED)
+            assert await counts(pool) == dict.fromkeys(range(DAYS), 1)
+            # What a sequence counted before a crash may be more than was used.
+            assert await begun(pool) >= DAYS + 1
+    finally:
+        await database.stop()
