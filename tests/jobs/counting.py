@@ -14,7 +14,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 from promise_pub.db import open_pool
@@ -81,6 +81,11 @@ async def begun(connection: Any) -> int:
     return int(await connection.fetchval("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM begun"))
 
 
+def say(words: str) -> None:
+    sys.stdout.write(f"{words}\n")
+    sys.stdout.flush()
+
+
 async def serve(
     database: DatabaseSettings, days: int, point: str, at: int, what: str, rest: float, silence: float
 ) -> None:
@@ -88,11 +93,13 @@ async def serve(
 
     async def hook(now_at: str, day: int) -> None:
         if (now_at, day) == (point, at):
-            print(f"at {point} of {day}", flush=True)
+            say(f"at {point} of {day}")
             if what in ("KILL", "STOP"):
                 os.kill(os.getpid(), getattr(signal, f"SIG{what}"))
             elif what == "HANG":
                 await asyncio.Event().wait()
+            elif what == "REST":
+                await asyncio.sleep(1)
         await asyncio.sleep(rest)
 
     stop = asyncio.Event()
@@ -105,9 +112,8 @@ async def serve(
         ServerLocks(pool) as servers,
         open_keeper([job], pool, servers, JobsSettings(), pace),
     ):
-        print("serving", flush=True)
+        say("serving")
         await stop.wait()
-        print(f"stopping {datetime.now(UTC)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -46,10 +46,14 @@ class JobServer:
         self.locks._keeping.cancel()
         self.pool.terminate()
         async with database_connection(self._database) as connection:
-            while await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE pid = $1", pid):
-                await asyncio.sleep(0.02)
+
+            async def is_gone() -> bool:
+                return not await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE pid = $1", pid)
+
+            await until(is_gone)
 
 
+ENABLED = JobsSettings()
 Start = Callable[..., Awaitable[JobServer]]
 
 
@@ -69,7 +73,7 @@ def desk(pool: asyncpg.Pool) -> StoredJobs:
 async def start(database: DatabaseSettings, pool: asyncpg.Pool) -> AsyncIterator[Start]:
     async with AsyncExitStack() as servers:
 
-        async def start(*jobs: Job, pace: Pace = QUICK, settings: JobsSettings = JobsSettings()) -> JobServer:
+        async def start(*jobs: Job, pace: Pace = QUICK, settings: JobsSettings = ENABLED) -> JobServer:
             stack = await servers.enter_async_context(AsyncExitStack())
             pool = await stack.enter_async_context(db.open_pool(database, max_size=6))
             locks = await stack.enter_async_context(ServerLocks(pool))
@@ -82,7 +86,7 @@ async def start(database: DatabaseSettings, pool: asyncpg.Pool) -> AsyncIterator
 async def until(question: Callable[[], Awaitable[Any]]) -> Any:
     """Returns the answer, once it is one."""
     async with asyncio.timeout(30):
-        while not (answer := await question()):
+        while not (answer := await question()):  # noqa: ASYNC110  what is waited for is in the database
             await asyncio.sleep(0.02)
     return answer
 

@@ -9,17 +9,23 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
+from promise_pub.db import open_pool
+from promise_pub.db_checks import Need
+from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.errors import BadParameter, BrokerLost, TooManyWaiting
 from promise_pub.features.jobs.errors import JobEnded, JobNotFound, JobRunNotFound, JobWaiting
+from promise_pub.features.jobs.keeper import open_keeper
 from promise_pub.features.jobs.records import Reason, State
 from promise_pub.features.jobs.run_queue import RunQueue
 from promise_pub.features.jobs.runner import run_here
 from promise_pub.features.jobs.settings import JobsSettings
 from promise_pub.features.jobs.states import End, Waits
-from promise_pub.features.jobs.store import StoredJobs
+from promise_pub.features.jobs.store import NEEDS, NEEDS_TO_SHOW, StoredJobs
 from promise_pub.jobs import Job, Work
+from promise_pub.settings.model import DatabaseSettings
 from tests.contract.jobs.conftest import JobServer, Start, all_ended, ended, known, until
 from tests.jobs.counting import QUICK, begun, counting_job, counts
+from tests.roles import role_with
 
 DAYS = 5
 
@@ -371,3 +377,25 @@ async def test_a_look_at_which_nothing_is_due_is_one_query(start: Start, desk: S
     asked.clear()
     await server.keeper.look()
     assert len(asked) == 1 and "job_schedules" in asked[0]
+
+
+async def test_the_rights_that_are_asked_for_are_enough(
+    database: DatabaseSettings, desk: StoredJobs, pool: asyncpg.Pool
+) -> None:
+    counted = (Need("counted", "SELECT INSERT UPDATE"),)
+    async with role_with(pool, database, (*NEEDS, *counted)) as ours, open_pool(ours, max_size=4) as theirs:
+        await pool.execute(f"GRANT USAGE ON SEQUENCE begun TO {ours.user}")
+        job = counting_job(DAYS, schedule="* * * * *")
+        async with ServerLocks(theirs) as locks, open_keeper([job], theirs, locks, JobsSettings(), QUICK) as keeper:
+            await known(desk, "counting")
+            run = await desk.ask("counting", {}, None)
+            assert (await ended(desk, run.id)).state is State.COMPLETED
+            await pool.execute("UPDATE job_schedules SET last_due = now() - interval '1 day'")
+            await all_ended(desk, "counting", 2)
+            assert await keeper._queue.sweep(timedelta(days=1))
+        async with role_with(pool, database, NEEDS_TO_SHOW) as ours, open_pool(ours, max_size=1) as viewers:
+            shown = StoredJobs(viewers)
+            asked = await shown.ask("counting", {"a": "b"}, "ann")
+            assert (await shown.cancel(asked.id)).state is State.CANCELLED
+            assert (await shown.pause("counting", True)).paused
+            assert len(await shown.newest_runs()) and await shown.known() and await shown.cookies("counting")
