@@ -16,7 +16,7 @@ import asyncpg
 from promise_pub.errors import BadParameter
 from promise_pub.features.usage.days import ONE_DAY, day_of, day_start, first_whole_day
 from promise_pub.features.usage.errors import UsageZoneChanged
-from promise_pub.features.usage.planning import Asked, Known, Plan, plan
+from promise_pub.features.usage.planning import Asked, Known, Plan, next_after, plan
 from promise_pub.features.usage.ports import Journal
 from promise_pub.features.usage.records import Acted, Action
 from promise_pub.features.usage.settings import UsageSettings
@@ -75,19 +75,18 @@ class Condenser:
         today = day_of(work.now, settings.timezone)
         cookie = await work.cookie(NEXT)
         planned = await self._plan(work, today, date.fromisoformat(cookie) if cookie else None)
-        left: list[date] = []
+        following, left = planned.next, list[date]()
         for done in range(planned.total):
             day = planned.first + timedelta(days=done)
+            following = next_after(following, day, today, settings.settle)
             async with work.step() as step:
                 people = await self._condense(step, day, work.now)
                 if people is None:
                     left.append(day)
-                following = planned.next_after(day, today, settings.settle).isoformat()
-                if following != cookie:
-                    await step.keep(NEXT, following)
+                if following.isoformat() != cookie:
+                    await step.keep(NEXT, cookie := following.isoformat())
                 said = "left as it is" if people is None else f"{people:,} people"
                 await step.progress(done + 1, planned.total, f"{day}: {said}")
-            cookie = following
         await self._sweep(work, today, planned.total, _summary(planned, left))
 
     async def _plan(self, work: Work, today: date, kept: date | None) -> Plan:

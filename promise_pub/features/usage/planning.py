@@ -46,9 +46,10 @@ class Plan:
     def total(self) -> int:
         return max((self.last - self.first).days + 1, 0)
 
-    def next_after(self, day: date, today: date, settle: int) -> date:
-        """Returns the first day that is not final once a day is condensed: no other than the first that was not moves it."""
-        return day + timedelta(days=1) if day == self.next and day + timedelta(days=settle) < today else self.next
+
+def next_after(next: date, day: date, today: date, settle: int) -> date:
+    """Returns the first day that is not final once a day is condensed: no other than the first that was not moves it."""
+    return day + timedelta(days=1) if day == next and day + timedelta(days=settle) < today else next
 
 
 def plan(asked: Asked, known: Known, settle: int, keep: int) -> Plan:
