@@ -28,6 +28,7 @@ from promise_pub.event_records import OutboxEvent
 from promise_pub.features.journal import feature as journal
 from promise_pub.features.journal.store import StoredJournal
 from promise_pub.features.stats.feature import feature_of as statistics_of
+from promise_pub.features.usage.feature import feature_of as usage_of
 from promise_pub.features.visits import feature as visits
 from promise_pub.http.features import Feature, Surroundings
 from promise_pub.http.intake.limits import Limits
@@ -46,7 +47,12 @@ log = logging.getLogger(__name__)
 
 LAST_WORD = 0.5  # seconds to tell that the server has stopped
 
-FEATURES: Sequence[Feature] = (visits.FEATURE, journal.FEATURE, statistics_of(StoredJournal))
+FEATURES: Sequence[Feature] = (
+    visits.FEATURE,
+    journal.FEATURE,
+    statistics_of(StoredJournal),
+    usage_of(StoredJournal),
+)
 """The rooms beside the heart. A feature is added by its line here, and removed by deleting it and its folder."""
 
 

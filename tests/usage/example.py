@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import shlex
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -16,7 +16,7 @@ from tests.usage.fake_usage import Happened
 
 _PAGE = documents.ROOT / "docs" / "usage.md"
 ZONE = ZoneInfo("Europe/Berlin")
-SETTINGS = UsageSettings(timezone=ZONE)
+SETTINGS = UsageSettings(timezone=ZONE, start=date(2025, 12, 1))
 THROUGH = datetime(2026, 2, 6, 1, 30, tzinfo=ZONE)
 NOW = datetime(2026, 2, 6, 9, tzinfo=ZONE)
 

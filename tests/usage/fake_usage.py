@@ -28,7 +28,7 @@ class FakeUsage:
         """The error that every question raises while it is set."""
         self.settings = settings or UsageSettings()
         self.through: datetime | None = None
-        self.zone_changes: Sequence[tuple[date, str]] = ()
+        self.zone_changes: list[tuple[date, str]] = []
         self.happened: list[Happened] = []
         self.asked: list[Question] = []
 
@@ -68,8 +68,12 @@ class FakeUsage:
                 end=end,
                 users=len(counted),
                 actions=sum(counted.values()),
-                complete=uncut and self.through is not None and day_start(end, self.zone) <= self.through,
+                complete=uncut and self._is_condensed(start, end),
             )
+
+    def _is_condensed(self, start: date, end: date) -> bool:
+        first = self.settings.start or start
+        return self.through is not None and first <= start and day_start(end, self.zone) <= self.through
 
     def _among(self, question: Question, start: date, end: date) -> Mapping[str, int]:
         """How often each did it from a day to before another."""

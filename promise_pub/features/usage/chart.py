@@ -32,7 +32,7 @@ from promise_pub.text import counted
 
 MOST_DRAWN = 1_000  # periods: more are narrower than a pixel
 TOP = 32  # pixels above the plot, for the words about hatched bars
-GAP = 1  # pixels between bars that are wide enough for it
+GAP, MOST_GAP = 0.2, 8.0  # of a period's width; pixels
 HATCHED = "hatched: cut, or not over yet"
 
 _GROUND, _INK, _BAR = COLOURS["panel"][0], COLOURS["ink"][0], COLOURS["line-1"][0]
@@ -79,7 +79,7 @@ def describe_period(one: Period) -> str:
 
 
 def _draw_bars(placed: Iterable[tuple[int, Period]], frame: Frame, **look: str) -> Markup:
-    gap = GAP if frame.step > 4 else 0
+    gap = min(GAP * frame.step, MOST_GAP)
     width, zero = number(frame.step - gap), number(frame.y(0))
     bars = (
         f"M{number(frame.x(place) + gap / 2)} {zero}h{width}V{number(frame.y(one.users))}h-{width}Z"

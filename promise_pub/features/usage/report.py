@@ -123,9 +123,10 @@ def tell_state(usage: Usage, settings: UsageSettings, now: datetime) -> str:
     parts = [f"Through {usage.through.astimezone(zone):%Y-%m-%d %H:%M}" if usage.through else "Nothing condensed yet"]
     if settings.enabled:
         due = Schedule(settings.schedule, settings.timezone).next_due(now)
-        parts.append(f"next {due.astimezone(zone):%Y-%m-%d %H:%M} {usage.timezone}")
+        parts.append(f"next {due.astimezone(zone):%Y-%m-%d %H:%M}")
     else:
-        parts.append(f"not condensed any more: [usage] enabled is no; days of {usage.timezone}")
+        parts.append("no longer condensed: [usage] enabled is no")
+    parts.append(f"days of {usage.timezone}")
     if usage.excluded:
         parts.append(f"without {', '.join(usage.excluded)}")
     return " · ".join(parts)

@@ -46,6 +46,7 @@ MAX_BODY = 16 * 1024  # bytes of a question that is posted
 BODY_TIMEOUT = 5.0  # seconds for it to arrive
 MAX_SHOWN = 1_000  # people of a day on its page; its other faces have all
 BOKEH = "bokeh"
+PICTURE_POLICY = "default-src 'none'; frame-ancestors 'none'"  # nothing is loaded, nor ruled
 TABLE_FORMATS = (HTML, JSON, CSV, PLAIN)
 PLOT_FORMATS = (HTML, SVG, JSON, BOKEH)
 
@@ -204,7 +205,12 @@ def _as_text(_: web.Request, told: Told) -> web.Response:
 
 
 def _as_svg(_: web.Request, told: Told) -> web.Response:
-    return web.Response(text=draw_chart_file(told.usage), content_type="image/svg+xml", charset="utf-8")
+    return web.Response(
+        text=draw_chart_file(told.usage),
+        content_type="image/svg+xml",
+        charset="utf-8",
+        headers={"Content-Security-Policy": PICTURE_POLICY},
+    )
 
 
 def _as_plot_json(_: web.Request, told: Told) -> web.Response:

@@ -137,7 +137,7 @@ async def test_the_page_has_the_last_whole_days_bars_table_and_ways_to_each_face
     assert figures == ["1", "1", "2"], "of the 29th, of the 7 and of the 30 days that end with it"
     assert '/usage/days/2026-01-29?action=login">2026-01-29</a>' in text
     assert 'class="usage"' in text and "url(#hatched)" in text
-    assert "Through 2026-01-30 01:00 · next " in text and "01:30 UTC · without admin" in text
+    assert "Through 2026-01-30 01:00 · next " in text and " 01:30 · days of UTC · without admin" in text
     assert "2 different users from 2026-01-01 to before 2026-02-01." in text
     links = re.findall(r'href="(/usage/login[^"]*)"', text)
     for link in links:
