@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -22,10 +22,16 @@ NOW = datetime(2026, 2, 6, 9, tzinfo=ZONE)
 
 
 class Shown(NamedTuple):
-    """A question as its command asks it, and the lines of CSV below it."""
+    """A question by the options of its command, and the lines of CSV below it."""
 
-    given: Mapping[str, str]
+    options: Sequence[str]
     lines: list[list[str]]
+
+    @property
+    def given(self) -> Mapping[str, str]:
+        """The same as parameters."""
+        names = [word.removeprefix("--").replace("by", "aggregate") for word in self.options[::2]]
+        return dict(zip(names, self.options[1::2], strict=True))
 
 
 def logins() -> list[Happened]:
@@ -38,6 +44,5 @@ def shown() -> Iterator[Shown]:
     blocks = documents.blocks(_PAGE)
     for asked, answer in zip(blocks, blocks[1:], strict=False):
         if answer.text.startswith("period,"):
-            words = shlex.split(asked.text)[2:-2]  # without the program, its command, and its format
-            names = [word.removeprefix("--").replace("by", "aggregate") for word in words[::2]]
-            yield Shown(dict(zip(names, words[1::2], strict=True)), [*csv.reader(answer.text.splitlines())])
+            _, _, *options, _, _ = shlex.split(asked.text)  # the program, its command; and its format
+            yield Shown(options, [*csv.reader(answer.text.splitlines())])
