@@ -217,6 +217,8 @@ CREATE TABLE IF NOT EXISTS journal_head (
     journal     UUID NOT NULL DEFAULT gen_random_uuid()                  -- its name on the bus
 );
 INSERT INTO journal_head (seq, oldest, received_at) VALUES (0, 1, '-infinity') ON CONFLICT DO NOTHING;
+ALTER TABLE journal_head
+    ADD COLUMN IF NOT EXISTS swept TIMESTAMPTZ;                          -- when the newest event that was swept had come
 
 -- Positions of those who read the journal for good: events after them are not swept while they are heard of.
 CREATE TABLE IF NOT EXISTS journal_readers (
@@ -347,7 +349,8 @@ CREATE TABLE IF NOT EXISTS job_cancellations (
 CREATE TABLE IF NOT EXISTS usage_days (
     day          DATE PRIMARY KEY,
     timezone     TEXT NOT NULL,
-    condensed_at TIMESTAMPTZ NOT NULL DEFAULT now()
+    ends_at      TIMESTAMPTZ NOT NULL,                                   -- when the day ended, or will end, there
+    condensed_at TIMESTAMPTZ NOT NULL                                    -- events were read up to this moment
 );
 
 -- Who did what on which day, in the time zone of the day.

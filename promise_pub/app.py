@@ -9,6 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 
+import asyncpg
+
 from promise_pub import __version__
 from promise_pub.accounts import store as accounts
 from promise_pub.amqp.connection import probe
@@ -25,15 +27,18 @@ from promise_pub.delivery.store.ledger import Ledger
 from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.errors import BrokerRefused, PromisePubError
 from promise_pub.event_records import OutboxEvent
+from promise_pub.features.jobs.feature import feature_of as jobs_of
 from promise_pub.features.journal import feature as journal
 from promise_pub.features.journal.store import StoredJournal
 from promise_pub.features.stats.feature import feature_of as statistics_of
+from promise_pub.features.usage.feature import feature_of as usage_of
 from promise_pub.features.visits import feature as visits
 from promise_pub.http.features import Feature, Surroundings
 from promise_pub.http.intake.limits import Limits
 from promise_pub.http.intake.listener import listen
 from promise_pub.http.keys import Probe
 from promise_pub.http.security import resolve_exposure
+from promise_pub.jobs import Job
 from promise_pub.logs import fields
 from promise_pub.outbox import Outbox, new_message_id
 from promise_pub.resources import log_refused_connections
@@ -46,13 +51,24 @@ log = logging.getLogger(__name__)
 
 LAST_WORD = 0.5  # seconds to tell that the server has stopped
 
-FEATURES: Sequence[Feature] = (visits.FEATURE, journal.FEATURE, statistics_of(StoredJournal))
+FEATURES: Sequence[Feature] = (
+    visits.FEATURE,
+    journal.FEATURE,
+    statistics_of(StoredJournal),
+    usage_of(StoredJournal),
+    jobs_of(lambda pool, settings: declared_jobs(FEATURES, pool, settings)),
+)
 """The rooms beside the heart. A feature is added by its line here, and removed by deleting it and its folder."""
 
 
 def sections_of(features: Sequence[Feature]) -> model.Sections:
     """Returns every section of the configuration: the heart's and those of these features."""
     return {**model.SECTIONS, **{name: kind for one in features for name, kind in one.sections.items()}}
+
+
+def declared_jobs(features: Sequence[Feature], pool: asyncpg.Pool, settings: Settings) -> Sequence[Job]:
+    """Returns what these features do by the clock."""
+    return [job for one in features for job in one.jobs(pool, settings)]
 
 
 def local_options_of(features: Sequence[Feature]) -> Values:
@@ -103,7 +119,7 @@ async def running(
             settings=settings,
             servers=locks,
             busy=lambda: runs.current is not None,
-            jobs=[runs.janitor.job()],
+            jobs=[runs.janitor.job(), *declared_jobs(features, pool, settings)],
         )
         opened = [await stack.enter_async_context(one.open(around)) for one in features]
         services = Services(

@@ -83,3 +83,12 @@ class Mark(NamedTuple):
     at: datetime
     seq: int
     text: str
+
+
+class Acted(NamedTuple):
+    """Somebody's actions of one kind in some time."""
+
+    actor: str
+    times: int
+    first_at: datetime
+    last_at: datetime

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from promise_pub.errors import BadParameter
 
@@ -17,15 +17,15 @@ _TIME = "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?(Z|[+-](0[0-9]|1[0-3]):[0-5]
 SINCE_PATTERN = f"^([0-9]{{1,5}}(min|m|h|d|w)|{_DAY}(T{_TIME})?)?$"
 
 
-def parse_since(text: str, now: datetime, name: str = "since") -> datetime | None:
-    """Parses a time, in UTC where it has no zone, or returns None for an empty text. Raises BadParameter."""
+def parse_since(text: str, now: datetime, name: str = "since", zone: tzinfo = UTC) -> datetime | None:
+    """Parses a time, in this zone where it has none, or returns None for an empty text. Raises BadParameter."""
     if not text:
         return None
     try:
         if match := _SPAN.fullmatch(text):
             return now - timedelta(**{_UNITS[match[2]]: int(match[1])})
         at = datetime.fromisoformat(text)
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+        return (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise BadParameter(
             f"{name} must be a span such as 30m, 24h or 7d, or a time such as 2026-11-24 or "

@@ -36,7 +36,7 @@ class Surroundings:
     """The server that a feature is opened in.
 
     `settings` are the whole configuration. `busy` tells whether a run goes, which has the right of way. `jobs` are those of
-    the server itself; those of features are declared by them.
+    the server itself and of all features.
     """
 
     pool: asyncpg.Pool

@@ -35,6 +35,8 @@ PRINCIPAL = web.RequestKey("principal", Principal)
 NEGOTIATED = web.RequestKey("negotiated", bool)
 # Set when a health check was sent to a host name that is not the server's, or to none.
 FOREIGN_HOST = web.RequestKey("foreign_host", bool)
+# The format of errors, HTML or JSON, where the client chose one otherwise than by ?format= or `Accept`.
+ERROR_FORMAT = web.RequestKey("error_format", str)
 # Set when the response is a page for people.
 IS_PAGE = web.RequestKey("is_page", bool)
 # The template of the path; absent where no route matches.

@@ -9,7 +9,7 @@ from aiohttp import web
 from promise_pub.errors import BadParameter
 from promise_pub.http.keys import NEGOTIATED
 
-HTML, JSON, CSV, JSONL = "html", "json", "csv", "jsonl"
+HTML, JSON, CSV, JSONL, SVG, PLAIN = "html", "json", "csv", "jsonl", "svg", "text"
 
 _FORMATS = {
     "application/json": JSON,
@@ -17,6 +17,8 @@ _FORMATS = {
     "application/x-ndjson": JSONL,
     "text/csv": CSV,
     "text/html": HTML,
+    "image/svg+xml": SVG,
+    "text/plain": PLAIN,
 }
 
 
@@ -30,10 +32,16 @@ def negotiate_format(request: web.Request, *, table: bool = False, more: Sequenc
     request[NEGOTIATED] = True
     available = (HTML, JSON, *((CSV,) if table else ()), *more)
     named = request.query.get("format")
-    if named is not None:
-        if named not in available:
-            raise BadParameter(f"format must be one of {', '.join(available)}, not {named[:50]!r}.")
-        return named
+    if named is None:
+        return accepted_format(request, available)
+    if named not in available:
+        raise BadParameter(f"format must be one of {', '.join(available)}, not {named[:50]!r}.")
+    return named
+
+
+def accepted_format(request: web.Request, available: Sequence[str]) -> str:
+    """Returns the format that the client wants by `Accept`, for who names none."""
+    request[NEGOTIATED] = True
     default = JSON if request.content_type == "application/json" else HTML
     accepted = _by_preference(request.headers.get("Accept", ""))
     return next((_FORMATS[kind] for kind in accepted if _FORMATS.get(kind) in available), default)

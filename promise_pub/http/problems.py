@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from promise_pub import errors
-from promise_pub.http.keys import CODE, is_known
+from promise_pub.http.keys import CODE, ERROR_FORMAT, is_known
 from promise_pub.http.negotiation import HTML, JSON, negotiate_format
 from promise_pub.http.problem_catalog import advise, advise_on_status, find_entry, title_of
 from promise_pub.http.responses import as_json, page
@@ -111,6 +111,8 @@ def render_malformed(response: web.Response) -> bytes:
 
 
 def _format_of(request: web.Request) -> str:
+    if ERROR_FORMAT in request:
+        return request[ERROR_FORMAT]
     try:
         return negotiate_format(request)
     except errors.BadParameter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -106,3 +107,9 @@ def test_any_text_is_a_time_or_refused(text: str) -> None:
 def test_whatever_the_api_describes_is_taken(text: str) -> None:
     since = parse_since(text, datetime.now(UTC))
     assert (since is None) is (text == "")
+
+
+def test_a_time_without_a_zone_is_of_the_one_that_is_meant() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    assert parse_since("2026-07-01T12:00", NOW, zone=berlin) == datetime(2026, 7, 1, 10, tzinfo=UTC)
+    assert parse_since("2026-07-01T12:00Z", NOW, zone=berlin) == datetime(2026, 7, 1, 12, tzinfo=UTC)

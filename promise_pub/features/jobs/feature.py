@@ -22,16 +22,15 @@ from promise_pub.settings.model import Settings
 
 
 def feature_of(jobs_of: JobsOf) -> Feature:
-    """Returns the feature that runs these jobs, and those of the server itself."""
+    """Returns the feature that runs the jobs of a server. `jobs_of` returns those that can run without one, for commands."""
 
     @asynccontextmanager
     async def open_jobs(server: Surroundings) -> AsyncIterator[OpenFeature]:
         """Opens jobs: shown and asked for in any case, and run here where the settings enable that."""
         settings = server.settings.of("jobs", JobsSettings)
-        jobs = (*jobs_of(server.pool, server.settings), *server.jobs)
-        async with open_keeper(jobs, server.pool, server.servers, settings) as keeper:
-            opened = with_services(StoredJobs(server.pool), jobs, feature)
-            yield replace(opened, collectors=[JobsCollector(keeper, [one.name for one in jobs])])
+        async with open_keeper(server.jobs, server.pool, server.servers, settings) as keeper:
+            opened = with_services(StoredJobs(server.pool), server.jobs, feature)
+            yield replace(opened, collectors=[JobsCollector(keeper, [one.name for one in server.jobs])])
 
     feature = Feature(
         name="jobs",

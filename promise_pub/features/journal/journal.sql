@@ -38,9 +38,11 @@ WITH holding AS MATERIALIZED (
     WHERE seq >= (SELECT oldest FROM journal_head) AND seq < (SELECT oldest + :most::bigint FROM journal_head)
       AND received_at < :before AND seq <= coalesce((SELECT position FROM holding), seq)
       AND (SELECT received_at < :before FROM journal_events WHERE seq = (SELECT oldest FROM journal_head))
-    RETURNING seq
+    RETURNING seq, received_at
 ), moved AS (
-    UPDATE journal_head SET oldest = greatest(oldest, (SELECT max(seq) + 1 FROM swept)) WHERE EXISTS (SELECT FROM swept)
+    UPDATE journal_head SET oldest = greatest(oldest, (SELECT max(seq) + 1 FROM swept)),
+                            swept = greatest(swept, (SELECT max(received_at) FROM swept))
+    WHERE EXISTS (SELECT FROM swept)
 )
 SELECT (SELECT count(*) FROM swept) AS deleted,
        (SELECT name FROM holding JOIN journal_head ON true
@@ -108,3 +110,22 @@ ON CONFLICT (name) DO UPDATE SET position = excluded.position, heard_at = exclud
 -- Returns how many events happened in this time, counting no more than `most`, and the first and last number of those.
 SELECT count(*) AS count, min(seq) AS first, max(seq) AS last
 FROM (SELECT seq FROM journal_events WHERE at >= :since AND at < :until ORDER BY at LIMIT :most) AS found;
+
+-- name: actors(topic, since, until)
+-- Returns who told own events of a topic in this time, and how often.
+SELECT actor, count(*)::integer AS times, min(at) AS first_at, max(at) AS last_at
+FROM journal_events
+WHERE source = 'own' AND actor IS NOT NULL AND topic = :topic AND at >= :since AND at < :until
+GROUP BY actor;
+
+-- name: first_at(topics)$
+-- Returns when the first own event of these topics happened that somebody told.
+SELECT min(first.at)
+FROM unnest(:topics::text[]) AS told (topic), LATERAL (
+    SELECT at FROM journal_events WHERE source = 'own' AND actor IS NOT NULL AND topic = told.topic ORDER BY at LIMIT 1) AS first;
+
+-- name: newest_swept()$
+-- Returns when the newest event came that was swept: in a journal that was swept by an older version, one that came later.
+SELECT coalesce(swept, CASE WHEN oldest > 1 THEN coalesce(
+    (SELECT received_at FROM journal_events WHERE seq = oldest), received_at) END)
+FROM journal_head;

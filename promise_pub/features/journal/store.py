@@ -13,7 +13,7 @@ import asyncpg
 
 from promise_pub.db import ANSWER_TIMEOUT, COMMAND_TIMEOUT, answering
 from promise_pub.db_checks import Need
-from promise_pub.event_records import Event, NewEvent
+from promise_pub.event_records import MAX_AHEAD, Acted, Event, NewEvent
 from promise_pub.features.journal.appending import AppendingTurn, prepare
 from promise_pub.features.journal.errors import EventNotFound
 from promise_pub.features.journal.event_columns import event_of
@@ -121,6 +121,24 @@ class StoredJournal(FollowedJournal):
         if row is None:
             raise EventNotFound(f"There is no event {seq}.")
         return event_of(row)
+
+    async def actors(self, connection: Any, topic: str, since: datetime, until: datetime) -> AsyncIterator[Acted]:
+        """Yields who told own events of a topic from a moment to before another, each once, in no order."""
+        async for row in self._sql.actors(connection, topic=topic, since=since, until=until):
+            yield Acted(*row)
+
+    async def first_at(self, topics: Sequence[str]) -> datetime | None:
+        """Returns when the first own event of these topics happened that somebody told."""
+        async with answering(self._pool, ANSWER_TIMEOUT, reset=False) as connection:
+            first: datetime | None = await self._sql.first_at(connection, topics=topics)
+        return first
+
+    async def kept_since(self) -> datetime | None:
+        """Returns a moment from which on every event is kept that happened; None where none was ever swept."""
+        async with answering(self._pool, ANSWER_TIMEOUT, reset=False) as connection:
+            swept: datetime | None = await self._sql.newest_swept(connection)
+        # One that was swept may have happened so much after it came, and no later.
+        return swept and swept + MAX_AHEAD + timedelta.resolution
 
 
 def _own_event(row: asyncpg.Record, prefix: str) -> NewEvent:

@@ -8,8 +8,8 @@ from promise_pub import errors
 from promise_pub.features.stats.asked import MAX_TOP, MAX_VERSION
 from promise_pub.features.stats.errors import StatisticNotFound
 from promise_pub.features.stats.records import Kind, State
-from promise_pub.http.negotiation import CSV, HTML, JSON
-from promise_pub.http.openapi.answers import DATABASE, Operation, answer, formats, not_modified, problems
+from promise_pub.http.negotiation import CSV, HTML, JSON, SVG
+from promise_pub.http.openapi.answers import DATABASE, MEDIA_TYPES, Operation, answer, formats, not_modified, problems
 from promise_pub.http.openapi.document import Operations
 from promise_pub.http.openapi.parameters import IF_NONE_MATCH, PAGE_HEADERS, format_parameter, page_parameters, query
 from promise_pub.json_schema import (
@@ -57,7 +57,7 @@ def _list() -> Operation:
 def _rows() -> Operation:
     when = {"type": "string", "pattern": SINCE_PATTERN}
     switch = {"type": "string", "enum": ["true", "false"]}
-    content = {**formats(ref("StatisticRows"), csv=True), "image/svg+xml": {"schema": TEXT}}
+    content = {**formats(ref("StatisticRows"), csv=True), MEDIA_TYPES[SVG]: {"schema": TEXT}}
     return {
         "operationId": "listStatisticRows",
         "tags": ["statistics"],
@@ -91,7 +91,7 @@ def _rows() -> Operation:
             ),
             *page_parameters("Rows"),
             _VERSION,
-            format_parameter(HTML, JSON, CSV, "svg"),
+            format_parameter(HTML, JSON, CSV, SVG),
             IF_NONE_MATCH,
         ],
         "responses": {

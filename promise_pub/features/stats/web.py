@@ -33,14 +33,13 @@ from promise_pub.features.stats.report import (
     read_table,
     state_sentences,
 )
-from promise_pub.http.negotiation import CSV, JSON, negotiate_format
+from promise_pub.http.negotiation import CSV, JSON, SVG, negotiate_format
 from promise_pub.http.pagination import add_page_headers, check_known, parse_query
 from promise_pub.http.responses import as_csv, as_json, large_answer, page
 from promise_pub.json_text import dump_json
 
 READER = web.AppKey("statistics", StatisticsReader)
 JOURNAL = web.AppKey("statistics_journal", Journal)
-SVG = "svg"
 MAX_LISTED = 200  # windows of a chart that stand in its table, too
 SPANS = (
     ("", "all time"),

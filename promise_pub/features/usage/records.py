@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import NamedTuple
+
+from promise_pub.event_records import Acted as Acted
 
 
 class Action(StrEnum):
@@ -30,15 +31,6 @@ class Aggregate(StrEnum):
     MONTH = "month"
     QUARTER = "quarter"
     YEAR = "year"
-
-
-class Acted(NamedTuple):
-    """Somebody's actions of one kind in some time."""
-
-    actor: str
-    times: int
-    first_at: datetime
-    last_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from promise_pub import errors
-from promise_pub.http.negotiation import CSV, HTML, JSON, JSONL
+from promise_pub.http.negotiation import CSV, HTML, JSON, JSONL, PLAIN, SVG
 from promise_pub.http.problem_catalog import Kind, find_entry
 from promise_pub.http.problems import problem
 from promise_pub.json_schema import COUNT, TEXT, Schema, ref
@@ -19,6 +19,8 @@ MEDIA_TYPES: Mapping[str, str] = {
     CSV: "text/csv",
     HTML: "text/html",
     JSONL: "application/x-ndjson",
+    SVG: "image/svg+xml",
+    PLAIN: "text/plain",
 }
 PROBLEM_TYPE = "application/problem+json"
 

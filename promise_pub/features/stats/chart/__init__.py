@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from promise_pub.features.stats.chart.drawing import HEIGHT, draw
+from promise_pub.features.stats.chart.drawing import draw
 from promise_pub.features.stats.chart.series import Chart
+from promise_pub.presentation.plots import HEIGHT
 from promise_pub.presentation.svg import XMLNS, tag
 
 

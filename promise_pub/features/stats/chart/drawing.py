@@ -3,42 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
-from promise_pub.features.stats.chart.axes import Scale, label_places, moment_label, scale_of
+from promise_pub.features.stats.chart.axes import moment_label, scale_of
 from promise_pub.features.stats.chart.captions import describe, describe_window
 from promise_pub.features.stats.chart.series import Chart, Series, Value
 from promise_pub.features.stats.ports import Mark
+from promise_pub.presentation.plots import (
+    BOTTOM,
+    HEIGHT,
+    INSIDE,
+    RIGHT,
+    WIDTH,
+    Frame,
+    draw_grid,
+    draw_labels,
+    label_places,
+)
 from promise_pub.presentation.svg import number, tag
 from promise_pub.presentation.text_size import fitted, width_of
 from promise_pub.text import printable
 
-WIDTH, HEIGHT = 960, 220  # pixels; the height is that of the plot
-LEFT, RIGHT, BOTTOM = 64, 16, 30
-LEGEND_SIZE, MARK_SIZE, AXIS_SIZE = 12, 11, 11  # fonts
+LEGEND_SIZE, MARK_SIZE = 12, 11  # fonts
 LEGEND_ROW, MARK_ROW = 20, 15
 MAX_NAME, MAX_MARK = 240, 150
 MARK_ROWS = 3  # of labels; marks that would cover those of others have none
 GAP = 1  # between bars that are wide enough for it
-
-_INSIDE = WIDTH - LEFT - RIGHT
-
-
-class Frame(NamedTuple):
-    """The place of the plot in the drawing."""
-
-    top: float
-    step: float
-    height: float
-    scale: Scale
-
-    def x(self, place: float) -> float:
-        return LEFT + place * self.step
-
-    def y(self, value: float) -> float:
-        return self.top + self.height * (1 - self.scale.share(value))
 
 
 def draw(chart: Chart, height: float = HEIGHT, *style: Markup, **attributes: str) -> Markup:
@@ -46,7 +37,7 @@ def draw(chart: Chart, height: float = HEIGHT, *style: Markup, **attributes: str
     legend, rows = _legend(chart.series)
     labels = [mark for mark in chart.marks if chart.starts]
     top = 12.0 + rows * LEGEND_ROW + (MARK_ROWS * MARK_ROW if labels else 0)
-    frame = Frame(top, _INSIDE / max(1, len(chart.starts)), height, scale_of(chart))
+    frame = Frame(top, INSIDE / max(1, len(chart.starts)), height, scale_of(chart))
     whole = number(top + height + BOTTOM)
     size = {"width": str(WIDTH), "height": whole}
     draw_series = _bars if chart.kind == "bars" else _lines
@@ -56,8 +47,8 @@ def draw(chart: Chart, height: float = HEIGHT, *style: Markup, **attributes: str
         *style,
         tag("rect", class_="ground", **size),
         legend,
-        _grid(frame, chart.unit),
-        _moments(chart, frame),
+        draw_grid(frame, chart.unit),
+        draw_labels(frame, _moments(chart)),
         *draw_series(chart.series, frame),
         _marks(chart, labels, frame, top - MARK_ROWS * MARK_ROW),
         _windows(chart, frame),
@@ -82,36 +73,9 @@ def _legend(series: Sequence[Series]) -> tuple[Markup, int]:
     return tag("g", content, class_="legend"), row + 1 if series else 0
 
 
-def _grid(frame: Frame, unit: str) -> Markup:
-    content = []
-    for value, label in frame.scale.ticks():
-        y = number(frame.y(value))
-        content.append(tag("path", class_="zero" if value == 0 else "grid", d=f"M{LEFT} {y}H{WIDTH - RIGHT}"))
-        content.append(
-            tag("text", [label], class_="tick", text_anchor="end", x=str(LEFT - 6), y=number(frame.y(value) + 4))
-        )
-    if unit:
-        content.append(
-            tag("text", [printable(unit)], class_="tick", text_anchor="end", x=str(LEFT - 6), y=number(frame.top + 18))
-        )
-    return tag("g", content)
-
-
-def _moments(chart: Chart, frame: Frame) -> Markup:
-    y = number(frame.top + frame.height + 18)
-    return tag(
-        "g",
-        [
-            tag(
-                "text",
-                [moment_label(chart.starts[place], chart.width, chart.starts)],
-                class_="tick",
-                x=number(frame.x(place)),
-                y=y,
-            )
-            for place in label_places(len(chart.starts))
-        ],
-    )
+def _moments(chart: Chart) -> dict[int, str]:
+    starts = chart.starts
+    return {place: moment_label(starts[place], chart.width, starts) for place in label_places(len(starts))}
 
 
 def _bars(series: Sequence[Series], frame: Frame) -> list[Markup]:

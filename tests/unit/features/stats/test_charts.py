@@ -11,12 +11,13 @@ from xml.etree import ElementTree
 import pytest
 
 from promise_pub.features.stats.chart import draw_chart, draw_chart_file
-from promise_pub.features.stats.chart.axes import label_places, moment_label, scale_of
+from promise_pub.features.stats.chart.axes import moment_label, scale_of
 from promise_pub.features.stats.chart.series import Chart, Series, series_of_keys, series_of_measures
 from promise_pub.features.stats.charting import chart_style
 from promise_pub.features.stats.ports import Mark
 from promise_pub.features.stats.questions import Row
 from promise_pub.features.stats.records import OTHERS
+from promise_pub.presentation.plots import label_places
 from tests.stats.tables import DAY, HOUR, START, key
 
 STARTS = [START + n * HOUR for n in range(4)]

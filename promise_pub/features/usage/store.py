@@ -1,0 +1,133 @@
+"""Condensed days in PostgreSQL: replaced, swept, counted; and names that are forgotten."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import asyncpg
+
+from promise_pub.concurrency import run_in_thread
+from promise_pub.db import ANSWER_TIMEOUT, answering, queries
+from promise_pub.db_checks import Need
+from promise_pub.features.usage import periods
+from promise_pub.features.usage.days import ONE_DAY, day_start
+from promise_pub.features.usage.records import Acted, Action, Period, Question, Usage
+from promise_pub.features.usage.settings import UsageSettings
+from promise_pub.text import storable
+
+NEEDS = (
+    Need("usage_days", "SELECT INSERT UPDATE DELETE"),
+    Need("usage_actors", "SELECT INSERT UPDATE DELETE"),
+    Need("usage_forgotten", "SELECT INSERT"),
+)
+NEEDS_TO_SHOW = tuple(Need(need.table, "SELECT") for need in NEEDS)
+
+SQL = Path(__file__).parent / "usage.sql"
+SWEEP_DAYS = 100  # that a statement deletes
+_ACTIONS = [*Action]
+
+
+@dataclass(frozen=True, slots=True)
+class Condensed:
+    """The first day that is condensed, and the time zone of the newest one up to today; None where there is none."""
+
+    oldest: date | None
+    timezone: str | None
+
+
+class CondensedDays:
+    """The stored days, as the job writes them: on the connection of its step, whose errors are not translated here."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._sql = queries(SQL)
+
+    async def condensed(self, today: date) -> Condensed:
+        async with answering(self._pool, ANSWER_TIMEOUT, reset=False) as connection:
+            return Condensed(**await self._sql.condensed(connection, today=today))
+
+    async def replace(
+        self, connection: Any, day: date, zone: ZoneInfo, read_at: datetime, acted: Mapping[Action, Sequence[Acted]]
+    ) -> None:
+        """Puts these, as they were read at that moment, in place of all that is there of a day."""
+        sql = self._sql
+        await sql.hold_names(connection)
+        await sql.clear_day(connection, day=day, actions=_ACTIONS)
+        for action, rows in acted.items():
+            if rows:
+                actors, times, first_ats, last_ats = zip(*rows, strict=True)
+                given = {"actors": actors, "times": times, "first_ats": first_ats, "last_ats": last_ats}
+                await sql.add_actors(connection, day=day, action=action, **given)
+        ends_at = day_start(day + ONE_DAY, zone)
+        await sql.put_day(connection, day=day, timezone=zone.key, ends_at=ends_at, condensed_at=read_at)
+
+    async def sweep(self, connection: Any, before: date, after: date) -> int:
+        """Deletes days before one and days after another, SWEEP_DAYS of them at most, and returns how many."""
+        swept = await self._sql.sweep(connection, before=before, after=after, actions=_ACTIONS, most=SWEEP_DAYS)
+        return int(swept)
+
+
+class StoredUsage:
+    """The stored days, as they are counted. Every method raises DatabaseUnavailable when the database does not answer, and
+    other kinds of DatabaseError."""
+
+    def __init__(self, pool: asyncpg.Pool, settings: UsageSettings) -> None:
+        self._pool = pool
+        self._settings = settings
+        self._sql = queries(SQL)
+
+    async def count(self, question: Question) -> Usage:
+        """Counts names that are not excluded now, whenever they were condensed."""
+        excluded = self._settings.exclude
+        async with (
+            answering(self._pool, ANSWER_TIMEOUT) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            newest = await self._sql.newest(connection)
+            changes = self._sql.zone_changes(connection, start=question.start, end=question.end)
+            stand_ins = self._sql.stand_ins(connection, names=excluded)
+            among = {
+                "action": question.action,
+                "end": question.end,
+                "excluded": [*excluded, *[row["name"] async for row in stand_ins]],
+            }
+            return Usage(
+                question=question,
+                timezone=newest["timezone"] if newest else self._settings.timezone.key,
+                through=newest and newest["through"],
+                excluded=excluded,
+                users=await self._sql.count_users(connection, start=question.start, **among),
+                periods=await self._periods(connection, question, among),
+                zone_changes=[tuple(row) async for row in changes],
+            )
+
+    async def _periods(self, connection: Any, question: Question, among: Mapping[str, Any]) -> Sequence[Period]:
+        start, width = question.start, question.rolling
+        since = start - timedelta(days=max(width - 1, 0))
+        if width:
+            found = self._sql.count_rolling(connection, start=start, width=width, **among)
+        else:
+            found = self._sql.count_periods(connection, start=start, unit=question.aggregate, **among)
+        rows = [tuple(row) async for row in found]
+        whole = [row["day"] async for row in self._sql.whole_days(connection, start=since, end=question.end)]
+        tell = periods.tell_windows if width else periods.tell_periods
+        return await run_in_thread(tell, question, rows, whole)
+
+    async def day(self, day: date, action: Action) -> Sequence[Acted]:
+        async with answering(self._pool, ANSWER_TIMEOUT, reset=False) as connection:
+            return [Acted(*row) async for row in self._sql.actors_of(connection, day=day, action=action)]
+
+    async def forget(self, actor: str) -> int:
+        """Lets a random name stand for one, in days that are condensed and in those that will be, and returns the number of
+        days that the name was found on: 0 for one that was never seen. The journal keeps it until its events are swept."""
+        actor = storable(actor)
+        async with answering(self._pool, ANSWER_TIMEOUT) as connection, connection.transaction():
+            await self._sql.hold_names(connection)
+            await self._sql.add_forgotten(connection, actor=actor, name=f"forgotten-{secrets.token_hex(8)}")
+            return int(await self._sql.rename(connection, actor=actor, actions=_ACTIONS))
