@@ -226,6 +226,37 @@ async def test_a_run_whose_server_dies_goes_on_elsewhere_from_the_last_step(
     gate.opened.set()
 
 
+async def test_a_run_that_a_server_has_without_knowing_goes_on(
+    start: Start, desk: StoredJobs, pool: asyncpg.Pool
+) -> None:
+    """The answer by which it was given the run was lost."""
+    server = await start(counting_job(DAYS))
+    await known(desk, "counting")
+    await RunQueue(pool, server.locks.server, Waits()).begin("counting", {}, None)
+    interrupted, resumed = await all_ended(desk, "counting", 2)
+    assert (interrupted.state, resumed.state) == (State.INTERRUPTED, State.COMPLETED)
+
+
+async def test_the_end_of_a_run_is_written_however_long_the_database_is_away(
+    start: Start, desk: StoredJobs, pool: asyncpg.Pool, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = Gate("committed", DAYS - 1)
+    await start(counting_job(DAYS, gate))
+    await known(desk, "counting")
+    run = await desk.ask("counting", {}, None)
+    await gate.reached.wait()
+    await pool.execute("ALTER TABLE job_runs RENAME TO elsewhere")
+    gate.opened.set()
+
+    async def is_told() -> bool:
+        return "The end of a job's run is not written" in caplog.messages
+
+    await until(is_told)
+    await pool.execute("ALTER TABLE elsewhere RENAME TO job_runs")
+    assert (await ended(desk, run.id)).state is State.COMPLETED
+    assert len(await desk.runs("counting", 10)) == 1
+
+
 async def test_a_step_that_outlives_its_server_holds_up_nobody(
     start: Start, desk: StoredJobs, pool: asyncpg.Pool
 ) -> None:
