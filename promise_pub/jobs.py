@@ -19,7 +19,10 @@ ATTEMPTS = 5
 
 
 class Step(Protocol):
-    """A transaction of a run, on this connection of asyncpg. It is committed with its block."""
+    """A transaction of a run, on this connection of asyncpg. It is committed with its block.
+
+    It is taken back after ten minutes, or one in which nothing is asked of the database: a server may be gone.
+    """
 
     connection: Any
 

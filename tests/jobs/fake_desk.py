@@ -97,6 +97,14 @@ class FakeDesk:
     def complete(self, id: int) -> None:
         self.put(replace(self._runs[id], state=State.COMPLETED, ended_at=self.at, cancelling=False))
 
+    def fail(self, id: int) -> None:
+        """The next try waits for a minute."""
+        run = replace(self._runs[id], state=State.FAILED, ended_at=self.at)
+        at, reason = self.at + timedelta(minutes=1), Reason.RETRY
+        self.put(
+            run, a_run(id + 1, run.job, arguments=run.arguments, reason=reason, after=id, attempt=2, not_before=at)
+        )
+
     async def known(self) -> Sequence[KnownJob]:
         self._check()
         return [self.jobs[name] for name in sorted(self.jobs)]
@@ -128,8 +136,11 @@ class FakeDesk:
     async def ask(self, job: str, arguments: Mapping[str, str], asked_by: str | None) -> JobRun:
         self._check()
         self._find(job)
-        for one in self._runs.values():
+        for one in [*self._runs.values()]:
             if (one.job, one.state, dict(one.arguments)) == (job, State.WAITING, dict(arguments)):
+                if one.not_before > self.at:
+                    self.put(replace(one, not_before=self.at))
+                    return self._runs[one.id]
                 raise JobWaiting(f"Run {one.id} of {job} waits already.")
         run = a_run(
             max(self._runs, default=0) + 1,

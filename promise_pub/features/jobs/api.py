@@ -107,7 +107,8 @@ def _start() -> Operation:
         "summary": "Ask for a run of a job",
         "description": "It begins as soon as the job's present run has ended. The arguments are those that `GET /jobs/{name}` "
         "lists; a flag is given as `true`, or as `yes` in a form. 409 `job_waiting` where a run with the same arguments waits "
-        f"already; {MAX_WAITING} with different ones may wait. {_FOR_OPERATORS}",
+        "already, but for the next try of one, which begins at once. "
+        f"At most {MAX_WAITING} runs of a job may wait. {_FOR_OPERATORS}",
         "parameters": [_NAME, format_parameter(HTML, JSON)],
         "requestBody": {
             "content": {

@@ -170,7 +170,7 @@ class JobsCommands:
         """Asks for a run, or runs it in this process. Returns NOT_COMPLETED for one that was seen to end otherwise."""
         given = collect_given(_given(options))
         if options.follow and options.here:
-            raise BadParameter("--follow and --here cannot be given together: with --here the run is followed")
+            raise BadParameter("--follow and --here cannot be given together: with --here the end is waited for anyway")
         if options.here:
             return await self._run_here(options, given)
         async with _opened(options) as (desk, pool):

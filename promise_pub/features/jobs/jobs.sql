@@ -38,6 +38,11 @@ ON CONFLICT DO NOTHING RETURNING id;
 -- name: equal_waiting(job, arguments)$
 SELECT id FROM job_runs WHERE job = :job AND arguments = :arguments::jsonb AND state = 'waiting';
 
+-- name: hurry(job, arguments)$
+-- Lets an equal run that waits for a time to come go on now, and returns its id.
+UPDATE job_runs SET not_before = now()
+WHERE job = :job AND arguments = :arguments::jsonb AND state = 'waiting' AND not_before > now() RETURNING id;
+
 -- name: cancel(id)$
 -- Ends a run that waits, or has one that goes on end at its next step. Returns false for one that has ended. No lock of a
 -- step is waited for.

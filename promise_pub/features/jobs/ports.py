@@ -28,7 +28,8 @@ class JobsDesk(Protocol):
         """Returns what a job keeps, by name."""
 
     async def ask(self, job: str, arguments: Mapping[str, str], asked_by: str | None) -> JobRun:
-        """Queues a run. Raises JobNotFound, or JobWaiting where one with the same arguments waits."""
+        """Queues a run, or lets the next try of an equal one begin. Raises JobNotFound, or JobWaiting where one with the same
+        arguments waits for its turn."""
 
     async def cancel(self, id: int) -> JobRun:
         """Ends a run that waits, or lets one that goes on end at its next step. Raises JobRunNotFound or JobEnded."""

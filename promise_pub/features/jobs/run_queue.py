@@ -39,7 +39,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The end of a run: its state, its time, and the next try."""
+    """The end of a run: its state, its time, and the next try; None also where an equal run waits."""
 
     run: JobRun
     state: State
@@ -143,8 +143,10 @@ class RunQueue:
                 error_code=error.code if error else None,
                 error_message=storable(error.message)[:MAX_MESSAGE] if error else None,
             )
-            if following:
-                await self._sql.queue_next(connection, id=id, reason=following.reason, wait=following.wait)
+            if following and not await self._sql.queue_next(
+                connection, id=id, reason=following.reason, wait=following.wait
+            ):
+                following = None
         return Ended(run, state, at, following)
 
     async def sweep(self, keep: timedelta) -> bool:

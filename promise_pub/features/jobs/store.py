@@ -13,7 +13,7 @@ import asyncpg
 
 from promise_pub.db import ANSWER_TIMEOUT, answering, queries
 from promise_pub.db_checks import Need
-from promise_pub.errors import TooManyWaiting
+from promise_pub.errors import RequestError, ServerBusy, TooManyWaiting
 from promise_pub.features.jobs.errors import JobEnded, JobNotFound, JobRunNotFound, JobWaiting
 from promise_pub.features.jobs.records import JobRun, KnownJob, Reason, State
 from promise_pub.json_text import dump_json
@@ -83,19 +83,23 @@ class StoredJobs:
             return {row["name"]: json.loads(row["value"]) async for row in found}
 
     async def ask(self, job: str, arguments: Mapping[str, str], asked_by: str | None) -> JobRun:
-        """Raises TooManyWaiting besides, where 100 runs of a job wait."""
+        """Lets the next try of an equal run go on at once, where one waits for its time. Raises TooManyWaiting besides, where
+        100 runs of a job wait."""
         job, given = storable(job), dump_json(arguments)
         async with answering(self._pool, ANSWER_TIMEOUT) as connection:
             id = await self._sql.ask(connection, job=job, arguments=given, asked_by=asked_by, most=MAX_WAITING)
             if id is None:
-                waiting = await self._sql.equal_waiting(connection, job=job, arguments=given)
-                known = {row["name"] async for row in self._sql.known(connection)}
-                if job not in known:
-                    raise JobNotFound(f"There is no job {job[:50]!r}.")
-                if waiting is None:
-                    raise TooManyWaiting
-                raise JobWaiting(f"The same run of the job {job} is waiting already: run {waiting}.")
+                id = await self._sql.hurry(connection, job=job, arguments=given)
+            if id is None:
+                raise await self._refusal(connection, job, given)
             return await self._find(connection, id)
+
+    async def _refusal(self, connection: Any, job: str, given: str) -> RequestError | ServerBusy:
+        if job not in {row["name"] async for row in self._sql.known(connection)}:
+            return JobNotFound(f"There is no job {job[:50]!r}.")
+        if waiting := await self._sql.equal_waiting(connection, job=job, arguments=given):
+            return JobWaiting(f"The same run of the job {job} is waiting already: run {waiting}.")
+        return TooManyWaiting()
 
     async def cancel(self, id: int) -> JobRun:
         async with answering(self._pool, ANSWER_TIMEOUT) as connection:

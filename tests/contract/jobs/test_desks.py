@@ -30,6 +30,8 @@ class Stage(Protocol):
 
     async def complete(self, id: int) -> None: ...
 
+    async def fail(self, id: int) -> None: ...
+
 
 class FakeStage:
     def __init__(self) -> None:
@@ -40,6 +42,9 @@ class FakeStage:
 
     async def complete(self, id: int) -> None:
         self.desk.complete(id)
+
+    async def fail(self, id: int) -> None:
+        self.desk.fail(id)
 
 
 class StoredStage:
@@ -53,6 +58,9 @@ class StoredStage:
 
     async def complete(self, id: int) -> None:
         assert await self.queue.end(id, ME, 5, End.COMPLETED)
+
+    async def fail(self, id: int) -> None:
+        assert await self.queue.end(id, ME, 5, End.FAILED)
 
 
 @pytest.fixture(params=["double", "database"])
@@ -89,6 +97,19 @@ async def test_an_equal_run_waits_once_and_is_named(stage: Stage) -> None:
     await stage.desk.ask("sweep", {"start": "2026-01-01"}, None)
     await stage.begin(first.id)
     await stage.desk.ask("usage", {"start": "2026-01-01"}, None)
+
+
+async def test_an_equal_run_that_waits_for_its_next_try_goes_on_at_once(stage: Stage) -> None:
+    run = await stage.desk.ask("usage", {"start": "2026-01-01"}, None)
+    await stage.begin(run.id)
+    await stage.fail(run.id)
+    (retry,) = await stage.desk.runs("usage", 1)
+    assert (retry.state, retry.reason, retry.after, retry.attempt) == (State.WAITING, Reason.RETRY, run.id, 2)
+    assert retry.not_before > await stage.desk.now()
+    hurried = await stage.desk.ask("usage", {"start": "2026-01-01"}, "ann")
+    assert hurried.id == retry.id and hurried.not_before <= await stage.desk.now()
+    with pytest.raises(JobWaiting, match=rf"\b{retry.id}\b"):
+        await stage.desk.ask("usage", {"start": "2026-01-01"}, None)
 
 
 async def test_there_is_no_other_job_or_run(stage: Stage) -> None:

@@ -14,7 +14,7 @@ from promise_pub.db_checks import Need
 from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.errors import BadParameter, BrokerLost, TooManyWaiting
 from promise_pub.features.jobs.errors import JobEnded, JobNotFound, JobRunNotFound, JobWaiting
-from promise_pub.features.jobs.keeper import open_keeper
+from promise_pub.features.jobs.keeper import JobsKeeper, open_keeper
 from promise_pub.features.jobs.records import Reason, State
 from promise_pub.features.jobs.run_queue import RunQueue
 from promise_pub.features.jobs.runner import run_here
@@ -63,14 +63,14 @@ async def test_a_run_that_was_asked_for_is_done_in_steps_and_told(
     assert run.started_at and run.progressed_at and run.ended_at and run.error_code is None
     assert await counts(pool) == dict.fromkeys(range(DAYS), 1)
     assert await desk.cookies("counting") == {"next": DAYS}
-    assert server.keeper.ended == {("counting", State.COMPLETED): 1}
-    assert server.keeper.last_completed == {"counting": run.ended_at}
     again = await start(counting_job(DAYS))
+    for one in (server, again):
 
-    async def knows() -> bool:
-        return again.keeper.last_completed == {"counting": run.ended_at}
+        async def knows(keeper: JobsKeeper = one.keeper) -> bool:
+            return keeper.last_completed == {"counting": run.ended_at}
 
-    await until(knows)
+        await until(knows)
+    assert (server.keeper.ended, again.keeper.ended) == ({("counting", State.COMPLETED): 1}, {})
 
 
 async def test_what_cannot_be_asked_for_is_refused(desk: StoredJobs, pool: asyncpg.Pool) -> None:
@@ -176,6 +176,11 @@ async def test_a_failure_stays_a_wait_away(desk: StoredJobs, pool: asyncpg.Pool)
     (following, _) = await desk.runs("failing", 2)
     assert timedelta(seconds=50) < following.not_before - following.created_at < timedelta(seconds=70)
     assert await queue.claim(["failing"]) is None
+    # Whoever asks for the same does not wait for that time.
+    asked = await desk.ask("failing", {}, "ann")
+    assert asked.id == following.id
+    claimed = await queue.claim(["failing"])
+    assert claimed and claimed.id == following.id and claimed.attempt == 2
 
 
 async def test_a_run_that_goes_on_is_cancelled_at_its_next_step(
@@ -219,6 +224,57 @@ async def test_a_run_whose_server_dies_goes_on_elsewhere_from_the_last_step(
     assert await counts(pool) == dict.fromkeys(range(DAYS), 1)
     assert await begun(pool) == DAYS + (point != "committed")
     gate.opened.set()
+
+
+async def test_a_run_that_a_server_has_without_knowing_goes_on(
+    start: Start, desk: StoredJobs, pool: asyncpg.Pool
+) -> None:
+    """The answer by which it was given the run was lost."""
+    server = await start(counting_job(DAYS))
+    await known(desk, "counting")
+    await RunQueue(pool, server.locks.server, Waits()).begin("counting", {}, None)
+    interrupted, resumed = await all_ended(desk, "counting", 2)
+    assert (interrupted.state, resumed.state) == (State.INTERRUPTED, State.COMPLETED)
+
+
+async def test_the_end_of_a_run_is_written_however_long_the_database_is_away(
+    start: Start, desk: StoredJobs, pool: asyncpg.Pool, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = Gate("committed", DAYS - 1)
+    await start(counting_job(DAYS, gate))
+    await known(desk, "counting")
+    run = await desk.ask("counting", {}, None)
+    await gate.reached.wait()
+    await pool.execute("ALTER TABLE job_runs RENAME TO elsewhere")
+    gate.opened.set()
+
+    async def is_told() -> bool:
+        return "The end of a job's run is not written" in caplog.messages
+
+    await until(is_told)
+    await pool.execute("ALTER TABLE elsewhere RENAME TO job_runs")
+    assert (await ended(desk, run.id)).state is State.COMPLETED
+    assert len(await desk.runs("counting", 10)) == 1
+
+
+async def test_a_step_that_outlives_its_server_holds_up_nobody(
+    start: Start, desk: StoredJobs, pool: asyncpg.Pool
+) -> None:
+    await RunQueue(pool, 1, Waits()).declare([counting_job(DAYS)])
+    dead = await RunQueue(pool, 12345, Waits()).begin("counting", {}, None)
+    async with pool.acquire() as connection:
+        async with connection.transaction():
+            # The database has not noticed yet that nobody is at the other end.
+            await connection.execute("SELECT FROM job_runs WHERE id = $1 FOR UPDATE", dead.id)
+            await start(counting_job(DAYS), replace(counting_job(DAYS), name="other"))
+            await known(desk, "other")
+            other = await desk.ask("other", {}, None)
+            assert (await ended(desk, other.id)).state is State.COMPLETED
+            with pytest.raises(JobWaiting):
+                await run_here(counting_job(DAYS), pool, {"a": "b"}, None)
+            assert (await desk.run(dead.id)).state is State.RUNNING
+    interrupted, resumed = await all_ended(desk, "counting", 2)
+    assert (interrupted.state, resumed.state) == (State.INTERRUPTED, State.COMPLETED)
 
 
 async def test_a_server_that_is_thought_dead_writes_nothing_when_it_comes_back(
