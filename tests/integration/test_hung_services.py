@@ -147,11 +147,15 @@ async def furnish(
         return (await server.get("/stats/runs", headers=json)).status == 200
 
     await until(counted)
+    run = (await server.ask("POST", "/jobs/journal/run", headers={**headers, "Accept": "application/json"})).json["id"]
     values = {
         "id": ended["id"],
         "session_id": session,
         "seq": str((await until(told))[0]["seq"]),
         "name": "runs",
+        "day": "2026-01-31",
+        "job": "journal",
+        "job_run": str(run),
     }
     return Place(server, paths_of(made, values), headers, hang)
 

@@ -27,7 +27,7 @@ async def test_every_route_has_its_row(tmp_path: Path) -> None:
         if isinstance(route, web.RouteDef)
     }
     named = {name for row in ROWS for name in re.findall(r"`(/[^`]*)`", row[0])}
-    assert named == resources | {"/static/visits", "/static/journal", "/static/stats", "/static/usage"}
+    assert named == resources | {"/static/visits", "/static/journal", "/static/stats", "/static/usage", "/static/jobs"}
 
 
 def test_every_test_that_is_named_is_there() -> None:

@@ -30,14 +30,14 @@ from promise_pub.json_schema import (
 
 _NUMBER: Schema = {**ORDINAL, "maximum": MAX_ID}
 _NAME: Schema = {
-    "name": "name",
+    "name": "job",
     "in": "path",
     "required": True,
     "description": "The job's name.",
     "schema": {"type": "string", "pattern": "^[a-z][a-z0-9-]{0,31}$"},
 }
 _ID: Schema = {
-    "name": "id",
+    "name": "job_run",
     "in": "path",
     "required": True,
     "description": "The run's number.",
@@ -105,7 +105,7 @@ def _start() -> Operation:
         "operationId": "runJob",
         "tags": ["jobs"],
         "summary": "Ask for a run of a job",
-        "description": "It begins as soon as the job's present run has ended. The arguments are those that `GET /jobs/{name}` "
+        "description": "It begins as soon as the job's present run has ended. The arguments are those that `GET /jobs/{job}` "
         "lists; a flag is given as `true`, or as `yes` in a form. 409 `job_waiting` where a run with the same arguments waits "
         "already, but for the next try of one, which begins at once. "
         f"At most {MAX_WAITING} runs of a job may wait. {_FOR_OPERATORS}",
@@ -138,7 +138,7 @@ def _cancel() -> Operation:
 
 
 def _accepted(words: str, *kinds: Kind) -> dict[str, Schema]:
-    parameters = {"name": "$response.body#/job", "id": "$response.body#/id"}
+    parameters = {"job": "$response.body#/job", "job_run": "$response.body#/id"}
     links = {
         name: {"operationId": operation, "parameters": parameters}
         for name, operation in (("run", "showJobRun"), ("cancel", "cancelJobRun"))
@@ -249,10 +249,10 @@ def schemas() -> dict[str, Schema]:
 
 OPERATIONS: Operations = {
     ("GET", "/jobs"): _list,
-    ("GET", "/jobs/{name}"): _show,
-    ("GET", "/jobs/{name}/runs/{id}"): _show_run,
-    ("POST", "/jobs/{name}/run"): _start,
-    ("POST", "/jobs/{name}/runs/{id}/cancel"): _cancel,
-    ("POST", "/jobs/{name}/pause"): _pause,
-    ("POST", "/jobs/{name}/resume"): _resume,
+    ("GET", "/jobs/{job}"): _show,
+    ("GET", "/jobs/{job}/runs/{job_run}"): _show_run,
+    ("POST", "/jobs/{job}/run"): _start,
+    ("POST", "/jobs/{job}/runs/{job_run}/cancel"): _cancel,
+    ("POST", "/jobs/{job}/pause"): _pause,
+    ("POST", "/jobs/{job}/resume"): _resume,
 }

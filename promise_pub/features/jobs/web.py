@@ -94,14 +94,14 @@ class RunsQuery:
 
 def _parse_runs(request: web.Request) -> RunsQuery:
     """Raises BadParameter."""
-    name, given = request.match_info["name"], parse_query(request, ("limit", "before", "format"))
+    name, given = request.match_info["job"], parse_query(request, ("limit", "before", "format"))
     text = given.get("before", "")
     if text and not is_id(text):
         raise BadParameter(f"before must be the number of a run, not {text[:50]!r}.")
     return RunsQuery(name, parse_positive(given, "limit", LIMIT, MAX_LIMIT), int(text) if text else None)
 
 
-@routes.get("/jobs/{name}")
+@routes.get("/jobs/{job}")
 async def show_job(request: web.Request) -> web.Response:
     """Shows a job, and its runs, the newest first."""
     _require_operator(request)
@@ -157,7 +157,7 @@ def _list_arguments(request: web.Request, name: str) -> list[dict[str, Any]]:
     return [{"name": one.name, "help": one.help, "flag": one.is_flag} for one in declared.arguments] if declared else []
 
 
-@routes.get("/jobs/{name}/runs/{id}")
+@routes.get("/jobs/{job}/runs/{job_run}")
 async def show_run(request: web.Request) -> web.Response:
     """Shows a run of a job."""
     _require_operator(request)
@@ -184,16 +184,16 @@ async def _run_answer(request: web.Request, wanted: str, run: JobRun) -> web.Res
 
 
 def _parse_path(request: web.Request) -> tuple[str, int]:
-    return request.match_info["name"], parse_id(request.match_info["id"])
+    return request.match_info["job"], parse_id(request.match_info["job_run"])
 
 
-@routes.post("/jobs/{name}/run", expect_handler=defer_continue)
+@routes.post("/jobs/{job}/run", expect_handler=defer_continue)
 async def start_run(request: web.Request) -> web.Response:
     """Queues a run with the arguments of a form or of a JSON object: 202, or 409 where an equal one waits."""
     wanted = _format_of_request(request)
     given = parse_body(await _receive(request), request.content_type)
     asked_by = name_of_principal(request)
-    run = await ask_run(request.app[DESK], request.app[DECLARED], request.match_info["name"], given, asked_by)
+    run = await ask_run(request.app[DESK], request.app[DECLARED], request.match_info["job"], given, asked_by)
     return await _accepted(request, wanted, run)
 
 
@@ -204,7 +204,7 @@ async def _receive(request: web.Request) -> bytes:
         raise BadParameter(f"The arguments are over the limit of {MAX_BODY:,} bytes.") from None
 
 
-@routes.post("/jobs/{name}/runs/{id}/cancel")
+@routes.post("/jobs/{job}/runs/{job_run}/cancel")
 async def cancel_run(request: web.Request) -> web.Response:
     """Ends a run, at its next step if it goes on: 202, or 409 where it has ended."""
     wanted = _format_of_request(request)
@@ -224,13 +224,13 @@ async def _accepted(request: web.Request, wanted: str, run: JobRun) -> web.Respo
     return response
 
 
-@routes.post("/jobs/{name}/pause")
+@routes.post("/jobs/{job}/pause")
 async def pause_job(request: web.Request) -> web.Response:
     """Lets due times of a job be passed over."""
     return await _pause(request, paused=True)
 
 
-@routes.post("/jobs/{name}/resume")
+@routes.post("/jobs/{job}/resume")
 async def resume_job(request: web.Request) -> web.Response:
     """Lets due times of a job be seen to again, from now on."""
     return await _pause(request, paused=False)
@@ -238,7 +238,7 @@ async def resume_job(request: web.Request) -> web.Response:
 
 async def _pause(request: web.Request, *, paused: bool) -> web.Response:
     wanted, desk = _format_of_request(request), request.app[DESK]
-    known = await desk.pause(request.match_info["name"], paused)
+    known = await desk.pause(request.match_info["job"], paused)
     if wanted == HTML:
         return _see(f"/jobs/{known.name}")
     return as_json(judge_job(known, await desk.newest_runs(), await desk.now()).encode())
