@@ -150,10 +150,11 @@ WITH swept AS (
 )
 SELECT count(*) FROM swept;
 
--- name: sweep_jobs(keep)!
--- Deletes jobs that no server has had for so long, with all that is theirs.
+-- name: sweep_jobs(keep, ours)!
+-- Deletes jobs that no server has had for so long, with all that is theirs. Those of the server that asks look as old where
+-- the clock has jumped.
 WITH gone AS (
-    DELETE FROM job_schedules WHERE seen_at < now() - :keep::interval RETURNING job
+    DELETE FROM job_schedules WHERE seen_at < now() - :keep::interval AND job <> ALL (:ours::text[]) RETURNING job
 ), cookies AS (
     DELETE FROM job_cookies USING gone WHERE job_cookies.job = gone.job
 )

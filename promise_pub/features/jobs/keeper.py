@@ -106,7 +106,7 @@ class JobsKeeper:
             if is_free and (is_due or standing.is_ready or standing.run is not None):
                 ready.append(standing.job)
         await self._start(ready)
-        if now >= self._next_sweep and await self._queue.sweep(self._keep):
+        if now >= self._next_sweep and await self._queue.sweep(self._keep, self._jobs):
             self._next_sweep = now + self._pace.sweep
 
     async def _keep_looking(self) -> None:

@@ -41,7 +41,6 @@ class Standing:
 class Ended:
     """The end of a run: its state, its time, and the next try; None also where an equal run waits."""
 
-    run: JobRun
     state: State
     at: datetime
     following: Next | None
@@ -147,12 +146,12 @@ class RunQueue:
                 connection, id=id, reason=following.reason, wait=following.wait
             ):
                 following = None
-        return Ended(run, state, at, following)
+        return Ended(state, at, following)
 
-    async def sweep(self, keep: timedelta) -> bool:
-        """Deletes some of what is old. Returns True where there is no more of it."""
+    async def sweep(self, keep: timedelta, ours: Collection[str]) -> bool:
+        """Deletes some of what is old, but none of our jobs. Returns True where there is no more of it."""
         async with answering(self._pool, SWEEP_TIMEOUT) as connection:
             swept = await self._sql.sweep(connection, keep=keep, most=SWEEP_BATCH)
-            await self._sql.sweep_jobs(connection, keep=keep)
+            await self._sql.sweep_jobs(connection, keep=keep, ours=[*ours])
             await self._sql.sweep_cancellations(connection)
         return bool(swept < SWEEP_BATCH)

@@ -448,7 +448,7 @@ async def test_the_rights_that_are_asked_for_are_enough(
             assert (await ended(desk, run.id)).state is State.COMPLETED
             await pool.execute("UPDATE job_schedules SET last_due = now() - interval '1 day'")
             await all_ended(desk, "counting", 2)
-            assert await keeper._queue.sweep(timedelta(days=1))
+            assert await keeper._queue.sweep(timedelta(days=1), [])
         async with role_with(pool, database, NEEDS_TO_SHOW) as ours, open_pool(ours, max_size=1) as viewers:
             shown = StoredJobs(viewers)
             asked = await shown.ask("counting", {"a": "b"}, "ann")
