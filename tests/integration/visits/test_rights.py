@@ -14,6 +14,7 @@ from promise_pub.delivery.store import ledger
 from promise_pub.errors import RightsMissing
 from promise_pub.features.journal import store as journal
 from promise_pub.features.stats import registry as stats
+from promise_pub.features.usage import store as usage
 from promise_pub.features.visits import store as visits
 from promise_pub.features.visits.settings import VisitsSettings
 from promise_pub.settings.model import DatabaseSettings, RabbitSettings
@@ -21,6 +22,7 @@ from tests.roles import role_with
 from tests.web_parts import serving, settings
 
 PAGE = {"Accept": "text/html"}
+OTHERS = (*ledger.NEEDS, *journal.NEEDS, *stats.NEEDS, *usage.NEEDS)
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ async def test_without_users_and_visits_their_tables_may_stay_closed(
     unused_tcp_port: int,
 ) -> None:
     options = settings(rabbit, database, unused_tcp_port, tmp_path)
-    async with role_with(pool, database, (*ledger.NEEDS, *journal.NEEDS, *stats.NEEDS, *visits.NEEDS_TO_SHOW)) as ours:
+    async with role_with(pool, database, (*OTHERS, *visits.NEEDS_TO_SHOW)) as ours:
         noting = replace(options, database=ours)
         with pytest.raises(RightsMissing, match="GRANT DELETE, INSERT ON visit_hits"):
             async with serving(noting):
@@ -54,7 +56,7 @@ async def test_with_the_rights_that_are_asked_for_hits_are_written(
     unused_tcp_port: int,
 ) -> None:
     options = settings(rabbit, database, unused_tcp_port, tmp_path)
-    async with role_with(pool, database, (*ledger.NEEDS, *journal.NEEDS, *stats.NEEDS, *visits.NEEDS)) as ours:
+    async with role_with(pool, database, (*OTHERS, *visits.NEEDS)) as ours:
         async with serving(replace(options, database=ours)) as server:
             assert (await server.get("/runs", headers=PAGE)).status == 200
     assert await pool.fetchval("SELECT count(*) FROM visit_hits") > 0
