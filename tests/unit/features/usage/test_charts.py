@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from xml.etree import ElementTree
 
-from promise_pub.features.usage.bokeh_plot import FAINT, as_bokeh
+import pytest
+
+from promise_pub.errors import ServerBusy
+from promise_pub.features.usage import bokeh_plot
+from promise_pub.features.usage.bokeh_plot import make_bokeh_item
 from promise_pub.features.usage.chart import HATCHED, MOST_DRAWN, describe, draw_chart, draw_chart_file
 from promise_pub.features.usage.document import draw_document
 from promise_pub.features.usage.records import Aggregate, Usage
@@ -70,6 +75,16 @@ async def test_a_page_in_a_file_has_chart_and_table_and_escapes_what_it_is_told(
 
 
 async def test_bokeh_draws_the_same_bars() -> None:
-    item = as_bokeh(await usage_of(4, 0, 2, whole=2))
-    text = str(item)
-    assert "2026-01-07" in text and str(FAINT) in text and "Users who logged in, by day" in text
+    pytest.importorskip("bokeh")
+    item = (await make_bokeh_item(await usage_of(4, 0, 2, whole=2))).decode()
+    assert "2026-01-07" in item and "[1.0, 1.0, 0.4]" in item and "Users who logged in, by day" in item
+
+
+async def test_a_plot_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("bokeh")
+    for program, error in (("import time; time.sleep(60)", ServerBusy), ("raise SystemExit('no')", RuntimeError)):
+        (tmp_path / "program.py").write_text(program)
+        monkeypatch.setattr(bokeh_plot, "PROGRAM", tmp_path / "program.py")
+        monkeypatch.setattr(bokeh_plot, "TIMEOUT", 60.0 if error is RuntimeError else 0.1)
+        with pytest.raises(error):
+            await make_bokeh_item(await usage_of(1))
