@@ -19,21 +19,21 @@ TIMEOUT = 8.0  # seconds; importing Bokeh takes one or two
 PROGRAM = Path(__file__).with_name("bokeh_item.py")
 
 
-async def make_bokeh_item(usage: Usage) -> bytes:
+async def make_bokeh_item(usage: Usage, program: Path = PROGRAM, within: float = TIMEOUT) -> bytes:
     """Returns the JSON of an item of Bokeh, for the newest MOST_DRAWN periods. Raises BokehMissing, or ServerBusy where it
-    takes too long."""
+    takes longer than `within` seconds."""
     if find_spec("bokeh") is None:
         raise BokehMissing
     told = plot_as_json(usage)
     newest = {name: told[name][-MOST_DRAWN:] for name in ("labels", "values", "complete")}
     pipe = asyncio.subprocess.PIPE
     # Without the folder of the program on its path, whose modules have names that others use, too.
-    process = await asyncio.create_subprocess_exec(sys.executable, "-P", PROGRAM, stdin=pipe, stdout=pipe, stderr=pipe)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-P", program, stdin=pipe, stdout=pipe, stderr=pipe)
     try:
-        async with asyncio.timeout(TIMEOUT):
+        async with asyncio.timeout(within):
             item, complaint = await process.communicate(dump_json({**told, **newest, "target": TARGET}).encode())
     except TimeoutError:
-        raise ServerBusy(f"Bokeh did not make the plot within {TIMEOUT:g} s. Try again.") from None
+        raise ServerBusy(f"Bokeh did not make the plot within {within:g} s. Try again.") from None
     finally:
         if process.returncode is None:
             process.kill()
