@@ -152,6 +152,7 @@ async def furnish(
         "session_id": session,
         "seq": str((await until(told))[0]["seq"]),
         "name": "runs",
+        "day": "2026-01-05",
     }
     return Place(server, paths_of(made, values), headers, hang)
 
