@@ -60,15 +60,12 @@ class CondensedDays:
         sql = self._sql
         await sql.hold_names(connection)
         stand_ins = {row["digest"]: row["name"] async for row in sql.forgotten(connection)}
-        for action, rows in acted.items():
-            columns = [*zip(*rows, strict=True)] or [()] * len(Acted._fields)
-            actors = [_named(actor, stand_ins) for actor in columns[0]]
-            place = {"day": day, "action": action, "actors": actors}
-            await sql.remove_others(connection, **place)
-            if rows:
-                _, times, first_ats, last_ats = columns
-                await sql.put_actors(connection, **place, times=times, first_ats=first_ats, last_ats=last_ats)
-                await sql.chain_later(connection, **place)
+        rows = [(action, _named(one.actor, stand_ins), *one[1:]) for action, people in acted.items() for one in people]
+        actions, actors, times, first_ats, last_ats = zip(*rows, strict=True) if rows else ((),) * 5
+        these = {"day": day, "actions": actions, "actors": actors}
+        await sql.remove_others(connection, among=_ACTIONS, **these)
+        await sql.put_actors(connection, **these, times=times, first_ats=first_ats, last_ats=last_ats)
+        await sql.chain_later(connection, **these)
         ends_at = day_start(day + ONE_DAY, zone)
         await sql.put_day(connection, day=day, timezone=zone.key, ends_at=ends_at, condensed_at=read_at)
 

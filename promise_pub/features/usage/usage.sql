@@ -9,39 +9,41 @@ SELECT pg_advisory_xact_lock(hashtext('promise-pub'), hashtext('usage names')),
 -- name: forgotten()
 SELECT digest, name FROM usage_forgotten;
 
--- name: remove_others(day, action, actors)!
--- Removes from a day all but these, and takes them out of the chain of the days of each.
+-- name: remove_others(day, among, actions, actors)!
+-- Removes from a day all but these, and takes them out of the chain of the days of each. `among` are all actions.
 WITH gone AS (
     DELETE FROM usage_actors AS stored
-    WHERE action = :action AND day = :day
-      AND NOT EXISTS (SELECT FROM unnest(:actors::text[]) AS given (actor) WHERE given.actor = stored.actor)
-    RETURNING actor, before
+    WHERE action = ANY(:among::text[]) AND day = :day AND NOT EXISTS (
+        SELECT FROM unnest(:actions::text[], :actors::text[]) AS given (action, actor)
+        WHERE given.action = stored.action AND given.actor = stored.actor)
+    RETURNING action, actor, before
 )
 UPDATE usage_actors AS later SET before = gone.before
 FROM gone CROSS JOIN LATERAL (
-    SELECT day FROM usage_actors AS one WHERE one.action = :action AND one.actor = gone.actor AND one.day > :day
+    SELECT day FROM usage_actors AS one WHERE one.action = gone.action AND one.actor = gone.actor AND one.day > :day
     ORDER BY day LIMIT 1) AS next
-WHERE later.action = :action AND later.actor = gone.actor AND later.day = next.day;
+WHERE later.action = gone.action AND later.actor = gone.actor AND later.day = next.day;
 
--- name: put_actors(day, action, actors, times, first_ats, last_ats)!
+-- name: put_actors(day, actions, actors, times, first_ats, last_ats)!
 -- Adds these to a day, or changes what is told of them.
 INSERT INTO usage_actors AS stored (day, action, actor, times, first_at, last_at, before)
-SELECT :day::date, :action::text, given.actor, given.times, given.first_at, given.last_at,
-       (SELECT max(day) FROM usage_actors AS one WHERE one.action = :action AND one.actor = given.actor AND one.day < :day)
-FROM unnest(:actors::text[], :times::integer[], :first_ats::timestamptz[], :last_ats::timestamptz[])
-     AS given (actor, times, first_at, last_at)
+SELECT :day::date, given.*, (
+    SELECT max(day) FROM usage_actors AS one WHERE one.action = given.action AND one.actor = given.actor AND one.day < :day)
+FROM unnest(:actions::text[], :actors::text[], :times::integer[], :first_ats::timestamptz[], :last_ats::timestamptz[])
+     AS given (action, actor, times, first_at, last_at)
 ON CONFLICT (action, actor, day) DO UPDATE
 SET times = excluded.times, first_at = excluded.first_at, last_at = excluded.last_at
 WHERE (stored.times, stored.first_at, stored.last_at) <> (excluded.times, excluded.first_at, excluded.last_at);
 
--- name: chain_later(day, action, actors)!
+-- name: chain_later(day, actions, actors)!
 -- Lets the next day of each of these know that this is the one before it.
 UPDATE usage_actors AS later SET before = :day
-FROM unnest(:actors::text[]) AS given (actor) CROSS JOIN LATERAL (
-    SELECT day FROM usage_actors AS one WHERE one.action = :action AND one.actor = given.actor AND one.day > :day
+FROM unnest(:actions::text[], :actors::text[]) AS given (action, actor) CROSS JOIN LATERAL (
+    SELECT day FROM usage_actors AS one WHERE one.action = given.action AND one.actor = given.actor AND one.day > :day
     ORDER BY day LIMIT 1) AS next
 WHERE :day::date < (SELECT max(day) FROM usage_days)
-  AND later.action = :action AND later.actor = given.actor AND later.day = next.day AND later.before IS DISTINCT FROM :day;
+  AND later.action = given.action AND later.actor = given.actor AND later.day = next.day
+  AND later.before IS DISTINCT FROM :day;
 
 -- name: put_day(day, timezone, ends_at, condensed_at)!
 INSERT INTO usage_days (day, timezone, ends_at, condensed_at) VALUES (:day, :timezone, :ends_at, :condensed_at)
