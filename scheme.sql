@@ -361,9 +361,10 @@ CREATE TABLE IF NOT EXISTS usage_actors (
     times    INTEGER NOT NULL,
     first_at TIMESTAMPTZ NOT NULL,
     last_at  TIMESTAMPTZ NOT NULL,
-    PRIMARY KEY (action, day, actor)
+    before   DATE,                                                       -- the day before this one on which they did it
+    PRIMARY KEY (action, actor, day)
 );
-CREATE INDEX IF NOT EXISTS usage_actors_by_actor ON usage_actors (action, actor, day);
+CREATE INDEX IF NOT EXISTS usage_actors_by_day ON usage_actors (action, day);
 ALTER TABLE usage_actors SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.02);
 
 -- Names that were forgotten, by their digest, with those that stand for them: days condensed anew have the same people.

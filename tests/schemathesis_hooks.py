@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import schemathesis
 from hypothesis import strategies as st
+
+from promise_pub.spans import SINCE_PATTERN
 
 _NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["C"], exclude_characters='",'), max_size=20)
 _ROWS = st.builds(lambda name, number: f"{name},{number}@example.com", _NAMES, st.integers(0, 99))
@@ -47,7 +50,17 @@ def map_case(_: Any, case: Any) -> Any:
         case.query = asked | _SLOW
         for given in (case.query, _fields(case)):
             given.pop("profile", None)
+    if case.path.startswith("/usage"):
+        for given in (case.query or {}, _fields(case)):
+            _bring_together(given)
     return case
+
+
+def _bring_together(given: dict[str, Any]) -> None:
+    """Puts days of a short range in place of those that are well written: no schema says how far apart two may be."""
+    for name, near in (("start", "7d"), ("end", "1d")):
+        if name in given and re.fullmatch(SINCE_PATTERN, str(given[name])):
+            given[name] = near
 
 
 _EXCLUSIVE = (("after", "before"), ("since", "until"))  # the second pair: neither may be the later one
@@ -68,6 +81,15 @@ def _does_not_apply(case: Any, given: dict[str, Any]) -> bool:
     return is_special and not (name == _COUNTED and given.get("interval", "1h") in _INTERVALS)
 
 
+def _contradicts(case: Any, given: dict[str, Any]) -> bool:
+    """Tells of a question about usage that its parameters do not go together."""
+    if not case.path.startswith("/usage"):
+        return False
+    formats = {str(given[name]) for name in ("content_type", "format") if given.get(name)}
+    rolls = str(given.get("rolling") or 0) != "0" and str(given.get("aggregate") or "d") not in ("d", "day")
+    return len(formats) > 1 or rolls
+
+
 def _fields(case: Any) -> dict[str, Any]:
     """Those of a form; the query string wins over them."""
     return case.body if isinstance(case.body, dict) else {}
@@ -83,5 +105,5 @@ def filter_case(_: Any, case: Any) -> bool:
     on = str(given.get("header")).lower() == "true"
     both = bool(given.get("rate")) and str(given.get("rate")) != "0" and bool(given.get("profile"))
     both = both or any(given.get(one) and given.get(other) for one, other in _EXCLUSIVE)
-    both = both or _does_not_apply(case, given)
+    both = both or _does_not_apply(case, given) or _contradicts(case, given)
     return not (both or (on and columns) or len(names) > len(set(names)))

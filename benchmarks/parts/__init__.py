@@ -13,10 +13,11 @@ from benchmarks.parts.responsive import responsive
 from benchmarks.parts.saved import saved
 from benchmarks.parts.stats import stats
 from benchmarks.parts.upload import upload
+from benchmarks.parts.usage import usage
 from benchmarks.parts.visits import visits
 from benchmarks.parts.window import window
 
 PARTS: dict[str, Callable[[Bench], Awaitable[Section]]] = {
     part.__name__: part
-    for part in (publish, window, saved, memory, responsive, upload, rate, visits, journal, stats, attacked)
+    for part in (publish, window, saved, memory, responsive, upload, rate, visits, journal, stats, usage, attacked)
 }

@@ -111,21 +111,10 @@ def imported(*patterns: str) -> set[str]:
 
 
 def names_imported(file: Path) -> Iterator[str]:
-    """Whole names; `from a import b` is a, and a.b, which may be a module. What a file can do without is left out."""
-    whole = ast.parse(file.read_text(encoding="utf-8"))
-    optional = {inner for node in ast.walk(whole) if _may_miss(node) for inner in ast.walk(node)}
-    for node in ast.walk(whole):
-        if node in optional:
-            continue
+    """Whole names; `from a import b` is a, and a.b, which may be a module."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def _may_miss(node: ast.AST) -> bool:
-    """Whether it tries to import something, and answers for what is not there."""
-    return isinstance(node, ast.Try) and any(
-        isinstance(handler.type, ast.Name) and handler.type.id == "ImportError" for handler in node.handlers
-    )

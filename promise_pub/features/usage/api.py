@@ -29,19 +29,20 @@ from promise_pub.json_schema import (
     one_of,
     ref,
 )
-from promise_pub.spans import SINCE_PATTERN
+from promise_pub.spans import DAY_PATTERN, SINCE_PATTERN
 
 _DATE: Schema = {"type": "string", "format": "date"}
-_ROLLING: Schema = {"type": "integer", "anyOf": [{"const": 0}, {"minimum": MIN_ROLLING, "maximum": MAX_ROLLING}]}
+_ASKED_DAY: Schema = {"type": "string", "pattern": DAY_PATTERN, "example": "2026-01-05"}
+_ROLLING: Schema = {"anyOf": [{"enum": [0, ""]}, {"type": "integer", "minimum": MIN_ROLLING, "maximum": MAX_ROLLING}]}
 _ERRORS: tuple[Kind, ...] = (errors.BadParameter, errors.NotAllowed, errors.ServerBusy, *DATABASE)
 
 
 def _question(named: Sequence[str]) -> Mapping[str, Schema]:
-    """Describes the parameters, by their names."""
+    """Describes the parameters, by their names. Of empty ones, as forms send them, none is given."""
     when = {"type": "string", "pattern": SINCE_PATTERN}
     more = "a day, a time (its day in the days' zone), or a span before now, such as `90d`"
-    names = {"type": "string", "enum": [*Aggregate, *(one[0] for one in Aggregate)]}
-    chosen = {"type": "string", "enum": [*named]}
+    names = _one_of(*Aggregate, *(one[0] for one in Aggregate))
+    chosen = _one_of(*named)
     return {
         "start": described(
             when, f"The first day: {more}. Unless given, 90 days before `end`, moved back to a period's start."
@@ -51,10 +52,14 @@ def _question(named: Sequence[str]) -> Mapping[str, Schema]:
             names, "The periods, in any case; `week` unless given, `day` with `rolling`. Weeks are ISO's."
         ),
         "rolling": described(_ROLLING, "Users of so many days up to each day; only by day. 0 is none."),
-        "action": described(one_of(Action), "The action that users are counted by; `login` unless given."),
+        "action": described(_one_of(*Action), "The action that users are counted by; `login` unless given."),
         "content_type": described(chosen, "The format of the answer; it goes before `Accept`."),
         "format": described(chosen, "The same; where both are given, they are equal."),
     }
+
+
+def _one_of(*texts: str) -> Schema:
+    return {"type": "string", "enum": [*texts, ""]}
 
 
 def _parameters(described_ones: Mapping[str, Schema]) -> list[Schema]:
@@ -135,7 +140,7 @@ def _day() -> Operation:
         "tags": ["usage"],
         "summary": "Show who acted on a day",
         "parameters": [
-            {"name": "day", "in": "path", "required": True, "description": "The day.", "schema": _DATE},
+            {"name": "day", "in": "path", "required": True, "description": "The day.", "schema": _ASKED_DAY},
             *_parameters({name: question[name] for name in ("action", *FORMAT)}),
             IF_NONE_MATCH,
         ],

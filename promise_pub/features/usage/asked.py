@@ -71,8 +71,9 @@ def _read_object(body: bytes) -> list[tuple[str, str]]:
     if not isinstance(given, dict):
         raise BadParameter("The body must be a JSON object.")
     for name, value in given.items():
-        if isinstance(value, bool) or not isinstance(value, str | int):
-            raise BadParameter(f"{name[:50]} must be text, or a whole number.")
+        kind = int if name == "rolling" else str
+        if type(value) is not kind and value != "":
+            raise BadParameter(f"{name[:50]} must be {'a whole number' if kind is int else 'text'}.")
     return [(name, str(value)) for name, value in given.items()]
 
 

@@ -1,42 +1,43 @@
-"""Usage as a plot that Bokeh embeds elsewhere, where the extra promise-pub[bokeh] is installed.
-
-Bokeh is imported when somebody asks for it: that takes a second or two. Call it in a thread.
-"""
+"""Usage as a plot that Bokeh embeds elsewhere, where the extra promise-pub[bokeh] is installed."""
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+import sys
+from importlib.util import find_spec
+from pathlib import Path
 
+from promise_pub.errors import ServerBusy
 from promise_pub.features.usage.chart import MOST_DRAWN
 from promise_pub.features.usage.errors import BokehMissing
 from promise_pub.features.usage.records import Usage
-from promise_pub.features.usage.report import UNITS, title_of
+from promise_pub.features.usage.report import plot_as_json
+from promise_pub.json_text import dump_json
 
-HEIGHT = 300  # pixels; the width is that of the page around it
 TARGET = "myplot"  # the id of the element that the plot is put in
-WIDTH_OF_BAR, FAINT = 0.9, 0.4  # of a period's width; the share of the colour that a period has which is not whole
+TIMEOUT = 8.0  # seconds; importing Bokeh takes one or two
+PROGRAM = Path(__file__).with_name("bokeh_item.py")
 
 
-def as_bokeh(usage: Usage) -> dict[str, Any]:
-    """Returns the item of `Bokeh.embed.embed_item`, for the newest MOST_DRAWN periods. Raises BokehMissing."""
+async def make_bokeh_item(usage: Usage, program: Path = PROGRAM, within: float = TIMEOUT) -> bytes:
+    """Returns the JSON of an item of Bokeh, for the newest MOST_DRAWN periods. Raises BokehMissing, or ServerBusy where it
+    takes longer than `within` seconds."""
+    if find_spec("bokeh") is None:
+        raise BokehMissing
+    told = plot_as_json(usage)
+    newest = {name: told[name][-MOST_DRAWN:] for name in ("labels", "values", "complete")}
+    pipe = asyncio.subprocess.PIPE
+    # Without the folder of the program on its path, whose modules have names that others use, too.
+    process = await asyncio.create_subprocess_exec(sys.executable, "-P", program, stdin=pipe, stdout=pipe, stderr=pipe)
     try:
-        from bokeh.core.types import ID
-        from bokeh.embed import json_item
-        from bokeh.models import DataRange1d, FactorRange
-        from bokeh.plotting import figure
-    except ImportError:
-        raise BokehMissing from None
-    periods = usage.periods[-MOST_DRAWN:]
-    names = [one.name for one in periods]
-    plot = figure(
-        x_range=FactorRange(factors=names),
-        y_range=DataRange1d(start=0),
-        title=title_of(usage.question),
-        height=HEIGHT,
-        sizing_mode="stretch_width",
-    )
-    plot.xaxis.axis_label, plot.yaxis.axis_label = str(usage.question.aggregate), UNITS[usage.question.action]
-    plot.xaxis.major_label_orientation = "vertical"
-    alphas = [1.0 if one.complete else FAINT for one in periods]
-    plot.vbar(x=names, top=[one.users for one in periods], width=WIDTH_OF_BAR, fill_alpha=alphas)
-    return dict(json_item(plot, ID(TARGET)))
+        async with asyncio.timeout(within):
+            item, complaint = await process.communicate(dump_json({**told, **newest, "target": TARGET}).encode())
+    except TimeoutError:
+        raise ServerBusy(f"Bokeh did not make the plot within {within:g} s. Try again.") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        raise RuntimeError(f"Bokeh failed: {complaint.decode(errors='replace')[-2000:]}")
+    return item

@@ -57,10 +57,19 @@ def cut(aggregate: Aggregate, start: date, end: date) -> list[tuple[str, date, d
     return [(name_of(aggregate, first), first, after) for first, after in pairwise(bounds)]
 
 
+def starts_by_day(aggregate: Aggregate, start: date, end: date) -> list[date]:
+    """Returns for each day of a range the first day of its period there."""
+    starts: list[date] = []
+    for _, first, after in cut(aggregate, start, end):
+        first = max(first, start)
+        starts += [first] * (min(after, end) - first).days
+    return starts
+
+
 def tell_periods(question: Question, counted: Counted, whole: Sequence[date]) -> Sequence[Period]:
-    """Returns every period of a question. `counted` has those with anybody: first day, people, actions; `whole` the days
+    """Returns every period of a question. `counted` has those with anybody: a day of it, people, actions; `whole` the days
     that are condensed to their end, in their order."""
-    found = {start: (users, actions) for start, users, actions in counted}
+    found = {floor(question.aggregate, day): (users, actions) for day, users, actions in counted}
     return [
         _period(name, start, end, *found.get(start, (0, 0)), question.start <= start and end <= question.end, whole)
         for name, start, end in cut(question.aggregate, question.start, question.end)

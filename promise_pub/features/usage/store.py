@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,8 +16,8 @@ import asyncpg
 from promise_pub.concurrency import run_in_thread
 from promise_pub.db import ANSWER_TIMEOUT, answering, queries
 from promise_pub.db_checks import Need
-from promise_pub.features.usage import periods
 from promise_pub.features.usage.days import ONE_DAY, day_start
+from promise_pub.features.usage.periods import starts_by_day, tell_periods, tell_windows
 from promise_pub.features.usage.records import Acted, Action, Period, Question, Usage
 from promise_pub.features.usage.settings import UsageSettings
 from promise_pub.text import storable
@@ -58,12 +59,13 @@ class CondensedDays:
         """Puts these, as they were read at that moment, in place of all that is there of a day."""
         sql = self._sql
         await sql.hold_names(connection)
-        await sql.clear_day(connection, day=day, actions=_ACTIONS)
-        for action, rows in acted.items():
-            if rows:
-                actors, times, first_ats, last_ats = zip(*rows, strict=True)
-                given = {"actors": actors, "times": times, "first_ats": first_ats, "last_ats": last_ats}
-                await sql.add_actors(connection, day=day, action=action, **given)
+        stand_ins = {row["digest"]: row["name"] async for row in sql.forgotten(connection)}
+        rows = [(action, _named(one.actor, stand_ins), *one[1:]) for action, people in acted.items() for one in people]
+        actions, actors, times, first_ats, last_ats = zip(*rows, strict=True) if rows else ((),) * 5
+        these = {"day": day, "actions": actions, "actors": actors}
+        await sql.remove_others(connection, among=_ACTIONS, **these)
+        await sql.put_actors(connection, **these, times=times, first_ats=first_ats, last_ats=last_ats)
+        await sql.chain_later(connection, **these)
         ends_at = day_start(day + ONE_DAY, zone)
         await sql.put_day(connection, day=day, timezone=zone.key, ends_at=ends_at, condensed_at=read_at)
 
@@ -89,35 +91,42 @@ class StoredUsage:
             answering(self._pool, ANSWER_TIMEOUT) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            newest = await self._sql.newest(connection)
-            changes = self._sql.zone_changes(connection, start=question.start, end=question.end)
+            bounds = await self._sql.bounds(connection)
+            if not bounds:
+                periods = await run_in_thread(tell_periods, question, (), ())
+                zone = self._settings.timezone.key
+                return Usage(
+                    question=question, timezone=zone, through=None, excluded=excluded, users=0, periods=periods
+                )
             stand_ins = self._sql.stand_ins(connection, names=excluded)
-            among = {
-                "action": question.action,
-                "end": question.end,
-                "excluded": [*excluded, *[row["name"] async for row in stand_ins]],
-            }
+            among = {"action": question.action, "excluded": [*excluded, *[row["name"] async for row in stand_ins]]}
+            # All days that are there follow each other: none is read that is not, and who came before them is forgotten.
+            since, until = max(question.start, bounds["oldest"]), min(question.end, bounds["newest"] + ONE_DAY)
+            changes = self._sql.zone_changes(connection, start=question.start, end=question.end)
             return Usage(
                 question=question,
-                timezone=newest["timezone"] if newest else self._settings.timezone.key,
-                through=newest and newest["through"],
+                timezone=bounds["timezone"],
+                through=bounds["through"],
                 excluded=excluded,
-                users=await self._sql.count_users(connection, start=question.start, **among),
-                periods=await self._periods(connection, question, among),
+                users=await self._sql.count_users(connection, since=since, until=until, **among),
+                periods=await self._periods(connection, question, bounds["oldest"], until, among),
                 zone_changes=[tuple(row) async for row in changes],
             )
 
-    async def _periods(self, connection: Any, question: Question, among: Mapping[str, Any]) -> Sequence[Period]:
-        start, width = question.start, question.rolling
-        since = start - timedelta(days=max(width - 1, 0))
+    async def _periods(
+        self, connection: Any, question: Question, oldest: date, until: date, among: Mapping[str, Any]
+    ) -> Sequence[Period]:
+        sql, width = self._sql, question.rolling
+        begun = question.start - timedelta(days=max(width - 1, 0))
+        since = max(begun, oldest)
         if width:
-            found = self._sql.count_rolling(connection, start=start, width=width, **among)
+            found = sql.count_rolling(connection, width=width, since=since, until=until, **among)
         else:
-            found = self._sql.count_periods(connection, start=start, unit=question.aggregate, **among)
+            starts = await run_in_thread(starts_by_day, question.aggregate, since, until)
+            found = sql.count_periods(connection, starts=starts, since=since, until=until, **among)
         rows = [tuple(row) async for row in found]
-        whole = [row["day"] async for row in self._sql.whole_days(connection, start=since, end=question.end)]
-        tell = periods.tell_windows if width else periods.tell_periods
-        return await run_in_thread(tell, question, rows, whole)
+        whole = [row["day"] async for row in sql.whole_days(connection, start=begun, end=question.end)]
+        return await run_in_thread(tell_windows if width else tell_periods, question, rows, whole)
 
     async def day(self, day: date, action: Action) -> Sequence[Acted]:
         async with answering(self._pool, ANSWER_TIMEOUT, reset=False) as connection:
@@ -131,3 +140,8 @@ class StoredUsage:
             await self._sql.hold_names(connection)
             await self._sql.add_forgotten(connection, actor=actor, name=f"forgotten-{secrets.token_hex(8)}")
             return int(await self._sql.rename(connection, actor=actor, actions=_ACTIONS))
+
+
+def _named(actor: str, stand_ins: Mapping[bytes, str]) -> str:
+    """Returns the name that stands for another, or that one itself."""
+    return stand_ins.get(sha256(actor.encode()).digest(), actor) if stand_ins else actor

@@ -1,19 +1,49 @@
 -- The queries of store.py.
 
 -- name: hold_names()!
--- Waits until nobody else condenses a day or forgets a name, and keeps others from it until the transaction ends.
-SELECT pg_advisory_xact_lock(hashtext('promise-pub'), hashtext('usage names'));
+-- Waits until nobody else condenses a day or forgets a name, and keeps others from it until the transaction ends. Statements
+-- are planned anew, since a plan that was made for an empty table would read all of it once it has grown.
+SELECT pg_advisory_xact_lock(hashtext('promise-pub'), hashtext('usage names')),
+       set_config('plan_cache_mode', 'force_custom_plan', true);
 
--- name: clear_day(day, actions)!
-DELETE FROM usage_actors WHERE action = ANY(:actions::text[]) AND day = :day;
+-- name: forgotten()
+SELECT digest, name FROM usage_forgotten;
 
--- name: add_actors(day, action, actors, times, first_ats, last_ats)!
--- Adds who did something on a day; those who were forgotten under the names that stand for theirs.
-INSERT INTO usage_actors (day, action, actor, times, first_at, last_at)
-SELECT :day::date, :action::text, coalesce(forgotten.name, given.actor), given.times, given.first_at, given.last_at
-FROM unnest(:actors::text[], :times::integer[], :first_ats::timestamptz[], :last_ats::timestamptz[])
-     AS given (actor, times, first_at, last_at)
-LEFT JOIN usage_forgotten AS forgotten ON forgotten.digest = sha256(convert_to(given.actor, 'UTF8'));
+-- name: remove_others(day, among, actions, actors)!
+-- Removes from a day all but these, and takes them out of the chain of the days of each. `among` are all actions.
+WITH gone AS (
+    DELETE FROM usage_actors AS stored
+    WHERE action = ANY(:among::text[]) AND day = :day AND NOT EXISTS (
+        SELECT FROM unnest(:actions::text[], :actors::text[]) AS given (action, actor)
+        WHERE given.action = stored.action AND given.actor = stored.actor)
+    RETURNING action, actor, before
+)
+UPDATE usage_actors AS later SET before = gone.before
+FROM gone CROSS JOIN LATERAL (
+    SELECT day FROM usage_actors AS one WHERE one.action = gone.action AND one.actor = gone.actor AND one.day > :day
+    ORDER BY day LIMIT 1) AS next
+WHERE later.action = gone.action AND later.actor = gone.actor AND later.day = next.day;
+
+-- name: put_actors(day, actions, actors, times, first_ats, last_ats)!
+-- Adds these to a day, or changes what is told of them.
+INSERT INTO usage_actors AS stored (day, action, actor, times, first_at, last_at, before)
+SELECT :day::date, given.*, (
+    SELECT max(day) FROM usage_actors AS one WHERE one.action = given.action AND one.actor = given.actor AND one.day < :day)
+FROM unnest(:actions::text[], :actors::text[], :times::integer[], :first_ats::timestamptz[], :last_ats::timestamptz[])
+     AS given (action, actor, times, first_at, last_at)
+ON CONFLICT (action, actor, day) DO UPDATE
+SET times = excluded.times, first_at = excluded.first_at, last_at = excluded.last_at
+WHERE (stored.times, stored.first_at, stored.last_at) <> (excluded.times, excluded.first_at, excluded.last_at);
+
+-- name: chain_later(day, actions, actors)!
+-- Lets the next day of each of these know that this is the one before it.
+UPDATE usage_actors AS later SET before = :day
+FROM unnest(:actions::text[], :actors::text[]) AS given (action, actor) CROSS JOIN LATERAL (
+    SELECT day FROM usage_actors AS one WHERE one.action = given.action AND one.actor = given.actor AND one.day > :day
+    ORDER BY day LIMIT 1) AS next
+WHERE :day::date < (SELECT max(day) FROM usage_days)
+  AND later.action = given.action AND later.actor = given.actor AND later.day = next.day
+  AND later.before IS DISTINCT FROM :day;
 
 -- name: put_day(day, timezone, ends_at, condensed_at)!
 INSERT INTO usage_days (day, timezone, ends_at, condensed_at) VALUES (:day, :timezone, :ends_at, :condensed_at)
@@ -35,9 +65,10 @@ SELECT count(*) FROM old;
 SELECT min(day) AS oldest, (SELECT timezone FROM usage_days WHERE day <= :today ORDER BY day DESC LIMIT 1) AS timezone
 FROM usage_days;
 
--- name: newest()^
--- Returns the time zone of the newest day, and up to when its events were read.
-SELECT timezone, least(ends_at, condensed_at) AS through FROM usage_days ORDER BY day DESC LIMIT 1;
+-- name: bounds()^
+-- Returns the first and the last day, the time zone of the last one, and up to when its events were read.
+SELECT (SELECT min(day) FROM usage_days) AS oldest, day AS newest, timezone, least(ends_at, condensed_at) AS through
+FROM usage_days ORDER BY day DESC LIMIT 1;
 
 -- name: whole_days(start, end)
 -- Returns the days of a range that are condensed to their end, in their order.
@@ -54,38 +85,39 @@ WHERE day >= :start AND timezone <> before ORDER BY day;
 SELECT name FROM usage_forgotten
 WHERE digest IN (SELECT sha256(convert_to(name, 'UTF8')) FROM unnest(:names::text[]) AS given (name));
 
--- name: count_periods(action, unit, start, end, excluded)
--- Returns the different people of each period of a range in which anybody was there, and how often they did it.
-SELECT date_trunc(:unit::text, day::timestamp)::date AS start, count(DISTINCT actor) AS users, sum(times) AS actions
-FROM usage_actors
-WHERE action = :action AND day >= :start AND day < :end AND actor <> ALL(:excluded::text[])
-GROUP BY 1;
+-- name: count_periods(action, starts, since, until, excluded)
+-- Returns the different people of each period of a range in which anybody was there, and how often they did it. `starts`
+-- tells, for each day of the range, the first of its period there: on it, or later, somebody is counted who was not there
+-- before in this period.
+SELECT start, count(*) FILTER (WHERE before IS NULL OR before < start) AS users, sum(times) AS actions
+FROM (
+    SELECT (:starts::date[])[day - :since::date + 1] AS start, before, times FROM usage_actors
+    WHERE action = :action AND day >= :since AND day < :until AND actor <> ALL(:excluded::text[])
+) AS days
+GROUP BY start;
 
--- name: count_users(action, start, end, excluded)$
+-- name: count_users(action, since, until, excluded)$
 -- Returns the number of different people of a range.
-SELECT count(*) FROM (
-    SELECT DISTINCT actor FROM usage_actors
-    WHERE action = :action AND day >= :start AND day < :end AND actor <> ALL(:excluded::text[])
-) AS actors;
+SELECT count(*) FROM usage_actors
+WHERE action = :action AND day >= :since AND day < :until AND (before IS NULL OR before < :since)
+  AND actor <> ALL(:excluded::text[]);
 
--- name: count_rolling(action, width, start, end, excluded)
--- Returns the different people of the `width` days up to each day, and how often they did it, for the days before `end` on
--- which that changes. A day of somebody counts until their next one, or for `width` days.
+-- name: count_rolling(action, width, since, until, excluded)
+-- Returns the different people of the `width` days up to each day, and how often they did it, for the days on which that
+-- changes. Somebody's day counts for `width` days, but only from when the day before it does no longer.
 WITH days AS MATERIALIZED (
-    SELECT actor, day, times FROM usage_actors
-    WHERE action = :action AND day > :start::date - :width::integer AND day < :end AND actor <> ALL(:excluded::text[])
-), spans AS (
-    SELECT day, least(day + :width::integer, coalesce(lead(day) OVER (PARTITION BY actor ORDER BY day), 'infinity')) AS until
-    FROM days
-), by_day AS (
-    SELECT day, count(*) AS came, sum(times) AS actions FROM days GROUP BY day
+    SELECT day, greatest(day, CASE WHEN before >= :since THEN before + :width::integer END) AS counted_from,
+           count(*) AS users, sum(times) AS actions
+    FROM usage_actors
+    WHERE action = :action AND day >= :since AND day < :until AND actor <> ALL(:excluded::text[])
+    GROUP BY 1, 2
 ), changes AS (
-    SELECT day, came AS users, actions FROM by_day
-    UNION ALL SELECT day + :width::integer, 0, -actions FROM by_day
-    UNION ALL SELECT until, -count(*), 0 FROM spans GROUP BY until
+    SELECT counted_from AS day, users, 0 AS actions FROM days
+    UNION ALL SELECT day, 0, actions FROM days
+    UNION ALL SELECT day + :width::integer, -users, -actions FROM days
 )
 SELECT day, sum(sum(users)) OVER (ORDER BY day) AS users, sum(sum(actions)) OVER (ORDER BY day) AS actions
-FROM changes WHERE day < :end GROUP BY day ORDER BY day;
+FROM changes GROUP BY day ORDER BY day;
 
 -- name: actors_of(day, action)
 -- Returns who did something on a day, by name.

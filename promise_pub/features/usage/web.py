@@ -26,7 +26,7 @@ from promise_pub.features.usage.asked import (
     parse_question,
     read_body,
 )
-from promise_pub.features.usage.bokeh_plot import as_bokeh
+from promise_pub.features.usage.bokeh_plot import make_bokeh_item
 from promise_pub.features.usage.chart import MOST_DRAWN, draw_chart, draw_chart_file
 from promise_pub.features.usage.days import ONE_DAY, day_of
 from promise_pub.features.usage.ports import UsageReader
@@ -109,7 +109,7 @@ async def list_usage(request: web.Request) -> web.Response:
 @routes.post("/usage/login/plot", expect_handler=defer_continue)
 async def plot_usage(request: web.Request) -> web.Response:
     """Draws different users by period."""
-    plots = {HTML: _as_plot, SVG: _as_svg, JSON: _as_plot_json, BOKEH: _as_bokeh}
+    plots = {HTML: _as_plot, SVG: _as_svg, JSON: _as_plot_json}
     return await _answer(request, PLOT_FORMATS, plots)
 
 
@@ -121,6 +121,8 @@ async def _answer(request: web.Request, formats: Sequence[str], renders: Mapping
     question = parse_question(given, now, settings.timezone)
     async with large_answer(request) as make:
         usage = await reader.count(question)
+        if wanted == BOKEH:
+            return web.Response(body=await make_bokeh_item(usage), content_type="application/json")
         told = Told(usage, given, settings, AUTHENTICATOR in request.app, now)
         if renders[wanted] is _as_page:
             told = replace(told, headline=await _read_headline(reader, usage))
@@ -215,10 +217,6 @@ def _as_svg(_: web.Request, told: Told) -> web.Response:
 
 def _as_plot_json(_: web.Request, told: Told) -> web.Response:
     return as_json(report.plot_as_json(told.usage))
-
-
-def _as_bokeh(_: web.Request, told: Told) -> web.Response:
-    return as_json(as_bokeh(told.usage))
 
 
 _TABLES: Mapping[str, Render] = {JSON: _as_json, CSV: _as_csv, PLAIN: _as_text}

@@ -30,7 +30,7 @@ LENGTH = 12  # days
 minutes = st.integers(0, LENGTH * 24 * 4 - 1).map(lambda quarter: quarter * 15)
 random_logins = st.lists(st.tuples(st.sampled_from("abcdef"), minutes), max_size=60)
 quick = settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 

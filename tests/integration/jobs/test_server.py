@@ -45,7 +45,7 @@ class Course:
 
     def feature(self) -> Feature:
         job = Job(name="usage", title="Counts days.", run=self.run, arguments=USAGE.arguments)
-        return feature_of(lambda *_: [job])
+        return replace(feature_of(lambda *_: [job]), jobs=lambda *_: [job])
 
 
 @asynccontextmanager

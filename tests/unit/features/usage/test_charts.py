@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from xml.etree import ElementTree
 
-from promise_pub.features.usage.bokeh_plot import FAINT, as_bokeh
+import pytest
+
+from promise_pub.errors import ServerBusy
+from promise_pub.features.usage.bokeh_plot import make_bokeh_item
 from promise_pub.features.usage.chart import HATCHED, MOST_DRAWN, describe, draw_chart, draw_chart_file
 from promise_pub.features.usage.document import draw_document
 from promise_pub.features.usage.records import Aggregate, Usage
@@ -70,6 +74,17 @@ async def test_a_page_in_a_file_has_chart_and_table_and_escapes_what_it_is_told(
 
 
 async def test_bokeh_draws_the_same_bars() -> None:
-    item = as_bokeh(await usage_of(4, 0, 2, whole=2))
-    text = str(item)
-    assert "2026-01-07" in text and str(FAINT) in text and "Users who logged in, by day" in text
+    pytest.importorskip("bokeh")
+    item = (await make_bokeh_item(await usage_of(4, 0, 2, whole=2))).decode()
+    assert "2026-01-07" in item and "[1.0, 1.0, 0.4]" in item and "Users who logged in, by day" in item
+
+
+async def test_a_plot_that_takes_too_long_or_fails_is_given_up(tmp_path: Path) -> None:
+    pytest.importorskip("bokeh")
+    program = tmp_path / "program.py"
+    program.write_text("import time; time.sleep(60)")
+    with pytest.raises(ServerBusy):
+        await make_bokeh_item(await usage_of(1), program, within=0.1)
+    program.write_text("raise SystemExit('no')")
+    with pytest.raises(RuntimeError, match="Bokeh failed: no"):
+        await make_bokeh_item(await usage_of(1), program, within=60)

@@ -6,7 +6,9 @@ import csv
 import io
 import re
 import sys
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from promise_pub.accounts.passwords import Passwords
 from promise_pub.accounts.people import Role
 from promise_pub.accounts.sessions import SessionSigner
 from promise_pub.errors import DatabaseUnavailable
-from promise_pub.features.usage.records import Action, Aggregate
+from promise_pub.features.usage.records import Action, Aggregate, Period, Question, Usage
 from promise_pub.features.usage.report import COLUMNS
 from promise_pub.features.usage.settings import UsageSettings
 from promise_pub.web.docs import page
@@ -360,3 +362,37 @@ async def test_a_whole_day_of_many_people_is_bounded_on_its_page_alone(seen: See
     text = await seen.text("/usage/days/2026-01-05")
     assert text.count('<td class="name">') == 1_000 and "The first 1,000 of 1,500" in text
     assert len((await seen.json("/usage/days/2026-01-05"))["people"]) == 1_500
+
+
+class Noting(list[Period]):
+    """Periods that note which thread goes through them."""
+
+    threads: set[threading.Thread]
+
+    def __iter__(self) -> Iterator[Period]:
+        self.threads.add(threading.current_thread())
+        return super().__iter__()
+
+    def __reversed__(self) -> Iterator[Period]:
+        return iter([*self][::-1])
+
+
+@pytest.mark.parametrize(
+    "face", ["?format=html", "?format=csv", "/raw?format=json", "/raw?format=text", "/plot?format=json"]
+)
+async def test_no_face_goes_through_periods_on_the_event_loop(
+    seen: Seen, monkeypatch: pytest.MonkeyPatch, face: str
+) -> None:
+    """Fault 33."""
+    fill(seen.usage)
+    count, threads = seen.usage.count, set[threading.Thread]()
+
+    async def counted(question: Question) -> Usage:
+        found = await count(question)
+        noting = Noting(found.periods)
+        noting.threads = threads
+        return replace(found, periods=noting)
+
+    monkeypatch.setattr(seen.usage, "count", counted)
+    await seen.text(f"/usage/login{face}&{RANGE}")
+    assert threads and threading.main_thread() not in threads

@@ -1,0 +1,1 @@
+"""The measurements of the part `usage`: days condensed, and periods counted."""
