@@ -14,6 +14,8 @@ MAX_AHEAD = timedelta(minutes=5)
 Source = Literal["own", "bus", "api", "import"]
 """The party that vouches for an event: promise-pub itself, the bus, a user of the API, a file."""
 
+_NO_HEADERS: Mapping[str, Any] = {}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxEvent:
@@ -40,8 +42,7 @@ class Told:
     rows: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewEvent:
+class NewEvent(NamedTuple):
     """An event that is to be appended to the journal. Two with the same `key` are one.
 
     `at` is the moment it happened, as its sender says; None: that of its arrival. `topic` is its routing key, at most 255
@@ -58,16 +59,26 @@ class NewEvent:
     actor: str | None = None
     message_id: str | None = None
     content_type: str | None = None
-    headers: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, Any] = _NO_HEADERS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event(NewEvent):
-    """An event of the journal. `seq` counts from 1 without holes, in the order of commits; `received_at` never falls."""
+class Event(NamedTuple):
+    """An event of the journal, with all that a NewEvent has. `seq` counts from 1 without holes, in the order of commits;
+    `received_at` never falls."""
 
     seq: int
+    key: UUID
+    source: Source
+    topic: str
+    body: bytes
     at: datetime
     received_at: datetime
+    sender: str | None = None
+    subject: str | None = None
+    actor: str | None = None
+    message_id: str | None = None
+    content_type: str | None = None
+    headers: Mapping[str, Any] = _NO_HEADERS
 
 
 class Bounds(NamedTuple):

@@ -41,8 +41,8 @@ class FakeJournal:
 
     def add(self, event: NewEvent) -> Event:
         now = datetime.now(UTC)
-        values = {name: getattr(event, name) for name in NewEvent.__slots__}
-        added = Event(**values | {"at": event.at or now}, seq=len(self.events) + 1, received_at=now)
+        values = event._asdict() | {"at": event.at or now}
+        added = Event(**values, seq=len(self.events) + 1, received_at=now)
         self._keys.add(event.key)
         self.events.append(added)
         return added

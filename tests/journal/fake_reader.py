@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -46,8 +45,7 @@ class FakeReader:
         for event in events:
             if event.key not in known and event not in refused:
                 known.add(event.key)
-                given = {one.name: getattr(event, one.name) for one in fields(NewEvent)}
-                given["at"] = event.at or NOW
+                given = event._asdict() | {"at": event.at or NOW}
                 self.events.append(Event(**given, seq=len(self.events) + 1, received_at=NOW))
         added = len(self.events) - before
         return Appended(added, len(events) - added - len(refused), refused)

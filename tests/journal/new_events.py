@@ -63,7 +63,7 @@ def select_naively(events: list[Event], selection: Selection) -> list[Event]:
 
 def as_new(event: Event) -> NewEvent:
     """The event as it was given."""
-    return NewEvent(**{name: getattr(event, name) for name in NewEvent.__dataclass_fields__})
+    return NewEvent(**{name: getattr(event, name) for name in NewEvent._fields})
 
 
 async def all_events(journal: StoredJournal) -> list[Event]:

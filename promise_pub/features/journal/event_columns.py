@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
 from datetime import UTC, datetime
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -27,12 +26,12 @@ COLUMNS = (
     "content_type",
     "headers",
 )
-_ALL = tuple(field.name for field in fields(Event))
-_values_of = itemgetter(*_ALL)
+_but_headers_of = itemgetter(*Event._fields[:-1])
 _optional_texts = attrgetter("sender", "subject", "actor", "message_id", "content_type")
 MAX_INDEXED = 2000  # bytes of a text; PostgreSQL's indexes take 2,704 of all their columns
 _FIRST = datetime.min.replace(tzinfo=UTC)
 _encode = json.JSONEncoder(ensure_ascii=False).encode
+_decode = json.JSONDecoder().decode
 
 
 def is_indexable(event: NewEvent) -> bool:
@@ -55,9 +54,7 @@ def row_of(event: NewEvent) -> Row:
 
 def event_of(row: Mapping[str, Any]) -> Event:
     """Returns the event of a row of the table."""
-    values = dict(zip(_ALL, _values_of(row), strict=True))
-    values["headers"] = json.loads(values["headers"])
-    return Event(**values)
+    return Event._make((*_but_headers_of(row), _decode(row["headers"])))
 
 
 def _moment(at: datetime | None) -> datetime | None:
