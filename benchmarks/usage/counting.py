@@ -15,7 +15,7 @@ import pandas
 
 from benchmarks.measure import middle
 from benchmarks.services import NotMeasured
-from benchmarks.usage.filling import PREFIX, fill_with_logins
+from benchmarks.usage.filling import fill_with_logins
 from promise_pub import db
 from promise_pub.features.journal.store import StoredJournal
 from promise_pub.features.usage.condense import usage_job
@@ -72,7 +72,7 @@ async def measure_usage(database: DatabaseSettings, logins: int, users: int, day
         watching = asyncio.create_task(_watch(measured.held))
         started, now = time.perf_counter(), datetime.now(UTC)
         work = _TimedWork(pool, "usage", {}, now, seconds=measured.days)
-        await usage_job(pool, StoredJournal(pool), settings, PREFIX).run(work)
+        await usage_job(pool, StoredJournal(pool), settings).run(work)
         measured.all_days = time.perf_counter() - started
         watching.cancel()
         with suppress(asyncio.CancelledError):

@@ -40,7 +40,7 @@ class Site:
 
     @property
     def job(self) -> Job:
-        return usage_job(self.pool, self.journal, self.settings, "promise-pub")
+        return usage_job(self.pool, self.journal, self.settings)
 
     async def log_in(self, *logins: Login | tuple[str, datetime], topic: str = "account.login", **values: Any) -> None:
         events = [

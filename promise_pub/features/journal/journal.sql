@@ -111,11 +111,21 @@ ON CONFLICT (name) DO UPDATE SET position = excluded.position, heard_at = exclud
 SELECT count(*) AS count, min(seq) AS first, max(seq) AS last
 FROM (SELECT seq FROM journal_events WHERE at >= :since AND at < :until ORDER BY at LIMIT :most) AS found;
 
--- name: actors(topic, since, until)
--- Returns who told own events of a topic in this time, and how often.
+-- name: told_topics()
+-- Returns the topics of own events that somebody told, each by one look at the index.
+WITH RECURSIVE told AS (
+    SELECT min(topic) AS topic FROM journal_events WHERE source = 'own' AND actor IS NOT NULL
+    UNION ALL
+    SELECT (SELECT min(topic) FROM journal_events WHERE source = 'own' AND actor IS NOT NULL AND topic > told.topic)
+    FROM told WHERE topic IS NOT NULL
+)
+SELECT topic FROM told WHERE topic IS NOT NULL;
+
+-- name: actors(topics, since, until)
+-- Returns who told own events of these topics in this time, and how often.
 SELECT actor, count(*)::integer AS times, min(at) AS first_at, max(at) AS last_at
 FROM journal_events
-WHERE source = 'own' AND actor IS NOT NULL AND topic = :topic AND at >= :since AND at < :until
+WHERE source = 'own' AND actor IS NOT NULL AND topic = ANY (:topics::text[]) AND at >= :since AND at < :until
 GROUP BY actor;
 
 -- name: first_at(topics)$

@@ -122,9 +122,16 @@ class StoredJournal(FollowedJournal):
             raise EventNotFound(f"There is no event {seq}.")
         return event_of(row)
 
-    async def actors(self, connection: Any, topic: str, since: datetime, until: datetime) -> AsyncIterator[Acted]:
-        """Yields who told own events of a topic from a moment to before another, each once, in no order."""
-        async for row in self._sql.actors(connection, topic=topic, since=since, until=until):
+    async def told_topics(self) -> Sequence[str]:
+        """Returns the topics of own events that somebody told, with every prefix that these have had."""
+        async with answering(self._pool, ANSWER_TIMEOUT, reset=False) as connection:
+            return [row["topic"] async for row in self._sql.told_topics(connection)]
+
+    async def actors(
+        self, connection: Any, topics: Sequence[str], since: datetime, until: datetime
+    ) -> AsyncIterator[Acted]:
+        """Yields who told own events of these topics from a moment to before another, each once, in no order."""
+        async for row in self._sql.actors(connection, topics=topics, since=since, until=until):
             yield Acted(*row)
 
     async def first_at(self, topics: Sequence[str]) -> datetime | None:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
+from itertools import chain
 
 import asyncpg
 
@@ -30,13 +31,14 @@ log = logging.getLogger(__name__)
 NAME = "usage"
 NEXT = "next"
 
+Topics = Mapping[Action, Sequence[str]]
 
-def usage_job(pool: asyncpg.Pool, journal: Journal, settings: UsageSettings, prefix: str) -> Job:
-    """Returns the job. `prefix` begins the topics of promise-pub's own events."""
+
+def usage_job(pool: asyncpg.Pool, journal: Journal, settings: UsageSettings) -> Job:
     return Job(
         name=NAME,
         title="Condense who came on each day",
-        run=Condenser(CondensedDays(pool), journal, settings, prefix).run,
+        run=Condenser(CondensedDays(pool), journal, settings).run,
         schedule=Schedule(settings.schedule, settings.timezone),
         arguments=(
             Argument(name="start", help="the first day, as in 2026-01-31", read=partial(read_day, "start")),
@@ -59,11 +61,10 @@ def read_day(name: str, text: str) -> str:
 class Condenser:
     """The work of the job."""
 
-    def __init__(self, days: CondensedDays, journal: Journal, settings: UsageSettings, prefix: str) -> None:
+    def __init__(self, days: CondensedDays, journal: Journal, settings: UsageSettings) -> None:
         self._days = days
         self._journal = journal
         self._settings = settings
-        self._topics = {action: f"{prefix}.{action.topic}" for action in Action}
 
     async def run(self, work: Work) -> None:
         """Condenses days, and deletes those that are too old.
@@ -74,13 +75,14 @@ class Condenser:
         settings = self._settings
         today = day_of(work.now, settings.timezone)
         cookie = await work.cookie(NEXT)
-        planned = await self._plan(work, today, date.fromisoformat(cookie) if cookie else None)
+        topics = await self._topics()
+        planned = await self._plan(work, topics, today, date.fromisoformat(cookie) if cookie else None)
         following, left = planned.next, list[date]()
         for done in range(planned.total):
             day = planned.first + timedelta(days=done)
             following = next_after(following, day, today, settings.settle)
             async with work.step() as step:
-                people = await self._condense(step, day, work.now)
+                people = await self._condense(step, topics, day, work.now)
                 if people is None:
                     left.append(day)
                 if following.isoformat() != cookie:
@@ -89,12 +91,17 @@ class Condenser:
                 await step.progress(done + 1, planned.total, f"{day}: {said}")
         await self._sweep(work, today, planned.total, _summary(planned, left))
 
-    async def _plan(self, work: Work, today: date, kept: date | None) -> Plan:
+    async def _topics(self) -> Topics:
+        """Returns the topics of each action. Their prefix may have been another once, and days then have several."""
+        told = await self._journal.told_topics()
+        return {action: [topic for topic in told if topic.endswith(f".{action.topic}")] for action in Action}
+
+    async def _plan(self, work: Work, topics: Topics, today: date, kept: date | None) -> Plan:
         """Raises BadParameter or UsageZoneChanged."""
         asked, zone = _asked(work.arguments), self._settings.timezone
         condensed = await self._days.condensed(today)
         kept_since = await self._journal.kept_since()
-        first_at = await self._journal.first_at([*self._topics.values()])
+        first_at = await self._journal.first_at([*chain(*topics.values())])
         known = Known(
             today=today,
             next=kept,
@@ -115,13 +122,13 @@ class Condenser:
             )
         return planned
 
-    async def _condense(self, step: Step, day: date, read_at: datetime) -> int | None:
+    async def _condense(self, step: Step, topics: Topics, day: date, read_at: datetime) -> int | None:
         """Replaces a day, and returns the number of its people; None where it stays, since events of it were swept."""
         zone, connection = self._settings.timezone, step.connection
         since, until = day_start(day, zone), day_start(day + ONE_DAY, zone)
         acted: dict[Action, Sequence[Acted]] = {}
-        for action, topic in self._topics.items():
-            acted[action] = [one async for one in self._journal.actors(connection, topic, since, until)]
+        for action, told in topics.items():
+            acted[action] = [one async for one in self._journal.actors(connection, told, since, until)]
         # Asked after they were read: a sweep in between can only leave a day that was there as a whole.
         kept_since = await self._journal.kept_since()
         if kept_since and since < kept_since:

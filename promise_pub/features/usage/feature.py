@@ -9,7 +9,6 @@ from pathlib import Path
 import asyncpg
 
 from promise_pub.db_checks import Need
-from promise_pub.features.journal.settings import BusSettings
 from promise_pub.features.usage import api, commands, errors, store, web
 from promise_pub.features.usage.condense import usage_job
 from promise_pub.features.usage.ports import Journal, UsageReader
@@ -33,8 +32,7 @@ def feature_of(make_journal: MakeJournal) -> Feature:
 
     def jobs_of(pool: asyncpg.Pool, whole: Settings) -> Sequence[Job]:
         settings = settings_of(whole)
-        prefix = whole.of("bus", BusSettings).prefix
-        return [usage_job(pool, make_journal(pool), settings, prefix)] if settings.enabled else []
+        return [usage_job(pool, make_journal(pool), settings)] if settings.enabled else []
 
     feature = Feature(
         name="usage",

@@ -12,7 +12,10 @@ from promise_pub.features.usage.records import Acted, Action, Question, Usage
 class Journal(Protocol):
     """The journal as usage reads it: promise-pub's own events alone, by full topics. Raises a kind of DatabaseError."""
 
-    def actors(self, connection: Any, topic: str, since: datetime, until: datetime) -> AsyncIterator[Acted]:
+    async def told_topics(self) -> Sequence[str]:
+        """Returns the topics of events that somebody told."""
+
+    def actors(self, connection: Any, topics: Sequence[str], since: datetime, until: datetime) -> AsyncIterator[Acted]:
         """Yields who acted from a moment to before another, each once, read on this connection."""
 
     async def first_at(self, topics: Sequence[str]) -> datetime | None:

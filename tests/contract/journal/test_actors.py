@@ -23,7 +23,7 @@ async def append(
 
 async def actors(pool: asyncpg.Pool, journal: StoredJournal, since: datetime, until: datetime) -> Sequence[Acted]:
     async with pool.acquire() as connection:
-        return sorted([one async for one in journal.actors(connection, LOGIN, since, until)])
+        return sorted([one async for one in journal.actors(connection, [LOGIN], since, until)])
 
 
 def at(hour: int) -> datetime:
@@ -61,7 +61,7 @@ async def test_the_first_event_of_some_topics_is_that_of_somebody(pool: asyncpg.
 
 async def test_a_journal_that_was_never_swept_has_every_event(journal: StoredJournal) -> None:
     await append(journal, ("ann", at(1)))
-    await journal.sweep(datetime(2000, 1, 1, tzinfo=UTC), 10, None)
+    await journal.sweep(pool, datetime(2000, 1, 1, tzinfo=UTC), 10, None)
 
     assert await journal.kept_since() is None
 
@@ -75,9 +75,9 @@ async def test_a_journal_has_what_happened_later_than_all_that_was_swept_can_hav
         row["received_at"] for row in await pool.fetch("SELECT received_at FROM journal_events ORDER BY seq")
     ]
 
-    await journal.sweep(second, 10, None)
+    await journal.sweep(pool, second, 10, None)
     one_is_left = await journal.kept_since()
-    await journal.sweep(second + timedelta(days=1), 10, None)
+    await journal.sweep(pool, second + timedelta(days=1), 10, None)
     none_is_left = await journal.kept_since()
 
     assert one_is_left == first + MAX_AHEAD + timedelta.resolution
@@ -93,10 +93,20 @@ async def test_a_journal_that_an_older_version_swept_has_what_happened_after_its
     await append(journal, ("ann", at(1)))
     await append(journal, ("bob", at(2)))
     second = await pool.fetchval("SELECT max(received_at) FROM journal_events")
-    await journal.sweep(second, 10, None)
+    await journal.sweep(pool, second, 10, None)
     await pool.execute("UPDATE journal_head SET swept = NULL")
 
     assert await journal.kept_since() == second + MAX_AHEAD + timedelta.resolution
-    await journal.sweep(second + timedelta(days=1), 10, None)
+    await journal.sweep(pool, second + timedelta(days=1), 10, None)
     await pool.execute("UPDATE journal_head SET swept = NULL")
     assert await journal.kept_since() == second + MAX_AHEAD + timedelta.resolution
+
+
+async def test_topics_are_those_of_own_events_that_somebody_told(pool: asyncpg.Pool, journal: StoredJournal) -> None:
+    assert await journal.told_topics() == []
+    await append(journal, ("ann", at(1)), ("bob", at(2)))
+    await append(journal, ("ann", at(1)), topic="former.account.login")
+    await append(journal, (None, at(1)), topic="server.started")
+    await append(journal, ("cleo", at(2)), topic="foreign", source="bus")
+
+    assert await journal.told_topics() == ["former.account.login", LOGIN]

@@ -10,6 +10,7 @@ import pytest
 from promise_pub.errors import BadParameter
 from promise_pub.features.usage.errors import UsageZoneChanged
 from promise_pub.features.usage.records import Action
+from tests.journal.new_events import an_event
 from tests.usage.naive import Login
 from tests.usage.running import CutOff
 from tests.usage.site import NOW, Site, noon
@@ -172,6 +173,17 @@ async def test_own_events_alone_are_counted_whatever_others_say(site: Site) -> N
     await site.condense()
 
     assert [row[:3] for row in await site.rows()] == [(january(19), "login", "dora")]
+
+
+async def test_a_prefix_of_topics_that_was_another_once_loses_nobody(site: Site) -> None:
+    former = an_event(source="own", topic="former.account.login", actor="ann", at=noon(18, 8))
+    await site.journal.append([former])
+    await site.log_in(("ann", noon(18, 9)), ("bob", noon(18)))
+
+    await site.condense()
+    await site.condense(reset="yes")
+
+    assert [row[1:4] for row in await site.rows()] == [("login", "ann", 2), ("login", "bob", 1)]
 
 
 async def test_logins_runs_and_tokens_are_counted_apart(site: Site) -> None:
