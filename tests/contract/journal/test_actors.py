@@ -59,7 +59,7 @@ async def test_the_first_event_of_some_topics_is_that_of_somebody(pool: asyncpg.
     assert await journal.first_at([LOGIN, "other", "none"]) == at(3)
 
 
-async def test_a_journal_that_was_never_swept_has_every_event(journal: StoredJournal) -> None:
+async def test_a_journal_that_was_never_swept_has_every_event(pool: asyncpg.Pool, journal: StoredJournal) -> None:
     await append(journal, ("ann", at(1)))
     await journal.sweep(pool, datetime(2000, 1, 1, tzinfo=UTC), 10, None)
 
