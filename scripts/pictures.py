@@ -11,7 +11,7 @@ import json
 import random
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,7 +25,12 @@ from yarl import URL
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.browser_parts import PHONE, Eye, chromium  # noqa: E402  the project's folder comes first
+from promise_pub.app import FEATURES, sections_of  # noqa: E402  the project's folder comes first
+from promise_pub.db import open_pool  # noqa: E402
+from promise_pub.event_records import OutboxEvent  # noqa: E402
+from promise_pub.outbox import Outbox, new_message_id  # noqa: E402
+from promise_pub.settings.model import load  # noqa: E402
+from tests.browser_parts import PHONE, Eye, chromium  # noqa: E402
 from tests.services import start_command  # noqa: E402
 
 PICTURES = ROOT / "docs" / "pictures"
@@ -97,6 +102,25 @@ def events(hours: int) -> str:
     return "\n".join(lines)
 
 
+def logins(days: int) -> list[OutboxEvent]:
+    """Logins of a growing team in the last days, fewer at weekends, always as many."""
+    chance = random.Random(9)
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    told = []
+    for day in range(days):
+        began = today - timedelta(days=days - day)
+        for person in range(12 + day // 5):
+            if chance.random() < (0.05 if began.weekday() > 4 else 0.35):
+                at = began + timedelta(hours=7 + 9 * chance.random())
+                name = f"person{person}"
+                told.append(
+                    OutboxEvent(
+                        message_id=new_message_id(), at=at, topic="account.login", actor=name, body={"user": name}
+                    )
+                )
+    return told
+
+
 class Server:
     """The server that is looked at."""
 
@@ -123,6 +147,18 @@ class Server:
         told = {"topic": "deploy", "data": {"version": version}, "at": at.isoformat()}
         async with self._http.post(self.url / "journal", json=told) as answer:
             answer.raise_for_status()
+
+    async def used(self, logins: Sequence[OutboxEvent]) -> None:
+        """Lets these have been, though nobody logs in here, and condenses their days."""
+        configured = load(self._folder / ".local" / "local.ini", {}, sections_of(FEATURES))
+        async with open_pool(configured.database, max_size=1) as pool:
+            await Outbox(pool, read_by_somebody=True).put(*logins)
+            while await pool.fetchval("SELECT EXISTS (SELECT FROM outbox)"):  # noqa: ASYNC110  in another process
+                await asyncio.sleep(0.1)
+        async with self._http.post(self.url / "jobs" / "usage" / "run", headers=JSON) as answer:
+            run = self.url.join(URL(answer.headers["Location"])).path.lstrip("/")
+        while (await self.get(run))["state"] != "completed":  # noqa: ASYNC110  in another process
+            await asyncio.sleep(0.1)
 
     async def counted(self) -> None:
         """Waits until every statistic has counted all events."""
@@ -216,6 +252,13 @@ async def take_pictures(server: Server, eye: Eye) -> None:
     await shot(eye, busy, "statistic-dark", dark=True)
     await shot(eye, busy, "statistic-phone", size=PHONE)
     await shot(eye, "/stats/confirm-latency?interval=1h&since=24h", "percentiles")
+    await server.used(logins(120))
+    await shot(eye, "/jobs", "jobs")
+    await shot(eye, "/jobs/usage", "job")
+    usage = "/usage?aggregate=week&start=120d"
+    await shot(eye, usage, "usage", size=TALL)
+    await shot(eye, usage, "usage-dark", size=TALL, dark=True)
+    await shot(eye, usage, "usage-phone", size=PHONE)
     await shot(eye, "/nowhere", "error")
 
 

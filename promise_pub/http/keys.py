@@ -9,6 +9,7 @@ from aiohttp import web
 
 from promise_pub.accounts.authentication import Authenticator
 from promise_pub.accounts.people import Principal
+from promise_pub.errors import NotAllowed
 
 Probe = Callable[[], Awaitable[None]]
 """Checks one service; raises a PromisePubError when it is unavailable."""
@@ -62,3 +63,9 @@ def may_operate(request: web.Request) -> bool:
         return True
     principal = request.get(PRINCIPAL)
     return principal is not None and principal.may_operate
+
+
+def require_operator(request: web.Request) -> None:
+    """Raises NotAllowed for viewers, who may see runs, but not who else uses the server, nor what it tells of everything."""
+    if not may_operate(request):
+        raise NotAllowed

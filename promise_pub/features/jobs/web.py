@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from promise_pub.errors import BadParameter, FileTooLarge, NotAllowed
+from promise_pub.errors import BadParameter, FileTooLarge
 from promise_pub.features.jobs import words
 from promise_pub.features.jobs.asking import (
     LIMIT,
@@ -29,7 +29,7 @@ from promise_pub.features.jobs.records import JobRun
 from promise_pub.features.jobs.report import JOB_COLUMNS, RUN_COLUMNS, JobStatus, encode_run, judge_job, list_run_cells
 from promise_pub.http.intake.bodies import receive_body
 from promise_pub.http.intake.expect import defer_continue
-from promise_pub.http.keys import may_operate, name_of_principal
+from promise_pub.http.keys import name_of_principal, require_operator
 from promise_pub.http.negotiation import CSV, HTML, JSON, negotiate_format
 from promise_pub.http.pagination import parse_positive, parse_query
 from promise_pub.http.responses import as_csv, as_json, large_answer, page
@@ -49,7 +49,7 @@ routes = web.RouteTableDef()
 @routes.get("/jobs")
 async def show_jobs(request: web.Request) -> web.Response:
     """Lists the jobs, with their schedules and their newest runs."""
-    _require_operator(request)
+    require_operator(request)
     wanted = negotiate_format(request, table=True)
     parse_query(request, ("format",))
     async with large_answer(request) as make:
@@ -104,7 +104,7 @@ def _parse_runs(request: web.Request) -> RunsQuery:
 @routes.get("/jobs/{job}")
 async def show_job(request: web.Request) -> web.Response:
     """Shows a job, and its runs, the newest first."""
-    _require_operator(request)
+    require_operator(request)
     wanted = negotiate_format(request, table=True)
     query, desk = _parse_runs(request), request.app[DESK]
     async with large_answer(request) as make:
@@ -160,7 +160,7 @@ def _list_arguments(request: web.Request, name: str) -> list[dict[str, Any]]:
 @routes.get("/jobs/{job}/runs/{job_run}")
 async def show_run(request: web.Request) -> web.Response:
     """Shows a run of a job."""
-    _require_operator(request)
+    require_operator(request)
     wanted = negotiate_format(request, table=True)
     parse_query(request, ("format",))
     run = await find_run(request.app[DESK], *_parse_path(request))
@@ -252,12 +252,6 @@ def _format_of_request(request: web.Request) -> str:
 
 def _see(url: str) -> web.Response:
     return web.Response(status=303, headers={"Location": url})
-
-
-def _require_operator(request: web.Request) -> None:
-    """Raises NotAllowed for viewers, who may see runs of files, but not the work on what others do."""
-    if not may_operate(request):
-        raise NotAllowed
 
 
 def values_of(desk: JobsDesk, declared: Sequence[Job]) -> Mapping[web.AppKey[Any], Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from promise_pub.errors import FileTooLarge, NotAllowed
+from promise_pub.errors import FileTooLarge
 from promise_pub.event_records import Event
 from promise_pub.features.journal.errors import EventNotFound, EventsTooLarge
 from promise_pub.features.journal.ports import Appending, EventPage, JournalReader
@@ -21,7 +21,7 @@ from promise_pub.features.journal.report import COLUMNS, encode_event, encode_li
 from promise_pub.features.journal.selecting import MAX_SEQ, MAX_TEXT, PARAMETERS, SOURCES, Asked, parse_asked
 from promise_pub.http.intake.bodies import receive_body
 from promise_pub.http.intake.expect import defer_continue
-from promise_pub.http.keys import may_operate, name_of_principal
+from promise_pub.http.keys import name_of_principal, require_operator
 from promise_pub.http.negotiation import CSV, HTML, JSON, JSONL, negotiate_format
 from promise_pub.http.pagination import parse_query
 from promise_pub.http.responses import as_csv, as_json, as_json_lines, large_answer, page
@@ -48,7 +48,7 @@ Render = Callable[[web.Request, Asked, EventPage], web.Response]
 @routes.get("/journal")
 async def list_events(request: web.Request) -> web.Response:
     """Lists events: the newest first, or with `after` in the order of their numbers."""
-    _require_operator(request)
+    require_operator(request)
     wanted = negotiate_format(request, table=True, more=(JSONL,))
     asked = parse_asked(parse_query(request, PARAMETERS), datetime.now(UTC))
     async with large_answer(request) as make:
@@ -99,7 +99,7 @@ _RENDER: Mapping[str, Render] = {HTML: _as_page, JSON: _as_json, CSV: _as_csv, J
 @routes.get("/journal/{seq}")
 async def show_event(request: web.Request) -> web.Response:
     """Shows one event; with format=body its bytes, as they came."""
-    _require_operator(request)
+    require_operator(request)
     wanted = negotiate_format(request, more=(BODY,))
     parse_query(request, ("format",))
     seq = _parse_seq(request.match_info["seq"])
@@ -140,7 +140,7 @@ def _event_as_page(request: web.Request, event: Event) -> web.Response:
 @routes.post("/journal", expect_handler=defer_continue)
 async def post_events(request: web.Request) -> web.Response:
     """Appends events; those that are there already stay as they are."""
-    _require_operator(request)
+    require_operator(request)
     parse_query(request, ())
     try:
         body = await receive_body(request, MAX_POSTED, POST_TIMEOUT)
@@ -148,12 +148,6 @@ async def post_events(request: web.Request) -> web.Response:
         raise EventsTooLarge(error.message) from None
     posted = await request.app[POSTING].post(body, name_of_principal(request))
     return as_json({"events": [asdict(one) for one in posted]}, status=201)
-
-
-def _require_operator(request: web.Request) -> None:
-    """Raises NotAllowed for viewers, who may see runs, but not what everybody tells of everything."""
-    if not may_operate(request):
-        raise NotAllowed
 
 
 def values_of(journal: JournalReader, appending: Appending) -> Mapping[web.AppKey[Any], Any]:

@@ -37,13 +37,15 @@ Topics = Mapping[Action, Sequence[str]]
 def usage_job(pool: asyncpg.Pool, journal: Journal, settings: UsageSettings) -> Job:
     return Job(
         name=NAME,
-        title="Condense who came on each day",
+        title="Condenses who came on each day.",
         run=Condenser(CondensedDays(pool), journal, settings).run,
         schedule=Schedule(settings.schedule, settings.timezone),
         arguments=(
             Argument(name="start", help="the first day, as in 2026-01-31", read=partial(read_day, "start")),
             Argument(name="end", help="the last day, which is included", read=partial(read_day, "end")),
-            Argument(name="reset", help="condense every day anew that the journal still has", read=read_flag),
+            Argument(
+                name="reset", help="condense every day anew that the journal still has", read=read_flag, is_flag=True
+            ),
         ),
     )
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from promise_pub.errors import BadParameter, FileTooLarge, NotAllowed
+from promise_pub.errors import BadParameter, FileTooLarge
 from promise_pub.features.usage import report
 from promise_pub.features.usage.asked import (
     FORMAT,
@@ -36,7 +36,7 @@ from promise_pub.features.usage.settings import UsageSettings
 from promise_pub.features.usage.text import draw_day, draw_usage
 from promise_pub.http.intake.bodies import receive_body
 from promise_pub.http.intake.expect import defer_continue
-from promise_pub.http.keys import AUTHENTICATOR, ERROR_FORMAT, may_operate
+from promise_pub.http.keys import AUTHENTICATOR, ERROR_FORMAT, require_operator
 from promise_pub.http.negotiation import CSV, HTML, JSON, PLAIN, SVG, accepted_format
 from promise_pub.http.responses import as_csv, as_json, large_answer, page
 
@@ -114,7 +114,7 @@ async def plot_usage(request: web.Request) -> web.Response:
 
 
 async def _answer(request: web.Request, formats: Sequence[str], renders: Mapping[str, Render]) -> web.Response:
-    _require_operator(request)
+    require_operator(request)
     given = collect(await _read_pairs(request))
     wanted = _format_of(request, given, formats)
     reader, settings, now = request.app[READER], request.app[SETTINGS], datetime.now(UTC)
@@ -225,7 +225,7 @@ _TABLES: Mapping[str, Render] = {JSON: _as_json, CSV: _as_csv, PLAIN: _as_text}
 @routes.get("/usage/days/{day}")
 async def show_day(request: web.Request) -> web.Response:
     """Shows who acted on a day."""
-    _require_operator(request)
+    require_operator(request)
     given = collect(await _read_pairs(request), ("action", *FORMAT))
     wanted = _format_of(request, given, TABLE_FORMATS)
     day, action = parse_day(request.match_info["day"], "day"), parse_action(given)
@@ -260,12 +260,6 @@ def _day_as_text(_: web.Request, told: Told, of_day: DayReport) -> web.Response:
 
 
 _DAYS = {HTML: _day_as_page, JSON: _day_as_json, CSV: _day_as_csv, PLAIN: _day_as_text}
-
-
-def _require_operator(request: web.Request) -> None:
-    """Raises NotAllowed for viewers, who may see runs, but not who else uses the server."""
-    if not may_operate(request):
-        raise NotAllowed
 
 
 def values_of(reader: UsageReader, settings: UsageSettings) -> Mapping[web.AppKey[Any], Any]:

@@ -15,7 +15,6 @@ from uuid import UUID
 from aiohttp import web
 from markupsafe import Markup
 
-from promise_pub.errors import NotAllowed
 from promise_pub.features.visits.chains import Chains, format_percent
 from promise_pub.features.visits.errors import SessionNotFound
 from promise_pub.features.visits.hit_buffer import HitCounts
@@ -24,7 +23,7 @@ from promise_pub.features.visits.middleware import RECORDING, VisitRecording
 from promise_pub.features.visits.render.svg import draw_svg
 from promise_pub.features.visits.report import SESSION_COLUMNS, PageFigures, SessionSummary, Transitions
 from promise_pub.features.visits.store import MAX_HITS, StoredVisits
-from promise_pub.http.keys import may_operate
+from promise_pub.http.keys import require_operator
 from promise_pub.http.negotiation import CSV, JSON, negotiate_format
 from promise_pub.http.pagination import PER_PAGE, Paging, add_page_headers, parse_paging, parse_query
 from promise_pub.http.responses import as_csv, as_json, large_answer, page
@@ -86,7 +85,7 @@ def _draw(transitions: Transitions) -> DrawnTransitions:
 @routes.get("/visits")
 async def list_visits(request: web.Request) -> web.Response:
     """Lists sessions, the newest hit first, and shows the transitions of all of them."""
-    _require_operator(request)
+    require_operator(request)
     wanted = negotiate_format(request, table=True)
     parameters = parse_query(request, PARAMETERS)
     asked = parameters.get("since", "")
@@ -143,7 +142,7 @@ def _list_as_page(
 @routes.get("/visits/{session_id}")
 async def show_visit(request: web.Request) -> web.Response:
     """Shows one session: its pages in the order of time, and its transitions."""
-    _require_operator(request)
+    require_operator(request)
     wanted = negotiate_format(request, table=True)
     parse_query(request, ("format",))
     text = request.match_info["session_id"]
@@ -182,12 +181,6 @@ def _session_as_page(
 ) -> web.Response:
     context = {"session": session, "hits": hits, "max_hits": MAX_HITS, "drawn": _draw(transitions)}
     return page(request, "visits/session.html", context)
-
-
-def _require_operator(request: web.Request) -> None:
-    """Raises NotAllowed for viewers, who may see runs, but not who else uses the server."""
-    if not may_operate(request):
-        raise NotAllowed
 
 
 def _hit_counts(request: web.Request) -> HitCounts | None:
