@@ -16,6 +16,8 @@ from promise_pub.text import unmasked_json
 MAX_NESTING = 64  # arrays and objects within each other; an answer has five
 MAX_DIGITS = 100  # of a whole number; a float holds three times as many
 
+_CONTAINERS = (dict, list)
+
 
 def parse_json(text: str | bytes | bytearray) -> Any:
     """Returns the value of JSON. Raises ValueError for anything else, for NaN and numbers too large, and for deep nesting."""
@@ -33,7 +35,12 @@ def parse_json(text: str | bytes | bytearray) -> Any:
 def freeze_json(value: Any) -> Any:
     """Returns the value so that nobody can change it: objects as read-only mappings, arrays as tuples."""
     if isinstance(value, dict):
-        return MappingProxyType({name: freeze_json(part) for name, part in value.items()})
+        frozen = {**value}
+        for name, part in value.items():
+            # Most parts are neither, and stay as they are.
+            if isinstance(part, _CONTAINERS):
+                frozen[name] = freeze_json(part)
+        return MappingProxyType(frozen)
     return tuple(map(freeze_json, value)) if isinstance(value, list) else value
 
 
