@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
@@ -59,10 +59,10 @@ class Event:
     headers: Mapping[str, Any]
     body: bytes = field(repr=False)
 
-    @cached_property
+    @property
     def words(self) -> tuple[str, ...]:
         """The words of its topic."""
-        return tuple(self.topic.split("."))
+        return words_of(self.topic)
 
     @cached_property
     def data(self) -> Mapping[str, Any]:
@@ -72,6 +72,12 @@ class Event:
         except ValueError:
             return _NOTHING
         return freeze_json(value) if isinstance(value, dict) else _NOTHING
+
+
+@lru_cache(10_000)
+def words_of(topic: str) -> tuple[str, ...]:
+    """Returns the words of a topic, remembered: events have few topics."""
+    return tuple(topic.split("."))
 
 
 class Statistic(ABC):

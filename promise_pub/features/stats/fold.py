@@ -6,8 +6,9 @@ Keys stand in the order of their first appearance in a window, which is the jour
 
 from __future__ import annotations
 
+import operator
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from math import gcd, inf
 from typing import Any
@@ -30,7 +31,7 @@ from promise_pub.features.stats.records import (
     SketchKey,
 )
 from promise_pub.features.stats.sketches import sketch
-from promise_pub.features.stats.values import READERS, Given, KnownTexts
+from promise_pub.features.stats.values import READERS, Given, Known
 from promise_pub.statistics import Event
 
 MAX_GATHERED = 200_000  # places of counts that a fold holds, some 40 MB; an event has 10,000 at most
@@ -57,8 +58,9 @@ def fold(definition: Definition, registered: Registered, events: Iterable[Event]
     were carried over from an older version. An event that the plugin fails at counts nowhere, and is told in `left_out`.
     Several statistics fold the same Batch sooner than its events. Raises TooManyChanges.
     """
-    batch = events if isinstance(events, Batch) else Batch(events)
     layout, changes = definition.layout, Changes()
+    batch = events if isinstance(events, Batch) else Batch(events)
+    batch = batch.after(max(registered.position, registered.counted_from - 1))
     if layout.kind == "latest":
         _fold_entries(definition, registered, batch, changes)
         return changes
@@ -79,27 +81,21 @@ def fold(definition: Definition, registered: Registered, events: Iterable[Event]
 
 
 def _fold_entries(definition: Definition, registered: Registered, batch: Batch, changes: Changes) -> None:
-    places = [0] * len(batch)
-    for event, _, entries in _read(definition, registered, batch, places, changes.left_out):
+    for event, _, entries in _read(definition, registered, batch, WHOLE, changes.left_out):
         if event.seq > (registered.carried_position or 0):
             for key, _, text in entries:
                 add_entry(changes, LatestKey(registered.id, key), Entry(event.at, event.seq, text))
 
 
 def _read(
-    definition: Definition, registered: Registered, batch: Batch, places: Sequence[int], left_out: list[LeftOut]
+    definition: Definition, registered: Registered, batch: Batch, width: int, left_out: list[LeftOut]
 ) -> Iterator[_Reading]:
-    """Yields the events that are to be counted, each with its place and all that the plugin gives for it."""
+    """Yields the events that are to be counted, each with the number of its window and all that the plugin gives for it."""
     layout = definition.layout
     method, read = READERS[layout.kind]
     give, columns = getattr(definition.statistic, method), len(layout.columns)
-    position = max(registered.position, registered.counted_from - 1)
-    own, matches = layout.own, definition.matches
-    known: KnownTexts = {}
-    for event, place in zip(batch, places, strict=True):
-        if event.seq <= position or own and event.source != "own" or not matches(event.topic):
-            continue
-        position = event.seq
+    known: Known = {}
+    for event, index in batch.select(definition.matches, layout.own, width):
         try:
             values = read(give(event), columns, known)
         except KeyboardInterrupt:
@@ -107,7 +103,7 @@ def _read(
         except BaseException as error:  # noqa: BLE001  a plugin may raise anything, and must spoil nothing but its own rows
             left_out.append(LeftOut(registered.id, event.seq, failure_line(error)))
         else:
-            yield event, place, values
+            yield event, index, values
 
 
 def _levels(
@@ -117,8 +113,7 @@ def _levels(
     widths = definition.layout.intervals
     add = _ADDING[definition.layout.kind]
     base = gcd(*widths)
-    places = batch.places(base)
-    levels = {base: _gather(_read(definition, registered, batch, places, left_out), registered, add)}
+    levels = {base: _gather(_read(definition, registered, batch, base, left_out), registered, add)}
     for width in sorted(widths, key=lambda width: width or inf):
         if width not in levels:
             below = max(narrower for narrower in levels if width % narrower == 0)
@@ -135,7 +130,7 @@ def _gather(readings: Iterable[_Reading], registered: Registered, add: _Add) -> 
         for key, part, adds in values:
             at = place, key, part
             known = gathered.get(at)
-            gathered[at] = add(known, adds)
+            gathered[at] = adds if known is None else add(known, adds)
         if len(gathered) > MAX_GATHERED:
             raise TooManyChanges
     return gathered
@@ -148,30 +143,17 @@ def _roll(gathered: _Gathered, times: int, add: _Add) -> _Gathered:
     for (place, key, part), adds in gathered.items():
         at = places[place], key, part
         known = rolled.get(at)
-        rolled[at] = add(known, adds)
+        rolled[at] = adds if known is None else add(known, adds)
     return rolled
 
 
-def _add_numbers(known: int | None, adds: int) -> int:
-    return adds if known is None else known + adds
+def _add_values(known: tuple[int, int, int], adds: tuple[int, int, int]) -> tuple[int, int, int]:
+    number, total, most = known
+    more, added, greatest = adds
+    return number + more, total + added, greatest if greatest > most else most
 
 
-def _add_cells(known: list[int] | None, adds: Sequence[int]) -> list[int]:
-    """Adds to what is known, in place: no other has it."""
-    if known is None:
-        return [*adds]
-    known[0] += adds[0]
-    known[1] += adds[1]
-    if adds[2] > known[2]:
-        known[2] = adds[2]
-    return known
-
-
-_ADDING: Mapping[Kind, _Add] = {
-    "counting": _add_numbers,
-    "measuring": _add_cells,
-    "distinct": lambda _, __: None,
-}
+_ADDING: Mapping[Kind, _Add] = {"counting": operator.add, "measuring": _add_values, "distinct": lambda known, _: known}
 
 
 def _start(place: int, width: int, registered: Registered, swept: Swept) -> datetime | None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from promise_pub.features.stats.records import SEPARATOR, Kind
 from promise_pub.features.stats.sketches import member_digest
@@ -33,6 +33,8 @@ MAX_JSON = 64 * 1024  # bytes of the value of an entry
 # Control characters, the separators of keys among them, characters that turn the direction of writing, line separators,
 # lone surrogates.
 _UNSAFE = re.compile("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_TEXT = frozenset((str,))
+_NUMBERS = (int, float)
 _NO_SEQUENCES = (str, bytes, dict)  # of values, though one could go through them
 
 
@@ -43,41 +45,53 @@ class WrongValue(Exception):
 Given = tuple[str, int | bytes, Any]
 """A key, a part of it (a bucket of values, or a digest that stands for a member of a set), and what an event adds there."""
 
-KnownTexts = dict[Any, str]
-"""Keys that were read before, as they are stored."""
+Known = dict[Any, Any]
+"""By keys that were read before what was made of them: the keys as they are stored, or the values that count them once."""
 
 
-def read_counts(given: Iterable[Any], columns: int, known: KnownTexts) -> list[Given]:
+def read_counts(given: Iterable[Any], columns: int, known: Known) -> list[Given]:
     """Reads what Counting.count gives; each adds a number."""
+    _check_sequence(given)
     values: list[Given] = []
-    for one in _listed(given):
-        key, number = (one.key, _whole(one.number)) if isinstance(one, Amount) else (one, 1)
-        values.append((_join_known(key, columns, known), 0, number))
+    for one in given:
+        if _is_plain(one):
+            value = known.get(one)
+            if value is None:
+                value = join_key(one, columns), 0, 1
+                _remember(known, one, value)
+            values.append(value)
+        elif isinstance(one, Amount):
+            values.append((join_key(one.key, columns), 0, _whole(one.number)))
+        else:
+            values.append((join_key(one, columns), 0, 1))
+        if len(values) > MAX_GIVEN:
+            raise _too_many()
     return values
 
 
-def read_measures(given: Iterable[Any], columns: int, known: KnownTexts) -> list[Given]:
+def read_measures(given: Iterable[Any], columns: int, known: Known) -> list[Given]:
     """Reads what Measuring.measure gives; each adds what a Cell has."""
     values: list[Given] = []
     for one in _listed(given):
         if isinstance(one, Buckets):
             values += _read_buckets(_join_known(one.key, columns, known), one.counts)
-            _check_number(values)
+            if len(values) > MAX_GIVEN:
+                raise _too_many()
         else:
             key, value = _pair(one)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_VALUE:
+            if isinstance(value, bool) or not isinstance(value, _NUMBERS) or not 0 < value <= MAX_VALUE:
                 raise WrongValue(f"{_words(value)} is no number over 0, and up to {MAX_VALUE:,}")
             thousandths = round(value * 1000)
             values.append((_join_known(key, columns, known), bucket_of(value), (1, thousandths, thousandths)))
     return values
 
 
-def read_entries(given: Iterable[Any], columns: int, _: KnownTexts) -> list[Given]:
+def read_entries(given: Iterable[Any], columns: int, _: Known) -> list[Given]:
     """Reads what Latest.entry gives; each adds the text of its JSON."""
     return [(join_key(key, columns), 0, json_value(value, MAX_JSON)[0]) for key, value in map(_pair, _listed(given))]
 
 
-def read_members(given: Iterable[Any], columns: int, known: KnownTexts) -> list[Given]:
+def read_members(given: Iterable[Any], columns: int, known: Known) -> list[Given]:
     """Reads what Distinct.members gives; each part is the digest of a member."""
     return [
         (_join_known(key, columns, known), member_digest(_text(member)), None)
@@ -85,7 +99,7 @@ def read_members(given: Iterable[Any], columns: int, known: KnownTexts) -> list[
     ]
 
 
-READERS: dict[Kind, tuple[str, Callable[[Iterable[Any], int, KnownTexts], list[Given]]]] = {
+READERS: dict[Kind, tuple[str, Callable[[Iterable[Any], int, Known], list[Given]]]] = {
     "counting": ("count", read_counts),
     "measuring": ("measure", read_measures),
     "latest": ("entry", read_entries),
@@ -94,17 +108,25 @@ READERS: dict[Kind, tuple[str, Callable[[Iterable[Any], int, KnownTexts], list[G
 """The method of a plugin of each kind, and what reads its values."""
 
 
-def _join_known(key: Any, columns: int, known: KnownTexts) -> str:
+def _join_known(key: Any, columns: int, known: Known) -> str:
     """Does the same as `join_key`, sooner for a key that comes again."""
-    # Other kinds of text have ideas of their own of what is equal.
-    if type(key) is not str and (type(key) is not tuple or {*map(type, key)} - {str}):
+    if not _is_plain(key):
         return join_key(key, columns)
     joined = known.get(key)
     if joined is None:
         joined = join_key(key, columns)
-        if len(known) < MAX_GIVEN:
-            known[key] = joined
-    return joined
+        _remember(known, key, joined)
+    return cast(str, joined)
+
+
+def _is_plain(key: Any) -> bool:
+    """Tells whether equal keys are the same. Other kinds of text have ideas of their own of what is equal."""
+    return type(key) is str or type(key) is tuple and (not key or _TEXT.issuperset(map(type, key)))
+
+
+def _remember(known: Known, key: Any, made: Any) -> None:
+    if len(known) < MAX_GIVEN:
+        known[key] = made
 
 
 def join_key(key: Any, columns: int) -> str:
@@ -130,16 +152,20 @@ def json_value(value: Any, most: int) -> tuple[str, Any]:
 
 
 def _listed(given: Iterable[Any]) -> list[Any]:
-    if isinstance(given, _NO_SEQUENCES):
-        raise WrongValue(f"it gives {_words(given)}, not values one after the other")
+    _check_sequence(given)
     values = list(islice(given, MAX_GIVEN + 1))
-    _check_number(values)
+    if len(values) > MAX_GIVEN:
+        raise _too_many()
     return values
 
 
-def _check_number(values: Sized) -> None:
-    if len(values) > MAX_GIVEN:
-        raise WrongValue(f"it gives more than {MAX_GIVEN:,} values for one event")
+def _check_sequence(given: object) -> None:
+    if isinstance(given, _NO_SEQUENCES):
+        raise WrongValue(f"it gives {_words(given)}, not values one after the other")
+
+
+def _too_many() -> WrongValue:
+    return WrongValue(f"it gives more than {MAX_GIVEN:,} values for one event")
 
 
 def _pair(one: Any) -> tuple[Any, Any]:
@@ -151,7 +177,8 @@ def _pair(one: Any) -> tuple[Any, Any]:
 def _read_buckets(key: str, counts: Any) -> Iterator[Given]:
     if not isinstance(counts, Mapping):
         raise WrongValue(f"the counts of Buckets are {_words(counts)}, not a mapping")
-    _check_number(counts)
+    if len(counts) > MAX_GIVEN:
+        raise _too_many()
     for bucket, count in counts.items():
         if isinstance(bucket, bool) or not isinstance(bucket, int) or not 0 <= bucket <= _LAST_BUCKET:
             raise WrongValue(f"{_words(bucket)} is no bucket from 0 to {_LAST_BUCKET}")
