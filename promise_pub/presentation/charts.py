@@ -212,6 +212,7 @@ def _moment(seconds: float) -> str:
     return f"{seconds:.3g} s" if seconds < 10 else duration(seconds)
 
 
+@lru_cache(4096)
 def short(value: float) -> str:
     """Writes a value on an axis, without useless digits."""
     if value >= 100:

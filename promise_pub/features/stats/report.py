@@ -212,12 +212,12 @@ def fill_windows(asked: Asked, rows: Sequence[Row], now: datetime) -> list[Row]:
 
 
 def list_windows(asked: Asked, rows: Sequence[Row], now: datetime, most: int) -> list[datetime]:
-    """Returns the starts of the windows of a span. Raises BadParameter for more than `most`."""
+    """Returns the starts of the windows of a span, given its rows in their order. Raises BadParameter for more than `most`."""
     selection, step = asked.selection, timedelta(seconds=asked.selection.width)
-    first = selection.since if selection.since != BEGINNING else min((row.at for row in rows), default=None)
-    if first is None:
+    if selection.since == BEGINNING and not rows:
         return []
-    until = min(selection.until, max([now, *(row.at + step for row in rows)]))
+    first = selection.since if selection.since != BEGINNING else rows[0].at
+    until = min(selection.until, max(now, rows[-1].at + step) if rows else now)
     count = max(0, -((first - until) // step))
     if count > most:
         raise BadParameter(

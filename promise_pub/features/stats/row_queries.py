@@ -173,7 +173,8 @@ def _chosen(versions: Sequence[Known], name: str, version: int | None) -> Known:
 
 
 def _read_count(row: asyncpg.Record) -> Row:
-    return Row(row["at"], row["key"], (row["count"],))
+    at, key, count = row
+    return Row(at, key, (count,))
 
 
 def _read_measures(row: asyncpg.Record) -> Row:

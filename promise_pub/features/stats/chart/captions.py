@@ -28,10 +28,12 @@ def describe(chart: Chart) -> str:
     return " ".join(sentences)
 
 
-def describe_window(chart: Chart, place: int) -> str:
-    """Returns the start of a window and its values."""
-    told = ", ".join([f"{printable(one.name)} {short(value)}" for one in chart.series if (value := one.values[place])])
-    return f"{chart.starts[place]:%Y-%m-%d %H:%M:%S} UTC: {told or 'nothing'}"
+def describe_windows(chart: Chart) -> Iterator[str]:
+    """Gives the start of each window with its values."""
+    names = [printable(one.name) for one in chart.series]
+    for start, *values in zip(chart.starts, *(one.values for one in chart.series), strict=True):
+        told = ", ".join([f"{name} {short(value)}" for name, value in zip(names, values, strict=True) if value])
+        yield f"{start.isoformat(' ', 'seconds')[:19]} UTC: {told or 'nothing'}"
 
 
 def rows_of_table(chart: Chart) -> Iterator[list[str]]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from markupsafe import Markup, escape
 
 from promise_pub.features.stats.chart.axes import Scale, label_places, moment_label, scale_of
-from promise_pub.features.stats.chart.captions import describe, describe_window
+from promise_pub.features.stats.chart.captions import describe, describe_windows
 from promise_pub.features.stats.chart.series import Chart, Series, Value
 from promise_pub.features.stats.ports import Mark
 from promise_pub.presentation.svg import number, tag
@@ -183,7 +183,7 @@ def _windows(chart: Chart, frame: Frame) -> Markup:
     width, top = number(frame.step), number(frame.top)
     content = "".join(
         f'<rect x="{number(frame.x(place))}" y="{top}" width="{width}" height="{frame.height:g}">'
-        f"<title>{escape(describe_window(chart, place))}</title></rect>"
-        for place in range(len(chart.starts))
+        f"<title>{escape(told)}</title></rect>"
+        for place, told in enumerate(describe_windows(chart))
     )
     return tag("g", [Markup(content)], class_="windows")
