@@ -22,9 +22,7 @@ _CONTAINERS = (dict, list)
 def parse_json(text: str | bytes | bytearray) -> Any:
     """Returns the value of JSON. Raises ValueError for anything else, for NaN and numbers too large, and for deep nesting."""
     if not isinstance(text, str):
-        # What begins so is UTF-8, as nearly all is.
-        is_utf8 = text[:2].isascii() and b"\0" not in text[:2]
-        text = text.decode("utf-8" if is_utf8 else json.detect_encoding(text))
+        text = text.decode(json.detect_encoding(text))
     try:
         value = _DECODER.decode(text)
     except RecursionError:
@@ -37,9 +35,12 @@ def parse_json(text: str | bytes | bytearray) -> Any:
 def freeze_json(value: Any) -> Any:
     """Returns the value so that nobody can change it: objects as read-only mappings, arrays as tuples."""
     if isinstance(value, dict):
-        # Most parts are neither, and stay as they are.
-        parts = {name: freeze_json(part) for name, part in value.items() if isinstance(part, _CONTAINERS)}
-        return MappingProxyType({**value, **parts})
+        frozen = {**value}
+        for name, part in value.items():
+            # Most parts are neither, and stay as they are.
+            if isinstance(part, _CONTAINERS):
+                frozen[name] = freeze_json(part)
+        return MappingProxyType(frozen)
     return tuple(map(freeze_json, value)) if isinstance(value, list) else value
 
 
