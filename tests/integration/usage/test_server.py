@@ -12,6 +12,7 @@ from promise_pub.accounts.people import Role
 from promise_pub.accounts.store import StoredAccounts
 from promise_pub.delivery.store import ledger
 from promise_pub.errors import RightsMissing
+from promise_pub.features.jobs import store as jobs
 from promise_pub.features.journal import store as journal
 from promise_pub.features.journal.store import StoredJournal
 from promise_pub.features.stats import registry as stats
@@ -24,7 +25,7 @@ from tests.usage import example
 from tests.usage.site import Site
 from tests.web_parts import serving, settings
 
-OTHERS = (*ledger.NEEDS, *journal.NEEDS, *stats.NEEDS, *visits.NEEDS)
+OTHERS = (*ledger.NEEDS, *journal.NEEDS, *stats.NEEDS, *visits.NEEDS, *jobs.NEEDS)
 
 
 async def test_a_server_that_does_not_condense_may_only_read(
