@@ -101,32 +101,40 @@ class StoredUsage:
             stand_ins = self._sql.stand_ins(connection, names=excluded)
             among = {"action": question.action, "excluded": [*excluded, *[row["name"] async for row in stand_ins]]}
             # All days that are there follow each other: none is read that is not, and who came before them is forgotten.
-            since, until = max(question.start, bounds["oldest"]), min(question.end, bounds["newest"] + ONE_DAY)
+            until = min(question.end, bounds["newest"] + ONE_DAY)
+            users, periods = await self._periods(connection, question, bounds["oldest"], until, among)
             changes = self._sql.zone_changes(connection, start=question.start, end=question.end)
             return Usage(
                 question=question,
                 timezone=bounds["timezone"],
                 through=bounds["through"],
                 excluded=excluded,
-                users=await self._sql.count_users(connection, since=since, until=until, **among),
-                periods=await self._periods(connection, question, bounds["oldest"], until, among),
+                users=users,
+                periods=periods,
                 zone_changes=[tuple(row) async for row in changes],
             )
 
     async def _periods(
         self, connection: Any, question: Question, oldest: date, until: date, among: Mapping[str, Any]
-    ) -> Sequence[Period]:
+    ) -> tuple[int, Sequence[Period]]:
+        """Returns the different people of all periods, and the periods."""
         sql, width = self._sql, question.rolling
         begun = question.start - timedelta(days=max(width - 1, 0))
         since = max(begun, oldest)
         if width:
-            found = sql.count_rolling(connection, width=width, since=since, until=until, **among)
+            found = sql.count_rolling(
+                connection, width=width, start=max(question.start, oldest), since=since, until=until, **among
+            )
         else:
             starts = await run_in_thread(starts_by_day, question.aggregate, since, until)
             found = sql.count_periods(connection, starts=starts, since=since, until=until, **among)
-        rows = [tuple(row) async for row in found]
+        counted, users = [], 0
+        async for start, people, actions, newcomers in found:
+            counted.append((start, people, actions))
+            users += newcomers
         whole = [row["day"] async for row in sql.whole_days(connection, start=begun, end=question.end)]
-        return await run_in_thread(tell_windows if width else tell_periods, question, rows, whole)
+        told = await run_in_thread(tell_windows if width else tell_periods, question, counted, whole)
+        return int(users), told
 
     async def day(self, day: date, action: Action) -> Sequence[Acted]:
         async with answering(self._pool, ANSWER_TIMEOUT, reset=False) as connection:

@@ -86,37 +86,35 @@ SELECT name FROM usage_forgotten
 WHERE digest IN (SELECT sha256(convert_to(name, 'UTF8')) FROM unnest(:names::text[]) AS given (name));
 
 -- name: count_periods(action, starts, since, until, excluded)
--- Returns the different people of each period of a range in which anybody was there, and how often they did it. `starts`
--- tells, for each day of the range, the first of its period there: on it, or later, somebody is counted who was not there
--- before in this period.
-SELECT start, count(*) FILTER (WHERE before IS NULL OR before < start) AS users, sum(times) AS actions
+-- Returns the different people of each period of a range in which anybody was there, how often they did it, and how many
+-- of them were not there before in the range. `starts` tells, for each day of the range, the first of its period there: on
+-- it, or later, somebody is counted who was not there before in this period.
+SELECT start, count(*) FILTER (WHERE before IS NULL OR before < start) AS users, sum(times) AS actions,
+       count(*) FILTER (WHERE before IS NULL OR before < :since) AS newcomers
 FROM (
     SELECT (:starts::date[])[day - :since::date + 1] AS start, before, times FROM usage_actors
     WHERE action = :action AND day >= :since AND day < :until AND actor <> ALL(:excluded::text[])
 ) AS days
 GROUP BY start;
 
--- name: count_users(action, since, until, excluded)$
--- Returns the number of different people of a range.
-SELECT count(*) FROM usage_actors
-WHERE action = :action AND day >= :since AND day < :until AND (before IS NULL OR before < :since)
-  AND actor <> ALL(:excluded::text[]);
-
--- name: count_rolling(action, width, since, until, excluded)
+-- name: count_rolling(action, width, start, since, until, excluded)
 -- Returns the different people of the `width` days up to each day, and how often they did it, for the days on which that
--- changes. Somebody's day counts for `width` days, but only from when the day before it does no longer.
+-- changes; and how many were there on the day, and not before since `start`. Somebody's day counts for `width` days, but
+-- only from when the day before it does no longer.
 WITH days AS MATERIALIZED (
     SELECT day, greatest(day, CASE WHEN before >= :since THEN before + :width::integer END) AS counted_from,
-           count(*) AS users, sum(times) AS actions
+           count(*) AS users, sum(times) AS actions,
+           count(*) FILTER (WHERE day >= :start AND (before IS NULL OR before < :start)) AS newcomers
     FROM usage_actors
     WHERE action = :action AND day >= :since AND day < :until AND actor <> ALL(:excluded::text[])
     GROUP BY 1, 2
 ), changes AS (
-    SELECT counted_from AS day, users, 0 AS actions FROM days
-    UNION ALL SELECT day, 0, actions FROM days
-    UNION ALL SELECT day + :width::integer, -users, -actions FROM days
+    SELECT counted_from AS day, users, 0 AS actions, 0 AS newcomers FROM days
+    UNION ALL SELECT day, 0, actions, newcomers FROM days
+    UNION ALL SELECT day + :width::integer, -users, -actions, 0 FROM days
 )
-SELECT day, sum(sum(users)) OVER (ORDER BY day) AS users, sum(sum(actions)) OVER (ORDER BY day) AS actions
+SELECT day, sum(sum(users)) OVER (ORDER BY day) AS users, sum(sum(actions)) OVER (ORDER BY day) AS actions,
+       sum(newcomers) AS newcomers
 FROM changes GROUP BY day ORDER BY day;
 
 -- name: actors_of(day, action)
