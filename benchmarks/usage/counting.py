@@ -11,7 +11,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import asyncpg
-import pandas
 
 from benchmarks.measure import middle
 from benchmarks.services import NotMeasured
@@ -128,6 +127,9 @@ async def _count_as_the_original(pool: asyncpg.Pool, aggregate: Aggregate, start
     async with pool.acquire() as connection, connection.transaction():
         async for row in connection.cursor(_ROWS, start, end, prefetch=1000):
             rows.append({"timestamp": row["timestamp"], "user": row["user"]})
+    # Of the benchmarks alone, whose own tests do without it.
+    import pandas
+
     frame = pandas.DataFrame(rows).set_index("timestamp")
     grouped = frame.groupby(pandas.Grouper(freq=_PANDAS[aggregate]))["user"].nunique()
     return [int(users) for users in grouped.sort_index()]

@@ -27,6 +27,7 @@ from tests.web_parts import ServerUnderTest, people, serving, settings, until
 INSTALLS = "installs packages of the system"
 WORD = "installs what it needs, and may take long: test_words.py runs it in a fresh clone"
 SERVES = "serves until it is stopped"
+OF_A_JOB = "takes a run of that number, which goes on: integration/jobs"
 NOT_RUN = {
     "apt-get update && apt-get install --no-install-recommends git make python3-venv": INSTALLS,
     "scripts/venv runtime": "installs packages, as each word does: test_words.py",
@@ -35,6 +36,9 @@ NOT_RUN = {
     "promise-pub stats rows --interval 1m --since 1h --watch": "redraws until it is stopped: integration/stats",
     "promise-pub stats keep": "counts until it is stopped: integration/stats",
     "promise-pub stats forget by-branch": "deletes a statistic that is not there: integration/stats",
+    "promise-pub jobs show 17": OF_A_JOB,
+    "promise-pub jobs cancel 17": OF_A_JOB,
+    "curl -X POST -H 'Accept: application/json' http://localhost:8000/jobs/usage/runs/17/cancel": OF_A_JOB,
     "make run": WORD,
     "make run ARGS='-c consumer.ini'": f"{SERVES}: test_local_stack.py has such a stack",
     "promise-pub -c consumer.ini serve --local &": f"{SERVES}: test_local_stack.py has such a stack",

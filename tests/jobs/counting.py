@@ -91,11 +91,18 @@ async def serve(
 ) -> None:
     """Runs the job as a server does, and has it killed or stopped at a point of a day, or rest there."""
 
+    was_frozen = False
+
     async def hook(now_at: str, day: int) -> None:
+        nonlocal was_frozen
         if (now_at, day) == (point, at):
             say(f"at {point} of {day}")
-            if what in ("KILL", "STOP"):
-                os.kill(os.getpid(), getattr(signal, f"SIG{what}"))
+            if what == "KILL":
+                os.kill(os.getpid(), signal.SIGKILL)
+            elif what == "STOP" and not was_frozen:
+                # It may be given the next try as well.
+                was_frozen = True
+                os.kill(os.getpid(), signal.SIGSTOP)
             elif what == "HANG":
                 await asyncio.Event().wait()
             elif what == "REST":

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
-from promise_pub.concurrency import BackgroundTasks, wait_or_cancel
+from promise_pub.concurrency import BackgroundTasks, finish_task, wait_or_cancel
 from promise_pub.errors import DatabaseError
 from promise_pub.features.jobs.records import State
 from promise_pub.features.jobs.run_queue import RunQueue, Standing
@@ -160,12 +160,19 @@ class JobsKeeper:
     async def _start(self, ready: Collection[str]) -> None:
         """Starts runs of these jobs, the oldest first, as far as there is room."""
         while len(self._runner.works) < MAX_RUNNING and (free := [name for name in ready if name not in self.running]):
-            run = await self._queue.claim(free)
-            if run is None:
+            # A run that is this server's is begun, or nobody would end it when the server stops just then.
+            if not await finish_task(asyncio.create_task(self._claim(free)), self._pace.finish):
                 break
-            self._tasks.start(self._runner.run_to_end(self._jobs[run.job], run))
-            # It counts as running once its task has begun.
-            await asyncio.sleep(0)
+
+    async def _claim(self, free: Collection[str]) -> bool:
+        """Starts the oldest run of these jobs. Returns False where there is none."""
+        run = await self._queue.claim(free)
+        if run is None:
+            return False
+        self._tasks.start(self._runner.run_to_end(self._jobs[run.job], run))
+        # It counts as running once its task has begun.
+        await asyncio.sleep(0)
+        return True
 
 
 @asynccontextmanager

@@ -40,11 +40,14 @@ class JobRunner:
         self.works: dict[int, tuple[str, RunWork]] = {}
         self.ended: Counter[tuple[str, State]] = Counter()
         self.last_completed: dict[str, datetime] = {}
+        self._is_stopping = False
 
     async def run_to_end(self, job: Job, run: JobRun) -> None:
         """Runs a job until its end is written, or the run is another server's. An orderly stop, by cancellation, is written
         as long as the database answers."""
         work = RunWork(self._pool, run, self._limits)
+        if self._is_stopping:
+            work.stop()
         self.works[run.id] = job.name, work
         log.info("A run of a job has started", extra=fields(job=job.name, job_run=run.id, attempt=run.attempt))
         try:
@@ -72,7 +75,8 @@ class JobRunner:
         return True
 
     def stop(self) -> None:
-        """Lets no further step begin."""
+        """Lets no further step begin, neither of runs that go on nor of those that are begun yet."""
+        self._is_stopping = True
         for _, work in self.works.values():
             work.stop()
 

@@ -63,7 +63,7 @@ def _list() -> Operation:
             query("limit", {**ORDINAL, "maximum": MAX_LIMIT, "default": LIMIT}, "At most so many."),
             query(
                 "topic",
-                {"type": "string", "maxLength": MAX_TOPIC},
+                {"type": "string", "maxLength": MAX_TOPIC, "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$"},
                 "A pattern of topics: `*` stands for a word, `#` for any number of them.",
                 example="promise-pub.run.#",
             ),

@@ -18,16 +18,22 @@ HEIGHT = 300  # pixels; the width is that of the page around it
 WIDTH_OF_BAR = 0.9  # of a period's
 FAINT = 0.4  # the share of its colour that the bar of a period has which is not whole
 
-given = json.load(sys.stdin)
-plot = figure(
-    x_range=FactorRange(factors=given["labels"]),
-    y_range=DataRange1d(start=0),
-    title=given["title"],
-    height=HEIGHT,
-    sizing_mode="stretch_width",
-)
-plot.yaxis.axis_label = given["unit"]
-plot.xaxis.major_label_orientation = "vertical"
-alphas = [1.0 if one else FAINT for one in given["complete"]]
-plot.vbar(x=given["labels"], top=given["values"], width=WIDTH_OF_BAR, fill_alpha=alphas)
-json.dump(json_item(plot, ID(given["target"])), sys.stdout)
+
+def main() -> None:
+    given = json.load(sys.stdin)
+    plot = figure(
+        x_range=FactorRange(factors=given["labels"]),
+        y_range=DataRange1d(start=0),
+        title=given["title"],
+        height=HEIGHT,
+        sizing_mode="stretch_width",
+    )
+    plot.yaxis.axis_label = given["unit"]
+    plot.xaxis.major_label_orientation = "vertical"
+    alphas = [1.0 if one else FAINT for one in given["complete"]]
+    plot.vbar(x=given["labels"], top=given["values"], width=WIDTH_OF_BAR, fill_alpha=alphas)
+    json.dump(json_item(plot, ID(given["target"])), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -235,7 +235,8 @@ async def test_transitions_that_are_too_many_are_counted_anew_by_fewer_pages(
 ) -> None:
     monkeypatch.setattr(store, "MAX_STEPS", 3)
     monkeypatch.setattr(store, "MAX_PAGES", 1)
-    await visits.add_hits([a_hit(ONE, at(second), page) for second, page in enumerate("aabcd")])
+    now = datetime.now(UTC)  # the session goes on, however long ago this file was read
+    await visits.add_hits([a_hit(ONE, now + timedelta(seconds=second), page) for second, page in enumerate("aabcd")])
     assert (await visits.get_transitions()).rows() == [
         (store.OTHERS, store.OTHERS, 2, 1.0),
         ("a", "a", 1, 0.5),
