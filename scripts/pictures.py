@@ -22,15 +22,16 @@ import aiohttp
 from playwright.async_api import Page
 from yarl import URL
 
+from promise_pub.app import FEATURES, sections_of
+from promise_pub.db import open_pool
+from promise_pub.event_records import OutboxEvent
+from promise_pub.outbox import Outbox, new_message_id
+from promise_pub.settings.model import load
+
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from promise_pub.app import FEATURES, sections_of  # noqa: E402  the project's folder comes first
-from promise_pub.db import open_pool  # noqa: E402
-from promise_pub.event_records import OutboxEvent  # noqa: E402
-from promise_pub.outbox import Outbox, new_message_id  # noqa: E402
-from promise_pub.settings.model import load  # noqa: E402
-from tests.browser_parts import PHONE, Eye, chromium  # noqa: E402
+from tests.browser_parts import PHONE, Eye, chromium  # noqa: E402  the project's folder comes first
 from tests.services import start_command  # noqa: E402
 
 PICTURES = ROOT / "docs" / "pictures"

@@ -97,7 +97,7 @@ def _fields(case: Any) -> dict[str, Any]:
 
 @schemathesis.hook
 def filter_case(_: Any, case: Any) -> bool:
-    """What no schema can say of parameters: two that exclude each other, names that must differ, and what
+    """Leaves out questions that no schema can describe: two parameters that exclude each other, names that must differ, and what
     cannot be asked of a statistic of each kind."""
     given = {**_fields(case), **(case.query or {})}
     columns = str(given.get("columns") or "")

@@ -76,7 +76,7 @@ class FakeUsage:
         return self.through is not None and first <= start and day_start(end, self.zone) <= self.through
 
     def _among(self, question: Question, start: date, end: date) -> Mapping[str, int]:
-        """How often each did it from a day to before another."""
+        """Counts the times that each did it, from a day to before another."""
         counts: dict[str, int] = {}
         for actor, at in self._of(question.action):
             if start <= day_of(at, self.zone) < end and actor not in self.settings.exclude:

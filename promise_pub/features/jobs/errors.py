@@ -13,7 +13,7 @@ class JobNotFound(RequestError):
 
 
 class JobRunNotFound(RequestError):
-    """There is no such run of a job."""
+    """The run of a job does not exist."""
 
     code = "job_run_not_found"
 

@@ -17,7 +17,7 @@ from promise_pub.features.jobs.records import JobRun, State
 from promise_pub.features.jobs.run_queue import Ended, RunQueue
 from promise_pub.features.jobs.states import End, Waits
 from promise_pub.features.jobs.store import StoredJobs
-from promise_pub.features.jobs.work import RunWork, StepLimits, perform
+from promise_pub.features.jobs.work import LIMITS, RunWork, StepLimits, perform
 from promise_pub.http.features import Servers
 from promise_pub.jobs import Job
 from promise_pub.logs import fields
@@ -116,7 +116,7 @@ async def run_here(
     pool: asyncpg.Pool,
     arguments: Mapping[str, str],
     asked_by: str | None,
-    limits: StepLimits = StepLimits(),  # noqa: B008  it is frozen
+    limits: StepLimits = LIMITS,
 ) -> JobRun:
     """Runs a job in this process, beside any servers, and returns its run as it ended.
 

@@ -36,6 +36,9 @@ class StepLimits:
     silence: float = 60.0
 
 
+LIMITS = StepLimits()
+
+
 class RunWork:
     """A run as its job sees it."""
 

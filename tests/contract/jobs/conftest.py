@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Any
 
 import asyncpg
 import pytest
@@ -20,6 +18,7 @@ from promise_pub.jobs import Job
 from promise_pub.settings.model import DatabaseSettings
 from tests.consumer_parts import database_connection
 from tests.jobs.counting import QUICK, TABLES
+from tests.web_parts import until
 
 
 class JobServer:
@@ -40,7 +39,7 @@ class JobServer:
         self.stop = stack.aclose
 
     async def die(self) -> None:
-        """As its process would: the connections end, and nobody says why."""
+        """Dies as its process would: the connections end, and nobody says why."""
         assert self.locks._keeping and self.locks._backend
         pid = self.locks._backend[0]
         self.locks._keeping.cancel()
@@ -81,14 +80,6 @@ async def start(database: DatabaseSettings, pool: asyncpg.Pool) -> AsyncIterator
             return JobServer(database, pool, locks, keeper, stack)
 
         yield start
-
-
-async def until(question: Callable[[], Awaitable[Any]]) -> Any:
-    """Returns the answer, once it is one."""
-    async with asyncio.timeout(30):
-        while not (answer := await question()):  # noqa: ASYNC110  what is waited for is in the database
-            await asyncio.sleep(0.02)
-    return answer
 
 
 async def known(desk: StoredJobs, name: str) -> None:

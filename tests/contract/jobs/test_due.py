@@ -17,8 +17,9 @@ from promise_pub.features.jobs.states import End, Waits
 from promise_pub.features.jobs.store import StoredJobs
 from promise_pub.jobs import Job, Work
 from promise_pub.schedules import Schedule
-from tests.contract.jobs.conftest import Start, all_ended, known, until
+from tests.contract.jobs.conftest import Start, all_ended, known
 from tests.jobs.counting import QUICK
+from tests.web_parts import until
 
 EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 YEAR = timedelta(days=365)

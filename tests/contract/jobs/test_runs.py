@@ -23,9 +23,10 @@ from promise_pub.features.jobs.states import End, Waits
 from promise_pub.features.jobs.store import NEEDS, NEEDS_TO_SHOW, StoredJobs
 from promise_pub.jobs import Job, Work
 from promise_pub.settings.model import DatabaseSettings
-from tests.contract.jobs.conftest import JobServer, Start, all_ended, ended, known, until
+from tests.contract.jobs.conftest import JobServer, Start, all_ended, ended, known
 from tests.jobs.counting import QUICK, begun, counting_job, counts
 from tests.roles import role_with
+from tests.web_parts import until
 
 DAYS = 5
 

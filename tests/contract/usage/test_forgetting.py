@@ -11,6 +11,7 @@ from typing import Any
 from promise_pub.features.usage.records import Action, Usage
 from tests.usage.running import RunningStep, RunningWork
 from tests.usage.site import Site, noon
+from tests.web_parts import until
 
 LOGINS = [(actor, noon(day)) for day in range(15, 21) for actor in ("ann", "bob")]
 
@@ -139,5 +140,4 @@ class _HeldWork(RunningWork):
 
 
 async def _wait_until_something_waits(site: Site) -> None:
-    while not await site.pool.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"):  # noqa: ASYNC110  the database does not tell
-        await asyncio.sleep(0.01)
+    await until(lambda: site.pool.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"))

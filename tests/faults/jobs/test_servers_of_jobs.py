@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import pytest
@@ -22,6 +21,7 @@ from promise_pub.settings.model import DatabaseSettings
 from tests.faults.parts import DatabasePart
 from tests.jobs.counting import POINTS, TABLES, begun, counts
 from tests.services import RunningCommand, StartCommand
+from tests.web_parts import until
 
 ROOT = Path(__file__).parents[3]
 DAYS = 6
@@ -58,14 +58,6 @@ def starting(database: DatabaseSettings, start_process: StartCommand) -> StartSe
         return await start_process(text, program=("-m", "tests.jobs.counting"), cwd=ROOT)
 
     return start
-
-
-async def until(question: Callable[[], Awaitable[Any]], within: float = 60) -> Any:
-    """Returns the answer, once it is one."""
-    async with asyncio.timeout(within):
-        while not (answer := await question()):  # noqa: ASYNC110  what is waited for is in the database
-            await asyncio.sleep(0.02)
-    return answer
 
 
 async def ask(server: RunningCommand, desk: StoredJobs) -> JobRun:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -16,7 +15,7 @@ import pytest
 
 from promise_pub.db import open_pool
 from promise_pub.features.jobs.errors import JobWaiting
-from promise_pub.features.jobs.records import State
+from promise_pub.features.jobs.records import JobRun, State
 from promise_pub.features.jobs.store import StoredJobs
 from promise_pub.features.journal.store import StoredJournal
 from promise_pub.features.usage.days import ONE_DAY, day_of
@@ -26,11 +25,11 @@ from promise_pub.settings.model import ConsumerSettings, DatabaseSettings, Rabbi
 from tests.services import RunningCommand, StartCommand
 from tests.usage.naive import Login
 from tests.usage.site import Site
+from tests.web_parts import until
 
 ZONE = ZoneInfo("Europe/Berlin")
 DAYS, KILLS = 250, 4
 FIRST = datetime.now(UTC).replace(minute=0) - timedelta(days=DAYS)
-PATIENCE = 60.0  # seconds for what takes a few
 
 
 @pytest.fixture
@@ -61,7 +60,7 @@ def some_logins() -> list[Login]:
 
 
 async def condensed(pool: asyncpg.Pool) -> tuple[int, date | None, str | None]:
-    """How many days are condensed, the last of them, and the cookie: all of one moment."""
+    """Returns the number of condensed days, the last of them, and the cookie, all of one moment."""
     query = "SELECT count(*), max(day), (SELECT value #>> '{}' FROM job_cookies WHERE job = 'usage' AND name = 'next') FROM usage_days"
     count, last, cookie = await pool.fetchrow(query)
     return count, last, cookie
@@ -75,42 +74,52 @@ async def test_each_day_is_condensed_though_servers_are_killed_in_the_middle_of_
     desk, begun = StoredJobs(pool), 0
     cut_off: set[int] = set()
 
+    async def is_known() -> bool:
+        return "usage" in {one.name for one in await desk.known()}
+
+    async def newest() -> JobRun | None:
+        return next(iter(await desk.runs("usage", 1)), None)
+
+    async def nothing_is_cut_off() -> bool:
+        run = await newest()
+        return run is None or run.state is not State.RUNNING or run.id not in cut_off
+
+    async def nobody_holds_a_lock() -> bool:
+        """Tells whether the database has noticed that a server is gone, and has taken its step back."""
+        query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
+        return not await pool.fetchval(query)
+
+    async def some_days_are_condensed() -> bool:
+        return (await condensed(pool))[0] >= begun + 4
+
+    async def is_completed() -> bool:
+        run = await newest()
+        return run is not None and run.state is State.COMPLETED
+
     async def serve_and_ask() -> RunningCommand:
         server = await start_process("serve", "-c", configuration)
         await server.wait_for("Listening")
-        async with asyncio.timeout(PATIENCE):
-            while "usage" not in {one.name for one in await desk.known()}:  # noqa: ASYNC110  in another process
-                await asyncio.sleep(0.02)
-            # What was cut off is taken over first; its next try would wait for a minute.
-            while (newest := await desk.runs("usage", 1)) and newest[0].state is State.RUNNING:
-                if newest[0].id not in cut_off:
-                    return server
-                await asyncio.sleep(0.02)
-        with suppress(JobWaiting):
-            await desk.ask("usage", {}, None)
+        await until(is_known)
+        # The run that was cut off is taken over first; its next try would wait for a minute.
+        await until(nothing_is_cut_off)
+        run = await newest()
+        if run is None or run.state is not State.RUNNING:
+            with suppress(JobWaiting):
+                await desk.ask("usage", {}, None)
         return server
 
     for _ in range(KILLS):
         server = await serve_and_ask()
-        async with asyncio.timeout(PATIENCE):
-            while (await condensed(pool))[0] < begun + 4:  # noqa: ASYNC110  in another process
-                await asyncio.sleep(0.005)
+        await until(some_days_are_condensed)
         await server.kill()
-        cut_off.add((await desk.runs("usage", 1))[0].id)
-        async with asyncio.timeout(PATIENCE):
-            # The step that was cut off is rolled back when the database notices.
-            while await pool.fetchval(  # noqa: ASYNC110  in another process
-                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
-            ):
-                await asyncio.sleep(0.02)
+        cut_off |= {run.id for run in await desk.runs("usage", 1)}
+        await until(nobody_holds_a_lock)
         begun, last, cookie = await condensed(pool)
         assert last and cookie == str(last + ONE_DAY), "it tells the first day that is not condensed"
         assert last - day_of(logins[0].at, ZONE) == timedelta(days=begun - 1), "no day before it is left out"
     assert begun < DAYS
     server = await serve_and_ask()
-    async with asyncio.timeout(PATIENCE):
-        while (await desk.runs("usage", 1))[0].state is not State.COMPLETED:  # noqa: ASYNC110  in another process
-            await asyncio.sleep(0.05)
+    await until(is_completed)
     assert await server.stop() == 0
 
     counted = Counter((day_of(login.at, ZONE), login.actor) for login in logins)

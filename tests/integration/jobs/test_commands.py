@@ -18,6 +18,7 @@ from promise_pub.delivery.store.locks import ServerLocks
 from promise_pub.errors import BadParameter
 from promise_pub.features.jobs.feature import feature_of
 from promise_pub.features.jobs.keeper import open_keeper
+from promise_pub.features.jobs.records import JobRun
 from promise_pub.features.jobs.report import JOB_COLUMNS, RUN_COLUMNS
 from promise_pub.features.jobs.run_queue import RunQueue
 from promise_pub.features.jobs.settings import JobsSettings
@@ -28,6 +29,7 @@ from promise_pub.schedules import Schedule
 from promise_pub.settings.model import DatabaseSettings
 from tests.command_parts import PATIENCE, Said
 from tests.jobs.fake_desk import USAGE
+from tests.web_parts import until
 
 FEATURE = feature_of(lambda *_: JOBS)
 
@@ -95,9 +97,7 @@ async def server(pool: asyncpg.Pool) -> AsyncIterator[StoredJobs]:
     """A server that runs them."""
     async with ServerLocks(pool) as locks, open_keeper(JOBS, pool, locks, JobsSettings()):
         desk = StoredJobs(pool)
-        async with asyncio.timeout(PATIENCE):
-            while not await desk.known():  # noqa: ASYNC110  the keeper declares them
-                await asyncio.sleep(0.05)
+        await until(desk.known)
         yield desk
 
 
@@ -169,10 +169,11 @@ async def test_a_run_of_a_server_is_followed_to_its_end(run: Run, server: Stored
 
 async def test_a_run_that_is_followed_is_cancelled_by_another(run: Run, server: StoredJobs) -> None:
     following = asyncio.create_task(run("run", "waits", "--follow"))
-    async with asyncio.timeout(PATIENCE):
-        while not [one for one in await server.runs("waits", 1) if one.message]:  # noqa: ASYNC110  a step is awaited
-            await asyncio.sleep(0.05)
-    (going,) = await server.runs("waits", 1)
+
+    async def has_made_a_step() -> Sequence[JobRun]:
+        return [one for one in await server.runs("waits", 1) if one.message]
+
+    (going,) = await until(has_made_a_step)
     await server.cancel(going.id)
     assert (await following).code == 3
     assert (await server.run(going.id)).state == "cancelled"

@@ -1,4 +1,4 @@
-"""What every face tells of jobs and runs."""
+"""The report of jobs and runs, as every face tells it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each end of a run leads to, and how long the next try waits."""
+"""Ends of runs: the state that each leads to, and the wait before the next try."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ MONDAY = date(2026, 1, 5)
 
 
 async def usage_of(*counts: int, whole: int | None = None, aggregate: Aggregate = Aggregate.DAY) -> Usage:
-    """So many users on each day from Monday on, of which the first `whole` days were condensed to their end."""
+    """Usage with so many users on each day from Monday on; the first `whole` days were condensed to their end."""
     days = len(counts) if whole is None else whole
     usage = FakeUsage()
     for place, count in enumerate(counts):
