@@ -46,6 +46,20 @@ Hook = Callable[[str, int], Awaitable[None]]
 async def pass_by(_point: str, _day: int) -> None: ...
 
 
+class Gate:
+    """A hook that holds a run at a point of a day until it is opened."""
+
+    def __init__(self, point: str, day: int) -> None:
+        self._where = (point, day)
+        self.reached = asyncio.Event()
+        self.opened = asyncio.Event()
+
+    async def __call__(self, point: str, day: int) -> None:
+        if (point, day) == self._where:
+            self.reached.set()
+            await self.opened.wait()
+
+
 def counting_job(days: int, hook: Hook = pass_by, schedule: str | None = None, attempts: int = 5) -> Job:
     """Returns a job that counts days from where it was left. `hook` is called at each point of a day."""
 
