@@ -20,6 +20,7 @@ from aiohttp import web
 from promise_pub.consumer.server import make_app
 from promise_pub.settings.model import DatabaseSettings, RabbitSettings, Settings
 from tests import consumer_parts, documents
+from tests.consumer_parts import database_connection
 from tests.documents import PAGES, Command
 from tests.services import StartCommand
 from tests.web_parts import ServerUnderTest, people, serving, settings, until
@@ -27,7 +28,6 @@ from tests.web_parts import ServerUnderTest, people, serving, settings, until
 INSTALLS = "installs packages of the system"
 WORD = "installs what it needs, and may take long: test_words.py runs it in a fresh clone"
 SERVES = "serves until it is stopped"
-OF_A_JOB = "takes a run of that number, which goes on: integration/jobs"
 NOT_RUN = {
     "apt-get update && apt-get install --no-install-recommends git make python3-venv": INSTALLS,
     "scripts/venv runtime": "installs packages, as each word does: test_words.py",
@@ -36,9 +36,6 @@ NOT_RUN = {
     "promise-pub stats rows --interval 1m --since 1h --watch": "redraws until it is stopped: integration/stats",
     "promise-pub stats keep": "counts until it is stopped: integration/stats",
     "promise-pub stats forget by-branch": "deletes a statistic that is not there: integration/stats",
-    "promise-pub jobs show 17": OF_A_JOB,
-    "promise-pub jobs cancel 17": OF_A_JOB,
-    "curl -X POST -H 'Accept: application/json' http://localhost:8000/jobs/usage/runs/17/cancel": OF_A_JOB,
     "make run": WORD,
     "make run ARGS='-c consumer.ini'": f"{SERVES}: test_local_stack.py has such a stack",
     "promise-pub -c consumer.ini serve --local &": f"{SERVES}: test_local_stack.py has such a stack",
@@ -57,6 +54,11 @@ NOT_RUN = {
 """Commands of the pages that are not run here, and why."""
 
 EXAMPLE_RUN = "7b0e0a52-8f0c-4f6e-9d3c-2f1f4f0c9a11"
+EXAMPLE_RUN_OF_A_JOB = re.compile(r"(jobs show |jobs cancel |/jobs/usage/runs/)17\b")
+WAITING_RUN = """
+INSERT INTO job_runs (job, reason, arguments, state, attempt, not_before)
+VALUES ('usage', 'retry', jsonb_build_object('start', $1::text), 'waiting', 2, now() + interval '1 hour') RETURNING id
+"""
 EXAMPLE_SESSION = "5f0c9a11-8f0c-4f6e-9d3c-2f1f4f0c9a11"
 WITH_COMMANDS = [page for page in PAGES if {command.text for command in documents.commands(page)} - {*NOT_RUN}]
 PATIENCE = 120  # seconds for one command
@@ -83,8 +85,15 @@ exec {curl} -sS --fail-with-body --max-time 60 "$@"
 class Reader:
     """A shell in a folder of its own, in which a page's commands are typed one after the other."""
 
-    def __init__(self, process: asyncio.subprocess.Process, folder: Path, server: ServerUnderTest) -> None:
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        folder: Path,
+        server: ServerUnderTest,
+        database: DatabaseSettings,
+    ) -> None:
         self.folder = folder
+        self._database = database
         self._process = process
         self._server = server
 
@@ -100,6 +109,8 @@ class Reader:
 
     async def adapt(self, command: str) -> str:
         """The command for a run as it takes: one that is going, that was cancelled, or that is complete."""
+        if EXAMPLE_RUN_OF_A_JOB.search(command):
+            return EXAMPLE_RUN_OF_A_JOB.sub(rf"\g<1>{await self._waiting_run_of_a_job()}", command)
         if EXAMPLE_RUN not in command:
             return command
         if re.search(r"--cancel|/cancel", command):
@@ -113,6 +124,11 @@ class Reader:
             content = people(3) + (b"Ann," + b"x" * 128 + b"\n" if "/again" in command else b"")
             run = (await self._server.send(content, "?mode=batch&timeout=0&clear=true")).json["id"]
         return command.replace(EXAMPLE_RUN, run)
+
+    async def _waiting_run_of_a_job(self) -> int:
+        """A next try that waits for an hour: it can be looked at, and cancelled."""
+        async with database_connection(self._database) as connection:
+            return int(await connection.fetchval(WAITING_RUN, uuid.uuid4().hex))
 
     async def _reported(self, content: bytes) -> str:
         """A run of this file, whose report is at hand."""
@@ -174,7 +190,7 @@ async def test_the_commands_of_a_page_do_what_it_says(
         }
         token = await a_token(start_process, path) if auth == "users" else ""
         environment = {"PROMISE_PUB_CONFIG": str(path), "TOKEN": token, "EDITOR": "true"}
-        shell = await stack.enter_async_context(reader(page, tmp_path / "folder", environment, server))
+        shell = await stack.enter_async_context(reader(page, tmp_path / "folder", environment, server, database))
         for command in documents.commands(page):
             if command.text not in NOT_RUN:
                 text = command.text
@@ -198,7 +214,7 @@ async def a_token(start_process: StartCommand, path: Path) -> str:
 
 @asynccontextmanager
 async def reader(
-    page: Path, folder: Path, environment: dict[str, str], server: ServerUnderTest
+    page: Path, folder: Path, environment: dict[str, str], server: ServerUnderTest, database: DatabaseSettings
 ) -> AsyncIterator[Reader]:
     """Has the files at hand that the pages speak of."""
     curl = shutil.which("curl")
@@ -230,7 +246,7 @@ async def reader(
         limit=16 * 1024 * 1024,
     )
     try:
-        yield Reader(process, folder, server)
+        yield Reader(process, folder, server, database)
     finally:
         assert process.stdin
         process.stdin.close()
