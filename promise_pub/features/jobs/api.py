@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from promise_pub import errors
+from promise_pub.body_fields import FORM_TYPE, JSON_TYPE
 from promise_pub.features.jobs.asking import LIMIT, MAX_LIMIT
 from promise_pub.features.jobs.errors import JobEnded, JobNotFound, JobRunNotFound, JobWaiting
-from promise_pub.features.jobs.given import FORM_TYPE, JSON_TYPE, MAX_GIVEN, MAX_TEXT
+from promise_pub.features.jobs.given import MAX_GIVEN, MAX_TEXT
 from promise_pub.features.jobs.records import Reason, State
 from promise_pub.features.jobs.store import MAX_ID, MAX_WAITING
 from promise_pub.http.negotiation import CSV, HTML, JSON

@@ -3,50 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from urllib.parse import parse_qsl
 
+from promise_pub.body_fields import read_fields
 from promise_pub.errors import BadParameter
-from promise_pub.json_text import parse_json
 from promise_pub.text import storable
 
 MAX_GIVEN = 50  # arguments
 MAX_TEXT = 1000  # characters of a value
-FORM_TYPE, JSON_TYPE = "application/x-www-form-urlencoded", "application/json"
 
 
 def parse_body(body: bytes, content_type: str) -> dict[str, str]:
-    """Reads a form or a JSON object; an empty body gives no argument. Raises BadParameter."""
-    if not body.strip():
-        return {}
-    if content_type == JSON_TYPE:
-        return parse_object(body)
-    if content_type == FORM_TYPE:
-        return parse_form(body)
-    raise BadParameter(f"Arguments are sent as a form ({FORM_TYPE}) or as a JSON object ({JSON_TYPE}).")
-
-
-def parse_form(body: bytes) -> dict[str, str]:
-    """Reads the fields of a form; those that were left empty are not given. Raises BadParameter."""
-    try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_GIVEN, errors="strict")
-    except ValueError:
-        raise BadParameter(f"The body is no form of at most {MAX_GIVEN} fields.") from None
-    return {name: text for name, text in collect_given(pairs).items() if text}
-
-
-def parse_object(body: bytes) -> dict[str, str]:
-    """Reads an object of texts; true is a flag that is given, false and null are none. Raises BadParameter."""
-    try:
-        given = parse_json(body)
-    except ValueError as error:
-        raise BadParameter(f"The body is no JSON that can be used: {error}.") from None
-    if not isinstance(given, dict):
-        raise BadParameter("The body must be an object of arguments by their names.")
-    for name, value in given.items():
+    """Reads a form or a JSON object, where true is a flag that is given; what is empty, false or null is not given. Raises
+    BadParameter."""
+    texts = []
+    for name, value in read_fields(body, content_type, MAX_GIVEN):
         if not isinstance(value, str | bool | None):
             raise BadParameter(f"{name[:50]} must be a text, or true for a flag.")
-    texts = ((name, "yes" if value is True else value) for name, value in given.items())
-    return collect_given((name, text) for name, text in texts if isinstance(text, str))
+        texts.append((name, "yes" if value is True else value or ""))
+    return {name: text for name, text in collect_given(texts).items() if text}
 
 
 def parse_pair(text: str) -> tuple[str, str]:

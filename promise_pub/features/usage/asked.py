@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta, tzinfo
-from urllib.parse import parse_qsl
 
+from promise_pub.body_fields import JSON_TYPE, read_fields
 from promise_pub.errors import BadParameter
 from promise_pub.features.usage.days import ONE_DAY, day_of, day_start
 from promise_pub.features.usage.periods import floor
 from promise_pub.features.usage.records import Action, Aggregate, Question
-from promise_pub.json_text import parse_json
 from promise_pub.spans import parse_since
 
 QUESTION = ("start", "end", "aggregate", "rolling", "action")
@@ -51,30 +50,12 @@ def collect(pairs: Iterable[tuple[str, str]], known: Sequence[str] = PARAMETERS)
 
 def read_body(content_type: str, body: bytes) -> list[tuple[str, str]]:
     """Returns the parameters of a form, or of a JSON object. Raises BadParameter for anything else; nothing has none."""
-    if not body:
-        return []
-    if content_type == "application/json":
-        return _read_object(body)
-    if content_type == "application/x-www-form-urlencoded":
-        try:
-            return parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
-        except ValueError:
-            raise BadParameter(f"The form cannot be read: it is UTF-8, and has at most {MAX_FIELDS} fields.") from None
-    raise BadParameter("The body must be a form (application/x-www-form-urlencoded) or a JSON object.")
-
-
-def _read_object(body: bytes) -> list[tuple[str, str]]:
-    try:
-        given = parse_json(body)
-    except ValueError as error:
-        raise BadParameter(f"The body is no JSON that can be used: {error}.") from None
-    if not isinstance(given, dict):
-        raise BadParameter("The body must be a JSON object.")
-    for name, value in given.items():
+    fields = read_fields(body, content_type, MAX_FIELDS)
+    for name, value in fields if content_type == JSON_TYPE else ():
         kind = int if name == "rolling" else str
         if type(value) is not kind and value != "":
             raise BadParameter(f"{name[:50]} must be {'a whole number' if kind is int else 'text'}.")
-    return [(name, str(value)) for name, value in given.items()]
+    return [(name, str(value)) for name, value in fields]
 
 
 def parse_question(given: Given, now: datetime, zone: tzinfo, named: Named = str) -> Question:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from promise_pub.body_fields import FORM_TYPE, JSON_TYPE
 from promise_pub.errors import BadParameter
-from promise_pub.features.jobs.given import FORM_TYPE, JSON_TYPE, MAX_TEXT, collect_given, parse_body, parse_pair
+from promise_pub.features.jobs.given import MAX_TEXT, collect_given, parse_body, parse_pair
 
 
 def test_arguments_come_as_a_form_as_json_or_not_at_all() -> None:
@@ -19,13 +20,13 @@ def test_arguments_come_as_a_form_as_json_or_not_at_all() -> None:
 @pytest.mark.parametrize(
     ("body", "kind", "complaint"),
     [
-        (b"start=1", "text/plain", "sent as a form"),
+        (b"start=1", "text/plain", "must be a form"),
         (b"start=1&start=2", FORM_TYPE, "start is given more than once"),
-        (b"\xff=1", FORM_TYPE, "no form"),
-        (b"a=%ff", FORM_TYPE, "no form"),
+        (b"\xff=1", FORM_TYPE, "form cannot be read"),
+        (b"a=%ff", FORM_TYPE, "form cannot be read"),
         (b"&".join(b"a%d=1" % n for n in range(60)), FORM_TYPE, "at most 50 fields"),
         (b"a=%00", FORM_TYPE, "a must be a text"),
-        (b"[1]", JSON_TYPE, "must be an object"),
+        (b"[1]", JSON_TYPE, "must be a JSON object"),
         (b"{", JSON_TYPE, "no JSON"),
         (b'{"start": 1}', JSON_TYPE, "start must be a text"),
         (b'{"start": ["a"]}', JSON_TYPE, "start must be a text"),

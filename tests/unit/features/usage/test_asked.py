@@ -56,7 +56,7 @@ def test_unless_told_otherwise_these_are_logins_of_ninety_days_by_week() -> None
     ],
 )
 def test_ninety_days_are_moved_back_to_the_start_of_a_period(aggregate: str, start: date) -> None:
-    """Fault 30: nobody who gives no start gets a first period that is cut."""
+    """Nobody who gives no start gets a first period that is cut."""
     for written in (aggregate, aggregate[0], aggregate.upper(), aggregate[0].upper(), aggregate.title()):
         asked = ask(aggregate=written)
         assert (asked.aggregate, asked.start) == (Aggregate(aggregate), start)
@@ -67,10 +67,10 @@ def test_ninety_days_are_moved_back_to_the_start_of_a_period(aggregate: str, sta
     ("text", "start", "end"),
     [
         ("2026-01-31", date(2026, 1, 31), date(2026, 1, 31)),
-        # Fault 27: a time of day neither cuts the first day off nor the last one.
+        # A time of day neither cuts the first day off nor the last one.
         ("2026-01-31T10:00", date(2026, 1, 31), date(2026, 2, 1)),
         ("2026-01-31T00:00", date(2026, 1, 31), date(2026, 1, 31)),
-        # Fault 31: a zone is heeded, wherever the server is. 00:00+05:00 is 19:00 UTC, the day before.
+        # A zone is heeded, wherever the server is. 00:00+05:00 is 19:00 UTC, the day before.
         ("2026-01-01T00:00:00+05:00", date(2025, 12, 31), date(2026, 1, 1)),
         ("2026-01-31T23:30Z", date(2026, 2, 1), date(2026, 2, 2)),
         ("2026-01-31T23:00Z", date(2026, 2, 1), date(2026, 2, 1)),
@@ -95,7 +95,6 @@ def test_a_span_of_days_is_not_shifted_where_clocks_are_turned() -> None:
 
 @pytest.mark.parametrize("text", ["10", "monday", "01/02/2019", "2019", "2026-13-01", "2026-01-32", "now", "5x", "-1d"])
 def test_no_date_is_guessed(text: str) -> None:
-    """Fault 9, at this door."""
     for name in ("start", "end"):
         assert refusal(**{name: text}).startswith(f"{name} must be a span such as 30m, 24h or 7d, or a time such as")
 
@@ -122,7 +121,6 @@ def test_no_date_is_guessed(text: str) -> None:
     ],
 )
 def test_what_cannot_be_asked_is_refused_with_the_values_that_are_taken(given: dict[str, str], said: str) -> None:
-    """Faults 26 and 35."""
     assert said in refusal(**given)
 
 

@@ -46,7 +46,6 @@ async def test_bars_are_as_high_as_their_users_and_periods_without_have_none() -
 
 
 async def test_what_is_cut_or_goes_on_is_hatched_and_said_to_be() -> None:
-    """Fault 30."""
     drawn = draw_chart(await usage_of(4, 0, 2, whole=2))
     assert bars(drawn, "bar") == [HEIGHT] and bars(drawn, "cut") == [HEIGHT / 2]
     assert f">{HATCHED}</text>" in drawn and 'fill="url(#hatched)"' in drawn

@@ -77,14 +77,14 @@ async def test_the_report_has_every_period_of_the_range(seen: Seen) -> None:
             "zone_changes": [],
         }
         assert [(one["period"], one["users"], one["actions"], one["complete"]) for one in told["periods"]] == [
-            # Faults 29 and 30: empty ones at both ends, and what is cut or goes on is no whole one.
+            # Empty ones at both ends, and what is cut or goes on is no whole one.
             ("2026-W01", 0, 0, False),
             ("2026-W02", 2, 4, True),
             ("2026-W03", 0, 0, True),
             ("2026-W04", 0, 0, True),
             ("2026-W05", 1, 1, False),
         ]
-        # Fault 28: named as in ISO 8601, from its Monday to before the next one.
+        # Named as in ISO 8601, from its Monday to before the next one.
         assert told["periods"][1] == {
             "period": "2026-W02",
             "start": "2026-01-05",
@@ -99,7 +99,6 @@ async def test_the_report_has_every_period_of_the_range(seen: Seen) -> None:
     "written", [*Aggregate, *(one[0] for one in Aggregate), *(one[0].upper() for one in Aggregate)]
 )
 async def test_every_aggregate_is_told_in_every_spelling(seen: Seen, written: str) -> None:
-    """Fault 25."""
     fill(seen.usage)
     told = await seen.json(f"/usage/login/raw?start=2026-01-01&end=2027-01-01&aggregate={written}")
     number = {"day": 365, "week": 53, "month": 12, "quarter": 4, "year": 1}
@@ -107,7 +106,7 @@ async def test_every_aggregate_is_told_in_every_spelling(seen: Seen, written: st
 
 
 async def test_without_anybody_each_face_tells_nothing_and_the_page_why(seen: Seen) -> None:
-    """Fault 24: no login in the range is an answer."""
+    """No login in the range is an answer."""
     told = await seen.json("/usage/login/raw")
     check(seen.client, "Usage", told)
     assert told["users"] == 0 and told["through"] is None and len(told["periods"]) >= 13
@@ -123,7 +122,7 @@ async def test_without_anybody_each_face_tells_nothing_and_the_page_why(seen: Se
 
 
 async def test_the_page_and_the_raw_face_agree(seen: Seen) -> None:
-    """Fault 27: the original's page left today out, which its raw face had."""
+    """The page and the raw face have today, both or neither."""
     today = datetime.now(UTC)
     seen.usage.add([(Action.LOGIN, "ann", today)], today + timedelta(seconds=1))
     faces = [(await seen.json(f"/usage/login{mode}?aggregate=day")) for mode in ("", "/raw")]
@@ -159,7 +158,6 @@ async def test_a_zone_that_changed_is_told(seen: Seen) -> None:
 
 
 async def test_modes_are_page_plot_and_raw_and_no_others(seen: Seen) -> None:
-    """Fault 35."""
     fill(seen.usage)
     text = {mode: await seen.text(f"/usage/login{mode}?{RANGE}") for mode in MODES}
     assert [("<form" in one, "<svg" in one.split("<main")[1], "<table" in one) for one in text.values()] == [
@@ -227,7 +225,6 @@ async def test_posts_of_other_sites_are_refused(seen: Seen) -> None:
 
 
 async def test_passwords_and_tokens_are_no_parameters(seen: Seen) -> None:
-    """Fault 36."""
     for name in ("username", "password", "token", "since"):
         answer = await seen.get(f"/usage/login/raw?{name}=secret", **JSON)
         told = await answer.json()
@@ -243,7 +240,7 @@ async def test_the_database_may_be_away(seen: Seen, path: str) -> None:
 
 
 async def test_the_picture_is_a_file_without_rules_and_scripts_that_says_what_it_shows(seen: Seen) -> None:
-    """Faults 32 and 34: the axis has the unit that is counted, and nothing is loaded from elsewhere."""
+    """The axis has the unit that is counted, and nothing is loaded from elsewhere."""
     fill(seen.usage)
     text = await seen.text(f"/usage/login/plot?{RANGE}&aggregate=day&format=svg")
     svg = ElementTree.fromstring(text)
@@ -345,7 +342,7 @@ async def test_usage_is_for_operators_and_their_page_says_that_users_log_in(
                 }
                 assert found == {Role.VIEWER: 403, Role.OPERATOR: 200}
                 unknown = await client.request(method, f"{path}?token={tokens[Role.OPERATOR]}", headers=JSON)
-                assert unknown.status == 401, "fault 36"
+                assert unknown.status == 401, "neither is a parameter"
         for role, token in tokens.items():
             text = await (await client.get("/", headers=PAGE | {"Authorization": f"Bearer {token}"})).text()
             assert ('href="/usage"' in text) is (role is Role.OPERATOR)
@@ -383,7 +380,6 @@ class Noting(list[Period]):
 async def test_no_face_goes_through_periods_on_the_event_loop(
     seen: Seen, monkeypatch: pytest.MonkeyPatch, face: str
 ) -> None:
-    """Fault 33."""
     fill(seen.usage)
     count, threads = seen.usage.count, set[threading.Thread]()
 
