@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
 from promise_pub.delivery.input.uploads import Uploads
 from promise_pub.delivery.queue.runs import Runs
 from promise_pub.http.features import OpenFeature
+from promise_pub.web.docs import page
 from promise_pub.web.server import Services, make_app
 from tests.fakes import FakeBroker, FakeConsumer, FakeLedger
 
@@ -50,3 +52,15 @@ async def opened(folder: Path, aiohttp_client: Callable[[web.Application], Await
     async with made.runs:
         made.client = await aiohttp_client(made.app())
         yield made
+
+
+def check_described(client: Client, name: str, told: Any) -> None:
+    """Holds what a server told against the schema of this name in the description of its API."""
+    assert client.server
+    described = client.server.app[page.DESCRIPTION]  # type: ignore[attr-defined]
+    schema = {
+        "$ref": f"#/components/schemas/{name}",
+        "components": described["components"],
+        "unevaluatedProperties": False,
+    }
+    jsonschema.validate(told, schema, jsonschema.Draft202012Validator, format_checker=jsonschema.FormatChecker())

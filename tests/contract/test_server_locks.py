@@ -21,7 +21,7 @@ from promise_pub.errors import NotResumable, RunDeleted, RunTaken, SchemaMissing
 from promise_pub.parameters import Parameters
 from promise_pub.records import Rejected, RunReport, State, StoredFile
 from promise_pub.settings.model import DatabaseSettings
-from tests.consumer_parts import database_connection
+from tests.dead_servers import cut_off
 from tests.services import execute
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -37,18 +37,7 @@ class Server:
         self.ledger = Ledger(pool, locks)
 
     async def die(self) -> None:
-        """As its process would: the connections end, nobody says why, and the database has noticed."""
-        assert self.locks._keeping and self.locks._backend
-        pid = self.locks._backend[0]
-        self.locks._keeping.cancel()
-        self.pool.terminate()
-        async with database_connection(self._database) as connection:
-
-            async def gone() -> bool:
-                found = await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE pid = $1", pid)
-                return not found
-
-            await until(gone)
+        await cut_off(self._database, self.pool, self.locks)
 
 
 Start = Callable[..., Awaitable[Server]]

@@ -16,7 +16,7 @@ from promise_pub.features.jobs.settings import JobsSettings
 from promise_pub.features.jobs.store import StoredJobs
 from promise_pub.jobs import Job
 from promise_pub.settings.model import DatabaseSettings
-from tests.consumer_parts import database_connection
+from tests.dead_servers import cut_off
 from tests.jobs.counting import QUICK, TABLES
 from tests.web_parts import until
 
@@ -39,17 +39,7 @@ class JobServer:
         self.stop = stack.aclose
 
     async def die(self) -> None:
-        """Dies as its process would: the connections end, and nobody says why."""
-        assert self.locks._keeping and self.locks._backend
-        pid = self.locks._backend[0]
-        self.locks._keeping.cancel()
-        self.pool.terminate()
-        async with database_connection(self._database) as connection:
-
-            async def is_gone() -> bool:
-                return not await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE pid = $1", pid)
-
-            await until(is_gone)
+        await cut_off(self._database, self.pool, self.locks)
 
 
 ENABLED = JobsSettings()

@@ -7,9 +7,7 @@ import io
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-import jsonschema
 import pytest
 from aiohttp import web
 
@@ -21,26 +19,13 @@ from promise_pub.accounts.sessions import SessionSigner
 from promise_pub.errors import DatabaseUnavailable
 from promise_pub.features.jobs.records import Reason, State
 from promise_pub.features.jobs.report import JOB_COLUMNS, RUN_COLUMNS
-from promise_pub.web.docs import page
 from tests.fake_accounts import QUICK, FakeAccounts
 from tests.jobs.fake_desk import NOW, a_job, a_run
 from tests.unit.features.jobs.conftest import PAGE, Seen, opened
-from tests.web_house import JSON, Client, House
+from tests.web_house import JSON, Client, House, check_described
 
 EVIL = "<script>alert(1)</script>\x1b[31m\u202e"
 REFRESH = '<noscript><meta http-equiv="refresh" content="2; url='
-
-
-def check(client: Client, name: str, told: Any) -> None:
-    """Against the schema of the API's description."""
-    assert client.server
-    described = client.server.app[page.DESCRIPTION]  # type: ignore[attr-defined]
-    schema = {
-        "$ref": f"#/components/schemas/{name}",
-        "components": described["components"],
-        "unevaluatedProperties": False,
-    }
-    jsonschema.validate(told, schema, jsonschema.Draft202012Validator, format_checker=jsonschema.FormatChecker())
 
 
 def table(text: str) -> list[dict[str, str]]:
@@ -64,7 +49,7 @@ def fill(seen: Seen) -> None:
 async def test_jobs_are_listed_with_schedule_next_and_last_run_as_is_described(seen: Seen) -> None:
     fill(seen)
     told = await seen.json("/jobs")
-    check(seen.client, "Jobs", told)
+    check_described(seen.client, "Jobs", told)
     sweep, usage = told["jobs"]
     assert (usage["schedule_words"], usage["next_due"]) == (
         "At 01:30 every day, Europe/Berlin",
@@ -115,7 +100,7 @@ async def test_a_job_is_shown_with_its_runs_arguments_and_cookies(seen: Seen) ->
     fill(seen)
     seen.desk.kept["usage"] = {"next": "2026-11-26", "deep": [{"a": 1}]}
     told = await seen.json("/jobs/usage")
-    check(seen.client, "JobWithRuns", told)
+    check_described(seen.client, "JobWithRuns", told)
     assert [run["id"] for run in told["runs"]] == [4, 3, 2, 1]
     assert [one["name"] for one in told["job"]["arguments"]] == ["start", "end", "reset"]
     assert told["job"]["cookies"]["next"] == "2026-11-26"
@@ -171,7 +156,7 @@ async def test_every_run_is_found_once_by_following_the_links(seen: Seen) -> Non
 async def test_a_run_is_shown_as_is_described(seen: Seen) -> None:
     fill(seen)
     for number in (1, 2, 3, 4):
-        check(seen.client, "JobRun", await seen.json(f"/jobs/usage/runs/{number}"))
+        check_described(seen.client, "JobRun", await seen.json(f"/jobs/usage/runs/{number}"))
     failed, again, going = [await seen.text(f"/jobs/usage/runs/{number}") for number in (1, 2, 3)]
     assert "Next try" in failed and 'href="/jobs/usage/runs/2"' in failed and "Next try" not in again
     assert "No disk." in failed and "2 due times missed before" in failed and "cancel" not in failed

@@ -11,8 +11,7 @@ from promise_pub.features.jobs.records import State
 from promise_pub.features.jobs.web import MAX_BODY
 from tests.jobs.fake_desk import a_job, a_run
 from tests.unit.features.jobs.conftest import PAGE, Seen
-from tests.unit.features.jobs.test_pages import check
-from tests.web_house import JSON
+from tests.web_house import JSON, check_described
 
 
 async def test_a_form_starts_a_run_and_leads_to_its_page(seen: Seen) -> None:
@@ -26,7 +25,7 @@ async def test_a_form_starts_a_run_and_leads_to_its_page(seen: Seen) -> None:
 async def test_scripts_start_a_run_by_json_and_get_it(seen: Seen) -> None:
     answer = await seen.post("/jobs/usage/run", json={"start": "2026-01-01", "reset": True})
     told = await answer.json()
-    check(seen.client, "JobRun", told)
+    check_described(seen.client, "JobRun", told)
     assert (answer.status, answer.headers["Location"]) == (202, "/jobs/usage/runs/1")
     assert (told["state"], told["arguments"]) == ("waiting", {"start": "2026-01-01", "reset": "yes"})
     assert (await seen.post("/jobs/usage/run")).status == 202, "no body is no argument"
@@ -116,7 +115,7 @@ async def test_a_job_is_paused_and_resumed(seen: Seen) -> None:
     for change, paused in (("pause", True), ("resume", False)):
         answer = await seen.post(f"/jobs/usage/{change}")
         told = await answer.json()
-        check(seen.client, "Job", told)
+        check_described(seen.client, "Job", told)
         assert (answer.status, told["paused"], told["next_due"] is None) == (200, paused, paused)
         shown = await seen.ask("POST", f"/jobs/usage/{change}")
         assert (shown.status, shown.headers["Location"]) == (303, "/jobs/usage")

@@ -11,7 +11,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from aiohttp import web
 
@@ -24,25 +23,12 @@ from promise_pub.errors import DatabaseUnavailable
 from promise_pub.features.journal.feature import with_services
 from promise_pub.features.journal.importing import parse_line
 from promise_pub.features.journal.report import COLUMNS
-from promise_pub.web.docs import page
 from tests.fake_accounts import QUICK, FakeAccounts
 from tests.journal.fake_reader import NOW, FakeReader, a_new_event
 from tests.unit.features.journal.conftest import PAGE, Seen
-from tests.web_house import JSON, Client, House
+from tests.web_house import JSON, Client, House, check_described
 
 EVIL = "<script>alert(1)</script>\x1b[31m\u202e"
-
-
-def check(client: Client, name: str, told: Any) -> None:
-    """Against the schema of the API's description."""
-    assert client.server
-    described = client.server.app[page.DESCRIPTION]  # type: ignore[attr-defined]
-    schema = {
-        "$ref": f"#/components/schemas/{name}",
-        "components": described["components"],
-        "unevaluatedProperties": False,
-    }
-    jsonschema.validate(told, schema, jsonschema.Draft202012Validator, format_checker=jsonschema.FormatChecker())
 
 
 def numbers(told: Any) -> list[int]:
@@ -60,7 +46,7 @@ async def test_the_newest_events_come_first_as_is_described(seen: Seen) -> None:
         a_new_event("deploy", b"\xff\x00", source="bus", headers={"x": [1]}),
     )
     told = await seen.json("/journal")
-    check(seen.client, "JournalEvents", told)
+    check_described(seen.client, "JournalEvents", told)
     newest, oldest = told["events"]
     assert (told["next"], told["oldest"], told["newest"]) == (None, 1, 2)
     assert oldest == {
@@ -80,7 +66,7 @@ async def test_the_newest_events_come_first_as_is_described(seen: Seen) -> None:
     }
     assert (newest["seq"], newest["data"], newest["size"], newest["headers"]) == (2, None, 2, {"x": [1]})
     one = await seen.json("/journal/1")
-    check(seen.client, "JournalEvent", one)
+    check_described(seen.client, "JournalEvent", one)
     assert one == oldest
 
 

@@ -15,7 +15,7 @@ from promise_pub.features.journal.keys import key_of
 from promise_pub.features.journal.ports import BATCH, Numbered
 from tests.journal.fake_reader import FakeReader
 from tests.unit.features.journal.conftest import Seen
-from tests.unit.features.journal.test_pages import check
+from tests.web_house import check_described
 
 DEPLOY = {"topic": "deploy", "data": {"version": "1.4"}}
 SOON = datetime.now(UTC) + timedelta(days=365)
@@ -24,7 +24,7 @@ SOON = datetime.now(UTC) + timedelta(days=365)
 async def test_one_event_is_added_with_an_id(seen: Seen) -> None:
     answer = await seen.post(DEPLOY)
     told = await answer.json()
-    check(seen.client, "PostedEvents", told)
+    check_described(seen.client, "PostedEvents", told)
     assert answer.status == 201
     ((one,), (event,)) = told["events"], seen.journal.events
     assert one == {"seq": 1, "id": event.message_id, "added": True}

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import jsonschema
 import pytest
 from aiohttp import web
 
@@ -25,28 +24,15 @@ from promise_pub.features.stats.intervals import start_of
 from promise_pub.features.stats.ports import Mark
 from promise_pub.features.stats.questions import Gap, Row
 from promise_pub.features.stats.records import OTHERS, LeftOut, Registered
-from promise_pub.web.docs import page
 from tests.fake_accounts import QUICK, FakeAccounts
 from tests.stats.fake_statistics import FakeJournal, FakeStatistics, with_services
 from tests.stats.tables import DAY, HOUR, START, a_layout, key
 from tests.unit.features.stats.conftest import Seen
-from tests.web_house import JSON, Client, House
+from tests.web_house import JSON, Client, House, check_described
 
 EVIL = '<script>alert(1)</script>\x1b[31m\u202e"'
 NOW = datetime.now(UTC)
 TODAY = start_of(NOW, 86_400)
-
-
-def check(client: Client, name: str, told: Any) -> None:
-    """Against the schema of the API's description."""
-    assert client.server
-    described = client.server.app[page.DESCRIPTION]  # type: ignore[attr-defined]
-    schema = {
-        "$ref": f"#/components/schemas/{name}",
-        "components": described["components"],
-        "unevaluatedProperties": False,
-    }
-    jsonschema.validate(told, schema, jsonschema.Draft202012Validator, format_checker=jsonschema.FormatChecker())
 
 
 def counts(hours: int, verdicts: tuple[str, ...] = ("kept",), start: datetime = START) -> list[Row]:
@@ -60,7 +46,7 @@ async def test_the_list_tells_how_far_each_is(seen: Seen) -> None:
     seen.statistics.add(a_layout("gone"), state="absent", position=100)
     seen.statistics.add(a_layout("stuck"), state="set_aside", trouble=EVIL, position=100)
     told = await seen.json("/stats")
-    check(seen.client, "Statistics", told)
+    check_described(seen.client, "Statistics", told)
     gone, runs, stuck = told["statistics"]
     assert told["newest"] == 100 and (gone["state"], gone["behind"]) == ("absent", 0)
     assert runs == {
@@ -92,7 +78,7 @@ async def test_without_statistics_the_page_says_what_will_be_there(seen: Seen) -
     text = await seen.text("/stats/runs")
     assert "Nothing counted yet" in text and "<code>*.run.ended</code>" in text
     told = await seen.json("/stats/runs")
-    check(seen.client, "StatisticRows", told)
+    check_described(seen.client, "StatisticRows", told)
     assert told["rows"] == [] and told["total"] == 0
     assert (await (await seen.get("/stats/runs?format=csv")).text()).strip() == "start,end,state,verdict,count"
     assert (await seen.get("/stats/runs?format=svg")).status == 200
@@ -103,7 +89,7 @@ async def test_a_page_of_rows_has_windows_keys_and_counts(seen: Seen) -> None:
     rows = [Row(START, key("completed", "kept"), (3,)), Row(START, OTHERS, (2**40,))]
     seen.statistics.add(a_layout(), {3_600: rows}, position=100)
     told = await seen.json("/stats/runs?interval=1h&order=asc&since=2026-11-01&until=2026-11-02")
-    check(seen.client, "StatisticRows", told)
+    check_described(seen.client, "StatisticRows", told)
     ends = {"start": "2026-11-01T00:00:00Z", "end": "2026-11-01T01:00:00Z"}
     assert told["rows"] == [
         {**ends, "key": None, "count": 2**40},
@@ -137,7 +123,7 @@ async def test_every_kind_has_its_values_in_all_faces(seen: Seen) -> None:
     for name, row in expected.items():
         more = "?interval=1h" if name in ("latency", "people") else ""
         told = await seen.json(f"/stats/{name}{more}")
-        check(seen.client, "StatisticRows", told)
+        check_described(seen.client, "StatisticRows", told)
         moments = {"start": "2026-11-01T00:00:00Z", "end": "2026-11-01T01:00:00Z"} if more else {}
         assert told["rows"] == [{**moments, **row}]
         for face in ("html", "csv"):
@@ -275,7 +261,7 @@ async def test_top_fill_and_sums(seen: Seen) -> None:
 
     async def told(query: str) -> list[tuple[str, str | None, int]]:
         found = await seen.json(f"/stats/runs?{span}&{query}")
-        check(seen.client, "StatisticRows", found)
+        check_described(seen.client, "StatisticRows", found)
         return [(one["start"][11:13], one["key"] and one["key"]["k"], one["count"]) for one in found["rows"]]
 
     assert await told("top=1") == [("00", None, 1), ("00", "a", 5), ("02", None, 2), ("02", "a", 1)]
@@ -375,7 +361,7 @@ async def test_keys_that_are_no_parts_of_a_whole_are_lines(seen: Seen, given: An
 async def test_a_layout_is_handed_through(seen: Seen) -> None:
     seen.statistics.add(a_layout("latency", kind="measuring", unit="ms", given={"a": [EVIL]}, backlog=60))
     told = await seen.json("/stats/latency/layout")
-    check(seen.client, "StatisticLayout", told)
+    check_described(seen.client, "StatisticLayout", told)
     assert told["layout"] == {"a": [EVIL]} and told["measures"][0] == {"name": "count", "unit": ""}
     assert told["measures"][1] == {"name": "mean", "unit": "ms"}
     text = await seen.text("/stats/latency/layout")

@@ -11,11 +11,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 from zoneinfo import ZoneInfo
 
-import jsonschema
 import pytest
 from aiohttp import web
 
@@ -28,11 +26,10 @@ from promise_pub.errors import DatabaseUnavailable
 from promise_pub.features.usage.records import Action, Aggregate, Period, Question, Usage
 from promise_pub.features.usage.report import COLUMNS
 from promise_pub.features.usage.settings import UsageSettings
-from promise_pub.web.docs import page
 from tests.fake_accounts import QUICK, FakeAccounts
 from tests.unit.features.usage.conftest import PAGE, Seen
 from tests.usage.fake_usage import FakeUsage, logins, on, with_services
-from tests.web_house import JSON, Client, House
+from tests.web_house import JSON, Client, House, check_described
 
 EVIL = '<script>alert(1)</script>\x1b[31m\u202e"'
 RANGE = "start=2026-01-01&end=2026-02-01"
@@ -47,23 +44,11 @@ def fill(usage: FakeUsage) -> None:
     usage.add(logins("admin", date(2026, 1, 9)), on(date(2026, 1, 30), 1))
 
 
-def check(client: Client, name: str, told: Any) -> None:
-    """Against the schema of the API's description."""
-    assert client.server
-    described = client.server.app[page.DESCRIPTION]  # type: ignore[attr-defined]
-    schema = {
-        "$ref": f"#/components/schemas/{name}",
-        "components": described["components"],
-        "unevaluatedProperties": False,
-    }
-    jsonschema.validate(told, schema, jsonschema.Draft202012Validator, format_checker=jsonschema.FormatChecker())
-
-
 async def test_the_report_has_every_period_of_the_range(seen: Seen) -> None:
     fill(seen.usage)
     for path in ("/usage", "/usage/login", "/usage/login/raw"):
         told = await seen.json(f"{path}?{RANGE}&aggregate=W")
-        check(seen.client, "Usage", told)
+        check_described(seen.client, "Usage", told)
         assert {name: told[name] for name in told if name != "periods"} == {
             "action": "login",
             "aggregate": "week",
@@ -108,12 +93,12 @@ async def test_every_aggregate_is_told_in_every_spelling(seen: Seen, written: st
 async def test_without_anybody_each_face_tells_nothing_and_the_page_why(seen: Seen) -> None:
     """No login in the range is an answer."""
     told = await seen.json("/usage/login/raw")
-    check(seen.client, "Usage", told)
+    check_described(seen.client, "Usage", told)
     assert told["users"] == 0 and told["through"] is None and len(told["periods"]) >= 13
     assert not any(one["users"] or one["complete"] for one in told["periods"])
     for path in ("/usage/login/raw?format=csv", "/usage/login/raw?format=text", "/usage/login/plot?format=svg"):
         assert (await seen.get(path)).status == 200
-    check(seen.client, "UsagePlot", await seen.json("/usage/login/plot"))
+    check_described(seen.client, "UsagePlot", await seen.json("/usage/login/plot"))
     text = await seen.text("/usage")
     assert "Nobody logs in here, as [server] auth is off" in text and "Nothing was condensed yet" in text
     assert "promise-pub jobs run usage" in text and "<svg" not in text.split("<main")[1]
@@ -153,7 +138,7 @@ async def test_a_zone_that_changed_is_told(seen: Seen) -> None:
     seen.usage.zone_changes = [(date(2026, 1, 20), "Europe/Berlin")]
     assert "From 2026-01-20 on days are those of Europe/Berlin." in await seen.text(f"/usage?{RANGE}")
     told = await seen.json(f"/usage/login/raw?{RANGE}")
-    check(seen.client, "Usage", told)
+    check_described(seen.client, "Usage", told)
     assert told["zone_changes"] == [{"day": "2026-01-20", "timezone": "Europe/Berlin"}]
 
 
@@ -253,7 +238,7 @@ async def test_the_picture_is_a_file_without_rules_and_scripts_that_says_what_it
     words = [one.text for one in svg.iter("{http://www.w3.org/2000/svg}text")]
     assert "users" in words and "week" not in words
     told = await seen.json(f"/usage/login/plot?{RANGE}&aggregate=month&action=token")
-    check(seen.client, "UsagePlot", told)
+    check_described(seen.client, "UsagePlot", told)
     assert told == {
         "title": "Tokens that were used, by month",
         "unit": "tokens",
@@ -287,7 +272,7 @@ async def test_a_day_tells_who_how_often_first_and_last(seen: Seen) -> None:
     fill(seen.usage)
     seen.usage.add(logins(EVIL, date(2026, 1, 9)), on(date(2026, 1, 30), 1))
     told = await seen.json("/usage/days/2026-01-05")
-    check(seen.client, "UsageDay", told)
+    check_described(seen.client, "UsageDay", told)
     noon = "2026-01-05T12:00:00Z"
     assert told["people"] == [{"user": "ann", "times": 2, "first": noon, "last": noon, "counted": True}]
     assert told["complete"] is True and told["users"] == 1

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import jsonschema
 import pytest
 from aiohttp import web
 
@@ -31,10 +30,9 @@ from promise_pub.features.visits.importing import read_hits
 from promise_pub.features.visits.report import SESSION_COLUMNS
 from promise_pub.http.responses import as_json
 from promise_pub.settings.casts import networks
-from promise_pub.web.docs import page
 from tests.fake_accounts import QUICK, FakeAccounts
 from tests.visits.fake_visits import FakeVisits, a_hit
-from tests.web_house import JSON, Client, House
+from tests.web_house import JSON, Client, House, check_described
 
 NOW = datetime.now(UTC)
 ONE, OTHER = UUID(int=1), UUID(int=2)
@@ -77,22 +75,9 @@ async def seen(tmp_path: Path, aiohttp_client: Callable[[web.Application], Await
         yield made
 
 
-def check(client: Client, name: str, told: Any) -> None:
-    """Against the schema of the API's description."""
-    assert client.server
-    app = client.server.app  # type: ignore[attr-defined]
-    described = app[page.DESCRIPTION]
-    schema = {
-        "$ref": f"#/components/schemas/{name}",
-        "components": described["components"],
-        "unevaluatedProperties": False,
-    }
-    jsonschema.validate(told, schema, jsonschema.Draft202012Validator, format_checker=jsonschema.FormatChecker())
-
-
 async def test_the_record_as_json_is_what_is_described(seen: Seen) -> None:
     told = await seen.json("/visits")
-    check(seen.client, "Visits", told)
+    check_described(seen.client, "Visits", told)
     newest, oldest = told["sessions"]
     assert (newest["session_id"], newest["ended"], newest["hits"]) == (str(OTHER), False, 1)
     assert (oldest["session_id"], oldest["ended"], oldest["hits"]) == (str(ONE), True, 4)
@@ -111,11 +96,11 @@ async def test_the_record_as_json_is_what_is_described(seen: Seen) -> None:
 
 async def test_a_session_as_json_is_what_is_described(seen: Seen) -> None:
     told = await seen.json(f"/visits/{ONE}")
-    check(seen.client, "Visit", told)
+    check_described(seen.client, "Visit", told)
     assert [hit["page"] for hit in told["hits"]] == ["/", "/runs", "/runs/{id}", "/"]
     assert told["transitions"]["session_id"] == told["session"]["session_id"] == str(ONE)
     told = await seen.json(f"/visits/{OTHER}")
-    check(seen.client, "Visit", told)
+    check_described(seen.client, "Visit", told)
     assert told["hits"][0]["headers"] == [["A", "1"], ["A", "2"]]
     assert told["transitions"]["bounce_rate"] is None
 
@@ -200,7 +185,7 @@ async def test_without_hits_the_page_says_so(seen: Seen) -> None:
     seen.visits.hits.clear()
     assert "Visits are not recorded." in await (await seen.get("/visits")).text()
     told = await seen.json("/visits")
-    check(seen.client, "Visits", told)
+    check_described(seen.client, "Visits", told)
     assert told["sessions"] == [] and told["transitions"]["hits"] == 0
     assert (await (await seen.get("/visits?format=csv")).text()).count("\n") == 1
 
