@@ -80,7 +80,8 @@ async def forget_user(options: argparse.Namespace) -> int:
     async with _opened(options) as stored:
         days = await stored.forget(options.user)
     if not options.quiet:
-        print(f"{printable(options.user)} is forgotten, on {counted(days, 'day')}.")
+        where = f"on {counted(days, 'day')}" if days else "but was on no day: nobody of this name was condensed"
+        print(f"{printable(options.user)} is forgotten, {where}.")
     return OK
 
 

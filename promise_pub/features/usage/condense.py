@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
-from functools import partial
 from itertools import chain
 
 import asyncpg
@@ -41,8 +40,8 @@ def usage_job(pool: asyncpg.Pool, journal: Journal, settings: UsageSettings) -> 
         run=Condenser(CondensedDays(pool), journal, settings).run,
         schedule=Schedule(settings.schedule, settings.timezone),
         arguments=(
-            Argument(name="start", help="the first day, as in 2026-01-31", read=partial(read_day, "start")),
-            Argument(name="end", help="the last day, which is included", read=partial(read_day, "end")),
+            Argument(name="start", help="the first day, as in 2026-01-31", read=read_day),
+            Argument(name="end", help="the last day, which is included", read=read_day),
             Argument(
                 name="reset", help="condense every day anew that the journal still has", read=read_flag, is_flag=True
             ),
@@ -50,14 +49,14 @@ def usage_job(pool: asyncpg.Pool, journal: Journal, settings: UsageSettings) -> 
     )
 
 
-def read_day(name: str, text: str) -> str:
+def read_day(text: str) -> str:
     """Returns a day as it was given: of ISO 8601, with hyphens. Raises BadParameter for anything else."""
     try:
         if date.fromisoformat(text).isoformat() == text:
             return text
     except ValueError:
         pass
-    raise BadParameter(f"{name} must be a day such as 2026-01-31, not {text[:50]!r}.")
+    raise BadParameter(f"a day is written as 2026-01-31, not {text[:50]!r}.")
 
 
 class Condenser:

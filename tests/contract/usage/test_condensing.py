@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from promise_pub.errors import BadParameter
+from promise_pub.features.jobs.arguments import read_arguments
 from promise_pub.features.usage.errors import UsageZoneChanged
 from promise_pub.features.usage.records import Action
 from tests.journal.new_events import an_event
@@ -330,3 +331,12 @@ async def test_days_that_are_too_old_are_swept(site: Site) -> None:
 
     assert await site.days() == [january(day) for day in range(15, 21)]
     assert {row[0] for row in await site.rows()} == {january(day) for day in range(15, 21)}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "10", "monday", "01/02/2019", "2019", "20260131", "2026-02-30", "2026-01-31T00:00", "\0"]
+)
+def test_a_day_of_an_argument_is_not_guessed(site: Site, text: str) -> None:
+    for name in ("start", "end"):
+        with pytest.raises(BadParameter, match=f"{name}: a day is written as 2026-01-31, not"):
+            read_arguments(site.job, {name: text})

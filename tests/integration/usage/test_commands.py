@@ -62,6 +62,8 @@ async def test_a_forgotten_name_leaves_the_numbers_as_they_were(condensed: Path,
     after = await run(condensed, "usage", *WEEKS, "--format", "json")
     assert json.loads(after.out) == json.loads(before.out)
     assert await pool.fetchval("SELECT count(*) FROM usage_actors WHERE actor = 'ann'") == 0
+    said = await run(condensed, "usage", "forget", "no\x01body")
+    assert said.out == "no\\x01body is forgotten, but was on no day: nobody of this name was condensed.\n"
 
 
 @pytest.mark.parametrize(
