@@ -105,8 +105,9 @@ SELECT EXISTS (SELECT FROM moved);
 
 -- name: claim(jobs, server)^
 -- Gives the oldest run of these jobs whose time has come to a server; nothing where there is none. A run of a job that
--- another server has just given itself to violates the index of those that go on.
-UPDATE job_runs SET state = 'running', server = :server, started_at = now() WHERE id = (
+-- another server has just given itself to violates the index of those that go on. The clock is read once it is known that
+-- the run before has ended: the transaction may have begun earlier.
+UPDATE job_runs SET state = 'running', server = :server, started_at = clock_timestamp() WHERE id = (
     SELECT id FROM job_runs AS oldest WHERE job = ANY (:jobs) AND state = 'waiting' AND {ready}
     AND NOT EXISTS (SELECT FROM job_runs WHERE job_runs.job = oldest.job AND state = 'running')
     ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
@@ -115,7 +116,7 @@ UPDATE job_runs SET state = 'running', server = :server, started_at = now() WHER
 -- name: begin(job, arguments, asked_by, server)^
 -- Begins a run that never waits; nothing where another goes on. The index alone would have it wait for a step of that one.
 INSERT INTO job_runs (job, reason, arguments, asked_by, state, server, started_at)
-SELECT :job::text, 'asked', :arguments::jsonb, :asked_by::text, 'running', :server::bigint, now()
+SELECT :job::text, 'asked', :arguments::jsonb, :asked_by::text, 'running', :server::bigint, clock_timestamp()
 WHERE NOT EXISTS (SELECT FROM job_runs WHERE job = :job AND state = 'running') RETURNING {run};
 
 -- name: going(job)^

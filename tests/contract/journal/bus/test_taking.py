@@ -78,7 +78,8 @@ async def test_every_event_is_in_the_journal_once_and_acknowledged(
         await bus.until_empty()
         assert sorted(int(event.body) for event in journal.events) == [*range(20_000)]
         assert {event.topic for event in journal.events} == {f"t.{n}" for n in range(20)}
-        assert taker.counts.added + taker.counts.known >= 40_000
+        # The last of them are still in hand when the queue has none left to hand out.
+        await until(lambda: taker.counts.added + taker.counts.known >= 40_000)
         assert max(journal.batches) <= 1000
 
 
