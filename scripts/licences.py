@@ -28,7 +28,7 @@ def versions(section: str) -> dict[str, list[str]]:
     entries = re.search(rf"^# \[{section}\]\n(.*?)^$", text, re.MULTILINE | re.DOTALL)
     assert entries, section
     found = defaultdict[str, list[str]](list)
-    for name, version in re.findall(r"^([a-z0-9-]+)==(\S++)(?! ; sys_platform == 'win32')", entries[1], re.MULTILINE):
+    for name, version in re.findall(r"^([a-z0-9-]+)==(\S+)", entries[1], re.MULTILINE):
         found[name].append(version)
     return found
 
