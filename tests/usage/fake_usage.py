@@ -7,8 +7,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from promise_pub.days import day_of, day_start
 from promise_pub.errors import DatabaseError
-from promise_pub.features.usage.days import day_of, day_start
 from promise_pub.features.usage.feature import feature_of
 from promise_pub.features.usage.feature import with_services as feature_with_services
 from promise_pub.features.usage.periods import cut

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
-from promise_pub.features.usage.days import ONE_DAY, day_start
+from promise_pub.days import ONE_DAY, day_start
 
 
 class Login(NamedTuple):

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta, tzinfo
 
 from promise_pub.body_fields import JSON_TYPE, read_fields
+from promise_pub.days import ONE_DAY, day_of, day_start
 from promise_pub.errors import BadParameter
-from promise_pub.features.usage.days import ONE_DAY, day_of, day_start
 from promise_pub.features.usage.periods import floor
 from promise_pub.features.usage.records import Action, Aggregate, Question
 from promise_pub.spans import parse_since

@@ -13,8 +13,8 @@ from itertools import chain
 
 import asyncpg
 
+from promise_pub.days import ONE_DAY, day_of, day_start, first_whole_day
 from promise_pub.errors import BadParameter
-from promise_pub.features.usage.days import ONE_DAY, day_of, day_start, first_whole_day
 from promise_pub.features.usage.errors import UsageZoneChanged
 from promise_pub.features.usage.planning import Asked, Known, Plan, next_after, plan
 from promise_pub.features.usage.ports import Journal

@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from promise_pub.concurrency import run_in_thread
+from promise_pub.days import ONE_DAY, day_start
 from promise_pub.db import ANSWER_TIMEOUT, answering, queries
 from promise_pub.db_checks import Need
-from promise_pub.features.usage.days import ONE_DAY, day_start
 from promise_pub.features.usage.periods import starts_by_day, tell_periods, tell_windows
 from promise_pub.features.usage.records import Acted, Action, Period, Question, Usage
 from promise_pub.features.usage.settings import UsageSettings

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
+from promise_pub.days import ONE_DAY, day_of
 from promise_pub.errors import BadParameter, FileTooLarge
 from promise_pub.features.usage import report
 from promise_pub.features.usage.asked import (
@@ -28,7 +29,6 @@ from promise_pub.features.usage.asked import (
 )
 from promise_pub.features.usage.bokeh_plot import make_bokeh_item
 from promise_pub.features.usage.chart import MOST_DRAWN, draw_chart, draw_chart_file
-from promise_pub.features.usage.days import ONE_DAY, day_of
 from promise_pub.features.usage.ports import UsageReader
 from promise_pub.features.usage.records import Action, Aggregate, Question, Usage
 from promise_pub.features.usage.report import DayReport, Headline

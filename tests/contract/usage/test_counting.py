@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from promise_pub.features.usage.days import day_start
+from promise_pub.days import day_start
 from promise_pub.features.usage.periods import cut
 from promise_pub.features.usage.records import Aggregate
 from tests.usage.naive import Login, people, times, windows

@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import pytest
 
+from promise_pub.days import ONE_DAY, day_of
 from promise_pub.db import open_pool
 from promise_pub.features.jobs.errors import JobWaiting
 from promise_pub.features.jobs.records import JobRun, State
 from promise_pub.features.jobs.store import StoredJobs
 from promise_pub.features.journal.store import StoredJournal
-from promise_pub.features.usage.days import ONE_DAY, day_of
 from promise_pub.features.usage.settings import UsageSettings
 from promise_pub.settings import inifile
 from promise_pub.settings.model import ConsumerSettings, DatabaseSettings, RabbitSettings, ServerSettings, Settings

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promise_pub.features.usage.days import ONE_DAY, day_of, day_start, first_whole_day
+from promise_pub.days import ONE_DAY, day_of, day_start, first_whole_day
 from tests.usage.zones import ZONES
 
 MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  bounds are without a zone
