@@ -97,21 +97,24 @@ class Given(Protocol):
     """The moment at which the file was changed last, in the zone of its times."""
 
     def text(self, raw: bytes | None) -> str:
-        """Reads text in the file's encoding. What cannot be read is replaced, and counted. None is "" """
+        """Reads text in the file's encoding; None is empty. What cannot be read, or not be stored, is replaced and counted."""
 
     def at(self, naive: datetime) -> datetime:
         """Returns a time without a zone in the file's zone: in the second pass of an hour that comes twice, where times
-        have just stepped back; an hour later, where clocks were put forward. Raises NoRecord where that cannot be stored."""
+        have just stepped back; an hour later, where clocks were put forward. Raises NoRecord for one that is not after 1970
+        and before the year 10,000, as all of these do."""
 
-    def in_year(self, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> datetime:
+    def in_year(
+        self, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0, microsecond: int = 0
+    ) -> datetime:
         """Returns a time without a year and a zone: the year goes on from record to record, and ends before the file was
-        changed last. Needs the type's `month`. Raises NoRecord for a day that is not in that year."""
+        changed last. It needs the type's `month`. Raises NoRecord for a day that is not in that year."""
 
     def epoch(self, number: int | str, unit: int = 1) -> datetime:
         """Returns a time since 1970 in UTC. `unit` are those in a second: 1, 1,000, 1,000,000 or 1,000,000,000; a text may
         have a fraction. Raises NoRecord for what is no time after 1970 and before the year 10,000."""
 
-    def moment(self, text: bytes | str) -> datetime:
+    def moment(self, text: str) -> datetime:
         """Reads a time of ISO 8601, with a zone or, as `at` does, without. Raises NoRecord."""
 
 

@@ -37,8 +37,8 @@ class Gap(NamedTuple):
     end: datetime
 
     @property
-    def seconds(self) -> float:
-        return (self.end - self.start).total_seconds()
+    def length(self) -> timedelta:
+        return self.end - self.start
 
 
 class Width(StrEnum):
@@ -52,13 +52,13 @@ class Width(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Hours:
     """The sessions of a period that starts on `start`, cut at its midnights: `sessions` that it has a part of, from the
-    begin of its `first` to the end of its `last`, and their `seconds`."""
+    begin of its `first` to the end of its `last`, and their `length` together."""
 
     start: date
     first: datetime
     last: datetime
     sessions: int
-    seconds: float
+    length: timedelta
 
 
 def join_sessions(events: Iterable[Lasting], gap: timedelta, lead: timedelta = timedelta(0)) -> Iterator[Session]:
@@ -99,8 +99,8 @@ def count_hours(sessions: Iterable[Session], zone: ZoneInfo, width: Width = Widt
     for start, parts in groupby(_cut_at_midnights(sessions, zone), lambda part: _period(part.day, width)):
         cut = [*parts]
         sessions_in = len({part.number for part in cut})
-        seconds = sum((part.end - part.begin).total_seconds() for part in cut)
-        yield Hours(start, cut[0].begin, cut[-1].end, sessions_in, seconds)
+        length = sum((part.end - part.begin for part in cut), timedelta(0))
+        yield Hours(start, cut[0].begin, cut[-1].end, sessions_in, length)
 
 
 class _Part(NamedTuple):
