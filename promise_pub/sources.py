@@ -155,12 +155,12 @@ class Lines(SourceType[re.Match[bytes]]):
     ends: bytes = b"\n"
     """What ends a line."""
 
-    def joins(self, before: bytes, line: bytes) -> bool:
-        """Returns True where a line belongs to the record before, whose lines so far are `before`, with their ends."""
+    def joins(self, line: bytes) -> bool:
+        """Returns True where a line belongs to the record before. It is asked about every line but the first, in order."""
         return False
 
     def read_header(self, line: bytes, given: Given) -> None:
-        """Reads the first record of the file, where `header` is True: also when only what was added since is read. Raises
+        """Reads the first record of the file, where `header` is True: also where only what was added since is read. Raises
         WrongType."""
 
 
