@@ -20,6 +20,8 @@ import pytest
 import promise_pub
 from promise_pub.delivery.input.dialect import Dialect
 from promise_pub.delivery.input.quotes import Walker
+from promise_pub.features.events.sources.types.find import FindOutput
+from promise_pub.features.events.sources.types.session_log import SessionLog
 from promise_pub.parameters.gate import MAX_TEXT
 from promise_pub.settings.model import asset
 from tests.growth import MOST, assert_linear
@@ -79,8 +81,10 @@ MADE_WITHIN = {
         ("match", _WALKER._raw_field),
         ("match", _WALKER._short_fields),
     ],
+    "features.events.sources.types.find.FindOutput": [("fullmatch", FindOutput.record)],
+    "features.events.sources.types.session_log.SessionLog": [("fullmatch", SessionLog.record)],
 }
-"""Patterns that functions make, with how they are used."""
+"""Patterns that functions make, or classes, with how they are used."""
 
 
 class Use(NamedTuple):

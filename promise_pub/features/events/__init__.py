@@ -1,6 +1,7 @@
 """Events: what logs and other files of many types tell, as events on one line of time.
 
-Does: makes events of the records of a file, each with its place in the file; tells which files are read on; reports on them.
+Does: finds the records of a file, makes an event of each, with its place in the file and its identity; reports on events.
 Never: changes a file that it reads; guesses a type.
-Limits: records of 1 MB; files of 64 MB that are read as a whole.
+Limits: texts of lines so far, with records of 1 MB. Nothing is stored or shown yet.
+Fails with: WrongType for a file that is not of its type; ValueError for events that are not in the order of their times.
 """

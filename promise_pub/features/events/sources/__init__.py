@@ -1,5 +1,6 @@
-"""Types of sources, and how a file of one is opened, read on, and its records told apart.
+"""Types of sources, and how the records of a file are found, told apart and dated.
 
-Does: finds types; reads files, packed or not; makes events of records.
-Never: knows the database; guesses a type.
+Does: finds records in the bytes of a text, however these come; gives each a key and a number; reads times without zones.
+Never: knows the database; guesses a type; lets a record that a type fails at cost another.
+Fails with: WrongType; LookupError for an encoding that is none.
 """
