@@ -20,6 +20,7 @@ import pytest
 import promise_pub
 from promise_pub.delivery.input.dialect import Dialect
 from promise_pub.delivery.input.quotes import Walker
+from promise_pub.features.events.sources.types.access_log import AccessLog
 from promise_pub.features.events.sources.types.find import FindOutput
 from promise_pub.features.events.sources.types.session_log import SessionLog
 from promise_pub.parameters.gate import MAX_TEXT
@@ -81,6 +82,7 @@ MADE_WITHIN = {
         ("match", _WALKER._raw_field),
         ("match", _WALKER._short_fields),
     ],
+    "features.events.sources.types.access_log.AccessLog": [("fullmatch", AccessLog.record)],
     "features.events.sources.types.find.FindOutput": [("fullmatch", FindOutput.record)],
     "features.events.sources.types.session_log.SessionLog": [("fullmatch", SessionLog.record)],
 }
