@@ -156,7 +156,8 @@ class Lines(SourceType[re.Match[bytes]]):
     """What ends a line."""
 
     def joins(self, line: bytes) -> bool:
-        """Returns True where a line belongs to the record before. It is asked about every line but the first, in order."""
+        """Returns True where a line belongs to the record before. It is asked about every line, in order, also about the
+        first, which begins a record in any case."""
         return False
 
     def read_header(self, line: bytes, given: Given) -> None:

@@ -22,7 +22,9 @@ from promise_pub.delivery.input.dialect import Dialect
 from promise_pub.delivery.input.quotes import Walker
 from promise_pub.features.events.sources.types.access_log import AccessLog
 from promise_pub.features.events.sources.types.find import FindOutput
+from promise_pub.features.events.sources.types.json_lines import JsonLines
 from promise_pub.features.events.sources.types.session_log import SessionLog
+from promise_pub.features.events.sources.types.table import Table
 from promise_pub.parameters.gate import MAX_TEXT
 from promise_pub.settings.model import asset
 from tests.growth import MOST, assert_linear
@@ -84,7 +86,9 @@ MADE_WITHIN = {
     ],
     "features.events.sources.types.access_log.AccessLog": [("fullmatch", AccessLog.record)],
     "features.events.sources.types.find.FindOutput": [("fullmatch", FindOutput.record)],
+    "features.events.sources.types.json_lines.JsonLines": [("fullmatch", JsonLines.record)],
     "features.events.sources.types.session_log.SessionLog": [("fullmatch", SessionLog.record)],
+    "features.events.sources.types.table.Table": [("fullmatch", Table.record)],
 }
 """Patterns that functions make, or classes, with how they are used."""
 

@@ -107,13 +107,13 @@ def find_records(source: Lines, chunks: Iterable[bytes], position: int = 0, line
     """Yields lines, joined to records as the type says, in memory for two records of MAX_RECORD."""
     held: _Held | None = None
     for one in _find_lines(chunks, source.ends, position, line):
-        if held is None:
-            held = _Held(one)
-        elif source.joins(one.content):
+        joins = source.joins(one.content)
+        if held and joins:
             held.join(one, source.ends)
-        else:
+            continue
+        if held:
             yield held.record()
-            held = _Held(one)
+        held = _Held(one)
     if held:
         yield held.record()
 

@@ -165,4 +165,6 @@ def _first(entry: Any, attributes: Sequence[str], given: Given) -> str | None:
 
 
 def _told(value: object, given: Given) -> str | None:
-    return None if value is None else given.text(value) if isinstance(value, bytes) else str(value)
+    if value is None or value == b"-":
+        return None
+    return given.text(value) if isinstance(value, bytes) else str(value)
