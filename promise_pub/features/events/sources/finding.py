@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from typing import NamedTuple, TypeVar
 
+from promise_pub.features.events.sources.clocks import EPOCH
 from promise_pub.features.events.sources.identity import key_of
 from promise_pub.sources import MAX_RECORD, Found, Given, Ignored, Lines, NoRecord, SourceType, WrongType
 from promise_pub.text import counted, storable
@@ -63,15 +65,18 @@ def read_lines(
     """Yields the records of a text, of which `chunks` are all bytes from a position on, at which a record begins.
 
     A header is read where that is the first one; on any other position the type has read it before. Raises WrongType where
-    none of the first records, TRIED at most, is of the type.
+    none of the first records of the file, TRIED at most, is of the type.
     """
     records = find_records(source, chunks, position, line)
     if source.header and not position:
         for first in records:
-            source.read_header(first.content, given)
+            with failing_as(WrongType):
+                source.read_header(first.content, given)
             yield _judged(source, first, Ignored("header"))
             break
-    yield from require_one((_judged(source, one, _outcome(source, one, given)) for one in records), source)
+    judged = (_judged(source, one, _outcome(source, one, given)) for one in records)
+    # A file that is read on has been found to be of the type, whatever was added to it.
+    yield from judged if position else require_one(judged, source)
 
 
 def require_one(records: Iterator[Judged], source: SourceType[R]) -> Iterator[Judged]:
@@ -93,14 +98,50 @@ def require_one(records: Iterator[Judged], source: SourceType[R]) -> Iterator[Ju
 
 
 def judge(source: SourceType[R], record: R, given: Given, shown: bytes) -> Found | Ignored | Rejected:
-    """Returns what a type makes of a record. Whatever a type raises costs that record alone."""
+    """Returns what a type makes of a record. Whatever a type raises or returns costs that record alone."""
     try:
-        return source.event(record, given)
-    except NoRecord as error:
-        reason = str(error)
+        outcome = source.event(record, given)
+        _require_fit(outcome)
     except Exception as error:  # noqa: BLE001  types of others may raise anything
-        reason = f"the type failed with {type(error).__name__}: {error}"
-    return Rejected(storable(reason)[:MAX_REASON], shown[:MAX_SHOWN])
+        return reject(_words(error, NoRecord), shown)
+    return outcome
+
+
+def reject(reason: str, shown: bytes) -> Rejected:
+    """Returns a rejection whose reason and record are bounded, and whose reason can be stored."""
+    return Rejected(storable(reason[:MAX_REASON]), shown[:MAX_SHOWN])
+
+
+@contextmanager
+def failing_as(error: type[Exception], *others: type[Exception]) -> Iterator[None]:
+    """Raises `error` with the words of whatever a type raises that is neither this nor one of the others."""
+    try:
+        yield
+    except (error, *others):
+        raise
+    except Exception as failure:
+        raise error(_words(failure, error)) from failure
+
+
+def _words(error: Exception, expected: type[Exception]) -> str:
+    try:
+        told = str(error)[:MAX_REASON]
+    except Exception as worse:  # noqa: BLE001  an error of others may fail at that, too
+        told = f"it cannot be told, for {type(worse).__name__}"
+    return told if isinstance(error, expected) else f"the type failed with {type(error).__name__}: {told}"
+
+
+def _require_fit(outcome: object) -> None:
+    """Raises NoRecord where a type returned what no event can be made of, as a type without annotations may."""
+    if isinstance(outcome, Ignored):
+        return
+    if not isinstance(outcome, Found):
+        raise NoRecord(f"the type returned {type(outcome).__name__}, no event")
+    if not isinstance(outcome.text, str) or not isinstance(outcome.identity, bytes | None):
+        raise NoRecord("the type returned an event whose text or identity is none")
+    for moment in (outcome.at, outcome.until or outcome.at):
+        if moment.tzinfo is None or moment <= EPOCH:
+            raise NoRecord("the type returned a time that has no zone, or is not after 1970")
 
 
 def find_records(source: Lines, chunks: Iterable[bytes], position: int = 0, line: int = 1) -> Iterator[Bytes]:
