@@ -123,11 +123,16 @@ def failing_as(error: type[Exception], *others: type[Exception]) -> Iterator[Non
         raise error(_words(failure, error)) from failure
 
 
-def _words(error: Exception, expected: type[Exception]) -> str:
+def said_by(error: BaseException) -> str:
+    """Returns what an error says, bounded, whatever it is."""
     try:
-        told = str(error)[:MAX_REASON]
+        return str(error)[:MAX_REASON]
     except Exception as worse:  # noqa: BLE001  an error of others may fail at that, too
-        told = f"it cannot be told, for {type(worse).__name__}"
+        return f"it cannot be told, for {type(worse).__name__}"
+
+
+def _words(error: Exception, expected: type[Exception]) -> str:
+    told = said_by(error)
     return told if isinstance(error, expected) else f"the type failed with {type(error).__name__}: {told}"
 
 
