@@ -1,6 +1,9 @@
-"""Types of sources, and how the records of a file are found, told apart and dated.
+"""Types of sources, and how their files are read: records are found, told apart and dated.
 
-Does: finds records in the bytes of a text, however these come; gives each a key and a number; reads times without zones.
+Does: finds types by name; reads files as streams, packed or not; finds the records of texts, of one size, of whole files and of
+SQLite databases; gives each a key and a number; reads times without zones.
 Never: knows the database; guesses a type; lets a record that a type fails at cost another.
-Fails with: WrongType; LookupError for an encoding that is none.
+Limits: those of promise_pub.sources; a limit of bytes for each file, and of a minute for SQLite.
+Fails with: NotAFile, UnknownType, UnusableType, WrongType, Damaged; EOFError for a file that has become shorter; LookupError for
+an encoding that is none; OSError.
 """

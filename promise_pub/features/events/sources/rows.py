@@ -113,7 +113,8 @@ class _Database:
         timer.start()
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError, MemoryError) as error:
+            # Python cannot read names in SQLite's own words where these are no text.
             raise self._refusal(error) from error
         finally:
             timer.cancel()
@@ -121,13 +122,13 @@ class _Database:
             timer.join()
             self._left -= monotonic() - started
 
-    def _refusal(self, error: sqlite3.Error) -> Exception:
+    def _refusal(self, error: Exception) -> Exception:
         code = getattr(error, "sqlite_errorcode", None)
         if code == sqlite3.SQLITE_NOTADB:
             return WrongType("It is no SQLite database.")
         if code == sqlite3.SQLITE_INTERRUPT:
             return Damaged(f"SQLite took longer than {self._seconds:g} s for it.")
-        return Damaged(f"SQLite says of it: {_line(str(error))}.")
+        return Damaged(f"SQLite says of it: {_line(str(error) or type(error).__name__)}.")
 
 
 def _line(told: str) -> str:

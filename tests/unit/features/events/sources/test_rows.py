@@ -150,6 +150,15 @@ def test_a_database_that_is_cut_or_broken_anywhere_is_damaged_or_refused_with_no
         read(path)
 
 
+def test_a_database_whose_names_are_no_text_is_damaged_or_refused(path: Path) -> None:
+    content = filled(path)
+    for name in (b"urls", b"visits", b"url TEXT", b"at,"):
+        assert content.count(name)
+        path.write_bytes(content.replace(name, b"\xe0" * len(name)))
+        with pytest.raises((Damaged, WrongType)):
+            read(path)
+
+
 def test_sqlite_is_interrupted_when_it_takes_too_long(path: Path) -> None:
     class Endless(Visits):
         query = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i, i AS at, 'a' AS url FROM n WHERE i < 1"
