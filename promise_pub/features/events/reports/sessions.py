@@ -4,13 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import MAXYEAR, UTC, date, datetime, timedelta
 from enum import StrEnum, auto
 from itertools import groupby, pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from promise_pub.days import ONE_DAY, day_of, day_start
+
+NO_TIME = timedelta(0)
+END_OF_DAYS = datetime(MAXYEAR, 12, 30, tzinfo=UTC)
+"""The moment before which sessions end whose days are told: in every zone there is a day after them."""
+
+
+class Timed(Protocol):
+    """A value that has the time of an event, in UTC, and that of its end where it is known."""
+
+    @property
+    def at(self) -> datetime: ...
+
+    @property
+    def until(self) -> datetime | None: ...
+
+
+E = TypeVar("E", bound=Timed)
 
 
 class Lasting(NamedTuple):
@@ -61,28 +78,44 @@ class Hours:
     length: timedelta
 
 
-def join_sessions(events: Iterable[Lasting], gap: timedelta, lead: timedelta = timedelta(0)) -> Iterator[Session]:
-    """Joins events, in the order of `at`, to sessions that never overlap. A pause that is as long as `gap` ends none.
+def follow_sessions(events: Iterable[E], gap: timedelta, lead: timedelta = NO_TIME) -> Iterator[tuple[E, Session]]:
+    """Yields each event, in the order of `at`, with its session as far as that has come: its first event is the one with
+    `events` of 1. Sessions never overlap. A pause that is as long as `gap` ends none.
 
     Every session is given `lead` before its first event, for what was done until that was told. Raises ValueError for an
     event that is earlier than the one before, or that ends before it begins.
     """
     session: Session | None = None
-    previous: Lasting | None = None
+    previous: datetime | None = None
     for event in events:
-        end = event.until or event.at
-        if end < event.at or (previous and event.at < previous.at):
-            raise ValueError(f"events must be in the order of their times, unlike that of {event.at}")
-        previous = event
+        at = event.at
+        end = event.until or at
+        if end < at or (previous and at < previous):
+            raise ValueError(f"events must be in the order of their times, unlike that of {at}")
+        previous = at
         if session is None:
-            session = Session(event.at - lead, event.at, end, 1)
-        elif event.at - session.end > gap:
-            yield session
-            session = Session(max(event.at - lead, session.end), event.at, end, 1)
+            session = Session(at - lead, at, end, 1)
+        elif at - session.end > gap:
+            session = Session(max(at - lead, session.end), at, end, 1)
         else:
             session = session._replace(end=max(session.end, end), events=session.events + 1)
-    if session:
-        yield session
+        yield event, session
+
+
+def end_sessions(followed: Iterable[tuple[object, Session]]) -> Iterator[Session]:
+    """Yields each session as its last event leaves it."""
+    before: Session | None = None
+    for _, session in followed:
+        if before and session.events == 1:
+            yield before
+        before = session
+    if before:
+        yield before
+
+
+def join_sessions(events: Iterable[Timed], gap: timedelta, lead: timedelta = NO_TIME) -> Iterator[Session]:
+    """Joins events to sessions, as `follow_sessions` does."""
+    return end_sessions(follow_sessions(events, gap, lead))
 
 
 def find_gaps(sessions: Iterable[Session]) -> Iterator[Gap]:
@@ -95,11 +128,12 @@ def count_hours(sessions: Iterable[Session], zone: ZoneInfo, width: Width = Widt
     """Adds sessions up by periods of a zone, those alone that have any. Days have 23 to 25 hours, as their clocks go.
 
     A session that goes on over midnight is in both days with its parts, and counted once in a period that it stays in.
+    Raises ValueError for a session that does not end before END_OF_DAYS.
     """
     for start, parts in groupby(_cut_at_midnights(sessions, zone), lambda part: _period(part.day, width)):
         cut = [*parts]
         sessions_in = len({part.number for part in cut})
-        length = sum((part.end - part.begin for part in cut), timedelta(0))
+        length = sum((part.end - part.begin for part in cut), NO_TIME)
         yield Hours(start, cut[0].begin, cut[-1].end, sessions_in, length)
 
 
@@ -112,6 +146,8 @@ class _Part(NamedTuple):
 
 def _cut_at_midnights(sessions: Iterable[Session], zone: ZoneInfo) -> Iterator[_Part]:
     for number, session in enumerate(sessions):
+        if session.end >= END_OF_DAYS:
+            raise ValueError(f"the last days of the year {MAXYEAR} cannot be told, and an event ends at {session.end}")
         begin = session.begin
         while True:
             day = day_of(begin, zone)

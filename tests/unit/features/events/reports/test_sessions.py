@@ -18,6 +18,7 @@ from promise_pub.features.events.reports.sessions import (
     Width,
     count_hours,
     find_gaps,
+    follow_sessions,
     join_sessions,
 )
 from tests.usage.zones import ZONES
@@ -66,6 +67,16 @@ def test_a_pause_is_counted_from_the_latest_end_of_all_events_so_far() -> None:
     events = [Lasting(at("9:00"), at("10:00")), Lasting(at("9:05"), at("9:10")), Lasting(at("10:14"))]
 
     assert [*join_sessions(events, QUARTER)] == [Session(at("9:00"), at("9:00"), at("10:14"), 3)]
+
+
+def test_an_event_is_told_with_its_session_as_far_as_that_has_come() -> None:
+    followed = follow_sessions(of("9:00", "9:10", "10:00"), QUARTER)
+
+    assert [(event.at, session.first, session.end, session.events) for event, session in followed] == [
+        (at("9:00"), at("9:00"), at("9:00"), 1),
+        (at("9:10"), at("9:00"), at("9:10"), 2),
+        (at("10:00"), at("10:00"), at("10:00"), 1),
+    ]
 
 
 def test_a_lead_is_cut_where_the_session_before_ended() -> None:
@@ -141,6 +152,17 @@ def test_a_day_on_which_clocks_are_turned_has_all_its_hours(zone: str, day: date
         (day, timedelta(hours=hours)),
         (day + ONE_DAY, ONE_DAY),
     ]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Etc/GMT+12"])
+def test_days_are_told_up_to_the_last_but_one_and_refused_after_it(zone: str) -> None:
+    end = datetime(9999, 12, 30, tzinfo=UTC)
+    begin = end - timedelta(hours=1)
+
+    last = Session(begin, begin, end - timedelta(microseconds=1), 1)
+    assert sum((one.length for one in count_hours([last], ZoneInfo(zone))), NOTHING) == last.end - begin
+    with pytest.raises(ValueError, match="9999"):
+        [*count_hours([Session(begin, begin, end, 1)], ZoneInfo(zone))]
 
 
 @given(lasting(), st.sampled_from(ZONES), st.sampled_from(Width))
