@@ -112,7 +112,7 @@ def _group(places: Iterable[PlaceCount], key_of: Callable[[UrlParts], str | None
 
 
 def _words(path: str) -> Iterator[str]:
-    return (word for word in path.split("/", 4) if word)
+    return (word for word in path.split("/") if word)
 
 
 def _host(parts: UrlParts) -> str:

@@ -78,6 +78,12 @@ def test_places_of_a_project_are_one_group_in_whatever_order_they_come() -> None
     ]
 
 
+def test_slashes_more_than_needed_change_no_project() -> None:
+    assert [one.key for one in group_projects(counts("https://github.com///ann//tool//issues"))] == [
+        "github.com/ann/tool"
+    ]
+
+
 @pytest.mark.parametrize(
     "url",
     [
