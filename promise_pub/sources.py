@@ -1,4 +1,4 @@
-"""The public protocol of types of sources: what a type inherits from, is given and gives.
+"""The public protocol of types of sources: the frames that a type inherits from, the values that it is given and gives.
 
 A type is a class that makes events of the records of a file. It is pure: it opens nothing, knows no database and no clock.
 A frame that it inherits from finds the records: `Lines` of a text, records of one size (`Fixed`), records of a file that is
@@ -31,7 +31,7 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Identity(StrEnum):
-    """Which records are the same event, in one source.
+    """The rule by which records are the same event, in one source.
 
     NUMBERED: equal records of one file are as many events, and records that another file has as well are not new.
     ONE: equal records are one event, wherever they stand.
@@ -42,7 +42,8 @@ class Identity(StrEnum):
 
 
 class Renewal(StrEnum):
-    """What a record changes of its event that is there already: nothing; its text, url, tags and data; or its times too."""
+    """The part of an event that is there already which its record renews: none; its text, url, tags and data; or all, its times
+    too."""
 
     NOTHING = auto()
     TEXT = auto()
@@ -89,7 +90,7 @@ class Damaged(Exception):
 
 
 class Given(Protocol):
-    """What a type may know of the file beside its record: how to read its text and its times."""
+    """The file beside its record, as far as a type may know it: it reads text and times."""
 
     user: str | None
     """The user that the source is about, where it says so."""
@@ -125,10 +126,10 @@ class SourceType(ABC, Generic[R]):
     aliases: ClassVar[Sequence[str]] = ()
     kind: ClassVar[str]
     reads: ClassVar[str]
-    """What it reads, for people, in a few words."""
+    """The files that it reads, for people, in a few words."""
     knows: ClassVar[Mapping[str, str]] = {}
     """The options it knows beside those of all types, with what each is for."""
-    identity: ClassVar[Identity] = Identity.NUMBERED
+    identity: Identity = Identity.NUMBERED
     renewal: ClassVar[Renewal] = Renewal.NOTHING
 
     def __init__(self, options: Mapping[str, str] = _NOTHING) -> None:
@@ -150,10 +151,10 @@ class Lines(SourceType[re.Match[bytes]]):
     """For times without a year: what the month is found with at the beginning of a record, its first group in English or a
     number."""
     header: ClassVar[bool] = False
-    """Whether each file begins with a line that says how to read the others."""
+    """True where each file begins with a line that says how to read the others."""
 
     ends: bytes = b"\n"
-    """What ends a line."""
+    """The bytes at the end of a line."""
 
     def joins(self, line: bytes) -> bool:
         """Returns True where a line belongs to the record before. It is asked about every line, in order, also about the

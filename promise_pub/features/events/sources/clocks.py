@@ -13,6 +13,9 @@ from promise_pub.sources import NoRecord
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_SECONDS = 253_402_300_800  # from EPOCH to the year 10,000
 
+MONTHS = {name: number for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
+"""Months, as logs name them."""
+
 MAX_DIGITS = 40  # characters of a number of seconds; nanoseconds take 20
 
 _NOT_KNOWN = "the time is not between 1970 and the year 10,000"
@@ -61,7 +64,7 @@ class FileClock:
 
     @property
     def state(self) -> Mapping[str, Any]:
-        """What a later reading of the file goes on with, as JSON can show it."""
+        """The position in time that a later reading of the file goes on from, as JSON can show it."""
         return {
             "year": self._year,
             "month": self._month,

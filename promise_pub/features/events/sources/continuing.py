@@ -1,4 +1,4 @@
-"""Which part of a file is new: decided by what is known of files, and by as little of its content as can tell. Pure.
+"""The part of a file that is new: decided by what is known of files, and by as little of its content as can tell. Pure.
 
 This is a shortcut. It decides how much is read, and never which events there are: those that come again have the identity
 of those that are there. So a file is read whole wherever its content does not speak clearly for going on.

@@ -29,7 +29,7 @@ PART = ".part"
 CHUNK = 1 << 16
 """Bytes that are read at a time."""
 YOUNG = timedelta(hours=1)
-"""How long a file is spared that nobody refers to: an import that goes on may be about to."""
+"""Time for which a file is spared that nobody refers to: an import that goes on may be about to."""
 
 _LEVEL = 1
 # zlib's windows of 32 KiB, with the head and the sum of gzip.

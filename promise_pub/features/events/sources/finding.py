@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 
 from promise_pub.features.events.sources.clocks import EPOCH
 from promise_pub.features.events.sources.identity import key_of
-from promise_pub.sources import MAX_RECORD, Found, Given, Ignored, Lines, NoRecord, SourceType, WrongType
+from promise_pub.sources import MAX_RECORD, Damaged, Found, Given, Ignored, Lines, NoRecord, SourceType, WrongType
 from promise_pub.text import counted, storable
 
 R = TypeVar("R")
@@ -30,7 +30,7 @@ class Bytes(NamedTuple):
     """A record as it stands in its file, from `position` to `end`, without the end of its last line. `line` counts from 1.
 
     Of one that is longer than MAX_RECORD a beginning is left, and `too_long` is True. `ended` is False for a last line that
-    has no end, and may still grow.
+    has no end: it may still grow, and then turn out to belong to the record before.
     """
 
     position: int
@@ -150,10 +150,16 @@ def _require_fit(outcome: object) -> None:
 
 
 def find_records(source: Lines, chunks: Iterable[bytes], position: int = 0, line: int = 1) -> Iterator[Bytes]:
-    """Yields lines, joined to records as the type says, in memory for two records of MAX_RECORD."""
+    """Yields lines, joined to records as the type says, in memory for two records of MAX_RECORD. Raises Damaged where the type
+    fails at a line, once all records before it were yielded."""
     held: _Held | None = None
     for one in _find_lines(chunks, source.ends, position, line):
-        joins = source.joins(one.content)
+        try:
+            joins = source.joins(one.content)
+        except Exception as error:
+            if held:
+                yield held.record()
+            raise Damaged(_words(error, Damaged)) from error
         if held and joins:
             held.join(one, source.ends)
             continue

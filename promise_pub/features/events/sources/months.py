@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator
 
+from promise_pub.features.events.sources.clocks import MONTHS
 from promise_pub.features.events.sources.finding import find_records
 from promise_pub.sources import Lines
 
-_NAMES = (b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec")
-_NUMBERS = {name: number for number, name in enumerate(_NAMES, 1)} | {b"%d" % number: number for number in range(1, 13)}
+_NUMBERS = {name.lower().encode(): number for name, number in MONTHS.items()}
+_NUMBERS |= {b"%d" % number: number for number in MONTHS.values()}
 
 
 def scan_months(source: Lines, chunks: Iterable[bytes]) -> Iterator[int]:

@@ -21,11 +21,22 @@ MAX_LINE = 300  # characters of what is told of a type
 
 _TYPES = "promise_pub.features.events.sources.types"
 BUILTIN = {
+    "bookmarks.html": f"{_TYPES}.bookmarks:BookmarksHtml",
+    "bookmarks.json": f"{_TYPES}.bookmarks:BookmarksJson",
     "csv": f"{_TYPES}.table:Table",
     "find": f"{_TYPES}.find:FindOutput",
+    "firefox.bookmarks": f"{_TYPES}.firefox:FirefoxBookmarks",
+    "firefox.history": f"{_TYPES}.firefox:FirefoxHistory",
     "http.access": f"{_TYPES}.access_log:AccessLog",
     "jsonl": f"{_TYPES}.json_lines:JsonLines",
+    "log.auth": f"{_TYPES}.auth_log:AuthLog",
+    "log.postgresql": f"{_TYPES}.postgresql_log:PostgresqlLog",
+    "log.rabbitmq": f"{_TYPES}.rabbit_log:RabbitLog",
     "log.shell": f"{_TYPES}.session_log:SessionLog",
+    "log.wtmp": f"{_TYPES}.wtmp:Wtmp",
+    "trac.timelines": f"{_TYPES}.trac:TracTimeline",
+    "webkit.bookmarks": f"{_TYPES}.webkit:WebkitBookmarks",
+    "webkit.history": f"{_TYPES}.webkit:WebkitHistory",
 }
 """The types of promise-pub, with the module and the class of each."""
 

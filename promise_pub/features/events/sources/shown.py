@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class UntilDamaged(Generic[T]):
-    """What an iterator yields before it finds damage, which is kept until all that came before it has been taken."""
+    """The values of an iterator before it finds damage, which is kept until all that came before it has been taken."""
 
     def __init__(self, whole: Iterable[T]) -> None:
         self._whole = whole

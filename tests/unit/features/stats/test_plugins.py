@@ -6,12 +6,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
 from promise_pub.features.stats.builtin import BUILTIN
 from promise_pub.features.stats.plugins import Found, find_plugins
+from tests.plugin_packages import PluginPackages, plugin_packages
 
 GOOD = '''
     from promise_pub.statistics import Counting
@@ -24,30 +24,10 @@ GOOD = '''
 '''
 
 
-class Packages:
-    """Installs packages of one module each into a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.modules: list[str] = []
-
-    def install(self, module: str, code: str, *entries: str) -> None:
-        (self.folder / f"{module}.py").write_text(dedent(code))
-        information = self.folder / f"{module}-1.0.dist-info"
-        information.mkdir()
-        (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
-        lines = (f"{number}-{module} = {entry}" for number, entry in enumerate(entries))
-        (information / "entry_points.txt").write_text("[promise_pub.statistics]\n" + "\n".join(lines))
-        self.modules.append(module)
-
-
 @pytest.fixture
-def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Packages]:
-    monkeypatch.syspath_prepend(str(tmp_path))
-    made = Packages(tmp_path)
-    yield made
-    for module in made.modules:
-        sys.modules.pop(module, None)
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PluginPackages]:
+    with plugin_packages(tmp_path, "promise_pub.statistics", monkeypatch) as made:
+        yield made
 
 
 def foreign(found: Found) -> list[str]:
@@ -64,7 +44,7 @@ def test_without_plugins_there_are_the_statistics_that_are_built_in() -> None:
     assert not found.faults
 
 
-def test_an_entry_point_is_a_class_or_a_sequence_of_classes(packages: Packages) -> None:
+def test_an_entry_point_is_a_class_or_a_sequence_of_classes(packages: PluginPackages) -> None:
     code = GOOD.format(name="One") + GOOD.format(name="Two") + GOOD.format(name="Three") + "\n    BOTH = [Two, Three]"
     packages.install("several_pp", code, "several_pp:One", "several_pp:BOTH")
     for _ in range(2):
@@ -73,7 +53,7 @@ def test_an_entry_point_is_a_class_or_a_sequence_of_classes(packages: Packages) 
         assert not found.faults
 
 
-def test_a_class_that_two_entry_points_name_is_one(packages: Packages) -> None:
+def test_a_class_that_two_entry_points_name_is_one(packages: PluginPackages) -> None:
     code = GOOD.format(name="One") + "\n    ALL = (One, One)"
     packages.install("twice_pp", code, "twice_pp:One", "twice_pp:ALL")
     assert foreign(find_plugins()) == ["one"]
@@ -108,7 +88,9 @@ def test_a_class_that_two_entry_points_name_is_one(packages: Packages) -> None:
         ),
     ],
 )
-def test_one_that_fails_is_told_and_the_others_count(packages: Packages, code: str, entry: str, fault: str) -> None:
+def test_one_that_fails_is_told_and_the_others_count(
+    packages: PluginPackages, code: str, entry: str, fault: str
+) -> None:
     packages.install("a_good_pp", GOOD.format(name="First"), "a_good_pp:First")
     packages.install("bad_pp", code, entry)
     packages.install("c_good_pp", GOOD.format(name="Last"), "c_good_pp:Last")
@@ -120,14 +102,14 @@ def test_one_that_fails_is_told_and_the_others_count(packages: Packages, code: s
         assert told.isprintable()
 
 
-def test_of_two_with_one_name_that_which_is_built_in_stays(packages: Packages) -> None:
+def test_of_two_with_one_name_that_which_is_built_in_stays(packages: PluginPackages) -> None:
     packages.install("rows_pp", GOOD.format(name="Rows"), "rows_pp:Rows")
     found = find_plugins()
     assert not foreign(found)
     assert found.faults == ["Statistic rows (rows_pp.Rows) cannot be used: a built-in statistic has its name."]
 
 
-def test_of_two_foreign_ones_with_one_name_neither_is_taken(packages: Packages) -> None:
+def test_of_two_foreign_ones_with_one_name_neither_is_taken(packages: PluginPackages) -> None:
     for module in ("one_pp", "two_pp"):
         packages.install(module, GOOD.format(name="Same"), f"{module}:Same")
     packages.install("other_pp", GOOD.format(name="Other"), "other_pp:Other")

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from promise_pub.features.events.sources.clocks import MONTHS
 from promise_pub.sources import Found, Given, Lines, NoRecord
 
-_MONTHS = {name: number for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 _QUOTED = rb'"(?P<{name}>(?:[^"\\]|\\.)*)"'
 _ESCAPED = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 _CONTROLS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"v": b"\v", b"b": b"\b"}
@@ -81,7 +81,7 @@ def _unescaped(found: re.Match[bytes]) -> bytes:
 
 def _moment(text: str, given: Given) -> datetime:
     found = _TIME.fullmatch(text)
-    month = _MONTHS.get(found[2]) if found else None
+    month = MONTHS.get(found[2]) if found else None
     if found is None or month is None:
         raise NoRecord("it has no time as in 20/Nov/2026:09:00:00 +0100")
     return given.moment(f"{found[3]}-{month:02}-{found[1]}T{found[4]}{found[5]}")

@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from promise_pub.features.events.sources.clocks import MONTHS
 from promise_pub.sources import Found, Given, Ignored, Lines
 
-_MONTHS = {name: number for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
+_NAMES = "|".join(MONTHS).encode()
 _PRIORITY = rb"(?:<[0-9]{1,3}>)?"
-_MONTH = re.compile(_PRIORITY + rb"(" + b"|".join(_MONTHS) + rb") [ 0-9][0-9] [0-9]{2}:")
+_MONTH = re.compile(_PRIORITY + rb"(" + _NAMES + rb") [ 0-9][0-9] [0-9]{2}:")
 _RECORD = re.compile(
     _PRIORITY
     + rb"(?:(?P<month>"
-    + b"|".join(_MONTHS)
+    + _NAMES
     + rb") (?P<day>[ 0-9][0-9]) (?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})(?P<fraction>\.[0-9]{1,6})?"
     + rb"|(?P<version>1 )?(?P<at>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.+Z-]{5,40}))"
     + rb" (?P<host>\S{1,255}) (?P<rest>.*)",
@@ -86,7 +87,7 @@ def _moment(record: re.Match[bytes], given: Given) -> datetime:
         return given.moment(given.text(record["at"]))
     day, hour, minute, second = (int(record[part]) for part in ("day", "hour", "minute", "second"))
     microsecond = int((record["fraction"] or b".")[1:].ljust(6, b"0"))
-    return given.in_year(_MONTHS[record["month"]], day, hour, minute, second, microsecond)
+    return given.in_year(MONTHS[record["month"].decode()], day, hour, minute, second, microsecond)
 
 
 def _who(text: str) -> Iterator[tuple[str, str]]:

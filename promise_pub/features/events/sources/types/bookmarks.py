@@ -151,6 +151,9 @@ class _BookmarkStream(HtmlStream[Bookmark]):
         self._bookmark = self._into = None
 
     def _begin(self, attrs: Attributes) -> None:
+        if not self.is_list:
+            # A link of some other page is no bookmark.
+            return
         values = first_values(attrs)
         told = {name: values.get(name, "").strip() for name in ("add_date", "private", "tags")}
         self._bookmark = {"url": values.get("href", ""), **told, "folder": self._folders[-1] if self._folders else ""}

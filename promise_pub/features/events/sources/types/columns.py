@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from promise_pub.json_text import dump_json
-from promise_pub.sources import Found, Given, NoRecord
+from promise_pub.sources import Found, Given, Identity, NoRecord
 
 PROPERTIES = ("at", "until", "text", "url", "kind", "host", "user", "id")
 OPTIONS = {
@@ -15,17 +16,23 @@ OPTIONS = {
     "time_format": "the format of times, as strptime has it; else ISO 8601, or a number since 1970",
 }
 
-# A number since 1970 is of seconds below the first, which they reach in the year 5138, of milliseconds below the second …
-_UNITS = ((10**11, 1), (10**14, 1_000), (10**17, 1_000_000))
+_UNITS = (1, 1_000, 1_000_000, 1_000_000_000)
+_SINCE, _BEFORE = 10**8, 10**10
+"""Seconds since 1970 of times that may stand as a bare number: from 1973 to 2286, so that its size tells its unit, and a day
+such as 20261120 is none."""
+_TRIED = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
 
 
 class Columns:
     """Properties of events and the columns that they are taken from: those of their own names, unless the option `map` says
-    another. Raises ValueError for one that names no property, or one twice."""
+    another. A column is an `id` only where it says so. Raises ValueError, with a complaint for people, for options that cannot be
+    followed."""
 
     def __init__(self, options: Mapping[str, str]) -> None:
-        self._column = {name: name for name in PROPERTIES}
+        self._column = {name: name for name in PROPERTIES if name != "id"}
         self._time_format = options.get("time_format")
+        if self._time_format:
+            _require_day(self._time_format)
         named = set[str]()
         for pair in filter(None, (part.strip() for part in options.get("map", "").split(","))):
             name, _, column = (part.strip() for part in pair.partition("="))
@@ -36,16 +43,20 @@ class Columns:
             named.add(name)
             self._column[name] = column
 
+    @property
+    def identity(self) -> Identity:
+        """The identity of the records: an id makes those that have it one event."""
+        return Identity.ONE if "id" in self._column else Identity.NUMBERED
+
     def event(self, values: Mapping[str, Any], given: Given) -> Found:
         """Returns the event of a record. What is none of its properties is its data."""
         column = self._column
-        told = {name: values.get(column[name]) for name in PROPERTIES}
+        told = {name: values.get(column[name]) if name in column else None for name in PROPERTIES}
         if told["at"] in (None, ""):
             raise NoRecord(f"it has no {column['at']}")
         rest = {name: value for name, value in values.items() if name not in column.values()}
         at, until = self._moment(told["at"], given), told["until"]
         texts = {name: _text(told[name]) for name in ("text", "url", "kind", "host", "user", "id")}
-        id = texts["id"]
         return Found(
             at=at,
             until=None if until in (None, "") else max(at, self._moment(until, given)),
@@ -55,7 +66,7 @@ class Columns:
             host=texts["host"] or None,
             user=texts["user"] or None,
             data=rest,
-            identity=id.encode(errors="surrogatepass") if id else None,
+            identity=texts["id"].encode() or None,
         )
 
     def _moment(self, value: Any, given: Given) -> datetime:
@@ -68,11 +79,30 @@ class Columns:
             except ValueError as error:
                 raise NoRecord(str(error)) from None
             return given.moment(moment.isoformat())
-        try:
-            size = abs(float(text))
-        except ValueError:
-            return given.moment(text)
-        return given.epoch(text, next((unit for limit, unit in _UNITS if size < limit), 1_000_000_000))
+        if unit := _unit_of(text):
+            return given.epoch(text, unit)
+        if not isinstance(value, str):
+            raise NoRecord("its time is no number since 1970 that lies between 1973 and 2286")
+        return given.moment(text)
+
+
+def _unit_of(text: str) -> int | None:
+    """Returns how many of its units a second has, where a text is the number of a time since 1970."""
+    try:
+        size = float(text)
+    except ValueError:
+        return None
+    return next((unit for unit in _UNITS if _SINCE <= size / unit < _BEFORE), None)
+
+
+def _require_day(time_format: str) -> None:
+    """Raises ValueError for a format that tells no day, year included, or is none."""
+    try:
+        day = datetime.strptime(_TRIED.strftime(time_format), time_format).date()  # noqa: DTZ007  only its day is looked at
+    except (ValueError, re.error) as error:
+        raise ValueError(f"time_format cannot be read: {error}") from None
+    if day != _TRIED.date():
+        raise ValueError(f"time_format must tell the year, the month and the day, unlike {time_format!r}")
 
 
 def _text(value: Any) -> str:

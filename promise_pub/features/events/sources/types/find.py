@@ -1,4 +1,4 @@
-"""What `find` lists: the files of a folder at the times at which they were changed."""
+"""Files as `find` lists them, at the times at which they were changed."""
 
 from __future__ import annotations
 

@@ -24,6 +24,7 @@ class Table(Lines):
         options = options or {}
         super().__init__(options)
         self._columns = Columns(options)
+        self.identity = self._columns.identity
         delimiter = options.get("delimiter", ",")
         self._delimiter = "\t" if delimiter == "tab" else delimiter
         if len(self._delimiter) != 1 or self._delimiter in '"\r\n\0':
@@ -57,7 +58,6 @@ class Table(Lines):
 
     def _fields(self, text: str) -> list[str]:
         try:
-            rows = [*csv.reader(text.splitlines(keepends=True), delimiter=self._delimiter, strict=True)]
+            return next(csv.reader([text], delimiter=self._delimiter, strict=True))
         except csv.Error as error:
             raise NoRecord(str(error)) from None
-        return rows[0] if len(rows) == 1 else []

@@ -99,7 +99,8 @@ class _TimelineStream(HtmlStream[Entry]):
     def finish(self) -> None:
         if self._entry is not None:
             self.is_timeline |= bool(self._parts["time"])
-            self.found.append(self._entry | {name: line_of(parts) for name, parts in self._parts.items()})
+            if self.is_timeline:
+                self.found.append(self._entry | {name: line_of(parts) for name, parts in self._parts.items()})
         self._entry, self._into = None, ()
 
     def _go_on(self, entry: Entry, tag: str, classes: Sequence[str], href: str) -> None:

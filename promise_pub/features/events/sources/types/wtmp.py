@@ -1,4 +1,4 @@
-"""Who logged in and out, and when the machine began to run, as `login` and others write it to wtmp and btmp."""
+"""Logins, logouts and starts of the machine, as `login` and others write them to wtmp and btmp."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -20,19 +20,14 @@ from promise_pub.features.events.sources.finding import (
 )
 from promise_pub.features.events.sources.given_file import GivenFile
 from promise_pub.features.events.sources.identity import key_of
-from promise_pub.sources import MAX_RECORD, Found, Given, Ignored, Lines, NoRecord, WrongType
+from promise_pub.sources import MAX_RECORD, Damaged, Found, Given, Ignored, Lines, NoRecord, WrongType
+from tests.unit.features.events.sources.sample_types import Headed, Plain
 
 
-class Plain(Lines):
-    """Lines of a number of seconds and a text; those that begin with a blank go on with the record before."""
+class Troubled(Plain):
+    """The same, of which some texts are comments, or cannot be read."""
 
-    name = "plain"
-    kind = "log"
-    reads = "numbers and texts"
-    record = re.compile(rb"(?P<at>\S+) (?P<text>.*)", re.DOTALL)
-
-    def joins(self, line: bytes) -> bool:
-        return line.startswith(b" ")
+    name = "troubled"
 
     def event(self, record: re.Match[bytes], given: Given) -> Found | Ignored:
         if record["text"] == b"comment":
@@ -41,26 +36,7 @@ class Plain(Lines):
             raise KeyError("x" * 10_000)
         if record["text"] == b"deep":
             raise RecursionError
-        return Found(at=given.epoch(record["at"].decode()), text=given.text(record["text"]))
-
-
-class Headed(Plain):
-    """The same with a header, whose word is put before each text."""
-
-    name = "headed"
-    header = True
-
-    def __init__(self, options: Mapping[str, str] | None = None) -> None:
-        super().__init__(options or {})
-        self.word = ""
-
-    def read_header(self, line: bytes, given: Given) -> None:
-        if not line.startswith(b"#"):
-            raise WrongType("It has no header.")
-        self.word = given.text(line[1:])
-
-    def event(self, record: re.Match[bytes], given: Given) -> Found | Ignored:
-        return Found(at=given.epoch(record["at"].decode()), text=self.word + given.text(record["text"]))
+        return super().event(record, given)
 
 
 class Null(Plain):
@@ -126,7 +102,7 @@ def test_lines_may_end_with_nul() -> None:
 
 
 def test_a_record_that_its_type_fails_at_costs_itself() -> None:
-    records = read(b"1 a\n2 fail\n3 deep\nx b\n4 comment\n5 c\n")
+    records = read(b"1 a\n2 fail\n3 deep\nx b\n4 comment\n5 c\n", Troubled())
     outcomes = [one.outcome for one in records]
 
     assert [type(one) for one in outcomes] == [Found, Rejected, Rejected, Rejected, Ignored, Found]
@@ -213,6 +189,23 @@ def test_random_bytes_are_accounted_for_or_are_not_of_the_type(content: bytes) -
     except WrongType:
         return
     assert sum(one.end - one.position for one in records) == len(content)
+
+
+def test_a_type_that_fails_at_a_line_ends_the_reading_after_the_records_before() -> None:
+    class Failing(Plain):
+        def joins(self, line: bytes) -> bool:
+            if line == b"3 c":
+                raise KeyError(line)
+            return super().joins(line)
+
+    records = read_lines(Failing(), [b"1 a\n2 b\n  more\n3 c\n4 d\n"], file())
+
+    assert [next(records).outcome, next(records).outcome] == [
+        Found(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC), "a"),
+        Found(datetime(1970, 1, 1, 0, 0, 2, tzinfo=UTC), "b\n  more"),
+    ]
+    with pytest.raises(Damaged, match="the type failed with KeyError"):
+        next(records)
 
 
 def test_the_reason_of_a_type_can_be_stored_whatever_it_says() -> None:

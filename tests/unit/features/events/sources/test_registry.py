@@ -11,6 +11,7 @@ import pytest
 from promise_pub.features.events.sources.registry import BUILTIN, MAX_LINE, Registry, UnknownType, UnusableType
 from promise_pub.features.events.sources.types.session_log import SessionLog
 from promise_pub.sources import Lines
+from tests.plugin_packages import PluginPackages, plugin_packages
 
 TYPE = """
     import re
@@ -25,30 +26,10 @@ TYPE = """
 """
 
 
-class Packages:
-    """Installs packages of one module each into a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.modules: list[str] = []
-
-    def install(self, module: str, code: str, **entries: str) -> None:
-        (self.folder / f"{module}.py").write_text(dedent(code))
-        information = self.folder / f"{module}-1.0.dist-info"
-        information.mkdir()
-        (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
-        lines = (f"{name.replace('_', '.')} = {module}:{value}" for name, value in entries.items())
-        (information / "entry_points.txt").write_text("[promise_pub.sources]\n" + "\n".join(lines))
-        self.modules.append(module)
-
-
 @pytest.fixture
-def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Packages]:
-    monkeypatch.syspath_prepend(str(tmp_path))
-    made = Packages(tmp_path)
-    yield made
-    for module in made.modules:
-        sys.modules.pop(module, None)
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PluginPackages]:
+    with plugin_packages(tmp_path, "promise_pub.sources", monkeypatch) as made:
+        yield made
 
 
 def good(name: str, aliases: tuple[str, ...] = (), class_name: str = "One") -> str:
@@ -95,8 +76,8 @@ def test_nothing_is_imported_for_names_or_for_another_type() -> None:
     assert done.stdout == "['promise_pub.features.events.sources.types.find']\n"
 
 
-def test_a_type_of_another_package_is_found_and_named_with_its_package(packages: Packages) -> None:
-    packages.install("one_pp", good("log.one", ("one",)), log_one="One")
+def test_a_type_of_another_package_is_found_and_named_with_its_package(packages: PluginPackages) -> None:
+    packages.install("one_pp", good("log.one", ("one",)), "log.one = one_pp:One")
     registry = Registry()
 
     assert issubclass(registry.load("one"), Lines)
@@ -124,8 +105,8 @@ def test_a_type_of_another_package_is_found_and_named_with_its_package(packages:
         ("raise ValueError('\\x1b' * 10_000)", r"cannot be loaded: ValueError: \\x1b\\x1b"),
     ],
 )
-def test_one_that_cannot_be_used_is_named_and_stops_no_other(packages: Packages, code: str, reason: str) -> None:
-    packages.install("one_pp", code, log_one="One")
+def test_one_that_cannot_be_used_is_named_and_stops_no_other(packages: PluginPackages, code: str, reason: str) -> None:
+    packages.install("one_pp", code, "log.one = one_pp:One")
     registry = Registry()
 
     (fault,) = registry.load_all().faults
@@ -136,8 +117,8 @@ def test_one_that_cannot_be_used_is_named_and_stops_no_other(packages: Packages,
     assert registry.load("shell.log") is SessionLog
 
 
-def test_the_type_of_promise_pub_is_taken_where_another_has_its_name(packages: Packages) -> None:
-    packages.install("one_pp", good("find"), find="One")
+def test_the_type_of_promise_pub_is_taken_where_another_has_its_name(packages: PluginPackages) -> None:
+    packages.install("one_pp", good("find"), "find = one_pp:One")
 
     offered = Registry().load_all()
 
@@ -145,18 +126,18 @@ def test_the_type_of_promise_pub_is_taken_where_another_has_its_name(packages: P
     assert offered.types["find"].__module__.startswith("promise_pub.")
 
 
-def test_none_is_taken_of_two_foreign_ones_that_have_one_name(packages: Packages) -> None:
-    packages.install("one_pp", good("log.one"), log_one="One")
-    packages.install("two_pp", good("log.one"), log_one="One")
+def test_none_is_taken_of_two_foreign_ones_that_have_one_name(packages: PluginPackages) -> None:
+    packages.install("one_pp", good("log.one"), "log.one = one_pp:One")
+    packages.install("two_pp", good("log.one"), "log.one = two_pp:One")
 
     with pytest.raises(UnusableType, match="None of these can be used, .*one_pp:One.*two_pp:One"):
         Registry().load("log.one")
     assert len(Registry().load_all().faults) == 1
 
 
-def test_an_alias_of_two_types_says_which_they_are(packages: Packages) -> None:
-    packages.install("one_pp", good("log.one", ("same", "find")), log_one="One")
-    packages.install("two_pp", good("log.two", ("same",)), log_two="One")
+def test_an_alias_of_two_types_says_which_they_are(packages: PluginPackages) -> None:
+    packages.install("one_pp", good("log.one", ("same", "find")), "log.one = one_pp:One")
+    packages.install("two_pp", good("log.two", ("same",)), "log.two = two_pp:One")
 
     with pytest.raises(UnusableType, match=r"same may be log.one or log.two."):
         Registry().load("same")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from promise_pub.features.events.sources.identity import key_of
 from promise_pub.features.events.sources.types.json_lines import JsonLines
 from promise_pub.features.events.sources.types.table import Table
-from promise_pub.sources import MAX_RECORD, Found, Ignored, WrongType
+from promise_pub.sources import MAX_RECORD, Found, Identity, Ignored, WrongType
 from tests.unit.features.events.sources.types.reading import check_every_cut, found_in, read_file, reasons_in
 
 AT = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
@@ -74,6 +74,59 @@ def test_the_unit_of_a_number_is_told_by_its_size(number: str) -> None:
     assert found_in(JsonLines(), f'{{"at": {number}}}\n{{"at": "{number}"}}\n'.encode()) == [Found(AT, "")] * 2
 
 
+@pytest.mark.parametrize("text", ["20261120", "2026-11-20", "20261120T000000Z"])
+def test_a_day_without_hyphens_is_no_number_of_seconds(text: str) -> None:
+    (event,) = found_in(JsonLines(), json.dumps({"at": text}).encode())
+
+    assert event.at == datetime(2026, 11, 20, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("number", ["1", "20261120", "20261120093000", "99999999", "10000000000000000000"])
+def test_a_number_that_is_no_time_since_1970_costs_its_record(number: str) -> None:
+    assert len(reasons_in(JsonLines(), f'{{"at": {number}}}\n{{"at": 1795161600}}\n'.encode())) == 1
+
+
+def test_records_are_one_by_their_id_where_the_map_names_it_and_not_by_a_column_of_that_name() -> None:
+    content = b'{"at": 1795161600, "id": "a"}\n{"at": 1795161601, "id": "a"}\n'
+    asked, unasked = JsonLines({"map": "id=id"}), JsonLines()
+
+    assert len({one.key for one in read_file(asked, content)}) == 1
+    assert len({one.key for one in read_file(unasked, content)}) == 2
+    assert (asked.identity, unasked.identity) == (Identity.ONE, Identity.NUMBERED)
+    assert (Table({"map": "id=id"}).identity, Table().identity) == (Identity.ONE, Identity.NUMBERED)
+    assert found_in(unasked, content)[0].data == {"id": "a"}
+
+
+def test_what_json_escapes_and_no_database_stores_is_replaced() -> None:
+    (event,) = found_in(
+        JsonLines(), rb'{"at": 1795161600, "text": "a\u0000b", "x": ["\ud800", "\\u0000"], "\u0000": 1}'
+    )
+
+    assert event.text == "a\ufffdb"
+    assert event.data == {"x": ["?", "\\u0000"], "\ufffd": 1}
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x0b", "\x0c", "\x1c", "\x85"])
+def test_only_a_line_end_ends_a_row(end: str) -> None:
+    (event,) = events_of(f"at,text\n1795161600,a{end}b\n".encode(), {})
+
+    assert event.text == f"a{end}b"
+
+
+@pytest.mark.parametrize("time_format", ["%Q", "%d%d", "%d.%m. %H:%M", "%H:%M", "today", "%"])
+def test_a_format_that_tells_no_day_is_refused(time_format: str) -> None:
+    with pytest.raises(ValueError, match="time_format"):
+        JsonLines({"time_format": time_format})
+
+
+@pytest.mark.parametrize("time_format", ["%d.%m.%Y", "%Y-%m-%dT%H:%M:%S%z", "%y%m%d %H%M%S", "%a %b %d %H:%M:%S %Z %Y"])
+def test_a_format_that_tells_a_day_is_taken(time_format: str) -> None:
+    text = datetime(2026, 11, 20, tzinfo=UTC).strftime(time_format)
+    (event,) = found_in(JsonLines({"time_format": time_format}), json.dumps({"at": text}).encode())
+
+    assert event.at == datetime(2026, 11, 20, tzinfo=UTC)
+
+
 def test_times_have_the_format_that_is_told() -> None:
     source = JsonLines({"time_format": "%d.%m.%Y %H:%M"})
 
@@ -96,16 +149,16 @@ def test_times_have_the_format_that_is_told() -> None:
         b'{"at": -1}',
         b'{"at": "today"}',
         b'{"at": ' + b"9" * 5_000 + b"}",
-        b'{"at": 1, "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"at": 1795161600, "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         b"x" * 1_000,
     ],
 )
 def test_a_line_that_is_no_such_object_costs_itself(line: bytes) -> None:
-    assert len(reasons_in(JsonLines(MAPPED | {"map": ""}), b'{"at": 1}\n' + line + b"\n")) == 1
+    assert len(reasons_in(JsonLines(MAPPED | {"map": ""}), b'{"at": 1795161600}\n' + line + b"\n")) == 1
 
 
 def test_of_members_that_come_twice_the_last_is_taken() -> None:
-    (event,) = found_in(JsonLines(), b'{"at": 1, "text": "a", "text": "b"}')
+    (event,) = found_in(JsonLines(), b'{"at": 1795161600, "text": "a", "text": "b"}')
 
     assert event.text == "b"
 
@@ -147,7 +200,7 @@ def test_a_map_that_names_no_property_or_one_twice_is_refused(make: type[Table |
 
 
 def test_files_that_are_cut_anywhere_are_accounted_for() -> None:
-    check_every_cut(JsonLines, b'{"at": 1, "text": "a"}\n\n{"at": 2}')
+    check_every_cut(JsonLines, b'{"at": 1795161600, "text": "a"}\n\n{"at": 1795161601}')
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), max_size=20)
@@ -157,9 +210,9 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r
 def test_every_text_comes_back_from_a_table_and_from_objects(pairs: list[tuple[str, str]]) -> None:
     written = io.StringIO()
     csv.writer(written, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(
-        [("at", "text", "more"), *((1, *pair) for pair in pairs)]
+        [("at", "text", "more"), *((1795161600, *pair) for pair in pairs)]
     )
-    lines = "\n".join(json.dumps({"at": 1, "text": text, "more": more}) for text, more in pairs)
+    lines = "\n".join(json.dumps({"at": 1795161600, "text": text, "more": more}) for text, more in pairs)
 
     assert [(one.text, one.data["more"]) for one in events_of(written.getvalue().encode(), {})] == pairs
     assert [(one.text, one.data["more"]) for one in found_in(JsonLines(), lines.encode())] == pairs
