@@ -16,7 +16,8 @@ from tests.faults.parts import PATIENCE
 from tests.faults.world import POLL, World
 
 _BEHIND = """
-SELECT coalesce(max((SELECT seq FROM journal_head) - position), -1) AS behind, count(*) AS going
+SELECT coalesce(max((SELECT seq FROM journal_head) - position), -1) AS behind, count(*) AS going,
+       EXISTS (SELECT FROM outbox) AS waiting
 FROM stats_statistics WHERE state = 'going'
 """
 _EVENTS = """
@@ -57,13 +58,13 @@ _COUNTED: dict[str, tuple[tuple[str, ...], tuple[str, ...], Count]] = {
 
 
 async def counted_up(world: World) -> None:
-    """Waits until each statistic has counted every event there is."""
+    """Waits until each statistic has counted every event there is, and none is on its way to the journal."""
     found: Mapping[str, Any] = {}
     try:
         async with asyncio.timeout(PATIENCE):
             while True:
                 (found,) = await world.database.fetch(_BEHIND)
-                if found["going"] and found["behind"] == 0:
+                if found["going"] and found["behind"] == 0 and not found["waiting"]:
                     return
                 await asyncio.sleep(POLL)
     except TimeoutError:

@@ -103,21 +103,26 @@ WITH moved AS (
 )
 SELECT EXISTS (SELECT FROM moved);
 
--- name: claim(jobs, server)^
--- Gives the oldest run of these jobs whose time has come to a server; nothing where there is none. A run of a job that
--- another server has just given itself to violates the index of those that go on. The clock is read once it is known that
--- the run before has ended: the transaction may have begun earlier.
-UPDATE job_runs SET state = 'running', server = :server, started_at = clock_timestamp() WHERE id = (
+-- name: claim(jobs, server)$
+-- Gives the oldest run of these jobs whose time has come to a server, and returns its id; nothing where there is none. A run
+-- of a job that another server has just given itself to violates the index of those that go on.
+UPDATE job_runs SET state = 'running', server = :server WHERE id = (
     SELECT id FROM job_runs AS oldest WHERE job = ANY (:jobs) AND state = 'waiting' AND {ready}
     AND NOT EXISTS (SELECT FROM job_runs WHERE job_runs.job = oldest.job AND state = 'running')
     ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
-) RETURNING {run};
+) RETURNING id;
 
--- name: begin(job, arguments, asked_by, server)^
--- Begins a run that never waits; nothing where another goes on. The index alone would have it wait for a step of that one.
-INSERT INTO job_runs (job, reason, arguments, asked_by, state, server, started_at)
-SELECT :job::text, 'asked', :arguments::jsonb, :asked_by::text, 'running', :server::bigint, clock_timestamp()
-WHERE NOT EXISTS (SELECT FROM job_runs WHERE job = :job AND state = 'running') RETURNING {run};
+-- name: begin(job, arguments, asked_by, server)$
+-- Begins a run that never waits, and returns its id; nothing where another goes on. The index alone would have it wait for a
+-- step of that one.
+INSERT INTO job_runs (job, reason, arguments, asked_by, state, server)
+SELECT :job::text, 'asked', :arguments::jsonb, :asked_by::text, 'running', :server::bigint
+WHERE NOT EXISTS (SELECT FROM job_runs WHERE job = :job AND state = 'running') RETURNING id;
+
+-- name: start(id)^
+-- Reads the clock for a run that was claimed or begun: in a statement of its own, since that one may have waited, at the
+-- index, for the run before to end.
+UPDATE job_runs SET started_at = clock_timestamp() WHERE id = :id RETURNING {run};
 
 -- name: going(job)^
 SELECT {run} FROM job_runs WHERE job = :job AND state = 'running';

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import asyncpg
 
@@ -96,20 +97,25 @@ class RunQueue:
     async def claim(self, jobs: Collection[str]) -> JobRun | None:
         """Takes the oldest run of these jobs whose time has come. Returns None where others were quicker."""
         async with answering(self._pool, ANSWER_TIMEOUT) as connection:
-            try:
-                row = await self._sql.claim(connection, jobs=[*jobs], server=self._server)
-            except asyncpg.UniqueViolationError:
-                return None
-        return run_of(row) if row else None
+            with suppress(asyncpg.UniqueViolationError):
+                async with connection.transaction():
+                    return await self._start(
+                        connection, await self._sql.claim(connection, jobs=[*jobs], server=self._server)
+                    )
+        return None
 
     async def begin(self, job: str, arguments: Mapping[str, str], asked_by: str | None) -> JobRun:
         """Begins a run at once. Raises JobWaiting where another of the job goes on."""
         given = {"job": job, "arguments": dump_json(arguments), "asked_by": asked_by, "server": self._server}
         async with answering(self._pool, ANSWER_TIMEOUT) as connection:
             with suppress(asyncpg.UniqueViolationError):
-                if row := await self._sql.begin(connection, **given):
-                    return run_of(row)
+                async with connection.transaction():
+                    if run := await self._start(connection, await self._sql.begin(connection, **given)):
+                        return run
         raise JobWaiting(f"A run of the job {job} is going on already.")
+
+    async def _start(self, connection: Any, id: int | None) -> JobRun | None:
+        return None if id is None else run_of(await self._sql.start(connection, id=id))
 
     async def going(self, job: str) -> JobRun | None:
         async with answering(self._pool, ANSWER_TIMEOUT) as connection:

@@ -110,6 +110,29 @@ async def test_three_servers_do_each_run_once_and_one_at_a_time(
         assert earlier.ended_at and later.started_at and earlier.ended_at <= later.started_at
 
 
+async def test_a_run_has_begun_once_the_one_before_has_ended_however_long_its_claim_waits(
+    desk: StoredJobs, pool: asyncpg.Pool
+) -> None:
+    """Another server claims and ends the run before, while the claim waits for it at the index of those that go on."""
+    queue = RunQueue(pool, 1, Waits())
+    await queue.declare([counting_job(DAYS)])
+    first, second = await desk.ask("counting", {"n": "1"}, None), await desk.ask("counting", {"n": "2"}, None)
+    async with pool.acquire() as other, other.transaction():
+        await other.execute("UPDATE job_runs SET state = 'running', started_at = now() WHERE id = $1", first.id)
+        claiming = asyncio.create_task(queue.claim(["counting"]))
+
+        async def waits() -> bool:
+            return bool(await pool.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"))
+
+        await until(waits)
+        await other.execute(
+            "UPDATE job_runs SET state = 'completed', ended_at = clock_timestamp() WHERE id = $1", first.id
+        )
+    claimed, before = await claiming, await desk.run(first.id)
+    assert claimed and claimed.id == second.id
+    assert claimed.started_at and before.ended_at and before.ended_at <= claimed.started_at
+
+
 async def test_two_runs_go_on_at_once_on_a_server(start: Start, desk: StoredJobs) -> None:
     gates = [Gate("begun", 0) for _ in range(3)]
     jobs = [replace(counting_job(1, gate), name=f"job-{n}") for n, gate in enumerate(gates)]
